@@ -1,0 +1,52 @@
+# Everything a person types. `make setup` is called by every other target.
+PYTHON  ?= python3
+WORKERS ?= 1
+PORT    ?= 8080
+BIN     := .venv/bin
+UV      ?= uv
+
+.PHONY: help setup demo up samples gallery test lint lock clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready  ## Make .venv from the hashed lock
+
+.venv/ready: deploy/locks/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Easel needs Python 3.11, 3.12 or 3.13; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-s3/ready: deploy/locks/s3.txt  # the S3 server of the tests; a world of its own
+	test -x .venv-s3/bin/python || $(PYTHON) -m venv .venv-s3
+	.venv-s3/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/s3.txt
+	touch $@
+
+demo: setup  ## Paint one picture through the whole stack: out/demo.png (CONTENT=a.jpg STYLE=b.jpg)
+	$(BIN)/python -m deploy.local demo $(if $(CONTENT),--content "$(CONTENT)") $(if $(STYLE),--style "$(STYLE)") $(if $(RECIPE),--recipe "$(RECIPE)")
+
+up: setup  ## Run the stack until Ctrl-C (PORT=8080 WORKERS=1)
+	$(BIN)/python -m deploy.local up --port $(PORT) --workers $(WORKERS)
+
+samples: setup  ## Write a free photo and a painting to try things with: out/photo.png, out/painting.png
+	$(BIN)/python -m deploy.local samples
+
+gallery: setup  ## Paint the README's gallery anew
+	$(BIN)/python -m deploy.gallery
+
+test: setup .venv-s3/ready  ## The whole suite: real Valkey, real workers, a real S3 server
+	$(BIN)/python -m pytest
+
+lint: setup  ## Types, style, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock:  ## Resolve pyproject.toml anew into deploy/locks (needs uv)
+	deploy/locks/resolve.sh $(UV)
+
+clean:  ## Remove what `make` made; `var/` with your jobs stays
+	rm -rf .venv .venv-s3 out

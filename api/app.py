@@ -1,0 +1,43 @@
+"""Puts the app together from its parts."""
+
+from flask import Flask, Response
+
+from api import docs, health, jobs, metrics, problems, queue_view, stream, submit
+from api.auth import authorize
+from api.context import Context
+from api.forecast import Forecaster
+from api.form import StrictRequest
+from api.limits import Watchers, hear_out, limit_bodies
+from shared.ports import Ports
+from shared.settings import Settings
+
+
+class Easel(Flask):
+    """Flask with a stricter eye on forms."""
+
+    request_class = StrictRequest
+
+
+def create_app(settings: Settings, ports: Ports) -> Flask:
+    """The WSGI app. Asks nothing of Redis or the blob store before the first request."""
+    app = Easel("api", static_folder=None)
+    app.extensions["easel"] = Context(settings, ports, Watchers(settings.api_threads), Forecaster(ports))
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
+    app.url_map.merge_slashes = False
+    limit_bodies(app, settings)
+    problems.install(app)
+    metrics.install(app, ports)
+    app.before_request(authorize)
+    app.before_request(health.require_ledger)
+    app.after_request(_careful)
+    app.after_request(hear_out)
+    for part in (submit, jobs, stream, queue_view, health, metrics, docs):
+        app.register_blueprint(part.routes)
+    return app
+
+
+def _careful(response: Response) -> Response:
+    """A browser shall take every answer for what it says it is."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response

@@ -1,0 +1,71 @@
+"""Who may call: the holders of a key; without keys, this machine alone."""
+
+import hmac
+import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import request
+
+from api.context import here
+from shared.errors import Forbidden, Unauthorized
+from shared.settings import Settings
+
+PUBLIC: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs", "docs.landing"})
+"""Endpoints that anyone may call who reaches the server."""
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to listen beyond loopback without keys. Raises ValueError."""
+    if not settings.api_keys and not is_loopback(settings.host):
+        raise ValueError(
+            f"EASEL_HOST={settings.host} would let anyone in: set EASEL_API_KEYS to one or more long random keys, "
+            "separated by commas, or EASEL_HOST=127.0.0.1."
+        )
+
+
+def authorize() -> None:
+    """Before every request. Raises Unauthorized, Forbidden."""
+    if not here().settings.api_keys:
+        _stay_at_home()
+    elif request.endpoint not in PUBLIC:
+        _check_key(here().settings)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this host name or address means this machine."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _check_key(settings: Settings) -> None:
+    scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+    # All keys are compared, each in constant time, so that the time taken tells nothing about any of them.
+    matches = [_same(sent.strip(), key.get_secret_value()) for key in settings.api_keys]
+    if scheme.lower() != "bearer" or not any(matches):
+        raise Unauthorized("Send one of the service's keys as `Authorization: Bearer <key>`.")
+
+
+def _same(sent: str, key: str) -> bool:
+    return hmac.compare_digest(sent.encode(), key.encode())
+
+
+def _stay_at_home() -> None:
+    """Against other machines, and against pages of other sites that a browser here shows (DNS rebinding, CSRF)."""
+    if request.remote_addr and not is_loopback(request.remote_addr):
+        raise Forbidden("Without EASEL_API_KEYS only this machine may call; set keys to let others in.")
+    if not is_loopback(_name(f"//{request.host}")):
+        raise Forbidden("The Host header names another machine; call 127.0.0.1 or localhost, or set EASEL_API_KEYS.")
+    origin = request.headers.get("Origin")
+    if request.method not in _SAFE and origin is not None and not is_loopback(_name(origin)):
+        raise Forbidden("The Origin header names another site; only pages from this machine may steer jobs.")
+
+
+def _name(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""

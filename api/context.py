@@ -1,0 +1,44 @@
+"""What every view needs, kept with the app."""
+
+import threading
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from flask import current_app
+
+from api.forecast import Forecaster
+from api.limits import Watchers
+from shared.errors import InvalidJobId
+from shared.ports import Ports
+from shared.settings import Settings
+
+
+@dataclass
+class Context:
+    """One app's share of the world."""
+
+    settings: Settings
+    ports: Ports
+    watchers: Watchers
+    forecaster: Forecaster
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set when the server shuts down, so that streams end."""
+    known_identity: str | None = None
+    """Of the ledger, once it and the blob store were found to belong together (api/health.py)."""
+
+
+def here() -> Context:
+    """The context of the request at hand."""
+    context: Context = current_app.extensions["easel"]
+    return context
+
+
+def valid_id(text: str) -> str:
+    """The id as the ledger writes it. Raises InvalidJobId."""
+    try:
+        canonical = str(UUID(text))
+    except ValueError:
+        canonical = ""
+    if canonical != text.lower():
+        raise InvalidJobId("A job's id is a UUID such as 0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88.")
+    return canonical

@@ -1,0 +1,115 @@
+"""When each job will have ended: the queue played forward on the workers of the moment."""
+
+import heapq
+import time
+from collections import deque
+from typing import Final, NamedTuple, Self
+
+from pydantic import BaseModel, Field
+
+from shared.estimate import DEFAULT_PIXELS_PER_SECOND, quote
+from shared.job import TERMINAL, Job, JobState
+from shared.overview import WorkerInfo
+from shared.ports import Ports
+from shared.settings import Settings
+
+LOOKAHEAD: Final = 200
+"""Jobs played forward; where more wait, those that wait get no estimate."""
+_ROUNDS: Final = 2000
+_SPREAD_MEASURED: Final = 1.5
+_SPREAD_GUESSED: Final = 4.0
+"""How far off we may be: a GPU nobody has measured yet is many times faster than the two cores assumed."""
+
+
+class Eta(BaseModel):
+    """Seconds from now."""
+
+    p50: float = Field(description="As likely to be sooner as later.")
+    p90: float = Field(description="Very probably no later.")
+
+
+class _Work(NamedTuple):
+    tier: str
+    job_id: str
+    left: float  # seconds
+
+
+class Forecast:
+    """What the workers' measured speed, the jobs' own pace and the time slices lead to."""
+
+    def __init__(self, jobs: list[Job], workers: list[WorkerInfo], settings: Settings) -> None:
+        speeds = [worker.pixels_per_second for worker in workers if worker.pixels_per_second]
+        self.pixels_per_second = sum(speeds) / len(speeds) if speeds else None
+        self._spread = _SPREAD_MEASURED if speeds else _SPREAD_GUESSED
+        running = [self._work(job) for job in jobs if job.state is JobState.RUNNING]
+        waiting = sorted((job for job in jobs if job.state is JobState.QUEUED), key=lambda job: job.order)
+        lines = {tier: deque[_Work]() for tier in settings.tiers}
+        for job in waiting:
+            lines.setdefault(job.request.tier, deque()).append(self._work(job))
+        self._ends = _play(running, lines, len(workers), settings.slice_seconds)
+
+    @classmethod
+    def of_now(cls, ports: Ports, *newcomers: Job) -> Self:
+        """From the ledger as it stands, with `newcomers` that are not in it."""
+        running = ports.ledger.list(state=JobState.RUNNING, limit=LOOKAHEAD)
+        waiting = ports.ledger.list(state=JobState.QUEUED, limit=LOOKAHEAD + 1)
+        known = [*waiting, *newcomers] if len(waiting) <= LOOKAHEAD else []
+        return cls(running + known, ports.overview.workers(), ports.settings)
+
+    def eta(self, job: Job) -> Eta | None:
+        """Until this job ends; None for one that has ended, that nobody works for, or that waits far back."""
+        if job.state in TERMINAL or job.id not in self._ends:
+            return None
+        seconds = self._ends[job.id]
+        return Eta(p50=round(seconds, 1), p90=round(seconds * self._spread, 1))
+
+    def _work(self, job: Job) -> _Work:
+        """What is left of a job: by its own pace where it has one, else by the workers' speed."""
+        done = job.progress.percentage / 100
+        if job.run_seconds > 1 and done > 0.02:  # noqa: PLR2004 - below two per cent the pace is noise
+            left = job.run_seconds * (1 - done) / done
+        else:
+            width, height = job.request.width or 1, job.request.height or 1
+            speed = self.pixels_per_second or DEFAULT_PIXELS_PER_SECOND
+            left = quote(job.request.recipe, width, height, speed).seconds * (1 - done)
+        return _Work(job.request.tier, job.id, max(left, 0.1))
+
+
+class Forecaster:
+    """The forecast of the moment, for every look at a job: it takes hundreds of records to make one."""
+
+    def __init__(self, ports: Ports, lifetime: float = 1.0) -> None:
+        """`lifetime` is in seconds."""
+        self._ports, self.lifetime = ports, lifetime
+        self._kept: tuple[float, Forecast] | None = None  # replaced as one, so threads need no lock
+
+    def now(self, *, fresh: bool = False) -> Forecast:
+        """Made at most `lifetime` ago; `fresh` for one that knows of a job which came just now."""
+        kept = self._kept
+        if fresh or kept is None or time.monotonic() - kept[0] >= self.lifetime:
+            kept = self._kept = time.monotonic(), Forecast.of_now(self._ports)
+        return kept[1]
+
+
+def _play(running: list[_Work], lines: dict[str, deque[_Work]], workers: int, slice_seconds: float) -> dict[str, float]:
+    """When each job ends, in seconds from now, if nobody else came; empty where nobody works."""
+    ends: dict[str, float] = {}
+    if not workers:
+        return ends
+    total = sum(work.left for line in (running, *lines.values()) for work in line)
+    quantum = max(slice_seconds, total / _ROUNDS)  # bounds the rounds, however long the jobs
+    busy = [(min(work.left, quantum), work) for work in running]
+    lanes = [*busy, *[(0.0, _Work("", "", 0.0))] * (workers - len(busy))]
+    heapq.heapify(lanes)
+    while lanes:
+        now, work = heapq.heappop(lanes)
+        rest = work.left - quantum
+        if rest > 0:
+            lines.setdefault(work.tier, deque()).append(work._replace(left=rest))
+        elif work.job_id:
+            ends[work.job_id] = now
+        line = next((line for line in lines.values() if line), None)
+        if line:
+            following = line.popleft()
+            heapq.heappush(lanes, (now + min(following.left, quantum), following))
+    return ends

@@ -1,0 +1,94 @@
+"""Is the process alive, can it serve, and does its Redis belong to its blobs?"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel
+
+from api.context import Context, here
+from api.schema import Answer, operation
+from api.view import answer
+from shared.errors import EaselError, LedgerLost, Unavailable
+from shared.ports import establish
+
+routes = Blueprint("health", __name__)
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Check(BaseModel):
+    """One part that the service stands on."""
+
+    ok: bool
+    detail: str | None = None
+
+
+class Ready(BaseModel):
+    """All parts answer."""
+
+    status: Literal["ready"] = "ready"
+    checks: dict[str, Check]
+
+
+@routes.get("/healthz")
+@operation(Answer(200, "The process is alive.", Alive))
+def healthz() -> Response:
+    """Say that the process is alive, whatever else is not."""
+    return answer(Alive())
+
+
+@routes.get("/readyz")
+@operation(Answer(200, "All parts answer.", Ready), errors=(Unavailable,))
+def readyz() -> Response:
+    """Say whether jobs can be served: Redis, the blob store, and that they belong together."""
+    checks = _checks(here())
+    if all(check.ok for check in checks.values()):
+        return answer(Ready(checks=checks))
+    names = ", ".join(name for name, check in checks.items() if not check.ok)
+    raise Unavailable(f"Not ready: {names}.", checks={name: check.model_dump() for name, check in checks.items()})
+
+
+def require_ledger() -> None:
+    """Before every request that touches jobs: this Redis is the one that these blobs belong to.
+
+    Established once, lazily, so that the API starts without them; afterwards one GET notices a Redis that was
+    emptied or replaced. Raises LedgerUnavailable, LedgerLost, BlobsUnavailable.
+    """
+    if request.path.startswith("/v1/"):
+        confirm_identity(here())
+
+
+def confirm_identity(context: Context) -> None:
+    """As `require_ledger` says."""
+    identity = context.ports.ledger.identity()
+    if identity is None or identity != context.known_identity:
+        if not establish(context.ports):
+            raise LedgerLost
+        context.known_identity = context.ports.ledger.identity()
+
+
+def _checks(context: Context) -> dict[str, Check]:
+    """Both parts are asked at once: each may need two seconds to fail."""
+    with ThreadPoolExecutor(2) as pool:
+        redis = pool.submit(_check, context.ports.ledger.identity)
+        store = pool.submit(_check, context.ports.blobs.check)
+        found = {"redis": redis.result(), "store": store.result()}
+    if all(check.ok for check in found.values()):
+        found["ledger"] = _check(lambda: confirm_identity(context))
+    else:
+        found["ledger"] = Check(ok=False, detail="Cannot be judged before both answer.")
+    return found
+
+
+def _check(ask: Callable[[], Any]) -> Check:
+    try:
+        ask()
+    except EaselError as error:
+        return Check(ok=False, detail=error.detail)
+    return Check(ok=True)

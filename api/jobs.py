@@ -1,0 +1,221 @@
+"""Jobs one by one and as a list: look, fetch, steer, delete."""
+
+import time
+from typing import Literal
+
+from flask import Blueprint, Response, request
+from itsdangerous import BadData, URLSafeSerializer
+from pydantic import BaseModel, Field
+
+from api.context import Context, here, valid_id
+from api.schema import Answer, Query, operation
+from api.view import JobView, answer, job_url, views
+from shared import errors, keys
+from shared.job import TERMINAL, Job, JobState
+from shared.truth import write_wish
+
+routes = Blueprint("jobs", __name__)
+
+_FRESH = "private, no-cache"
+_FOR_EVER = "private, max-age=31536000, immutable"
+
+
+class GetQuery(Query):
+    """How to look at one job."""
+
+    wait: float = Field(
+        default=0,
+        ge=0,
+        le=60,
+        allow_inf_nan=False,
+        description="Seconds to hold the answer until the job changes. With `If-None-Match`: until it differs from "
+        "that ETag, else 304. A job that has ended is answered at once.",
+    )
+
+
+class ListQuery(Query):
+    """Which jobs to list."""
+
+    state: JobState | None = None
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before.")
+
+
+class JobList(BaseModel):
+    """One page, newest first."""
+
+    jobs: list[JobView]
+    next_cursor: str | None = Field(description="Null on the last page.")
+
+
+@routes.get("/v1/jobs/<job_id>")
+@operation(
+    Answer(200, "The job.", JobView, headers=("ETag",)),
+    Answer(304, "Nothing changed while waiting."),
+    query=GetQuery,
+    headers={"If-None-Match": "The ETag of an earlier answer; heeded together with `wait`."},
+)
+def get_job(job_id: str, query: GetQuery) -> Response:
+    """Look at a job, or wait for its next change."""
+    ports, wanted, known = here().ports, valid_id(job_id), request.if_none_match
+    last = ports.events.last_id(wanted)  # before the record, which is then never older than its ETag
+    job = ports.ledger.get(wanted)
+    if query.wait and job.state not in TERMINAL and (not known or known.contains_weak(last)):
+        newest = _wait(here(), wanted, last, query.wait)
+        if known and newest == last:
+            return Response(status=304, headers={"ETag": f'W/"{last}"', "Cache-Control": "no-store"})
+        job, last = ports.ledger.get(wanted), newest
+    (view,) = views(here(), [job])
+    return answer(view, ETag=f'W/"{last}"')
+
+
+@routes.get("/v1/jobs")
+@operation(Answer(200, "One page.", JobList), query=ListQuery, errors=(errors.InvalidCursor,))
+def list_jobs(query: ListQuery) -> Response:
+    """List jobs, newest first."""
+    ports = here().ports
+    before = _read_cursor(query) if query.cursor else None
+    found = ports.ledger.list(state=query.state, limit=query.limit + 1, before=before)
+    page = found[: query.limit]
+    following = _signer().dumps([page[-1].id, query.state]) if len(found) > len(page) else None
+    return answer(JobList(jobs=views(here(), page), next_cursor=str(following) if following else None))
+
+
+@routes.get("/v1/jobs/<job_id>/preview")
+@operation(Answer(200, "A small JPEG.", media="image/jpeg", headers=("ETag",)), errors=(errors.NotReady,))
+def get_preview(job_id: str) -> Response:
+    """Fetch the picture as it is now, small."""
+    job = _job(job_id)
+    if job.preview is None:
+        raise errors.NotReady("There is no preview yet; the first comes after a few steps.")
+    return _blob(job.preview, "image/jpeg", cache=_FOR_EVER if job.state in TERMINAL else _FRESH)
+
+
+@routes.get("/v1/jobs/<job_id>/result")
+@operation(
+    Answer(200, "The picture, PNG, sRGB.", media="image/png", headers=("ETag", "Content-Disposition")),
+    errors=(errors.NotReady, errors.WrongState),
+)
+def get_result(job_id: str) -> Response:
+    """Fetch the finished picture."""
+    job = _job(job_id)
+    response = _blob(_result(job), "image/png", cache=_FOR_EVER)
+    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.png"'
+    return response
+
+
+@routes.get("/v1/jobs/<job_id>/provenance")
+@operation(
+    Answer(200, "Inputs' hashes, recipe, seed, weights, versions, attempts.", media="application/json"),
+    errors=(errors.NotReady, errors.WrongState),
+)
+def get_provenance(job_id: str) -> Response:
+    """Fetch how the picture came about."""
+    return _blob(keys.provenance(_result(_job(job_id))), "application/json", cache=_FOR_EVER)
+
+
+@routes.post("/v1/jobs/<job_id>/cancel")
+@operation(Answer(202, "The wish stands; a waiting job is canceled already.", JobView), errors=(errors.WrongState,))
+def cancel_job(job_id: str) -> Response:
+    """Stop a job and keep nothing but its preview."""
+    return _steer(_job(job_id), "cancel")
+
+
+@routes.post("/v1/jobs/<job_id>/finish")
+@operation(Answer(202, "The wish stands.", JobView), errors=(errors.WrongState, errors.NotReady))
+def finish_job(job_id: str) -> Response:
+    """Stop a job now and keep its best picture so far as the result."""
+    return _steer(_job(job_id), "finish")
+
+
+@routes.delete("/v1/jobs/<job_id>")
+@operation(Answer(204, "Gone."), errors=(errors.WrongState,))
+def delete_job(job_id: str) -> Response:
+    """Delete a job that has ended, with its pictures, now.
+
+    Its inputs go within a day, unless other jobs use them, too.
+    """
+    ports, wanted = here().ports, valid_id(job_id)
+    try:
+        ports.ledger.delete(wanted)
+    except errors.JobNotFound:
+        # An earlier call may have been cut short between the record and the blobs.
+        if not _forget_blobs(wanted):
+            raise
+    else:
+        _forget_blobs(wanted)
+    return Response(status=204)
+
+
+def _job(text: str) -> Job:
+    return here().ports.ledger.get(valid_id(text))
+
+
+def _wait(context: Context, job: str, last: str, seconds: float) -> str:
+    """The newest event's id: another than `last`, or `last` again when the seconds are over."""
+    leave = context.watchers.sit_down()
+    try:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not context.stopping.is_set():
+            if news := context.ports.events.wait(job, last):
+                return news[-1].id
+    finally:
+        leave()
+    return last
+
+
+def _result(job: Job) -> str:
+    if job.result is not None:
+        return job.result
+    if job.state in TERMINAL:
+        ended = "was canceled" if job.state is JobState.CANCELED else "failed"
+        raise errors.WrongState(f"The job {ended} and has no result; its preview may show how far it came.")
+    raise errors.NotReady("The picture is not finished; wait for it at the job's events, or finish the job now.")
+
+
+def _blob(key: str, media_type: str, *, cache: str) -> Response:
+    """A blob as a response; its key carries the claim's token and so names these bytes alone."""
+    response = Response(mimetype=media_type, headers={"Cache-Control": cache})
+    response.set_etag(key.replace("/", "-"))
+    response.make_conditional(request)
+    if response.status_code != 304:  # noqa: PLR2004 - Not Modified
+        response.set_data(here().ports.blobs.get(key))
+    return response
+
+
+def _steer(job: Job, wish: Literal["cancel", "finish"]) -> Response:
+    """Write the wish where it survives the loss of Redis, then raise the flag."""
+    ports = here().ports
+    impossible = job.state in TERMINAL or (wish == "finish" and job.progress.current < 1)
+    if not impossible:
+        write_wish(ports.blobs, job.id, wish)
+    steered = ports.ledger.steer(job.id, wish)  # raises what is impossible
+    (view,) = views(here(), [steered])
+    return answer(view, 202, Location=job_url(job.id))
+
+
+def _forget_blobs(wanted: str) -> bool:
+    """Whether there were any. The request goes first: without it nothing can bring the job back."""
+    blobs = here().ports.blobs
+    found = [blob.key for blob in blobs.list(keys.everything(wanted))]
+    for key in sorted(found, key=lambda key: key != keys.request(wanted)):
+        blobs.delete(key)
+    return bool(found)
+
+
+def _signer() -> URLSafeSerializer:
+    """Cursors are signed with the ledger's identity: they hold only where they were made."""
+    identity = here().ports.ledger.identity()
+    if identity is None:
+        raise errors.LedgerLost
+    return URLSafeSerializer(identity, salt="cursor")
+
+
+def _read_cursor(query: ListQuery) -> str:
+    try:
+        before, state = _signer().loads(query.cursor or "")
+    except BadData as error:
+        raise errors.InvalidCursor("This cursor was not handed out here; start again without one.") from error
+    if state != query.state:
+        raise errors.InvalidCursor(f"This cursor belongs to a list of state={state or 'any'}; keep to it.")
+    return valid_id(before)

@@ -1,0 +1,127 @@
+"""Server-sent events (WHATWG HTML, section 9.2): a job's story, replayable from any point."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from flask import Blueprint, Response, request
+from pydantic import Field
+
+from api.context import Context, here, valid_id
+from api.schema import Answer, Query, operation
+from shared.errors import EaselError, MalformedRequest, TooManyWatchers
+from shared.events import FIRST, Event
+from shared.job import TERMINAL, JobState
+
+MEDIA_TYPE: Final = "text/event-stream"
+HEARTBEAT_SECONDS: Final = 10.0
+"""Between comments on a quiet line, so that proxies keep it open and a lost client is noticed."""
+_RETRY: Final = "retry: 2000\n\n"
+_EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
+
+routes = Blueprint("stream", __name__)
+log = structlog.get_logger(__name__)
+
+
+class EventsQuery(Query):
+    """Where to begin."""
+
+    last_event_id: str | None = Field(
+        default=None, description="As the header `Last-Event-ID`, for clients that cannot set it; the header wins."
+    )
+
+
+@routes.get("/v1/jobs/<job_id>/events")
+@operation(
+    Answer(200, "Events until the job has ended: state, progress, preview, warning, lease_lost ...", media=MEDIA_TYPE),
+    Answer(204, "The job has ended and nothing follows `Last-Event-ID`; an EventSource stops here."),
+    query=EventsQuery,
+    headers={"Last-Event-ID": "Leave out this event and all before it."},
+    errors=(TooManyWatchers,),
+)
+def get_events(job_id: str, query: EventsQuery) -> Response:
+    """Watch a job: everything that happened to it so far, then the rest as it happens."""
+    context, wanted = here(), valid_id(job_id)
+    after = _event_id(request.headers.get("Last-Event-ID") or query.last_event_id or FIRST)
+    job = context.ports.ledger.get(wanted)
+    earlier = context.ports.events.since(wanted, after)
+    if job.state in TERMINAL and not earlier:
+        return Response(status=204)
+    return event_stream(context, lambda: _story(context, wanted, after, earlier))
+
+
+def event_stream(context: Context, lines: Callable[[], Iterator[str]]) -> Response:
+    """A response that sends `lines` as they come and holds one of the watchers' seats meanwhile."""
+    if request.method == "HEAD":
+        return Response(mimetype=MEDIA_TYPE)
+    leave = context.watchers.sit_down()
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies must not collect events
+    response = Response(_unbroken(lines()), mimetype=MEDIA_TYPE, headers=headers)
+    response.call_on_close(leave)
+    return response
+
+
+def message(kind: str, data: Any, event_id: str | None = None) -> str:
+    """One event on the wire."""
+    head = f"id: {event_id}\n" if event_id else ""
+    return f"{head}event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+def _story(context: Context, job: str, after: str, earlier: list[Event]) -> Iterator[str]:
+    yield _RETRY
+    spoke = time.monotonic()
+    news = earlier
+    while not context.stopping.is_set():
+        for event in news:
+            after, spoke = event.id, time.monotonic()
+            yield message(event.kind, shown(event.data), event.id)
+            if _is_last(event):
+                return
+        if time.monotonic() - spoke >= HEARTBEAT_SECONDS:
+            if _nothing_will_come(context, job, after):
+                return
+            spoke = time.monotonic()
+            yield ": still here\n\n"
+        news = context.ports.events.wait(job, after)
+
+
+def _nothing_will_come(context: Context, job: str, after: str) -> bool:
+    """For a client that began behind the last event. Raises JobNotFound where the job was deleted meanwhile."""
+    ended = context.ports.ledger.get(job).state in TERMINAL
+    return ended and not context.ports.events.since(job, after)
+
+
+def shown(data: dict[str, Any]) -> dict[str, Any]:
+    """As the rest of the API writes times: ISO 8601 in UTC, where the ledger keeps seconds."""
+    if "at" not in data:
+        return data
+    moment = datetime.fromtimestamp(data["at"], UTC).isoformat(timespec="milliseconds")
+    return {**data, "at": moment.replace("+00:00", "Z")}
+
+
+def _is_last(event: Event) -> bool:
+    return event.kind == "state" and JobState(event.data["state"]) in TERMINAL
+
+
+def _unbroken(lines: Iterable[str]) -> Iterator[str]:
+    """An error ends a stream cleanly: the client comes back by itself, and hears of it with a status of its own."""
+    try:
+        yield from lines
+    except EaselError as error:
+        log.info("stream_ended", code=error.code)
+        yield f": {error.code}\n\n"
+
+
+def _event_id(text: str) -> str:
+    """A stream id of Redis: two numbers of 64 bits. Raises MalformedRequest.
+
+    The greatest number of all is refused as the second: nothing can follow the greatest id, says Redis, and errs.
+    """
+    found = _EVENT_ID.fullmatch(text)
+    if not found or int(found[1]) >= 2**64 or int(found[2] or 0) >= 2**64 - 1:
+        raise MalformedRequest("Last-Event-ID must be the id of an event that this stream sent before.")
+    return text

@@ -1,0 +1,127 @@
+"""A job as clients see it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, jsonify
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.context import Context
+from api.forecast import Eta
+from shared.job import TERMINAL, Job, JobError, JobState, Losses, Progress
+from shared.recipe import Recipe
+
+
+class _View(BaseModel):
+    # Every member is always sent, so the document may promise it.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class Metrics(_View):
+    """Seconds and speed, as measured."""
+
+    queue_seconds: float = Field(description="From submission to the first claim, or until now.")
+    run_seconds: float = Field(description="Under a claim, over all attempts: loading, tracing and painting.")
+    steps_per_second: float | None
+
+
+class Urls(_View):
+    """Where to go from here; null while there is nothing there."""
+
+    self: str
+    events: str
+    preview: str | None
+    result: str | None
+    provenance: str | None
+    cancel: str | None
+    finish: str | None
+
+
+class JobView(_View):
+    """One job. Times are ISO 8601 in UTC."""
+
+    id: str = Field(description="UUIDv7: sorts by time.", examples=["0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88"])
+    state: JobState
+    tier: str
+    recipe: Recipe
+    created_at: datetime
+    started_at: datetime | None = Field(description="The first claim by a worker.")
+    completed_at: datetime | None
+    cancel_requested_at: datetime | None
+    finish_requested_at: datetime | None
+    queue_position: int | None = Field(description="1 for the next; null for a job that does not wait.")
+    eta_seconds: Eta | None = Field(description="Until the job's end; null where nobody can know.")
+    progress: Progress
+    losses: Losses | None
+    attempt: int = Field(description="Claims so far.")
+    resumed_from_step: int | None
+    stopped_early: bool
+    stopped_at_step: int | None
+    error: JobError | None
+    metrics: Metrics
+    urls: Urls
+
+
+def views(context: Context, jobs: list[Job], *, fresh: bool = False) -> list[JobView]:
+    """The jobs with their places in line and the time they will still take. Asks the ledger.
+
+    `fresh` where one of the jobs has just come: a forecast of a moment ago does not know it.
+    """
+    if all(job.state in TERMINAL for job in jobs):
+        return [job_view(job) for job in jobs]
+    forecast, place = context.forecaster.now(fresh=fresh), context.ports.overview.position
+    return [job_view(job, place(job), forecast.eta(job)) for job in jobs]
+
+
+def job_view(job: Job, position: int | None = None, eta: Eta | None = None) -> JobView:
+    """The record as clients see it."""
+    return JobView(
+        **job.model_dump(include=set(JobView.model_fields) & set(Job.model_fields) - {"id"}),
+        id=job.id,
+        tier=job.request.tier,
+        recipe=job.request.recipe,
+        created_at=_moment(job.request.created_at),
+        queue_position=position,
+        eta_seconds=eta,
+        attempt=job.epoch,
+        metrics=_metrics(job),
+        urls=_urls(job),
+    )
+
+
+def answer(view: BaseModel, status: int = 200, **headers: str) -> Response:
+    """A model as JSON. Never to be cached: it may be another one in a second."""
+    response = jsonify(view.model_dump(mode="json"))
+    response.status_code = status
+    response.headers.update({"Cache-Control": "no-store", **headers})
+    return response
+
+
+def job_url(job_id: str, part: str = "") -> str:
+    """The path of a job, or of one of its parts."""
+    return f"/v1/jobs/{job_id}" + (f"/{part}" if part else "")
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _metrics(job: Job) -> Metrics:
+    until = job.started_at or job.completed_at or datetime.now(UTC).timestamp()
+    return Metrics(
+        queue_seconds=round(max(0.0, until - job.request.created_at), 3),
+        run_seconds=round(job.run_seconds, 3),
+        steps_per_second=job.steps_per_second,
+    )
+
+
+def _urls(job: Job) -> Urls:
+    there: dict[str, Any] = {
+        "preview": job.preview,
+        "result": job.result,
+        "provenance": job.result,
+        "cancel": job.state not in TERMINAL,
+        "finish": job.state not in TERMINAL and job.progress.current >= 1,
+    }
+    links = {part: job_url(job.id, part) if exists else None for part, exists in there.items()}
+    return Urls(self=job_url(job.id), events=job_url(job.id, "events"), **links)

@@ -1,0 +1,29 @@
+"""The real wiring: `gunicorn 'api.wsgi:app()'`, or better `python -m api`, which also minds where it listens."""
+
+import threading
+from contextlib import suppress
+
+from flask import Flask
+
+from api.app import create_app
+from api.auth import check_exposure
+from shared.errors import EaselError
+from shared.ports import Ports, establish, open_ports
+from shared.settings import Settings
+from shared.telemetry import configure_logging
+
+
+def app(settings: Settings | None = None) -> Flask:
+    """The app over the outside world that the environment describes. Call it after the fork, not before."""
+    found = settings or Settings()
+    check_exposure(found)
+    configure_logging(found)
+    ports = open_ports(found)
+    threading.Thread(target=_warm_up, args=(ports,), daemon=True).start()
+    return create_app(found, ports)
+
+
+def _warm_up(ports: Ports) -> None:
+    """Loading the store's client takes a second that the first request, with three in all, had better not spend."""
+    with suppress(EaselError):
+        establish(ports)

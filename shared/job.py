@@ -1,0 +1,105 @@
+"""What a job is, the states it can be in, and the one table of legal transitions. Pure."""
+
+from enum import StrEnum
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.recipe import Recipe
+
+
+class JobState(StrEnum):
+    """Where a job stands; the last three are final."""
+
+    QUEUED = "queued"  # waits in its tier's sorted set
+    RUNNING = "running"  # a worker holds the claim, under a lease
+    SUCCEEDED = "succeeded"  # a result is published
+    FAILED = "failed"  # `error` says why; where there was a good picture, it is the result
+    CANCELED = "canceled"  # stopped as told; only the preview is kept
+
+
+TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELED, JobState.FAILED}),
+    JobState.RUNNING: frozenset({JobState.QUEUED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED}),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELED: frozenset(),
+}
+"""The table that the Lua acts in shared/lua are tested against."""
+
+TERMINAL: Final = frozenset(state for state, after in TRANSITIONS.items() if not after)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Progress(_Frozen):
+    """How far the optimisation is."""
+
+    phase: str = "waiting"  # waiting, preparing, 192 px, 384 px, done
+    current: int = 0  # evaluations done
+    total: int  # evaluations planned
+    percentage: float = 0.0  # of the planned work, in arithmetic, not in steps: small scales are cheap
+
+
+class Losses(_Frozen):
+    """The weighted terms; `total` is their sum."""
+
+    total: float
+    style: float
+    content: float
+    total_variation: float
+
+
+class JobError(_Frozen):
+    """Why a job failed."""
+
+    code: str
+    detail: str
+
+
+class Request(_Frozen):
+    """What was asked for: `jobs/<id>/request.json`, written once and never changed."""
+
+    id: str  # UUIDv7: sorts by time
+    tier: str
+    recipe: Recipe
+    content: str  # sha256 of the upright RGB input, key `inputs/<sha256>`
+    styles: tuple[str, ...]
+    width: int = 0  # pixels of the content image, for estimates; 0 where unknown
+    height: int = 0
+    created_at: float  # seconds since the epoch, as are all times here
+    idempotency_key: str | None = None
+    digest: str  # of the inputs' hashes and the canonical recipe: equal requests have equal digests
+
+
+class Job(_Frozen):
+    """One record of the ledger, as readers see it."""
+
+    id: str
+    state: JobState
+    request: Request
+    order: int  # place in the tier's sorted set: lower goes first
+    progress: Progress
+    losses: Losses | None = None
+    started_at: float | None = None  # first claim
+    completed_at: float | None = None
+    cancel_requested_at: float | None = None
+    finish_requested_at: float | None = None
+
+    claim: str | None = None  # the fencing token of the present holder
+    epoch: int = 0  # counts claims
+    attempts: int = 0  # lease losses since the last new checkpoint
+    worker: str | None = None  # who holds the claim
+    resumed_from_step: int | None = None
+    run_seconds: float = 0.0  # in the loop, over all claims
+    steps_per_second: float | None = None
+
+    checkpoint: str | None = None  # blob keys; only what stands here is visible
+    previous_checkpoint: str | None = None
+    preview: str | None = None
+    result: str | None = None
+    stopped_early: bool = False
+    stopped_at_step: int | None = None
+    error: JobError | None = None

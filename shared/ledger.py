@@ -1,0 +1,280 @@
+"""The jobs' records and the queue in Redis. Every act is one Lua script (shared/lua) and so atomic.
+
+Times are seconds since the epoch by Redis' own clock. Every method raises LedgerUnavailable where Redis
+does not answer in time, and the acts that create or claim raise LedgerLost where it lost its memory.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final, Literal
+
+import redis
+import structlog
+from pydantic import BaseModel
+from redis.backoff import NoBackoff
+from redis.commands.core import Script
+from redis.retry import Retry
+
+from shared.errors import (
+    ClaimLost,
+    IdempotencyKeyReused,
+    JobNotFound,
+    LedgerLost,
+    LedgerReadOnly,
+    LedgerUnavailable,
+    NotReady,
+    QueueFull,
+    WrongState,
+)
+from shared.job import TRANSITIONS, Job, JobError, JobState, Progress, Request
+
+log = structlog.get_logger(__name__)
+
+NAMESPACE: Final = "easel"
+_ACTS: Final = ("submit", "claim", "renew", "finish", "release", "steer", "reap", "delete", "restore")
+_COMPOSITE: Final = frozenset({"request", "progress", "losses", "error"})
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's hold on a job: what it writes counts only while `token` stands in the record."""
+
+    job: Job
+    token: str
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a holder hears back when it renews its lease."""
+
+    cancel: bool
+    finish: bool
+    others_wait: bool
+
+
+def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
+    """A client that gives up after `timeout` seconds and never silently sends an act twice."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 1.0),
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Redis' own exceptions as ours."""
+    try:
+        yield
+    except redis.ResponseError as error:
+        if "LEDGERLOST" in str(error):
+            raise LedgerLost from error
+        read_only = isinstance(error, (redis.OutOfMemoryError, redis.ReadOnlyError))  # redis-py cuts their names off
+        if read_only or str(error).startswith("MISCONF"):
+            raise LedgerReadOnly("The queue takes no writes now; see to Redis' memory and disk.") from error
+        if str(error).startswith("BUSY"):
+            raise LedgerUnavailable("The queue is busy; try again in a minute.") from error
+        raise
+    except redis.RedisError as error:
+        raise LedgerUnavailable("The queue does not answer; try again in a minute.") from error
+
+
+class Ledger:
+    """The live state of all jobs. Safe to share between threads; open a new one after a fork."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis: Any = client  # redis-py types its answers as bytes or str whatever decode_responses says
+        table = {state: dict.fromkeys(after, True) for state, after in TRANSITIONS.items()}
+        prelude = f"local LEGAL = cjson.decode('{json.dumps(table)}')\n" + _lua("common")
+        self._acts: dict[str, Script] = {act: client.register_script(prelude + _lua(act)) for act in _ACTS}
+
+    def _act(self, act: str, *args: Any) -> Any:
+        with translated():
+            return self._acts[act](keys=[NAMESPACE], args=args)
+
+    # Identity: an id that stands here and in the blob store; while it is missing here, nothing is certain.
+
+    def identity(self) -> str | None:
+        """The ledger's id, or None where Redis lost it or never had one."""
+        with translated():
+            found: str | None = self._redis.get(f"{NAMESPACE}:ledger")
+        return found
+
+    def adopt(self, identity: str) -> str:
+        """Declare this Redis to be the ledger `identity`, unless it is one already; the id that stands."""
+        with translated():
+            return str(self._redis.set(f"{NAMESPACE}:ledger", identity, nx=True, get=True) or identity)
+
+    # The senders' side.
+
+    def submit(self, request: Request, *, queue_limit: int, remember_seconds: int) -> tuple[str, bool]:
+        """Create the record; (its id, whether it is new). An idempotency key seen before gives the older job's id.
+
+        Raises QueueFull, IdempotencyKeyReused, LedgerLost.
+        """
+        fields = _pairs(
+            {
+                "request": request,
+                "progress": Progress(total=request.recipe.steps),
+            }
+        )
+        key = request.idempotency_key or ""
+        head = (request.id, request.tier, request.digest, key, remember_seconds, queue_limit)
+        verdict, job_id = self._act("submit", *head, *fields)
+        match verdict:
+            case "lost":
+                raise LedgerLost
+            case "full":
+                raise QueueFull
+            case "conflict":
+                raise IdempotencyKeyReused
+        return job_id, verdict == "created"
+
+    def remembered(self, idempotency_key: str) -> tuple[str, str] | None:
+        """(digest, id) of the job first sent under this key, while it is remembered."""
+        with translated():
+            value: str | None = self._redis.get(f"{NAMESPACE}:idempotency:{idempotency_key}")
+        digest, _, job_id = (value or "").partition(" ")
+        return (digest, job_id) if job_id else None
+
+    def get(self, job_id: str) -> Job:
+        """The record. Raises JobNotFound; LedgerLost where Redis cannot know."""
+        with translated():
+            fields = self._redis.hgetall(f"{NAMESPACE}:job:{job_id}")
+        if fields:
+            return _parse(fields)
+        if self.identity() is None:
+            raise LedgerLost
+        raise JobNotFound(f"There is no job {job_id}; it may have been deleted.")
+
+    def list(self, *, state: JobState | None = None, limit: int = 50, before: str | None = None) -> list[Job]:
+        """Up to `limit` jobs, newest first, older than the job `before`."""
+        index = f"{NAMESPACE}:jobs" + (f":{state}" if state else "")
+        with translated():
+            newest = f"({before}" if before else "+"
+            ids = self._redis.zrange(index, newest, "-", desc=True, bylex=True, offset=0, num=limit)
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in ids:
+                pipe.hgetall(f"{NAMESPACE}:job:{job_id}")
+            return [job for fields in pipe.execute() if fields and (job := _readable(fields))]
+
+    def steer(self, job_id: str, wish: Literal["cancel", "finish"]) -> Job:
+        """Ask for the job's end. Raises JobNotFound, WrongState, NotReady."""
+        match self._act("steer", job_id, wish):
+            case "missing":
+                return self.get(job_id)  # raises the right error
+            case "ended":
+                raise WrongState(f"The job has already ended: it {self.get(job_id).state}.")
+            case "nothing":
+                raise NotReady("There is no picture to keep before the first step; wait, or cancel the job.")
+        return self.get(job_id)
+
+    def delete(self, job_id: str) -> None:
+        """Forget a job that has ended. Raises JobNotFound, WrongState."""
+        match self._act("delete", job_id):
+            case "missing":
+                self.get(job_id)  # raises the right error
+            case "running":
+                raise WrongState("The job has not ended; cancel it first.")
+
+    # The workers' side. Each of these is fenced by the claim's token.
+
+    def claim(self, worker: str, tiers: tuple[str, ...], *, lease_seconds: float) -> Claim | None:
+        """Take the next job, if one waits."""
+        token = secrets.token_hex(8)
+        flat = self._act("claim", token, worker, lease_seconds, *tiers)
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        return Claim(_parse(fields), token) if fields else None
+
+    def renew(
+        self, claim: Claim, *, lease_seconds: float, event: tuple[str, Any] | None = None, **fields: Any
+    ) -> Wishes:
+        """Prove to be alive, and write `fields` into the record. Raises ClaimLost."""
+        kind, data = (event[0], json.dumps(event[1])) if event else ("", "")
+        answer = self._act("renew", claim.job.id, claim.token, lease_seconds, kind, data, *_pairs(fields))
+        if not answer:
+            raise ClaimLost(f"Job {claim.job.id} has another holder now.")
+        return Wishes(cancel=bool(answer[0]), finish=bool(answer[1]), others_wait=answer[2] > 0)
+
+    def finish(self, claim: Claim, state: JobState, **fields: Any) -> None:
+        """End the job and make its result visible. Raises ClaimLost."""
+        if not self._act("finish", claim.job.id, claim.token, str(state), *_pairs(fields)):
+            raise ClaimLost(f"Job {claim.job.id} has another holder now.")
+
+    def release(self, claim: Claim, *, place: Literal["head", "tail"], **fields: Any) -> None:
+        """Give the job back unfinished. Raises ClaimLost."""
+        if not self._act("release", claim.job.id, claim.token, place, *_pairs(fields)):
+            raise ClaimLost(f"Job {claim.job.id} has another holder now.")
+
+    # The reaper's side.
+
+    def reap(self, *, attempts_limit: int, exhausted: JobError) -> dict[str, JobState]:
+        """Take back every claim whose lease ran out; what became of each job."""
+        flat = self._act("reap", attempts_limit, exhausted.model_dump_json())
+        return {job_id: JobState(state) for job_id, state in zip(flat[::2], flat[1::2], strict=True)}
+
+    def unsealed(self, *, older_than_seconds: float) -> Sequence[str]:
+        """Jobs that ended so long ago without the blob store being told."""
+        with translated():
+            seconds, micros = self._redis.time()
+            until = seconds + micros / 1e6 - older_than_seconds
+            found: Sequence[str] = self._redis.zrangebyscore(f"{NAMESPACE}:unsealed", "-inf", until)
+        return found
+
+    def sealed(self, job_id: str) -> None:
+        """The blob store knows how this job ended."""
+        with translated():
+            self._redis.zrem(f"{NAMESPACE}:unsealed", job_id)
+
+    def uptime(self) -> float:
+        """Seconds since Redis started."""
+        with translated():
+            return float(self._redis.info("server")["uptime_in_seconds"])
+
+    def restore(self, request: Request, state: JobState, *, remember_seconds: int = 24 * 3600, **fields: Any) -> bool:
+        """Write a lost record anew, and its idempotency key for what is left of `remember_seconds`.
+
+        False where the record stands already, or where it would wait although its key stands for another job.
+        """
+        fields = {"request": request, "progress": Progress(total=request.recipe.steps), **fields}
+        left = int(request.created_at + remember_seconds - time.time())
+        key = request.idempotency_key if request.idempotency_key and left > 0 else ""
+        head = (request.id, request.tier, str(state), request.digest, key, left)
+        return bool(self._act("restore", *head, *_pairs(fields)))
+
+
+def _lua(act: str) -> str:
+    return (resources.files("shared") / "lua" / f"{act}.lua").read_text()
+
+
+def _pairs(fields: Mapping[str, Any]) -> list[Any]:
+    """Fields and values for HSET; models as JSON, None left out, booleans as 0 and 1."""
+    flat: list[Any] = []
+    for name, value in fields.items():
+        if isinstance(value, BaseModel):
+            flat += [name, value.model_dump_json()]
+        elif value is not None:
+            flat += [name, int(value) if isinstance(value, bool) else value]
+    return flat
+
+
+def _readable(fields: Mapping[str, str]) -> Job | None:
+    """One record that this version cannot read must not hide the others."""
+    try:
+        return _parse(fields)
+    except ValueError:
+        log.exception("record_unreadable", job=fields.get("id"))
+        return None
+
+
+def _parse(fields: Mapping[str, str]) -> Job:
+    return Job.model_validate(
+        {name: json.loads(value) if name in _COMPOSITE else value for name, value in fields.items()}
+    )

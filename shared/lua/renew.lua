@@ -1,0 +1,14 @@
+-- Renews a lease and writes what its holder reports. Writes leases, job:<id>, events:<id>.
+-- A late renewal counts as long as the token still stands: only the reaper takes a claim away.
+-- ARGV: id, token, lease in seconds, event kind or '', event data, then fields and values
+-- Returns {cancel requested, finish requested, number waiting in the tier}, or nothing where the claim is lost.
+local id, token, lease, kind, data = unpack(ARGV, 1, 5)
+if not holds(id, token) then return {} end
+redis.call('ZADD', ns .. ':leases', now() + lease, id)
+set_fields(id, 6)
+if kind ~= '' then say(id, kind, data) end
+return {
+  get(id, 'cancel_requested_at') and 1 or 0,
+  get(id, 'finish_requested_at') and 1 or 0,
+  redis.call('ZCARD', queue(get(id, 'tier'))),
+}

@@ -1,0 +1,82 @@
+"""A look at the whole: how long the lines are, who works, how much was done. Reads, and announces workers."""
+
+import json
+import time
+from typing import Any, Final
+
+import redis
+from pydantic import BaseModel, ConfigDict
+
+from shared.job import Job, JobState
+from shared.ledger import NAMESPACE, translated
+
+_ALIVE_SECONDS: Final = 15.0
+
+
+class WorkerInfo(BaseModel):
+    """What a worker says of itself every few seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    device: str  # such as "cpu:2" or "NVIDIA H200"
+    weights: str  # source and start of the hash
+    tiers: tuple[str, ...]
+    job: str | None = None
+    pixels_per_second: float | None = None  # evaluated, as measured on its last job
+    seen_at: float
+
+
+class Overview:
+    """Counts and positions. All reads are O(log n) or O(workers)."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis: Any = client  # redis-py types its answers as bytes or str whatever decode_responses says
+
+    def depth(self, tier: str) -> int:
+        """Jobs that wait in the tier."""
+        with translated():
+            return int(self._redis.zcard(f"{NAMESPACE}:queue:{tier}"))
+
+    def head(self, tier: str) -> str | None:
+        """The id of the job that is next in the tier."""
+        with translated():
+            found = self._redis.zrange(f"{NAMESPACE}:queue:{tier}", 0, 0)
+        return found[0] if found else None
+
+    def position(self, job: Job) -> int | None:
+        """Place in the waiting line, 1 for the next; None for a job that does not wait."""
+        if job.state is not JobState.QUEUED:
+            return None
+        with translated():
+            rank = self._redis.zrank(f"{NAMESPACE}:queue:{job.request.tier}", job.id)
+        return None if rank is None else int(rank) + 1
+
+    def count(self, state: JobState) -> int:
+        """Jobs in this state."""
+        with translated():
+            return int(self._redis.zcard(f"{NAMESPACE}:jobs:{state}"))
+
+    def completed_last_hour(self) -> int:
+        """Jobs that ended, one way or another."""
+        with translated():
+            return int(self._redis.zcount(f"{NAMESPACE}:completed", time.time() - 3600, "+inf"))
+
+    def announce(self, worker: WorkerInfo) -> None:
+        """Say that this worker lives."""
+        with translated():
+            self._redis.hset(f"{NAMESPACE}:workers", worker.name, worker.model_dump_json())
+
+    def withdraw(self, name: str) -> None:
+        """Say that this worker has gone."""
+        with translated():
+            self._redis.hdel(f"{NAMESPACE}:workers", name)
+
+    def workers(self) -> list[WorkerInfo]:
+        """Those that announced themselves lately, by name; the others are forgotten on the way."""
+        with translated():
+            known = self._redis.hgetall(f"{NAMESPACE}:workers")
+        infos = [WorkerInfo.model_validate(json.loads(value)) for _, value in sorted(known.items())]
+        for gone in (info for info in infos if info.seen_at < time.time() - 4 * _ALIVE_SECONDS):
+            self.withdraw(gone.name)
+        return [info for info in infos if info.seen_at >= time.time() - _ALIVE_SECONDS]

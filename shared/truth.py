@@ -1,0 +1,124 @@
+"""The blob store's account of a job, which survives the loss of Redis: request, wishes and end.
+
+Redis is the live ledger, the blob store the truth (ARCHITECTURE.md, "When Redis is lost").
+"""
+
+import json
+import time
+from functools import partial
+from typing import Any, Literal
+
+import structlog
+
+from shared import keys
+from shared.blobs import Blobs
+from shared.errors import BlobMissing
+from shared.job import TERMINAL, Job, JobState, Request
+from shared.ledger import Ledger
+from shared.ports import Ports, stored_identity
+
+log = structlog.get_logger(__name__)
+
+_JSON = "application/json"
+
+
+def write_request(blobs: Blobs, request: Request) -> None:
+    """Before the record: from here on the job can be rebuilt."""
+    blobs.put(keys.request(request.id), request.model_dump_json().encode(), content_type=_JSON)
+
+
+def write_wish(blobs: Blobs, job_id: str, wish: Literal["cancel", "finish"]) -> None:
+    """Before the flag. A cancel is never weakened to a finish."""
+    earlier = _read(blobs, keys.requested(job_id)) or {}
+    body = {"wish": "cancel" if earlier.get("wish") == "cancel" else wish, "at": time.time()}
+    blobs.put(keys.requested(job_id), json.dumps(body).encode(), content_type=_JSON)
+
+
+def seal(ledger: Ledger, blobs: Blobs, job_id: str) -> None:
+    """Write down how the job ended, and let its checkpoints go: they are by far its largest blobs.
+
+    Whoever ended it does so; the reaper makes up for who could not. Raises JobNotFound, Unavailable.
+    """
+    job = ledger.get(job_id)
+    if job.state not in TERMINAL:
+        return
+    blobs.put(keys.final(job_id), job.model_dump_json(exclude={"request"}).encode(), content_type=_JSON)
+    for blob in list(blobs.list(keys.checkpoints(job_id))):
+        blobs.delete(blob.key)
+    ledger.sealed(job_id)
+
+
+def reconcile(ports: Ports) -> int:
+    """Rebuild every record that Redis lost, then declare it the ledger again; how many came back.
+
+    Records that stand are left alone, so it may be run at any time and by many at once.
+    """
+    identity = stored_identity(ports.blobs)
+    names = (blob.key for blob in ports.blobs.list("jobs/"))
+    requests = sorted(key for key in names if key.endswith("/request.json"))
+    restored = sum(_restored(ports, key.split("/")[1]) for key in requests)
+    if identity is not None:
+        ports.ledger.adopt(identity)
+    return restored
+
+
+def sweep(blobs: Blobs, *, older_than_seconds: float) -> int:
+    """Delete inputs that no job refers to and that are no longer young; how many.
+
+    A submission cut short leaves such inputs, and a deletion does. The references come from the requests, never
+    from Redis, and are read after the list of inputs: a job that comes meanwhile writes its inputs anew.
+    """
+    before = time.time() - older_than_seconds
+    old = [blob.key for blob in blobs.list("inputs/") if blob.modified < before]
+    requests = (
+        [_read(blobs, blob.key) for blob in blobs.list("jobs/") if blob.key.endswith("/request.json")] if old else []
+    )
+    wanted = {
+        keys.input_image(sha256) for asked in requests if asked for sha256 in (asked["content"], *asked["styles"])
+    }
+    swept = 0
+    for key in (key for key in old if key not in wanted):
+        if all(blob.modified < before for blob in blobs.list(key)):
+            blobs.delete(key)
+            swept += 1
+    return swept
+
+
+def _restored(ports: Ports, job_id: str) -> bool:
+    """One job that cannot be read must not keep the others away."""
+    try:
+        return _restore(ports, job_id)
+    except (ValueError, KeyError):
+        log.exception("job_not_restored", job=job_id)
+        return False
+
+
+def _restore(ports: Ports, job_id: str) -> bool:
+    blobs, ledger = ports.blobs, ports.ledger
+    request = Request.model_validate(_read(blobs, keys.request(job_id)))
+    restore = partial(ledger.restore, request, remember_seconds=ports.settings.idempotency_seconds)
+    if end := _read(blobs, keys.final(job_id)):
+        job = Job.model_validate({**end, "request": request})
+        return restore(job.state, **_fields(job))
+    wish = _read(blobs, keys.requested(job_id)) or {}
+    if wish.get("wish") == "cancel":
+        ended = {"cancel_requested_at": wish["at"], "completed_at": time.time()}
+        return restore(JobState.CANCELED, **ended)
+    newest = sorted(blobs.list(keys.checkpoints(job_id)), key=lambda blob: blob.key.rpartition("-")[2])[-2:]
+    names = ("checkpoint", "previous_checkpoint")
+    found: dict[str, Any] = dict(zip(names, (blob.key for blob in reversed(newest)), strict=False))
+    return restore(JobState.QUEUED, finish_requested_at=wish.get("at"), **found)
+
+
+def _fields(job: Job) -> dict[str, Any]:
+    """The record's fields that an act does not set by itself."""
+    own = {"id", "state", "request", "order", "claim", "worker"}
+    return {name: getattr(job, name) for name in Job.model_fields if name not in own}
+
+
+def _read(blobs: Blobs, key: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(blobs.get(key))
+    except BlobMissing:
+        return None
+    return found

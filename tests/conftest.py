@@ -1,0 +1,15 @@
+"""Fixtures for all tests. Servers live in modules of their own beside this one."""
+
+from pathlib import Path
+
+import pytest
+from missing import ROOT, part_missing
+
+pytest_plugins = ["fixtures_api", "fixtures_s3", "fixtures_valkey", "fixtures_worker"]
+
+
+@pytest.fixture(scope="session")
+def beside() -> Path:
+    """The folder `shared` beside the checkout: weights, photos and reference figures too large to be kept in it."""
+    folder = ROOT.parent / "shared"
+    return folder if folder.is_dir() else part_missing(f"{folder} is not here")

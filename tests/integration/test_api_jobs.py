@@ -1,0 +1,277 @@
+"""A job's life as its sender sees it; the worker's part is played by hand on the ledger."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from fixtures_api import Submit, claim, succeed, work, worker
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from shared import keys
+from shared.errors import JobNotFound
+from shared.job import JobError, JobState
+from shared.ports import Ports
+from shared.settings import Settings
+from shared.truth import reconcile
+
+# Watching.
+
+
+def test_a_job_tells_its_progress(job_id: str, client: FlaskClient, ports: Ports) -> None:
+    ports.overview.announce(worker(pixels_per_second=50_000))
+    work(ports, claim(ports), 15)
+    job = client.get(f"/v1/jobs/{job_id}").get_json()
+    assert (job["state"], job["attempt"], job["queue_position"]) == ("running", 1, None)
+    assert job["progress"] == {"phase": "96 px", "current": 15, "total": 60, "percentage": 25.0}
+    assert job["losses"]["total"] == 3
+    assert job["eta_seconds"] == {"p50": 45.0, "p90": 67.5}
+    assert job["metrics"]["steps_per_second"] == 1.0
+    assert job["started_at"] >= job["created_at"]
+
+
+def test_waiting_jobs_know_their_place_and_when_they_will_be_done(
+    submit: Submit, client: FlaskClient, ports: Ports
+) -> None:
+    ports.overview.announce(worker(pixels_per_second=50_000))
+    ids = [submit().get_json()["id"] for _ in range(3)]
+    jobs = [client.get(f"/v1/jobs/{one}").get_json() for one in ids]
+    assert [job["queue_position"] for job in jobs] == [1, 2, 3]
+    waits = [job["eta_seconds"]["p50"] for job in jobs]
+    assert waits == sorted(waits)
+    assert waits[2] == pytest.approx(3 * waits[0], rel=0.01)
+    quote = submit(query="?dry_run=1").get_json()
+    assert quote["queue_depth"] == 3
+    assert quote["eta_seconds"]["p50"] == pytest.approx(4 * waits[0], rel=0.01)
+
+
+def test_pictures_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClient, ports: Ports) -> None:
+    for part in ("preview", "result", "provenance"):
+        answer = client.get(f"/v1/jobs/{job_id}/{part}")
+        assert (answer.status_code, answer.get_json()["code"]) == (409, "not_ready")
+
+    held = claim(ports)
+    work(ports, held, 10)
+    preview = client.get(f"/v1/jobs/{job_id}/preview")
+    assert (preview.mimetype, preview.data) == ("image/jpeg", b"\xff\xd8preview")
+    same = client.get(f"/v1/jobs/{job_id}/preview", headers={"If-None-Match": preview.headers["ETag"]})
+    assert (same.status_code, same.data) == (304, b"")
+    work(ports, held, 20)
+    other = client.get(f"/v1/jobs/{job_id}/preview", headers={"If-None-Match": preview.headers["ETag"]})
+    assert other.status_code == 200
+
+    succeed(ports, held)
+    urls = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]
+    result = client.get(urls["result"])
+    assert (result.mimetype, result.data) == ("image/png", b"\x89PNGresult")
+    assert job_id in result.headers["Content-Disposition"]
+    assert client.get(urls["provenance"]).get_json() == {"seed": 0}
+    assert (urls["cancel"], urls["finish"]) == (None, None)
+
+
+def test_a_failed_job_says_why_and_has_no_result(job_id: str, client: FlaskClient, ports: Ports) -> None:
+    ports.ledger.finish(claim(ports), JobState.FAILED, error=JobError(code="diverged", detail="The loss is NaN."))
+    job = client.get(f"/v1/jobs/{job_id}").get_json()
+    assert (job["state"], job["error"]["code"]) == ("failed", "diverged")
+    answer = client.get(f"/v1/jobs/{job_id}/result")
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "wrong_state")
+
+
+# Lists.
+
+
+def test_lists_are_newest_first_and_paged(submit: Submit, client: FlaskClient) -> None:
+    ids = [submit().get_json()["id"] for _ in range(5)]
+    seen, cursor = [], ""
+    for size in (2, 2, 1):
+        page = client.get(f"/v1/jobs?limit=2{cursor}").get_json()
+        assert len(page["jobs"]) == size
+        seen += [job["id"] for job in page["jobs"]]
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == ids[::-1]
+    assert page["next_cursor"] is None
+
+
+def test_lists_can_be_narrowed_to_a_state(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+    first, second = (submit().get_json()["id"] for _ in range(2))
+    claim(ports)
+    assert [job["id"] for job in client.get("/v1/jobs?state=running").get_json()["jobs"]] == [first]
+    assert [job["id"] for job in client.get("/v1/jobs?state=queued").get_json()["jobs"]] == [second]
+
+
+def test_a_cursor_that_was_tampered_with_is_refused(submit: Submit, client: FlaskClient) -> None:
+    for _ in range(2):
+        submit()
+    cursor = client.get("/v1/jobs?limit=1").get_json()["next_cursor"]
+    swapped = ("A" if cursor[0] != "A" else "B") + cursor[1:]
+    for wrong in (swapped, cursor[:-1], cursor + "x", cursor.split(".")[0], f"&state=queued&cursor={cursor}"):
+        answer = client.get(f"/v1/jobs?limit=1&cursor={wrong}" if wrong[0] != "&" else f"/v1/jobs?limit=1{wrong}")
+        assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_cursor")
+
+
+# Steering.
+
+
+def test_a_waiting_job_is_canceled_at_once(job_id: str, client: FlaskClient, ports: Ports) -> None:
+    answer = client.post(f"/v1/jobs/{job_id}/cancel")
+    assert (answer.status_code, answer.get_json()["state"]) == (202, "canceled")
+    assert json.loads(ports.blobs.get(keys.requested(job_id)))["wish"] == "cancel"
+    assert ports.overview.depth("standard") == 0
+    again = client.post(f"/v1/jobs/{job_id}/cancel")
+    assert (again.status_code, again.get_json()["code"]) == (409, "wrong_state")
+
+
+def test_a_running_job_is_asked_to_cancel(job_id: str, client: FlaskClient, ports: Ports) -> None:
+    held = claim(ports)
+    job = client.post(f"/v1/jobs/{job_id}/cancel").get_json()
+    assert job["state"] == "running"
+    assert job["cancel_requested_at"]
+    assert ports.ledger.renew(held, lease_seconds=60).cancel
+
+
+def test_a_job_finishes_early_only_with_a_picture_to_keep(
+    job_id: str, client: FlaskClient, ports: Ports, kept: Callable[[], object]
+) -> None:
+    held, before = claim(ports), kept()
+    early = client.post(f"/v1/jobs/{job_id}/finish")
+    assert (early.status_code, early.get_json()["code"]) == (409, "not_ready")
+    assert kept() == before
+    assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"] is None
+    work(ports, held, 3)
+    offered = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"]
+    job = client.post(offered).get_json()
+    assert job["finish_requested_at"]
+    assert json.loads(ports.blobs.get(keys.requested(job_id)))["wish"] == "finish"
+    assert ports.ledger.renew(held, lease_seconds=60).finish
+
+
+def test_the_wish_is_not_written_for_a_job_that_has_ended(
+    job_id: str, client: FlaskClient, ports: Ports, kept: Callable[[], object]
+) -> None:
+    succeed(ports, claim(ports))
+    before = kept()
+    for wish in ("cancel", "finish"):
+        assert client.post(f"/v1/jobs/{job_id}/{wish}").get_json()["code"] == "wrong_state"
+    assert kept() == before
+
+
+# Deleting.
+
+
+def test_a_job_that_has_ended_can_be_deleted_with_its_pictures(job_id: str, client: FlaskClient, ports: Ports) -> None:
+    held = claim(ports)
+    work(ports, held, 3)
+    assert client.delete(f"/v1/jobs/{job_id}").get_json()["code"] == "wrong_state"
+    succeed(ports, held)
+    answer = client.delete(f"/v1/jobs/{job_id}")
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert list(ports.blobs.list(keys.everything(job_id))) == []
+    assert client.get(f"/v1/jobs/{job_id}").status_code == 404
+    assert client.delete(f"/v1/jobs/{job_id}").status_code == 404
+
+
+def test_a_deletion_that_was_cut_short_can_be_completed(job_id: str, client: FlaskClient, ports: Ports) -> None:
+    client.post(f"/v1/jobs/{job_id}/cancel")
+    ports.ledger.delete(job_id)
+    assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
+    assert list(ports.blobs.list(keys.everything(job_id))) == []
+
+
+def test_a_deleted_job_gives_its_idempotency_key_back(submit: Submit, client: FlaskClient) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = submit(headers=headers).get_json()["id"]
+    client.post(f"/v1/jobs/{first}/cancel")
+    client.delete(f"/v1/jobs/{first}")
+    answer = submit(headers=headers)
+    assert answer.status_code == 202
+    assert answer.get_json()["id"] != first
+    assert "Idempotency-Replayed" not in answer.headers
+
+
+# The queue.
+
+
+def test_the_queue_shows_lines_running_jobs_and_workers(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+    first = submit().get_json()["id"]
+    submit()
+    submit(tier="batch")
+    ports.overview.announce(worker())
+    succeed(ports, claim(ports))
+    claim(ports)
+    queue = client.get("/v1/queue").get_json()
+    assert [(tier["name"], tier["depth"]) for tier in queue["tiers"]] == [("standard", 0), ("batch", 1)]
+    assert queue["tiers"][0]["oldest_seconds"] is None
+    assert queue["tiers"][1]["oldest_seconds"] >= 0
+    assert [job["state"] for job in queue["running"]] == ["running"]
+    assert [worker["name"] for worker in queue["workers"]] == ["tester"]
+    assert queue["completed_last_hour"] == 1
+    assert first not in {job["id"] for job in queue["running"]}
+
+
+def test_metrics_count_requests_jobs_and_workers(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+    submit()
+    client.get("/v1/nothing")
+    ports.overview.announce(worker())
+    text = client.get("/metrics").text
+    assert 'easel_queue_depth{tier="standard"} 1.0' in text
+    assert 'easel_jobs{state="queued"} 1.0' in text
+    assert "easel_workers 1.0" in text
+    assert "easel_ledger_up 1.0" in text
+    assert 'easel_http_requests_total{method="POST",route="/v1/jobs",status="202"} 1.0' in text
+    assert 'route="unknown",status="404"' in text
+
+
+# A ledger that was lost.
+
+
+@pytest.fixture
+def emptied(job_id: str, ports: Ports) -> str:
+    """A job's id, and a Redis that forgot everything."""
+    ports.ledger._redis.flushall()
+    return job_id
+
+
+def test_a_ledger_that_lost_its_memory_is_no_empty_queue(emptied: str, client: FlaskClient, submit: Submit) -> None:
+    answers = [client.get("/v1/jobs"), client.get(f"/v1/jobs/{emptied}"), client.get("/v1/queue"), submit()]
+    assert {(answer.status_code, answer.get_json()["code"]) for answer in answers} == {(503, "ledger_lost")}
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.get_json()["checks"]["ledger"]["ok"]) == (503, False)
+
+
+def test_idempotency_keys_survive_the_loss_of_redis(submit: Submit, ports: Ports) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = submit(headers=headers).get_json()["id"]
+    ports.ledger._redis.flushall()
+    assert reconcile(ports) == 1
+    again = submit(headers=headers)
+    assert (again.status_code, again.get_json()["id"]) == (202, first)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = submit(headers=headers, tier="batch")
+    assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_redis_of_another_easel_is_noticed(client: FlaskClient, ports: Ports, job_id: str) -> None:
+    ports.ledger._redis.set("easel:ledger", "another")
+    answer = client.get(f"/v1/jobs/{job_id}")
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "ledger_unavailable")
+
+
+def test_a_new_pair_of_redis_and_store_is_married_at_the_first_request(settings: Settings, ports: Ports) -> None:
+    ports.ledger._redis.flushall()
+    ports.blobs.delete("ledger.json")
+    client = create_app(settings, ports).test_client()
+    assert client.get("/v1/jobs").get_json() == {"jobs": [], "next_cursor": None}
+    with pytest.raises(JobNotFound):
+        ports.ledger.get("01a203c1-9362-71d5-a42f-35939c71eb95")
+
+
+def test_looks_at_jobs_share_one_forecast(settings: Settings, ports: Ports, job_id: str) -> None:
+    app = create_app(settings, ports)
+    forecaster = app.extensions["easel"].forecaster
+    forecaster.lifetime = 3600
+    client, first = app.test_client(), forecaster.now()
+    for path in ("/v1/jobs", f"/v1/jobs/{job_id}", "/v1/queue"):
+        assert client.get(path).status_code == 200
+    assert forecaster.now() is first
+    assert forecaster.now(fresh=True) is not first
+    assert forecaster.now() is not first

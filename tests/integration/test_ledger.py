@@ -1,0 +1,390 @@
+"""The queue's acts, each on a real Valkey."""
+
+import contextlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis
+import uuid_utils
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from shared.errors import (
+    ClaimLost,
+    IdempotencyKeyReused,
+    JobNotFound,
+    LedgerLost,
+    LedgerUnavailable,
+    NotReady,
+    QueueFull,
+    WrongState,
+)
+from shared.events import Events
+from shared.job import TERMINAL, TRANSITIONS, JobError, JobState, Progress, Request
+from shared.ledger import NAMESPACE, Claim, Ledger, Wishes, connect
+from shared.overview import Overview
+from shared.recipe import PRESETS
+
+EXHAUSTED = JobError(code="attempts_exhausted", detail="gone")
+TIERS = ("standard", "batch")
+
+
+def request(tier: str = "standard", *, digest: str = "d", key: str | None = None) -> Request:
+    return Request(
+        id=str(uuid_utils.uuid7()),
+        tier=tier,
+        recipe=PRESETS["fast"],
+        content="c",
+        styles=("s",),
+        created_at=1.0,
+        digest=digest,
+        idempotency_key=key,
+    )
+
+
+@pytest.fixture
+def ledger(valkey_url: str) -> Ledger:
+    ledger = Ledger(connect(valkey_url))
+    ledger.adopt("test")
+    return ledger
+
+
+@pytest.fixture
+def overview(valkey_url: str) -> Overview:
+    return Overview(connect(valkey_url))
+
+
+def submit(ledger: Ledger, wanted: Request | None = None, *, limit: int = 100) -> str:
+    return ledger.submit(wanted or request(), queue_limit=limit, remember_seconds=60)[0]
+
+
+def claim(ledger: Ledger, worker: str = "w", lease: float = 60) -> Claim:
+    found = ledger.claim(worker, TIERS, lease_seconds=lease)
+    assert found is not None
+    return found
+
+
+def reap(ledger: Ledger, limit: int = 3) -> dict[str, JobState]:
+    return ledger.reap(attempts_limit=limit, exhausted=EXHAUSTED)
+
+
+def test_jobs_are_claimed_in_the_order_in_which_they_came_and_the_first_tier_goes_first(ledger: Ledger) -> None:
+    late, first, second = submit(ledger, request("batch")), submit(ledger), submit(ledger)
+    assert [claim(ledger).job.id for _ in range(3)] == [first, second, late]
+    assert ledger.claim("w", TIERS, lease_seconds=60) is None
+
+
+def test_many_workers_at_once_never_claim_the_same_job(ledger: Ledger) -> None:
+    ids = {submit(ledger) for _ in range(40)}
+    start = threading.Barrier(8)
+
+    def worker(number: int) -> list[str]:
+        start.wait()
+        mine = []
+        while found := ledger.claim(f"w{number}", TIERS, lease_seconds=60):
+            mine.append(found.job.id)
+        return mine
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [job_id for mine in pool.map(worker, range(8)) for job_id in mine]
+    assert sorted(taken) == sorted(ids)
+
+
+def test_the_same_idempotency_key_and_request_gives_the_first_job_again(ledger: Ledger, overview: Overview) -> None:
+    first = submit(ledger, request(key="k"))
+    again, new = ledger.submit(request(key="k"), queue_limit=100, remember_seconds=60)
+    assert (again, new) == (first, False)
+    assert overview.depth("standard") == 1
+    assert ledger.remembered("k") == ("d", first)
+
+
+def test_the_same_idempotency_key_with_another_request_is_refused(ledger: Ledger) -> None:
+    submit(ledger, request(key="k"))
+    with pytest.raises(IdempotencyKeyReused):
+        submit(ledger, request(key="k", digest="other"))
+
+
+def test_a_full_queue_refuses_and_creates_nothing(ledger: Ledger, overview: Overview) -> None:
+    submit(ledger, limit=1)
+    refused = request()
+    with pytest.raises(QueueFull):
+        submit(ledger, refused, limit=1)
+    with pytest.raises(JobNotFound):
+        ledger.get(refused.id)
+    assert overview.depth("standard") == 1
+
+
+def test_what_a_holder_reports_is_seen_in_the_record_and_in_the_events(ledger: Ledger, valkey_url: str) -> None:
+    job_id = submit(ledger)
+    held = claim(ledger)
+    progress = Progress(phase="192 px", current=3, total=60, percentage=2.5)
+    wishes = ledger.renew(held, lease_seconds=60, event=("progress", {"current": 3}), progress=progress)
+    assert wishes == Wishes(cancel=False, finish=False, others_wait=False)
+    assert ledger.get(job_id).progress == progress
+    kinds = [event.kind for event in Events(connect(valkey_url)).since(job_id)]
+    assert kinds == ["state", "state", "progress"]
+
+
+def test_a_lost_lease_puts_the_job_back_at_the_head_and_fences_its_former_holder(ledger: Ledger) -> None:
+    lost, waiting = submit(ledger), submit(ledger)
+    zombie = claim(ledger, lease=-1)
+    assert reap(ledger) == {lost: JobState.QUEUED}
+    for act in (
+        lambda: ledger.renew(zombie, lease_seconds=60, result="evil"),
+        lambda: ledger.finish(zombie, JobState.SUCCEEDED, result="evil"),
+        lambda: ledger.release(zombie, place="head"),
+    ):
+        with pytest.raises(ClaimLost):
+            act()
+    heir = claim(ledger)
+    assert (heir.job.id, heir.job.epoch, heir.job.attempts, heir.job.result) == (lost, 2, 1, None)
+    assert claim(ledger).job.id == waiting
+
+
+def test_a_late_renewal_counts_while_the_token_stands(ledger: Ledger) -> None:
+    submit(ledger)
+    late = claim(ledger, lease=-1)
+    ledger.renew(late, lease_seconds=60)
+    assert reap(ledger) == {}
+
+
+def test_a_job_that_loses_its_lease_too_often_fails_and_a_new_checkpoint_resets_the_count(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    claim(ledger, lease=-1)
+    assert reap(ledger, limit=2) == {job_id: JobState.QUEUED}
+    ledger.renew(claim(ledger, lease=60), lease_seconds=-1, checkpoint="k", attempts=0)
+    assert reap(ledger, limit=2) == {job_id: JobState.QUEUED}
+    claim(ledger, lease=-1)
+    assert reap(ledger, limit=2) == {job_id: JobState.FAILED}
+    assert ledger.get(job_id).error == EXHAUSTED
+
+
+def test_a_job_given_back_goes_to_the_head_on_a_drain_and_to_the_tail_after_a_slice(ledger: Ledger) -> None:
+    first, second = submit(ledger), submit(ledger)
+    ledger.release(claim(ledger), place="head")
+    ledger.release(claim(ledger), place="tail")
+    assert [claim(ledger).job.id, claim(ledger).job.id] == [second, first]
+
+
+def test_finishing_twice_with_the_same_claim_is_one_finish(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    held = claim(ledger)
+    for _ in range(2):
+        ledger.finish(held, JobState.SUCCEEDED, result="key")
+    job = ledger.get(job_id)
+    assert (job.state, job.result, job.claim) == (JobState.SUCCEEDED, "key", None)
+    assert list(ledger.unsealed(older_than_seconds=-1)) == [job_id]
+
+
+def test_a_waiting_job_is_canceled_at_once_and_a_running_one_hears_of_it(ledger: Ledger, overview: Overview) -> None:
+    running, waiting = submit(ledger), submit(ledger)
+    held = claim(ledger)
+    assert ledger.steer(waiting, "cancel").state is JobState.CANCELED
+    assert overview.depth("standard") == 0
+    assert ledger.steer(running, "cancel").state is JobState.RUNNING
+    assert ledger.renew(held, lease_seconds=60).cancel
+    with pytest.raises(WrongState):
+        ledger.steer(waiting, "cancel")
+
+
+def test_a_cancel_that_meets_a_drain_or_a_lost_lease_ends_the_job(ledger: Ledger) -> None:
+    drained, orphaned = submit(ledger), submit(ledger)
+    held = claim(ledger)
+    claim(ledger, lease=-1)
+    ledger.steer(drained, "cancel")
+    ledger.steer(orphaned, "cancel")
+    ledger.release(held, place="head")
+    assert reap(ledger, limit=1) == {orphaned: JobState.CANCELED}
+    assert ledger.get(drained).state is JobState.CANCELED
+
+
+def test_finish_needs_a_first_picture(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    with pytest.raises(NotReady):
+        ledger.steer(job_id, "finish")
+    held = claim(ledger)
+    ledger.renew(held, lease_seconds=60, progress=Progress(current=1, total=60))
+    ledger.steer(job_id, "finish")
+    assert ledger.renew(held, lease_seconds=60).finish
+
+
+def test_only_a_job_that_has_ended_can_be_deleted(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    with pytest.raises(WrongState):
+        ledger.delete(job_id)
+    ledger.steer(job_id, "cancel")
+    ledger.delete(job_id)
+    assert ledger.list() == []
+    with pytest.raises(JobNotFound):
+        ledger.get(job_id)
+
+
+def test_a_deletion_spares_a_key_that_stands_for_another_job(ledger: Ledger, valkey_url: str) -> None:
+    first = submit(ledger, request(key="k"))
+    ledger.steer(first, "cancel")
+    connect(valkey_url).set(f"{NAMESPACE}:idempotency:k", "d another")
+    ledger.delete(first)
+    assert ledger.remembered("k") == ("d", "another")
+
+
+def test_a_restored_job_keeps_its_key_for_the_rest_of_its_time(ledger: Ledger, valkey_url: str) -> None:
+    young = request(key="young").model_copy(update={"created_at": time.time() - 60})
+    assert ledger.restore(young, JobState.QUEUED, remember_seconds=100)
+    assert ledger.remembered("young") == ("d", young.id)
+    left: Any = connect(valkey_url).ttl(f"{NAMESPACE}:idempotency:young")
+    assert 0 < left <= 40
+    assert ledger.restore(request(key="old"), JobState.QUEUED)
+    assert ledger.remembered("old") is None
+
+
+def test_of_two_restored_jobs_under_one_key_the_second_does_not_wait_again(ledger: Ledger, overview: Overview) -> None:
+    first, ghost, ended = (request(key="k").model_copy(update={"created_at": time.time()}) for _ in range(3))
+    assert ledger.restore(first, JobState.QUEUED)
+    assert not ledger.restore(ghost, JobState.QUEUED)
+    assert ledger.restore(ended, JobState.SUCCEEDED, result="picture"), "what was painted is not withheld"
+    assert ledger.remembered("k") == ("d", first.id)
+    assert overview.depth("standard") == 1
+    with pytest.raises(JobNotFound):
+        ledger.get(ghost.id)
+
+
+def test_restored_jobs_that_have_ended_are_sealed_and_counted(ledger: Ledger, overview: Overview) -> None:
+    recent, old, waiting = request(), request(), request()
+    ledger.restore(recent, JobState.CANCELED, completed_at=time.time())
+    ledger.restore(old, JobState.SUCCEEDED, completed_at=time.time() - 7200)
+    ledger.restore(waiting, JobState.QUEUED)
+    assert set(ledger.unsealed(older_than_seconds=-1)) == {recent.id, old.id}
+    assert overview.completed_last_hour() == 1
+
+
+def test_lists_page_from_the_newest_to_the_oldest_and_by_state(ledger: Ledger) -> None:
+    ids = [submit(ledger) for _ in range(5)]
+    ledger.steer(ids[2], "cancel")
+    page = ledger.list(limit=3)
+    assert [job.id for job in page] == ids[:1:-1]
+    assert [job.id for job in ledger.list(limit=3, before=page[-1].id)] == ids[1::-1]
+    assert [job.id for job in ledger.list(state=JobState.CANCELED)] == [ids[2]]
+
+
+def test_an_emptied_redis_is_recognised_and_nothing_is_created_in_it(ledger: Ledger, valkey_url: str) -> None:
+    job_id = submit(ledger)
+    connect(valkey_url).flushall()
+    for act in (lambda: submit(ledger), lambda: claim(ledger), lambda: ledger.get(job_id), lambda: reap(ledger)):
+        with pytest.raises(LedgerLost):
+            act()
+
+
+def test_a_dead_redis_is_an_error_of_ours(valkey_url: str) -> None:
+    with pytest.raises(LedgerUnavailable):
+        Ledger(connect(valkey_url.rsplit(":", 1)[0] + ":1/0")).get("x")
+
+
+@pytest.mark.parametrize("before", list(JobState))
+@pytest.mark.parametrize("after", list(JobState))
+def test_the_acts_obey_the_one_table_of_transitions(
+    before: JobState, after: JobState, ledger: Ledger, valkey_url: str
+) -> None:
+    job_id = submit(ledger)
+    held = claim(ledger)
+    connect(valkey_url).hset(f"{NAMESPACE}:job:{job_id}", "state", before)
+    if after in TRANSITIONS[before]:
+        ledger.finish(held, after)
+        assert ledger.get(job_id).state is after
+    else:
+        with pytest.raises(redis.ResponseError, match="illegal transition"):
+            ledger.finish(held, after)
+
+
+class Queue(RuleBasedStateMachine):
+    """Any interleaving of the acts leaves every job in exactly one place, and held by one worker at most."""
+
+    url = ""
+    jobs: Bundle[str] = Bundle("jobs")
+    claims: Bundle[Claim] = Bundle("claims")
+
+    @initialize()
+    def empty(self) -> None:
+        self.client = connect(self.url)
+        self.client.flushall()
+        self.ledger, self.ended = Ledger(self.client), dict[str, JobState]()
+        self.ledger.adopt("test")
+        self.ids: list[str] = []
+
+    @rule(target=jobs, tier=st.sampled_from(TIERS))
+    def submit(self, tier: str) -> str:
+        self.ids.append(submit(self.ledger, request(tier)))
+        return self.ids[-1]
+
+    @rule(target=claims, lease=st.sampled_from([-1.0, 60.0]))
+    def claim(self, lease: float) -> Claim | None:
+        return self.ledger.claim("w", TIERS, lease_seconds=lease)
+
+    @rule(held=claims, lease=st.sampled_from([-1.0, 60.0]), step=st.integers(0, 3))
+    def renew(self, held: Claim | None, lease: float, step: int) -> None:
+        self._fenced(
+            held, lambda h: self.ledger.renew(h, lease_seconds=lease, progress=Progress(current=step, total=9))
+        )
+
+    @rule(held=claims, state=st.sampled_from(sorted(TERMINAL)))
+    def finish(self, held: Claim | None, state: JobState) -> None:
+        if held and self.ledger.get(held.job.id).claim == held.token:
+            self.ledger.finish(held, state, result=held.token)
+        else:
+            self._fenced(held, lambda h: self.ledger.finish(h, state, result="zombie"))
+
+    @rule(held=claims, place=st.sampled_from(["head", "tail"]))
+    def release(self, held: Claim | None, place: str) -> None:
+        self._fenced(held, lambda h: self.ledger.release(h, place=place))  # type: ignore[arg-type]
+
+    @rule(job_id=jobs, wish=st.sampled_from(["cancel", "finish"]))
+    def steer(self, job_id: str, wish: str) -> None:
+        with contextlib.suppress(WrongState, NotReady):
+            self.ledger.steer(job_id, wish)  # type: ignore[arg-type]
+
+    @rule(limit=st.integers(1, 3))
+    def reap(self, limit: int) -> None:
+        reap(self.ledger, limit)
+
+    def _fenced(self, held: Claim | None, act: object) -> None:
+        if held is None:
+            return
+        stands = self.ledger.get(held.job.id).claim == held.token
+        try:
+            act(held)  # type: ignore[operator]
+        except ClaimLost:
+            assert not stands
+        else:
+            assert stands or self.ledger.get(held.job.id).state in TERMINAL
+
+    @invariant()
+    def every_job_is_in_exactly_one_place(self) -> None:
+        if not hasattr(self, "ids"):
+            return
+        waiting = [i for tier in TIERS for i in self.client.zrange(f"{NAMESPACE}:queue:{tier}", 0, -1)]
+        leased = self.client.zrange(f"{NAMESPACE}:leases", 0, -1)
+        for job in self.ledger.list(limit=1000):
+            assert (job.id in waiting) == (job.state is JobState.QUEUED)
+            assert (job.id in leased) == (job.state is JobState.RUNNING) == (job.claim is not None)
+            assert job.result != "zombie"
+            assert self.ended.setdefault(job.id, job.state) == job.state or self.ended[job.id] not in TERMINAL
+            self.ended[job.id] = job.state
+        assert len(waiting) == len(set(waiting))
+        assert {job.id for job in self.ledger.list(limit=1000)} == set(self.ids)
+
+
+def test_no_interleaving_of_acts_breaks_the_queue(valkey_url: str) -> None:
+    Queue.url = valkey_url
+    run_state_machine_as_test(
+        Queue,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,36 @@
+"""Checkpoints: what goes in comes out, and a damaged one is recognised."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from worker.checkpoint import BrokenCheckpointError, dump, load
+
+PICTURES = arrays(np.float32, array_shapes(min_dims=1, max_side=5), elements=st.floats(-1, 1, width=32))
+
+
+@given(
+    picture=PICTURES, step=st.integers(0, 2**31), note=st.text(st.characters(codec="ascii", exclude_characters="\0"))
+)
+def test_a_checkpoint_gives_back_what_was_put_in(picture: np.ndarray, step: int, note: str) -> None:
+    state = load(dump({"picture": picture, "step": step, "note": note, "flag": True}))
+    assert np.array_equal(state["picture"], picture)
+    assert state["picture"].dtype == np.float32
+    assert (state["step"], state["note"], state["flag"]) == (step, note, True)
+
+
+@given(at=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+def test_one_changed_byte_anywhere_is_noticed(at: float, flip: int) -> None:
+    data = bytearray(dump({"picture": np.arange(6, dtype=np.float32)}))
+    data[int(at * len(data))] ^= flip
+    with pytest.raises(BrokenCheckpointError):
+        load(bytes(data))
+
+
+@given(length=st.floats(0, 1, exclude_max=True))
+def test_a_truncated_checkpoint_is_noticed(length: float) -> None:
+    data = dump({"picture": np.arange(6, dtype=np.float32)})
+    with pytest.raises(BrokenCheckpointError):
+        load(data[: int(length * len(data))])

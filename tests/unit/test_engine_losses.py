@@ -1,0 +1,80 @@
+"""The terms of the objective, each against its definition."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from worker.engine.losses import ContentLoss, StyleLoss, TotalVariationLoss
+from worker.engine.style_content import gram_matrix
+
+RANDOM = np.random.default_rng(7)
+
+
+def _random(*shape: int) -> tf.Tensor:
+    return tf.constant(RANDOM.random(shape, np.float32))
+
+
+def test_a_gram_matrix_is_the_mean_outer_product_over_places() -> None:
+    features = RANDOM.random((3, 5, 4), np.float32)
+    expected = np.einsum("ijc,ijd->cd", features, features) / 15
+    np.testing.assert_allclose(gram_matrix(tf.constant(features)), expected, rtol=1e-5)
+
+
+def test_the_gradient_of_a_gram_matrix_is_that_of_automatic_differentiation_for_a_symmetric_loss() -> None:
+    features, slope = _random(3, 5, 4), _random(4, 4)
+    upstream = slope + tf.transpose(slope)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(features)
+        ours = tf.reduce_sum(gram_matrix(features) * upstream)
+        flat = tf.reshape(features, [-1, 4])
+        theirs = tf.reduce_sum(tf.matmul(flat, flat, transpose_a=True) / 15 * upstream)
+    np.testing.assert_allclose(tape.gradient(ours, features), tape.gradient(theirs, features), rtol=1e-5)
+
+
+def test_absolute_variation_is_that_of_tensorflow() -> None:
+    image = _random(7, 5, 3)
+    assert float(TotalVariationLoss(relative=False)(image)) == float(tf.image.total_variation(image))
+
+
+def test_relative_variation_is_the_same_for_a_picture_laid_out_twice() -> None:
+    image = np.tile(RANDOM.random((8, 8, 3), np.float32), (16, 16, 1))
+    loss = TotalVariationLoss(relative=True)
+    assert float(loss(tf.constant(image))) == pytest.approx(float(loss(tf.constant(image[:64]))), rel=0.05)
+
+
+def test_chroma_counts_as_often_as_told_and_brightness_once() -> None:
+    steps = tf.reshape(tf.constant([0.0, 1.0, 0.0, 1.0]), [1, 4, 1])
+    gray, colour = tf.tile(steps, [2, 1, 3]), tf.tile(steps * [1.0, -1.0, 0.0], [2, 1, 1])
+    once, five = (TotalVariationLoss(relative=True, chroma=chroma) for chroma in (1, 5))
+    assert float(five(gray)) == pytest.approx(float(once(gray)))
+    assert float(five(colour)) == pytest.approx(5 * float(once(colour)))
+
+
+def test_a_flat_image_has_no_variation() -> None:
+    flat = tf.fill([6, 4, 3], 0.3)
+    assert [float(TotalVariationLoss(relative)(flat)) for relative in (True, False)] == [0, 0]
+
+
+def test_a_plain_term_is_the_weighted_mean_squared_error() -> None:
+    value, target = _random(4, 4), _random(4, 4)
+    loss = StyleLoss({"block1_conv1": target}, {"block1_conv1": 0.5}, relative=False)
+    expected = 0.5 * np.mean((value.numpy() - target.numpy()) ** 2)
+    assert float(loss({"block1_conv1": value})) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_relative_term_does_not_change_with_the_scale_of_the_features() -> None:
+    value, target = _random(4, 6, 8), _random(4, 6, 8)
+    weights = {"block4_conv2": 1.0}
+    once = ContentLoss({"block4_conv2": target}, weights, relative=True)({"block4_conv2": value})
+    scaled = ContentLoss({"block4_conv2": 100 * target}, weights, relative=True)({"block4_conv2": 100 * value})
+    assert float(scaled) == pytest.approx(float(once), rel=1e-4)
+
+
+def test_a_layer_that_does_not_respond_to_the_target_gives_a_finite_loss() -> None:
+    silent = tf.zeros([4, 4])
+    loss = StyleLoss({"block5_conv1": silent}, {"block5_conv1": 1.0}, relative=True)
+    assert float(loss({"block5_conv1": silent})) == 0
+
+
+def test_no_layers_are_no_loss() -> None:
+    assert float(ContentLoss({}, {}, relative=True)({})) == 0

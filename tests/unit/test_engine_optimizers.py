@@ -1,0 +1,117 @@
+"""Adam and L-BFGS on functions whose minimum is known, and their states as arrays."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from shared import recipe as knobs
+from worker.engine.optimizers import LBFGS, Adam, LBFGSState, Optimizer, optimizer_for
+
+SHAPE = (4, 5, 3)
+RANDOM = np.random.default_rng(3)
+START = tf.constant(RANDOM.random(SHAPE, np.float32))
+GOAL = tf.constant(RANDOM.random(SHAPE, np.float32) * 1.4 - 0.2)  # some of it outside [0, 1]
+STEEPNESS = tf.constant(10 ** RANDOM.uniform(-1.5, 1.5, SHAPE), tf.float32)
+
+Told = tuple[float, tf.Tensor]
+
+
+def bowl(image: tf.Tensor) -> Told:
+    """A badly conditioned quadratic."""
+    return float(tf.reduce_sum(STEEPNESS * (image - GOAL) ** 2)), 2 * STEEPNESS * (image - GOAL)
+
+
+def valley(image: tf.Tensor) -> Told:
+    """Rosenbrock's function, along neighbouring values."""
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        flat = tf.reshape(image, [-1])
+        value = tf.reduce_sum(100 * (flat[1:] - flat[:-1] ** 2) ** 2 + (1 - flat[:-1]) ** 2)
+    return float(value), tape.gradient(value, image)
+
+
+def run(optimizer: Optimizer, judge: Callable[[tf.Tensor], Told], steps: int, state: Any = None) -> list[Any]:
+    states = [state or optimizer.init(START)]
+    for _ in range(steps):
+        states.append(optimizer.step(states[-1], *judge(states[-1].image)))
+    return states
+
+
+@pytest.fixture(params=["adam", "lbfgs"])
+def optimizer(request: pytest.FixtureRequest) -> Optimizer:
+    return optimizer_for(knobs.Adam() if request.param == "adam" else knobs.LBFGS(history=4))
+
+
+def test_adam_moves_as_keras_does() -> None:
+    variable = keras.Variable(START)
+    theirs = keras.optimizers.Adam(learning_rate=0.02, beta_1=0.99, epsilon=0.1)
+    state = Adam(knobs.Adam()).init(START)
+    for _ in range(10):
+        loss, gradient = bowl(state.image)
+        state = Adam(knobs.Adam()).step(state, loss, gradient)
+        theirs.apply([gradient], [variable])
+        variable.assign(tf.clip_by_value(variable.value, 0, 1))
+    np.testing.assert_allclose(state.image, variable.numpy(), atol=1e-5)
+
+
+def test_lbfgs_finds_the_nearest_point_of_the_box() -> None:
+    final = run(LBFGS(knobs.LBFGS()), bowl, 60)[-1]
+    np.testing.assert_allclose(final.current, tf.clip_by_value(GOAL, 0, 1), atol=0.02)
+
+
+def test_lbfgs_gets_far_down_a_curved_valley() -> None:
+    states = run(LBFGS(knobs.LBFGS()), valley, 60)
+    assert states[-1].loss < 0.1 * states[1].loss
+
+
+def test_lbfgs_never_shows_a_worse_picture_than_before() -> None:
+    losses = [state.loss for state in run(LBFGS(knobs.LBFGS()), valley, 60)]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_lbfgs_shows_the_accepted_picture_with_its_own_loss() -> None:
+    for state in run(LBFGS(knobs.LBFGS()), valley, 40)[1:]:
+        assert valley(state.current)[0] == state.loss
+
+
+def test_every_image_asked_for_stays_within_bounds(optimizer: Optimizer) -> None:
+    for state in run(optimizer, bowl, 30):
+        assert 0 <= float(tf.reduce_min(state.image)) <= float(tf.reduce_max(state.image)) <= 1
+
+
+def test_a_refused_trial_is_followed_by_a_shorter_one() -> None:
+    lbfgs = LBFGS(knobs.LBFGS())
+    before = run(lbfgs, bowl, 3)[-1]
+    after = lbfgs.step(before, before.loss + 1, before.gradient)
+    assert not after.accepted
+    assert after.length <= 0.5 * before.length
+    assert after.current is before.current
+
+
+def test_after_many_refusals_the_curvature_is_forgotten() -> None:
+    lbfgs = LBFGS(knobs.LBFGS())
+    state: LBFGSState = run(lbfgs, bowl, 5)[-1]
+    assert state.pairs
+    for _ in range(lbfgs.patience):
+        state = lbfgs.step(state, state.loss + 1, state.gradient)
+    assert not state.pairs
+
+
+def test_the_history_is_no_longer_than_asked_for() -> None:
+    assert len(run(LBFGS(knobs.LBFGS(history=4)), valley, 30)[-1].pairs) == 4
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 7, 15])
+def test_a_state_that_went_through_a_file_goes_on_bit_for_bit(optimizer: Optimizer, cut: int) -> None:
+    states = run(optimizer, valley, 20)
+    file = io.BytesIO()
+    np.savez(file, **states[cut].arrays())
+    file.seek(0)
+    resumed = run(optimizer, valley, 20 - cut, optimizer.restore(np.load(file, allow_pickle=False)))
+    for name, array in states[-1].arrays().items():
+        np.testing.assert_array_equal(resumed[-1].arrays()[name], array, err_msg=name)

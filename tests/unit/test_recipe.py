@@ -1,0 +1,84 @@
+"""Recipes: presets, what is laid over them, and what is refused."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import InvalidRecipe
+from shared.recipe import LBFGS, PRESETS, VGG19_LAYERS, resolve, suited_to
+
+STAGES = st.lists(
+    st.fixed_dictionaries({"scale": st.floats(0.05, 1), "share": st.floats(0.01, 1)}), min_size=1, max_size=6
+)
+
+
+@given(size=st.integers(64, 4096), steps=st.integers(6, 20_000), stages=STAGES)
+def test_the_schedule_spends_exactly_the_steps_and_gives_every_stage_one(
+    size: int, steps: int, stages: list[dict[str, float]]
+) -> None:
+    schedule = resolve({"size": size, "steps": steps, "stages": stages}).schedule()
+    assert sum(evaluations for _, evaluations in schedule) == steps
+    assert all(evaluations >= 1 and 64 <= longest <= size for longest, evaluations in schedule)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_resolves_to_itself(name: str) -> None:
+    assert resolve({"preset": name}) == PRESETS[name]
+
+
+def test_the_default_is_the_default() -> None:
+    assert resolve({}) == PRESETS["default"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"preset": "nope"}, "preset"),
+        ({"preset": 7}, "preset"),
+        ({"sise": 512}, "sise"),
+        ({"size": 63}, "size"),
+        ({"size": 4097}, "size"),
+        ({"steps": 0}, "steps"),
+        ({"steps": "many"}, "steps"),
+        ({"style_weight": float("nan")}, "style_weight"),
+        ({"style_weight": float("inf")}, "style_weight"),
+        ({"content_weight": -1}, "content_weight"),
+        ({"style_layers": {"block6_conv1": 1}}, "style_layers"),
+        ({"optimizer": {"kind": "sgd"}}, "optimizer"),
+        ({"optimizer": {"kind": "adam", "momentum": 1}}, "optimizer.adam.momentum"),
+        ({"stages": []}, "stages"),
+        ({"style_mix": [0, 0]}, "recipe"),
+        ({"content_layers": {}, "style_layers": {}}, "recipe"),
+        ({"steps": 2}, "recipe"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_the_field_is_named(fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidRecipe) as refused:
+        resolve(fields)
+    assert field in [error["field"] for error in refused.value.extra["errors"]]
+
+
+def test_layers_are_put_in_order_of_depth() -> None:
+    layers = {"block3_conv1": 1.0, "block1_conv1": 2.0}
+    assert list(resolve({"style_layers": layers}).style_layers) == ["block1_conv1", "block3_conv1"]
+    assert len(VGG19_LAYERS) == 16
+
+
+def test_large_pictures_keep_fewer_pairs_unless_the_sender_says_how_many() -> None:
+    def pairs(**fields: Any) -> int:
+        optimizer = resolve(fields).optimizer
+        assert isinstance(optimizer, LBFGS)
+        return optimizer.history
+
+    assert (pairs(size=512), pairs(size=2048), pairs(size=4096)) == (20, 5, 3)
+    assert pairs(size=4096, optimizer={"kind": "lbfgs", "history": 20}) == 20
+
+
+def test_learned_filters_hold_the_content_at_a_shallower_layer_unless_the_sender_chose_one() -> None:
+    default, chosen = PRESETS["default"], resolve({"content_layers": {"block5_conv2": 1}})
+    assert suited_to(default, "imagenet") == default
+    assert suited_to(default, "calibrated").content_layers == {"block3_conv2": 1.0}
+    assert suited_to(chosen, "calibrated") == chosen
+    assert suited_to(PRESETS["tutorial"], "calibrated") == PRESETS["tutorial"]

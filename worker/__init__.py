@@ -1,0 +1,1 @@
+"""What claims jobs and paints them: Celery around the engine."""

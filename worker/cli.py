@@ -1,0 +1,126 @@
+"""`easel-worker`: run a worker or a reaper, or the engine alone with no server at all."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from shared import truth
+from shared.blobs import PATIENT
+from shared.errors import EaselError
+from shared.ports import open_ports
+from shared.recipe import Recipe, resolve
+from shared.settings import Settings
+from shared.telemetry import configure_logging
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+console = Console(stderr=True)
+
+Weights = Annotated[
+    str | None, typer.Option(help="A path, imagenet, calibrated or auto; EASEL_WEIGHTS where not given.")
+]
+
+
+@app.command()
+def start(
+    name: Annotated[str | None, typer.Option(help="Unique; host and process id where not given.")] = None,
+) -> None:
+    """Serve the queue until SIGTERM, which checkpoints the job at hand and gives it back."""
+    from worker.main import start as serve  # noqa: PLC0415 - Celery is not needed by the other commands
+
+    serve(Settings(), name)
+
+
+@app.command()
+def reaper() -> None:
+    """Put right what dead workers left behind, every EASEL_REAPER_SECONDS; any number may run."""
+    from worker.reaper import Reaper  # noqa: PLC0415 - as above
+
+    settings, stop = Settings(), threading.Event()
+    configure_logging(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Reaper(open_ports(settings, PATIENT)).run(stop)
+
+
+@app.command()
+def reconcile() -> None:
+    """Rebuild the queue from the blob store after Redis lost it; harmless to repeat."""
+    restored = truth.reconcile(open_ports(Settings(), PATIENT))
+    console.print(f"{restored} jobs restored.")
+
+
+@app.command()
+def stylize(  # noqa: PLR0917 - typer turns each into an option
+    content: Annotated[Path, typer.Argument(help="The photo.", exists=True, dir_okay=False)],
+    styles: Annotated[list[Path], typer.Argument(help="One or more paintings.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The PNG to write.")] = Path("out/stylized.png"),
+    recipe: Annotated[
+        str, typer.Option(help="default, fast, tutorial, or a JSON file with fields of one.")
+    ] = "default",
+    size: Annotated[int | None, typer.Option(help="Longest side in pixels.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
+    weights: Weights = None,
+    trace: Annotated[Path | None, typer.Option(help="Write one JSON line a step to this file.")] = None,
+) -> None:
+    """Paint CONTENT in the manner of STYLES right here."""
+    from worker import stylize as alone  # noqa: PLC0415 - TensorFlow comes with it
+    from worker.device import configure_tensorflow  # noqa: PLC0415 - the same
+
+    configure_tensorflow(Settings().threads)
+    last = alone.run(
+        content, styles, _recipe(recipe, size, steps), _weights(weights), out, trace=trace, console=console
+    )
+    console.print(f"{out}: {last.step} steps, loss {last.losses.total:.4g}")
+
+
+@app.command()
+def calibrate(
+    photos: Annotated[list[Path] | None, typer.Argument(help="What to learn from; sample photos if none.")] = None,
+) -> None:
+    """Learn VGG19 filters from a few photos, for machines that cannot have the ImageNet ones; prints their path."""
+    from worker.engine.weights import resolve_weights  # noqa: PLC0415 - TensorFlow comes with it
+
+    with console.status("learning filters") as status:
+        found = resolve_weights(
+            "calibrated",
+            cache=Settings().cache,
+            photos=photos or None,
+            progress=lambda what, share: status.update(f"{what} {share:.0%}"),
+        )
+    console.print(found.describe())
+    print(found.path)  # noqa: T201 - for scripts: EASEL_WEIGHTS=$(easel-worker calibrate)
+
+
+def _recipe(name_or_file: str, size: int | None, steps: int | None) -> Recipe:
+    path = Path(name_or_file)
+    fields: dict[str, Any] = json.loads(path.read_text()) if path.suffix == ".json" else {"preset": name_or_file}
+    given = {"size": size, "steps": steps}
+    return resolve({**fields, **{name: value for name, value in given.items() if value is not None}})
+
+
+def _weights(spec: str | None) -> Any:
+    from worker.engine.weights import resolve_weights  # noqa: PLC0415 - TensorFlow comes with it
+
+    settings = Settings()
+    with console.status("finding weights") as status:
+        found = resolve_weights(
+            spec or settings.weights,
+            cache=settings.cache,
+            progress=lambda what, share: status.update(f"{what} {share:.0%}"),
+        )
+    console.print(found.describe())
+    return found
+
+
+def main() -> None:
+    """Run the command; errors of ours are one sentence and exit code 1."""
+    try:
+        app()
+    except EaselError as error:
+        console.print(f"[red]{error.detail}[/red] ({error.code})")
+        raise SystemExit(1) from error

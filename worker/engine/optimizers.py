@@ -1,0 +1,247 @@
+"""Adam and L-BFGS behind one contract over explicit state.
+
+Both are asked and told: `state.image` is the next image to evaluate, `step` is told its loss and gradient and
+returns the next state. `state.current` is the picture to show: the last evaluated image that was accepted. States are
+immutable, hold everything there is to know, and turn into flat arrays and back without a loss of bits.
+Images are (height, width, 3), float32 in [0, 1].
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from shared import recipe as knobs
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class OptimizerState(Protocol):
+    """What the loop reads of a state."""
+
+    @property
+    def image(self) -> tf.Tensor:
+        """The next image to evaluate."""
+
+    @property
+    def current(self) -> tf.Tensor:
+        """The picture to show."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether `current` is the image evaluated last."""
+
+    def arrays(self) -> Arrays:
+        """All of it, flat."""
+
+
+class Optimizer(Protocol):
+    """The contract."""
+
+    def init(self, image: tf.Tensor) -> Any:
+        """The state before the first evaluation."""
+
+    def step(self, state: Any, loss: float, gradient: tf.Tensor) -> Any:
+        """The state after `state.image` was found to have this loss and gradient."""
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> Any:
+        """The state whose `arrays()` these are."""
+
+
+def optimizer_for(settings: knobs.Adam | knobs.LBFGS) -> Optimizer:
+    """The optimiser that a recipe names."""
+    return Adam(settings) if isinstance(settings, knobs.Adam) else LBFGS(settings)
+
+
+@dataclass(frozen=True)
+class AdamState:
+    """`mean` and `square` are the running moments of the gradient."""
+
+    image: tf.Tensor
+    current: tf.Tensor
+    mean: tf.Tensor
+    square: tf.Tensor
+    updates: int = 0
+    accepted: bool = True
+
+    def arrays(self) -> Arrays:
+        """All of it, flat."""
+        tensors = {"image": self.image, "current": self.current, "mean": self.mean, "square": self.square}
+        return {name: tensor.numpy() for name, tensor in tensors.items()} | {"updates": np.array(self.updates)}
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Kingma and Ba 2015, as Keras has it (epsilon outside the bias correction), clipped to [0, 1] after each step."""
+
+    settings: knobs.Adam
+
+    def init(self, image: tf.Tensor) -> AdamState:
+        """No moments yet."""
+        zero = tf.zeros_like(image)
+        return AdamState(image, image, zero, zero)
+
+    def step(self, state: AdamState, loss: float, gradient: tf.Tensor) -> AdamState:  # noqa: ARG002 - the contract's
+        """Every evaluated image is accepted: Adam does not look at the loss."""
+        knob, t = self.settings, state.updates + 1
+        mean = state.mean + (gradient - state.mean) * (1 - knob.beta1)
+        square = state.square + (tf.square(gradient) - state.square) * (1 - knob.beta2)
+        rate = knob.learning_rate * (1 - knob.beta2**t) ** 0.5 / (1 - knob.beta1**t)
+        image = state.image - rate * mean / (tf.sqrt(square) + knob.epsilon)
+        return AdamState(tf.clip_by_value(image, 0.0, 1.0), state.image, mean, square, t)
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> AdamState:
+        """The state whose `arrays()` these are."""
+        image, current, mean, square = (tf.constant(arrays[name]) for name in ("image", "current", "mean", "square"))
+        return AdamState(image, current, mean, square, int(arrays["updates"]))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A step taken and the change of the gradient along it: one secant of the curvature."""
+
+    moved: tf.Tensor
+    bent: tf.Tensor
+
+
+@dataclass(frozen=True)
+class LBFGSState:
+    """`current` with its `loss` and `gradient` is the last accepted point; `image` lies `length` along `direction`."""
+
+    image: tf.Tensor
+    current: tf.Tensor
+    gradient: tf.Tensor
+    direction: tf.Tensor
+    pairs: tuple[Pair, ...] = ()
+    loss: float = float("inf")  # of `current`; infinite until something was evaluated
+    length: float = 0.0
+    refused: int = 0  # trials since `current` was accepted
+
+    @property
+    def accepted(self) -> bool:
+        """Whether `current` is the image evaluated last."""
+        return self.refused == 0
+
+    def arrays(self) -> Arrays:
+        """All of it, flat; the pairs are stacked, oldest first."""
+        tensors = {
+            "image": self.image,
+            "current": self.current,
+            "gradient": self.gradient,
+            "direction": self.direction,
+        }
+        empty = np.zeros((0, *self.image.shape), np.float32)
+        return {name: tensor.numpy() for name, tensor in tensors.items()} | {
+            "moved": np.stack([pair.moved.numpy() for pair in self.pairs]) if self.pairs else empty,
+            "bent": np.stack([pair.bent.numpy() for pair in self.pairs]) if self.pairs else empty,
+            "loss": np.array(self.loss),
+            "length": np.array(self.length),
+            "refused": np.array(self.refused),
+        }
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """Liu and Nocedal 1989, kept inside [0, 1] by projection (Schmidt et al. 2009, "projected quasi-Newton").
+
+    Pixels at a bound whose gradient points outward rest; the others move along the quasi-Newton direction, clipped.
+    A trial is accepted where it lowers the loss enough (Armijo 1966), else the length shrinks by quadratic
+    interpolation. The search keeps no memory but the state, so a run can be cut between any two evaluations.
+    """
+
+    settings: knobs.LBFGS
+    sufficient: float = 1e-4  # of the decrease that the slope promises
+    first_change: float = 0.02  # mean absolute change of a pixel in a step along the plain gradient
+    patience: int = 6  # refusals after which the curvature is forgotten
+
+    def init(self, image: tf.Tensor) -> LBFGSState:
+        """Nothing is known: the first evaluation is of `image` itself."""
+        zero = tf.zeros_like(image)
+        return LBFGSState(image, image, zero, zero)
+
+    def step(self, state: LBFGSState, loss: float, gradient: tf.Tensor) -> LBFGSState:
+        """Accept the trial and set out anew, or try a shorter way."""
+        expected = _dot(state.gradient, state.image - state.current)
+        if loss <= state.loss + self.sufficient * expected:
+            pairs = self._remember(state, gradient)
+            return self._set_out(LBFGSState(state.image, state.image, gradient, gradient, pairs, loss))
+        refused = replace(state, refused=state.refused + 1)
+        if refused.refused % self.patience == 0:
+            return self._set_out(replace(refused, pairs=()), shrink=0.1 ** (refused.refused // self.patience))
+        return self._shorten(refused, loss, expected)
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> LBFGSState:
+        """The state whose `arrays()` these are."""
+        names = ("image", "current", "gradient", "direction")
+        image, current, gradient, direction = (tf.constant(arrays[name]) for name in names)
+        secants = zip(arrays["moved"], arrays["bent"], strict=True)
+        return LBFGSState(
+            image=image,
+            current=current,
+            gradient=gradient,
+            direction=direction,
+            pairs=tuple(Pair(tf.constant(moved), tf.constant(bent)) for moved, bent in secants),
+            loss=float(arrays["loss"]),
+            length=float(arrays["length"]),
+            refused=int(arrays["refused"]),
+        )
+
+    def _remember(self, state: LBFGSState, gradient: tf.Tensor) -> tuple[Pair, ...]:
+        """The pairs with the newest one, unless it bends the wrong way or nothing moved."""
+        pair = Pair(state.image - state.current, gradient - state.gradient)
+        if state.loss == float("inf") or _dot(pair.moved, pair.bent) <= 1e-10 * _dot(pair.bent, pair.bent):
+            return state.pairs
+        return (*state.pairs, pair)[-self.settings.history :]
+
+    def _set_out(self, state: LBFGSState, shrink: float = 1.0) -> LBFGSState:
+        """A fresh direction from `current`: quasi-Newton, or scaled steepest descent where no curvature is known."""
+        free = _free(state.current, state.gradient)
+        direction = -free * _two_loops(state.pairs, free * state.gradient)
+        if not state.pairs or _dot(direction, state.gradient) >= 0:
+            direction = -free * state.gradient
+            scale = float(tf.reduce_mean(tf.abs(direction)))
+            return _at(replace(state, pairs=(), direction=direction), shrink * self.first_change / max(scale, 1e-30))
+        return _at(replace(state, direction=direction), shrink)
+
+    def _shorten(self, state: LBFGSState, loss: float, expected: float) -> LBFGSState:
+        """The least of the parabola through what is known, kept between a tenth and a half of the present length."""
+        curvature = 2 * (loss - state.loss - expected)
+        factor = -expected / curvature if curvature > 0 else 0.5
+        return _at(state, state.length * min(max(factor, 0.1), 0.5))
+
+
+def _at(state: LBFGSState, length: float) -> LBFGSState:
+    image = tf.clip_by_value(state.current + length * state.direction, 0.0, 1.0)
+    return replace(state, image=image, length=length)
+
+
+def _free(image: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """1 where a pixel may move against the gradient without leaving [0, 1], else 0."""
+    held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+    return 1.0 - tf.cast(held, tf.float32)
+
+
+def _two_loops(pairs: tuple[Pair, ...], gradient: tf.Tensor) -> tf.Tensor:
+    """The inverse Hessian that the pairs imply, times the gradient (Nocedal 1980)."""
+    if not pairs:
+        return gradient
+    rest, shares = gradient, []
+    for pair in reversed(pairs):
+        share = _inner(pair.moved, rest) / _inner(pair.moved, pair.bent)
+        rest -= share * pair.bent
+        shares.append(share)
+    rest *= _inner(pairs[-1].moved, pairs[-1].bent) / _inner(pairs[-1].bent, pairs[-1].bent)
+    for pair, share in zip(pairs, reversed(shares), strict=True):
+        rest += (share - _inner(pair.bent, rest) / _inner(pair.moved, pair.bent)) * pair.moved
+    return rest
+
+
+def _inner(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(one * other)
+
+
+def _dot(one: tf.Tensor, other: tf.Tensor) -> float:
+    return float(_inner(one, other))

@@ -1,0 +1,162 @@
+"""A thread beside the loop: keeps the lease, reports progress, and hears the wishes cancel, finish and drain."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, Self
+
+import structlog
+
+from shared.errors import ClaimLost, LedgerUnavailable
+from shared.job import Losses, Progress
+from shared.ledger import Claim, Wishes
+from shared.ports import Ports
+
+log = structlog.get_logger(__name__)
+
+_HUNG_STEPS: Final = 10
+_HUNG_SECONDS: Final = 900.0  # the first step of a stage may hold a download, a calibration, a trace of a large size
+
+
+class Step(Protocol):
+    """What the heartbeat reads of worker.engine.Iterate."""
+
+    @property
+    def step(self) -> int:
+        """Evaluations done."""
+
+    @property
+    def phase(self) -> str:
+        """Such as "192 px"."""
+
+    @property
+    def fraction(self) -> float:
+        """Of the job's arithmetic, in [0, 1]."""
+
+    @property
+    def losses(self) -> Losses:
+        """Of this step's picture."""
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """When a step was done."""
+
+    step: Step
+    at: float  # time.monotonic
+
+
+class Heartbeat:
+    """Renews the claim every EASEL_HEARTBEAT_SECONDS, while the loop moves."""
+
+    def __init__(self, ports: Ports, claim: Claim) -> None:
+        self._ports, self._claim = ports, claim
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._over, self._lost = threading.Event(), threading.Event()
+        self._wishes = Wishes(cancel=False, finish=False, others_wait=False)
+        self._began = self._moved = time.monotonic()
+        self._last_seconds = 0.0  # the last evaluation took
+        self._first: _Mark | None = None  # of this claim: the speed that later estimates use
+        self._phase: _Mark | None = None  # of this phase: the speed that people see
+        self._last: _Mark | None = None
+        self._said: _Mark | None = None
+
+    def __enter__(self) -> Self:
+        self._beat()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def wishes(self) -> Wishes:
+        """As last heard from the ledger. Raises ClaimLost once the claim is another's."""
+        if self._lost.is_set():
+            raise ClaimLost(f"Job {self._claim.job.id} has another holder now.")
+        return self._wishes
+
+    @property
+    def seconds(self) -> float:
+        """Since the claim."""
+        return time.monotonic() - self._began
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """Over the present phase, its first step's tracing left out."""
+        return _rate(self._phase, self._last, lambda step: step.step)
+
+    @property
+    def fraction_per_second(self) -> float | None:
+        """Of the job's arithmetic, over this claim, the first step's tracing left out."""
+        return _rate(self._first, self._last, lambda step: step.fraction)
+
+    def note(self, step: Step) -> None:
+        """Tell that the loop has moved; costs nothing."""
+        mark = _Mark(step, time.monotonic())
+        self._first = self._first or mark
+        if self._phase is None or self._phase.step.phase != step.phase:
+            self._phase = mark
+        self._last_seconds, self._moved = mark.at - self._moved, mark.at
+        self._last = mark
+
+    def wait_with(self) -> None:
+        """Tell that the loop waits for a part that is away: it does not hang."""
+        self._moved = time.monotonic()
+
+    def record(self) -> dict[str, Any]:
+        """The fields of the job's record that the loop changes."""
+        step, job = self._last.step if self._last else None, self._claim.job
+        run_seconds = round(job.run_seconds + self.seconds, 3)
+        if step is None:
+            waiting = job.progress.model_copy(update={"phase": "preparing"})
+            return {"progress": waiting, "run_seconds": run_seconds}
+        return {
+            "progress": Progress(
+                phase=step.phase,
+                current=step.step,
+                total=job.request.recipe.steps,
+                percentage=round(100 * step.fraction, 2),
+            ),
+            "losses": step.losses,
+            "steps_per_second": self.steps_per_second,
+            "run_seconds": run_seconds,
+        }
+
+    def _run(self) -> None:
+        while not self._over.wait(self._ports.settings.heartbeat_seconds):
+            if self._hung():
+                log.critical("device_hung", job=self._claim.job.id, seconds=time.monotonic() - self._moved)
+                os._exit(70)  # the lease runs out, another worker goes on, Celery's parent replaces this child
+            try:
+                self._beat()
+            except ClaimLost:
+                self._lost.set()
+                return
+            except LedgerUnavailable as error:  # the work goes on; a late renewal counts while the token stands
+                log.warning("lease_not_renewed", job=self._claim.job.id, error=str(error.__cause__))
+            except Exception:  # whatever it was: a loop without a heartbeat hears no wish and loses its lease
+                log.exception("heartbeat_stumbled", job=self._claim.job.id)
+
+    def _beat(self) -> None:
+        last, fields = self._last, self.record()
+        event = None
+        if last is not self._said:
+            told = {name: value.model_dump() for name, value in fields.items() if name in {"progress", "losses"}}
+            event = ("progress", {**told, "steps_per_second": fields["steps_per_second"]})
+        lease = self._ports.settings.lease_seconds
+        self._wishes = self._ports.ledger.renew(self._claim, lease_seconds=lease, event=event, **fields)
+        self._said = last
+
+    def _hung(self) -> bool:
+        return time.monotonic() - self._moved > max(_HUNG_SECONDS, _HUNG_STEPS * self._last_seconds)
+
+
+def _rate(first: _Mark | None, last: _Mark | None, what: Callable[[Step], float]) -> float | None:
+    """How much of `what` was done in a second between two marks."""
+    if first is None or last is None or last.at <= first.at:
+        return None
+    return float(f"{(what(last.step) - what(first.step)) / (last.at - first.at):.3g}")

@@ -1,0 +1,111 @@
+"""The worker process: Celery's prefork pool with one child, which hears bells, and the signals between them.
+
+TensorFlow is imported in the child only: executed in the parent, it hangs every fork. On SIGTERM Celery's
+parent waits for its child's job, which may take an hour: so it forwards the signal, and the child drains.
+"""
+
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown, worker_ready, worker_shutting_down
+
+from shared.bells import BELL, celery_app, queue_name
+from shared.blobs import PATIENT
+from shared.ports import Ports, open_ports
+from shared.settings import Settings
+from shared.telemetry import configure_logging
+from worker.presence import Presence
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """The parent's wiring; `child` exists after the fork only."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.settings, self.name = settings, name
+        self.app: Celery = celery_app(settings)
+        self.app.task(name=BELL)(self.hear)
+        self.child: Child | None = None
+        self._parent: Any = None
+        worker_process_init.connect(self._begin_child, weak=False)
+        worker_process_shutdown.connect(self._end_child, weak=False)
+        worker_ready.connect(self._remember, weak=False)
+        worker_shutting_down.connect(self._forward, weak=False)
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        self.app.conf.worker_max_tasks_per_child = self.settings.jobs_per_child
+        self.app.worker_main(["worker", *self.options()])
+
+    def options(self) -> list[str]:
+        """For Celery's own command line: one child, this worker's tiers, and none of the chatter between workers."""
+        queues = ",".join(queue_name(tier) for tier in self.settings.tiers)
+        pool = ["--pool=prefork", "--concurrency=1", f"--queues={queues}", f"--hostname={self.name}"]
+        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        return [*pool, *quiet, f"--loglevel={self.settings.log_level}"]
+
+    def hear(self) -> None:
+        """There is work, perhaps: do one job, and pass the bell on if more wait."""
+        if self.child:
+            self.child.hear()
+
+    def _begin_child(self, **_: Any) -> None:
+        configure_logging(self.settings)
+        self.child = Child(self.settings, self.name)
+
+    def _end_child(self, **_: Any) -> None:
+        if self.child:
+            self.child.presence.close()
+
+    def _remember(self, sender: Any, **_: Any) -> None:
+        self._parent = sender
+
+    def _forward(self, **_: Any) -> None:
+        for process in self._parent.pool.info["processes"] if self._parent else ():
+            os.kill(process, signal.SIGTERM)
+
+
+class Child:
+    """The process that paints."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.settings, self.name = settings, name
+        self.drain = threading.Event()
+        self.ports: Ports = open_ports(settings, PATIENT)
+        self.presence = Presence(self.ports.overview, name, settings.tiers).open()
+        self._studio: Any = None
+        threading.Thread(target=_import_tensorflow, name="warm-up", daemon=True).start()
+
+    def hear(self) -> None:
+        """Do one job, if one waits and we are not leaving."""
+        signal.signal(signal.SIGTERM, lambda *_: self.drain.set())  # here: billiard resets it after the child's start
+        if self.drain.is_set():
+            return
+        from worker.studio import Studio  # noqa: PLC0415 - TensorFlow comes with it
+        from worker.task import work  # noqa: PLC0415 - the same
+
+        self._studio = self._studio or Studio(self.settings, self.name, self.presence)
+        if work(self.ports, self._studio, self.drain):
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        for tier in self.settings.tiers:
+            if self.ports.overview.depth(tier) and not self.ports.bells.hanging(tier):
+                self.ports.bells.ring(tier)
+
+
+def _import_tensorflow() -> None:
+    """Celery gives a child four seconds to begin, which the import may exceed: so it runs beside."""
+    import worker.task  # noqa: F401, PLC0415 - for its effect
+
+
+def start(settings: Settings, name: str | None = None) -> None:
+    """Run a worker in this process; see `easel-worker start --help`."""
+    configure_logging(settings)
+    Worker(settings, name or f"easel@{socket.gethostname()}-{os.getpid()}").run()
