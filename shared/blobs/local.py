@@ -120,7 +120,8 @@ def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    with suppress(FileExistsError):  # not exist_ok: it asks is_dir() afterwards, when a `delete` may have been there
+        folder.mkdir()
     _sync_folder(folder.parent)
 
 
