@@ -38,6 +38,12 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(60, gt=0, description="A claim not renewed for so long is taken back.")
     heartbeat_seconds: float = Field(1, gt=0)
     reaper_seconds: float = Field(15, gt=0)
+    hang_seconds: float = Field(
+        900,
+        gt=0,
+        description="A device that does nothing for so long, and for ten steps, has hung. The first step of a stage "
+        "may hold a download, a calibration and the trace of a large size.",
+    )
     slice_seconds: float = Field(300, gt=0, description="After so long a job steps back if others wait in its tier.")
     attempts_limit: int = Field(3, ge=1, description="Leases lost without a new checkpoint before a job fails.")
 

@@ -1,6 +1,19 @@
-"""Sets TensorFlow up for this process, once, before it does anything."""
+"""What this process paints on. Only a worker's child imports it: TensorFlow run in the parent hangs every fork."""
+
+import os
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
 
 import tensorflow as tf
+
+from shared import __version__
+
+_SWITCHES: Final = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_XLA_FLAGS")
+_PACKAGES: Final = ("keras", "numpy", "pillow")
 
 
 def configure_tensorflow(threads: int) -> None:
@@ -9,3 +22,28 @@ def configure_tensorflow(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, enable=True)
+
+
+@cache
+def environment() -> Mapping[str, Any]:
+    """Processor, GPUs, threads and versions."""
+    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    return {
+        "processor": _processor(),
+        "gpus": [gpu.get("device_name", "GPU") for gpu in gpus],
+        "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **{name: os.environ[name] for name in _SWITCHES if name in os.environ},
+        "easel": __version__,
+        "tensorflow": tf.__version__,
+        **{name: version(name) for name in _PACKAGES},
+    }
+
+
+def _processor() -> str:
+    """The processor's model; the kernels that are chosen depend on it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -5,46 +5,26 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import structlog
 
 from shared.errors import ClaimLost, LedgerUnavailable
-from shared.job import Losses, Progress
+from shared.job import Progress
 from shared.ledger import Claim, Wishes
 from shared.ports import Ports
+from worker.contract import Frame
 
 log = structlog.get_logger(__name__)
 
 _HUNG_STEPS: Final = 10
-_HUNG_SECONDS: Final = 900.0  # the first step of a stage may hold a download, a calibration, a trace of a large size
-
-
-class Step(Protocol):
-    """What the heartbeat reads of worker.engine.Iterate."""
-
-    @property
-    def step(self) -> int:
-        """Evaluations done."""
-
-    @property
-    def phase(self) -> str:
-        """Such as "192 px"."""
-
-    @property
-    def fraction(self) -> float:
-        """Of the job's arithmetic, in [0, 1]."""
-
-    @property
-    def losses(self) -> Losses:
-        """Of this step's picture."""
 
 
 @dataclass(frozen=True)
 class _Mark:
     """When a step was done."""
 
-    step: Step
+    frame: Frame
     at: float  # time.monotonic
 
 
@@ -87,18 +67,18 @@ class Heartbeat:
     @property
     def steps_per_second(self) -> float | None:
         """Over the present phase, its first step's tracing left out."""
-        return _rate(self._phase, self._last, lambda step: step.step)
+        return _rate(self._phase, self._last, lambda frame: frame.step)
 
     @property
     def fraction_per_second(self) -> float | None:
         """Of the job's arithmetic, over this claim, the first step's tracing left out."""
-        return _rate(self._first, self._last, lambda step: step.fraction)
+        return _rate(self._first, self._last, lambda frame: frame.fraction)
 
-    def note(self, step: Step) -> None:
+    def note(self, frame: Frame) -> None:
         """Tell that the loop has moved; costs nothing."""
-        mark = _Mark(step, time.monotonic())
+        mark = _Mark(frame, time.monotonic())
         self._first = self._first or mark
-        if self._phase is None or self._phase.step.phase != step.phase:
+        if self._phase is None or self._phase.frame.phase != frame.phase:
             self._phase = mark
         self._last_seconds, self._moved = mark.at - self._moved, mark.at
         self._last = mark
@@ -109,19 +89,19 @@ class Heartbeat:
 
     def record(self) -> dict[str, Any]:
         """The fields of the job's record that the loop changes."""
-        step, job = self._last.step if self._last else None, self._claim.job
+        frame, job = self._last.frame if self._last else None, self._claim.job
         run_seconds = round(job.run_seconds + self.seconds, 3)
-        if step is None:
+        if frame is None:
             waiting = job.progress.model_copy(update={"phase": "preparing"})
             return {"progress": waiting, "run_seconds": run_seconds}
         return {
             "progress": Progress(
-                phase=step.phase,
-                current=step.step,
+                phase=frame.phase,
+                current=frame.step,
                 total=job.request.recipe.steps,
-                percentage=round(100 * step.fraction, 2),
+                percentage=round(100 * frame.fraction, 2),
             ),
-            "losses": step.losses,
+            "losses": frame.losses,
             "steps_per_second": self.steps_per_second,
             "run_seconds": run_seconds,
         }
@@ -152,11 +132,11 @@ class Heartbeat:
         self._said = last
 
     def _hung(self) -> bool:
-        return time.monotonic() - self._moved > max(_HUNG_SECONDS, _HUNG_STEPS * self._last_seconds)
+        return time.monotonic() - self._moved > max(self._ports.settings.hang_seconds, _HUNG_STEPS * self._last_seconds)
 
 
-def _rate(first: _Mark | None, last: _Mark | None, what: Callable[[Step], float]) -> float | None:
+def _rate(first: _Mark | None, last: _Mark | None, what: Callable[[Frame], float]) -> float | None:
     """How much of `what` was done in a second between two marks."""
     if first is None or last is None or last.at <= first.at:
         return None
-    return float(f"{(what(last.step) - what(first.step)) / (last.at - first.at):.3g}")
+    return float(f"{(what(last.frame) - what(first.frame)) / (last.at - first.at):.3g}")

@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
@@ -19,16 +21,28 @@ from shared.blobs import PATIENT
 from shared.ports import Ports, open_ports
 from shared.settings import Settings
 from shared.telemetry import configure_logging
+from worker.contract import Engine
 from worker.presence import Presence
+from worker.studio import Studio
+from worker.task import work
 
 log = structlog.get_logger(__name__)
+
+OpenEngine = Callable[[Settings], Engine]
+
+
+def vgg19(settings: Settings) -> Engine:
+    """The engine that paints. Called in the child only."""
+    from worker.vgg19 import Vgg19  # noqa: PLC0415 - TensorFlow comes with it
+
+    return Vgg19(settings)
 
 
 class Worker:
     """The parent's wiring; `child` exists after the fork only."""
 
-    def __init__(self, settings: Settings, name: str) -> None:
-        self.settings, self.name = settings, name
+    def __init__(self, settings: Settings, name: str, open_engine: OpenEngine = vgg19) -> None:
+        self.settings, self.name, self.open_engine = settings, name, open_engine
         self.app: Celery = celery_app(settings)
         self.app.task(name=BELL)(self.hear)
         self.child: Child | None = None
@@ -57,7 +71,7 @@ class Worker:
 
     def _begin_child(self, **_: Any) -> None:
         configure_logging(self.settings)
-        self.child = Child(self.settings, self.name)
+        self.child = Child(self.settings, self.name, self.open_engine)
 
     def _end_child(self, **_: Any) -> None:
         if self.child:
@@ -74,23 +88,21 @@ class Worker:
 class Child:
     """The process that paints."""
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: Settings, name: str, open_engine: OpenEngine) -> None:
         self.settings, self.name = settings, name
         self.drain = threading.Event()
         self.ports: Ports = open_ports(settings, PATIENT)
         self.presence = Presence(self.ports.overview, name, settings.tiers).open()
-        self._studio: Any = None
-        threading.Thread(target=_import_tensorflow, name="warm-up", daemon=True).start()
+        self._studio: Studio | None = None
+        # Celery gives a child four seconds to begin, which TensorFlow's import may exceed: so it runs beside.
+        self._engine = ThreadPoolExecutor(1, "warm-up").submit(open_engine, settings)
 
     def hear(self) -> None:
         """Do one job, if one waits and we are not leaving."""
         signal.signal(signal.SIGTERM, lambda *_: self.drain.set())  # here: billiard resets it after the child's start
         if self.drain.is_set():
             return
-        from worker.studio import Studio  # noqa: PLC0415 - TensorFlow comes with it
-        from worker.task import work  # noqa: PLC0415 - the same
-
-        self._studio = self._studio or Studio(self.settings, self.name, self.presence)
+        self._studio = self._studio or Studio(self._engine.result(), self.name, self.presence)
         if work(self.ports, self._studio, self.drain):
             self._pass_on()
 
@@ -100,12 +112,7 @@ class Child:
                 self.ports.bells.ring(tier)
 
 
-def _import_tensorflow() -> None:
-    """Celery gives a child four seconds to begin, which the import may exceed: so it runs beside."""
-    import worker.task  # noqa: F401, PLC0415 - for its effect
-
-
-def start(settings: Settings, name: str | None = None) -> None:
+def start(settings: Settings, name: str | None = None, open_engine: OpenEngine = vgg19) -> None:
     """Run a worker in this process; see `easel-worker start --help`."""
     configure_logging(settings)
-    Worker(settings, name or f"easel@{socket.gethostname()}-{os.getpid()}").run()
+    Worker(settings, name or f"easel@{socket.gethostname()}-{os.getpid()}", open_engine).run()

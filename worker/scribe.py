@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import structlog
@@ -16,27 +16,13 @@ from shared.images import encode_jpeg
 from shared.ledger import Claim
 from shared.ports import Ports
 from worker import checkpoint
+from worker.contract import Frame
 
 log = structlog.get_logger(__name__)
 
 _PREVIEW_PIXELS: Final = 512
 _WRITING_SHARE: Final = 0.05  # of the time at most goes into checkpoints
 _PREVIEWS_PER_JOB: Final = 100  # the interval grows with the run: a filmstrip needs no more
-
-
-class Frame(Protocol):
-    """What the scribe reads of worker.engine.Iterate."""
-
-    @property
-    def step(self) -> int:
-        """Evaluations done."""
-
-    @property
-    def image(self) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1]."""
-
-    def state(self) -> dict[str, Any]:
-        """All that the optimisation needs to go on from here."""
 
 
 class Scribe:

@@ -1,44 +1,30 @@
-"""What a worker's child keeps from job to job: the network's weights and what it learned of its own speed."""
+"""What a worker's child keeps from job to job: its engine, and what it learned of its own speed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-
-import structlog
 
 from shared.estimate import pixel_evaluations
 from shared.job import Job
-from shared.settings import Settings
-from worker.device import configure_tensorflow
-from worker.engine.weights import Weights, resolve_weights
+from worker.contract import Engine
 from worker.heartbeat import Heartbeat
 from worker.presence import Presence
-from worker.provenance import device
-
-log = structlog.get_logger(__name__)
+from worker.provenance import fingerprint
 
 
 class Studio:
     """One per child process."""
 
-    def __init__(self, settings: Settings, name: str, presence: Presence) -> None:
-        self.name = name
-        self._settings, self._presence = settings, presence
-        self._weights: Weights | None = None
-        configure_tensorflow(settings.threads)
-        presence.show(device=device())
+    def __init__(self, engine: Engine, name: str, presence: Presence) -> None:
+        self.engine, self.name = engine, name
+        self.fingerprint = fingerprint(engine.environment())
+        self._presence = presence
+        presence.show(device=engine.device())
 
-    def weights(self) -> Weights:
-        """The VGG19 weights, found or learned once. Raises WeightsUnavailable."""
-        if self._weights is None:
-            self._weights = resolve_weights(self._settings.weights, cache=self._settings.cache)
-            log.info("weights", which=self._weights.describe())
-            self._presence.show(weights=f"{self._weights.source} {self._weights.sha256[:8]}")
-        return self._weights
-
-    def about_weights(self) -> dict[str, str]:
-        """For the provenance: source and sha256."""
-        weights = self.weights()
-        return {"source": weights.source, "sha256": weights.sha256}
+    def weights(self) -> Mapping[str, str]:
+        """Their source and sha256, announced. Raises WeightsUnavailable."""
+        found = self.engine.weights()
+        self._presence.show(weights=f"{found['source']} {found['sha256'][:8]}")
+        return found
 
     @contextmanager
     def busy_with(self, job_id: str) -> Iterator[None]:

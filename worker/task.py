@@ -6,7 +6,7 @@ ledger act raise ClaimLost, and what this worker wrote stays invisible (readers 
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
@@ -20,9 +20,9 @@ from shared.ledger import Claim
 from shared.ports import Ports
 from shared.recipe import Recipe, suited_to
 from worker import checkpoint
-from worker.engine import Iterate, stylize
+from worker.contract import Frame
 from worker.heartbeat import Heartbeat
-from worker.provenance import fingerprint, provenance
+from worker.provenance import provenance
 from worker.scribe import Scribe
 from worker.studio import Studio
 
@@ -57,7 +57,7 @@ class _Task:
         self.ports, self.studio, self.drain, self.claim = ports, studio, drain, claim
         self.job = claim.job
         self.heartbeat = Heartbeat(ports, claim)
-        self.last: Iterate | None = None  # the last good picture
+        self.last: Frame | None = None  # the last good picture
         self.bitwise = True  # whether every step so far was done on machines like this one
 
     def run(self) -> None:
@@ -83,7 +83,7 @@ class _Task:
 
     def _paint(self) -> None:
         iterates, resumed = self._iterates()
-        note = {"fingerprint": fingerprint(), "bitwise": self.bitwise, "weights": self._weights_sha256()}
+        note = {"fingerprint": self.studio.fingerprint, "bitwise": self.bitwise, "weights": self._weights()["sha256"]}
         with Scribe(self.ports, self.claim, resumed=resumed, note=note) as scribe:
             ending = self._iterate(iterates, scribe)
         log.info("stopped", why=ending, step=self.last.step if self.last else 0)
@@ -98,7 +98,7 @@ class _Task:
                 self._patiently(lambda: scribe.show(self.last) if self.last else None)
                 self._publish(JobState.SUCCEEDED)
 
-    def _iterate(self, iterates: Iterator[Iterate], scribe: Scribe) -> Ending:
+    def _iterate(self, iterates: Iterator[Frame], scribe: Scribe) -> Ending:
         """Paint on until it is done or somebody wishes it to stop. Raises ClaimLost."""
         steps, slice_seconds = self.job.request.recipe.steps, self.ports.settings.slice_seconds
         for iterate in iterates:
@@ -117,13 +117,12 @@ class _Task:
             scribe.offer(iterate)
         return "painted"
 
-    def _iterates(self) -> tuple[Iterator[Iterate], str | None]:
+    def _iterates(self) -> tuple[Iterator[Frame], str | None]:
         """Load what the job needs, and go on from its last good checkpoint; that one's key."""
         request = self.job.request
         content, *styles = [self._input(sha256) for sha256 in (request.content, *request.styles)]
-        weights = self.studio.weights()
         state, key = self._resume()
-        return stylize(content, styles, self._recipe(), weights=weights, state=state), key
+        return self.studio.engine.stylize(content, styles, self._recipe(), state), key
 
     def _input(self, sha256: str) -> np.ndarray:
         data = self._blob(keys.input_image(sha256))
@@ -138,7 +137,7 @@ class _Task:
                 log.warning("checkpoint_unusable", key=key, detail=str(error))
                 self._tell(event=("warning", {"code": "checkpoint_unusable", "detail": str(error)}))
                 continue
-            self.bitwise = bool(state.pop("bitwise")) and state.pop("fingerprint") == fingerprint()
+            self.bitwise = bool(state.pop("bitwise")) and state.pop("fingerprint") == self.studio.fingerprint
             step = int(key.rpartition("-")[2])
             self._tell(resumed_from_step=step)
             self.job = self.job.model_copy(update={"resumed_from_step": step})
@@ -149,15 +148,15 @@ class _Task:
     def _state(self, key: str) -> checkpoint.State:
         """What a checkpoint holds. Raises BlobMissing, BrokenCheckpointError."""
         state = checkpoint.load(self._blob(key))
-        if state.pop("weights", None) != self._weights_sha256():
+        if state.pop("weights", None) != self._weights()["sha256"]:
             raise checkpoint.BrokenCheckpointError("The checkpoint was made with other weights.")
         return state
 
     def _recipe(self) -> Recipe:
-        return suited_to(self.job.request.recipe, self.studio.about_weights()["source"])
+        return suited_to(self.job.request.recipe, self._weights()["source"])
 
-    def _weights_sha256(self) -> str:
-        return self.studio.about_weights()["sha256"]
+    def _weights(self) -> Mapping[str, str]:
+        return self.studio.weights()
 
     def _blob(self, key: str) -> bytes:
         return self._patiently(lambda: self.ports.blobs.get(key))
@@ -177,7 +176,8 @@ class _Task:
             step=step,
             picture=picture,
             recipe=self._recipe(),
-            weights=self.studio.about_weights(),
+            weights=self._weights(),
+            environment=self.studio.engine.environment(),
             bitwise=self.bitwise,
         )
         self._put(key, picture, "image/png")
