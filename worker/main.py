@@ -19,6 +19,7 @@ from shared.blobs import PATIENT
 from shared.ports import Ports, open_ports
 from shared.settings import Settings
 from shared.telemetry import configure_logging
+from worker.memory import machine_memory
 from worker.presence import Presence
 
 log = structlog.get_logger(__name__)
@@ -78,7 +79,8 @@ class Child:
         self.settings, self.name = settings, name
         self.drain = threading.Event()
         self.ports: Ports = open_ports(settings, PATIENT)
-        self.presence = Presence(self.ports.overview, name, settings.tiers).open()
+        memory = settings.memory_bytes
+        self.presence = Presence(self.ports.overview, name, settings.tiers, memory_bytes=memory).open()
         self._studio: Any = None
         threading.Thread(target=_import_tensorflow, name="warm-up", daemon=True).start()
 
@@ -108,4 +110,5 @@ def _import_tensorflow() -> None:
 def start(settings: Settings, name: str | None = None) -> None:
     """Run a worker in this process; see `easel-worker start --help`."""
     configure_logging(settings)
-    Worker(settings, name or f"easel@{socket.gethostname()}-{os.getpid()}").run()
+    stated = {"memory_bytes": settings.memory_bytes or machine_memory()}
+    Worker(settings.model_copy(update=stated), name or f"easel@{socket.gethostname()}-{os.getpid()}").run()
