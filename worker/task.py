@@ -36,7 +36,9 @@ _RETRY_SECONDS: Final = 2.0
 def work(ports: Ports, studio: Studio, drain: threading.Event) -> bool:
     """Claim the next job and do it; False where none waits."""
     settings = ports.settings
-    claim = ports.ledger.claim(studio.name, settings.tiers, lease_seconds=settings.lease_seconds)
+    claim = ports.ledger.claim(
+        studio.name, settings.tiers, lease_seconds=settings.lease_seconds, memory_bytes=settings.memory_bytes
+    )
     if claim is None:
         return False
     with structlog.contextvars.bound_contextvars(job=claim.job.id), studio.busy_with(claim.job.id):
