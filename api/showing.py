@@ -68,10 +68,12 @@ def ordinal(number: int) -> str:
 
 
 def quoted(quote: Quote) -> str:
-    """A quote as a sentence."""
+    """A quote as a sentence, or as three where no worker can hold the job."""
+    advice = f" At size {quote.fitting_size} it would fit." if quote.fitting_size else ""
     return (
         f"About {clock(quote.seconds)} of work and {gib(quote.peak_memory_bytes)} of memory on one worker, "
         f"for a picture of {quote.width} x {quote.height} pixels."
+        f"{'' if quote.fits else f' No worker has so much.{advice}'}"
     )
 
 

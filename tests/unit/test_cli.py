@@ -87,14 +87,25 @@ def test_a_photo_that_is_not_there_is_wrong_usage(images: list[str]) -> None:
     assert (result.exit_code, seen) == (2, [])
 
 
+QUOTE = {"seconds": 75.2, "peak_memory_bytes": 1_400_000_000, "width": 384, "height": 288}
+
+
 def test_a_quote_is_one_sentence(images: list[str]) -> None:
-    quote = {"seconds": 75.2, "peak_memory_bytes": 1_400_000_000, "width": 384, "height": 288}
+    quote = {**QUOTE, "fits": True, "fitting_size": None}
     result, seen = easel("submit", *images, "--quote", answers=(says(quote),))
     assert (
         result.stdout == "About 1:15 of work and 1.3 GiB of memory on one worker, for a picture of 384 x 288 pixels.\n"
     )
     assert "dry_run=true" in seen[0][1]
     assert json.loads(easel("submit", *images, "--quote", "--json", answers=(says(quote),))[0].stdout) == quote
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(320, "No worker has so much. At size 320 it would fit.\n"), (None, "No worker has so much.\n")]
+)
+def test_a_quote_says_where_no_worker_has_the_memory(images: list[str], size: int | None, said: str) -> None:
+    misfit = {**QUOTE, "fits": False, "fitting_size": size}
+    assert easel("submit", *images, "--quote", answers=(says(misfit),))[0].stdout.endswith(said)
 
 
 def test_waiting_with_an_output_writes_the_picture(images: list[str], tmp_path: Path) -> None:
