@@ -23,6 +23,7 @@ from shared.ports import Ports, open_ports
 from shared.settings import Settings
 from shared.telemetry import configure_logging
 from worker.contract import Engine
+from worker.memory import machine_memory
 from worker.presence import Presence
 from worker.studio import Studio
 from worker.task import work
@@ -100,7 +101,8 @@ class Child:
         self.working = threading.Lock()
         self.drain = threading.Event()
         self.ports: Ports = open_ports(settings, PATIENT)
-        self.presence = Presence(self.ports.overview, name, settings.tiers).open()
+        memory = settings.memory_bytes
+        self.presence = Presence(self.ports.overview, name, settings.tiers, memory_bytes=memory).open()
         self._studio: Studio | None = None
         # Celery gives a child four seconds to begin, which TensorFlow's import may exceed: so it runs beside.
         self._engine = ThreadPoolExecutor(1, "warm-up").submit(open_engine, settings)
@@ -137,4 +139,6 @@ class Child:
 def start(settings: Settings, name: str | None = None, open_engine: OpenEngine = vgg19) -> None:
     """Run a worker in this process; see `easel-worker start --help`."""
     configure_logging(settings)
+    stated = {"memory_bytes": settings.memory_bytes or machine_memory()}
+    settings = settings.model_copy(update=stated)
     Worker(settings, name or f"easel@{socket.gethostname()}-{os.getpid()}", open_engine).run()
