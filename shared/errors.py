@@ -231,7 +231,7 @@ class JobFailure(EaselError):
 
 
 class Diverged(JobFailure):
-    """The loss is not a finite number any more."""
+    """The loss is not a finite number any more, or explodes, and shorter steps do not help."""
 
     code = "diverged"
 
