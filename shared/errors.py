@@ -236,6 +236,12 @@ class Diverged(JobFailure):
     code = "diverged"
 
 
+class OutOfMemory(JobFailure):
+    """The picture takes more memory than the worker has."""
+
+    code = "out_of_memory"
+
+
 class AttemptsExhausted(JobFailure):
     """The job took its worker down with it, time after time."""
 

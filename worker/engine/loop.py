@@ -13,6 +13,7 @@ from shared import images
 from shared.errors import Diverged, InvalidRecipe
 from shared.recipe import Recipe
 from worker.engine.iterate import Iterate, iterate_at
+from worker.engine.memory import shortage_named
 from worker.engine.objective import Objective
 from worker.engine.optimizers import optimizer_for
 from worker.engine.plan import Plan, Stage
@@ -44,7 +45,7 @@ def stylize(
     The same arguments give the same bytes on the same machine with the same number of threads, interrupted or not.
     An evaluation whose loss explodes or is not finite yields the last good picture once more, and the next step is half
     as long. Raises InvalidRecipe (style_mix does not fit the styles), ImageTooSmall (a side under 32 pixels at the
-    recipe's size), WeightsUnavailable, and Diverged where two halvings in a row did not help.
+    recipe's size), WeightsUnavailable, OutOfMemory, and Diverged where two halvings in a row did not help.
     """
     if recipe.style_mix and len(recipe.style_mix) != len(styles):
         raise InvalidRecipe(
@@ -52,7 +53,9 @@ def stylize(
         )
     images.fit((content.shape[1], content.shape[0]), recipe.size)  # raises for too extreme a shape
     tf.config.experimental.enable_op_determinism()
-    return _Run(content, styles, recipe, weights.path).iterates(state)
+    with shortage_named(recipe.size):
+        run = _Run(content, styles, recipe, weights.path)
+    return run.iterates(state)
 
 
 class _Run:
@@ -67,8 +70,9 @@ class _Run:
 
     def iterates(self, saved: Mapping[str, NDArray[Any]] | None) -> Iterator[Iterate]:
         """Every Iterate after `saved`, stage by stage."""
-        for position in self._positions(restored(saved, self.optimizer) if saved else None):
-            yield iterate_at(position, self.recipe, self.plan)
+        with shortage_named(self.recipe.size):
+            for position in self._positions(restored(saved, self.optimizer) if saved else None):
+                yield iterate_at(position, self.recipe, self.plan)
 
     def _positions(self, position: Position | None) -> Iterator[Position]:
         for stage in self.plan.stages:
