@@ -17,9 +17,8 @@ redis.call('ZADD', ns .. ':jobs:' .. state, 0, id)
 if state == 'queued' then
   redis.call('ZADD', queue(tier), order, id)
 else
-  local ended = tonumber(get(id, 'completed_at') or 0)
   redis.call('ZADD', ns .. ':unsealed', now(), id)
-  if ended > now() - 3600 then redis.call('ZADD', ns .. ':completed', ended, id) end
+  redis.call('ZADD', ns .. ':completed', get(id, 'completed_at') or now(), id)
 end
 say(id, 'state', cjson.encode({state = state, at = tonumber(now()), restored = true}))
 return 1

@@ -216,6 +216,22 @@ def test_restored_jobs_that_have_ended_are_sealed_and_counted(ledger: Ledger, ov
     ledger.restore(waiting, JobState.QUEUED)
     assert set(ledger.unsealed(older_than_seconds=-1)) == {recent.id, old.id}
     assert overview.completed_last_hour() == 1
+    assert ledger.expired(older_than_seconds=3600, limit=9) == [old.id]
+    assert ledger.expired(older_than_seconds=-1, limit=9) == [old.id, recent.id]
+
+
+def test_jobs_expire_by_the_time_they_ended_and_those_that_have_not_never(ledger: Ledger) -> None:
+    first, running, _ = [submit(ledger) for _ in range(3)]
+    held = claim(ledger)
+    assert claim(ledger).job.id == running
+    ledger.steer(running, "cancel")
+    ledger.release(held, place="tail")
+    assert ledger.expired(older_than_seconds=-1, limit=9) == []
+    ledger.steer(first, "cancel")
+    assert ledger.expired(older_than_seconds=-1, limit=9) == [first]
+    assert ledger.expired(older_than_seconds=3600, limit=9) == []
+    ledger.delete(first)
+    assert ledger.expired(older_than_seconds=-1, limit=9) == []
 
 
 def test_lists_page_from_the_newest_to_the_oldest_and_by_state(ledger: Ledger) -> None:
