@@ -250,7 +250,7 @@ class Ledger:
     def restore(self, request: Request, state: JobState, *, remember_seconds: int = 24 * 3600, **fields: Any) -> bool:
         """Write a lost record anew, and its idempotency key for what is left of `remember_seconds`.
 
-        False where the record stands already, or where it would wait although its key stands for another job.
+        False where the record stands already.
         """
         fields = {**_born(request), **fields}
         left = int(request.created_at + remember_seconds - time.time())

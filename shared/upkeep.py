@@ -16,6 +16,7 @@ import structlog
 from shared import keys
 from shared.blobs import Blob, Blobs
 from shared.errors import BlobMissing, BlobsUnavailable, JobNotFound, LedgerLost, LedgerUnavailable, WrongState
+from shared.job import Request
 from shared.ports import Ports, stored_identity
 from shared.truth import brought_back, discard, forget
 
@@ -94,12 +95,21 @@ def _put_right(ports: Ports, job_id: str, folder: Iterable[Blob]) -> Step:
     if not _together(ports):
         raise LedgerLost
     if asked is not None:
+        if len(ages) == 1 and _sent_again(ports, job_id):
+            return "swept" if discard(ports.blobs, job_id) else None
         return "restored" if brought_back(ports, job_id) else None
     if ports.blobs.exists(keys.request(job_id)):  # a listing may lag behind
         return None
     if known:
         return _forgotten(ports, job_id, "forgotten")
     return "swept" if min(ages.values()) > DAY and discard(ports.blobs, job_id) else None
+
+
+def _sent_again(ports: Ports, job_id: str) -> bool:
+    """Whether the sender got no answer for this request, and then one for the same request under the same key."""
+    request = Request.model_validate_json(ports.blobs.get(keys.request(job_id)))
+    found = ports.ledger.remembered(request.idempotency_key) if request.idempotency_key else None
+    return found is not None and found[0] == request.digest and found[1] != job_id
 
 
 def _forgotten(ports: Ports, job_id: str, told: Step) -> Step:

@@ -224,3 +224,13 @@ def test_the_reaper_survives_an_end_that_it_cannot_write_down(ports: Ports) -> N
     redis(ports).zadd("easel:unsealed", {broken: 1, job_id: 2})
     Reaper(ports).round()
     assert ports.blobs.exists(keys.final(job_id))
+
+
+def test_a_request_that_was_sent_again_under_its_key_does_not_come_back(ports: Ports) -> None:
+    accepted = sent(ports, key="k")
+    assert sent(ports, key="k") == accepted
+    age(ports)
+    assert run(ports) == {"swept": 1}
+    requests = [blob.key for blob in ports.blobs.list("jobs/") if blob.key.endswith("/request.json")]
+    assert requests == [keys.request(accepted)]
+    assert ports.ledger.get(accepted).state is JobState.QUEUED
