@@ -34,6 +34,8 @@ MEASURED = [
     ({"preset": "default", "size": 256}, (1024, 768), 1034),
     ({"preset": "default", "size": 384}, (1024, 768), 1413),
     ({"preset": "default", "size": 512}, (1024, 768), 1840),
+    ({"preset": "default", "size": 768}, (1024, 768), 2893),
+    ({"preset": "default", "size": 1024, "optimizer": {"kind": "lbfgs", "history": 6}}, (1024, 768), 3368),
 ]
 
 
