@@ -14,7 +14,7 @@ import structlog
 
 from shared import truth
 from shared.errors import BlobsUnavailable, ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
-from shared.estimate import fitting_size, quote
+from shared.estimate import fitting_size, peak_memory
 from shared.job import JobError, JobState
 from shared.ledger import Claim
 from shared.ports import Ports
@@ -211,7 +211,7 @@ class _Task:
         """Well below the prediction, which was too low."""
         request = self.job.request
         shape = request.recipe, request.width or 1, request.height or 1
-        size = fitting_size(*shape, int(quote(*shape, None).peak_memory_bytes * 0.6))
+        size = fitting_size(*shape, int(peak_memory(*shape) * 0.6))
         return f"It failed twice. At size {size} it should fit." if size else "It failed twice, and is small already."
 
     def _publish(self, state: JobState, error: JobError | None = None) -> None:
