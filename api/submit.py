@@ -173,8 +173,9 @@ def _enter(ports: Ports, request: Request) -> tuple[str, bool]:
             request, queue_limit=settings.queue_limit, remember_seconds=settings.idempotency_seconds
         )
     except errors.EaselError as error:
-        # Where no answer came, the record may exist all the same, and then its request must stay.
-        if isinstance(error, errors.LedgerReadOnly) or not isinstance(error, errors.LedgerUnavailable):
+        # Where no answer came, or the ledger is being rebuilt, the record may exist all the same; the request stays.
+        unsure = isinstance(error, (errors.LedgerUnavailable, errors.LedgerLost))
+        if isinstance(error, errors.LedgerReadOnly) or not unsure:
             ports.blobs.delete(keys.request(request.id))
         raise
     if not created:

@@ -49,6 +49,8 @@ class JobView(_View):
     completed_at: datetime | None
     cancel_requested_at: datetime | None
     finish_requested_at: datetime | None
+    acknowledged_at: datetime | None = Field(description="When the loop stopped for a cancel or finish.")
+    canceled_at: datetime | None = Field(description="When the device was free again.")
     queue_position: int | None = Field(description="1 for the next; null for a job that does not wait.")
     eta_seconds: Eta | None = Field(description="Until the job's end; null where nobody can know.")
     progress: Progress

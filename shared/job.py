@@ -87,10 +87,15 @@ class Job(_Frozen):
     completed_at: float | None = None
     cancel_requested_at: float | None = None
     finish_requested_at: float | None = None
+    acknowledged_at: float | None = None  # the loop stopped for it, at step `stopped_at_step`
+    canceled_at: float | None = None  # and the device was free again
 
     claim: str | None = None  # the fencing token of the present holder
+    last_claim: str | None = None  # of the holder before, where it lost its lease
     epoch: int = 0  # counts claims
     attempts: int = 0  # lease losses since the last new checkpoint
+    memory_failures: int = 0  # times a device ran out of memory
+    halvings: int = 0  # times the step was halved since a loss was not finite or exploded
     worker: str | None = None  # who holds the claim
     resumed_from_step: int | None = None
     run_seconds: float = 0.0  # in the loop, over all claims

@@ -31,6 +31,21 @@ def checkpoint(job_id: str, token: str, step: int) -> str:
     return f"{checkpoints(job_id)}{token}-{step:06d}"
 
 
+def claims(job_id: str) -> str:
+    """The prefix of what holders leave for the case that Redis does not hear them."""
+    return f"jobs/{job_id}/claims/"
+
+
+def verdict(job_id: str, epoch: int, token: str) -> str:
+    """How the holder of this claim is about to end the job; counts where Redis forgot whether it did."""
+    return f"{claims(job_id)}{epoch:06d}-{token}.verdict.json"
+
+
+def parting(job_id: str, token: str) -> str:
+    """The checkpoint of a worker that had to leave while Redis was away."""
+    return f"{claims(job_id)}{token}.parting.json"
+
+
 def preview(job_id: str, token: str, step: int) -> str:
     """A small JPEG of the picture after `step` evaluations."""
     return f"jobs/{job_id}/previews/{token}-{step:06d}.jpg"

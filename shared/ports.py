@@ -7,7 +7,7 @@ from typing import Final
 
 from shared.bells import Bells, celery_app
 from shared.blobs import HASTY, Blobs, Patience, S3Options, open_blobs
-from shared.errors import BlobMissing, LedgerUnavailable
+from shared.errors import BlobMissing, BlobsUnavailable, LedgerUnavailable
 from shared.events import Events
 from shared.ledger import Ledger, connect
 from shared.overview import Overview
@@ -51,10 +51,12 @@ def establish(ports: Ports) -> bool:
     """Make sure that this Redis and this blob store belong together; a new pair is married here.
 
     False where Redis lost its memory: then `easel-worker reconcile` or the reaper rebuilds it first.
-    Raises LedgerUnavailable where each belongs to another.
+    Raises LedgerUnavailable where each belongs to another, BlobsUnavailable where the store has lost its blobs.
     """
     here, there = ports.ledger.identity(), stored_identity(ports.blobs)
     if there is None:
+        if here is not None and ports.ledger.list(limit=1):
+            raise BlobsUnavailable("The blob store is empty, but the queue has jobs; is its disk mounted?")
         here = ports.ledger.adopt(here or secrets.token_hex(16))
         ports.blobs.put(IDENTITY_KEY, json.dumps({"id": here}).encode(), content_type="application/json")
         return True

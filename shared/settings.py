@@ -44,6 +44,7 @@ class Settings(BaseSettings):
         description="A device that does nothing for so long, and for ten steps, has hung. The first step of a stage "
         "may hold a download, a calibration and the trace of a large size.",
     )
+    deaf_seconds: float = Field(60, gt=0, description="An idle worker that lets bells hang for so long is replaced.")
     slice_seconds: float = Field(300, gt=0, description="After so long a job steps back if others wait in its tier.")
     attempts_limit: int = Field(3, ge=1, description="Leases lost without a new checkpoint before a job fails.")
 

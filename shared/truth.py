@@ -34,6 +34,26 @@ def write_wish(blobs: Blobs, job_id: str, wish: Literal["cancel", "finish"]) -> 
     blobs.put(keys.requested(job_id), json.dumps(body).encode(), content_type=_JSON)
 
 
+def write_verdict(blobs: Blobs, job: Job, token: str) -> None:
+    """Before the transition: `job` is the record as its holder is about to end it.
+
+    Were Redis lost before `seal`, nobody could tell an end that clients saw from one that never came.
+    """
+    body = job.model_dump_json(exclude={"request"}).encode()
+    blobs.put(keys.verdict(job.id, job.epoch, token), body, content_type=_JSON)
+
+
+def write_parting(blobs: Blobs, job_id: str, token: str, checkpoint: str) -> None:
+    """For the next holder, from one that had to leave while the record could not be written."""
+    blobs.put(keys.parting(job_id, token), json.dumps({"checkpoint": checkpoint}).encode(), content_type=_JSON)
+
+
+def read_parting(blobs: Blobs, job_id: str, token: str) -> str | None:
+    """The key of the checkpoint that the holder of this claim left, if it had to leave so."""
+    note = _read(blobs, keys.parting(job_id, token))
+    return str(note["checkpoint"]) if note else None
+
+
 def seal(ledger: Ledger, blobs: Blobs, job_id: str) -> None:
     """Write down how the job ended, and let its checkpoints go: they are by far its largest blobs.
 
@@ -43,8 +63,9 @@ def seal(ledger: Ledger, blobs: Blobs, job_id: str) -> None:
     if job.state not in TERMINAL:
         return
     blobs.put(keys.final(job_id), job.model_dump_json(exclude={"request"}).encode(), content_type=_JSON)
-    for blob in list(blobs.list(keys.checkpoints(job_id))):
-        blobs.delete(blob.key)
+    for prefix in (keys.checkpoints(job_id), keys.claims(job_id)):
+        for blob in list(blobs.list(prefix)):
+            blobs.delete(blob.key)
     ledger.sealed(job_id)
 
 
@@ -97,7 +118,7 @@ def _restore(ports: Ports, job_id: str) -> bool:
     blobs, ledger = ports.blobs, ports.ledger
     request = Request.model_validate(_read(blobs, keys.request(job_id)))
     restore = partial(ledger.restore, request, remember_seconds=ports.settings.idempotency_seconds)
-    if end := _read(blobs, keys.final(job_id)):
+    if end := _read(blobs, keys.final(job_id)) or _last_verdict(blobs, job_id):
         job = Job.model_validate({**end, "request": request})
         return restore(job.state, **_fields(job))
     wish = _read(blobs, keys.requested(job_id)) or {}
@@ -110,9 +131,15 @@ def _restore(ports: Ports, job_id: str) -> bool:
     return restore(JobState.QUEUED, finish_requested_at=wish.get("at"), **found)
 
 
+def _last_verdict(blobs: Blobs, job_id: str) -> dict[str, Any] | None:
+    """Of the latest claim: an earlier holder that wrote one was either heard, and then the last, or superseded."""
+    found = [blob.key for blob in blobs.list(keys.claims(job_id)) if blob.key.endswith(".verdict.json")]
+    return _read(blobs, max(found)) if found else None
+
+
 def _fields(job: Job) -> dict[str, Any]:
     """The record's fields that an act does not set by itself."""
-    own = {"id", "state", "request", "order", "claim", "worker"}
+    own = {"id", "state", "request", "order", "claim", "last_claim", "worker"}
     return {name: getattr(job, name) for name in Job.model_fields if name not in own}
 
 

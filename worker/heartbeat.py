@@ -34,7 +34,9 @@ class Heartbeat:
     def __init__(self, ports: Ports, claim: Claim) -> None:
         self._ports, self._claim = ports, claim
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        self._over, self._lost = threading.Event(), threading.Event()
+        self._over = threading.Event()
+        self.lost = threading.Event()
+        """Set once the claim is another's."""
         self._wishes = Wishes(cancel=False, finish=False, others_wait=False)
         self._began = self._moved = time.monotonic()
         self._last_seconds = 0.0  # the last evaluation took
@@ -44,7 +46,10 @@ class Heartbeat:
         self._said: _Mark | None = None
 
     def __enter__(self) -> Self:
-        self._beat()
+        try:
+            self._beat()
+        except LedgerUnavailable as error:  # the next one may get through
+            log.warning("lease_not_renewed", job=self._claim.job.id, error=str(error.__cause__))
         self._thread.start()
         return self
 
@@ -55,7 +60,7 @@ class Heartbeat:
     @property
     def wishes(self) -> Wishes:
         """As last heard from the ledger. Raises ClaimLost once the claim is another's."""
-        if self._lost.is_set():
+        if self.lost.is_set():
             raise ClaimLost(f"Job {self._claim.job.id} has another holder now.")
         return self._wishes
 
@@ -102,6 +107,7 @@ class Heartbeat:
                 percentage=round(100 * frame.fraction, 2),
             ),
             "losses": frame.losses,
+            "halvings": frame.halvings,
             "steps_per_second": self.steps_per_second,
             "run_seconds": run_seconds,
         }
@@ -114,7 +120,7 @@ class Heartbeat:
             try:
                 self._beat()
             except ClaimLost:
-                self._lost.set()
+                self.lost.set()
                 return
             except LedgerUnavailable as error:  # the work goes on; a late renewal counts while the token stands
                 log.warning("lease_not_renewed", job=self._claim.job.id, error=str(error.__cause__))

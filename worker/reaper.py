@@ -27,7 +27,7 @@ class Reaper:
     def __init__(self, ports: Ports) -> None:
         self.ports = ports
         self._sweep_at = time.monotonic() + _SWEEP_SECONDS
-        self._away_at = float("-inf")  # when Redis was last found away, by time.monotonic
+        self._away_at = time.monotonic()  # when Redis was last found away; nobody knows what was before we came
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set; survives whatever a round meets."""

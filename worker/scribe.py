@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 _PREVIEW_PIXELS: Final = 512
 _WRITING_SHARE: Final = 0.05  # of the time at most goes into checkpoints
+_JOIN_SECONDS: Final = 5.0
 _PREVIEWS_PER_JOB: Final = 100  # the interval grows with the run: a filmstrip needs no more
 
 
@@ -35,6 +36,7 @@ class Scribe:
         self._kept = [key for key in known if key and key != resumed]
         self._kept += [resumed] if resumed else []  # the good one last: a damaged one is deleted before it
         self._writing = threading.Lock()
+        self.unnamed: str | None = None  # the key of a checkpoint that was written, but is not in the record
         self._checkpoint_due = time.monotonic() + ports.settings.checkpoint_seconds
         self._began = time.monotonic()
         self._preview_due = self._began
@@ -50,7 +52,7 @@ class Scribe:
             while True:
                 self._orders.get_nowait()
         self._orders.put(None)
-        self._thread.join()
+        self._thread.join(_JOIN_SECONDS)  # a store that hangs must not keep a worker that is told to leave
 
     def offer(self, frame: Frame) -> None:
         """Write what is due; skips where the store is still busy with the last."""
@@ -64,10 +66,14 @@ class Scribe:
             state, step = frame.state(), frame.step
             self._orders.put(lambda: self._checkpoint(state, step))
 
+    def keep(self, frame: Frame) -> None:
+        """Write a checkpoint now, in the caller's thread. Raises Unavailable, ClaimLost."""
+        self._checkpoint(frame.state(), frame.step)
+
     def can_keep(self, frame: Frame) -> bool:
-        """Write a checkpoint now, in the caller's thread; False where a part is away. Raises ClaimLost."""
+        """The same; False where a part is away. Raises ClaimLost."""
         try:
-            self._checkpoint(frame.state(), frame.step)
+            self.keep(frame)
         except Unavailable as error:
             log.warning("not_written", job=self._claim.job.id, error=str(error), cause=str(error.__cause__))
             return False
@@ -99,10 +105,13 @@ class Scribe:
         with self._writing:
             if key in self._kept:
                 return
-            data = checkpoint.dump({**state, **self._note})
-            self._ports.blobs.put(key, data, content_type="application/octet-stream")
+            if key != self.unnamed:
+                data = checkpoint.dump({**state, **self._note})
+                self._ports.blobs.put(key, data, content_type="application/octet-stream")
+                self.unnamed = key
             before = self._kept[-1] if self._kept else None
             self._tell(None, checkpoint=key, previous_checkpoint=before, attempts=0)
+            self.unnamed = None
             for old in self._kept[:-1]:
                 self._ports.blobs.delete(old)
             self._kept = [*self._kept[-1:], key]

@@ -17,6 +17,8 @@ class Studio:
     def __init__(self, engine: Engine, name: str, presence: Presence) -> None:
         self.engine, self.name = engine, name
         self.fingerprint = fingerprint(engine.environment())
+        self.used = False  # whether it has painted before
+        self.spent = False  # whether a fresh child must take over
         self._presence = presence
         presence.show(device=engine.device())
 

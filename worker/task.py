@@ -4,50 +4,70 @@ Every write is fenced by the claim's token: once the job has another holder, `he
 ledger act raise ClaimLost, and what this worker wrote stays invisible (readers go through the record).
 """
 
-import json
+import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final, Literal
 
-import numpy as np
 import structlog
 
-from shared import keys, truth
-from shared.errors import BlobMissing, ClaimLost, EaselError, JobNotFound, Unavailable
-from shared.images import decode, encode_png
+from shared import truth
+from shared.errors import BlobsUnavailable, ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
+from shared.estimate import fitting_size, quote
 from shared.job import JobError, JobState
 from shared.ledger import Claim
 from shared.ports import Ports
-from shared.recipe import Recipe, suited_to
-from worker import checkpoint
+from shared.recipe import suited_to
 from worker.contract import Frame
+from worker.ending import Ending
 from worker.heartbeat import Heartbeat
+from worker.patience import Patience
 from worker.provenance import provenance
 from worker.scribe import Scribe
 from worker.studio import Studio
+from worker.supplies import Supplies
 
 log = structlog.get_logger(__name__)
 
-Answer = TypeVar("Answer")
-Ending = Literal["painted", "canceled", "drained", "slice over"]
-_RETRY_SECONDS: Final = 2.0
+Stop = Literal["painted", "canceled", "drained", "slice over"]
+_LEAVE_SECONDS: Final = 5.0  # for the parts to come back while we are told to leave
+_GONE_SECONDS: Final = 12.0  # after which we leave even so; the lease does the rest
 
 
 def work(ports: Ports, studio: Studio, drain: threading.Event) -> bool:
     """Claim the next job and do it; False where none waits."""
-    settings = ports.settings
-    claim = ports.ledger.claim(studio.name, settings.tiers, lease_seconds=settings.lease_seconds)
+    claim = _claim(ports, studio)
     if claim is None:
         return False
     with structlog.contextvars.bound_contextvars(job=claim.job.id), studio.busy_with(claim.job.id):
         log.info("claimed", epoch=claim.job.epoch, recipe=claim.job.request.recipe.preset)
         try:
+            if claim.job.memory_failures and studio.used:
+                return _leave_to_a_fresh_child(ports, studio, claim)
+            studio.used = True
             _Task(ports, studio, drain, claim).run()
         except ClaimLost as lost:
             log.warning("claim_lost", detail=str(lost))
         except Unavailable as error:
             log.warning("left_to_its_lease", detail=error.detail)
     return True
+
+
+def _claim(ports: Ports, studio: Studio) -> Claim | None:
+    settings = ports.settings
+    try:
+        return ports.ledger.claim(studio.name, settings.tiers, lease_seconds=settings.lease_seconds)
+    except Unavailable as error:
+        log.warning("nothing_claimed", detail=error.detail)  # the reaper rings again
+        return None
+
+
+def _leave_to_a_fresh_child(ports: Ports, studio: Studio, claim: Claim) -> bool:
+    """A job that ran out of memory once gets a process of which it has all the memory."""
+    studio.spent = True
+    ports.ledger.release(claim, place="head")
+    return ports.bells.ring(claim.job.request.tier)
 
 
 class _Task:
@@ -57,6 +77,10 @@ class _Task:
         self.ports, self.studio, self.drain, self.claim = ports, studio, drain, claim
         self.job = claim.job
         self.heartbeat = Heartbeat(ports, claim)
+        self.patience = Patience(self.heartbeat, drain)
+        self.supplies = Supplies(ports, studio, claim, self.patience)
+        self.ending = Ending(ports, claim, self.patience)
+        self.scribe: Scribe | None = None
         self.last: Frame | None = None  # the last good picture
         self.bitwise = True  # whether every step so far was done on machines like this one
 
@@ -67,12 +91,14 @@ class _Task:
                 self._paint()
             except ClaimLost:
                 raise
+            except OutOfMemory as error:
+                self._retry_or_fail(error)
             except Unavailable as error:  # a cancel or a drain came while a part was away
                 log.warning("left_unfinished", detail=error.detail)
                 if self.heartbeat.wishes.cancel:
                     self._end(JobState.CANCELED)
                 else:
-                    self.ports.ledger.release(self.claim, place="head")
+                    self._leave()
             except EaselError as error:
                 log.warning("job_failed", code=error.code, detail=error.detail)
                 self._fail(JobError(code=error.code, detail=error.detail))
@@ -82,108 +108,127 @@ class _Task:
                 self._fail(JobError(code="internal_error", detail=told))
 
     def _paint(self) -> None:
-        iterates, resumed = self._iterates()
-        note = {"fingerprint": self.studio.fingerprint, "bitwise": self.bitwise, "weights": self._weights()["sha256"]}
-        with Scribe(self.ports, self.claim, resumed=resumed, note=note) as scribe:
-            ending = self._iterate(iterates, scribe)
-        log.info("stopped", why=ending, step=self.last.step if self.last else 0)
-        match ending:
-            case "canceled":
-                self._end(JobState.CANCELED, stopped_early=True, stopped_at_step=self.last.step if self.last else 0)
-            case "drained":
-                self._give_back("head")
-            case "slice over":
-                self._give_back("tail")
-            case "painted":
-                self._patiently(lambda: scribe.show(self.last) if self.last else None)
-                self._publish(JobState.SUCCEEDED)
+        request, engine = self.job.request, self.studio.engine
+        recipe = suited_to(request.recipe, self._weights()["source"])
+        content, *styles = [self.supplies.image(sha256) for sha256 in (request.content, *request.styles)]
+        resumed = self.supplies.resumption(recipe)
+        if resumed:
+            self.last, self.bitwise = resumed.frame, resumed.bitwise
+            self.job = self.job.model_copy(update={"resumed_from_step": resumed.frame.step})
+        frames = engine.stylize(content, styles, recipe, resumed.state if resumed else None)
+        self.scribe = Scribe(self.ports, self.claim, resumed=resumed.key if resumed else None, note=self._note())
+        with self.scribe as scribe:
+            if resumed and resumed.unnamed:
+                self.patience(lambda: scribe.keep(resumed.frame))
+            why = self._iterate(frames, scribe)
+        log.info("stopped", why=why, step=self._step())
+        self._act_upon(why, scribe)
 
-    def _iterate(self, iterates: Iterator[Frame], scribe: Scribe) -> Ending:
+    def _iterate(self, frames: Iterator[Frame], scribe: Scribe) -> Stop:
         """Paint on until it is done or somebody wishes it to stop. Raises ClaimLost."""
         steps, slice_seconds = self.job.request.recipe.steps, self.ports.settings.slice_seconds
-        for iterate in iterates:
-            self.last = iterate
-            self.heartbeat.note(iterate)
+        for frame in frames:
+            self._notice(frame)
             wishes = self.heartbeat.wishes
             if wishes.cancel:
                 return "canceled"
-            if iterate.step == steps or (wishes.finish and iterate.step > 0):
+            if frame.step == steps or (wishes.finish and frame.step > 0):
                 return "painted"
             if self.drain.is_set():
-                scribe.can_keep(iterate)
                 return "drained"
-            if wishes.others_wait and self.heartbeat.seconds > slice_seconds and scribe.can_keep(iterate):
+            if wishes.others_wait and self.heartbeat.seconds > slice_seconds and scribe.can_keep(frame):
                 return "slice over"
-            scribe.offer(iterate)
+            scribe.offer(frame)
         return "painted"
 
-    def _iterates(self) -> tuple[Iterator[Frame], str | None]:
-        """Load what the job needs, and go on from its last good checkpoint; that one's key."""
-        request = self.job.request
-        content, *styles = [self._input(sha256) for sha256 in (request.content, *request.styles)]
-        state, key = self._resume()
-        return self.studio.engine.stylize(content, styles, self._recipe(), state), key
+    def _notice(self, frame: Frame) -> None:
+        before = self.last.halvings if self.last else 0
+        self.last = frame
+        self.heartbeat.note(frame)
+        if frame.halvings > before:
+            log.warning("step_halved", step=frame.step, times=frame.halvings)
+            detail = f"At step {frame.step} the loss was not finite or exploded; the step was halved."
+            self.supplies.tell(event=("warning", {"code": "step_halved", "detail": detail}))
 
-    def _input(self, sha256: str) -> np.ndarray:
-        data = self._blob(keys.input_image(sha256))
-        return np.asarray(decode(data, max_pixels=self.ports.settings.max_pixels))
+    def _act_upon(self, why: Stop, scribe: Scribe) -> None:
+        match why:
+            case "canceled":
+                self._acknowledge("cancel")
+                self._end(JobState.CANCELED, stopped_early=True, stopped_at_step=self._step())
+            case "drained":
+                self._leave()
+            case "slice over":
+                self._give_back("tail")
+            case "painted":
+                if self.heartbeat.wishes.finish:
+                    self._acknowledge("finish")
+                self.patience(lambda: scribe.show(self.last) if self.last else None)
+                self._publish(JobState.SUCCEEDED)
 
-    def _resume(self) -> tuple[checkpoint.State | None, str | None]:
-        """The newest checkpoint that can be used, else the one before, else nothing; and its key."""
-        for key in filter(None, (self.job.checkpoint, self.job.previous_checkpoint)):
-            try:
-                state = self._state(key)
-            except (BlobMissing, checkpoint.BrokenCheckpointError) as error:
-                log.warning("checkpoint_unusable", key=key, detail=str(error))
-                self._tell(event=("warning", {"code": "checkpoint_unusable", "detail": str(error)}))
-                continue
-            self.bitwise = bool(state.pop("bitwise")) and state.pop("fingerprint") == self.studio.fingerprint
-            step = int(key.rpartition("-")[2])
-            self._tell(resumed_from_step=step)
-            self.job = self.job.model_copy(update={"resumed_from_step": step})
-            log.info("resumed", step=step, bitwise=self.bitwise)
-            return state, key
-        return None, None
+    def _leave(self) -> None:
+        """Give the job back with every step kept; where Redis does not hear of it, by a note for the next holder."""
+        _be_gone_in_time()
+        try:
+            self._keep_every_step()
+            self._give_back("head")
+        except LedgerUnavailable:
+            if self.scribe and self.scribe.unnamed:
+                truth.write_parting(self.ports.blobs, self.job.id, self.claim.token, self.scribe.unnamed)
+            raise
 
-    def _state(self, key: str) -> checkpoint.State:
-        """What a checkpoint holds. Raises BlobMissing, BrokenCheckpointError."""
-        state = checkpoint.load(self._blob(key))
-        if state.pop("weights", None) != self._weights()["sha256"]:
-            raise checkpoint.BrokenCheckpointError("The checkpoint was made with other weights.")
-        return state
+    def _keep_every_step(self) -> None:
+        scribe, last = self.scribe, self.last
+        if scribe is None or last is None:
+            return
+        try:
+            self.patience.for_seconds(_LEAVE_SECONDS, lambda: scribe.keep(last))
+        except BlobsUnavailable as error:
+            log.warning("steps_not_kept", detail=error.detail)
 
-    def _recipe(self) -> Recipe:
-        return suited_to(self.job.request.recipe, self._weights()["source"])
-
-    def _weights(self) -> Mapping[str, str]:
-        return self.studio.weights()
-
-    def _blob(self, key: str) -> bytes:
-        return self._patiently(lambda: self.ports.blobs.get(key))
-
-    def _give_back(self, place: Literal["head", "tail"]) -> None:
+    def _give_back(self, place: Literal["head", "tail"], **fields: Any) -> None:
         """Step back: to the head of the line on a drain, to its tail after a time slice."""
-        self.ports.ledger.release(self.claim, place=place, **self.heartbeat.record())
+        self.ports.ledger.release(self.claim, place=place, **self.heartbeat.record(), **fields)
         self.ports.bells.ring(self.job.request.tier)
+
+    def _acknowledge(self, wish: Literal["cancel", "finish"]) -> None:
+        """Tell that the loop has stopped for it."""
+        with suppress(Unavailable):
+            lease, news = self.ports.settings.lease_seconds, {"wish": wish, "step": self._step()}
+            self.ports.ledger.renew(self.claim, lease_seconds=lease, event=("acknowledged", news))
+
+    def _retry_or_fail(self, error: OutOfMemory) -> None:
+        """Once more on a fresh child, for memory may have been short for a reason that has gone; then no more."""
+        log.warning("out_of_memory", detail=error.detail, times=self.job.memory_failures + 1)
+        self.studio.spent = True
+        if not self.job.memory_failures:
+            self.supplies.tell(event=("warning", {"code": error.code, "detail": error.detail}))
+            return self._give_back("head", memory_failures=1)
+        return self._fail(JobError(code=error.code, detail=f"{error.detail} {self._what_would_fit()}"))
+
+    def _what_would_fit(self) -> str:
+        """Well below the prediction, which was too low."""
+        request = self.job.request
+        shape = request.recipe, request.width or 1, request.height or 1
+        size = fitting_size(*shape, int(quote(*shape, None).peak_memory_bytes * 0.6))
+        return f"It failed twice. At size {size} it should fit." if size else "It failed twice, and is small already."
 
     def _publish(self, state: JobState, error: JobError | None = None) -> None:
         """Write the picture and its provenance, then make both visible by the fenced transition."""
         if self.last is None:
             return self._end(state, error=error)
-        picture, key, step = encode_png(self.last.image), keys.result(self.job.id, self.claim.token), self.last.step
-        about = provenance(
+        return self._end(state, error=error, **self.ending.picture(self.last, self._describe))
+
+    def _describe(self, frame: Frame, png: bytes) -> Mapping[str, Any]:
+        weights = self._weights()
+        return provenance(
             self.job,
-            step=step,
-            picture=picture,
-            recipe=self._recipe(),
-            weights=self._weights(),
+            step=frame.step,
+            picture=png,
+            recipe=suited_to(self.job.request.recipe, weights["source"]),
+            weights=weights,
             environment=self.studio.engine.environment(),
             bitwise=self.bitwise,
         )
-        self._put(key, picture, "image/png")
-        self._put(keys.provenance(key), json.dumps(about, indent=2).encode(), "application/json")
-        early = step < self.job.request.recipe.steps
-        return self._end(state, error=error, result=key, stopped_early=early, stopped_at_step=step)
 
     def _fail(self, error: JobError) -> None:
         """End the job with its last good picture, if there is one, as its result."""
@@ -192,30 +237,25 @@ class _Task:
     def _end(self, state: JobState, **fields: Any) -> None:
         record = self.heartbeat.record()
         record["progress"] = record["progress"].model_copy(update={"phase": "done"})
-        self._patiently(lambda: self.ports.ledger.finish(self.claim, state, **record, **fields))
-        log.info("ended", state=str(state), step=self.last.step if self.last else 0)
+        self.ending.declare(state, **record, **fields)
         if self.last is not None:
             height, width, _ = self.last.image.shape
             self.studio.measured(self.job, self.heartbeat, height=height, width=width)
-        try:
-            truth.seal(self.ports.ledger, self.ports.blobs, self.job.id)
-        except (Unavailable, JobNotFound) as error:
-            log.warning("not_sealed", detail=error.detail)  # the reaper makes up for it, unless the job was deleted
 
-    def _put(self, key: str, data: bytes, content_type: str) -> None:
-        self._patiently(lambda: self.ports.blobs.put(key, data, content_type=content_type))
+    def _note(self) -> dict[str, Any]:
+        """Kept in each checkpoint beside the engine's state."""
+        about = {"fingerprint": self.studio.fingerprint, "bitwise": self.bitwise}
+        return {**about, "weights": self._weights()["sha256"]}
 
-    def _tell(self, **news: Any) -> None:
-        lease = self.ports.settings.lease_seconds
-        self._patiently(lambda: self.ports.ledger.renew(self.claim, lease_seconds=lease, **news))
+    def _weights(self) -> Mapping[str, str]:
+        return self.studio.weights()
 
-    def _patiently(self, act: Callable[[], Answer]) -> Answer:
-        """Do it again while a part is away, unless the job is to stop. Raises ClaimLost, Unavailable."""
-        while True:
-            try:
-                return act()
-            except Unavailable as error:
-                log.warning("waiting", code=error.code, cause=str(error.__cause__))
-                self.heartbeat.wait_with()
-                if self.heartbeat.wishes.cancel or self.drain.wait(_RETRY_SECONDS):
-                    raise
+    def _step(self) -> int:
+        return self.last.step if self.last else 0
+
+
+def _be_gone_in_time() -> None:
+    """A store that neither answers nor refuses must not keep us: whoever told us to leave will not wait for ever."""
+    timer = threading.Timer(_GONE_SECONDS, os._exit, [75])
+    timer.daemon = True
+    timer.start()

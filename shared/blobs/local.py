@@ -41,6 +41,8 @@ class LocalBlobs:
                 with open(self._place(checked_key(key)), "rb", opener=_no_link) as file:
                     return file.read()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+                if self._root.exists() and not self._root.is_dir():
+                    raise
                 raise BlobMissing(f"There is no blob {key}.") from error
 
     def exists(self, key: str) -> bool:

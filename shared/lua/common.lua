@@ -45,6 +45,7 @@ local function finish(id, state)
   redis.call('ZREM', queue(get(id, 'tier')), id)
   redis.call('ZREM', ns .. ':leases', id)
   redis.call('HSET', job(id), 'completed_at', now())
+  if state == 'canceled' then redis.call('HSET', job(id), 'canceled_at', now()) end
   redis.call('ZREMRANGEBYSCORE', ns .. ':completed', '-inf', now() - 3600)
   redis.call('ZADD', ns .. ':completed', now(), id)
   redis.call('ZADD', ns .. ':unsealed', now(), id)

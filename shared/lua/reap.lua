@@ -11,6 +11,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', ns .. ':leases', '-inf', now()))
     redis.call('HSET', job(id), 'error', exhausted)
     finish(id, 'failed')
   else
+    redis.call('HSET', job(id), 'last_claim', get(id, 'claim') or '')
     put_back(id, get(id, 'order'))
   end
   table.insert(outcome, id)

@@ -4,5 +4,6 @@
 local id, token, place = unpack(ARGV, 1, 3)
 if not holds(id, token) then return 0 end
 set_fields(id, 4)
+redis.call('HDEL', job(id), 'last_claim')
 put_back(id, place == 'tail' and redis.call('INCR', ns .. ':order') or get(id, 'order'))
 return 1

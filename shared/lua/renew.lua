@@ -1,5 +1,6 @@
 -- Renews a lease and writes what its holder reports. Writes leases, job:<id>, events:<id>.
 -- A late renewal counts as long as the token still stands: only the reaper takes a claim away.
+-- An event of the kind 'acknowledged' also writes the field acknowledged_at.
 -- ARGV: id, token, lease in seconds, event kind or '', event data, then fields and values
 -- Returns {cancel requested, finish requested, number waiting in the tier}, or nothing where the claim is lost.
 local id, token, lease, kind, data = unpack(ARGV, 1, 5)
@@ -7,6 +8,7 @@ if not holds(id, token) then return {} end
 redis.call('ZADD', ns .. ':leases', now() + lease, id)
 set_fields(id, 6)
 if kind ~= '' then say(id, kind, data) end
+if kind == 'acknowledged' then redis.call('HSETNX', job(id), 'acknowledged_at', now()) end
 return {
   get(id, 'cancel_requested_at') and 1 or 0,
   get(id, 'finish_requested_at') and 1 or 0,

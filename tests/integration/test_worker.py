@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fixtures_worker import Rig, children
 from PIL import Image
@@ -102,6 +103,9 @@ def test_a_running_job_is_canceled_and_keeps_only_its_preview(rig: Rig) -> None:
     rig.wait(job_id, past(2))
     rig.ports.ledger.steer(job_id, "cancel")
     job = rig.done(job_id, JobState.CANCELED)
+    assert (job.cancel_requested_at or 0) < (job.acknowledged_at or 0) <= (job.canceled_at or 0)
+    acknowledged = [event.data for event in rig.ports.events.since(job_id) if event.kind == "acknowledged"]
+    assert acknowledged == [{"wish": "cancel", "step": job.stopped_at_step}]
     assert (job.result, job.preview is not None) == (None, True)
     rig.wait(job_id, lambda _: not rig.ports.ledger.unsealed(older_than_seconds=-1))
     assert list(rig.ports.blobs.list(keys.checkpoints(job_id))) == []
@@ -147,6 +151,25 @@ def test_a_long_job_steps_back_for_others_after_its_time_slice(rig: Rig) -> None
     rig.done(short)
     job = rig.wait(long, lambda job: job.epoch > 1 and running(job))
     assert job.checkpoint is not None
+
+
+def test_an_orphaned_child_gives_its_job_back_at_the_step_it_had_reached(rig: Rig) -> None:
+    worker = rig.start_worker()
+    job_id = rig.submit(**LONG)
+    rig.wait(job_id, past(5))
+    worker.kill()
+    job = rig.wait(job_id, lambda job: job.state is JobState.QUEUED, reap=False)
+    assert kept_step(job) == job.progress.current
+
+
+def test_a_loss_that_is_not_finite_from_the_first_step_on_fails_the_job(rig: Rig, tmp_path: Path) -> None:
+    kernels = load_kernels(Path(rig.settings.weights))
+    save_kernels(tmp_path / "nan.h5", {layer: (kernel, bias + np.nan) for layer, (kernel, bias) in kernels.items()})
+    rig.start_worker(weights=str(tmp_path / "nan.h5"))
+    job = rig.done(rig.submit(), JobState.FAILED)
+    assert job.error is not None
+    assert job.error.code == "diverged"
+    assert job.result is None
 
 
 def test_missing_weights_fail_the_job_with_the_reason(rig: Rig, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from shared import keys
 from shared.blobs import MemoryBlobs
 from shared.job import Request
 from shared.recipe import PRESETS
-from shared.truth import sweep, write_request, write_wish
+from shared.truth import read_parting, sweep, write_parting, write_request, write_wish
 
 DAY = 24 * 3600.0
 
@@ -41,3 +41,10 @@ def test_a_stored_request_may_name_knobs_that_this_version_does_not_know() -> No
     stored["recipe"]["a_knob_of_another_version"] = 1
     stored["recipe"]["optimizer"]["another"] = 2
     assert Request.model_validate(stored).recipe == PRESETS["fast"]
+
+
+def test_a_parting_note_is_read_by_the_token_that_left_it_only() -> None:
+    blobs = MemoryBlobs()
+    write_parting(blobs, "job", "left", "jobs/job/checkpoints/left-000007")
+    assert read_parting(blobs, "job", "left") == "jobs/job/checkpoints/left-000007"
+    assert read_parting(blobs, "job", "other") is None

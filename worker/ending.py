@@ -1,0 +1,69 @@
+"""How a claim ends with its job: the picture, its provenance, the verdict, and the fenced transition."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from shared import keys, truth
+from shared.errors import ClaimLost, JobNotFound, Unavailable
+from shared.images import encode_png
+from shared.job import JobError, JobState
+from shared.ledger import Claim
+from shared.ports import Ports
+from worker.contract import Frame
+from worker.patience import Patience
+
+log = structlog.get_logger(__name__)
+
+Describe = Callable[[Frame, bytes], Mapping[str, Any]]
+"""The provenance of a picture, given as the bytes of its PNG."""
+
+
+class Ending:
+    """Nothing of it is visible before `ledger.finish`, and nothing ever of a claim that is lost."""
+
+    def __init__(self, ports: Ports, claim: Claim, patience: Patience) -> None:
+        self._ports, self._claim, self._patience = ports, claim, patience
+
+    def picture(self, frame: Frame, describe: Describe) -> dict[str, Any]:
+        """Write the result and its provenance; the record's fields that name them."""
+        job, key, png = self._claim.job, keys.result(self._claim.job.id, self._claim.token), encode_png(frame.image)
+        self._put(keys.provenance(key), json.dumps(describe(frame, png), indent=2).encode(), "application/json")
+        self._put(key, png, "image/png")
+        early = frame.step < job.request.recipe.steps
+        return {"result": key, "stopped_early": early, "stopped_at_step": frame.step}
+
+    def declare(self, state: JobState, error: JobError | None = None, **fields: Any) -> None:
+        """Tell the store what is about to be, the ledger that it is, and the store that it was. Raises ClaimLost."""
+        fields = {"error": error, **fields}
+        if state is not JobState.CANCELED:  # its wish is in the store already
+            about = {**fields, "state": state, "completed_at": time.time()}
+            self._patience(lambda: truth.write_verdict(self._ports.blobs, self._job_with(about), self._claim.token))
+        try:
+            self._patience(lambda: self._ports.ledger.finish(self._claim, state, **fields))
+        except ClaimLost:
+            self._take_back_verdict()
+            raise
+        log.info("ended", state=str(state))
+        self._seal()
+
+    def _job_with(self, fields: Mapping[str, Any]) -> Any:
+        return self._claim.job.model_copy(update={name: value for name, value in fields.items() if value is not None})
+
+    def _take_back_verdict(self) -> None:
+        try:
+            self._ports.blobs.delete(keys.verdict(self._claim.job.id, self._claim.job.epoch, self._claim.token))
+        except Unavailable as error:
+            log.warning("verdict_left", detail=error.detail)  # a later claim's outweighs it
+
+    def _seal(self) -> None:
+        try:
+            truth.seal(self._ports.ledger, self._ports.blobs, self._claim.job.id)
+        except (Unavailable, JobNotFound) as error:
+            log.warning("not_sealed", detail=error.detail)  # the reaper makes up for it, unless the job was deleted
+
+    def _put(self, key: str, data: bytes, content_type: str) -> None:
+        self._patience(lambda: self._ports.blobs.put(key, data, content_type=content_type))
