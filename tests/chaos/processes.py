@@ -128,11 +128,13 @@ def tree(pid: int) -> list[int]:
 
 
 def parents() -> dict[int, int]:
-    """Every process's parent."""
+    """Every living process's parent; one that is dead and not yet buried does not live."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                found[int(stat.parent.name)] = int(parent)
     return found
 
 

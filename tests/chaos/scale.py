@@ -17,6 +17,9 @@ SCALED: Final[dict[str, float]] = {
 
 TENSORFLOW_HANG_SECONDS: Final = 60.0  # the first step holds a trace, which a busy machine may take long for
 
+CHILD_WATCH_SECONDS: Final = 0.3
+"""How often Celery's parent looks whether its child lives; 5 s of its own accord."""
+
 ATTEMPTS_LIMIT: Final = 12
 """A worker is killed every second or two here, so three leases lost in a row are no sign of a poisonous job."""
 

@@ -12,8 +12,10 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import structlog
+from celery.concurrency.asynpool import AsynPool
 
 from chaos.engine import Sleeper
+from chaos.scale import CHILD_WATCH_SECONDS
 from shared import ledger, ports
 from shared.blobs import HASTY, Patience
 from shared.settings import Settings
@@ -62,9 +64,15 @@ def main() -> None:
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(worker_main, "open_ports", opened))
+        stack.enter_context(patch.object(AsynPool, "timers", property(_scaled_timers)))
         if os.environ.get("CHAOS_BROKEN_FENCE"):
             stack.enter_context(broken_fence())
         worker_main.start(Settings(), sys.argv[1], lambda _: Sleeper(folder))
+
+
+def _scaled_timers(pool: Any) -> dict[Any, float]:
+    """Celery looks after its children every five seconds: a time-out like the others."""
+    return {pool.maintain_pool: CHILD_WATCH_SECONDS}
 
 
 def broken_fence() -> Any:
