@@ -73,6 +73,8 @@ class Quote(_Answer):
     peak_memory_bytes: int
     width: int
     height: int
+    fits: bool = True  # into the memory of a worker that lives now, as far as anybody knows
+    fitting_size: int | None = None  # where it does not: the largest that would, if any
 
 
 class Document(RootModel[dict[str, Any]]):

@@ -56,6 +56,11 @@ def ago(moment: datetime) -> str:
     return f"{seconds:.0f} s"
 
 
+def gib(size: int) -> str:
+    """Bytes as 1.3 GiB."""
+    return f"{size / 2**30:.1f} GiB"
+
+
 def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 11th."""
     ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
@@ -63,11 +68,12 @@ def ordinal(number: int) -> str:
 
 
 def quoted(quote: Quote) -> str:
-    """A quote as a sentence."""
-    memory = quote.peak_memory_bytes / 1e9
+    """A quote as a sentence, or as three where no worker can hold the job."""
+    advice = f" At size {quote.fitting_size} it would fit." if quote.fitting_size else ""
     return (
-        f"About {clock(quote.seconds)} of work and {memory:.1f} GB of memory on one worker, "
+        f"About {clock(quote.seconds)} of work and {gib(quote.peak_memory_bytes)} of memory on one worker, "
         f"for a picture of {quote.width} x {quote.height} pixels."
+        f"{'' if quote.fits else f' No worker has so much.{advice}'}"
     )
 
 
@@ -157,9 +163,10 @@ def queue_sheet(queue: dict[str, Any]) -> Group:
         left = clock(job.eta_seconds.p50) if job.eta_seconds else ""
         worker = _worker_of(job.id, queue["workers"])
         running.add_row(job.id, worker, job.progress.phase, f"{job.progress.percentage:.0f} %", left)
-    workers = _table("worker", "device", "weights", "does")
+    workers = _table("worker", "device", "memory", "weights", "does")
     for worker in queue["workers"]:
-        workers.add_row(worker["name"], worker["device"], worker["weights"], "works" if worker["job"] else "waits")
+        memory, does = worker.get("memory_bytes"), "works" if worker["job"] else "waits"
+        workers.add_row(worker["name"], worker["device"], gib(memory) if memory else "", worker["weights"], does)
     done = queue["completed_last_hour"]
     said = [f"{done} job{'' if done == 1 else 's'} ended in the last hour."]
     said += [] if queue["workers"] else ["No worker is alive: jobs wait until one is started."]
@@ -173,5 +180,5 @@ def _worker_of(job_id: str, workers: list[dict[str, Any]]) -> str:
 def _table(*headers: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for header in headers:
-        table.add_column(header, no_wrap=header in {"running", "left", "line"})
+        table.add_column(header, no_wrap=header in {"running", "left", "line", "memory"})
     return table

@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from pydantic import Field
 from uuid_utils import uuid7
 
+from api.admission import admission
 from api.context import here
 from api.forecast import Eta, Forecast
 from api.form import BODY, Order, read_order
@@ -38,6 +39,10 @@ class QuoteView(Quote):
 
     tier: str
     recipe: Recipe
+    fits: bool = Field(description="Whether a worker of its tier has the memory; true where nobody can know.")
+    fitting_size: int | None = Field(
+        description="The largest size that would fit; null where it fits as it is, or at no size."
+    )
     queue_depth: int = Field(description="Jobs that would wait before it in its tier.")
     eta_seconds: Eta | None = Field(description="Until its end, waiting counted; null where nobody works.")
 
@@ -62,7 +67,7 @@ class _Picture:
     errors=(
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
         *(errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier, errors.BodyTooLarge),
-        *(errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull),
+        *(errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull, errors.DoesNotFit),
     ),
 )
 def submit(query: SubmitQuery) -> Response:
@@ -78,10 +83,11 @@ def submit(query: SubmitQuery) -> Response:
     content, *styles = [_picture(data, recipe, settings.max_pixels) for data in (order.content, *order.styles)]
     request = _request(order, recipe, content, styles)
     if query.dry_run:
-        return answer(_quote(ports, request))
+        return answer(_quote(ports, order, request))
 
     if earlier := _earlier(ports, request):
         return _accepted(ports, earlier, replayed=True)
+    admission(request, order.recipe, ports.overview.workers()).check()
     _store(ports, request, [content, *styles])
     job_id, created = _enter(ports, request)
     if created:
@@ -128,18 +134,22 @@ def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Pict
         styles=tuple(style.sha256 for style in styles),
         width=content.width,
         height=content.height,
+        peak_memory_bytes=quote(recipe, content.width, content.height, None).peak_memory_bytes,
         created_at=time.time(),
         idempotency_key=order.idempotency_key,
         digest=hashlib.sha256(told.encode()).hexdigest(),
     )
 
 
-def _quote(ports: Ports, request: Request) -> QuoteView:
+def _quote(ports: Ports, order: Order, request: Request) -> QuoteView:
     newcomer = _fresh(request)
     forecast = Forecast.of_now(ports, newcomer)
     cost = quote(request.recipe, request.width, request.height, forecast.pixels_per_second)
+    room = admission(request, order.recipe, ports.overview.workers())
     return QuoteView(
         **cost.model_dump(),
+        fits=room.fits,
+        fitting_size=room.fitting_size,
         tier=request.tier,
         recipe=request.recipe,
         queue_depth=ports.overview.depth(request.tier),

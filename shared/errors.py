@@ -121,6 +121,12 @@ class UnknownTier(BadInput):
     code = "unknown_tier"
 
 
+class DoesNotFit(BadInput):
+    """More memory than any living worker of the tier has; `fitting_size` says at which size it would fit, if any."""
+
+    code = "does_not_fit"
+
+
 class IdempotencyKeyReused(BadInput):
     """The same Idempotency-Key came before with another request."""
 

@@ -1,5 +1,6 @@
 """What a job will cost before it has run: the arithmetic is known, the machine's speed is measured."""
 
+from bisect import bisect_right
 from typing import Final
 
 from pydantic import BaseModel
@@ -42,6 +43,17 @@ def quote(recipe: Recipe, width: int, height: int, pixels_per_second: float | No
         width=max(1, round(width * longest / max(width, height))),
         height=max(1, round(height * longest / max(width, height))),
     )
+
+
+def fitting_size(recipe: Recipe, width: int, height: int, memory_bytes: int) -> int | None:
+    """The largest size, a multiple of 8 from 64 to the recipe's, whose predicted peak fits; None where none does."""
+
+    def peak(size: int) -> int:
+        return quote(recipe.model_copy(update={"size": size}), width, height, None).peak_memory_bytes
+
+    sizes = range(64, recipe.size + 1, 8)
+    fitting = bisect_right(sizes, memory_bytes, key=peak)
+    return sizes[fitting - 1] if fitting else None
 
 
 def _pixels(longest: int, width: int, height: int) -> float:

@@ -69,6 +69,7 @@ class Request(_Frozen):
     styles: tuple[str, ...]
     width: int = 0  # pixels of the content image, for estimates; 0 where unknown
     height: int = 0
+    peak_memory_bytes: int = 0  # predicted when it was submitted; 0 where unknown, and then it fits everywhere
     created_at: float  # seconds since the epoch, as are all times here
     idempotency_key: str | None = None
     digest: str  # of the inputs' hashes and the canonical recipe: equal requests have equal digests
@@ -81,6 +82,7 @@ class Job(_Frozen):
     state: JobState
     request: Request
     order: int  # place in the tier's sorted set: lower goes first
+    peak_memory_bytes: int = 0  # the request's, where claim.lua can read it
     progress: Progress
     losses: Losses | None = None
     started_at: float | None = None  # first claim

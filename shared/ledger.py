@@ -119,12 +119,7 @@ class Ledger:
 
         Raises QueueFull, IdempotencyKeyReused, LedgerLost.
         """
-        fields = _pairs(
-            {
-                "request": request,
-                "progress": Progress(total=request.recipe.steps),
-            }
-        )
+        fields = _pairs(_born(request))
         key = request.idempotency_key or ""
         head = (request.id, request.tier, request.digest, key, remember_seconds, queue_limit)
         verdict, job_id = self._act("submit", *head, *fields)
@@ -186,10 +181,12 @@ class Ledger:
 
     # The workers' side. Each of these is fenced by the claim's token.
 
-    def claim(self, worker: str, tiers: tuple[str, ...], *, lease_seconds: float) -> Claim | None:
-        """Take the next job, if one waits."""
+    def claim(
+        self, worker: str, tiers: tuple[str, ...], *, lease_seconds: float, memory_bytes: int = 0
+    ) -> Claim | None:
+        """Take the next job that is predicted to fit into `memory_bytes`, 0 for any, if one waits."""
         token = secrets.token_hex(8)
-        flat = self._act("claim", token, worker, lease_seconds, *tiers)
+        flat = self._act("claim", token, worker, lease_seconds, memory_bytes, *tiers)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         return Claim(_parse(fields), token) if fields else None
 
@@ -243,7 +240,7 @@ class Ledger:
 
         False where the record stands already, or where it would wait although its key stands for another job.
         """
-        fields = {"request": request, "progress": Progress(total=request.recipe.steps), **fields}
+        fields = {**_born(request), **fields}
         left = int(request.created_at + remember_seconds - time.time())
         key = request.idempotency_key if request.idempotency_key and left > 0 else ""
         head = (request.id, request.tier, str(state), request.digest, key, left)
@@ -252,6 +249,15 @@ class Ledger:
 
 def _lua(act: str) -> str:
     return (resources.files("shared") / "lua" / f"{act}.lua").read_text()
+
+
+def _born(request: Request) -> dict[str, Any]:
+    """What a record begins with."""
+    return {
+        "request": request,
+        "progress": Progress(total=request.recipe.steps),
+        "peak_memory_bytes": request.peak_memory_bytes,
+    }
 
 
 def _pairs(fields: Mapping[str, Any]) -> list[Any]:

@@ -5,7 +5,7 @@ import time
 from typing import Any, Final
 
 import redis
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.job import Job, JobState
 from shared.ledger import NAMESPACE, translated
@@ -23,6 +23,7 @@ class WorkerInfo(BaseModel):
     weights: str  # source and start of the hash
     tiers: tuple[str, ...]
     job: str | None = None
+    memory_bytes: int = Field(0, description="For its job; 0 where it does not say, and then it takes any.")
     pixels_per_second: float | None = None  # evaluated, as measured on its last job
     seen_at: float
 

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(10, gt=0, description="Between checkpoints; more where writing them is slow.")
     preview_seconds: float = Field(2, gt=0)
     threads: int = Field(0, ge=0, description="Of one worker's TensorFlow; 0 means all cores.")
+    memory_bytes: int = Field(0, ge=0, description="A worker takes no job that needs more; 0 means the machine's.")
     jobs_per_child: int = Field(20, ge=1, description="Bells a child hears before a fresh one takes over.")
 
     # The operator's window.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from missing import ROOT, part_missing
 
-pytest_plugins = ["fixtures_api", "fixtures_s3", "fixtures_valkey", "fixtures_worker"]
+pytest_plugins = ["fixtures_api", "fixtures_ledger", "fixtures_s3", "fixtures_valkey", "fixtures_worker"]
 
 
 @pytest.fixture(scope="session")

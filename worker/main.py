@@ -8,9 +8,9 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -19,10 +19,12 @@ from celery.signals import worker_process_init, worker_process_shutdown, worker_
 
 from shared.bells import BELL, celery_app, queue_name
 from shared.blobs import PATIENT
+from shared.errors import LedgerUnavailable
 from shared.ports import Ports, open_ports
 from shared.settings import Settings
 from shared.telemetry import configure_logging
 from worker.contract import Engine
+from worker.memory import machine_memory
 from worker.presence import Presence
 from worker.studio import Studio
 from worker.task import work
@@ -31,7 +33,6 @@ from worker.vigil import Vigil, end_this_process
 log = structlog.get_logger(__name__)
 
 _REPLACED: Final = 75  # EX_TEMPFAIL: Celery's parent, if there is one, starts another child
-_WATCH_SECONDS: Final = 1.0
 
 OpenEngine = Callable[[Settings], Engine]
 
@@ -48,7 +49,6 @@ class Worker:
 
     def __init__(self, settings: Settings, name: str, open_engine: OpenEngine = vgg19) -> None:
         self.settings, self.name, self.open_engine = settings, name, open_engine
-        self.pid = os.getpid()
         self.app: Celery = celery_app(settings)
         self.app.task(name=BELL)(self.hear)
         self.child: Child | None = None
@@ -77,7 +77,7 @@ class Worker:
 
     def _begin_child(self, **_: Any) -> None:
         configure_logging(self.settings)
-        self.child = Child(self.settings, self.name, self.open_engine, parent=self.pid)
+        self.child = Child(self.settings, self.name, self.open_engine)
 
     def _end_child(self, **_: Any) -> None:
         if self.child:
@@ -95,46 +95,38 @@ class Worker:
 class Child:
     """The process that paints."""
 
-    def __init__(self, settings: Settings, name: str, open_engine: OpenEngine, parent: int) -> None:
+    def __init__(self, settings: Settings, name: str, open_engine: OpenEngine) -> None:
         self.settings, self.name = settings, name
-        self.working = threading.Lock()
         self.drain = threading.Event()
         self.ports: Ports = open_ports(settings, PATIENT)
-        self.presence = Presence(self.ports.overview, name, settings.tiers).open()
+        memory = settings.memory_bytes
+        self.presence = Presence(self.ports.overview, name, settings.tiers, memory_bytes=memory).open()
         self._studio: Studio | None = None
         # Celery gives a child four seconds to begin, which TensorFlow's import may exceed: so it runs beside.
         self._engine = ThreadPoolExecutor(1, "warm-up").submit(open_engine, settings)
-        threading.Thread(target=self._watch, args=(parent,), name="watch", daemon=True).start()
 
     def hear(self) -> None:
         """Do one job, if one waits and we are not leaving."""
         signal.signal(signal.SIGTERM, lambda *_: self.drain.set())  # here: billiard resets it after the child's start
         if self.drain.is_set():
             return
-        with self.working:
-            self._studio = self._studio or Studio(self._engine.result(), self.name, self.presence)
-            if work(self.ports, self._studio, self.drain):
-                self._pass_on()
-            if self._studio.spent:
-                log.warning("replaced", why="a fresh process has more memory")
-                os._exit(_REPLACED)
-
-    def _watch(self, parent: int) -> None:
-        """An orphan would go on painting beside the worker that is started in its parent's place: it drains."""
-        while os.getppid() == parent:
-            time.sleep(_WATCH_SECONDS)
-        log.warning("orphaned", parent=parent)
-        self.drain.set()
-        with self.working:
+        self._studio = self._studio or Studio(self._engine.result(), self.name, self.presence)
+        if work(self.ports, self._studio, self.drain):
+            self._pass_on()
+        if self._studio.spent:
+            log.warning("replaced", why="a fresh process has more memory")
             os._exit(_REPLACED)
 
     def _pass_on(self) -> None:
-        for tier in self.settings.tiers:
-            if self.ports.overview.depth(tier) and not self.ports.bells.hanging(tier):
-                self.ports.bells.ring(tier)
+        with suppress(LedgerUnavailable):  # the reaper rings, too
+            for tier in self.settings.tiers:
+                if self.ports.overview.depth(tier) and not self.ports.bells.hanging(tier):
+                    self.ports.bells.ring(tier)
 
 
 def start(settings: Settings, name: str | None = None, open_engine: OpenEngine = vgg19) -> None:
     """Run a worker in this process; see `easel-worker start --help`."""
     configure_logging(settings)
+    stated = {"memory_bytes": settings.memory_bytes or machine_memory()}
+    settings = settings.model_copy(update=stated)
     Worker(settings, name or f"easel@{socket.gethostname()}-{os.getpid()}", open_engine).run()

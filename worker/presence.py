@@ -17,9 +17,16 @@ _ANNOUNCE_SECONDS: Final = 5.0
 class Presence:
     """Announces the worker every few seconds and at each change, from a thread of its own."""
 
-    def __init__(self, overview: Overview, name: str, tiers: tuple[str, ...]) -> None:
+    def __init__(self, overview: Overview, name: str, tiers: tuple[str, ...], *, memory_bytes: int) -> None:
         self._overview = overview
-        self._info = WorkerInfo(name=name, device="starting", weights="not loaded yet", tiers=tiers, seen_at=0)
+        self._info = WorkerInfo(
+            name=name,
+            device="starting",
+            weights="not loaded yet",
+            tiers=tiers,
+            memory_bytes=memory_bytes,
+            seen_at=0,
+        )
         self._changed, self._closed = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 

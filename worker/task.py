@@ -57,7 +57,9 @@ def work(ports: Ports, studio: Studio, drain: threading.Event) -> bool:
 def _claim(ports: Ports, studio: Studio) -> Claim | None:
     settings = ports.settings
     try:
-        return ports.ledger.claim(studio.name, settings.tiers, lease_seconds=settings.lease_seconds)
+        return ports.ledger.claim(
+            studio.name, settings.tiers, lease_seconds=settings.lease_seconds, memory_bytes=settings.memory_bytes
+        )
     except Unavailable as error:
         log.warning("nothing_claimed", detail=error.detail)  # the reaper rings again
         return None

@@ -1,11 +1,30 @@
--- Takes the head of the first line that has one. Writes queue:<tier>, leases, job:<id>, events:<id>.
--- ARGV: token, worker, lease in seconds, then tiers in the order they are served
--- Returns the record as fields and values, or nothing where nobody waits.
+-- Takes the first job that the worker has the memory for, from the first line that has one. Misfits keep their places.
+-- Writes queue:<tier>, leases, job:<id>, jobs:<state>, events:<id>; of the misfits before it reads job:<id>.
+-- ARGV: token, worker, lease in seconds, memory in bytes or 0 for any, then tiers in the order they are served
+-- Returns the record as fields and values, or nothing where no such job waits.
 local token, worker, lease = unpack(ARGV, 1, 3)
+local memory = tonumber(ARGV[4])
 if lost() then return redis.error_reply('LEDGERLOST') end
-for i = 4, #ARGV do
-  local id = redis.call('ZPOPMIN', queue(ARGV[i]))[1]
+
+local function fits(id)
+  return memory == 0 or tonumber(get(id, 'peak_memory_bytes') or 0) <= memory
+end
+
+-- O(log n), and as much again for each misfit on the way.
+local function first_fit(line)
+  local rank, id = 0
+  repeat
+    id = redis.call('ZRANGE', line, rank, rank)[1]
+    rank = rank + 1
+  until not id or fits(id)
+  return id
+end
+
+for i = 5, #ARGV do
+  local line = queue(ARGV[i])
+  local id = first_fit(line)
   if id then
+    redis.call('ZREM', line, id)
     redis.call('HSET', job(id), 'claim', token, 'worker', worker)
     redis.call('HSETNX', job(id), 'started_at', now())
     redis.call('HINCRBY', job(id), 'epoch', 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import redis
-import uuid_utils
+from fixtures_ledger import EXHAUSTED, TIERS, claim, reap, request, submit
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -24,52 +24,9 @@ from shared.errors import (
     WrongState,
 )
 from shared.events import Events
-from shared.job import TERMINAL, TRANSITIONS, JobError, JobState, Progress, Request
+from shared.job import TERMINAL, TRANSITIONS, JobState, Progress
 from shared.ledger import NAMESPACE, Claim, Ledger, Wishes, connect
 from shared.overview import Overview
-from shared.recipe import PRESETS
-
-EXHAUSTED = JobError(code="attempts_exhausted", detail="gone")
-TIERS = ("standard", "batch")
-
-
-def request(tier: str = "standard", *, digest: str = "d", key: str | None = None) -> Request:
-    return Request(
-        id=str(uuid_utils.uuid7()),
-        tier=tier,
-        recipe=PRESETS["fast"],
-        content="c",
-        styles=("s",),
-        created_at=1.0,
-        digest=digest,
-        idempotency_key=key,
-    )
-
-
-@pytest.fixture
-def ledger(valkey_url: str) -> Ledger:
-    ledger = Ledger(connect(valkey_url))
-    ledger.adopt("test")
-    return ledger
-
-
-@pytest.fixture
-def overview(valkey_url: str) -> Overview:
-    return Overview(connect(valkey_url))
-
-
-def submit(ledger: Ledger, wanted: Request | None = None, *, limit: int = 100) -> str:
-    return ledger.submit(wanted or request(), queue_limit=limit, remember_seconds=60)[0]
-
-
-def claim(ledger: Ledger, worker: str = "w", lease: float = 60) -> Claim:
-    found = ledger.claim(worker, TIERS, lease_seconds=lease)
-    assert found is not None
-    return found
-
-
-def reap(ledger: Ledger, limit: int = 3) -> dict[str, JobState]:
-    return ledger.reap(attempts_limit=limit, exhausted=EXHAUSTED)
 
 
 def test_jobs_are_claimed_in_the_order_in_which_they_came_and_the_first_tier_goes_first(ledger: Ledger) -> None:
@@ -314,14 +271,17 @@ class Queue(RuleBasedStateMachine):
         self.ledger.adopt("test")
         self.ids: list[str] = []
 
-    @rule(target=jobs, tier=st.sampled_from(TIERS))
-    def submit(self, tier: str) -> str:
-        self.ids.append(submit(self.ledger, request(tier)))
+    @rule(target=jobs, tier=st.sampled_from(TIERS), peak=st.integers(0, 3))
+    def submit(self, tier: str, peak: int) -> str:
+        self.ids.append(submit(self.ledger, request(tier, peak=peak)))
         return self.ids[-1]
 
-    @rule(target=claims, lease=st.sampled_from([-1.0, 60.0]))
-    def claim(self, lease: float) -> Claim | None:
-        return self.ledger.claim("w", TIERS, lease_seconds=lease)
+    @rule(target=claims, lease=st.sampled_from([-1.0, 60.0]), memory=st.integers(0, 3))
+    def claim(self, lease: float, memory: int) -> Claim | None:
+        fitting = [i for i in self._waiting() if not memory or self.ledger.get(i).peak_memory_bytes <= memory]
+        found = self.ledger.claim("w", TIERS, lease_seconds=lease, memory_bytes=memory)
+        assert [found.job.id if found else None] == (fitting or [None])[:1]
+        return found
 
     @rule(held=claims, lease=st.sampled_from([-1.0, 60.0]), step=st.integers(0, 3))
     def renew(self, held: Claim | None, lease: float, step: int) -> None:
@@ -349,6 +309,9 @@ class Queue(RuleBasedStateMachine):
     def reap(self, limit: int) -> None:
         reap(self.ledger, limit)
 
+    def _waiting(self) -> list[str]:
+        return [i for tier in TIERS for i in self.client.zrange(f"{NAMESPACE}:queue:{tier}", 0, -1)]
+
     def _fenced(self, held: Claim | None, act: object) -> None:
         if held is None:
             return
@@ -364,7 +327,7 @@ class Queue(RuleBasedStateMachine):
     def every_job_is_in_exactly_one_place(self) -> None:
         if not hasattr(self, "ids"):
             return
-        waiting = [i for tier in TIERS for i in self.client.zrange(f"{NAMESPACE}:queue:{tier}", 0, -1)]
+        waiting = self._waiting()
         leased = self.client.zrange(f"{NAMESPACE}:leases", 0, -1)
         for job in self.ledger.list(limit=1000):
             assert (job.id in waiting) == (job.state is JobState.QUEUED)

@@ -87,14 +87,25 @@ def test_a_photo_that_is_not_there_is_wrong_usage(images: list[str]) -> None:
     assert (result.exit_code, seen) == (2, [])
 
 
+QUOTE = {"seconds": 75.2, "peak_memory_bytes": 1_400_000_000, "width": 384, "height": 288}
+
+
 def test_a_quote_is_one_sentence(images: list[str]) -> None:
-    quote = {"seconds": 75.2, "peak_memory_bytes": 1_400_000_000, "width": 384, "height": 288}
+    quote = {**QUOTE, "fits": True, "fitting_size": None}
     result, seen = easel("submit", *images, "--quote", answers=(says(quote),))
     assert (
-        result.stdout == "About 1:15 of work and 1.4 GB of memory on one worker, for a picture of 384 x 288 pixels.\n"
+        result.stdout == "About 1:15 of work and 1.3 GiB of memory on one worker, for a picture of 384 x 288 pixels.\n"
     )
     assert "dry_run=true" in seen[0][1]
     assert json.loads(easel("submit", *images, "--quote", "--json", answers=(says(quote),))[0].stdout) == quote
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(320, "No worker has so much. At size 320 it would fit.\n"), (None, "No worker has so much.\n")]
+)
+def test_a_quote_says_where_no_worker_has_the_memory(images: list[str], size: int | None, said: str) -> None:
+    misfit = {**QUOTE, "fits": False, "fitting_size": size}
+    assert easel("submit", *images, "--quote", answers=(says(misfit),))[0].stdout.endswith(said)
 
 
 def test_waiting_with_an_output_writes_the_picture(images: list[str], tmp_path: Path) -> None:
@@ -213,7 +224,8 @@ def test_a_waiting_job_is_told_by_its_place_in_line() -> None:
 
 
 def test_the_queue_names_lines_jobs_and_workers() -> None:
-    worker = {"name": "one@here", "device": "cpu:2", "weights": "calibrated:01", "tiers": [], "job": JOB["id"]}
+    told = {"name": "one@here", "device": "cpu:2", "memory_bytes": 16 * 2**30, "weights": "calibrated:01"}
+    worker = {**told, "tiers": [], "job": JOB["id"]}
     queue = {
         "tiers": [{"name": "standard", "depth": 2, "oldest_seconds": 65}],
         "running": [JOB],
@@ -221,7 +233,7 @@ def test_the_queue_names_lines_jobs_and_workers() -> None:
         "completed_last_hour": 1,
     }
     said = easel("queue", answers=(says(queue),))[0].stdout
-    for part in ("standard", "1:05", JOB["id"], "one@here", "cpu:2", "1 job ended in the last hour."):
+    for part in ("standard", "1:05", JOB["id"], "one@here", "cpu:2", "16.0 GiB", "1 job ended in the last hour."):
         assert part in said
     assert json.loads(easel("queue", "--json", answers=(says(queue),))[0].stdout) == queue
     with out.capture() as captured:
