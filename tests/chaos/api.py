@@ -21,6 +21,8 @@ from shared.settings import Settings
 log = structlog.get_logger(__name__)
 
 DIE_AT: Final = "X-Chaos-Die-At"
+DIES: Final = "dies_in_submission"
+"""The last word in its log."""
 MOMENTS: Final = 12
 """Before and after: two inputs, request.json, the record, the bell, the look at the record."""
 
@@ -53,7 +55,7 @@ def _moment(what: str) -> None:
     number = g.get("chaos_moment", 0)
     g.chaos_moment = number + 1
     if number == int(request.headers[DIE_AT]):
-        log.critical("dies_in_submission", moment=number, what=what)
+        log.critical(DIES, moment=number, what=what)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 REDIS: Final = "redis"
 STORE: Final = "store"
+WHOEVER_PUBLISHES: Final = "whoever publishes next"
 
 _TICK_SECONDS: Final = 0.05
 _STANDSTILL_SECONDS: Final = 0.8
@@ -20,7 +21,7 @@ class Span:
     """Somebody suffered something; times are seconds since the epoch."""
 
     what: str
-    whom: str  # REDIS, STORE or a worker's name
+    whom: str  # one of the above, or a worker's name
     began: float
     ended: float
 
@@ -49,6 +50,12 @@ class Notes:
         now = time.time()
         self.spans.append(Span(what, whom, now, now))
 
+    def api_died(self, moment: int) -> None:
+        """In the middle of a submission."""
+        self.api_deaths[moment] += 1
+        with self._lock:
+            self.kills["api_killed"] += 1
+
     @contextmanager
     def suffers(self, whom: str, what: str) -> Iterator[None]:
         """For as long as the block lasts."""
@@ -60,12 +67,13 @@ class Notes:
         finally:
             self.spans[self.spans.index(lasting)] = Span(what, whom, began, time.time())
 
-    def touched(self, whom: str, began: float, ended: float, *, but: str = "") -> bool:
-        """Whether anything was done to `whom` in that time, other than `but`."""
-        return any(
-            span.whom == whom and span.began <= ended and span.ended >= began and span.what != but
-            for span in self.spans
-        )
+    def of(self, whom: str) -> list[Span]:
+        """All that somebody suffered."""
+        return [span for span in self.spans if span.whom == whom]
+
+    def during(self, whom: str, began: float, ended: float) -> list[Span]:
+        """What somebody suffered in that time."""
+        return [span for span in self.of(whom) if span.began <= ended and span.ended >= began]
 
 
 class Pulse:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any, Final, Self
 import httpx2
 import redis
 
+from chaos.api import DIES
 from chaos.notes import Notes, Pulse
 from chaos.pictures import WEIGHTS
 from chaos.processes import Kept, end_marked
@@ -103,12 +105,30 @@ class World:
             time.sleep(0.05)
         return None
 
-    def kill(self, whom: Kept, what: str, number: int, *, group: bool = False) -> bool:
-        """A deadly signal, noted."""
-        hit = whom.send(number, group=group)
+    def kill(self, whom: Kept, what: str, *, group: bool = False) -> bool:
+        """Kill -9 a process, or with its children, and note it; False where it does not run."""
+        victims = 1 + (len(whom.children()) if group else 0)
+        hit = whom.send(signal.SIGKILL, group=group)
         if hit:
-            self.notes.killed(whom.name, what, 1 + group)
+            self.notes.killed(whom.name, what, victims)
         return hit
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For one more command of the product's own."""
+        return {**os.environ, **self._environment(self.other_wire)}
+
+    def api_deaths(self) -> int:
+        """How often the API died in a submission, by its own account."""
+        log = self.api.log
+        return log.read_text(errors="replace").count(DIES) if log.exists() else 0
+
+    def ready(self) -> bool:
+        """Whether the API says that it can serve."""
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False).is_success
+        except httpx2.TransportError:
+            return False
 
     def wait_for(self, what: Callable[[], bool], seconds: float) -> bool:
         """Whether it came true in time; Redis and the store may be away meanwhile."""
@@ -138,19 +158,13 @@ class World:
         self._expect(lambda: bool(self.redis.ping()), "Valkey", self.valkey)
         for process in (self.api, *self.reapers, *self.all_workers):
             process.start()
-        self._expect(self._ready, "The API", self.api)
+        self._expect(self.ready, "The API", self.api)
         self._expect(lambda: len(self.ports.overview.workers()) == len(self.all_workers), "A worker", self.workers[0])
         return self
 
     def _expect(self, what: Callable[[], bool], who: str, process: Kept) -> None:
         if not self.wait_for(what, _START_SECONDS):
             raise RuntimeError(f"{who} did not start; see {process.log}.")
-
-    def _ready(self) -> bool:
-        try:
-            return httpx2.get(f"{self.url}/readyz", timeout=5, trust_env=False).is_success
-        except httpx2.TransportError:
-            return False
 
     def _open_ports(self, redis_port: int) -> Ports:
         """Past all wires."""
@@ -163,13 +177,16 @@ class World:
         return replace(open_ports(settings, PATIENT), blobs=self.store.blobs)
 
     def _kept(self, name: str, *command: str, wire: Wire | None = None, **settings: Any) -> Kept:
-        wire, mark = wire or self.other_wire, dict([self._mark.split("=")])
+        given = self._environment(wire or self.other_wire, **settings)
+        return Kept(name, command, given, self.folder / "log" / f"{name}.log")
+
+    def _environment(self, wire: Wire, **settings: Any) -> dict[str, str]:
+        name, _, value = self._mark.partition("=")
         path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
         told = {"redis_url": f"redis://127.0.0.1:{wire.port}/0", "port": self.url.rpartition(":")[2], **settings}
-        chaos = {"PYTHONPATH": path, "CHAOS_FOLDER": str(self.folder), **mark}
+        chaos = {"PYTHONPATH": path, "CHAOS_FOLDER": str(self.folder), name: value}
         broken = {"CHAOS_BROKEN_FENCE": "1"} if self.cast.broken_fence else {}
-        given = {**environment(**told), **self.store.environment, **chaos, **broken}
-        return Kept(name, command, given, self.folder / "log" / f"{name}.log")
+        return {**environment(**told), **self.store.environment, **chaos, **broken}
 
     def _sleeper(self, name: str) -> Kept:
         command = (sys.executable, "-m", "chaos.worker", name)
