@@ -12,7 +12,7 @@ from api.schema import Answer, Query, operation
 from api.view import JobView, answer, job_url, views
 from shared import errors, keys
 from shared.job import TERMINAL, Job, JobState
-from shared.truth import write_wish
+from shared.truth import forget, write_wish
 
 routes = Blueprint("jobs", __name__)
 
@@ -135,15 +135,7 @@ def delete_job(job_id: str) -> Response:
 
     Its inputs go within a day, unless other jobs use them, too.
     """
-    ports, wanted = here().ports, valid_id(job_id)
-    try:
-        ports.ledger.delete(wanted)
-    except errors.JobNotFound:
-        # An earlier call may have been cut short between the record and the blobs.
-        if not _forget_blobs(wanted):
-            raise
-    else:
-        _forget_blobs(wanted)
+    forget(here().ports, valid_id(job_id))
     return Response(status=204)
 
 
@@ -192,15 +184,6 @@ def _steer(job: Job, wish: Literal["cancel", "finish"]) -> Response:
     steered = ports.ledger.steer(job.id, wish)  # raises what is impossible
     (view,) = views(here(), [steered])
     return answer(view, 202, Location=job_url(job.id))
-
-
-def _forget_blobs(wanted: str) -> bool:
-    """Whether there were any. The request goes first: without it nothing can bring the job back."""
-    blobs = here().ports.blobs
-    found = [blob.key for blob in blobs.list(keys.everything(wanted))]
-    for key in sorted(found, key=lambda key: key != keys.request(wanted)):
-        blobs.delete(key)
-    return bool(found)
 
 
 def _signer() -> URLSafeSerializer:

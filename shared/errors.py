@@ -237,9 +237,15 @@ class JobFailure(EaselError):
 
 
 class Diverged(JobFailure):
-    """The loss is not a finite number any more."""
+    """The loss is not a finite number any more, or explodes, and shorter steps do not help."""
 
     code = "diverged"
+
+
+class OutOfMemory(JobFailure):
+    """The picture takes more memory than the worker has."""
+
+    code = "out_of_memory"
 
 
 class AttemptsExhausted(JobFailure):

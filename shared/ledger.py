@@ -149,6 +149,11 @@ class Ledger:
             raise LedgerLost
         raise JobNotFound(f"There is no job {job_id}; it may have been deleted.")
 
+    def exists(self, job_id: str) -> bool:
+        """Whether there is a record; where Redis lost its memory, there is none."""
+        with translated():
+            return bool(self._redis.exists(f"{NAMESPACE}:job:{job_id}"))
+
     def list(self, *, state: JobState | None = None, limit: int = 50, before: str | None = None) -> list[Job]:
         """Up to `limit` jobs, newest first, older than the job `before`."""
         index = f"{NAMESPACE}:jobs" + (f":{state}" if state else "")
@@ -219,16 +224,23 @@ class Ledger:
 
     def unsealed(self, *, older_than_seconds: float) -> Sequence[str]:
         """Jobs that ended so long ago without the blob store being told."""
-        with translated():
-            seconds, micros = self._redis.time()
-            until = seconds + micros / 1e6 - older_than_seconds
-            found: Sequence[str] = self._redis.zrangebyscore(f"{NAMESPACE}:unsealed", "-inf", until)
-        return found
+        return self._ended("unsealed", older_than_seconds)
 
     def sealed(self, job_id: str) -> None:
         """The blob store knows how this job ended."""
         with translated():
             self._redis.zrem(f"{NAMESPACE}:unsealed", job_id)
+
+    def expired(self, *, older_than_seconds: float, limit: int) -> Sequence[str]:
+        """Up to `limit` jobs that ended so long ago, the oldest first."""
+        return self._ended("completed", older_than_seconds, start=0, num=limit)
+
+    def _ended(self, index: str, older_than_seconds: float, **page: int) -> Sequence[str]:
+        with translated():
+            seconds, micros = self._redis.time()
+            until = seconds + micros / 1e6 - older_than_seconds
+            found: Sequence[str] = self._redis.zrangebyscore(f"{NAMESPACE}:{index}", "-inf", until, **page)
+        return found
 
     def uptime(self) -> float:
         """Seconds since Redis started."""
@@ -238,7 +250,7 @@ class Ledger:
     def restore(self, request: Request, state: JobState, *, remember_seconds: int = 24 * 3600, **fields: Any) -> bool:
         """Write a lost record anew, and its idempotency key for what is left of `remember_seconds`.
 
-        False where the record stands already, or where it would wait although its key stands for another job.
+        False where the record stands already.
         """
         fields = {**_born(request), **fields}
         left = int(request.created_at + remember_seconds - time.time())

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     slice_seconds: float = Field(300, gt=0, description="After so long a job steps back if others wait in its tier.")
     attempts_limit: int = Field(3, ge=1, description="Leases lost without a new checkpoint before a job fails.")
 
+    retention_days: float = Field(30, ge=0, description="Jobs that ended longer ago are deleted; 0 keeps all.")
+
     # The worker.
     weights: str = Field("auto", description="A path to a VGG19 no-top .h5, imagenet, calibrated or auto.")
     cache: Path = Field(Path("var/cache"), description="Where calibrated weights are kept.")

@@ -1,10 +1,11 @@
-"""The blob store's account of a job, which survives the loss of Redis: request, wishes and end.
+"""The blob store's account of a job, which survives the loss of Redis: request, wishes and end; and its removal.
 
 Redis is the live ledger, the blob store the truth (ARCHITECTURE.md, "When Redis is lost").
 """
 
 import json
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import structlog
 
 from shared import keys
 from shared.blobs import Blobs
-from shared.errors import BlobMissing
+from shared.errors import BlobMissing, JobNotFound, LedgerLost, WrongState
 from shared.job import TERMINAL, Job, JobState, Request
 from shared.ledger import Ledger
 from shared.ports import Ports, stored_identity
@@ -69,6 +70,37 @@ def seal(ledger: Ledger, blobs: Blobs, job_id: str) -> None:
     ledger.sealed(job_id)
 
 
+def forget(ports: Ports, job_id: str) -> None:
+    """Remove a job that has ended, and all that is kept of it. Raises JobNotFound and WrongState, with nothing touched.
+
+    The request goes first, without which nothing brings the job back; then the record, which names the rest; then
+    the rest. What a crash leaves of it the upkeep completes (shared/upkeep.py).
+    """
+    ledger, blobs = ports.ledger, ports.blobs
+    try:
+        if not blobs.exists(keys.final(job_id)):  # else it would come back unfinished, were Redis lost from here on
+            seal(ledger, blobs, job_id)
+        job = ledger.get(job_id)
+    except JobNotFound:
+        if blobs.exists(keys.request(job_id)) or not discard(blobs, job_id):  # where it exists, the record was lost
+            raise
+        return
+    if job.state not in TERMINAL:
+        raise WrongState("The job has not ended; cancel it first.")
+    blobs.delete(keys.request(job_id))
+    with suppress(JobNotFound):  # somebody else was as fast
+        ledger.delete(job_id)
+    discard(blobs, job_id)
+
+
+def discard(blobs: Blobs, job_id: str) -> bool:
+    """Delete whatever is left of a job whose request and record have gone; whether there was anything."""
+    left = [blob.key for blob in blobs.list(keys.everything(job_id))]
+    for key in left:
+        blobs.delete(key)
+    return bool(left)
+
+
 def reconcile(ports: Ports) -> int:
     """Rebuild every record that Redis lost, then declare it the ledger again; how many came back.
 
@@ -77,53 +109,39 @@ def reconcile(ports: Ports) -> int:
     identity = stored_identity(ports.blobs)
     names = (blob.key for blob in ports.blobs.list("jobs/"))
     requests = sorted(key for key in names if key.endswith("/request.json"))
-    restored = sum(_restored(ports, key.split("/")[1]) for key in requests)
+    restored = sum(brought_back(ports, key.split("/")[1]) for key in requests)
     if identity is not None:
         ports.ledger.adopt(identity)
     return restored
 
 
-def sweep(blobs: Blobs, *, older_than_seconds: float) -> int:
-    """Delete inputs that no job refers to and that are no longer young; how many.
-
-    A submission cut short leaves such inputs, and a deletion does. The references come from the requests, never
-    from Redis, and are read after the list of inputs: a job that comes meanwhile writes its inputs anew.
-    """
-    before = time.time() - older_than_seconds
-    old = [blob.key for blob in blobs.list("inputs/") if blob.modified < before]
-    requests = (
-        [_read(blobs, blob.key) for blob in blobs.list("jobs/") if blob.key.endswith("/request.json")] if old else []
-    )
-    wanted = {
-        keys.input_image(sha256) for asked in requests if asked for sha256 in (asked["content"], *asked["styles"])
-    }
-    swept = 0
-    for key in (key for key in old if key not in wanted):
-        if all(blob.modified < before for blob in blobs.list(key)):
-            blobs.delete(key)
-            swept += 1
-    return swept
-
-
-def _restored(ports: Ports, job_id: str) -> bool:
-    """One job that cannot be read must not keep the others away."""
+def brought_back(ports: Ports, job_id: str) -> bool:
+    """Whether the job's lost record stands again. One job that cannot be read must not keep the others away."""
     try:
-        return _restore(ports, job_id)
+        done = not ports.ledger.exists(job_id) and _restore(ports, job_id)
     except (ValueError, KeyError):
         log.exception("job_not_restored", job=job_id)
         return False
+    if done and not ports.blobs.exists(keys.request(job_id)):  # it was forgotten meanwhile
+        with suppress(JobNotFound, LedgerLost, WrongState):
+            ports.ledger.delete(job_id)
+        return False
+    return done
 
 
 def _restore(ports: Ports, job_id: str) -> bool:
     blobs, ledger = ports.blobs, ports.ledger
-    request = Request.model_validate(_read(blobs, keys.request(job_id)))
+    asked = _read(blobs, keys.request(job_id))  # after the look at the record: a deletion takes the request first
+    if asked is None:
+        return False
+    request = Request.model_validate(asked)
     restore = partial(ledger.restore, request, remember_seconds=ports.settings.idempotency_seconds)
     if end := _read(blobs, keys.final(job_id)) or _last_verdict(blobs, job_id):
         job = Job.model_validate({**end, "request": request})
         return restore(job.state, **_fields(job))
     wish = _read(blobs, keys.requested(job_id)) or {}
     if wish.get("wish") == "cancel":
-        ended = {"cancel_requested_at": wish["at"], "completed_at": time.time()}
+        ended = {"cancel_requested_at": wish["at"], "canceled_at": time.time(), "completed_at": time.time()}
         return restore(JobState.CANCELED, **ended)
     newest = sorted(blobs.list(keys.checkpoints(job_id)), key=lambda blob: blob.key.rpartition("-")[2])[-2:]
     names = ("checkpoint", "previous_checkpoint")

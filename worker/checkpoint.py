@@ -1,6 +1,6 @@
 """The optimisation's state as bytes, and back. Readers learn of a broken checkpoint before they use it.
 
-Format: a line "easel-checkpoint 1 <sha256 of the rest>", then NumPy's .npz, uncompressed.
+Format: a line "easel-checkpoint 2 <sha256 of the rest>", then NumPy's .npz, uncompressed.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-_MAGIC: Final = b"easel-checkpoint 1 "
+_MAGIC: Final = b"easel-checkpoint 2 "
 
 State = dict[str, Any]
 """Names to arrays or scalars, as worker.engine.Iterate.state gives it."""

@@ -1,24 +1,27 @@
-"""Puts right what others left behind: lost leases, lost bells, unsealed ends, a Redis that lost its memory.
+"""Puts right what others left behind: lost leases, lost bells, unsealed ends, leftovers, a Redis without memory.
 
 Any number may run at once, beside any number of workers: each act is atomic or harmless to repeat.
 """
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 import structlog
 
 from shared import truth
-from shared.errors import AttemptsExhausted, EaselError, LedgerUnavailable
+from shared.errors import AttemptsExhausted, EaselError, JobNotFound, LedgerUnavailable
 from shared.job import JobError
 from shared.ports import Ports, establish
+from shared.upkeep import Step, upkeep
 
 log = structlog.get_logger(__name__)
 
 _SEAL_AFTER_SECONDS: Final = 10.0
-_SWEEP_SECONDS: Final = 6 * 3600.0
-_YOUNG_SECONDS: Final = 24 * 3600.0
+_UPKEEP_SECONDS: Final = 6 * 3600.0
+_UPKEEP_SHARE: Final = 0.2  # of the time between rounds: lost leases must not wait for it
 
 
 class Reaper:
@@ -26,7 +29,8 @@ class Reaper:
 
     def __init__(self, ports: Ports) -> None:
         self.ports = ports
-        self._sweep_at = time.monotonic() + _SWEEP_SECONDS
+        self._upkeep: Iterator[Step] = iter(())  # what is left of the present run
+        self._upkeep_at = float("-inf")  # when the next one is due, by time.monotonic
         self._away_at = time.monotonic()  # when Redis was last found away; nobody knows what was before we came
 
     def run(self, stop: threading.Event) -> None:
@@ -45,17 +49,16 @@ class Reaper:
                 return
 
     def round(self) -> None:
-        """Heal, reap, ring, seal, and now and then sweep. Raises what the ledger and the blob store raise."""
+        """Heal, reap, ring, seal, and do some upkeep. Raises what the ledger and the blob store raise."""
         if not establish(self.ports):
             log.warning("ledger_lost", restored=truth.reconcile(self.ports))
         if self._leases_can_be_judged():
             self._reap()
         self._top_up_bells()
         for job_id in self.ports.ledger.unsealed(older_than_seconds=_SEAL_AFTER_SECONDS):
-            truth.seal(self.ports.ledger, self.ports.blobs, job_id)
-        if time.monotonic() > self._sweep_at:
-            self._sweep_at = time.monotonic() + _SWEEP_SECONDS
-            log.info("swept", inputs=truth.sweep(self.ports.blobs, older_than_seconds=_YOUNG_SECONDS))
+            self._seal(job_id)
+        if told := Counter[str](step for step in self._steps() if step):
+            log.info("upkeep", **told)
 
     def _leases_can_be_judged(self) -> bool:
         """While Redis was away nobody could renew: everyone gets one lease's time to do so first."""
@@ -68,6 +71,25 @@ class Reaper:
         exhausted = JobError(code=AttemptsExhausted.code, detail=detail)
         for job_id, state in self.ports.ledger.reap(attempts_limit=limit, exhausted=exhausted).items():
             log.warning("lease_lost", job=job_id, now=str(state))
+
+    def _seal(self, job_id: str) -> None:
+        try:
+            truth.seal(self.ports.ledger, self.ports.blobs, job_id)
+        except JobNotFound:
+            return  # deleted meanwhile
+        except ValueError:  # a record that this version cannot read must not keep the others waiting
+            log.exception("not_sealed", job=job_id)
+
+    def _steps(self) -> Iterator[Step]:
+        """Go on with the upkeep where the round before left it; when that is done and it is time, begin anew."""
+        enough = time.monotonic() + _UPKEEP_SHARE * self.ports.settings.reaper_seconds
+        for step in self._upkeep:
+            yield step
+            if time.monotonic() >= enough:
+                return
+        if time.monotonic() >= self._upkeep_at:
+            self._upkeep_at = time.monotonic() + _UPKEEP_SECONDS
+            self._upkeep = upkeep(self.ports)
 
     def _top_up_bells(self) -> None:
         """As many bells as there is work, and no more than there are workers to hear them."""

@@ -7,7 +7,7 @@
 -- <ns>:queue:<tier>         zset    waiting ids by order
 -- <ns>:leases               zset    running ids by the time their lease ends
 -- <ns>:jobs, :jobs:<state>  zset    ids, all scores 0: UUIDv7 sorts by time
--- <ns>:completed            zset    ids by the time they ended, the last hour's
+-- <ns>:completed            zset    ids by the time they ended, until they are deleted
 -- <ns>:unsealed             zset    ids that ended, until the blob store knows of it, by the time they ended
 -- <ns>:idempotency:<key>    string  "<digest> <id>"
 local ns = KEYS[1]
@@ -46,7 +46,6 @@ local function finish(id, state)
   redis.call('ZREM', ns .. ':leases', id)
   redis.call('HSET', job(id), 'completed_at', now())
   if state == 'canceled' then redis.call('HSET', job(id), 'canceled_at', now()) end
-  redis.call('ZREMRANGEBYSCORE', ns .. ':completed', '-inf', now() - 3600)
   redis.call('ZADD', ns .. ':completed', now(), id)
   redis.call('ZADD', ns .. ':unsealed', now(), id)
   move(id, state)

@@ -4,10 +4,12 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Literal
+
+from chaos.incoming import Incoming, header
 
 Mode = Literal["open", "down", "silent"]
 S3Mode = Literal[Mode, "slow", "third"]
@@ -19,6 +21,9 @@ _SLOW_DOWN: Final = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
     b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )
+
+
+_Way = Callable[[socket.socket, socket.socket], Awaitable[None]]
 
 
 class Wire:
@@ -100,7 +105,7 @@ class Wire:
         finally:
             far.close()
 
-    async def _pump(self, source: socket.socket, sink: socket.socket, how: "_Way") -> None:
+    async def _pump(self, source: socket.socket, sink: socket.socket, how: _Way) -> None:
         await how(source, sink)
         await self._unless_silent()
         sink.shutdown(socket.SHUT_WR)
@@ -168,7 +173,7 @@ class S3Wire(Wire):
 
     async def _ask(self, near: socket.socket, far: socket.socket) -> None:
         """Request by request. A client that is refused is told to connect anew."""
-        incoming = _Incoming(lambda: self._receive(near))
+        incoming = Incoming(lambda: self._receive(near))
         while head := await incoming.head():
             self._asked += 1
             if self._mode == "third" and self._asked % 3 == 0:
@@ -180,61 +185,13 @@ class S3Wire(Wire):
                 await self._send(far, piece)
         return None
 
-    async def _refuse(self, near: socket.socket, head: bytes, incoming: "_Incoming") -> None:
-        if not _header(head, b"expect"):  # else the client waits for leave to send its body
+    async def _refuse(self, near: socket.socket, head: bytes, incoming: Incoming) -> None:
+        if not header(head, b"expect"):  # else the client waits for leave to send its body
             async for _ in incoming.body(head):
                 pass
         said = f"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: {len(_SLOW_DOWN)}\r\n"
         body = b"" if head.startswith(b"HEAD ") else _SLOW_DOWN
         await self._send(near, said.encode() + b"Connection: close\r\n\r\n" + body)
-
-
-_Way = Callable[[socket.socket, socket.socket], Awaitable[None]]
-
-
-class _Incoming:
-    """The requests on one connection, heads and bodies as they were sent. Raises ConnectionError for a cut one."""
-
-    def __init__(self, receive: Callable[[], Awaitable[bytes]]) -> None:
-        self._receive, self._ahead = receive, b""
-
-    async def head(self) -> bytes:
-        """A request's first line and headers; empty where the client has said its last word."""
-        self._ahead = self._ahead or await self._receive()
-        return await self._until(b"\r\n\r\n") if self._ahead else b""
-
-    async def body(self, head: bytes) -> AsyncIterator[bytes]:
-        """The pieces of the body that follows `head`."""
-        if b"chunked" not in _header(head, b"transfer-encoding").lower():
-            async for piece in self._exactly(int(_header(head, b"content-length") or 0)):
-                yield piece
-            return
-        size = -1
-        while size:
-            yield (line := await self._until(b"\r\n"))
-            size = int(line.partition(b";")[0], 16)
-            async for piece in self._exactly(size + 2 if size else 0):
-                yield piece
-        while line != b"\r\n":  # trailers, and the empty line behind them
-            yield (line := await self._until(b"\r\n"))
-
-    async def _until(self, end: bytes) -> bytes:
-        while end not in self._ahead:
-            self._ahead += await self._more()
-        found, _, self._ahead = self._ahead.partition(end)
-        return found + end
-
-    async def _exactly(self, size: int) -> AsyncIterator[bytes]:
-        while size:
-            self._ahead = self._ahead or await self._more()
-            piece, self._ahead = self._ahead[:size], self._ahead[size:]
-            size -= len(piece)
-            yield piece
-
-    async def _more(self) -> bytes:
-        if data := await self._receive():
-            return data
-        raise ConnectionResetError("The client hung up in the middle of a request.")
 
 
 def _prepare(end: socket.socket) -> socket.socket:
@@ -251,11 +208,3 @@ def _close(end: socket.socket, _: object) -> None:
 def _resolve(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
-
-
-def _header(head: bytes, name: bytes) -> bytes:
-    for line in head.split(b"\r\n")[1:]:
-        found, _, value = line.partition(b":")
-        if found.strip().lower() == name:
-            return value.strip()
-    return b""

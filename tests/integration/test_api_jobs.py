@@ -172,6 +172,7 @@ def test_a_job_that_has_ended_can_be_deleted_with_its_pictures(job_id: str, clie
 
 def test_a_deletion_that_was_cut_short_can_be_completed(job_id: str, client: FlaskClient, ports: Ports) -> None:
     client.post(f"/v1/jobs/{job_id}/cancel")
+    ports.blobs.delete(keys.request(job_id))
     ports.ledger.delete(job_id)
     assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
     assert list(ports.blobs.list(keys.everything(job_id))) == []

@@ -198,15 +198,12 @@ def test_a_restored_job_keeps_its_key_for_the_rest_of_its_time(ledger: Ledger, v
     assert ledger.remembered("old") is None
 
 
-def test_of_two_restored_jobs_under_one_key_the_second_does_not_wait_again(ledger: Ledger, overview: Overview) -> None:
-    first, ghost, ended = (request(key="k").model_copy(update={"created_at": time.time()}) for _ in range(3))
+def test_of_two_restored_jobs_under_one_key_neither_is_lost(ledger: Ledger, overview: Overview) -> None:
+    first, second = (request(key="k").model_copy(update={"created_at": time.time()}) for _ in range(2))
     assert ledger.restore(first, JobState.QUEUED)
-    assert not ledger.restore(ghost, JobState.QUEUED)
-    assert ledger.restore(ended, JobState.SUCCEEDED, result="picture"), "what was painted is not withheld"
+    assert ledger.restore(second, JobState.QUEUED)
     assert ledger.remembered("k") == ("d", first.id)
-    assert overview.depth("standard") == 1
-    with pytest.raises(JobNotFound):
-        ledger.get(ghost.id)
+    assert overview.depth("standard") == 2
 
 
 def test_restored_jobs_that_have_ended_are_sealed_and_counted(ledger: Ledger, overview: Overview) -> None:
@@ -216,6 +213,22 @@ def test_restored_jobs_that_have_ended_are_sealed_and_counted(ledger: Ledger, ov
     ledger.restore(waiting, JobState.QUEUED)
     assert set(ledger.unsealed(older_than_seconds=-1)) == {recent.id, old.id}
     assert overview.completed_last_hour() == 1
+    assert ledger.expired(older_than_seconds=3600, limit=9) == [old.id]
+    assert ledger.expired(older_than_seconds=-1, limit=9) == [old.id, recent.id]
+
+
+def test_jobs_expire_by_the_time_they_ended_and_those_that_have_not_never(ledger: Ledger) -> None:
+    first, running, _ = [submit(ledger) for _ in range(3)]
+    held = claim(ledger)
+    assert claim(ledger).job.id == running
+    ledger.steer(running, "cancel")
+    ledger.release(held, place="tail")
+    assert ledger.expired(older_than_seconds=-1, limit=9) == []
+    ledger.steer(first, "cancel")
+    assert ledger.expired(older_than_seconds=-1, limit=9) == [first]
+    assert ledger.expired(older_than_seconds=3600, limit=9) == []
+    ledger.delete(first)
+    assert ledger.expired(older_than_seconds=-1, limit=9) == []
 
 
 def test_lists_page_from_the_newest_to_the_oldest_and_by_state(ledger: Ledger) -> None:

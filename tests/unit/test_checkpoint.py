@@ -29,6 +29,13 @@ def test_one_changed_byte_anywhere_is_noticed(at: float, flip: int) -> None:
         load(bytes(data))
 
 
+def test_a_checkpoint_of_an_earlier_version_is_refused() -> None:
+    data = dump({"step": 1})
+    assert data.startswith(b"easel-checkpoint 2 ")
+    with pytest.raises(BrokenCheckpointError, match="another version"):
+        load(data.replace(b"easel-checkpoint 2 ", b"easel-checkpoint 1 ", 1))
+
+
 @given(length=st.floats(0, 1, exclude_max=True))
 def test_a_truncated_checkpoint_is_noticed(length: float) -> None:
     data = dump({"picture": np.arange(6, dtype=np.float32)})

@@ -1,27 +1,20 @@
 """`stylize` over a whole run: steps, stages, resumption, and what it refuses."""
 
-import hashlib
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from rich.console import Console
+from small_runs import CONTENT, RANDOM, STYLE, digest, run, small
 
 from shared.errors import Diverged, ImageTooSmall, InvalidRecipe
 from shared.images import encode_png
-from shared.recipe import Recipe, resolve
 from worker import stylize as alone
-from worker.engine import Iterate, stylize
+from worker.engine import stylize
 from worker.engine.weights import Weights
-
-RANDOM = np.random.default_rng(5)
-CONTENT = RANDOM.integers(0, 256, (60, 80, 3), np.uint8)
-STYLE = RANDOM.integers(0, 256, (70, 64, 3), np.uint8)
 
 IN_ANOTHER_PROCESS = """
 import hashlib, sys
@@ -44,30 +37,6 @@ for run in runs:
 @pytest.fixture(scope="module")
 def weights(random_weights: Path) -> Weights:
     return Weights("path", random_weights, "")
-
-
-def small(kind: str = "lbfgs", **fields: Any) -> Recipe:
-    """Eight updates, the first four at 64 pixels and the rest at 80; shallow layers are quick and show as much."""
-    return resolve(
-        {
-            "size": 80,
-            "steps": 8,
-            "stages": [{"scale": 0.8, "share": 0.5}, {"scale": 1, "share": 0.5}],
-            "style_layers": {"block1_conv1": 0.5, "block2_conv1": 0.5},
-            "content_layers": {"block2_conv2": 1.0},
-            "bleed": 3,
-            "optimizer": {"kind": kind, **({"learning_rate": 0.02} if kind == "adam" else {"history": 5})},
-            **fields,
-        }
-    )
-
-
-def run(weights: Weights, recipe: Recipe, **arguments: Any) -> list[Iterate]:
-    return list(stylize(CONTENT, [STYLE], recipe, weights=weights, **arguments))
-
-
-def digest(image: NDArray[np.float32]) -> str:
-    return hashlib.sha256(image.tobytes()).hexdigest()
 
 
 def test_a_run_yields_every_step_from_the_initial_image_to_the_last_update(weights: Weights) -> None:
@@ -171,7 +140,7 @@ def test_a_thin_shape_is_kept_wide_enough_in_the_small_stages(weights: Weights) 
     assert sizes == [(32, 80)] * 4
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_after_the_last_good_picture(weights: Weights) -> None:
+def test_weights_that_no_step_can_save_are_named_as_what_to_lower(weights: Weights) -> None:
     explosive = small("adam", style_weight=1e9, style_layers={"block1_conv1": 1e9}, content_weight=1e9, normalize=False)
     with pytest.raises(Diverged, match="lower"):
         run(weights, explosive)

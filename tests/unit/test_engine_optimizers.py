@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from shared import recipe as knobs
-from worker.engine.optimizers import LBFGS, Adam, LBFGSState, Optimizer, optimizer_for
+from worker.engine.optimizers import LBFGS, Adam, LBFGSState, Optimizer, Pair, optimizer_for
 
 SHAPE = (4, 5, 3)
 RANDOM = np.random.default_rng(3)
@@ -102,13 +103,45 @@ def test_after_many_refusals_the_curvature_is_forgotten() -> None:
     assert not state.pairs
 
 
+def test_a_retreat_keeps_the_picture_and_asks_for_half_the_way_from_it(optimizer: Optimizer) -> None:
+    before = run(optimizer, bowl, 3)[-1]
+    after = optimizer.retreat(before)
+    assert after.current is before.current
+    assert not after.accepted
+    way, half = (np.abs(state.image - state.current) for state in (before, after))
+    assert (half <= way).all()
+    assert 0 < half.mean() < 0.9 * way.mean()  # a half, but for what the bounds had cut off
+
+
+def test_after_a_retreat_adam_goes_at_half_the_rate() -> None:
+    adam = Adam(knobs.Adam())
+    first = adam.step(adam.init(START), *bowl(START))
+    slow = adam.step(adam.retreat(first), *bowl(first.image))
+    fast = adam.step(first, *bowl(first.image))
+    np.testing.assert_allclose(slow.image - slow.current, (fast.image - fast.current) / 2, atol=1e-6)
+    assert slow.accepted
+
+
+def test_curvature_that_is_not_finite_is_forgotten() -> None:
+    lbfgs = LBFGS(knobs.LBFGS())
+    state: LBFGSState = run(lbfgs, bowl, 3)[-1]
+    poisoned = replace(state, pairs=(Pair(state.direction * np.nan, state.gradient),))
+    after = lbfgs.step(poisoned, *bowl(state.image))
+    assert not after.pairs
+    assert np.isfinite(after.image).all()
+
+
 def test_the_history_is_no_longer_than_asked_for() -> None:
     assert len(run(LBFGS(knobs.LBFGS(history=4)), valley, 30)[-1].pairs) == 4
 
 
+@pytest.mark.parametrize("after_a_retreat", [False, True])
 @pytest.mark.parametrize("cut", [0, 1, 2, 7, 15])
-def test_a_state_that_went_through_a_file_goes_on_bit_for_bit(optimizer: Optimizer, cut: int) -> None:
-    states = run(optimizer, valley, 20)
+def test_a_state_that_went_through_a_file_goes_on_bit_for_bit(
+    optimizer: Optimizer, cut: int, *, after_a_retreat: bool
+) -> None:
+    start = optimizer.retreat(run(optimizer, valley, 3)[-1]) if after_a_retreat else None
+    states = run(optimizer, valley, 20, start)
     file = io.BytesIO()
     np.savez(file, **states[cut].arrays())
     file.seek(0)

@@ -1,5 +1,6 @@
 """The optimisation itself: tensors only, no queue, no store, no logs."""
 
-from worker.engine.loop import Iterate, stylize
+from worker.engine.iterate import Iterate, revive
+from worker.engine.loop import stylize
 
-__all__ = ["Iterate", "stylize"]
+__all__ = ["Iterate", "revive", "stylize"]

@@ -1,10 +1,9 @@
 """`stylize`: the optimisation as a generator of pictures over explicit, serialisable state."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
@@ -12,10 +11,12 @@ from numpy.typing import NDArray
 
 from shared import images
 from shared.errors import Diverged, InvalidRecipe
-from shared.job import Losses
 from shared.recipe import Recipe
+from worker.engine.iterate import Iterate, iterate_at
+from worker.engine.memory import shortage_named
 from worker.engine.objective import Objective
-from worker.engine.optimizers import Arrays, optimizer_for
+from worker.engine.optimizers import optimizer_for
+from worker.engine.plan import Plan, Stage
 from worker.engine.resize import as_tensor, bled, fit, resize, trimmed
 from worker.engine.state import Position, restored
 from worker.engine.style_content import StyleContentModel
@@ -24,31 +25,7 @@ from worker.engine.weights import Weights
 Image = NDArray[np.uint8] | NDArray[np.float32]
 Evaluate = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
-
-@dataclass(frozen=True)
-class Iterate:
-    """The picture after `step` evaluations were acted upon; step 0 is the initial image.
-
-    Nothing is copied until `image` or `state()` is asked for, and both stay valid while the run goes on.
-    """
-
-    step: int
-    losses: Losses  # of this very picture
-    gradient_norm: float  # of the total loss there, by pixel values in [0, 1]
-    phase: str  # such as "192 px"
-    fraction: float  # of the run's arithmetic that is done, in [0, 1]
-    position: Position = field(repr=False)
-    bleed: int = field(repr=False)  # pixels beyond each edge that belong to the run, not to the picture
-
-    @cached_property
-    def image(self) -> NDArray[np.float32]:
-        """(height, width, 3), RGB in [0, 1], at the size of the present stage."""
-        picture: NDArray[np.float32] = trimmed(self.position.optimizer.current, self.bleed).numpy()
-        return picture
-
-    def state(self) -> Arrays:
-        """All that `stylize(..., state=)` needs to go on from here, bit for bit: a flat dict of numpy arrays."""
-        return self.position.arrays()
+_MOST_RETREATS: Final = 2  # in a row
 
 
 def stylize(
@@ -66,8 +43,9 @@ def stylize(
     steps after the Iterate that it came from. The work is done inside `next`: stop whenever you like.
 
     The same arguments give the same bytes on the same machine with the same number of threads, interrupted or not.
-    Raises InvalidRecipe (style_mix does not fit the styles), ImageTooSmall (a side under 32 pixels at the recipe's
-    size), WeightsUnavailable, and Diverged as soon as a loss or gradient is not finite.
+    An evaluation whose loss explodes or is not finite yields the last good picture once more, and the next step is half
+    as long. Raises InvalidRecipe (style_mix does not fit the styles), ImageTooSmall (a side under 32 pixels at the
+    recipe's size), WeightsUnavailable, OutOfMemory, and Diverged where two halvings in a row did not help.
     """
     if recipe.style_mix and len(recipe.style_mix) != len(styles):
         raise InvalidRecipe(
@@ -75,17 +53,9 @@ def stylize(
         )
     images.fit((content.shape[1], content.shape[0]), recipe.size)  # raises for too extreme a shape
     tf.config.experimental.enable_op_determinism()
-    return _Run(content, styles, recipe, weights.path).iterates(state)
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """The evaluations `first` to before `beyond`, at one size."""
-
-    index: int
-    longest: int
-    first: int
-    beyond: int
+    with shortage_named(recipe.size):
+        run = _Run(content, styles, recipe, weights.path)
+    return run.iterates(state)
 
 
 class _Run:
@@ -94,27 +64,31 @@ class _Run:
     def __init__(self, content: Image, styles: Sequence[Image], recipe: Recipe, weights: Path) -> None:
         self.recipe = recipe
         self.content, self.styles = as_tensor(content), [as_tensor(style) for style in styles]
-        self.plan = _plan(recipe)
+        self.plan = Plan.of(recipe)
         self.model = StyleContentModel(recipe, weights)
         self.optimizer = optimizer_for(recipe.optimizer)
 
     def iterates(self, saved: Mapping[str, NDArray[Any]] | None) -> Iterator[Iterate]:
         """Every Iterate after `saved`, stage by stage."""
-        position = restored(saved, self.optimizer) if saved else None
-        for stage in self.plan:
-            if position is None or position.step + 1 < stage.beyond:
-                for iterate in self._stage(stage, position):
-                    position = iterate.position
-                    yield iterate
+        with shortage_named(self.recipe.size):
+            for position in self._positions(restored(saved, self.optimizer) if saved else None):
+                yield iterate_at(position, self.recipe, self.plan)
 
-    def _stage(self, stage: _Stage, position: Position | None) -> Iterator[Iterate]:
+    def _positions(self, position: Position | None) -> Iterator[Position]:
+        for stage in self.plan.stages:
+            if position is None or position.step + 1 < stage.beyond:
+                for reached in self._stage(stage, position):
+                    position = reached
+                    yield reached
+
+    def _stage(self, stage: Stage, position: Position | None) -> Iterator[Position]:
         content = bled(fit(self.content, stage.longest), self.recipe.bleed)
         evaluate = self._compiled(content, stage.longest)
         if position is None or position.stage != stage.index:
             position = self._enter(stage, content, position)
         while position.step + 1 < stage.beyond:
             position = self._step(position, evaluate)
-            yield self._iterate(position)
+            yield position
 
     def _compiled(self, content: tf.Tensor, longest: int) -> Evaluate:
         """One traced function for the stage; it goes with the stage, and its graph with it."""
@@ -123,7 +97,7 @@ class _Run:
         evaluate: Evaluate = tf.function(objective.evaluate, autograph=False)
         return evaluate
 
-    def _enter(self, stage: _Stage, content: tf.Tensor, before: Position | None) -> Position:
+    def _enter(self, stage: Stage, content: tf.Tensor, before: Position | None) -> Position:
         """The stage's first image, not evaluated yet: the last one's picture enlarged, or the recipe's init."""
         margin = self.recipe.bleed
         if before:
@@ -133,49 +107,32 @@ class _Run:
             image = content
         else:
             image = _noise(tuple(content.shape), self.recipe.seed)
-        return Position(stage.first - 1, stage.index, np.zeros(5, np.float32), self.optimizer.init(image))
+        halvings = before.halvings if before else 0
+        measured = np.zeros(5, np.float32)
+        return Position(stage.first - 1, stage.index, measured, self.optimizer.init(image), halvings=halvings)
 
     def _step(self, position: Position, evaluate: Evaluate) -> Position:
         measured, gradient = evaluate(position.optimizer.image)
         found: NDArray[np.float32] = measured.numpy()
-        step = position.step + 1
-        if not np.isfinite(found).all():
-            raise Diverged(
-                f"At step {step} the loss or its gradient is not a finite number any more; "
-                "lower the learning rate or the weights of the recipe."
-            )
-        state = self.optimizer.step(position.optimizer, float(found[0]), gradient)
-        return Position(step, position.stage, found if state.accepted else position.measured, state)
+        if np.isfinite(found).all():
+            state = self.optimizer.step(position.optimizer, float(found[0]), gradient)
+            if not (state.accepted and position.explodes(float(found[0]))):
+                return position.forward(found, state)
+        return self._retreat(position)
 
-    def _iterate(self, position: Position) -> Iterate:
-        total, style, content, variation, norm = (float(value) for value in position.measured)
-        return Iterate(
-            step=position.step,
-            losses=Losses(total=total, style=style, content=content, total_variation=variation),
-            gradient_norm=norm,
-            phase=f"{self.plan[position.stage].longest} px",
-            fraction=self._fraction(position),
-            position=position,
-            bleed=self.recipe.bleed,
+    def _retreat(self, position: Position) -> Position:
+        """The last good picture, and half the step from it. Raises Diverged where that is of no use."""
+        if position.least < math.inf and position.retreats < _MOST_RETREATS:
+            return position.back(self.optimizer.retreat(position.optimizer))
+        tried = (
+            f"though the step was halved {position.retreats} times"
+            if position.retreats
+            else "in the first picture of its size already"
         )
-
-    def _fraction(self, position: Position) -> float:
-        """An evaluation's work is in proportion to its pixels, and every stage has the same shape."""
-        work = [stage.longest**2 for stage in self.plan]
-        done = sum(
-            work[stage.index] * max(0, min(position.step + 1, stage.beyond) - stage.first) for stage in self.plan
+        raise Diverged(
+            f"At step {position.step + 1} the loss explodes, or it or its gradient is not a finite number, {tried}; "
+            "lower the learning rate or the weights of the recipe."
         )
-        return done / sum(work[stage.index] * (stage.beyond - stage.first) for stage in self.plan)
-
-
-def _plan(recipe: Recipe) -> list[_Stage]:
-    """The recipe's schedule in numbers of evaluations, with one more at the end for the last picture's losses."""
-    plan, first = [], 0
-    for index, (longest, evaluations) in enumerate(recipe.schedule()):
-        last = index + 1 == len(recipe.stages)
-        plan.append(_Stage(index, longest, first, first + evaluations + last))
-        first += evaluations
-    return plan
 
 
 def _noise(shape: tuple[int, ...], seed: int) -> tf.Tensor:

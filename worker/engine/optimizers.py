@@ -1,8 +1,9 @@
 """Adam and L-BFGS behind one contract over explicit state.
 
 Both are asked and told: `state.image` is the next image to evaluate, `step` is told its loss and gradient and
-returns the next state. `state.current` is the picture to show: the last evaluated image that was accepted. States are
-immutable, hold everything there is to know, and turn into flat arrays and back without a loss of bits.
+returns the next state; where these are of no use, `retreat` asks for an image half as far from the last accepted one.
+`state.current` is the picture to show: the last evaluated image that was accepted. States are immutable, hold
+everything there is to know, and turn into flat arrays and back without a loss of bits.
 Images are (height, width, 3), float32 in [0, 1].
 """
 
@@ -45,7 +46,10 @@ class Optimizer(Protocol):
         """The state before the first evaluation."""
 
     def step(self, state: Any, loss: float, gradient: tf.Tensor) -> Any:
-        """The state after `state.image` was found to have this loss and gradient."""
+        """The state after `state.image` was found to have this loss and gradient, both finite."""
+
+    def retreat(self, state: Any) -> Any:
+        """The state after `state.image` was found to be of no use: `current` stays, and the step to it is halved."""
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> Any:
         """The state whose `arrays()` these are."""
@@ -58,19 +62,24 @@ def optimizer_for(settings: knobs.Adam | knobs.LBFGS) -> Optimizer:
 
 @dataclass(frozen=True)
 class AdamState:
-    """`mean` and `square` are the running moments of the gradient."""
+    """`mean` and `square` are the running moments of the gradient; `pace` is what is left of the learning rate."""
 
     image: tf.Tensor
     current: tf.Tensor
     mean: tf.Tensor
     square: tf.Tensor
     updates: int = 0
+    pace: float = 1.0
     accepted: bool = True
 
     def arrays(self) -> Arrays:
         """All of it, flat."""
         tensors = {"image": self.image, "current": self.current, "mean": self.mean, "square": self.square}
-        return {name: tensor.numpy() for name, tensor in tensors.items()} | {"updates": np.array(self.updates)}
+        return {name: tensor.numpy() for name, tensor in tensors.items()} | {
+            "updates": np.array(self.updates),
+            "pace": np.array(self.pace),
+            "accepted": np.array(self.accepted),
+        }
 
 
 @dataclass(frozen=True)
@@ -89,14 +98,20 @@ class Adam:
         knob, t = self.settings, state.updates + 1
         mean = state.mean + (gradient - state.mean) * (1 - knob.beta1)
         square = state.square + (tf.square(gradient) - state.square) * (1 - knob.beta2)
-        rate = knob.learning_rate * (1 - knob.beta2**t) ** 0.5 / (1 - knob.beta1**t)
+        rate = state.pace * knob.learning_rate * (1 - knob.beta2**t) ** 0.5 / (1 - knob.beta1**t)
         image = state.image - rate * mean / (tf.sqrt(square) + knob.epsilon)
-        return AdamState(tf.clip_by_value(image, 0.0, 1.0), state.image, mean, square, t)
+        return AdamState(tf.clip_by_value(image, 0.0, 1.0), state.image, mean, square, t, state.pace)
+
+    def retreat(self, state: AdamState) -> AdamState:
+        """Half the way, as half the rate would have gone, and half the rate from now on; the moments stay."""
+        image = (state.current + state.image) / 2
+        return replace(state, image=image, pace=state.pace / 2, accepted=False)
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> AdamState:
         """The state whose `arrays()` these are."""
         image, current, mean, square = (tf.constant(arrays[name]) for name in ("image", "current", "mean", "square"))
-        return AdamState(image, current, mean, square, int(arrays["updates"]))
+        updates, pace, accepted = int(arrays["updates"]), float(arrays["pace"]), bool(arrays["accepted"])
+        return AdamState(image, current, mean, square, updates, pace, accepted)
 
 
 @dataclass(frozen=True)
@@ -173,6 +188,10 @@ class LBFGS:
             return self._set_out(replace(refused, pairs=()), shrink=0.1 ** (refused.refused // self.patience))
         return self._shorten(refused, loss, expected)
 
+    def retreat(self, state: LBFGSState) -> LBFGSState:
+        """A refusal that tells nothing about the curvature: the trial is half as long."""
+        return _at(replace(state, refused=state.refused + 1), state.length / 2)
+
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> LBFGSState:
         """The state whose `arrays()` these are."""
         names = ("image", "current", "gradient", "direction")
@@ -200,7 +219,7 @@ class LBFGS:
         """A fresh direction from `current`: quasi-Newton, or scaled steepest descent where no curvature is known."""
         free = _free(state.current, state.gradient)
         direction = -free * _two_loops(state.pairs, free * state.gradient)
-        if not state.pairs or _dot(direction, state.gradient) >= 0:
+        if not state.pairs or not _dot(direction, state.gradient) < 0:  # it can be NaN
             direction = -free * state.gradient
             scale = float(tf.reduce_mean(tf.abs(direction)))
             return _at(replace(state, pairs=(), direction=direction), shrink * self.first_change / max(scale, 1e-30))
