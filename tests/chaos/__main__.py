@@ -96,7 +96,7 @@ def _plan(options: Options, number: int) -> Plan:
     everywhere = [name for name, one in FAULTS.items() if len(one.stores) > 1]
     mine = everywhere[number :: len(options.stores)] if seconds < _ALL_TWICE_SECONDS else everywhere
     due = [name for name in fit if name in mine or name not in everywhere]
-    return Plan(seconds, due, options.jobs, kills_per_second=options.cast.workers / 3)
+    return Plan(seconds, due, options.jobs, kills_per_second=options.cast.workers / 2)
 
 
 def _paintings(folder: Path) -> Path:

@@ -32,6 +32,7 @@ class Accepted:
     picture: str | None = None  # sha256 of the result that was fetched
     granted: set[str] = field(default_factory=set)  # wishes that were answered 202
     again: str | None = None  # the id that a second sending was answered with
+    gone: bool = False  # the last look was answered 404
 
     @property
     def ended(self) -> bool:
@@ -83,7 +84,7 @@ class Crowd:
 
     def waiting_for(self) -> list[Accepted]:
         """Jobs that have not been seen to end."""
-        return [job for job in list(self.accepted.values()) if not job.ended]
+        return [job for job in list(self.accepted.values()) if not job.ended and not job.gone]
 
     def _accept(self, order: Order, job_id: str) -> Accepted:
         if job_id in self.accepted:
@@ -122,8 +123,10 @@ class Crowd:
         while not self._over.wait(_WATCH_SECONDS):
             page = self._get(f"/v1/jobs?limit={_PAGE}")
             shown = {view["id"]: view for view in page.json()["jobs"]} if page else {}
-            for job in self.waiting_for()[:_LOOKS] if page else ():
-                if job.id not in shown and (found := self._get(f"/v1/jobs/{job.id}")):
+            for job in [job for job in self.waiting_for() if job.id not in shown][:_LOOKS] if page else ():
+                found = self._ask("GET", f"/v1/jobs/{job.id}")
+                job.gone = found is not None and found.status_code == httpx2.codes.NOT_FOUND
+                if found is not None and found.is_success:
                     shown[job.id] = found.json()
             for job_id, view in shown.items():
                 if job_id in self.accepted:

@@ -20,6 +20,7 @@ def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
     recoveries = [seconds for evidence in evidences for seconds in _recoveries(evidence)]
     redone = [found for evidence in evidences for found in _redone(evidence)]
     cases = [case for evidence in evidences for case in evidence.cases]
+    cancels = [found for evidence in evidences for found in _cancels(evidence)]
     drains = [seconds for evidence in evidences for seconds in evidence.notes.drains]
     broken = {check.__name__: sum(len(list(check(evidence))) for evidence in evidences) for check in CHECKS}
     return {
@@ -36,7 +37,10 @@ def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
         "redone_steps_max_disturbed": max((steps for steps, _ in redone), default=0),
         "checkpoint_interval_steps": round(SCALED["checkpoint_seconds"] / STEP_SECONDS),
         "recovery_seconds": {"p50": percentile(recoveries, 50), "p99": percentile(recoveries, 99)},
-        "cancel_seconds": {"p99": percentile(_cancels(cases), 99)},
+        "cancel_seconds": {
+            "p99": percentile([seconds for seconds, calm in cancels if calm], 99),
+            "p99_disturbed": percentile([seconds for seconds, _ in cancels], 99),
+        },
         "drain_seconds": {"p99": percentile(drains, 99)},
         "standstills": sum(len(evidence.pulse.standstills) for evidence in evidences),
         "scaled": SCALED,
@@ -63,10 +67,15 @@ def _summed(counters: Iterable["Counter[str]"]) -> "Counter[str]":
     return sum(counters, Counter())
 
 
-def _cancels(cases: Iterable[Case]) -> list[float]:
-    """From the wish to the free device, by the record."""
-    jobs = [case.job for case in cases if case.job and case.job.state is JobState.CANCELED]
-    return [job.canceled_at - job.cancel_requested_at for job in jobs if job.canceled_at and job.cancel_requested_at]
+def _cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
+    """Seconds from the wish to the free device, by the record; and whether its holder, Redis and the store were well."""
+    for case in evidence.cases:
+        job = case.job
+        if job and job.state is JobState.CANCELED and job.canceled_at and job.cancel_requested_at:
+            began, ended = job.cancel_requested_at, job.canceled_at
+            whoms = {REDIS, STORE, *(claim.worker for claim in case.story.claims)}
+            calm = not any(evidence.notes.during(whom, began - _BRIEF_SECONDS, ended) for whom in whoms)
+            yield ended - began, calm
 
 
 def _recoveries(evidence: Evidence) -> Iterator[float]:

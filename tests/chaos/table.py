@@ -38,7 +38,8 @@ def _figures(found: dict[str, Any]) -> Table:
     table.add_row("steps done again, at most", f"{found['redone_steps_max']} ({found['redone_steps_max_disturbed']} with outages)")
     table.add_row("steps from checkpoint to checkpoint", str(found["checkpoint_interval_steps"]))
     table.add_row("seconds from kill to queue, p50 and p99", f"{recovery['p50']}  {recovery['p99']}")
-    table.add_row("seconds from cancel to canceled, p99", str(found["cancel_seconds"]["p99"]))
+    cancel = found["cancel_seconds"]
+    table.add_row("seconds from cancel to canceled, p99", f"{cancel['p99']} ({cancel['p99_disturbed']} with faults)")
     table.add_row("seconds from SIGTERM to exit, p99", str(found["drain_seconds"]["p99"]))
     return table
 

@@ -28,7 +28,7 @@ class Stage:
         world = self.world
         if world.painter and self.random.random() < _PAINTER_SHARE:
             return world.painter
-        busy = [kept for _, kept in world.running() if kept is not world.painter]
+        busy = [kept for _, kept in world.running() if kept is not world.painter and kept.children()]
         return self.random.choice(busy or world.workers)
 
     def a_holder(self, fit: Callable[[Job], bool] = bool) -> tuple[Job, Kept] | None:
