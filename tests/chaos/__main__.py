@@ -40,7 +40,7 @@ class Options:
     cast: Cast
 
 
-def main(
+def main(  # noqa: PLR0917 - typer turns each into an option
     jobs: Annotated[int, typer.Option(help="Submitted in each world; 0 keeps the line busy.")] = 0,
     duration: Annotated[float, typer.Option(help="Seconds, of all worlds together.")] = 900,
     seed: Annotated[int, typer.Option(help="Of every choice.")] = 0,
@@ -57,7 +57,9 @@ def main(
     wanted = tuple(name for name in faults.split(",") if name)
     cast = Cast(workers=workers, broken_fence=broken_fence)
     folder = Path(tempfile.mkdtemp(prefix="easel-chaos-"))
-    options = Options(jobs, duration, seed, stores, wanted, replace(cast, paintings=_paintings(folder) if paint else None))
+    options = Options(
+        jobs, duration, seed, stores, wanted, replace(cast, paintings=_paintings(folder) if paint else None)
+    )
     evidences = [_live_through(options, folder, number) for number in range(len(stores))]
     found, broken = figures(evidences), violations(evidences)
     for table in tables(found):
@@ -102,7 +104,7 @@ def _plan(options: Options, number: int) -> Plan:
 def _paintings(folder: Path) -> Path:
     """Weights, and what TensorFlow paints with them when nobody disturbs it."""
     with console.status("painting undisturbed"):
-        subprocess.run([sys.executable, "-m", "chaos.pictures", str(folder)], check=True, capture_output=True)  # noqa: S603 - our own
+        subprocess.run([sys.executable, "-m", "chaos.pictures", str(folder)], check=True, capture_output=True)
     return folder
 
 

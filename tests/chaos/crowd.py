@@ -67,7 +67,9 @@ class Crowd:
         With `die_at` the first request takes the API down with it, at that moment.
         """
         headers = {"Idempotency-Key": order.key}
-        answer = self._post("/v1/jobs", headers=headers | ({DIE_AT: str(die_at)} if die_at is not None else {}), **order.form())
+        answer = self._post(
+            "/v1/jobs", headers=headers | ({DIE_AT: str(die_at)} if die_at is not None else {}), **order.form()
+        )
         while not self._over.is_set():
             if answer is not None and answer.status_code == httpx2.codes.ACCEPTED:
                 return self._accept(order, str(answer.json()["id"]))

@@ -90,5 +90,3 @@ def _record(world: World, job_id: str) -> Job | None:
         return world.ports.ledger.get(job_id)
     except JobNotFound:
         return None
-
-

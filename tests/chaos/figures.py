@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from chaos.evidence import Case, Evidence
+from chaos.evidence import Evidence
 from chaos.notes import REDIS, STORE, Span
 from chaos.promises import CHECKS
 from chaos.scale import LEASE_SECONDS, SCALED, STEP_SECONDS
@@ -26,6 +26,7 @@ def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
     return {
         "jobs": len(cases),
         "ended": dict(Counter(str(case.job.state) if case.job else "unknown" for case in cases)),
+        "painted_by_tensorflow": sum(case.known.order.painting is not None for case in cases),
         "claims": sum(len(case.story.claims) for case in cases),
         "kills": sum(kills.values()),
         "kills_by_kind": dict(sorted(kills.items())),
@@ -68,7 +69,7 @@ def _summed(counters: Iterable["Counter[str]"]) -> "Counter[str]":
 
 
 def _cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
-    """Seconds from the wish to the free device, by the record; and whether its holder, Redis and the store were well."""
+    """Seconds from the wish to the free device, by the record; and whether holder, Redis and store were well."""
     for case in evidence.cases:
         job = case.job
         if job and job.state is JobState.CANCELED and job.canceled_at and job.cancel_requested_at:

@@ -1,4 +1,4 @@
-"""Every time-out of the run, in one place: the product's own, made short, so that an hour's trouble fits into minutes."""
+"""Every time-out of the run, in one place: the product's own made short, so that much trouble fits into minutes."""
 
 from typing import Any, Final
 

@@ -70,7 +70,7 @@ class Bucket(Store):
         python = ROOT / ".venv-s3/bin/python"
         if not python.exists():
             raise RuntimeError("There is no S3 server here; run `make .venv-s3/ready`, or choose STORE=local.")
-        command = [python, "-W", "ignore", ROOT / "tests/s3_server.py", folder / "s3", _SECRET]
+        command: list[str | Path] = [python, "-W", "ignore", ROOT / "tests/s3_server.py", folder / "s3", _SECRET]
         with (folder / "s3.log").open("w") as log:
             self._server = Popen(command, stdout=PIPE, stderr=log)
         word, _, port = _first_line(self._server).partition(" ")
@@ -118,5 +118,3 @@ def _make_bucket(endpoint: str) -> None:
     )
     client.create_bucket(Bucket=_BUCKET)
     client.close()
-
-

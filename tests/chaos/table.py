@@ -35,7 +35,9 @@ def _figures(found: dict[str, Any]) -> Table:
     recovery = found["recovery_seconds"]
     table = Table("measured", "")
     table.add_row("claims", str(found["claims"]))
-    table.add_row("steps done again, at most", f"{found['redone_steps_max']} ({found['redone_steps_max_disturbed']} with outages)")
+    table.add_row(
+        "steps done again, at most", f"{found['redone_steps_max']} ({found['redone_steps_max_disturbed']} with outages)"
+    )
     table.add_row("steps from checkpoint to checkpoint", str(found["checkpoint_interval_steps"]))
     table.add_row("seconds from kill to queue, p50 and p99", f"{recovery['p50']}  {recovery['p99']}")
     cancel = found["cancel_seconds"]

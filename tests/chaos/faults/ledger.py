@@ -22,7 +22,9 @@ def redis_kill(stage: Stage) -> bool:
     """Kill -9 of Redis, which comes back with what its append-only file holds."""
     world = stage.world
     with world.notes.suffers(REDIS, "redis_kill"):
-        return world.kill(world.valkey, "redis_kill") and world.wait_for(lambda: bool(world.redis.ping()), _HEAL_SECONDS)
+        return world.kill(world.valkey, "redis_kill") and world.wait_for(
+            lambda: bool(world.redis.ping()), _HEAL_SECONDS
+        )
 
 
 @fault(domain="redis")
@@ -104,7 +106,8 @@ def bells_lost(stage: Stage) -> bool:
 @fault()
 def bells_fifty(stage: Stage) -> bool:
     """Fifty times the same bell."""
-    return all([stage.world.ports.bells.ring("standard") for _ in range(50)])
+    rung = [stage.world.ports.bells.ring("standard") for _ in range(50)]
+    return all(rung)
 
 
 def _both_wires(world: World, mode: "str", seconds: float) -> None:
