@@ -1,4 +1,4 @@
-"""`make chaos`, short: everything breaks and no promise does; and where one is broken on purpose, the report says so."""
+"""`make chaos`, short: everything breaks and no promise does; where one is broken on purpose, the report says so."""
 
 import json
 import os
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from missing import ROOT, part_missing
-
 from chaos.faults import FAULTS
+from missing import ROOT, part_missing
 
 PROMISES = ("lost", "duplicated", "trespasses", "differing_pictures", "left_terminal", "results_of_canceled")
 
