@@ -2,10 +2,11 @@
 PYTHON  ?= python3
 WORKERS ?= 1
 PORT    ?= 8080
+DURATION ?= 900
 BIN     := .venv/bin
 UV      ?= uv
 
-.PHONY: help setup demo up samples gallery test lint lock clean
+.PHONY: help setup demo up samples gallery test chaos lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +39,9 @@ gallery: setup  ## Paint the README's gallery anew
 
 test: setup .venv-s3/ready  ## The whole suite: real Valkey, real workers, a real S3 server
 	$(BIN)/python -m pytest
+
+chaos: setup .venv-s3/ready  ## Break everything while jobs run, and audit them (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)
+	PYTHONPATH=tests $(BIN)/python -m chaos --duration $(DURATION) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
 
 lint: setup  ## Types, style, layers
 	$(BIN)/ruff check .

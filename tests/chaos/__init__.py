@@ -1,1 +1,1 @@
-"""The system under faults: real parts, real failures, and an audit that trusts none of the code under test."""
+"""`make chaos`: jobs run on the real stack while everything around them breaks, and an audit of what became of them."""

@@ -1,0 +1,92 @@
+"""What is left of each job when all is over: the crowd's notes, the record, the blobs and the ledger's history."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from chaos import engine, history
+from chaos.crowd import Accepted
+from chaos.history import Story
+from chaos.notes import Notes, Pulse
+from chaos.pictures import PAINTED, pixels
+from chaos.world import World
+from shared import keys
+from shared.blobs import Blobs
+from shared.errors import BlobMissing, JobNotFound
+from shared.job import Job
+
+
+@dataclass(frozen=True)
+class Case:
+    """One accepted job."""
+
+    known: Accepted
+    job: Job | None  # None where the ledger knows of no such job
+    story: Story
+    blobs: Blobs
+    painted: Mapping[str, list[str]]  # the undisturbed TensorFlow pictures' sha256 by step
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        order = self.known.order
+        return f"{self.known.id} ({order.painting or order.kind.name.lower()}, {order.fate})"
+
+    @cached_property
+    def picture(self) -> str | None:
+        """sha256 of the published result."""
+        if self.job is None or self.job.result is None:
+            return None
+        try:
+            return hashlib.sha256(self.blobs.get(self.job.result)).hexdigest()
+        except BlobMissing:
+            return "missing"
+
+    @cached_property
+    def undisturbed(self) -> list[str]:
+        """sha256 of each step's picture in a run without faults."""
+        if self.known.order.painting:
+            return self.painted[self.known.order.painting]
+        request = self.story_job.request
+        content, *styles = (pixels(self.blobs.get(keys.input_image(sha))) for sha in (request.content, *request.styles))
+        return engine.reference(content, styles, request.recipe)
+
+    @property
+    def story_job(self) -> Job:
+        """The record. Raises LookupError where there is none."""
+        if self.job is None:
+            raise LookupError(self.known.id)
+        return self.job
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Of one world."""
+
+    store: str
+    cases: list[Case]
+    notes: Notes
+    pulse: Pulse
+
+
+def gather(world: World, accepted: Mapping[str, Accepted]) -> Evidence:
+    """While the world still runs, and nothing in it moves any more."""
+    stories = history.read(world.folder / "valkey")
+    painted = json.loads((world.cast.paintings / PAINTED).read_text()) if world.cast.paintings else {}
+    cases = [
+        Case(known, _record(world, job_id), stories.get(job_id) or Story(job_id), world.store.blobs, painted)
+        for job_id, known in accepted.items()
+    ]
+    for case in cases:  # the blobs will be gone with the world
+        if case.picture:
+            _ = case.undisturbed
+    return Evidence(world.cast.store, cases, world.notes, world.pulse)
+
+
+def _record(world: World, job_id: str) -> Job | None:
+    try:
+        return world.ports.ledger.get(job_id)
+    except JobNotFound:
+        return None

@@ -1,0 +1,104 @@
+"""What a run measured, over all its worlds."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from chaos.evidence import Evidence
+from chaos.notes import REDIS, STORE, Span
+from chaos.promises import CHECKS
+from chaos.scale import LEASE_SECONDS, SCALED, STEP_SECONDS
+from shared.job import JobState
+
+_CLAIM_KILLS: Final = frozenset({"kill_child", "kill_parent", "kill_group", "checkpoint_corrupt"})
+_BRIEF_SECONDS: Final = 2 * LEASE_SECONDS
+
+
+def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
+    """The JSON line."""
+    kills, faults = (_summed(getattr(evidence.notes, name) for evidence in evidences) for name in ("kills", "faults"))
+    recoveries = [seconds for evidence in evidences for seconds in _recoveries(evidence)]
+    redone = [found for evidence in evidences for found in _redone(evidence)]
+    cases = [case for evidence in evidences for case in evidence.cases]
+    cancels = [found for evidence in evidences for found in _cancels(evidence)]
+    drains = [seconds for evidence in evidences for seconds in evidence.notes.drains]
+    broken = {check.__name__: sum(len(list(check(evidence))) for evidence in evidences) for check in CHECKS}
+    return {
+        "jobs": len(cases),
+        "ended": dict(Counter(str(case.job.state) if case.job else "unknown" for case in cases)),
+        "painted_by_tensorflow": sum(case.known.order.painting is not None for case in cases),
+        "claims": sum(len(case.story.claims) for case in cases),
+        "kills": sum(kills.values()),
+        "kills_by_kind": dict(sorted(kills.items())),
+        "faults": dict(sorted(faults.items())),
+        "api_killed_at_moments": sorted({moment for evidence in evidences for moment in evidence.notes.api_deaths}),
+        "stores": [evidence.store for evidence in evidences],
+        **broken,
+        "redone_steps_max": max((steps for steps, calm in redone if calm), default=0),
+        "redone_steps_max_disturbed": max((steps for steps, _ in redone), default=0),
+        "checkpoint_interval_steps": round(SCALED["checkpoint_seconds"] / STEP_SECONDS),
+        "recovery_seconds": {"p50": percentile(recoveries, 50), "p99": percentile(recoveries, 99)},
+        "cancel_seconds": {
+            "p99": percentile([seconds for seconds, calm in cancels if calm], 99),
+            "p99_disturbed": percentile([seconds for seconds, _ in cancels], 99),
+        },
+        "drain_seconds": {"p99": percentile(drains, 99)},
+        "standstills": sum(len(evidence.pulse.standstills) for evidence in evidences),
+        "scaled": SCALED,
+    }
+
+
+def violations(evidences: Sequence[Evidence]) -> list[str]:
+    """Each broken promise, in a sentence."""
+    return [
+        f"{check.__name__} ({evidence.store}): {told}"
+        for evidence in evidences
+        for check in CHECKS
+        for told in check(evidence)
+    ]
+
+
+def percentile(values: Sequence[float], percent: int) -> float | None:
+    """The nearest rank; None of nothing."""
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 2) if ordered else None
+
+
+def _summed(counters: Iterable["Counter[str]"]) -> "Counter[str]":
+    return sum(counters, Counter())
+
+
+def _cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
+    """Seconds from the wish to the free device, by the record; and whether holder, Redis and store were well."""
+    for case in evidence.cases:
+        job = case.job
+        if job and job.state is JobState.CANCELED and job.canceled_at and job.cancel_requested_at:
+            began, ended = job.cancel_requested_at, job.canceled_at
+            whoms = {REDIS, STORE, *(claim.worker for claim in case.story.claims)}
+            calm = not any(evidence.notes.during(whom, began - _BRIEF_SECONDS, ended) for whom in whoms)
+            yield ended - began, calm
+
+
+def _recoveries(evidence: Evidence) -> Iterator[float]:
+    """From the death of a claim's holder until the job waits again or has ended, where nothing else was away."""
+    by_worker: dict[str, list[Span]] = {}
+    for span in evidence.notes.spans:
+        if span.what in _CLAIM_KILLS:
+            by_worker.setdefault(span.whom, []).append(span)
+    for case in evidence.cases:
+        for claim in case.story.claims:
+            if claim.how_it_ended != "lost" or claim.ended_at is None:
+                continue
+            deaths = [span.began for span in by_worker.get(claim.worker, ()) if claim.at < span.began < claim.ended_at]
+            back = case.story.requeued_after(min(deaths)) if deaths else None
+            if back is not None and not evidence.notes.during(REDIS, min(deaths), back):
+                yield back - min(deaths)
+
+
+def _redone(evidence: Evidence) -> Iterator[tuple[int, bool]]:
+    """Steps that a claim did again, and whether Redis and the store were there all the while before it."""
+    corrupted = {job_id for _, job_id in evidence.notes.corrupted}
+    for case in evidence.cases:
+        for at, steps in case.story.redone():
+            disturbed = any(evidence.notes.during(whom, at - _BRIEF_SECONDS, at) for whom in (REDIS, STORE))
+            yield steps, not disturbed and case.known.id not in corrupted
