@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
 import uuid_utils
+from missing import ROOT
 from PIL import Image
 
 from shared import keys, truth
@@ -27,6 +29,9 @@ from worker.reaper import Reaper
 
 class Rig:
     """A queue and its workers, as a test drives them."""
+
+    command: tuple[str, ...] = ("worker", "start", "--name")
+    environment: Mapping[str, str] = MappingProxyType({"TF_CPP_MIN_LOG_LEVEL": "2"})
 
     def __init__(self, folder: Path, redis_url: str, weights: Path, *, lease_seconds: float = 30) -> None:
         self.folder = folder
@@ -50,8 +55,8 @@ class Rig:
         environment = {f"EASEL_{key.upper()}": str(value) for key, value in told.items()}
         with (self.folder / f"{name}.log").open("ab") as log:
             self.workers[name] = subprocess.Popen(
-                [sys.executable, "-m", "worker", "start", "--name", f"{name}@test"],
-                env={**os.environ, **environment, "TF_CPP_MIN_LOG_LEVEL": "2"},
+                [sys.executable, "-m", *self.command, f"{name}@test"],
+                env={**os.environ, **environment, **self.environment},
                 stdout=log,
                 stderr=log,
             )
@@ -146,6 +151,16 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def rig(tmp_path: Path, valkey_url: str, random_weights: Path) -> Iterator[Rig]:
     rig = Rig(tmp_path, valkey_url, random_weights)
+    yield rig
+    rig.stop()
+
+
+@pytest.fixture
+def sleepy_rig(tmp_path: Path, valkey_url: str) -> Iterator[Rig]:
+    """The product's workers but for the engine, which sleeps; some seeds make it misbehave (tests/chaos/engine.py)."""
+    rig = Rig(tmp_path, valkey_url, tmp_path / "no-weights.h5", lease_seconds=3)
+    rig.command = ("chaos.worker",)
+    rig.environment = {"CHAOS_FOLDER": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])}
     yield rig
     rig.stop()
 
