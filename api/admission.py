@@ -1,13 +1,11 @@
 """Whether a job fits into the memory of the workers that live now, and at which size it would."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from shared.errors import DoesNotFit
 from shared.estimate import fitting_size
 from shared.job import Request
 from shared.overview import WorkerInfo
-from shared.recipe import resolve
 
 
 @dataclass(frozen=True)
@@ -37,26 +35,20 @@ class Admission:
         )
 
 
-def admission(request: Request, recipe_fields: dict[str, Any], workers: list[WorkerInfo]) -> Admission:
-    """Of a request whose recipe was resolved from `recipe_fields`."""
-    found = Admission(request.peak_memory_bytes, _largest(workers, request.tier), None)
+def admission(request: Request, workers: list[WorkerInfo]) -> Admission:
+    """Of a request with a predicted peak."""
+    available = _largest(workers, request.tier)
+    found = Admission(request.peak_memory_bytes, available, None)
     if found.fits:
         return found
-    return replace(found, fitting_size=_fitting_size(request, recipe_fields, found.available))
+    size = fitting_size(request.recipe, request.width, request.height, available)
+    return Admission(request.peak_memory_bytes, available, size)
 
 
 def _largest(workers: list[WorkerInfo], tier: str) -> int:
     """0 where no worker lives, or one does not say how much it has."""
     stated = [worker.memory_bytes for worker in workers if tier in worker.tiers]
     return max(stated, default=0) if all(stated) else 0
-
-
-def _fitting_size(request: Request, recipe_fields: dict[str, Any], available: int) -> int | None:
-    """Found in steps, because a smaller picture may keep more of the optimiser's history (`resolve`)."""
-    recipe = request.recipe
-    while (size := fitting_size(recipe, request.width, request.height, available)) not in {None, recipe.size}:
-        recipe = resolve({**recipe_fields, "size": size})
-    return size
 
 
 def _gib(size: int) -> str:

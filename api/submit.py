@@ -83,11 +83,11 @@ def submit(query: SubmitQuery) -> Response:
     content, *styles = [_picture(data, recipe, settings.max_pixels) for data in (order.content, *order.styles)]
     request = _request(order, recipe, content, styles)
     if query.dry_run:
-        return answer(_quote(ports, order, request))
+        return answer(_quote(ports, request))
 
     if earlier := _earlier(ports, request):
         return _accepted(ports, earlier, replayed=True)
-    admission(request, order.recipe, ports.overview.workers()).check()
+    admission(request, ports.overview.workers()).check()
     _store(ports, request, [content, *styles])
     job_id, created = _enter(ports, request)
     if created:
@@ -141,11 +141,11 @@ def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Pict
     )
 
 
-def _quote(ports: Ports, order: Order, request: Request) -> QuoteView:
+def _quote(ports: Ports, request: Request) -> QuoteView:
     newcomer = _fresh(request)
     forecast = Forecast.of_now(ports, newcomer)
     cost = quote(request.recipe, request.width, request.height, forecast.pixels_per_second)
-    room = admission(request, order.recipe, ports.overview.workers())
+    room = admission(request, ports.overview.workers())
     return QuoteView(
         **cost.model_dump(),
         fits=room.fits,

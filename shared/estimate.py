@@ -1,20 +1,25 @@
 """What a job will cost before it has run: the arithmetic is known, the machine's speed is measured."""
 
-from bisect import bisect_right
 from typing import Final
 
 from pydantic import BaseModel
 
-from shared.recipe import LBFGS, Recipe
+from shared.recipe import LBFGS, Recipe, resized
 
 DEFAULT_PIXELS_PER_SECOND: Final = 100_000.0
 """Pixels whose loss and gradient two cores evaluate in a second, until a worker has measured its own."""
 START_SECONDS: Final = 15.0
 """TensorFlow's import, the weights, tracing: once per job on a cold worker."""
 
-_BASE_BYTES: Final = 900 * 2**20
-_BYTES_PER_PIXEL: Final = 3600
-_BYTES_PER_PIXEL_AND_PAIR: Final = 2 * 3 * 4
+# Peak resident memory of a worker's process, an upper bound of what was measured from 64 to 1024 pixels on two AMD
+# EPYC cores with TensorFlow 2.21 for CPU. Uploaded styles come on top: 3 bytes a pixel, however many there are.
+_BASE_BYTES: Final = 800 * 2**20  # Python, TensorFlow, VGG19
+_BYTES_PER_PIXEL: Final = 3200  # of the painting: activations forward and back, and what the allocator wastes
+_BYTES_PER_STYLE_PIXEL: Final = 1600  # at the style's size: activations forward only, and none of the painting's then
+_BYTES_PER_INPUT_PIXEL: Final = 40  # of the upload, while it is scaled
+_IMAGES: Final = 4  # that either optimiser keeps; L-BFGS two more for each pair of its history
+_COPIES_OF_STATE: Final = 5  # the one in use, and those on its way into a checkpoint
+_BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 
 
 class Quote(BaseModel):
@@ -35,25 +40,37 @@ def quote(recipe: Recipe, width: int, height: int, pixels_per_second: float | No
     """The cost for a content image of `width` x `height` pixels on a worker of this measured speed."""
     speed = pixels_per_second or DEFAULT_PIXELS_PER_SECOND
     longest = recipe.schedule()[-1][0]
-    pixels = max(_pixels(size, width, height) for size, _ in recipe.schedule())
-    pairs = recipe.optimizer.history if isinstance(recipe.optimizer, LBFGS) else 2
     return Quote(
         seconds=round(START_SECONDS + pixel_evaluations(recipe, width, height) / speed, 1),
-        peak_memory_bytes=int(_BASE_BYTES + pixels * (_BYTES_PER_PIXEL + pairs * _BYTES_PER_PIXEL_AND_PAIR)),
+        peak_memory_bytes=peak_memory(recipe, width, height),
         width=max(1, round(width * longest / max(width, height))),
         height=max(1, round(height * longest / max(width, height))),
     )
 
 
+def peak_memory(recipe: Recipe, width: int, height: int) -> int:
+    """Bytes that a worker takes at most, for a content image of this shape and styles as large as a square."""
+    longest = max(size for size, _ in recipe.schedule())
+    painting = _pixels(longest, width, height) + 4 * recipe.bleed * (longest + recipe.bleed)
+    working = max(
+        painting * _BYTES_PER_PIXEL,
+        (longest * recipe.style_scale) ** 2 * _BYTES_PER_STYLE_PIXEL,
+        width * height * _BYTES_PER_INPUT_PIXEL,
+    )
+    state = painting * _BYTES_PER_IMAGE_PIXEL * _images(recipe)
+    return int(_BASE_BYTES + working + _COPIES_OF_STATE * state)
+
+
 def fitting_size(recipe: Recipe, width: int, height: int, memory_bytes: int) -> int | None:
-    """The largest size, a multiple of 8 from 64 to the recipe's, whose predicted peak fits; None where none does."""
+    """The largest `size` up to the recipe's, a multiple of 8 pixels, whose peak fits; None where not even 64 does."""
+    sizes = range(recipe.size // 8 * 8, 63, -8)
+    fits = (size for size in sizes if peak_memory(resized(recipe, size), width, height) <= memory_bytes)
+    return next(fits, None)
 
-    def peak(size: int) -> int:
-        return quote(recipe.model_copy(update={"size": size}), width, height, None).peak_memory_bytes
 
-    sizes = range(64, recipe.size + 1, 8)
-    fitting = bisect_right(sizes, memory_bytes, key=peak)
-    return sizes[fitting - 1] if fitting else None
+def _images(recipe: Recipe) -> int:
+    """How many images the optimiser keeps between evaluations."""
+    return _IMAGES + (2 * recipe.optimizer.history if isinstance(recipe.optimizer, LBFGS) else 0)
 
 
 def _pixels(longest: int, width: int, height: int) -> float:

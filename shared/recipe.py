@@ -199,6 +199,15 @@ def resolve(fields: dict[str, Any]) -> Recipe:
     return recipe if "optimizer" in fields else _with_history_that_fits(recipe)
 
 
+def resized(recipe: Recipe, size: int) -> Recipe:
+    """What `resolve` would have made of the same fields with another `size`."""
+    other = recipe.model_copy(update={"size": size})
+    unchosen = {"optimizer": LBFGS()}
+    if recipe != _with_history_that_fits(recipe.model_copy(update=unchosen)):
+        return other
+    return _with_history_that_fits(other.model_copy(update=unchosen))
+
+
 def suited_to(recipe: Recipe, weights_source: str) -> Recipe:
     """The recipe as it is painted: learned filters know objects less well than ImageNet's do.
 

@@ -1,10 +1,14 @@
-"""How much memory this machine allows: what a worker states where EASEL_MEMORY_BYTES leaves it to find out."""
+"""How much memory there is, and what to do where it was too little."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from shared.estimate import fitting_size, peak_memory
+from shared.job import Request
+
+_SAFE_SHARE: Final = 0.6
 _LIMITS: Final = {
     "": ("sys/fs/cgroup", "memory.max"),  # version 2 names no controllers
     "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes"),  # version 1
@@ -13,8 +17,18 @@ _LIMITS: Final = {
 
 
 def machine_memory(root: Path = Path("/")) -> int:
-    """Bytes: the smallest of the physical memory and the limits of this process's cgroups; 0 where nobody can say."""
+    """What a worker states where EASEL_MEMORY_BYTES leaves it to find out.
+
+    In bytes: the smallest of the physical memory and the limits of this process's cgroups; 0 where nobody can say.
+    """
     return min((*_cgroup_limits(root), *_physical()), default=0)
+
+
+def what_would_fit(request: Request) -> str:
+    """Advice for a job that ran out of memory twice: well below the prediction, which was too low."""
+    shape = request.recipe, request.width or 1, request.height or 1
+    size = fitting_size(*shape, int(_SAFE_SHARE * peak_memory(*shape)))
+    return f"It failed twice. At size {size} it should fit." if size else "It failed twice, and is small already."
 
 
 def _cgroup_limits(root: Path) -> Iterator[int]:

@@ -4,17 +4,14 @@ Every write is fenced by the claim's token: once the job has another holder, `he
 ledger act raise ClaimLost, and what this worker wrote stays invisible (readers go through the record).
 """
 
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import structlog
 
-from shared import truth
-from shared.errors import BlobsUnavailable, ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
-from shared.estimate import fitting_size, quote
+from shared.errors import ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
 from shared.job import JobError, JobState
 from shared.ledger import Claim
 from shared.ports import Ports
@@ -22,6 +19,8 @@ from shared.recipe import suited_to
 from worker.contract import Frame
 from worker.ending import Ending
 from worker.heartbeat import Heartbeat
+from worker.leaving import be_gone_in_time, keep_every_step, leave_a_note
+from worker.memory import what_would_fit
 from worker.patience import Patience
 from worker.provenance import provenance
 from worker.scribe import Scribe
@@ -31,8 +30,6 @@ from worker.supplies import Supplies
 log = structlog.get_logger(__name__)
 
 Stop = Literal["painted", "canceled", "drained", "slice over"]
-_LEAVE_SECONDS: Final = 5.0  # for the parts to come back while we are told to leave
-_GONE_SECONDS: Final = 12.0  # after which we leave even so; the lease does the rest
 
 
 def work(ports: Ports, studio: Studio, drain: threading.Event) -> bool:
@@ -123,8 +120,10 @@ class _Task:
             if resumed and resumed.unnamed:
                 self.patience(lambda: scribe.keep(resumed.frame))
             why = self._iterate(frames, scribe)
-        log.info("stopped", why=why, step=self._step())
-        self._act_upon(why, scribe)
+            log.info("stopped", why=why, step=self._step())
+            if why == "canceled":
+                return self._cancel()  # without waiting for what the scribe may be writing
+        return self._act_upon(why, scribe)
 
     def _iterate(self, frames: Iterator[Frame], scribe: Scribe) -> Stop:
         """Paint on until it is done or somebody wishes it to stop. Raises ClaimLost."""
@@ -152,11 +151,8 @@ class _Task:
             detail = f"At step {frame.step} the loss was not finite or exploded; the step was halved."
             self.supplies.tell(event=("warning", {"code": "step_halved", "detail": detail}))
 
-    def _act_upon(self, why: Stop, scribe: Scribe) -> None:
+    def _act_upon(self, why: Literal["painted", "drained", "slice over"], scribe: Scribe) -> None:
         match why:
-            case "canceled":
-                self._acknowledge("cancel")
-                self._end(JobState.CANCELED, stopped_early=True, stopped_at_step=self._step())
             case "drained":
                 self._leave()
             case "slice over":
@@ -167,25 +163,21 @@ class _Task:
                 self.patience(lambda: scribe.show(self.last) if self.last else None)
                 self._publish(JobState.SUCCEEDED)
 
+    def _cancel(self) -> None:
+        self._acknowledge("cancel")
+        self._end(JobState.CANCELED, stopped_early=True, stopped_at_step=self._step())
+
     def _leave(self) -> None:
         """Give the job back with every step kept; where Redis does not hear of it, by a note for the next holder."""
-        _be_gone_in_time()
+        be_gone_in_time()
         try:
-            self._keep_every_step()
+            if self.scribe and self.last:
+                keep_every_step(self.scribe, self.last, self.patience)
             self._give_back("head")
         except LedgerUnavailable:
-            if self.scribe and self.scribe.unnamed:
-                truth.write_parting(self.ports.blobs, self.job.id, self.claim.token, self.scribe.unnamed)
+            if self.scribe:
+                leave_a_note(self.ports, self.claim, self.scribe)
             raise
-
-    def _keep_every_step(self) -> None:
-        scribe, last = self.scribe, self.last
-        if scribe is None or last is None:
-            return
-        try:
-            self.patience.for_seconds(_LEAVE_SECONDS, lambda: scribe.keep(last))
-        except BlobsUnavailable as error:
-            log.warning("steps_not_kept", detail=error.detail)
 
     def _give_back(self, place: Literal["head", "tail"], **fields: Any) -> None:
         """Step back: to the head of the line on a drain, to its tail after a time slice."""
@@ -205,14 +197,7 @@ class _Task:
         if not self.job.memory_failures:
             self.supplies.tell(event=("warning", {"code": error.code, "detail": error.detail}))
             return self._give_back("head", memory_failures=1)
-        return self._fail(JobError(code=error.code, detail=f"{error.detail} {self._what_would_fit()}"))
-
-    def _what_would_fit(self) -> str:
-        """Well below the prediction, which was too low."""
-        request = self.job.request
-        shape = request.recipe, request.width or 1, request.height or 1
-        size = fitting_size(*shape, int(quote(*shape, None).peak_memory_bytes * 0.6))
-        return f"It failed twice. At size {size} it should fit." if size else "It failed twice, and is small already."
+        return self._fail(JobError(code=error.code, detail=f"{error.detail} {what_would_fit(self.job.request)}"))
 
     def _publish(self, state: JobState, error: JobError | None = None) -> None:
         """Write the picture and its provenance, then make both visible by the fenced transition."""
@@ -254,10 +239,3 @@ class _Task:
 
     def _step(self) -> int:
         return self.last.step if self.last else 0
-
-
-def _be_gone_in_time() -> None:
-    """A store that neither answers nor refuses must not keep us: whoever told us to leave will not wait for ever."""
-    timer = threading.Timer(_GONE_SECONDS, os._exit, [75])
-    timer.daemon = True
-    timer.start()

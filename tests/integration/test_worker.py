@@ -161,8 +161,9 @@ def test_a_long_job_steps_back_for_others_after_its_time_slice(rig: Rig) -> None
 
 def test_a_loss_that_is_not_finite_from_the_first_step_on_fails_the_job(rig: Rig, tmp_path: Path) -> None:
     kernels = load_kernels(Path(rig.settings.weights))
-    save_kernels(tmp_path / "nan.h5", {layer: (kernel, bias + np.nan) for layer, (kernel, bias) in kernels.items()})
-    rig.start_worker(weights=str(tmp_path / "nan.h5"))
+    huge = {layer: (kernel, bias + np.float32(1e38)) for layer, (kernel, bias) in kernels.items()}
+    save_kernels(tmp_path / "huge.h5", huge)
+    rig.start_worker(weights=str(tmp_path / "huge.h5"))
     job = rig.done(rig.submit(), JobState.FAILED)
     assert job.error is not None
     assert job.error.code == "diverged"

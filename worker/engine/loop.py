@@ -63,7 +63,7 @@ class _Run:
 
     def __init__(self, content: Image, styles: Sequence[Image], recipe: Recipe, weights: Path) -> None:
         self.recipe = recipe
-        self.content, self.styles = as_tensor(content), [as_tensor(style) for style in styles]
+        self.content, self.styles = content, styles  # as they came: as floats they would take four times the memory
         self.plan = Plan.of(recipe)
         self.model = StyleContentModel(recipe, weights)
         self.optimizer = optimizer_for(recipe.optimizer)
@@ -82,7 +82,7 @@ class _Run:
                     yield reached
 
     def _stage(self, stage: Stage, position: Position | None) -> Iterator[Position]:
-        content = bled(fit(self.content, stage.longest), self.recipe.bleed)
+        content = bled(fit(as_tensor(self.content), stage.longest), self.recipe.bleed)
         evaluate = self._compiled(content, stage.longest)
         if position is None or position.stage != stage.index:
             position = self._enter(stage, content, position)
@@ -92,7 +92,7 @@ class _Run:
 
     def _compiled(self, content: tf.Tensor, longest: int) -> Evaluate:
         """One traced function for the stage; it goes with the stage, and its graph with it."""
-        styles = [fit(style, round(longest * self.recipe.style_scale)) for style in self.styles]
+        styles = [fit(as_tensor(style), round(longest * self.recipe.style_scale)) for style in self.styles]
         objective = Objective.of(self.model, self.recipe, content, styles)
         evaluate: Evaluate = tf.function(objective.evaluate, autograph=False)
         return evaluate

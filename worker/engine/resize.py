@@ -11,8 +11,8 @@ from shared.images import MIN_SIDE
 
 def as_tensor(image: NDArray[Any]) -> tf.Tensor:
     """(height, width, 3), uint8 or float in [0, 1], as float32 in [0, 1]."""
-    scale = 255.0 if image.dtype == np.uint8 else 1.0
-    return tf.constant(np.asarray(image, np.float32) / np.float32(scale))
+    scale = np.float32(255.0 if image.dtype == np.uint8 else 1.0)
+    return tf.constant(np.divide(image, scale, dtype=np.float32))
 
 
 def fit(image: tf.Tensor, longest: int) -> tf.Tensor:
