@@ -131,10 +131,12 @@ class Sleeper:
         return True
 
 
-def reference(content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe) -> list[str]:
-    """sha256 of each step's picture as it is published, of a run that nothing disturbs."""
-    dreams = Sleeper(None, step_seconds=0).stylize(content, styles, recipe, None)
-    return [hashlib.sha256(encode_png(dream.image)).hexdigest() for dream in dreams]
+def reference(content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, step: int) -> str:
+    """sha256 of that step's picture as it is published, of a run that nothing disturbs."""
+    dream = _first(content, styles, recipe)
+    for _ in range(step):
+        dream = dream.next(recipe.seed)
+    return hashlib.sha256(encode_png(dream.image)).hexdigest()
 
 
 def _first(content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe) -> Dream:

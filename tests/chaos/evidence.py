@@ -45,20 +45,15 @@ class Case:
             return "missing"
 
     @cached_property
-    def undisturbed(self) -> list[str]:
-        """sha256 of each step's picture in a run without faults."""
+    def undisturbed(self) -> str | None:
+        """sha256 of the picture of the same step in a run without faults."""
+        if self.job is None or self.job.stopped_at_step is None:
+            return None
+        request, step = self.job.request, self.job.stopped_at_step
         if self.known.order.painting:
-            return self.painted[self.known.order.painting]
-        request = self.story_job.request
+            return self.painted[self.known.order.painting][step]
         content, *styles = (pixels(self.blobs.get(keys.input_image(sha))) for sha in (request.content, *request.styles))
-        return engine.reference(content, styles, request.recipe)
-
-    @property
-    def story_job(self) -> Job:
-        """The record. Raises LookupError where there is none."""
-        if self.job is None:
-            raise LookupError(self.known.id)
-        return self.job
+        return engine.reference(content, styles, request.recipe, step)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from chaos.evidence import Evidence
 from chaos.notes import REDIS, STORE, Span
 from chaos.promises import CHECKS
-from chaos.scale import LEASE_SECONDS, SCALED, STEP_SECONDS
+from chaos.scale import LEASE_SECONDS, SCALED, STEP_SECONDS, TENSORFLOW
 from shared.job import JobState
 
 _CLAIM_KILLS: Final = frozenset({"kill_child", "kill_parent", "kill_group", "checkpoint_corrupt"})
@@ -45,6 +45,7 @@ def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
         "drain_seconds": {"p99": percentile(drains, 99)},
         "standstills": sum(len(evidence.pulse.standstills) for evidence in evidences),
         "scaled": SCALED,
+        "scaled_for_tensorflow": TENSORFLOW,
     }
 
 

@@ -7,15 +7,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-import structlog
-
 from chaos.crowd import Crowd
 from chaos.faults import FAULTS, Fault, Stage
 from chaos.orders import Order, orders, paintings
 from chaos.world import World
 from shared.errors import EaselError
-
-log = structlog.get_logger(__name__)
 
 _LANES: Final = 3
 _ALONE_SHARE: Final = 0.5  # of the time at most goes into faults one by one
@@ -113,13 +109,20 @@ class Director:
 
     def _perform(self, one: Fault, stage: Stage) -> None:
         self.at_hand.append(one.name)
+        began = time.time()
         try:
-            if one.act(stage):
+            if happened := one.act(stage):
                 self.world.notes.happened(one.name)
+            self._write_down(one.name, began, "done" if happened else "no occasion")
         except EaselError as error:  # a fault may meet another one's trouble
-            log.info("fault_cut_short", fault=one.name, detail=error.detail)
+            self._write_down(one.name, began, error.detail)
         finally:
             self.at_hand.remove(one.name)
+
+    def _write_down(self, name: str, began: float, outcome: str) -> None:
+        """For whoever has to find out later what happened when."""
+        with (self.world.folder / "log" / "faults.log").open("a") as diary:
+            diary.write(f"{began:.3f} {time.time() - began:6.2f} s  {name}: {outcome}\n")
 
     def _enter(self, domain: str | None) -> bool:
         with self._free:

@@ -57,7 +57,7 @@ def differing_pictures(evidence: Evidence) -> Iterator[str]:
                 yield f"{case.name} succeeded without a result"
             continue
         step = job.stopped_at_step
-        if step is None or case.picture != case.undisturbed[step]:
+        if step is None or case.picture != case.undisturbed:
             yield f"{case.name} differs from an undisturbed run at step {step}, after {len(case.story.claims)} claims"
         elif job.state is JobState.SUCCEEDED and not job.stopped_early and step != job.request.recipe.steps:
             yield f"{case.name} stopped at step {step} of {job.request.recipe.steps} without being asked to"

@@ -15,7 +15,8 @@ SCALED: Final[dict[str, float]] = {
 }
 """EASEL_ settings, in seconds; their defaults are 60, 1, 15, 900, 300, 10 and 2."""
 
-TENSORFLOW_HANG_SECONDS: Final = 60.0  # the first step holds a trace, which a busy machine may take long for
+TENSORFLOW: Final = {"hang_seconds": 60.0, "slice_seconds": 15.0}
+"""The same for the worker that paints: its first step holds a trace, which a busy machine may take long for."""
 
 CHILD_WATCH_SECONDS: Final = 0.3
 """How often Celery's parent looks whether its child lives; 5 s of its own accord."""

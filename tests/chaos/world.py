@@ -18,7 +18,7 @@ from chaos.api import DIES
 from chaos.notes import Notes, Pulse
 from chaos.pictures import WEIGHTS
 from chaos.processes import Kept, end_marked
-from chaos.scale import TENSORFLOW_HANG_SECONDS, environment
+from chaos.scale import TENSORFLOW, environment
 from chaos.stores import ROOT, Store, open_store
 from chaos.wires import Wire
 from deploy.stack import free_port, valkey_binary
@@ -200,7 +200,7 @@ class World:
             tiers="batch",
             weights=paintings / WEIGHTS,
             threads=1,
-            hang_seconds=TENSORFLOW_HANG_SECONDS,
+            **TENSORFLOW,
         )
 
 
