@@ -12,7 +12,7 @@ from api.schema import Answer, Query, operation
 from api.view import JobView, answer, job_url, views
 from shared import errors, keys
 from shared.job import TERMINAL, Job, JobState
-from shared.truth import forget, write_wish
+from shared.truth import forget, take_back_wish, write_wish
 
 routes = Blueprint("jobs", __name__)
 
@@ -181,7 +181,12 @@ def _steer(job: Job, wish: Literal["cancel", "finish"]) -> Response:
     impossible = job.state in TERMINAL or (wish == "finish" and job.progress.current < 1)
     if not impossible:
         write_wish(ports.blobs, job.id, wish)
-    steered = ports.ledger.steer(job.id, wish)  # raises what is impossible
+    try:
+        steered = ports.ledger.steer(job.id, wish)
+    except (errors.WrongState, errors.NotReady):
+        if not impossible:
+            take_back_wish(ports.ledger, ports.blobs, job.id)
+        raise
     (view,) = views(here(), [steered])
     return answer(view, 202, Location=job_url(job.id))
 

@@ -51,9 +51,14 @@ def preview(job_id: str, token: str, step: int) -> str:
     return f"jobs/{job_id}/previews/{token}-{step:06d}.jpg"
 
 
+def results(job_id: str) -> str:
+    """The prefix of a job's results, of which the record names one at most."""
+    return f"jobs/{job_id}/results/"
+
+
 def result(job_id: str, token: str) -> str:
     """The final picture, PNG. Its provenance lies beside it with `.json` for `.png`."""
-    return f"jobs/{job_id}/results/{token}.png"
+    return f"{results(job_id)}{token}.png"
 
 
 def provenance(result_key: str) -> str:

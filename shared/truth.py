@@ -35,6 +35,12 @@ def write_wish(blobs: Blobs, job_id: str, wish: Literal["cancel", "finish"]) -> 
     blobs.put(keys.requested(job_id), json.dumps(body).encode(), content_type=_JSON)
 
 
+def take_back_wish(ledger: Ledger, blobs: Blobs, job_id: str) -> None:
+    """Of a wish that came too late or too early; not where another one like it was heard. Raises JobNotFound."""
+    if ledger.get(job_id).state is not JobState.CANCELED:
+        blobs.delete(keys.requested(job_id))
+
+
 def write_verdict(blobs: Blobs, job: Job, token: str) -> None:
     """Before the transition: `job` is the record as its holder is about to end it.
 
@@ -64,7 +70,8 @@ def seal(ledger: Ledger, blobs: Blobs, job_id: str) -> None:
     if job.state not in TERMINAL:
         return
     blobs.put(keys.final(job_id), job.model_dump_json(exclude={"request"}).encode(), content_type=_JSON)
-    for prefix in (keys.checkpoints(job_id), keys.claims(job_id)):
+    unseen = [keys.results(job_id)] if job.result is None else []
+    for prefix in (keys.checkpoints(job_id), keys.claims(job_id), *unseen):
         for blob in list(blobs.list(prefix)):
             blobs.delete(blob.key)
     ledger.sealed(job_id)
@@ -136,13 +143,13 @@ def _restore(ports: Ports, job_id: str) -> bool:
         return False
     request = Request.model_validate(asked)
     restore = partial(ledger.restore, request, remember_seconds=ports.settings.idempotency_seconds)
-    if end := _read(blobs, keys.final(job_id)) or _last_verdict(blobs, job_id):
-        job = Job.model_validate({**end, "request": request})
-        return restore(job.state, **_fields(job))
-    wish = _read(blobs, keys.requested(job_id)) or {}
-    if wish.get("wish") == "cancel":
+    final, wish = _read(blobs, keys.final(job_id)), _read(blobs, keys.requested(job_id)) or {}
+    if final is None and wish.get("wish") == "cancel":  # before any verdict: where both were in time, the cancel won
         ended = {"cancel_requested_at": wish["at"], "canceled_at": time.time(), "completed_at": time.time()}
         return restore(JobState.CANCELED, **ended)
+    if end := final or _last_verdict(blobs, job_id):
+        job = Job.model_validate({**end, "request": request})
+        return restore(job.state, **_fields(job))
     newest = sorted(blobs.list(keys.checkpoints(job_id)), key=lambda blob: blob.key.rpartition("-")[2])[-2:]
     names = ("checkpoint", "previous_checkpoint")
     found: dict[str, Any] = dict(zip(names, (blob.key for blob in reversed(newest)), strict=False))

@@ -137,6 +137,16 @@ def test_finishing_twice_with_the_same_claim_is_one_finish(ledger: Ledger) -> No
     assert list(ledger.unsealed(older_than_seconds=-1)) == [job_id]
 
 
+def test_a_cancel_that_was_asked_for_before_the_end_wins_over_it(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    held = claim(ledger)
+    ledger.steer(job_id, "cancel")
+    ledger.finish(held, JobState.SUCCEEDED, result="key")
+    job = ledger.get(job_id)
+    assert (job.state, job.result) == (JobState.CANCELED, None)
+    assert job.canceled_at is not None
+
+
 def test_a_waiting_job_is_canceled_at_once_and_a_running_one_hears_of_it(ledger: Ledger, overview: Overview) -> None:
     running, waiting = submit(ledger), submit(ledger)
     held = claim(ledger)

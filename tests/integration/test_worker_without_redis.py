@@ -59,6 +59,28 @@ def test_an_end_that_the_store_was_not_told_of_is_not_forgotten_with_redis(rig: 
     assert (again.state, again.result) == (JobState.SUCCEEDED, job.result)
 
 
+def test_a_job_that_was_canceled_stays_so_whatever_its_holder_was_about_to_declare(rig: Rig) -> None:
+    job_id = rig.submit()
+    claim = rig.ports.ledger.claim("dies", ("standard",), lease_seconds=60)
+    assert claim is not None
+    truth.write_verdict(rig.ports.blobs, claim.job.model_copy(update={"state": JobState.SUCCEEDED}), claim.token)
+    truth.write_wish(rig.ports.blobs, job_id, "cancel")
+    connect(rig.settings.redis_url).flushall()
+    assert truth.reconcile(rig.ports) == 1
+    assert rig.ports.ledger.get(job_id).state is JobState.CANCELED
+
+
+def test_a_wish_that_came_too_late_is_taken_back_unless_it_is_what_ended_the_job(rig: Rig) -> None:
+    blobs, ledger = rig.ports.blobs, rig.ports.ledger
+    canceled, running = rig.submit(), rig.submit()
+    ledger.steer(canceled, "cancel")
+    for job_id in (canceled, running):
+        truth.write_wish(blobs, job_id, "cancel")
+        truth.take_back_wish(ledger, blobs, job_id)
+    assert blobs.exists(keys.requested(canceled))
+    assert not blobs.exists(keys.requested(running))
+
+
 def test_no_job_is_taken_from_its_worker_because_redis_was_away(lonely_rig: Rig, own_valkey: Valkey) -> None:
     rig = lonely_rig
     rig.start_worker()
