@@ -42,10 +42,17 @@ def trespasses(evidence: Evidence) -> Iterator[str]:
     """Nothing is visible that was written after its claim had ended."""
     for case in evidence.cases:
         yield from (f"{case.name}: {told}" for told in case.story.trespasses)
-        job = case.job
-        holder = case.story.claims[-1].token if case.story.claims else ""
-        if job and job.result and holder and holder not in job.result:
-            yield f"{case.name} shows the result {job.result}, but {holder} held it last"
+        result = case.job.result if case.job else None
+        if result and not any(token in result for token in _who_may_publish(case)):
+            yield f"{case.name} shows the result {result}, of a claim that may not have published it"
+
+
+def _who_may_publish(case: Case) -> list[str]:
+    """The last holder; where Redis forgot the end, any holder whose verdict the blob store kept."""
+    tokens = [claim.token for claim in case.story.claims]
+    ends = [event for event in case.story.events if event.kind == "state" and event.data["state"] in TERMINAL]
+    restored = bool(ends) and bool(ends[0].data.get("restored"))
+    return tokens if restored else tokens[-1:]
 
 
 def differing_pictures(evidence: Evidence) -> Iterator[str]:
