@@ -18,6 +18,8 @@ from worker.contract import Frame
 log = structlog.get_logger(__name__)
 
 _HUNG_STEPS: Final = 10
+_GONE_SECONDS: Final = 9.0
+_EX_TEMPFAIL: Final = 75
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class _Mark:
 class Heartbeat:
     """Renews the claim every EASEL_HEARTBEAT_SECONDS, while the loop moves."""
 
-    def __init__(self, ports: Ports, claim: Claim) -> None:
-        self._ports, self._claim = ports, claim
+    def __init__(self, ports: Ports, claim: Claim, drain: threading.Event) -> None:
+        self._ports, self._claim, self._drain = ports, claim, drain
+        self._told_at: float | None = None  # to leave
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._over = threading.Event()
         self.lost = threading.Event()
@@ -117,6 +120,9 @@ class Heartbeat:
             if self._hung():
                 log.critical("device_hung", job=self._claim.job.id, seconds=time.monotonic() - self._moved)
                 os._exit(70)  # the lease runs out, another worker goes on, Celery's parent replaces this child
+            if self._overdue():
+                log.critical("left_at_once", job=self._claim.job.id)
+                os._exit(_EX_TEMPFAIL)  # a part that neither answers nor refuses keeps us; the lease does the rest
             try:
                 self._beat()
             except ClaimLost:
@@ -136,6 +142,13 @@ class Heartbeat:
         lease = self._ports.settings.lease_seconds
         self._wishes = self._ports.ledger.renew(self._claim, lease_seconds=lease, event=event, **fields)
         self._said = last
+
+    def _overdue(self) -> bool:
+        """Whether we were told to leave so long ago, two evaluations not counted, that nobody will wait any longer."""
+        if not self._drain.is_set():
+            return False
+        self._told_at = self._told_at or time.monotonic()
+        return time.monotonic() - self._told_at > _GONE_SECONDS + 2 * self._last_seconds
 
     def _hung(self) -> bool:
         return time.monotonic() - self._moved > max(self._ports.settings.hang_seconds, _HUNG_STEPS * self._last_seconds)

@@ -1,7 +1,5 @@
-"""Leaving when told to: with every step kept, whatever part is away, and in time."""
+"""Leaving when told to, with every step kept, whatever part is away. The heartbeat sees to it that it is in time."""
 
-import os
-import threading
 from typing import Final
 
 import structlog
@@ -17,15 +15,6 @@ from worker.scribe import Scribe
 log = structlog.get_logger(__name__)
 
 _PATIENCE_SECONDS: Final = 5.0  # for the parts to come back
-_GONE_SECONDS: Final = 12.0  # after which we leave even so; the lease does the rest
-_EX_TEMPFAIL: Final = 75
-
-
-def be_gone_in_time() -> None:
-    """A store that neither answers nor refuses must not keep us: whoever told us to leave will not wait for ever."""
-    timer = threading.Timer(_GONE_SECONDS, os._exit, [_EX_TEMPFAIL])
-    timer.daemon = True
-    timer.start()
 
 
 def keep_every_step(scribe: Scribe, frame: Frame, patience: Patience) -> None:

@@ -6,7 +6,7 @@ Any number may run at once, beside any number of workers: each act is atomic or 
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import structlog
@@ -25,7 +25,7 @@ _UPKEEP_SHARE: Final = 0.2  # of the time between rounds: lost leases must not w
 
 
 class Reaper:
-    """One round every EASEL_REAPER_SECONDS."""
+    """Two rounds every EASEL_REAPER_SECONDS."""
 
     def __init__(self, ports: Ports) -> None:
         self.ports = ports
@@ -34,10 +34,17 @@ class Reaper:
         self._away_at = time.monotonic()  # when Redis was last found away; nobody knows what was before we came
 
     def run(self, stop: threading.Event) -> None:
-        """Serve until `stop` is set; survives whatever a round meets."""
+        """Serve until `stop` is set. Lost leases must not wait for a slow store, so that has a thread of its own."""
+        tending = threading.Thread(target=self._every, args=(self.tend, stop), name="tend", daemon=True)
+        tending.start()
+        self._every(self.watch, stop)
+        tending.join(self.ports.settings.reaper_seconds)
+
+    def _every(self, act: Callable[[], None], stop: threading.Event) -> None:
+        """Again and again; survives whatever it meets."""
         while True:
             try:
-                self.round()
+                act()
             except LedgerUnavailable as error:
                 self._away_at = time.monotonic()
                 log.warning("ledger_away", detail=error.detail)
@@ -48,13 +55,16 @@ class Reaper:
             if stop.wait(self.ports.settings.reaper_seconds):
                 return
 
-    def round(self) -> None:
-        """Heal, reap, ring, seal, and do some upkeep. Raises what the ledger and the blob store raise."""
-        if not establish(self.ports):
-            log.warning("ledger_lost", restored=truth.reconcile(self.ports))
+    def watch(self) -> None:
+        """Reap and ring. Raises what the ledger raises."""
         if self._leases_can_be_judged():
             self._reap()
         self._top_up_bells()
+
+    def tend(self) -> None:
+        """Heal, seal, and do some upkeep. Raises what the ledger and the blob store raise."""
+        if not establish(self.ports):
+            log.warning("ledger_lost", restored=truth.reconcile(self.ports))
         for job_id in self.ports.ledger.unsealed(older_than_seconds=_SEAL_AFTER_SECONDS):
             self._seal(job_id)
         if told := Counter[str](step for step in self._steps() if step):

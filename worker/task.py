@@ -19,7 +19,7 @@ from shared.recipe import suited_to
 from worker.contract import Frame
 from worker.ending import Ending
 from worker.heartbeat import Heartbeat
-from worker.leaving import be_gone_in_time, keep_every_step, leave_a_note
+from worker.leaving import keep_every_step, leave_a_note
 from worker.memory import what_would_fit
 from worker.patience import Patience
 from worker.provenance import provenance
@@ -75,7 +75,7 @@ class _Task:
     def __init__(self, ports: Ports, studio: Studio, drain: threading.Event, claim: Claim) -> None:
         self.ports, self.studio, self.drain, self.claim = ports, studio, drain, claim
         self.job = claim.job
-        self.heartbeat = Heartbeat(ports, claim)
+        self.heartbeat = Heartbeat(ports, claim, drain)
         self.patience = Patience(self.heartbeat, drain)
         self.supplies = Supplies(ports, studio, claim, self.patience)
         self.ending = Ending(ports, claim, self.patience)
@@ -169,7 +169,6 @@ class _Task:
 
     def _leave(self) -> None:
         """Give the job back with every step kept; where Redis does not hear of it, by a note for the next holder."""
-        be_gone_in_time()
         try:
             if self.scribe and self.last:
                 keep_every_step(self.scribe, self.last, self.patience)

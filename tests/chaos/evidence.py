@@ -8,9 +8,9 @@ from functools import cached_property
 
 from chaos import engine, history
 from chaos.crowd import Accepted
-from chaos.history import Story
 from chaos.notes import Notes, Pulse
 from chaos.pictures import PAINTED, pixels
+from chaos.story import Story
 from chaos.world import World
 from shared import keys
 from shared.blobs import Blobs

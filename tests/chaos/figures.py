@@ -7,7 +7,7 @@ from typing import Any, Final
 from chaos.evidence import Evidence
 from chaos.notes import REDIS, STORE, Span
 from chaos.promises import CHECKS
-from chaos.scale import LEASE_SECONDS, SCALED, STEP_SECONDS, TENSORFLOW
+from chaos.scale import LEASE_SECONDS, SCALED, TENSORFLOW
 from shared.job import JobState
 
 _CLAIM_KILLS: Final = frozenset({"kill_child", "kill_parent", "kill_group", "checkpoint_corrupt"})
@@ -21,6 +21,7 @@ def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
     redone = [found for evidence in evidences for found in _redone(evidence)]
     cases = [case for evidence in evidences for case in evidence.cases]
     cancels = [found for evidence in evidences for found in _cancels(evidence)]
+    intervals = [steps for case in cases for steps in case.story.intervals]
     drains = [seconds for evidence in evidences for seconds in evidence.notes.drains]
     broken = {check.__name__: sum(len(list(check(evidence))) for evidence in evidences) for check in CHECKS}
     return {
@@ -36,7 +37,7 @@ def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
         **broken,
         "redone_steps_max": max((steps for steps, calm in redone if calm), default=0),
         "redone_steps_max_disturbed": max((steps for steps, _ in redone), default=0),
-        "checkpoint_interval_steps": round(SCALED["checkpoint_seconds"] / STEP_SECONDS),
+        "checkpoint_interval_steps": {"p50": percentile(intervals, 50), "max": max(intervals, default=0)},
         "recovery_seconds": {"p50": percentile(recoveries, 50), "p99": percentile(recoveries, 99)},
         "cancel_seconds": {
             "p99": percentile([seconds for seconds, calm in cancels if calm], 99),
@@ -73,6 +74,8 @@ def _cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
     """Seconds from the wish to the free device, by the record; and whether holder, Redis and store were well."""
     for case in evidence.cases:
         job = case.job
+        if any(event.kind == "state" and event.data.get("restored") for event in case.story.events):
+            continue  # nobody knows when it was
         if job and job.state is JobState.CANCELED and job.canceled_at and job.cancel_requested_at:
             began, ended = job.cancel_requested_at, job.canceled_at
             whoms = {REDIS, STORE, *(claim.worker for claim in case.story.claims)}
@@ -100,6 +103,6 @@ def _redone(evidence: Evidence) -> Iterator[tuple[int, bool]]:
     """Steps that a claim did again, and whether Redis and the store were there all the while before it."""
     corrupted = {job_id for _, job_id in evidence.notes.corrupted}
     for case in evidence.cases:
-        for at, steps in case.story.redone():
+        for at, steps in case.story.redone:
             disturbed = any(evidence.notes.during(whom, at - _BRIEF_SECONDS, at) for whom in (REDIS, STORE))
             yield steps, not disturbed and case.known.id not in corrupted

@@ -7,13 +7,12 @@ clock; what came without an event has the time of the last event before it.
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 from chaos.aof import Command, transactions
-
-How = Literal["succeeded", "failed", "canceled", "queued", "lost", "flushed", "standing"]
+from chaos.story import Claim, Event, How, Story
 
 _RECORD: Final = b"easel:job:"
 _EVENTS: Final = b"easel:events:"
@@ -28,62 +27,6 @@ _FENCED: Final = ("checkpoint", "preview", "result")  # the fields whose keys ca
 _OTHERS: Final = ("id", "state", "claim", "worker", "ended_by", "progress", "resumed_from_step")
 _READ: Final = frozenset(name.encode() for name in (*_FENCED, *_OTHERS))
 _IDLE: Final = frozenset({"waiting", "preparing", "done"})  # phases in which nothing is painted
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One entry of a job's stream."""
-
-    at: float
-    kind: str
-    said: bytes
-    """JSON, read only when asked for: a long run has millions of these."""
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What the event says."""
-        found: dict[str, Any] = json.loads(self.said)
-        return found
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A worker's hold on a job; "queued" means given back, "standing" that it holds to this day."""
-
-    at: float
-    token: str
-    worker: str
-    how_it_ended: How
-    ended_at: float | None
-
-
-@dataclass
-class Story:
-    """All that ever happened to one job, over any number of losses of the ledger's memory."""
-
-    id: str
-    events: list[Event] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
-    ends: list[str] = field(default_factory=list)
-    """Each final state entered; one restored as it was is no second end."""
-    results: list[str] = field(default_factory=list)
-    """The distinct keys that were ever visible as its result."""
-    trespasses: list[str] = field(default_factory=list)
-    """A sentence for each write by somebody who did not hold the job at that moment."""
-    deleted: bool = False
-    resumptions: list[tuple[float, int]] = field(default_factory=list)
-
-    def redone(self) -> list[tuple[float, int]]:
-        """For each claim after the first that painted: when it was made, and the steps it did that had been done."""
-        return list(self.resumptions)
-
-    def requeued_after(self, at: float) -> float | None:
-        """When the job was next queued or ended, which is `at` itself where it did not run then; None for never."""
-        states = [(event.at, event.data["state"]) for event in self.events if event.kind == "state"]
-        before = [state for when, state in states if when <= at]
-        if before and before[-1] != "running":
-            return at
-        return next((when for when, state in states if when > at and state != "running"), None)
 
 
 def read(folder: Path) -> dict[str, Story]:
@@ -152,6 +95,7 @@ class _Life:
         self._end: tuple[str, str] | None = None
         self._step = self._highest = 0  # as last written, and ever
         self._going = False  # whether the present claim is known to have painted
+        self._kept = 0  # the step of its newest checkpoint, or where it began
 
     def begin(self) -> None:
         self.news, self._written = [], {}
@@ -225,14 +169,22 @@ class _Life:
                 self._go_on_from(int(self._written["resumed_from_step"]))
             elif progress and (progress["phase"] not in _IDLE or progress["current"] != self._step):
                 self._go_on_from(0)
+            if key := self._written.get("checkpoint"):
+                self.story.intervals.append(_step(key) - self._kept)
+                self._kept = _step(key)
         if progress:
             self._step = progress["current"]
             self._highest = max(self._highest, self._step)
 
     def _go_on_from(self, step: int) -> None:
-        if len(self.story.claims) > 1 and not self._going:
-            self.story.resumptions.append((self.story.claims[-1].at, max(0, self._highest - step)))
-        self._going = True
+        if self._going:
+            return
+        if len(self.story.claims) > 1:
+            self.story.redone.append((self.story.claims[-1].at, max(0, self._highest - step)))
+        key = self._record.get("checkpoint") if "checkpoint" not in self._written else None
+        if key and step < _step(key):
+            self.story.set_back.append(f"{self.story.claims[-1].token} went on from step {step}, not from {key}")
+        self._going, self._kept = True, step
 
     def _follow_end(self, *, restored: bool) -> None:
         state, result = self._written.get("state", ""), self._record.get("result", "")
@@ -247,3 +199,8 @@ class _Life:
 def _token(key: str) -> str:
     """jobs/ID/checkpoints/TOKEN-000012, jobs/ID/previews/TOKEN-000012.jpg, jobs/ID/results/TOKEN.png."""
     return key.rpartition("/")[2].partition(".")[0].partition("-")[0]
+
+
+def _step(key: str) -> int:
+    """jobs/ID/checkpoints/TOKEN-000012."""
+    return int(key.rpartition("-")[2])

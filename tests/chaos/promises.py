@@ -5,9 +5,9 @@ from typing import Final
 
 from chaos.engine import Kind
 from chaos.evidence import Case, Evidence
-from chaos.history import Claim
 from chaos.notes import REDIS, WHOEVER_PUBLISHES
 from chaos.scale import LEASE_SECONDS
+from chaos.story import Claim
 from shared.job import TERMINAL, JobState
 
 Check = Callable[[Evidence], Iterator[str]]
@@ -107,6 +107,13 @@ def unasked_cancels(evidence: Evidence) -> Iterator[str]:
             yield f"{case.name} was canceled, and nobody had asked for it"
 
 
+def set_back(evidence: Evidence) -> Iterator[str]:
+    """Whoever goes on with a job goes on from its newest checkpoint, unless that one is broken."""
+    for case in evidence.cases:
+        if not any(event.data.get("code") == "checkpoint_unusable" for event in case.story.events):
+            yield from (f"{case.name}: {told}" for told in case.story.set_back)
+
+
 def silent_corruption(evidence: Evidence) -> Iterator[str]:
     """Who meets a broken checkpoint says so in the job's events."""
     for at, job_id in evidence.notes.corrupted:
@@ -145,6 +152,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     results_of_canceled,
     unexpected_failures,
     unasked_cancels,
+    set_back,
     silent_corruption,
     taken_unjustly,
 )

@@ -13,6 +13,7 @@ _PROMISES = {
     "results_of_canceled": "canceled jobs with a result",
     "unexpected_failures": "failures that nobody planned",
     "unasked_cancels": "cancels that nobody asked for",
+    "set_back": "claims that passed over the newest checkpoint",
     "silent_corruption": "broken checkpoints passed over in silence",
     "taken_unjustly": "jobs taken away because Redis was",
 }
@@ -38,7 +39,8 @@ def _figures(found: dict[str, Any]) -> Table:
     table.add_row(
         "steps done again, at most", f"{found['redone_steps_max']} ({found['redone_steps_max_disturbed']} with outages)"
     )
-    table.add_row("steps from checkpoint to checkpoint", str(found["checkpoint_interval_steps"]))
+    interval = found["checkpoint_interval_steps"]
+    table.add_row("steps from checkpoint to checkpoint, p50 and most", f"{interval['p50']}  {interval['max']}")
     table.add_row("seconds from kill to queue, p50 and p99", f"{recovery['p50']}  {recovery['p99']}")
     cancel = found["cancel_seconds"]
     table.add_row("seconds from cancel to canceled, p99", f"{cancel['p99']} ({cancel['p99_disturbed']} with faults)")

@@ -292,7 +292,7 @@ def test_a_running_job_flushed_and_restored_goes_on_without_a_trespass(scene: Sc
     story = scene.story()
     assert hows(story) == ["flushed", "succeeded"]
     assert (story.ends, story.trespasses) == (["succeeded"], [])
-    assert [steps for _, steps in story.redone()] == [2]
+    assert [steps for _, steps in story.redone] == [2]
 
 
 def test_a_second_publication_by_hand_is_a_second_result(scene: Scene) -> None:
@@ -320,7 +320,7 @@ def test_steps_are_redone_from_where_each_claim_went_on(scene: Scene) -> None:
     scene.paint(anew, 1)
     scene.paint(anew, 2)
     story = scene.story()
-    assert story.redone() == [(story.claims[1].at, 5), (story.claims[3].at, 20)]
+    assert story.redone == [(story.claims[1].at, 5), (story.claims[3].at, 20)]
 
 
 def test_a_recovery_ends_when_the_job_is_in_line_again_or_at_its_end() -> None:

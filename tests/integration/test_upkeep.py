@@ -213,7 +213,7 @@ def test_the_reaper_begins_with_an_upkeep_and_goes_on_with_it_round_by_round(por
     hurried = ports.settings.model_copy(update={"reaper_seconds": 1e-9})  # no time for more than a step a round
     reaper, left = Reaper(replace(ports, settings=hurried)), []
     for _ in range(5):
-        reaper.round()
+        reaper.tend()
         left.append(sum(map(ports.ledger.exists, job_ids)))
     assert left == [3, 2, 1, 0, 0]
 
@@ -222,7 +222,7 @@ def test_the_reaper_survives_an_end_that_it_cannot_write_down(ports: Ports) -> N
     broken, job_id = ended(ports, sealed=False), ended(ports, sealed=False)
     redis(ports).hset(f"easel:job:{broken}", "progress", "{")
     redis(ports).zadd("easel:unsealed", {broken: 1, job_id: 2})
-    Reaper(ports).round()
+    Reaper(ports).tend()
     assert ports.blobs.exists(keys.final(job_id))
 
 

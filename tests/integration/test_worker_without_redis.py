@@ -90,7 +90,7 @@ def test_no_job_is_taken_from_its_worker_because_redis_was_away(lonely_rig: Rig,
     own_valkey.stop()
     own_valkey.start()
     expire_leases(rig)
-    reaper.round()
+    reaper.watch()
     assert rig.ports.ledger.get(job_id).state is JobState.RUNNING
     rig.wait(job_id, lambda job: job.progress.current >= 8, reap=False)
     assert rig.ports.ledger.get(job_id).epoch == 1
