@@ -15,6 +15,7 @@ from chaos.orders import Order
 
 _TERMINAL: Final = frozenset({"succeeded", "failed", "canceled"})
 _PASSING: Final = frozenset({429, 503})
+_PATIENT_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.2
 _WATCH_SECONDS: Final = 0.5
 _PAGE: Final = 60
@@ -94,7 +95,7 @@ class Crowd:
         job = self.accepted[job_id] = Accepted(job_id, order, time.time())
         if order.fate == "twice":
             self._ask_again(job)
-        elif order.fate != "painted":
+        elif order.fate != "painted" and order.after < _PATIENT_SECONDS:
             heapq.heappush(self._thoughts, (time.time() + order.after, order.fate, job_id))
         return job
 
@@ -137,8 +138,15 @@ class Crowd:
     def _see(self, job: Accepted, view: dict[str, Any]) -> None:
         if job.states[-1:] != [view["state"]]:
             job.states.append(view["state"])
+            self._reconsider(job)
         if job.picture is None and view["state"] == "succeeded" and (found := self._get(f"/v1/jobs/{job.id}/result")):
             job.picture = hashlib.sha256(found.content).hexdigest()
+
+    def _reconsider(self, job: Accepted) -> None:
+        """The patient have their second thoughts only when they see their job run."""
+        order = job.order
+        if order.fate in {"cancel", "finish"} and order.after >= _PATIENT_SECONDS and job.states.count("running") == 1:
+            heapq.heappush(self._thoughts, (time.time(), order.fate, job.id))
 
     def _get(self, path: str) -> httpx2.Response | None:
         answer = self._ask("GET", path)

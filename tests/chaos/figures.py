@@ -8,7 +8,6 @@ from chaos.evidence import Evidence
 from chaos.notes import REDIS, STORE, Span
 from chaos.promises import CHECKS
 from chaos.scale import LEASE_SECONDS, SCALED, TENSORFLOW
-from shared.job import JobState
 
 _CLAIM_KILLS: Final = frozenset({"kill_child", "kill_parent", "kill_group", "checkpoint_corrupt"})
 _BRIEF_SECONDS: Final = 2 * LEASE_SECONDS
@@ -76,11 +75,11 @@ def _cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
         job = case.job
         if any(event.kind == "state" and event.data.get("restored") for event in case.story.events):
             continue  # nobody knows when it was
-        if job and job.state is JobState.CANCELED and job.canceled_at and job.cancel_requested_at:
+        if job and job.canceled_at and job.cancel_requested_at and case.story.claims:
             began, ended = job.cancel_requested_at, job.canceled_at
-            whoms = {REDIS, STORE, *(claim.worker for claim in case.story.claims)}
-            calm = not any(evidence.notes.during(whom, began - _BRIEF_SECONDS, ended) for whom in whoms)
-            yield ended - began, calm
+            whoms = (REDIS, case.story.claims[-1].worker)
+            calm = job.acknowledged_at and not any(evidence.notes.during(whom, began - 1, ended) for whom in whoms)
+            yield ended - began, bool(calm)
 
 
 def _recoveries(evidence: Evidence) -> Iterator[float]:
