@@ -16,7 +16,10 @@ _BLOCK_MS: Final = 1000
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the story: state, progress, preview, warning, lease_lost, cancel_requested, finish_requested."""
+    """One line of the story.
+
+    Kinds: state, progress, preview, warning, lease_lost, cancel_requested, finish_requested, acknowledged.
+    """
 
     id: str
     kind: str

@@ -36,7 +36,8 @@ from shared.job import TRANSITIONS, Job, JobError, JobState, Progress, Request
 log = structlog.get_logger(__name__)
 
 NAMESPACE: Final = "easel"
-_ACTS: Final = ("submit", "claim", "renew", "finish", "release", "steer", "reap", "delete", "restore")
+_REBUILDING_SECONDS: Final = 24 * 3600
+_ACTS: Final = ("submit", "claim", "renew", "finish", "release", "steer", "reap", "delete", "restore", "adopt")
 _COMPOSITE: Final = frozenset({"request", "progress", "losses", "error"})
 
 
@@ -111,6 +112,17 @@ class Ledger:
         """Declare this Redis to be the ledger `identity`, unless it is one already; the id that stands."""
         with translated():
             return str(self._redis.set(f"{NAMESPACE}:ledger", identity, nx=True, get=True) or identity)
+
+    def begin_rebuilding(self) -> str:
+        """Leave a witness that only a further loss of memory removes."""
+        witness = secrets.token_hex(8)
+        with translated():
+            self._redis.set(f"{NAMESPACE}:rebuilding:{witness}", "", ex=_REBUILDING_SECONDS)
+        return witness
+
+    def end_rebuilding(self, witness: str, identity: str) -> None:
+        """Adopt `identity`, if all that was restored since `begin_rebuilding` is still there."""
+        self._act("adopt", witness, identity)
 
     # The senders' side.
 

@@ -109,16 +109,17 @@ def discard(blobs: Blobs, job_id: str) -> bool:
 
 
 def reconcile(ports: Ports) -> int:
-    """Rebuild every record that Redis lost, then declare it the ledger again; how many came back.
+    """Rebuild every record that Redis lost, then declare it the ledger again, unless it lost them again; how many.
 
     Records that stand are left alone, so it may be run at any time and by many at once.
     """
     identity = stored_identity(ports.blobs)
+    witness = ports.ledger.begin_rebuilding()
     names = (blob.key for blob in ports.blobs.list("jobs/"))
     requests = sorted(key for key in names if key.endswith("/request.json"))
     restored = sum(brought_back(ports, key.split("/")[1]) for key in requests)
     if identity is not None:
-        ports.ledger.adopt(identity)
+        ports.ledger.end_rebuilding(witness, identity)
     return restored
 
 
@@ -157,9 +158,11 @@ def _restore(ports: Ports, job_id: str) -> bool:
 
 
 def _last_verdict(blobs: Blobs, job_id: str) -> dict[str, Any] | None:
-    """Of the latest claim: an earlier holder that wrote one was either heard, and then the last, or superseded."""
-    found = [blob.key for blob in blobs.list(keys.claims(job_id)) if blob.key.endswith(".verdict.json")]
-    return _read(blobs, max(found)) if found else None
+    """The newest: an earlier holder that wrote one was either heard, and then the last, or superseded."""
+    found = [
+        (blob.modified, blob.key) for blob in blobs.list(keys.claims(job_id)) if blob.key.endswith(".verdict.json")
+    ]
+    return _read(blobs, max(found)[1]) if found else None
 
 
 def _fields(job: Job) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def rig(tmp_path: Path, valkey_url: str, random_weights: Path) -> Iterator[Rig]:
 @pytest.fixture
 def sleepy_rig(tmp_path: Path, valkey_url: str) -> Iterator[Rig]:
     """The product's workers but for the engine, which sleeps; some seeds make it misbehave (tests/chaos/engine.py)."""
-    rig = Rig(tmp_path, valkey_url, tmp_path / "no-weights.h5", lease_seconds=3)
+    rig = Rig(tmp_path, valkey_url, tmp_path / "no-weights.h5", lease_seconds=6)
     rig.command = ("chaos.worker",)
     rig.environment = {"CHAOS_FOLDER": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])}
     yield rig

@@ -37,7 +37,7 @@ class Ending:
         return {"result": key, "stopped_early": early, "stopped_at_step": frame.step}
 
     def declare(self, state: JobState, error: JobError | None = None, **fields: Any) -> None:
-        """Tell the store what is about to be, the ledger that it is, and the store that it was. Raises ClaimLost."""
+        """Tell the store what is about to be, and the ledger that it is. Raises ClaimLost."""
         fields = {"error": error, **fields}
         if state is not JobState.CANCELED:  # its wish is in the store already
             about = {**fields, "state": state, "completed_at": time.time()}
@@ -48,18 +48,20 @@ class Ending:
             self._take_back_verdict()
             raise
         log.info("ended", state=str(state))
-        self._seal()
 
     def _job_with(self, fields: Mapping[str, Any]) -> Any:
         return self._claim.job.model_copy(update={name: value for name, value in fields.items() if value is not None})
 
     def _take_back_verdict(self) -> None:
         try:
+            if not self._ports.ledger.exists(self._claim.job.id):
+                return  # Redis lost it: nobody knows any more whether we were heard
             self._ports.blobs.delete(keys.verdict(self._claim.job.id, self._claim.job.epoch, self._claim.token))
         except Unavailable as error:
             log.warning("verdict_left", detail=error.detail)  # a later claim's outweighs it
 
-    def _seal(self) -> None:
+    def seal(self) -> None:
+        """Write it where it survives Redis, if the store will have it now; else the reaper does."""
         try:
             truth.seal(self._ports.ledger, self._ports.blobs, self._claim.job.id)
         except (Unavailable, JobNotFound) as error:

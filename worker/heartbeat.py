@@ -3,13 +3,14 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import structlog
 
-from shared.errors import ClaimLost, LedgerUnavailable
+from shared.errors import ClaimLost, LedgerUnavailable, Unavailable
 from shared.job import Progress
 from shared.ledger import Claim, Wishes
 from shared.ports import Ports
@@ -18,7 +19,7 @@ from worker.contract import Frame
 log = structlog.get_logger(__name__)
 
 _HUNG_STEPS: Final = 10
-_GONE_SECONDS: Final = 9.0
+_GONE_SECONDS: Final = 9.0  # with what Redis' time-outs and Celery's own end add, under 15
 _EX_TEMPFAIL: Final = 75
 
 
@@ -35,7 +36,8 @@ class Heartbeat:
 
     def __init__(self, ports: Ports, claim: Claim, drain: threading.Event) -> None:
         self._ports, self._claim, self._drain = ports, claim, drain
-        self._told_at: float | None = None  # to leave
+        self._leaving_since: float | None = None
+        self._evaluating = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._over = threading.Event()
         self.lost = threading.Event()
@@ -91,8 +93,17 @@ class Heartbeat:
         self._last_seconds, self._moved = mark.at - self._moved, mark.at
         self._last = mark
 
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """For as long as the engine is at a step: whoever is told to leave finishes it first."""
+        self._evaluating = True
+        try:
+            yield
+        finally:
+            self._evaluating = False
+
     def wait_with(self) -> None:
-        """Tell that the loop waits for a part that is away: it does not hang."""
+        """Tell that the loop is at a part that may be slow or away: it does not hang."""
         self._moved = time.monotonic()
 
     def record(self) -> dict[str, Any]:
@@ -121,13 +132,13 @@ class Heartbeat:
                 log.critical("device_hung", job=self._claim.job.id, seconds=time.monotonic() - self._moved)
                 os._exit(70)  # the lease runs out, another worker goes on, Celery's parent replaces this child
             if self._overdue():
-                log.critical("left_at_once", job=self._claim.job.id)
-                os._exit(_EX_TEMPFAIL)  # a part that neither answers nor refuses keeps us; the lease does the rest
+                self._leave_at_once()
+            if self.lost.is_set():
+                continue  # without a beat, but the device may hang all the same
             try:
                 self._beat()
             except ClaimLost:
                 self.lost.set()
-                return
             except LedgerUnavailable as error:  # the work goes on; a late renewal counts while the token stands
                 log.warning("lease_not_renewed", job=self._claim.job.id, error=str(error.__cause__))
             except Exception:  # whatever it was: a loop without a heartbeat hears no wish and loses its lease
@@ -144,11 +155,19 @@ class Heartbeat:
         self._said = last
 
     def _overdue(self) -> bool:
-        """Whether we were told to leave so long ago, two evaluations not counted, that nobody will wait any longer."""
-        if not self._drain.is_set():
+        """Whether a part that neither answers nor refuses keeps us from leaving. An evaluation is waited for."""
+        if not self._drain.is_set() or self._evaluating:
+            self._leaving_since = None
             return False
-        self._told_at = self._told_at or time.monotonic()
-        return time.monotonic() - self._told_at > _GONE_SECONDS + 2 * self._last_seconds
+        self._leaving_since = self._leaving_since or time.monotonic()
+        return time.monotonic() - self._leaving_since > _GONE_SECONDS
+
+    def _leave_at_once(self) -> None:
+        """With the steps since the last checkpoint lost, but not the place in the line, if Redis hears us."""
+        log.critical("left_at_once", job=self._claim.job.id)
+        with suppress(Unavailable, ClaimLost):
+            self._ports.ledger.release(self._claim, place="head")
+        os._exit(_EX_TEMPFAIL)
 
     def _hung(self) -> bool:
         return time.monotonic() - self._moved > max(self._ports.settings.hang_seconds, _HUNG_STEPS * self._last_seconds)

@@ -1,11 +1,12 @@
 """Leaving when told to, with every step kept, whatever part is away. The heartbeat sees to it that it is in time."""
 
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from shared import truth
-from shared.errors import BlobsUnavailable
+from shared.errors import BlobsUnavailable, LedgerUnavailable
 from shared.ledger import Claim
 from shared.ports import Ports
 from worker.contract import Frame
@@ -14,19 +15,24 @@ from worker.scribe import Scribe
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE_SECONDS: Final = 5.0  # for the parts to come back
+_PATIENCE_SECONDS: Final = 4.0  # for a part to come back
 
 
 def keep_every_step(scribe: Scribe, frame: Frame, patience: Patience) -> None:
     """Write a checkpoint of this very frame, if the store will have it. Raises LedgerUnavailable, ClaimLost."""
+
+    def keep() -> None:
+        with suppress(LedgerUnavailable):  # what is written can be told of by a note
+            scribe.keep(frame)
+
     try:
-        patience.for_seconds(_PATIENCE_SECONDS, lambda: scribe.keep(frame))
+        patience.for_seconds(_PATIENCE_SECONDS, keep)
     except BlobsUnavailable as error:
         log.warning("steps_not_kept", detail=error.detail)
 
 
 def leave_a_note(ports: Ports, claim: Claim, scribe: Scribe) -> None:
-    """Where Redis does not hear of the last checkpoint, tell the next holder of it. Raises BlobsUnavailable."""
+    """Where Redis did not hear of the last checkpoint, tell the next holder of it. Raises BlobsUnavailable."""
     if scribe.unnamed:
         truth.write_parting(ports.blobs, claim.job.id, claim.token, scribe.unnamed)
         log.warning("note_left", checkpoint=scribe.unnamed)

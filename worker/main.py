@@ -111,6 +111,8 @@ class Child:
         if self.drain.is_set():
             return
         self._studio = self._studio or Studio(self._engine.result(), self.name, self.presence)
+        if self.drain.is_set():  # TensorFlow took its time
+            return
         if work(self.ports, self._studio, self.drain):
             self._pass_on()
         if self._studio.spent:

@@ -25,6 +25,7 @@ class Patience:
     def __call__(self, act: Callable[[], Answer]) -> Answer:
         """Until a cancel or a drain comes: then what hinders it is raised. Raises ClaimLost, Unavailable."""
         while True:
+            self._heartbeat.wait_with()
             try:
                 return act()
             except Unavailable as error:

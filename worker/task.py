@@ -7,7 +7,7 @@ ledger act raise ClaimLost, and what this worker wrote stays invisible (readers 
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import structlog
 
@@ -30,6 +30,7 @@ from worker.supplies import Supplies
 log = structlog.get_logger(__name__)
 
 Stop = Literal["painted", "canceled", "drained", "slice over"]
+_LEAVE_SECONDS: Final = 3.0  # for Redis to come back while we are told to go
 
 
 def work(ports: Ports, studio: Studio, drain: threading.Event) -> bool:
@@ -90,8 +91,8 @@ class _Task:
                 self._paint()
             except ClaimLost:
                 raise
-            except OutOfMemory as error:
-                self._retry_or_fail(error)
+            except (OutOfMemory, MemoryError) as error:
+                self._retry_or_fail(error if isinstance(error, OutOfMemory) else OutOfMemory(str(error)))
             except Unavailable as error:  # a cancel or a drain came while a part was away
                 log.warning("left_unfinished", detail=error.detail)
                 if self.heartbeat.wishes.cancel:
@@ -108,7 +109,7 @@ class _Task:
 
     def _paint(self) -> None:
         request, engine = self.job.request, self.studio.engine
-        recipe = suited_to(request.recipe, self._weights()["source"])
+        recipe = suited_to(request.recipe, self.studio.weights()["source"])
         content, *styles = [self.supplies.image(sha256) for sha256 in (request.content, *request.styles)]
         resumed = self.supplies.resumption(recipe)
         if resumed:
@@ -122,13 +123,13 @@ class _Task:
             why = self._iterate(frames, scribe)
             log.info("stopped", why=why, step=self._step())
             if why == "canceled":
-                return self._cancel()  # without waiting for what the scribe may be writing
-        return self._act_upon(why, scribe)
+                self._cancel()  # without waiting for what the scribe may be writing
+        return self.ending.seal() if why == "canceled" else self._act_upon(why, scribe)
 
     def _iterate(self, frames: Iterator[Frame], scribe: Scribe) -> Stop:
         """Paint on until it is done or somebody wishes it to stop. Raises ClaimLost."""
         steps, slice_seconds = self.job.request.recipe.steps, self.ports.settings.slice_seconds
-        for frame in frames:
+        for frame in self._evaluated(frames):
             self._notice(frame)
             wishes = self.heartbeat.wishes
             if wishes.cancel:
@@ -142,6 +143,14 @@ class _Task:
             scribe.offer(frame)
         return "painted"
 
+    def _evaluated(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        while True:
+            with self.heartbeat.evaluating():
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+
     def _notice(self, frame: Frame) -> None:
         before = self.last.halvings if self.last else 0
         self.last = frame
@@ -149,14 +158,14 @@ class _Task:
         if frame.halvings > before:
             log.warning("step_halved", step=frame.step, times=frame.halvings)
             detail = f"At step {frame.step} the loss was not finite or exploded; the step was halved."
-            self.supplies.tell(event=("warning", {"code": "step_halved", "detail": detail}))
+            self._say("warning", code="step_halved", detail=detail)
 
     def _act_upon(self, why: Literal["painted", "drained", "slice over"], scribe: Scribe) -> None:
         match why:
             case "drained":
                 self._leave()
             case "slice over":
-                self._give_back("tail")
+                self.patience(lambda: self._give_back("tail"))
             case "painted":
                 if self.heartbeat.wishes.finish:
                     self._acknowledge("finish")
@@ -169,14 +178,13 @@ class _Task:
 
     def _leave(self) -> None:
         """Give the job back with every step kept; where Redis does not hear of it, by a note for the next holder."""
+        if self.scribe and self.last:
+            keep_every_step(self.scribe, self.last, self.patience)
+            leave_a_note(self.ports, self.claim, self.scribe)
         try:
-            if self.scribe and self.last:
-                keep_every_step(self.scribe, self.last, self.patience)
-            self._give_back("head")
-        except LedgerUnavailable:
-            if self.scribe:
-                leave_a_note(self.ports, self.claim, self.scribe)
-            raise
+            self.patience.for_seconds(_LEAVE_SECONDS, lambda: self._give_back("head"))
+        except LedgerUnavailable as error:
+            log.warning("left_to_its_lease", detail=error.detail)
 
     def _give_back(self, place: Literal["head", "tail"], **fields: Any) -> None:
         """Step back: to the head of the line on a drain, to its tail after a time slice."""
@@ -185,9 +193,13 @@ class _Task:
 
     def _acknowledge(self, wish: Literal["cancel", "finish"]) -> None:
         """Tell that the loop has stopped for it."""
+        self._say("acknowledged", wish=wish, step=self._step())
+
+    def _say(self, kind: str, **news: Any) -> None:
+        """Add to the job's events; not worth waiting for."""
         with suppress(Unavailable):
-            lease, news = self.ports.settings.lease_seconds, {"wish": wish, "step": self._step()}
-            self.ports.ledger.renew(self.claim, lease_seconds=lease, event=("acknowledged", news))
+            lease = self.ports.settings.lease_seconds
+            self.ports.ledger.renew(self.claim, lease_seconds=lease, event=(kind, news))
 
     def _retry_or_fail(self, error: OutOfMemory) -> None:
         """Once more on a fresh child, for memory may have been short for a reason that has gone; then no more."""
@@ -205,7 +217,7 @@ class _Task:
         return self._end(state, error=error, **self.ending.picture(self.last, self._describe))
 
     def _describe(self, frame: Frame, png: bytes) -> Mapping[str, Any]:
-        weights = self._weights()
+        weights = self.studio.weights()
         return provenance(
             self.job,
             step=frame.step,
@@ -224,6 +236,8 @@ class _Task:
         record = self.heartbeat.record()
         record["progress"] = record["progress"].model_copy(update={"phase": "done"})
         self.ending.declare(state, **record, **fields)
+        if state is not JobState.CANCELED:
+            self.ending.seal()
         if self.last is not None:
             height, width, _ = self.last.image.shape
             self.studio.measured(self.job, self.heartbeat, height=height, width=width)
@@ -231,10 +245,7 @@ class _Task:
     def _note(self) -> dict[str, Any]:
         """Kept in each checkpoint beside the engine's state."""
         about = {"fingerprint": self.studio.fingerprint, "bitwise": self.bitwise}
-        return {**about, "weights": self._weights()["sha256"]}
-
-    def _weights(self) -> Mapping[str, str]:
-        return self.studio.weights()
+        return {**about, "weights": self.studio.weights()["sha256"]}
 
     def _step(self) -> int:
         return self.last.step if self.last else 0

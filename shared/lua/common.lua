@@ -1,6 +1,7 @@
 -- Stands before every act. LEGAL, the table of transitions, is written in front of it from shared/job.py.
 --
 -- <ns>:ledger               string  the ledger's id; while it is missing nothing is created, claimed or reaped
+-- <ns>:rebuilding:<w>      string  stands for as long as what a rebuilding restored
 -- <ns>:order                counter places in the waiting lines
 -- <ns>:job:<id>             hash    the record (shared/job.py, class Job)
 -- <ns>:events:<id>          stream  what happened to it

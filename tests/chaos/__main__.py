@@ -34,6 +34,7 @@ class Options:
 
     jobs: int
     seconds: float
+    peace: float
     seed: int
     stores: tuple[str, ...]
     faults: tuple[str, ...]
@@ -48,6 +49,7 @@ def main(  # noqa: PLR0917 - typer turns each into an option
     workers: Annotated[int, typer.Option(help="That sleep.")] = 6,
     faults: Annotated[str, typer.Option(help="Only these, separated by commas.")] = "",
     paint: Annotated[bool, typer.Option(help="With a sample of TensorFlow jobs.")] = True,  # noqa: FBT002 - typer's own
+    peace: Annotated[float, typer.Option(help="Seconds that the last jobs have to end in.")] = 240,
     broken_fence: Annotated[bool, typer.Option(envvar="CHAOS_BROKEN_FENCE", help="The report must say so.")] = False,  # noqa: FBT002 - the same
     out: Annotated[Path, typer.Option(help="Where the JSON line goes, too.")] = Path("out/chaos.json"),
 ) -> None:
@@ -57,9 +59,8 @@ def main(  # noqa: PLR0917 - typer turns each into an option
     wanted = tuple(name for name in faults.split(",") if name)
     cast = Cast(workers=workers, broken_fence=broken_fence)
     folder = Path(tempfile.mkdtemp(prefix="easel-chaos-"))
-    options = Options(
-        jobs, duration, seed, stores, wanted, replace(cast, paintings=_paintings(folder) if paint else None)
-    )
+    cast = replace(cast, paintings=_paintings(folder) if paint else None)
+    options = Options(jobs, duration, peace, seed, stores, wanted, cast)
     evidences = [_live_through(options, folder, number) for number in range(len(stores))]
     found, broken = figures(evidences), violations(evidences)
     for table in tables(found):
@@ -94,11 +95,11 @@ def _plan(options: Options, number: int) -> Plan:
     kind, seconds = options.stores[number], options.seconds / len(options.stores)
     fit = [name for name, one in FAULTS.items() if kind in one.stores]
     if options.faults:
-        return Plan(seconds, [name for name in fit if name in options.faults], options.jobs, only=True)
+        return Plan(seconds, [name for name in fit if name in options.faults], options.jobs, options.peace, only=True)
     everywhere = [name for name, one in FAULTS.items() if len(one.stores) > 1]
     mine = everywhere[number :: len(options.stores)] if seconds < _ALL_TWICE_SECONDS else everywhere
     due = [name for name in fit if name in mine or name not in everywhere]
-    return Plan(seconds, due, options.jobs, kills_per_second=options.cast.workers / 2)
+    return Plan(seconds, due, options.jobs, options.peace, kills_per_second=options.cast.workers / 2)
 
 
 def _paintings(folder: Path) -> Path:

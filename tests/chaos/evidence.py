@@ -64,6 +64,7 @@ class Evidence:
     cases: list[Case]
     notes: Notes
     pulse: Pulse
+    strangers: int  # jobs that were painted although nobody was told that they were accepted
 
 
 def gather(world: World, accepted: Mapping[str, Accepted]) -> Evidence:
@@ -77,7 +78,8 @@ def gather(world: World, accepted: Mapping[str, Accepted]) -> Evidence:
     for case in cases:  # the blobs will be gone with the world
         if case.picture:
             _ = case.undisturbed
-    return Evidence(world.cast.store, cases, world.notes, world.pulse)
+    strangers = sum(bool(story.claims) for job_id, story in stories.items() if job_id not in accepted)
+    return Evidence(world.cast.store, cases, world.notes, world.pulse, strangers)
 
 
 def _record(world: World, job_id: str) -> Job | None:

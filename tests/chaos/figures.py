@@ -5,18 +5,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from chaos.evidence import Evidence
-from chaos.notes import REDIS, STORE, Span
+from chaos.notes import REDIS, STORE
 from chaos.promises import CHECKS
+from chaos.recovery import percentile, recoveries
 from chaos.scale import LEASE_SECONDS, SCALED, TENSORFLOW
 
-_CLAIM_KILLS: Final = frozenset({"kill_child", "kill_parent", "kill_group", "checkpoint_corrupt"})
 _BRIEF_SECONDS: Final = 2 * LEASE_SECONDS
 
 
 def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
     """The JSON line."""
     kills, faults = (_summed(getattr(evidence.notes, name) for evidence in evidences) for name in ("kills", "faults"))
-    recoveries = [seconds for evidence in evidences for seconds in _recoveries(evidence)]
+    recoveries = [seconds for evidence in evidences for seconds in recoveries(evidence)]
     redone = [found for evidence in evidences for found in _redone(evidence)]
     cases = [case for evidence in evidences for case in evidence.cases]
     cancels = [found for evidence in evidences for found in _cancels(evidence)]
@@ -27,6 +27,7 @@ def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
         "jobs": len(cases),
         "ended": dict(Counter(str(case.job.state) if case.job else "unknown" for case in cases)),
         "painted_by_tensorflow": sum(case.known.order.painting is not None for case in cases),
+        "painted_for_nobody": sum(evidence.strangers for evidence in evidences),
         "claims": sum(len(case.story.claims) for case in cases),
         "kills": sum(kills.values()),
         "kills_by_kind": dict(sorted(kills.items())),
@@ -59,12 +60,6 @@ def violations(evidences: Sequence[Evidence]) -> list[str]:
     ]
 
 
-def percentile(values: Sequence[float], percent: int) -> float | None:
-    """The nearest rank; None of nothing."""
-    ordered = sorted(values)
-    return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 2) if ordered else None
-
-
 def _summed(counters: Iterable["Counter[str]"]) -> "Counter[str]":
     return sum(counters, Counter())
 
@@ -80,22 +75,6 @@ def _cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
             whoms = (REDIS, case.story.claims[-1].worker)
             calm = job.acknowledged_at and not any(evidence.notes.during(whom, began - 1, ended) for whom in whoms)
             yield ended - began, bool(calm)
-
-
-def _recoveries(evidence: Evidence) -> Iterator[float]:
-    """From the death of a claim's holder until the job waits again or has ended, where nothing else was away."""
-    by_worker: dict[str, list[Span]] = {}
-    for span in evidence.notes.spans:
-        if span.what in _CLAIM_KILLS:
-            by_worker.setdefault(span.whom, []).append(span)
-    for case in evidence.cases:
-        for claim in case.story.claims:
-            if claim.how_it_ended != "lost" or claim.ended_at is None:
-                continue
-            deaths = [span.began for span in by_worker.get(claim.worker, ()) if claim.at < span.began < claim.ended_at]
-            back = case.story.requeued_after(min(deaths)) if deaths else None
-            if back is not None and not evidence.notes.during(REDIS, min(deaths), back):
-                yield back - min(deaths)
 
 
 def _redone(evidence: Evidence) -> Iterator[tuple[int, bool]]:

@@ -17,7 +17,6 @@ _LANES: Final = 3
 _ALONE_SHARE: Final = 0.5  # of the time at most goes into faults one by one
 _PAUSE_SECONDS: Final = 0.3
 _KILLS: Final = {"kill_child": 80, "kill_parent": 13, "kill_group": 7}
-_PEACE_SECONDS: Final = 240.0
 _LAST: Final = "queue_full_restart"  # it takes the whole stage, and all that waits with it
 
 
@@ -28,6 +27,7 @@ class Plan:
     seconds: float
     due: list[str]  # faults that must come about here
     jobs: int = 0  # how many the crowd submits; 0 for as many as keep the line busy
+    peace: float = 240.0  # seconds that the last jobs have to end in
     kills_per_second: float = 2.0
     only: bool = False  # whether nothing but what is due happens
     tell: Callable[[str], None] = field(default=lambda _: None)
@@ -155,7 +155,7 @@ class Director:
             return False
 
     def _peace(self) -> bool:
-        deadline = time.monotonic() + _PEACE_SECONDS
+        deadline = time.monotonic() + self.plan.peace
         while waiting := self.crowd.waiting_for():
             self.plan.tell(f"peace; {len(waiting)} jobs have not ended")
             if time.monotonic() > deadline:

@@ -6,6 +6,7 @@ from typing import Final
 from chaos.engine import Kind
 from chaos.evidence import Case, Evidence
 from chaos.notes import REDIS, WHOEVER_PUBLISHES
+from chaos.recovery import percentile, recoveries
 from chaos.scale import LEASE_SECONDS
 from chaos.story import Claim
 from shared.job import TERMINAL, JobState
@@ -14,6 +15,7 @@ Check = Callable[[Evidence], Iterator[str]]
 
 _EXPECTED_CODES: Final = {Kind.POISON: "attempts_exhausted", Kind.FILLS: "out_of_memory"}
 _GRACE_SECONDS: Final = 2 * LEASE_SECONDS
+_RECOVERY_SECONDS: Final = 20.0
 _MARGIN_SECONDS: Final = 1.0
 _OUTAGES: Final = frozenset({"redis_down", "half_open_all", "redis_full", "redis_kill"})
 
@@ -114,6 +116,13 @@ def set_back(evidence: Evidence) -> Iterator[str]:
             yield from (f"{case.name}: {told}" for told in case.story.set_back)
 
 
+def slow_recoveries(evidence: Evidence) -> Iterator[str]:
+    """A killed worker's job waits again within its lease and 20 seconds, in 99 of 100 cases."""
+    slowest = percentile(list(recoveries(evidence)), 99) or 0
+    if slowest > LEASE_SECONDS + _RECOVERY_SECONDS:
+        yield f"it took {slowest} s from a kill until the job waited again"
+
+
 def silent_corruption(evidence: Evidence) -> Iterator[str]:
     """Who meets a broken checkpoint says so in the job's events."""
     for at, job_id in evidence.notes.corrupted:
@@ -153,6 +162,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     unexpected_failures,
     unasked_cancels,
     set_back,
+    slow_recoveries,
     silent_corruption,
     taken_unjustly,
 )

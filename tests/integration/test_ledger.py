@@ -258,6 +258,18 @@ def test_an_emptied_redis_is_recognised_and_nothing_is_created_in_it(ledger: Led
             act()
 
 
+def test_a_redis_that_is_emptied_again_during_its_rebuilding_is_not_taken_for_whole(
+    ledger: Ledger, valkey_url: str
+) -> None:
+    connect(valkey_url).flushall()
+    slow = ledger.begin_rebuilding()
+    connect(valkey_url).flushall()
+    ledger.end_rebuilding(slow, "test")
+    assert ledger.identity() is None
+    ledger.end_rebuilding(ledger.begin_rebuilding(), "test")
+    assert ledger.identity() == "test"
+
+
 def test_a_dead_redis_is_an_error_of_ours(valkey_url: str) -> None:
     with pytest.raises(LedgerUnavailable):
         Ledger(connect(valkey_url.rsplit(":", 1)[0] + ":1/0")).get("x")

@@ -7,6 +7,8 @@ from random import Random
 from typing import Final
 
 from chaos.crowd import Crowd
+from chaos.engine import Kind
+from chaos.orders import dream
 from chaos.processes import Kept
 from chaos.world import World
 from shared.job import Job
@@ -32,10 +34,13 @@ class Stage:
         return self.random.choice(busy or world.workers)
 
     def a_holder(self, fit: Callable[[Job], bool] = bool) -> tuple[Job, Kept] | None:
-        """A job that fits and the worker that sleeps over it, waited for; None where none comes."""
+        """A job that fits and the worker that sleeps over it; one is sent where nobody works; None where none comes."""
+        if not self.world.running():
+            self.crowd.send(dream(self.random, Kind.ORDINARY, steps=_LONG_STEPS))
         return self.world.holder(self.random, fit=fit)
 
 
+_LONG_STEPS: Final = 200
 Act = Callable[[Stage], bool]
 
 

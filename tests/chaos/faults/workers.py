@@ -45,6 +45,7 @@ def kill_before_publication(stage: Stage) -> bool:
     """The next worker that has written a result dies before the transition that would publish it."""
     marker = stage.world.folder / DIE_BEFORE_PUBLICATION
     marker.write_text("")
+    stage.a_holder()
     taken = stage.world.wait_for(lambda: not marker.exists() or stage.over.is_set(), 20)
     if not taken or stage.over.is_set():
         marker.unlink(missing_ok=True)
