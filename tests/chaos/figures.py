@@ -16,7 +16,7 @@ _BRIEF_SECONDS: Final = 2 * LEASE_SECONDS
 def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
     """The JSON line."""
     kills, faults = (_summed(getattr(evidence.notes, name) for evidence in evidences) for name in ("kills", "faults"))
-    recoveries = [seconds for evidence in evidences for seconds in recoveries(evidence)]
+    recovered = [seconds for evidence in evidences for seconds in recoveries(evidence)]
     redone = [found for evidence in evidences for found in _redone(evidence)]
     cases = [case for evidence in evidences for case in evidence.cases]
     cancels = [found for evidence in evidences for found in _cancels(evidence)]
@@ -38,7 +38,7 @@ def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
         "redone_steps_max": max((steps for steps, calm in redone if calm), default=0),
         "redone_steps_max_disturbed": max((steps for steps, _ in redone), default=0),
         "checkpoint_interval_steps": {"p50": percentile(intervals, 50), "max": max(intervals, default=0)},
-        "recovery_seconds": {"p50": percentile(recoveries, 50), "p99": percentile(recoveries, 99)},
+        "recovery_seconds": {"p50": percentile(recovered, 50), "p99": percentile(recovered, 99)},
         "cancel_seconds": {
             "p99": percentile([seconds for seconds, calm in cancels if calm], 99),
             "p99_disturbed": percentile([seconds for seconds, _ in cancels], 99),
