@@ -34,6 +34,11 @@ class Case:
         order = self.known.order
         return f"{self.known.id} ({order.painting or order.kind.name.lower()}, {order.fate})"
 
+    @property
+    def rebuilt(self) -> bool:
+        """Whether its record was restored after a loss of Redis."""
+        return any(event.kind == "state" and event.data.get("restored") for event in self.story.events)
+
     @cached_property
     def picture(self) -> str | None:
         """sha256 of the published result."""

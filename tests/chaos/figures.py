@@ -68,7 +68,7 @@ def _cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
     """Seconds from the wish to the free device, by the record; and whether holder, Redis and store were well."""
     for case in evidence.cases:
         job = case.job
-        if any(event.kind == "state" and event.data.get("restored") for event in case.story.events):
+        if case.rebuilt:
             continue  # nobody knows when it was
         if job and job.canceled_at and job.cancel_requested_at and case.story.claims:
             began, ended = job.cancel_requested_at, job.canceled_at

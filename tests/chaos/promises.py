@@ -126,7 +126,8 @@ def slow_recoveries(evidence: Evidence) -> Iterator[str]:
 def silent_corruption(evidence: Evidence) -> Iterator[str]:
     """Who meets a broken checkpoint says so in the job's events."""
     for at, job_id in evidence.notes.corrupted:
-        for case in (case for case in evidence.cases if case.known.id == job_id):
+        # A rebuilding takes the newest checkpoint in the store, which may be another than the broken one.
+        for case in (case for case in evidence.cases if case.known.id == job_id and not case.rebuilt):
             went_on = [claim for claim in case.story.claims if claim.at > at and claim.how_it_ended == "succeeded"]
             said = any(event.data.get("code") == "checkpoint_unusable" for event in case.story.events)
             if went_on and not said:
