@@ -181,10 +181,8 @@ class _Life:
             return
         if len(self.story.claims) > 1:
             self.story.redone.append((self.story.claims[-1].at, max(0, self._highest - step)))
-        key, token = self._record.get("checkpoint"), self._record.get("claim", "")
+        key, token = self._record.get("checkpoint"), self._record.get("claim", self._held)
         own = key is not None and _token(key) == token  # its first checkpoint may come before its first word
-        if key and not own and step < _step(key):
-            self.story.set_back.append(f"{token} went on from step {step}, not from {key}")
         self._going, self._kept = True, _step(key) if key and own else step
 
     def _follow_end(self, *, restored: bool) -> None:

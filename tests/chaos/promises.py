@@ -109,13 +109,6 @@ def unasked_cancels(evidence: Evidence) -> Iterator[str]:
             yield f"{case.name} was canceled, and nobody had asked for it"
 
 
-def set_back(evidence: Evidence) -> Iterator[str]:
-    """Whoever goes on with a job goes on from its newest checkpoint, unless that one is broken."""
-    for case in evidence.cases:
-        if not any(event.data.get("code") == "checkpoint_unusable" for event in case.story.events):
-            yield from (f"{case.name}: {told}" for told in case.story.set_back)
-
-
 def slow_recoveries(evidence: Evidence) -> Iterator[str]:
     """A killed worker's job waits again within its lease and 20 seconds, in 99 of 100 cases."""
     slowest = percentile(list(recoveries(evidence)), 99) or 0
@@ -162,7 +155,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     results_of_canceled,
     unexpected_failures,
     unasked_cancels,
-    set_back,
     slow_recoveries,
     silent_corruption,
     taken_unjustly,

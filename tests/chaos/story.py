@@ -52,8 +52,6 @@ class Story:
     """For each claim after the first that painted: when it was made, and the steps it did that had been done."""
     intervals: list[int] = field(default_factory=list)
     """Steps from each checkpoint, or from where its holder began, to its next."""
-    set_back: list[str] = field(default_factory=list)
-    """A sentence for each claim that did not go on from the newest checkpoint in the record."""
 
     def requeued_after(self, at: float) -> float | None:
         """When the job was next queued or ended, which is `at` itself where it did not run then; None for never."""

@@ -13,7 +13,6 @@ _PROMISES = {
     "results_of_canceled": "canceled jobs with a result",
     "unexpected_failures": "failures that nobody planned",
     "unasked_cancels": "cancels that nobody asked for",
-    "set_back": "claims that passed over the newest checkpoint",
     "slow_recoveries": "worlds where killed workers' jobs waited too long",
     "silent_corruption": "broken checkpoints passed over in silence",
     "taken_unjustly": "jobs taken away because Redis was",
