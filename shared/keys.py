@@ -31,6 +31,11 @@ def checkpoint(job_id: str, token: str, step: int) -> str:
     return f"{checkpoints(job_id)}{token}-{step:06d}"
 
 
+def step_of(checkpoint_key: str | None) -> int:
+    """Evaluations that were done when it was taken; -1 of none."""
+    return int(checkpoint_key.rpartition("-")[2]) if checkpoint_key else -1
+
+
 def claims(job_id: str) -> str:
     """The prefix of what holders leave for the case that Redis does not hear them."""
     return f"jobs/{job_id}/claims/"

@@ -151,7 +151,7 @@ def _restore(ports: Ports, job_id: str) -> bool:
     if end := final or _last_verdict(blobs, job_id):
         job = Job.model_validate({**end, "request": request})
         return restore(job.state, **_fields(job))
-    newest = sorted(blobs.list(keys.checkpoints(job_id)), key=lambda blob: blob.key.rpartition("-")[2])[-2:]
+    newest = sorted(blobs.list(keys.checkpoints(job_id)), key=lambda blob: keys.step_of(blob.key))[-2:]
     names = ("checkpoint", "previous_checkpoint")
     found: dict[str, Any] = dict(zip(names, (blob.key for blob in reversed(newest)), strict=False))
     return restore(JobState.QUEUED, finish_requested_at=wish.get("at"), **found)

@@ -35,8 +35,3 @@ def load(data: bytes) -> State:
         raise BrokenCheckpointError("The checkpoint is truncated, corrupt or of another version.")
     with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
         return {name: array if array.ndim else array.item() for name, array in arrays.items()}
-
-
-def step_of(key: str | None) -> int:
-    """The evaluations behind a checkpoint, as its key says (shared/keys.py); -1 for none."""
-    return int(key.rpartition("-")[2]) if key else -1

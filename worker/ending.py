@@ -10,7 +10,7 @@ import structlog
 from shared import keys, truth
 from shared.errors import ClaimLost, JobNotFound, Unavailable
 from shared.images import encode_png
-from shared.job import JobError, JobState
+from shared.job import Job, JobError, JobState
 from shared.ledger import Claim
 from shared.ports import Ports
 from worker.contract import Frame
@@ -49,7 +49,7 @@ class Ending:
             raise
         log.info("ended", state=str(state))
 
-    def _job_with(self, fields: Mapping[str, Any]) -> Any:
+    def _job_with(self, fields: Mapping[str, Any]) -> Job:
         return self._claim.job.model_copy(update={name: value for name, value in fields.items() if value is not None})
 
     def _take_back_verdict(self) -> None:
@@ -58,7 +58,7 @@ class Ending:
                 return  # Redis lost it: nobody knows any more whether we were heard
             self._ports.blobs.delete(keys.verdict(self._claim.job.id, self._claim.job.epoch, self._claim.token))
         except Unavailable as error:
-            log.warning("verdict_left", detail=error.detail)  # a later claim's outweighs it
+            log.warning("verdict_left", detail=error.detail)  # a later claim's counts more
 
     def seal(self) -> None:
         """Write it where it survives Redis, if the store will have it now; else the reaper does."""

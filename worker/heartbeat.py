@@ -20,7 +20,6 @@ log = structlog.get_logger(__name__)
 
 _HUNG_STEPS: Final = 10
 _GONE_SECONDS: Final = 9.0  # with what Redis' time-outs and Celery's own end add, under 15
-_EX_TEMPFAIL: Final = 75
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ class Heartbeat:
         log.critical("left_at_once", job=self._claim.job.id)
         with suppress(Unavailable, ClaimLost):
             self._ports.ledger.release(self._claim, place="head")
-        os._exit(_EX_TEMPFAIL)
+        os._exit(os.EX_TEMPFAIL)
 
     def _hung(self) -> bool:
         return time.monotonic() - self._moved > max(self._ports.settings.hang_seconds, _HUNG_STEPS * self._last_seconds)

@@ -19,7 +19,7 @@ _PATIENCE_SECONDS: Final = 4.0  # for a part to come back
 
 
 def keep_every_step(scribe: Scribe, frame: Frame, patience: Patience) -> None:
-    """Write a checkpoint of this very frame, if the store will have it. Raises LedgerUnavailable, ClaimLost."""
+    """Write a checkpoint of this very frame, if the store will have it. Raises ClaimLost."""
 
     def keep() -> None:
         with suppress(LedgerUnavailable):  # what is written can be told of by a note

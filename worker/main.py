@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from celery import Celery
@@ -31,8 +31,6 @@ from worker.task import work
 from worker.vigil import Vigil, end_this_process
 
 log = structlog.get_logger(__name__)
-
-_REPLACED: Final = 75  # EX_TEMPFAIL: Celery's parent, if there is one, starts another child
 
 OpenEngine = Callable[[Settings], Engine]
 
@@ -117,7 +115,7 @@ class Child:
             self._pass_on()
         if self._studio.spent:
             log.warning("replaced", why="a fresh process has more memory")
-            os._exit(_REPLACED)
+            os._exit(os.EX_TEMPFAIL)  # Celery's parent, if there is one, starts another child
 
     def _pass_on(self) -> None:
         with suppress(LedgerUnavailable):  # the reaper rings, too

@@ -25,7 +25,7 @@ _UPKEEP_SHARE: Final = 0.2  # of the time between rounds: lost leases must not w
 
 
 class Reaper:
-    """Two rounds every EASEL_REAPER_SECONDS."""
+    """Watches leases and bells, and tends the store, each every EASEL_REAPER_SECONDS."""
 
     def __init__(self, ports: Ports) -> None:
         self.ports = ports

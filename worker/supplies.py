@@ -70,7 +70,7 @@ class Supplies:
             return None
         token = job.last_claim
         key = self._patience(lambda: truth.read_parting(self._ports.blobs, job.id, token))
-        return key if key and checkpoint.step_of(key) > checkpoint.step_of(job.checkpoint) else None
+        return key if key and keys.step_of(key) > keys.step_of(job.checkpoint) else None
 
     def _state(self, key: str) -> checkpoint.State:
         """What a checkpoint holds. Raises BlobMissing, BrokenCheckpointError."""

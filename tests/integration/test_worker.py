@@ -27,7 +27,7 @@ def past(step: int) -> Callable[[Job], bool]:
 
 
 def kept_step(job: Job) -> int:
-    return int((job.checkpoint or "-0").rpartition("-")[2])
+    return keys.step_of(job.checkpoint)
 
 
 def warnings(rig: Rig, job_id: str) -> list[str]:
@@ -139,7 +139,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(rig: Rig)
     rig.ports.blobs.put(job.checkpoint or "", rig.ports.blobs.get(job.checkpoint or "")[:-100])
     rig.start_worker("two")
     resumed = rig.wait(job_id, lambda job: job.resumed_from_step is not None)
-    assert resumed.resumed_from_step == int((job.previous_checkpoint or "").rpartition("-")[2])
+    assert resumed.resumed_from_step == keys.step_of(job.previous_checkpoint)
     assert warnings(rig, job_id) == ["checkpoint_unusable"]
 
 

@@ -26,7 +26,7 @@ def lonely_rig(tmp_path: Path, own_valkey: Valkey, random_weights: Path) -> Iter
 
 
 def kept_step(job: Job) -> int:
-    return int((job.checkpoint or "-0").rpartition("-")[2])
+    return keys.step_of(job.checkpoint)
 
 
 def test_a_drain_while_redis_is_away_loses_no_step(lonely_rig: Rig, own_valkey: Valkey) -> None:
