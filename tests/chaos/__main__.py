@@ -88,7 +88,7 @@ def _live_through(options: Options, folder: Path, number: int) -> Evidence:
         with _progress(director, crowd, kind):
             director.run()
         crowd.stop()
-        return gather(world, crowd.accepted)
+        return gather(world, crowd.accepted, plan.due)
 
 
 def _plan(options: Options, number: int) -> Plan:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,10 +69,11 @@ class Evidence:
     cases: list[Case]
     notes: Notes
     pulse: Pulse
+    due: Sequence[str]  # faults that were to come about
     strangers: int  # jobs that were painted although nobody was told that they were accepted
 
 
-def gather(world: World, accepted: Mapping[str, Accepted]) -> Evidence:
+def gather(world: World, accepted: Mapping[str, Accepted], due: Sequence[str]) -> Evidence:
     """While the world still runs, and nothing in it moves any more."""
     stories = history.read(world.folder / "valkey")
     painted = json.loads((world.cast.paintings / PAINTED).read_text()) if world.cast.paintings else {}
@@ -84,7 +85,7 @@ def gather(world: World, accepted: Mapping[str, Accepted]) -> Evidence:
         if case.picture:
             _ = case.undisturbed
     strangers = sum(bool(story.claims) for job_id, story in stories.items() if job_id not in accepted)
-    return Evidence(world.cast.store, cases, world.notes, world.pulse, strangers)
+    return Evidence(world.cast.store, cases, world.notes, world.pulse, due, strangers)
 
 
 def _record(world: World, job_id: str) -> Job | None:

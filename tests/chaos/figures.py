@@ -7,8 +7,8 @@ from typing import Any, Final
 from chaos.evidence import Evidence
 from chaos.notes import REDIS, STORE
 from chaos.promises import CHECKS
-from chaos.recovery import percentile, recoveries
 from chaos.scale import LEASE_SECONDS, SCALED, TENSORFLOW
+from chaos.seconds import cancels, percentile, recoveries
 
 _BRIEF_SECONDS: Final = 2 * LEASE_SECONDS
 
@@ -19,7 +19,7 @@ def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
     recovered = [seconds for evidence in evidences for seconds in recoveries(evidence)]
     redone = [found for evidence in evidences for found in _redone(evidence)]
     cases = [case for evidence in evidences for case in evidence.cases]
-    cancels = [found for evidence in evidences for found in _cancels(evidence)]
+    canceled = [found for evidence in evidences for found in cancels(evidence)]
     intervals = [steps for case in cases for steps in case.story.intervals]
     drains = [seconds for evidence in evidences for seconds in evidence.notes.drains]
     broken = {check.__name__: sum(len(list(check(evidence))) for evidence in evidences) for check in CHECKS}
@@ -40,8 +40,8 @@ def figures(evidences: Sequence[Evidence]) -> dict[str, Any]:
         "checkpoint_interval_steps": {"p50": percentile(intervals, 50), "max": max(intervals, default=0)},
         "recovery_seconds": {"p50": percentile(recovered, 50), "p99": percentile(recovered, 99)},
         "cancel_seconds": {
-            "p99": percentile([seconds for seconds, calm in cancels if calm], 99),
-            "p99_disturbed": percentile([seconds for seconds, _ in cancels], 99),
+            "p99": percentile([seconds for seconds, calm in canceled if calm], 99),
+            "p99_disturbed": percentile([seconds for seconds, _ in canceled], 99),
         },
         "drain_seconds": {"p99": percentile(drains, 99)},
         "standstills": sum(len(evidence.pulse.standstills) for evidence in evidences),
@@ -62,19 +62,6 @@ def violations(evidences: Sequence[Evidence]) -> list[str]:
 
 def _summed(counters: Iterable["Counter[str]"]) -> "Counter[str]":
     return sum(counters, Counter())
-
-
-def _cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
-    """Seconds from the wish to the free device, by the record; and whether holder, Redis and store were well."""
-    for case in evidence.cases:
-        job = case.job
-        if case.rebuilt:
-            continue  # nobody knows when it was
-        if job and job.canceled_at and job.cancel_requested_at and case.story.claims:
-            began, ended = job.cancel_requested_at, job.canceled_at
-            whoms = (REDIS, case.story.claims[-1].worker)
-            calm = job.acknowledged_at and not any(evidence.notes.during(whom, began - 1, ended) for whom in whoms)
-            yield ended - began, bool(calm)
 
 
 def _redone(evidence: Evidence) -> Iterator[tuple[int, bool]]:

@@ -119,6 +119,7 @@ class _Life:
         if "claim" in self._record:
             self._end_claim("flushed", at)
         self._record.clear()
+        self._step = 0
         self.begin()
 
     def settle(self, now: float) -> None:
@@ -182,8 +183,16 @@ class _Life:
         if len(self.story.claims) > 1:
             self.story.redone.append((self.story.claims[-1].at, max(0, self._highest - step)))
         key, token = self._record.get("checkpoint"), self._record.get("claim", self._held)
+        kept = _step(key) if key else 0
         own = key is not None and _token(key) == token  # its first checkpoint may come before its first word
-        self._going, self._kept = True, _step(key) if key and own else step
+        if not own and step < kept and not self._warned():
+            told = f"{token} went on from step {step}, although the record named a checkpoint of step {kept}"
+            self.story.fallen_behind.append(told)
+        self._going, self._kept = True, kept if own else step
+
+    def _warned(self) -> bool:
+        """Whether somebody has said that a checkpoint of this job cannot be used."""
+        return any(event.data.get("code") == "checkpoint_unusable" for event in (*self.story.events, *self.news))
 
     def _follow_end(self, *, restored: bool) -> None:
         state, result = self._written.get("state", ""), self._record.get("result", "")

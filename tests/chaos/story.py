@@ -50,6 +50,8 @@ class Story:
     deleted: bool = False
     redone: list[tuple[float, int]] = field(default_factory=list)
     """For each claim after the first that painted: when it was made, and the steps it did that had been done."""
+    fallen_behind: list[str] = field(default_factory=list)
+    """A sentence for each claim that went on from less than the newest checkpoint in the record."""
     intervals: list[int] = field(default_factory=list)
     """Steps from each checkpoint, or from where its holder began, to its next."""
 

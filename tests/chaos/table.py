@@ -14,8 +14,12 @@ _PROMISES = {
     "unexpected_failures": "failures that nobody planned",
     "unasked_cancels": "cancels that nobody asked for",
     "slow_recoveries": "worlds where killed workers' jobs waited too long",
+    "slow_drains": "worlds where a worker that was told to leave stayed too long",
+    "slow_cancels": "worlds where a cancel took too long",
+    "fallen_behind": "claims that did not go on from the newest checkpoint",
     "silent_corruption": "broken checkpoints passed over in silence",
     "taken_unjustly": "jobs taken away because Redis was",
+    "absent_faults": "faults that never came about",
 }
 
 

@@ -323,6 +323,35 @@ def test_steps_are_redone_from_where_each_claim_went_on(scene: Scene) -> None:
     assert story.redone == [(story.claims[1].at, 5), (story.claims[3].at, 20)]
 
 
+def test_who_goes_on_from_less_than_the_newest_checkpoint_is_named(scene: Scene) -> None:
+    scene.submit()
+    first = scene.claim()
+    scene.paint(first, 24)
+    scene.keep(first, 24)
+    scene.lose(first)
+    forgetful = scene.claim()
+    scene.renew(forgetful, resumed_from_step=12)
+    scene.lose(forgetful)
+    ignorant = scene.claim()
+    scene.paint(ignorant, 1)
+    assert scene.story().fallen_behind == [
+        f"{token} went on from step {step}, although the record named a checkpoint of step 24"
+        for token, step in ((forgetful.token, 12), (ignorant.token, 0))
+    ]
+
+
+def test_who_says_that_a_checkpoint_is_broken_or_has_none_but_its_own_is_not_behind(scene: Scene) -> None:
+    scene.submit()
+    first = scene.claim()
+    scene.keep(first, 24)  # before its first word
+    scene.paint(first, 30)
+    scene.lose(first)
+    second = scene.claim()
+    scene.renew(second, event=("warning", {"code": "checkpoint_unusable"}))
+    scene.renew(second, resumed_from_step=12)
+    assert scene.story().fallen_behind == []
+
+
 def test_a_recovery_ends_when_the_job_is_in_line_again_or_at_its_end() -> None:
     states = ["queued", "running", "queued", "running", "succeeded"]
     events = [Event(float(at), "state", b'{"state": "%s"}' % state.encode()) for at, state in enumerate(states)]

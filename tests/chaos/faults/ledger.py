@@ -14,7 +14,7 @@ from chaos.scale import LEASE_SECONDS
 from chaos.world import World
 
 _HEAL_SECONDS: Final = 30.0
-_FULL_SECONDS: Final = 3.0
+_FULL_SECONDS: Final = (2.0, 1.6 * LEASE_SECONDS)
 
 
 @fault(domain="redis")
@@ -42,7 +42,7 @@ def redis_full(stage: Stage) -> bool:
     world = stage.world
     with world.notes.suffers(REDIS, "redis_full"):
         world.redis.config_set("maxmemory", 1)
-        time.sleep(_FULL_SECONDS)
+        time.sleep(stage.random.uniform(*_FULL_SECONDS))
         world.redis.config_set("maxmemory", 0)
     return True
 

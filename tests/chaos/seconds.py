@@ -1,4 +1,4 @@
-"""How soon the job of a killed worker waits again."""
+"""How soon the job of a killed worker waits again, and how soon a canceled one leaves its device."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -23,6 +23,19 @@ def recoveries(evidence: Evidence) -> Iterator[float]:
             back = case.story.requeued_after(min(deaths)) if deaths else None
             if back is not None and not evidence.notes.during(REDIS, min(deaths), back):
                 yield back - min(deaths)
+
+
+def cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
+    """Seconds from the wish to the free device, by the record; and whether holder, Redis and store were well."""
+    for case in evidence.cases:
+        job = case.job
+        if case.rebuilt:
+            continue  # nobody knows when it was
+        if job and job.canceled_at and job.cancel_requested_at and case.story.claims:
+            began, ended = job.cancel_requested_at, job.canceled_at
+            whoms = (REDIS, case.story.claims[-1].worker)
+            calm = job.acknowledged_at and not any(evidence.notes.during(whom, began - 1, ended) for whom in whoms)
+            yield ended - began, bool(calm)
 
 
 def percentile(values: Sequence[float], percent: int) -> float | None:
