@@ -1,0 +1,1 @@
+"""What `make bench` measures; NOTES.md says what was predicted, found, kept and dropped."""

@@ -1,0 +1,38 @@
+"""A figure is a median and its spread; a comparison is measured in pairs, so that a noisy machine hurts both sides."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The middle of several readings, the least and the greatest of them."""
+
+    median: float
+    low: float
+    high: float
+
+    def row(self) -> dict[str, float]:
+        """For JSON, to four significant digits."""
+        return {name: float(f"{value:.4g}") for name, value in asdict(self).items()}
+
+
+def figure(readings: Iterable[float]) -> Figure:
+    """Raises StatisticsError of none."""
+    found = list(readings)
+    return Figure(median(found), min(found), max(found))
+
+
+def seconds(act: Callable[[], object]) -> float:
+    """That one call takes."""
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+def ratios(one: Callable[[], object], other: Callable[[], object], rounds: int) -> list[float]:
+    """Seconds of `one` by those of `other`, in turns; both have been called once before."""
+    one(), other()
+    return [seconds(one) / seconds(other) for _ in range(rounds)]
