@@ -10,6 +10,7 @@ import tensorflow as tf
 from small_runs import run, small
 
 from shared.errors import OutOfMemory
+from worker.engine.kept import Kept
 from worker.engine.loop import _Run
 from worker.engine.memory import shortage_named
 from worker.engine.objective import Objective
@@ -37,7 +38,7 @@ def weights(random_weights: Path) -> Weights:
     ("part", "method", "ask"),
     [
         (_Run, "__init__", ask_numpy),
-        (Objective, "of", ask_numpy),
+        (Kept, "grams", ask_numpy),
         (LBFGS, "step", ask_numpy),
         (Objective, "evaluate", ask_tensorflow),  # takes 10 s: TensorFlow waits for memory to become free
     ],

@@ -1,8 +1,7 @@
 """`stylize`: the optimisation as a generator of pictures over explicit, serialisable state."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,17 +12,16 @@ from shared import images
 from shared.errors import Diverged, InvalidRecipe
 from shared.recipe import Recipe
 from worker.engine.iterate import Iterate, iterate_at
+from worker.engine.kept import Evaluate, Kept
 from worker.engine.memory import shortage_named
-from worker.engine.objective import Objective
+from worker.engine.objective import mixed
 from worker.engine.optimizers import optimizer_for
 from worker.engine.plan import Plan, Stage
 from worker.engine.resize import as_tensor, bled, fit, resize, trimmed
 from worker.engine.state import Position, restored
-from worker.engine.style_content import StyleContentModel
 from worker.engine.weights import Weights
 
 Image = NDArray[np.uint8] | NDArray[np.float32]
-Evaluate = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 _MOST_RETREATS: Final = 2  # in a row
 
@@ -35,12 +33,14 @@ def stylize(
     *,
     weights: Weights,
     state: Mapping[str, NDArray[Any]] | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Iterate]:
     """Paint `content` in the manner of `styles`, one evaluation of loss and gradient at a time.
 
     Images are (height, width, 3) RGB, upright and sRGB, uint8 or float32 in [0, 1], of any size. Yields steps 0 to
     `recipe.steps` (one evaluation more than updates, so that the last picture's losses are known); with `state`, the
-    steps after the Iterate that it came from. The work is done inside `next`: stop whenever you like.
+    steps after the Iterate that it came from. The work is done inside `next`: stop whenever you like. What is `kept`
+    from earlier runs saves the next one of the same size seconds.
 
     The same arguments give the same bytes on the same machine with the same number of threads, interrupted or not.
     An evaluation whose loss explodes or is not finite yields the last good picture once more, and the next step is half
@@ -54,18 +54,17 @@ def stylize(
     images.fit((content.shape[1], content.shape[0]), recipe.size)  # raises for too extreme a shape
     tf.config.experimental.enable_op_determinism()
     with shortage_named(recipe.size):
-        run = _Run(content, styles, recipe, weights.path)
+        run = _Run(content, styles, recipe, weights, kept or Kept())
     return run.iterates(state)
 
 
 class _Run:
-    """One run's inputs, its network and its plan."""
+    """One run's inputs and its plan."""
 
-    def __init__(self, content: Image, styles: Sequence[Image], recipe: Recipe, weights: Path) -> None:
-        self.recipe = recipe
+    def __init__(self, content: Image, styles: Sequence[Image], recipe: Recipe, weights: Weights, kept: Kept) -> None:
+        self.recipe, self.weights, self.kept = recipe, weights, kept
         self.content, self.styles = content, styles  # as they came: as floats they would take four times the memory
         self.plan = Plan.of(recipe)
-        self.model = StyleContentModel(recipe, weights)
         self.optimizer = optimizer_for(recipe.optimizer)
 
     def iterates(self, saved: Mapping[str, NDArray[Any]] | None) -> Iterator[Iterate]:
@@ -83,19 +82,19 @@ class _Run:
 
     def _stage(self, stage: Stage, position: Position | None) -> Iterator[Position]:
         content = bled(fit(as_tensor(self.content), stage.longest), self.recipe.bleed)
-        evaluate = self._compiled(content, stage.longest)
+        evaluate = self._evaluation(content, stage.longest)
         if position is None or position.stage != stage.index:
             position = self._enter(stage, content, position)
         while position.step + 1 < stage.beyond:
             position = self._step(position, evaluate)
             yield position
 
-    def _compiled(self, content: tf.Tensor, longest: int) -> Evaluate:
-        """One traced function for the stage; it goes with the stage, and its graph with it."""
-        styles = [fit(as_tensor(style), round(longest * self.recipe.style_scale)) for style in self.styles]
-        objective = Objective.of(self.model, self.recipe, content, styles)
-        evaluate: Evaluate = tf.function(objective.evaluate, autograph=False)
-        return evaluate
+    def _evaluation(self, content: tf.Tensor, longest: int) -> Evaluate:
+        """Of the stage's images."""
+        styles = round(longest * self.recipe.style_scale)
+        grams = [self.kept.grams(self.weights, self.recipe, style, styles) for style in self.styles]
+        step = self.kept.step(self.weights, self.recipe, tuple(content.shape))
+        return step.towards(mixed(grams, self.recipe), content)
 
     def _enter(self, stage: Stage, content: tf.Tensor, before: Position | None) -> Position:
         """The stage's first image, not evaluated yet: the last one's picture enlarged, or the recipe's init."""

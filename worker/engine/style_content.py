@@ -1,41 +1,58 @@
-"""What VGG19 sees in an image: Gram matrices for its style, feature maps for its content, in one forward pass.
+"""What VGG19 sees in an image: Gram matrices for its style, feature maps for its content.
 
 Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, CVPR 2016.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Self
 
 import tensorflow as tf
 
 from shared.recipe import Recipe
-from worker.engine.vgg import preprocess, vgg19
+from worker.engine.passes import Passes
+from worker.engine.vgg import Features, Kernels, Vgg19
 
 
 @dataclass(frozen=True)
-class Features:
-    """By layer: `grams` (channels, channels) and `maps` (height, width, channels), float32."""
+class Seen:
+    """By layer, float32: `grams` (channels, channels) and `maps` (height, width, channels)."""
 
     grams: dict[str, tf.Tensor]
     maps: dict[str, tf.Tensor]
 
 
 class StyleContentModel:
-    """From an image (height, width, 3), float32 in [0, 1], to its Features at the layers that a recipe weighs."""
+    """From an image (height, width, 3), float32 in [0, 1], to what a recipe weighs, and back to a gradient."""
 
-    def __init__(self, recipe: Recipe, weights: Path) -> None:
+    def __init__(self, recipe: Recipe, kernels: Kernels, passes: Passes, *, fast: bool) -> None:
         self.style_layers = [layer for layer, weight in recipe.style_layers.items() if weight]
         self.content_layers = [layer for layer, weight in recipe.content_layers.items() if weight]
-        outputs = self.style_layers + self.content_layers
-        self._network = vgg19(outputs, weights, pooling=recipe.pooling)
+        self._network = Vgg19(kernels.upto(self.style_layers + self.content_layers), passes, fast=fast)
 
-    def __call__(self, image: tf.Tensor) -> Features:
+    @classmethod
+    def painting(cls, recipe: Recipe, kernels: Kernels) -> Self:
+        """For many images of one shape: what can be compiled for it is. cuDNN does by itself what `fast` is about."""
+        return cls(recipe, kernels, Passes(recipe.pooling), fast=not tf.config.list_logical_devices("GPU"))
+
+    @classmethod
+    def glancing(cls, recipe: Recipe, kernels: Kernels) -> Self:
+        """For one image of any shape."""
+        return cls(recipe, kernels, Passes(recipe.pooling, compiled=False), fast=False)
+
+    def features(self, image: tf.Tensor) -> Features:
         """One forward pass."""
-        seen = self._network(preprocess(image)[tf.newaxis])
-        return Features(
-            grams={layer: gram_matrix(seen[layer][0]) for layer in self.style_layers},
-            maps={layer: seen[layer][0] for layer in self.content_layers},
+        return self._network.forward(image)
+
+    def seen(self, features: Features) -> Seen:
+        """What the recipe weighs of them."""
+        return Seen(
+            grams={layer: gram_matrix(features[layer][0]) for layer in self.style_layers},
+            maps={layer: features[layer][0] for layer in self.content_layers},
         )
+
+    def back(self, features: Features, slopes: Features) -> tf.Tensor:
+        """The gradient by the image, from those by the features of the layers that the recipe weighs."""
+        return self._network.back(features, slopes)
 
 
 def gram_matrix(features: tf.Tensor) -> tf.Tensor:

@@ -1,42 +1,63 @@
-"""VGG19 as a Keras functional model that stops at the deepest layer asked for.
+"""VGG19 up to the deepest layer asked for, forward and back.
 
-Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015.
+Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015. It is a chain, so
+its gradient is written out: that keeps one array a layer, and a `tf.custom_gradient` would stay registered for ever.
 Layer names are those of `keras.applications.VGG19`.
 """
 
-from collections.abc import Iterable
-from itertools import groupby
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
 
-import keras
 import tensorflow as tf
 
 from shared.recipe import VGG19_LAYERS
+from worker.engine.convolution import Layer
 from worker.engine.kernel_files import BGR_MEANS, load_kernels
+from worker.engine.passes import Passes
 
-Pooling = Literal["max", "average"]
+Features = dict[str, tf.Tensor]
+"""By layer, (1, height, width, channels) after the ReLU."""
 
 
-def vgg19(outputs: Iterable[str], weights: Path, *, pooling: Pooling = "max") -> keras.Model:
-    """A model from (batch, height, width, 3) float32, preprocessed, to `{layer: features}` for each of `outputs`.
+class Kernels:
+    """A weights file, read once, for any number of networks."""
 
-    The features are those after the ReLU. Raises WeightsUnavailable if `weights` is no VGG19 without top.
-    """
-    wanted = set(outputs)
-    deepest = max(VGG19_LAYERS.index(layer) for layer in wanted)
-    image = features = keras.Input((None, None, 3), name="image")
-    found = {}
-    for block, layers in groupby(VGG19_LAYERS[: deepest + 1], key=lambda layer: layer.partition("_")[0]):
-        if block != "block1":
-            features = _Pool(pooling, name=f"{block}_halve")(features)
-        for layer in layers:
-            features = found[layer] = _convolve(features, layer)
-    model = keras.Model(image, {layer: found[layer] for layer in VGG19_LAYERS if layer in wanted}, trainable=False)
-    kernels = load_kernels(weights)
-    for layer in found:
-        model.get_layer(layer).set_weights(kernels[layer])
-    return model
+    def __init__(self, weights: Path) -> None:
+        """Raises WeightsUnavailable if `weights` is no VGG19 without top."""
+        self._layers = {name: Layer(kernel, bias) for name, (kernel, bias) in load_kernels(weights).items()}
+
+    def upto(self, wanted: Iterable[str]) -> dict[str, Layer]:
+        """The layers down to the deepest that is wanted."""
+        deepest = max(VGG19_LAYERS.index(layer) for layer in wanted)
+        return {name: self._layers[name] for name in VGG19_LAYERS[: deepest + 1]}
+
+
+class Vgg19:
+    """Some of its layers, from the first on, by the variants that suit this machine or by the plain ones."""
+
+    def __init__(self, layers: Mapping[str, Layer], passes: Passes, *, fast: bool) -> None:
+        self._passes = passes
+        self._convolutions = {name: layer.fast(passes) if fast else layer.direct() for name, layer in layers.items()}
+
+    def forward(self, image: tf.Tensor) -> Features:
+        """What every layer sees in an image (height, width, 3), float32 RGB in [0, 1]."""
+        seen: Features = {}
+        below = preprocess(image)[tf.newaxis]
+        for name, convolution in self._convolutions.items():
+            if seen and _pooled_before(name):
+                below = self._passes.halved(below)
+            below = seen[name] = convolution.forward(below)
+        return seen
+
+    def back(self, seen: Features, slopes: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The gradient by the image, from the ones by some layers' features, the deepest among them."""
+        deepest, *others = reversed(self._convolutions)
+        slope = self._convolutions[deepest].back(self._passes.gated(seen[deepest], slopes[deepest]))
+        for above, name in zip((deepest, *others), others, strict=False):
+            own = [slopes[name]] if name in slopes else []
+            gated = self._passes.unhalved if _pooled_before(above) else self._passes.gated
+            slope = self._convolutions[name].back(gated(seen[name], slope, *own))
+        return tf.reverse(slope[0], axis=[-1]) * 255.0
 
 
 def preprocess(image: tf.Tensor) -> tf.Tensor:
@@ -44,46 +65,5 @@ def preprocess(image: tf.Tensor) -> tf.Tensor:
     return tf.reverse(image, axis=[-1]) * 255.0 - tf.constant(BGR_MEANS)
 
 
-def _convolve(features: Any, layer: str) -> Any:
-    filters = 64 * 2 ** min(int(layer[len("block")]) - 1, 3)
-    return keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name=layer)(features)
-
-
-class _Pool(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
-    """Halves each side over 2x2 cells; an odd last row or column is dropped, as VGG19 does."""
-
-    def __init__(self, pooling: Pooling, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._pool = max_pool if pooling == "max" else average_pool
-
-    def call(self, features: tf.Tensor) -> tf.Tensor:
-        return self._pool(features)
-
-    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return shape[0], shape[1] and shape[1] // 2, shape[2] and shape[2] // 2, shape[3]
-
-
-def average_pool(features: tf.Tensor) -> tf.Tensor:
-    """(batch, height, width, channels) to half of each side: the mean of each 2x2 cell."""
-    return tf.nn.avg_pool2d(features, 2, 2, "VALID")
-
-
-def max_pool(features: tf.Tensor) -> tf.Tensor:
-    """(batch, height, width, channels) to half of each side: the greatest of each 2x2 cell.
-
-    The gradient of TensorFlow's own kernel runs on one core and takes a tenth of a step. So within a graph this is
-    written as comparisons and compiled, and gives the same bits. It is no `tf.custom_gradient`, because those stay
-    registered for ever and hold on to the graph and the network in it.
-    """
-    if tf.executing_eagerly():
-        return tf.nn.max_pool2d(features, 2, 2, "VALID")
-    return tf.function(_greatest_of_cells, jit_compile=True, autograph=False)(features)
-
-
-def _greatest_of_cells(features: tf.Tensor) -> tf.Tensor:
-    """Where values are equal the gradient goes to the first, row by row, as in TensorFlow's kernel."""
-    height, width = features.shape[1] // 2 * 2, features.shape[2] // 2 * 2
-    above, below = (
-        tf.maximum(features[:, row:height:2, 0:width:2], features[:, row:height:2, 1:width:2]) for row in (0, 1)
-    )
-    return tf.maximum(above, below)
+def _pooled_before(layer: str) -> bool:
+    return layer.endswith("_conv1")

@@ -1,0 +1,104 @@
+"""VGG19's convolutions: 3x3, zeros beyond the edges, then a bias and a ReLU; forward, and back to a gradient.
+
+The two variants differ by a few millionths. Features are (1, height, width, channels) float32.
+"""
+
+from functools import cached_property
+from typing import Final, Protocol
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from worker.engine.passes import Passes
+from worker.engine.winograd import transformed
+
+_FEWEST_CHANNELS: Final = 128
+"""On either side: below, Winograd's passes over memory cost more than the multiplications that it saves."""
+
+
+class Convolution(Protocol):
+    """One layer."""
+
+    def forward(self, features: tf.Tensor) -> tf.Tensor:
+        """What the layer gives, after its ReLU."""
+
+    def back(self, slope: tf.Tensor) -> tf.Tensor:
+        """The gradient by the layer's input, from the one by what it gives before its ReLU."""
+
+
+class Layer:
+    """A kernel (3, 3, in, out) and a bias (out,), in the forms that the variants want, each made when it is needed."""
+
+    def __init__(self, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
+        self._kernel, self._bias = kernel, bias
+
+    def direct(self) -> Convolution:
+        """As TensorFlow does it; on a GPU cuDNN chooses the algorithm."""
+        return _Direct(self)
+
+    def fast(self, passes: Passes) -> Convolution:
+        """The faster variant on a processor."""
+        wide = min(self._kernel.shape[2:]) >= _FEWEST_CHANNELS
+        return _Winograd(self, passes) if wide else _Direct(self)
+
+    @cached_property
+    def bias(self) -> tf.Tensor:
+        """(out,)."""
+        return _held(self._bias)
+
+    @cached_property
+    def kernel(self) -> tf.Tensor:
+        """(3, 3, in, out)."""
+        return _held(self._kernel)
+
+    @cached_property
+    def mirrored(self) -> tf.Tensor:
+        """(3, 3, out, in): a convolution with it leads back."""
+        return _held(self._half_turned())
+
+    @cached_property
+    def transformed(self) -> tf.Tensor:
+        """(36, in, out)."""
+        return _held(transformed(self._kernel))
+
+    @cached_property
+    def transformed_mirrored(self) -> tf.Tensor:
+        """(36, out, in)."""
+        return _held(transformed(self._half_turned()))
+
+    def _half_turned(self) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self._kernel[::-1, ::-1].transpose(0, 1, 3, 2))
+
+
+def _held(array: NDArray[np.float32]) -> tf.Tensor:
+    """Outside of whatever graph is being traced: within, it would be copied into every one."""
+    with tf.init_scope():
+        return tf.constant(array)
+
+
+class _Direct:
+    def __init__(self, layer: Layer) -> None:
+        self._layer = layer
+
+    def forward(self, features: tf.Tensor) -> tf.Tensor:
+        products = tf.nn.conv2d(features, self._layer.kernel, 1, "SAME")
+        return tf.nn.relu(tf.nn.bias_add(products, self._layer.bias))
+
+    def back(self, slope: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(slope, self._layer.mirrored, 1, "SAME")
+
+
+class _Winograd:
+    """The products in TensorFlow's own matrix kernel, what lies around them compiled."""
+
+    def __init__(self, layer: Layer, passes: Passes) -> None:
+        self._layer, self._passes = layer, passes
+
+    def forward(self, features: tf.Tensor) -> tf.Tensor:
+        products = tf.matmul(self._passes.into_tiles(features), self._layer.transformed)
+        return self._passes.activated(products, self._layer.bias, *features.shape[1:3])
+
+    def back(self, slope: tf.Tensor) -> tf.Tensor:
+        products = tf.matmul(self._passes.into_tiles(slope), self._layer.transformed_mirrored)
+        return self._passes.from_tiles(products, *slope.shape[1:3])

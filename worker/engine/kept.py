@@ -1,0 +1,105 @@
+"""What a process keeps from run to run: kernels, traced steps, and what it saw in styles.
+
+A step is traced and compiled for one shape, which takes seconds. Shapes are never padded to a common one, since that
+would alter the Gram matrices; so only some are kept.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from shared.recipe import Recipe
+from worker.engine.objective import Grams, Objective
+from worker.engine.resize import as_tensor, fit
+from worker.engine.style_content import Seen, StyleContentModel
+from worker.engine.vgg import Kernels
+from worker.engine.weights import Weights
+
+V = TypeVar("V")
+Evaluate = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+_STEPS: Final = 6  # two runs of three sizes each
+_STYLES: Final = 64  # of 2.4 MB each
+_SEEN_THROUGH: Final = {"style_layers", "content_layers", "pooling"}
+_JUDGED_BY: Final = _SEEN_THROUGH | {
+    "style_weight",
+    "content_weight",
+    "variation_weight",
+    "chroma_variation",
+    "normalize",
+}
+
+
+class Recent(Generic[V]):
+    """What was asked for last, up to a number of things; `made` counts those that were not there."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self.made = most, 0
+        self._held: OrderedDict[Hashable, V] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], V]) -> V:
+        """The value of a key, made if it must be."""
+        if key not in self._held:
+            while len(self._held) >= self._most:
+                self._held.popitem(last=False)
+            self._held[key] = make()
+            self.made += 1
+        self._held.move_to_end(key)
+        return self._held[key]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Of one recipe's objective at one shape."""
+
+    model: StyleContentModel
+    evaluate: Callable[[tf.Tensor, Any, Any], tuple[tf.Tensor, tf.Tensor]]  # traced: image, grams, maps
+
+    def towards(self, grams: Grams, content: tf.Tensor) -> Evaluate:
+        """The loss and gradient of an image, with these style targets and this image's content."""
+        maps = self.model.seen(self.model.features(content)).maps
+        return lambda image: self.evaluate(image, grams, maps)
+
+
+class Kept:
+    """One per process, or per run where nothing is to be kept."""
+
+    def __init__(self) -> None:
+        self._kernels: Recent[Kernels] = Recent(1)
+        self.steps: Recent[Step] = Recent(_STEPS)
+        self.styles: Recent[Grams] = Recent(_STYLES)
+
+    def step(self, weights: Weights, recipe: Recipe, shape: tuple[int, ...]) -> Step:
+        """For images (height, width, 3)."""
+        key = (*self._key(weights, recipe, _JUDGED_BY), shape)
+        return self.steps.get(key, lambda: _step(recipe, self._read(weights)))
+
+    def grams(self, weights: Weights, recipe: Recipe, style: NDArray[Any], longest: int) -> Grams:
+        """The Gram matrices of a style at a size, by layer."""
+        digest = hashlib.sha256(style.tobytes()).hexdigest()
+        key = (*self._key(weights, recipe, _SEEN_THROUGH), digest, style.shape, str(style.dtype), longest)
+        return self.styles.get(key, lambda: self._look_at(weights, recipe, style, longest))
+
+    def _look_at(self, weights: Weights, recipe: Recipe, style: NDArray[Any], longest: int) -> Grams:
+        model = StyleContentModel.glancing(recipe, self._read(weights))
+        return model.seen(model.features(fit(as_tensor(style), longest))).grams
+
+    def _read(self, weights: Weights) -> Kernels:
+        return self._kernels.get((weights.path, weights.sha256), lambda: Kernels(weights.path))
+
+    def _key(self, weights: Weights, recipe: Recipe, fields: set[str]) -> tuple[Hashable, ...]:
+        return weights.path, weights.sha256, recipe.model_dump_json(include=fields)
+
+
+def _step(recipe: Recipe, kernels: Kernels) -> Step:
+    model = StyleContentModel.painting(recipe, kernels)
+
+    def evaluate(image: tf.Tensor, grams: Any, maps: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return Objective(model, recipe, Seen(grams, maps)).evaluate(image)
+
+    return Step(model, tf.function(evaluate, autograph=False))

@@ -1,0 +1,79 @@
+"""3x3 convolutions for a quarter of the multiplications: F(4x4, 3x3).
+
+Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, CVPR 2016. The plane is cut into tiles of 4x4 outputs,
+each of which sees 6x6 inputs; in transformed coordinates a convolution is one matrix product for each of the 36 places.
+In float32 it differs from the direct sum by a few millionths of the largest output.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+_TILE: Final = 4
+_SEEN: Final = 6
+
+# B', G and A' of the paper's section 4.3, for the points 0, 1, -1, 2, -2 and infinity.
+_INPUT: Final = (
+    (4, 0, -5, 0, 1, 0),
+    (0, -4, -4, 1, 1, 0),
+    (0, 4, -4, -1, 1, 0),
+    (0, -2, -1, 2, 1, 0),
+    (0, 2, -1, -2, 1, 0),
+    (0, 4, 0, -5, 0, 1),
+)
+_KERNEL: Final = np.array(
+    ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24)), np.float64
+) / np.array((24,))
+_OUTPUT: Final = (
+    (1, 1, 1, 1, 1, 0),
+    (0, 1, -1, 2, -2, 0),
+    (0, 1, 1, 4, 4, 0),
+    (0, 1, -1, 8, -8, 1),
+)
+
+
+def transformed(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A kernel (3, 3, in, out) as the products want it: (36, in, out)."""
+    both = np.kron(_KERNEL, _KERNEL)
+    return (both @ kernel.reshape(9, -1)).astype(np.float32).reshape(36, *kernel.shape[2:])
+
+
+def into_tiles(features: tf.Tensor) -> tf.Tensor:
+    """(1, height, width, channels) to (36, tiles, channels): each tile's 6x6 inputs, transformed."""
+    rows, columns = tiles(features.shape[1]), tiles(features.shape[2])
+    padding = [(1, _TILE * count + 1 - size) for count, size in zip((rows, columns), features.shape[1:3], strict=True)]
+    plane = tf.pad(features[0], [*padding, (0, 0)])
+    down = _mixed(_INPUT, [plane[start : start + _TILE * (rows - 1) + 1 : _TILE] for start in range(_SEEN)], axis=0)
+    across = [down[:, :, start : start + _TILE * (columns - 1) + 1 : _TILE] for start in range(_SEEN)]
+    return tf.reshape(_mixed(_INPUT, across, axis=1), [_SEEN**2, rows * columns, features.shape[3]])
+
+
+def from_tiles(products: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """(36, tiles, channels), transformed, back to (1, height, width, channels)."""
+    rows, columns, channels = tiles(height), tiles(width), products.shape[2]
+    grid = tf.reshape(products, [_SEEN, _SEEN, rows, columns, channels])
+    down = _mixed(_OUTPUT, tf.unstack(grid), axis=0)
+    across = _mixed(_OUTPUT, tf.unstack(down, axis=1), axis=1)
+    plane = tf.reshape(tf.transpose(across, [2, 0, 3, 1, 4]), [1, _TILE * rows, _TILE * columns, channels])
+    return plane[:, :height, :width]
+
+
+def tiles(size: int) -> int:
+    """How many cover a side."""
+    return -(-size // _TILE)
+
+
+def _mixed(matrix: Sequence[Sequence[int]], parts: Sequence[tf.Tensor], *, axis: int) -> tf.Tensor:
+    """The matrix applied to the parts, stacked: written out, since most factors are 0 or 1."""
+    return tf.stack([_sum(row, parts) for row in matrix], axis=axis)
+
+
+def _sum(factors: Sequence[int], parts: Sequence[tf.Tensor]) -> Any:
+    terms = [part if factor == 1 else factor * part for factor, part in zip(factors, parts, strict=True) if factor]
+    total = terms[0]
+    for term in terms[1:]:
+        total += term
+    return total
