@@ -6,7 +6,7 @@ DURATION ?= 900
 BIN     := .venv/bin
 UV      ?= uv
 
-.PHONY: help setup demo up samples gallery test chaos lint lock clean
+.PHONY: help setup demo up samples gallery test chaos bench lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,14 @@ test: setup .venv-s3/ready  ## The whole suite: real Valkey, real workers, a rea
 chaos: setup .venv-s3/ready  ## Break everything while jobs run, and audit them (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)
 	PYTHONPATH=tests $(BIN)/python -m chaos --duration $(DURATION) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
 
+bench: setup  ## Measure all speeds beside what they are compared with: out/bench.json (QUICK=1; PyTorch where .venv-torch has it)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+.venv-torch/ready:  # the benchmarks' optional peer: `make .venv-torch/ready`
+	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/python -m pip install --disable-pip-version-check torch==2.13.0 numpy
+	touch $@
+
 lint: setup  ## Types, style, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,4 +61,4 @@ lock:  ## Resolve pyproject.toml anew into deploy/locks (needs uv)
 	deploy/locks/resolve.sh $(UV)
 
 clean:  ## Remove what `make` made; `var/` with your jobs stays
-	rm -rf .venv .venv-s3 out
+	rm -rf .venv .venv-s3 .venv-torch out

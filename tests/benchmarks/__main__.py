@@ -1,0 +1,79 @@
+"""`make bench`: each part in a process of its own, one table, one JSON line."""
+
+import json
+import operator
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from worker.device import environment
+
+console = Console(stderr=True)
+
+PARTS: Final = ("benchmarks.engine", "benchmarks.engine.lasting", "benchmarks.service")
+TARGETS: Final = {
+    "step_vs_tutorial": (operator.le, 0.55),
+    "step_vs_torch": (operator.le, 0.72),
+    "step_vs_arithmetic": (operator.le, 0.95),
+    "speedup_to_loss_256": (operator.ge, 6),
+    "speedup_to_loss_512": (operator.ge, 6),
+    "checkpoint_overhead": (operator.le, 1.02),
+    "peak_memory_vs_tutorial": (operator.le, 0.6),
+    "resident_growth": (operator.le, 1.05),
+    "warm_start_seconds": (operator.le, 0.3),
+    "poll_vs_flask": (operator.ge, 0.6),
+    "scaling_8": (operator.ge, 0.95),
+    "scaling_64": (operator.ge, 0.95),
+}
+"""What each median has to keep to."""
+
+
+def main(
+    quick: Annotated[bool, typer.Option(help="A coarser reading, in under ten minutes.")] = False,  # noqa: FBT002 - typer's own
+    out: Annotated[Path, typer.Option(help="Where the JSON line goes, too.")] = Path("out/bench.json"),
+) -> None:
+    """Measure everything that is promised of speed, beside what it is compared with."""
+    found: dict[str, Any] = {}
+    for part in PARTS:
+        found |= _measured(part, quick=quick)
+    line = json.dumps({name: found.get(name) for name in TARGETS} | {"machine": _machine()})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(line + "\n")
+    console.print(_table(found))
+    print(line)  # noqa: T201 - for scripts
+
+
+def _measured(part: str, *, quick: bool) -> dict[str, Any]:
+    """A part's last line. Raises CalledProcessError."""
+    command = [sys.executable, "-m", part, *(["--quick"] if quick else [])]
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    figures: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return figures
+
+
+def _table(found: dict[str, Any]) -> Table:
+    table = Table("figure", "median", "least", "greatest", "target", title=_machine())
+    for name, (holds, bound) in TARGETS.items():
+        if one := found.get(name):
+            colour = "green" if holds(one["median"], bound) else "red"
+            sign = "at most" if holds is operator.le else "at least"
+            values = (f"[{colour}]{one['median']}[/{colour}]", str(one["low"]), str(one["high"]))
+            table.add_row(name, *values, f"{sign} {bound}")
+        else:
+            table.add_row(name, "not measured", "", "", "")
+    return table
+
+
+def _machine() -> str:
+    about = environment()
+    devices = ", ".join(about["gpus"]) or f"{about['threads']} cores"
+    return f"{about['processor']}, {devices}, TensorFlow {about['tensorflow']}"
+
+
+if __name__ == "__main__":
+    typer.run(main)

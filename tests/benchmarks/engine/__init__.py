@@ -1,0 +1,1 @@
+"""How fast a step is, how soon a loss is reached, and what a long life of the worker costs."""

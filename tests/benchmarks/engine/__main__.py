@@ -1,0 +1,34 @@
+"""Steps and speed-ups: `python -m benchmarks.engine [--quick]`; ends with one JSON line."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.engine.scene import Scene, best_weights
+from benchmarks.engine.speedup import speedup
+from benchmarks.engine.step import step_figures
+from benchmarks.figure import Figure
+
+console = Console(stderr=True)
+_WIDTH = 512
+_ROUNDS = {False: 15, True: 7}
+
+
+def main(
+    quick: Annotated[bool, typer.Option(help="Fewer rounds, and no speed-up at 512.")] = False,  # noqa: FBT002 - typer's own
+    out: Annotated[Path, typer.Option(help="Where the tutorial's losses are remembered.")] = Path("out/bench"),
+) -> None:
+    """Compare the engine with what others run."""
+    weights, rounds = best_weights(), _ROUNDS[quick]
+    with console.status("steps at 512 px") as status:
+        found: dict[str, Figure | None] = step_figures(Scene(_WIDTH, weights), rounds)
+        for width in (256,) if quick else (256, 512):
+            found[f"speedup_to_loss_{width}"] = speedup(Scene(width, weights), rounds, out, status.update)
+    print(json.dumps({name: one and one.row() for name, one in found.items()}))  # noqa: T201 - for scripts
+
+
+if __name__ == "__main__":
+    typer.run(main)
