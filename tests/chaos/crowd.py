@@ -78,12 +78,13 @@ class Crowd:
             answer = self._post("/v1/jobs", headers=headers, **order.form())
         return None
 
-    def refusal(self, order: Order) -> int | None:
-        """The status that a single attempt is answered with; one that is accepted is remembered."""
+    def refusal(self, order: Order) -> str | None:
+        """The code that a single attempt is refused with; one that is accepted is remembered."""
         answer = self._post("/v1/jobs", headers={"Idempotency-Key": order.key}, **order.form())
         if answer is not None and answer.status_code == httpx2.codes.ACCEPTED:
             self._accept(order, str(answer.json()["id"]))
-        return answer.status_code if answer is not None else None
+            return None
+        return str(answer.json()["code"]) if answer is not None else None
 
     def waiting_for(self) -> list[Accepted]:
         """Jobs that have not been seen to end."""

@@ -34,10 +34,9 @@ class Case:
         order = self.known.order
         return f"{self.known.id} ({order.painting or order.kind.name.lower()}, {order.fate})"
 
-    @property
-    def rebuilt(self) -> bool:
-        """Whether its record was restored after a loss of Redis."""
-        return any(event.kind == "state" and event.data.get("restored") for event in self.story.events)
+    def rebuilt(self, began: float, ended: float) -> bool:
+        """Whether its record was restored in that time, after a loss of Redis."""
+        return any(event.data.get("restored") for event in self.story.states if began <= event.at <= ended)
 
     @cached_property
     def picture(self) -> str | None:

@@ -54,7 +54,7 @@ def trespasses(evidence: Evidence) -> Iterator[str]:
 def _who_may_publish(case: Case) -> list[str]:
     """The last holder; where Redis forgot the end, any holder whose verdict the blob store kept."""
     tokens = [claim.token for claim in case.story.claims]
-    ends = [event for event in case.story.events if event.kind == "state" and event.data["state"] in TERMINAL]
+    ends = [event for event in case.story.states if event.data["state"] in TERMINAL]
     restored = bool(ends) and bool(ends[0].data.get("restored"))
     return tokens if restored else tokens[-1:]
 
@@ -122,18 +122,17 @@ def silent_corruption(evidence: Evidence) -> Iterator[str]:
     """Who meets a broken checkpoint says so in the job's events."""
     for at, job_id in evidence.notes.corrupted:
         # A rebuilding takes the newest checkpoint in the store, which may be another than the broken one.
-        for case in (case for case in evidence.cases if case.known.id == job_id and not case.rebuilt):
+        for case in (case for case in evidence.cases if case.known.id == job_id):
             went_on = [claim for claim in case.story.claims if claim.at > at and claim.how_it_ended == "succeeded"]
             said = any(event.data.get("code") == "checkpoint_unusable" for event in case.story.events)
-            if went_on and not said:
+            if went_on and not said and not case.rebuilt(at, went_on[0].at):
                 yield f"{case.name} went on from a broken checkpoint without a word"
 
 
 def fallen_behind(evidence: Evidence) -> Iterator[str]:
     """Whoever takes a job over goes on from the newest checkpoint: no more is done again than came after it."""
     for case in evidence.cases:
-        if not case.rebuilt:
-            yield from (f"{case.name}: {told}" for told in case.story.fallen_behind)
+        yield from (f"{case.name}: {told}" for told in case.story.fallen_behind)
 
 
 def slow_drains(evidence: Evidence) -> Iterator[str]:

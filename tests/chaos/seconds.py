@@ -26,16 +26,16 @@ def recoveries(evidence: Evidence) -> Iterator[float]:
 
 
 def cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
-    """Seconds from the wish to the free device, by the record; and whether holder, Redis and store were well."""
+    """Seconds from the wish to the free device, by the events; and whether holder, Redis and store were well."""
     for case in evidence.cases:
-        job = case.job
-        if case.rebuilt:
-            continue  # nobody knows when it was
-        if job and job.canceled_at and job.cancel_requested_at and case.story.claims:
-            began, ended = job.cancel_requested_at, job.canceled_at
+        asked, stopped = (case.story.first(kind) for kind in ("cancel_requested", "acknowledged"))
+        if asked is None or not case.story.claims:
+            continue
+        ended = next((event.at for event in case.story.states if event.data["state"] == "canceled"), None)
+        if ended is not None and not case.rebuilt(asked, ended):
             whoms = (REDIS, case.story.claims[-1].worker)
-            calm = job.acknowledged_at and not any(evidence.notes.during(whom, began - 1, ended) for whom in whoms)
-            yield ended - began, bool(calm)
+            harmed = any(evidence.notes.during(whom, asked - 1, ended) for whom in whoms)
+            yield ended - asked, stopped is not None and not harmed
 
 
 def percentile(values: Sequence[float], percent: int) -> float | None:

@@ -55,9 +55,18 @@ class Story:
     intervals: list[int] = field(default_factory=list)
     """Steps from each checkpoint, or from where its holder began, to its next."""
 
+    @property
+    def states(self) -> list[Event]:
+        """The events that tell of a new state."""
+        return [event for event in self.events if event.kind == "state"]
+
+    def first(self, kind: str) -> float | None:
+        """When an event of this kind came first."""
+        return next((event.at for event in self.events if event.kind == kind), None)
+
     def requeued_after(self, at: float) -> float | None:
         """When the job was next queued or ended, which is `at` itself where it did not run then; None for never."""
-        states = [(event.at, event.data["state"]) for event in self.events if event.kind == "state"]
+        states = [(event.at, event.data["state"]) for event in self.states]
         before = [state for when, state in states if when <= at]
         if before and before[-1] != "running":
             return at

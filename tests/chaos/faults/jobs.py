@@ -9,10 +9,9 @@ from chaos.engine import Kind
 from chaos.faults.registry import Stage, fault
 from chaos.notes import REDIS
 from chaos.orders import dream
-from chaos.scale import QUEUE_LIMIT
 
 _BRIEF_STEPS: Final = 10
-_TOO_MANY: Final = 429
+_FULL: Final = "queue_full"
 _FILL_SECONDS: Final = 60.0
 _BACK_SECONDS: Final = 60.0
 
@@ -71,6 +70,6 @@ def _fill(stage: Stage) -> bool:
     """Whether one more was refused."""
     deadline = time.monotonic() + _FILL_SECONDS
     while time.monotonic() < deadline and not stage.over.is_set():
-        if stage.crowd.refusal(dream(stage.random, Kind.ORDINARY, steps=_BRIEF_STEPS)) == _TOO_MANY:
-            return bool(stage.world.ports.overview.depth("standard") >= QUEUE_LIMIT - 5)
+        if stage.crowd.refusal(dream(stage.random, Kind.ORDINARY, steps=_BRIEF_STEPS)) == _FULL:
+            return True
     return False
