@@ -7,7 +7,6 @@ would alter the Gram matrices; so only some are kept.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import tensorflow as tf
@@ -53,17 +52,29 @@ class Recent(Generic[V]):
         return self._held[key]
 
 
-@dataclass(frozen=True)
 class Step:
-    """Of one recipe's objective at one shape."""
+    """Of one recipe's objective at one shape, traced."""
 
-    model: StyleContentModel
-    evaluate: Callable[[tf.Tensor, Any, Any], tuple[tf.Tensor, tf.Tensor]]  # traced: image, grams, maps
+    def __init__(self, recipe: Recipe, kernels: Kernels, shape: tuple[int, ...]) -> None:
+        model, image = StyleContentModel.painting(recipe, kernels), tf.TensorSpec(shape)
+
+        def look(image: tf.Tensor) -> tuple[Any, Any]:
+            seen = model.seen(model.features(image))
+            return seen.grams, seen.maps
+
+        def evaluate(image: tf.Tensor, grams: Any, maps: Any) -> tuple[tf.Tensor, tf.Tensor]:
+            return Objective(model, recipe, Seen(grams, maps)).evaluate(image)
+
+        # Both are traced before either runs: meanwhile their passes are compiled on other threads.
+        self._look = tf.function(look, autograph=False).get_concrete_function(image)
+        targets = self._look.structured_outputs
+        self._evaluate = tf.function(evaluate, autograph=False).get_concrete_function(image, *targets)
+        model.compiled()
 
     def towards(self, grams: Grams, content: tf.Tensor) -> Evaluate:
         """The loss and gradient of an image, with these style targets and this image's content."""
-        maps = self.model.seen(self.model.features(content)).maps
-        return lambda image: self.evaluate(image, grams, maps)
+        _, maps = self._look(content)
+        return lambda image: self._evaluate(image, grams, maps)
 
 
 class Kept:
@@ -77,7 +88,7 @@ class Kept:
     def step(self, weights: Weights, recipe: Recipe, shape: tuple[int, ...]) -> Step:
         """For images (height, width, 3)."""
         key = (*self._key(weights, recipe, _JUDGED_BY), shape)
-        return self.steps.get(key, lambda: _step(recipe, self._read(weights)))
+        return self.steps.get(key, lambda: Step(recipe, self._read(weights), shape))
 
     def grams(self, weights: Weights, recipe: Recipe, style: NDArray[Any], longest: int) -> Grams:
         """The Gram matrices of a style at a size, by layer."""
@@ -94,12 +105,3 @@ class Kept:
 
     def _key(self, weights: Weights, recipe: Recipe, fields: set[str]) -> tuple[Hashable, ...]:
         return weights.path, weights.sha256, recipe.model_dump_json(include=fields)
-
-
-def _step(recipe: Recipe, kernels: Kernels) -> Step:
-    model = StyleContentModel.painting(recipe, kernels)
-
-    def evaluate(image: tf.Tensor, grams: Any, maps: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return Objective(model, recipe, Seen(grams, maps)).evaluate(image)
-
-    return Step(model, tf.function(evaluate, autograph=False))

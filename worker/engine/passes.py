@@ -1,8 +1,10 @@
 """What lies between the products of a step: passes over memory, each compiled by XLA from what would be several."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -13,10 +15,10 @@ Pass = Callable[..., tf.Tensor]
 
 
 class Passes:
-    """One instance for each traced step: what was compiled goes with it. XLA takes 0.1 s for a pass and shape."""
+    """One instance for each traced step: what was compiled goes with it."""
 
     def __init__(self, pooling: Pooling, *, compiled: bool = True) -> None:
-        form = partial(tf.function, jit_compile=True, autograph=False) if compiled else _as_it_is
+        form = _Compiled if compiled else _as_it_is
         halved = _greatest if pooling == "max" else _mean
         self.halved: Pass = form(halved)
         self.unhalved: Pass = form(partial(_unhalved, halved))
@@ -24,6 +26,40 @@ class Passes:
         self.into_tiles: Pass = form(into_tiles)
         self.from_tiles: Pass = form(from_tiles)
         self.activated: Pass = form(_activated)
+
+    def wait(self) -> None:
+        """Until what was begun is compiled."""
+        for one in vars(self).values():
+            if isinstance(one, _Compiled):
+                one.wait()
+
+
+class _Compiled:
+    """XLA takes a tenth of a second for each shape: as soon as a shape is met in tracing, on another thread."""
+
+    _threads = ThreadPoolExecutor(os.cpu_count(), "compile")
+
+    def __init__(self, act: Pass) -> None:
+        self._act = tf.function(act, jit_compile=True, autograph=False)
+        self._begun: dict[tuple[Any, ...], Future[None]] = {}
+
+    def __call__(self, *given: Any) -> tf.Tensor:
+        if tf.inside_function():
+            self._begin(tuple(one.shape if tf.is_tensor(one) else one for one in given))
+        return self._act(*given)
+
+    def _begin(self, shapes: tuple[Any, ...]) -> None:
+        if shapes not in self._begun:
+            self._begun[shapes] = self._threads.submit(self._compile, shapes)
+
+    def wait(self) -> None:
+        """Raises what went wrong."""
+        for begun in self._begun.values():
+            begun.result()
+
+    def _compile(self, shapes: tuple[Any, ...]) -> None:
+        given = [tf.zeros(one) if isinstance(one, tf.TensorShape) else one for one in shapes]
+        tf.function(lambda: self._act(*given), autograph=False)()  # within a graph, as where it will be needed
 
 
 def _as_it_is(act: Pass) -> Pass:

@@ -27,6 +27,7 @@ class StyleContentModel:
     def __init__(self, recipe: Recipe, kernels: Kernels, passes: Passes, *, fast: bool) -> None:
         self.style_layers = [layer for layer, weight in recipe.style_layers.items() if weight]
         self.content_layers = [layer for layer, weight in recipe.content_layers.items() if weight]
+        self._passes = passes
         self._network = Vgg19(kernels.upto(self.style_layers + self.content_layers), passes, fast=fast)
 
     @classmethod
@@ -38,6 +39,10 @@ class StyleContentModel:
     def glancing(cls, recipe: Recipe, kernels: Kernels) -> Self:
         """For one image of any shape."""
         return cls(recipe, kernels, Passes(recipe.pooling, compiled=False), fast=False)
+
+    def compiled(self) -> None:
+        """Returns when all that tracing met is compiled, so that its memory does not come on top of a step's."""
+        self._passes.wait()
 
     def features(self, image: tf.Tensor) -> Features:
         """One forward pass."""
