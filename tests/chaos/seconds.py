@@ -35,7 +35,8 @@ def cancels(evidence: Evidence) -> Iterator[tuple[float, bool]]:
         if ended is not None and not case.rebuilt(asked, ended):
             whoms = (REDIS, case.story.claims[-1].worker)
             harmed = any(evidence.notes.during(whom, asked - 1, ended) for whom in whoms)
-            yield ended - asked, stopped is not None and not harmed
+            tracing = case.known.order.painting is not None  # TensorFlow's first step may take long on a busy machine
+            yield ended - asked, stopped is not None and not harmed and not tracing
 
 
 def percentile(values: Sequence[float], percent: int) -> float | None:
