@@ -16,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared import recipe as knobs
+from worker.engine.curvature import Pair, inner, inverse
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -115,14 +116,6 @@ class Adam:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A step taken and the change of the gradient along it: one secant of the curvature."""
-
-    moved: tf.Tensor
-    bent: tf.Tensor
-
-
-@dataclass(frozen=True)
 class LBFGSState:
     """`current` with its `loss` and `gradient` is the last accepted point; `image` lies `length` along `direction`."""
 
@@ -218,7 +211,7 @@ class LBFGS:
     def _set_out(self, state: LBFGSState, shrink: float = 1.0) -> LBFGSState:
         """A fresh direction from `current`: quasi-Newton, or scaled steepest descent where no curvature is known."""
         free = _free(state.current, state.gradient)
-        direction = -free * _two_loops(state.pairs, free * state.gradient)
+        direction = -free * inverse(state.pairs, free * state.gradient)
         if not state.pairs or not _dot(direction, state.gradient) < 0:  # it can be NaN
             direction = -free * state.gradient
             scale = float(tf.reduce_mean(tf.abs(direction)))
@@ -243,24 +236,5 @@ def _free(image: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
     return 1.0 - tf.cast(held, tf.float32)
 
 
-def _two_loops(pairs: tuple[Pair, ...], gradient: tf.Tensor) -> tf.Tensor:
-    """The inverse Hessian that the pairs imply, times the gradient (Nocedal 1980)."""
-    if not pairs:
-        return gradient
-    rest, shares = gradient, []
-    for pair in reversed(pairs):
-        share = _inner(pair.moved, rest) / _inner(pair.moved, pair.bent)
-        rest -= share * pair.bent
-        shares.append(share)
-    rest *= _inner(pairs[-1].moved, pairs[-1].bent) / _inner(pairs[-1].bent, pairs[-1].bent)
-    for pair, share in zip(pairs, reversed(shares), strict=True):
-        rest += (share - _inner(pair.bent, rest) / _inner(pair.moved, pair.bent)) * pair.moved
-    return rest
-
-
-def _inner(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(one * other)
-
-
 def _dot(one: tf.Tensor, other: tf.Tensor) -> float:
-    return float(_inner(one, other))
+    return float(inner(one, other))
