@@ -55,20 +55,13 @@ class Layer:
     @cached_property
     def mirrored(self) -> tf.Tensor:
         """(3, 3, out, in): a convolution with it leads back."""
-        return _held(self._half_turned())
+        return _held(np.ascontiguousarray(self._kernel[::-1, ::-1].transpose(0, 1, 3, 2)))
 
     @cached_property
     def transformed(self) -> tf.Tensor:
         """(36, in, out)."""
         return _held(transformed(self._kernel))
 
-    @cached_property
-    def transformed_mirrored(self) -> tf.Tensor:
-        """(36, out, in)."""
-        return _held(transformed(self._half_turned()))
-
-    def _half_turned(self) -> NDArray[np.float32]:
-        return np.ascontiguousarray(self._kernel[::-1, ::-1].transpose(0, 1, 3, 2))
 
 
 def _held(array: NDArray[np.float32]) -> tf.Tensor:
@@ -100,5 +93,5 @@ class _Winograd:
         return self._passes.activated(products, self._layer.bias, *features.shape[1:3])
 
     def back(self, slope: tf.Tensor) -> tf.Tensor:
-        products = tf.matmul(self._passes.into_tiles(slope), self._layer.transformed_mirrored)
-        return self._passes.from_tiles(products, *slope.shape[1:3])
+        products = tf.matmul(self._passes.slope_into_tiles(slope), self._layer.transformed, transpose_b=True)
+        return self._passes.slope_from_tiles(products, *slope.shape[1:3])

@@ -6,7 +6,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from worker.engine.winograd import from_tiles, into_tiles
+from worker.engine.winograd import from_tiles, into_tiles, slope_from_tiles, slope_into_tiles
 
 Pooling = Literal["max", "average"]
 Pass = Callable[..., tf.Tensor]
@@ -22,7 +22,8 @@ class Passes:
         self.unhalved: Pass = form(partial(_unhalved, halved))
         self.gated: Pass = form(_gated)
         self.into_tiles: Pass = form(into_tiles)
-        self.from_tiles: Pass = form(from_tiles)
+        self.slope_into_tiles: Pass = form(slope_into_tiles)
+        self.slope_from_tiles: Pass = form(slope_from_tiles)
         self.activated: Pass = form(_activated)
 
 
