@@ -28,10 +28,11 @@ class Convolution(Protocol):
 
 
 class Layer:
-    """A kernel (3, 3, in, out) and a bias (out,), in the forms that the variants want, each made when it is needed."""
+    """In the forms that the variants want. They take memory, so each is made when it is needed."""
 
     def __init__(self, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
-        self._kernel, self._bias = kernel, bias
+        """(3, 3, in, out) and (out,)."""
+        self.kernel, self.bias = _held(kernel), _held(bias)
 
     def direct(self) -> Convolution:
         """As TensorFlow does it; on a GPU cuDNN chooses the algorithm."""
@@ -39,29 +40,18 @@ class Layer:
 
     def fast(self, passes: Passes) -> Convolution:
         """The faster variant on a processor."""
-        wide = min(self._kernel.shape[2:]) >= _FEWEST_CHANNELS
+        wide = min(self.kernel.shape[2:]) >= _FEWEST_CHANNELS
         return _Winograd(self, passes) if wide else _Direct(self)
-
-    @cached_property
-    def bias(self) -> tf.Tensor:
-        """(out,)."""
-        return _held(self._bias)
-
-    @cached_property
-    def kernel(self) -> tf.Tensor:
-        """(3, 3, in, out)."""
-        return _held(self._kernel)
 
     @cached_property
     def mirrored(self) -> tf.Tensor:
         """(3, 3, out, in): a convolution with it leads back."""
-        return _held(np.ascontiguousarray(self._kernel[::-1, ::-1].transpose(0, 1, 3, 2)))
+        return _held(self.kernel.numpy()[::-1, ::-1].transpose(0, 1, 3, 2))
 
     @cached_property
     def transformed(self) -> tf.Tensor:
         """(36, in, out)."""
-        return _held(transformed(self._kernel))
-
+        return _held(transformed(self.kernel.numpy()))
 
 
 def _held(array: NDArray[np.float32]) -> tf.Tensor:

@@ -1,7 +1,8 @@
 """VGG19 up to the deepest layer asked for, forward and back.
 
 Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015. It is a chain, so
-its gradient is written out: that keeps one array a layer, and a `tf.custom_gradient` would stay registered for ever.
+its gradient is written out: that keeps one array a layer, or only bits where the layer is pooled, and a
+`tf.custom_gradient` would stay registered for ever.
 Layer names are those of `keras.applications.VGG19`.
 """
 
@@ -24,7 +25,8 @@ class Kernels:
 
     def __init__(self, weights: Path) -> None:
         """Raises WeightsUnavailable if `weights` is no VGG19 without top."""
-        self._layers = {name: Layer(kernel, bias) for name, (kernel, bias) in load_kernels(weights).items()}
+        found = load_kernels(weights)
+        self._layers = {name: Layer(*found.pop(name)) for name in VGG19_LAYERS}  # not all of them twice at once
 
     def upto(self, wanted: Iterable[str]) -> dict[str, Layer]:
         """The layers down to the deepest that is wanted."""
@@ -55,9 +57,17 @@ class Vgg19:
         slope = self._convolutions[deepest].back(self._passes.gated(seen[deepest], slopes[deepest]))
         for above, name in zip((deepest, *others), others, strict=False):
             own = [slopes[name]] if name in slopes else []
-            gated = self._passes.unhalved if _pooled_before(above) else self._passes.gated
-            slope = self._convolutions[name].back(gated(seen[name], slope, *own))
+            slope = self._convolutions[name].back(
+                self._before_relu(seen[name], slope, own, pooled=_pooled_before(above))
+            )
         return tf.reverse(slope[0], axis=[-1]) * 255.0
+
+    def _before_relu(self, features: tf.Tensor, slope: tf.Tensor, own: list[tf.Tensor], *, pooled: bool) -> tf.Tensor:
+        """The gradient there, from that by what follows the layer, pooling included, and its `own`."""
+        if not pooled:
+            return self._passes.gated(features, slope, *own)
+        slope = self._passes.unhalved(self._passes.let_through(features), slope, *features.shape[1:3])
+        return slope + self._passes.gated(features, *own) if own else slope
 
 
 def preprocess(image: tf.Tensor) -> tf.Tensor:
