@@ -6,7 +6,7 @@ its gradient is written out: that keeps one array a layer, or only bits where th
 Layer names are those of `keras.applications.VGG19`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
@@ -18,6 +18,8 @@ from worker.engine.passes import Passes
 
 Features = dict[str, tf.Tensor]
 """By layer, (1, height, width, channels) after the ReLU."""
+Slope = Callable[[], tf.Tensor]
+"""Makes the gradient by a layer's features, when the way back has come there: they are large."""
 
 
 class Kernels:
@@ -51,15 +53,15 @@ class Vgg19:
             below = seen[name] = convolution.forward(below)
         return seen
 
-    def back(self, seen: Features, slopes: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def back(self, seen: Features, slopes: Mapping[str, Slope]) -> tf.Tensor:
         """The gradient by the image, from the ones by some layers' features, the deepest among them."""
         deepest, *others = reversed(self._convolutions)
-        slope = self._convolutions[deepest].back(self._passes.gated(seen[deepest], slopes[deepest]))
+        slope = self._convolutions[deepest].back(self._passes.gated(seen[deepest], slopes[deepest]()))
         for above, name in zip((deepest, *others), others, strict=False):
-            own = [slopes[name]] if name in slopes else []
-            slope = self._convolutions[name].back(
-                self._before_relu(seen[name], slope, own, pooled=_pooled_before(above))
-            )
+            with tf.control_dependencies([slope]):
+                own = [slopes[name]()] if name in slopes else []
+            slope = self._before_relu(seen[name], slope, own, pooled=_pooled_before(above))
+            slope = self._convolutions[name].back(slope)
         return tf.reverse(slope[0], axis=[-1]) * 255.0
 
     def _before_relu(self, features: tf.Tensor, slope: tf.Tensor, own: list[tf.Tensor], *, pooled: bool) -> tf.Tensor:
