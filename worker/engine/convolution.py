@@ -60,13 +60,25 @@ def _held(array: NDArray[np.float32]) -> tf.Tensor:
         return tf.constant(array)
 
 
+def _convolved(features: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(features, kernel, 1, "SAME"), bias))
+
+
+_convolved_at_once = tf.function(
+    _convolved,
+    input_signature=[tf.TensorSpec([1, None, None, None]), tf.TensorSpec([3, 3, None, None]), tf.TensorSpec([None])],
+    autograph=False,
+)
+"""For any shape. What lies between the three would be kept by eager execution: each is as large as the outcome."""
+
+
 class _Direct:
     def __init__(self, layer: Layer) -> None:
         self._layer = layer
 
     def forward(self, features: tf.Tensor) -> tf.Tensor:
-        products = tf.nn.conv2d(features, self._layer.kernel, 1, "SAME")
-        return tf.nn.relu(tf.nn.bias_add(products, self._layer.bias))
+        convolve = _convolved_at_once if tf.executing_eagerly() else _convolved
+        return convolve(features, self._layer.kernel, self._layer.bias)
 
     def back(self, slope: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(slope, self._layer.mirrored, 1, "SAME")

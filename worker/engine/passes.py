@@ -18,7 +18,8 @@ class Passes:
     def __init__(self, pooling: Pooling, *, compiled: bool = True) -> None:
         form = partial(tf.function, jit_compile=True, autograph=False) if compiled else _as_it_is
         by_max = pooling == "max"
-        self.halved: Pass = form(_greatest if by_max else _mean)
+        pooled = (_greatest, tf.nn.max_pool2d) if by_max else (_mean, tf.nn.avg_pool2d)
+        self.halved: Pass = form(pooled[0]) if compiled else partial(pooled[1], ksize=2, strides=2, padding="VALID")
         self.let_through: Pass = form(_greatest_alone if by_max else _positive)
         self.unhalved: Pass = form(partial(_unhalved, 1.0 if by_max else 0.25))
         self.gated: Pass = form(_gated)

@@ -51,6 +51,16 @@ class StyleContentModel:
             maps={layer: features[layer][0] for layer in self.content_layers},
         )
 
+    def glance(self, image: tf.Tensor) -> Seen:
+        """The same of an image, with no features kept for a way back."""
+        found = Seen({}, {})
+        for layer, features in self._network.views(image):
+            if layer in self.style_layers:
+                found.grams[layer] = gram_matrix(features[0])
+            if layer in self.content_layers:
+                found.maps[layer] = features[0]
+        return found
+
     def back(self, features: Features, slopes: Seen) -> tf.Tensor:
         """The gradient by the image, from those by what the recipe weighs."""
         weighed = {*self.style_layers, *self.content_layers}

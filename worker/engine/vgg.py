@@ -6,7 +6,7 @@ its gradient is written out: that keeps one array a layer, or only bits where th
 Layer names are those of `keras.applications.VGG19`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import tensorflow as tf
@@ -45,13 +45,16 @@ class Vgg19:
 
     def forward(self, image: tf.Tensor) -> Features:
         """What every layer sees in an image (height, width, 3), float32 RGB in [0, 1]."""
-        seen: Features = {}
-        below = preprocess(image)[tf.newaxis]
-        for name, convolution in self._convolutions.items():
-            if seen and _pooled_before(name):
-                below = self._passes.halved(below)
-            below = seen[name] = convolution.forward(below)
-        return seen
+        return dict(self.views(image))
+
+    def views(self, image: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
+        """The same layer by layer, for whoever need not keep them."""
+        features = preprocess(image)[tf.newaxis]
+        for number, (name, convolution) in enumerate(self._convolutions.items()):
+            if number and _pooled_before(name):
+                features = self._passes.halved(features)
+            features = convolution.forward(features)
+            yield name, features
 
     def back(self, seen: Features, slopes: Mapping[str, Slope]) -> tf.Tensor:
         """The gradient by the image, from the ones by some layers' features, the deepest among them."""
