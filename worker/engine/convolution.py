@@ -28,10 +28,11 @@ class Convolution(Protocol):
 
 
 class Layer:
-    """A kernel (3, 3, in, out) and a bias (out,), in the forms that the variants want, each made when it is needed."""
+    """In the forms that the variants want. They take memory, so each is made when it is needed."""
 
     def __init__(self, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
-        self._kernel, self._bias = kernel, bias
+        """(3, 3, in, out) and (out,)."""
+        self.kernel, self.bias = _held(kernel), _held(bias)
 
     def direct(self) -> Convolution:
         """As TensorFlow does it; on a GPU cuDNN chooses the algorithm."""
@@ -39,36 +40,18 @@ class Layer:
 
     def fast(self, passes: Passes) -> Convolution:
         """The faster variant on a processor."""
-        wide = min(self._kernel.shape[2:]) >= _FEWEST_CHANNELS
+        wide = min(self.kernel.shape[2:]) >= _FEWEST_CHANNELS
         return _Winograd(self, passes) if wide else _Direct(self)
-
-    @cached_property
-    def bias(self) -> tf.Tensor:
-        """(out,)."""
-        return _held(self._bias)
-
-    @cached_property
-    def kernel(self) -> tf.Tensor:
-        """(3, 3, in, out)."""
-        return _held(self._kernel)
 
     @cached_property
     def mirrored(self) -> tf.Tensor:
         """(3, 3, out, in): a convolution with it leads back."""
-        return _held(self._half_turned())
+        return _held(self.kernel.numpy()[::-1, ::-1].transpose(0, 1, 3, 2))
 
     @cached_property
     def transformed(self) -> tf.Tensor:
         """(36, in, out)."""
-        return _held(transformed(self._kernel))
-
-    @cached_property
-    def transformed_mirrored(self) -> tf.Tensor:
-        """(36, out, in)."""
-        return _held(transformed(self._half_turned()))
-
-    def _half_turned(self) -> NDArray[np.float32]:
-        return np.ascontiguousarray(self._kernel[::-1, ::-1].transpose(0, 1, 3, 2))
+        return _held(transformed(self.kernel.numpy()))
 
 
 def _held(array: NDArray[np.float32]) -> tf.Tensor:
@@ -77,13 +60,25 @@ def _held(array: NDArray[np.float32]) -> tf.Tensor:
         return tf.constant(array)
 
 
+def _convolved(features: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(features, kernel, 1, "SAME"), bias))
+
+
+_convolved_at_once = tf.function(
+    _convolved,
+    input_signature=[tf.TensorSpec([1, None, None, None]), tf.TensorSpec([3, 3, None, None]), tf.TensorSpec([None])],
+    autograph=False,
+)
+"""For any shape. What lies between the three would be kept by eager execution: each is as large as the outcome."""
+
+
 class _Direct:
     def __init__(self, layer: Layer) -> None:
         self._layer = layer
 
     def forward(self, features: tf.Tensor) -> tf.Tensor:
-        products = tf.nn.conv2d(features, self._layer.kernel, 1, "SAME")
-        return tf.nn.relu(tf.nn.bias_add(products, self._layer.bias))
+        convolve = _convolved_at_once if tf.executing_eagerly() else _convolved
+        return convolve(features, self._layer.kernel, self._layer.bias)
 
     def back(self, slope: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(slope, self._layer.mirrored, 1, "SAME")
@@ -100,5 +95,5 @@ class _Winograd:
         return self._passes.activated(products, self._layer.bias, *features.shape[1:3])
 
     def back(self, slope: tf.Tensor) -> tf.Tensor:
-        products = tf.matmul(self._passes.into_tiles(slope), self._layer.transformed_mirrored)
-        return self._passes.from_tiles(products, *slope.shape[1:3])
+        products = tf.matmul(self._passes.slope_into_tiles(slope), self._layer.transformed, transpose_b=True)
+        return self._passes.slope_from_tiles(products, *slope.shape[1:3])

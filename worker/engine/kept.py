@@ -98,7 +98,7 @@ class Kept:
 
     def _look_at(self, weights: Weights, recipe: Recipe, style: NDArray[Any], longest: int) -> Grams:
         model = StyleContentModel.glancing(recipe, self._read(weights))
-        return model.seen(model.features(fit(as_tensor(style), longest))).grams
+        return model.glance(fit(as_tensor(style), longest)).grams
 
     def _read(self, weights: Weights) -> Kernels:
         return self._kernels.get((weights.path, weights.sha256), lambda: Kernels(weights.path))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from worker.engine.winograd import from_tiles, into_tiles
+from worker.engine.winograd import from_tiles, into_tiles, slope_from_tiles, slope_into_tiles
 
 Pooling = Literal["max", "average"]
 Pass = Callable[..., tf.Tensor]
@@ -19,12 +19,15 @@ class Passes:
 
     def __init__(self, pooling: Pooling, *, compiled: bool = True) -> None:
         form = _Compiled if compiled else _as_it_is
-        halved = _greatest if pooling == "max" else _mean
-        self.halved: Pass = form(halved)
-        self.unhalved: Pass = form(partial(_unhalved, halved))
+        by_max = pooling == "max"
+        pooled = (_greatest, tf.nn.max_pool2d) if by_max else (_mean, tf.nn.avg_pool2d)
+        self.halved: Pass = form(pooled[0]) if compiled else partial(pooled[1], ksize=2, strides=2, padding="VALID")
+        self.let_through: Pass = form(_greatest_alone if by_max else _positive)
+        self.unhalved: Pass = form(partial(_unhalved, 1.0 if by_max else 0.25))
         self.gated: Pass = form(_gated)
         self.into_tiles: Pass = form(into_tiles)
-        self.from_tiles: Pass = form(from_tiles)
+        self.slope_into_tiles: Pass = form(slope_into_tiles)
+        self.slope_from_tiles: Pass = form(slope_from_tiles)
         self.activated: Pass = form(_activated)
 
     def wait(self) -> None:
@@ -45,7 +48,7 @@ class _Compiled:
 
     def __call__(self, *given: Any) -> tf.Tensor:
         if tf.inside_function():
-            self._begin(tuple(one.shape if tf.is_tensor(one) else one for one in given))
+            self._begin(tuple(tf.TensorSpec(one.shape, one.dtype) if tf.is_tensor(one) else one for one in given))
         return self._act(*given)
 
     def _begin(self, shapes: tuple[Any, ...]) -> None:
@@ -58,7 +61,7 @@ class _Compiled:
             begun.result()
 
     def _compile(self, shapes: tuple[Any, ...]) -> None:
-        given = [tf.zeros(one) if isinstance(one, tf.TensorShape) else one for one in shapes]
+        given = [tf.zeros(one.shape, one.dtype) if isinstance(one, tf.TensorSpec) else one for one in shapes]
         tf.function(lambda: self._act(*given), autograph=False)()  # within a graph, as where it will be needed
 
 
@@ -67,27 +70,48 @@ def _as_it_is(act: Pass) -> Pass:
 
 
 def _greatest(features: tf.Tensor) -> tf.Tensor:
-    """Max pooling. Where values are equal its gradient goes to the first, row by row, as in TensorFlow's kernel."""
-    above, below = (tf.maximum(*row) for row in _cells(features))
-    return tf.maximum(above, below)
+    """Max pooling."""
+    one, two, three, four = _cells(features)
+    return tf.maximum(tf.maximum(one, two), tf.maximum(three, four))
 
 
 def _mean(features: tf.Tensor) -> tf.Tensor:
-    return tf.add_n([value for row in _cells(features) for value in row]) / 4
+    return tf.add_n(_cells(features)) / 4
 
 
-def _cells(features: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], ...]:
-    """The four values of each 2x2 cell; an odd last row or column is dropped, as VGG19 does."""
+def _greatest_alone(features: tf.Tensor) -> tf.Tensor:
+    """Of each cell the bit of the greatest value; of the first, row by row, where some are equal, as in TensorFlow."""
+    one, two, three, four = _cells(features)
+    above, below = tf.maximum(one, two), tf.maximum(three, four)
+    first = tf.where(one >= two, _bit(0), _bit(1))
+    bits = tf.where(above >= below, first, tf.where(three >= four, _bit(2), _bit(3)))
+    return tf.where(tf.maximum(above, below) > 0, bits, tf.constant(0, tf.uint8))
+
+
+def _positive(features: tf.Tensor) -> tf.Tensor:
+    """Of each cell the bits of the values above 0."""
+    return tf.add_n(
+        [tf.where(value > 0, _bit(place), tf.constant(0, tf.uint8)) for place, value in enumerate(_cells(features))]
+    )
+
+
+def _cells(features: tf.Tensor) -> list[tf.Tensor]:
+    """The four values of each 2x2 cell, row by row; an odd last row or column is dropped, as VGG19 does."""
     height, width = features.shape[1] // 2 * 2, features.shape[2] // 2 * 2
-    return tuple(tuple(features[:, row:height:2, column:width:2] for column in (0, 1)) for row in (0, 1))
+    return [features[:, row:height:2, column:width:2] for row in (0, 1) for column in (0, 1)]
 
 
-def _unhalved(halved: Pass, features: tf.Tensor, slope: tf.Tensor, *more: tf.Tensor) -> tf.Tensor:
-    """The gradient before the ReLU of a layer that is pooled: `slope` is by the pooled features, `more` by its own."""
-    with tf.GradientTape() as tape:
-        tape.watch(features)
-        pooled = halved(features)
-    return _gated(features, tape.gradient(pooled, features, slope), *more)
+def _unhalved(share: float, let_through: tf.Tensor, slope: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """The gradient before the ReLU of a layer that is pooled; told by bits, its features being 16 times as large."""
+    _, rows, columns, channels = slope.shape
+    cells = [tf.where(tf.bitwise.bitwise_and(let_through, _bit(place)) > 0, share * slope, 0.0) for place in range(4)]
+    pairs = [tf.stack(cells[:2], axis=3), tf.stack(cells[2:], axis=3)]
+    plane = tf.reshape(tf.stack(pairs, axis=2), [1, 2 * rows, 2 * columns, channels])
+    return tf.pad(plane, [(0, 0), (0, height - 2 * rows), (0, width - 2 * columns), (0, 0)])
+
+
+def _bit(place: int) -> tf.Tensor:
+    return tf.constant(1 << place, tf.uint8)
 
 
 def _gated(features: tf.Tensor, *slopes: tf.Tensor) -> tf.Tensor:

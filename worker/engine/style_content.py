@@ -4,6 +4,7 @@ Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import tensorflow as tf
@@ -55,18 +56,41 @@ class StyleContentModel:
             maps={layer: features[layer][0] for layer in self.content_layers},
         )
 
-    def back(self, features: Features, slopes: Features) -> tf.Tensor:
-        """The gradient by the image, from those by the features of the layers that the recipe weighs."""
-        return self._network.back(features, slopes)
+    def glance(self, image: tf.Tensor) -> Seen:
+        """The same of an image, with no features kept for a way back."""
+        found = Seen({}, {})
+        for layer, features in self._network.views(image):
+            if layer in self.style_layers:
+                found.grams[layer] = gram_matrix(features[0])
+            if layer in self.content_layers:
+                found.maps[layer] = features[0]
+        return found
+
+    def back(self, features: Features, slopes: Seen) -> tf.Tensor:
+        """The gradient by the image, from those by what the recipe weighs."""
+        weighed = {*self.style_layers, *self.content_layers}
+        return self._network.back(
+            features, {layer: partial(_slope, layer, features[layer], slopes) for layer in weighed}
+        )
+
+
+def _slope(layer: str, features: tf.Tensor, slopes: Seen) -> tf.Tensor:
+    """The gradient by a layer's features (1, height, width, channels)."""
+    found = [gram_slope(features, slopes.grams[layer])] if layer in slopes.grams else []
+    return tf.add_n([*found, *([slopes.maps[layer][tf.newaxis]] if layer in slopes.maps else [])])
 
 
 def gram_matrix(features: tf.Tensor) -> tf.Tensor:
-    """(height, width, channels) to (channels, channels): how often features occur together, as a mean over places.
-
-    One side of the product is held fixed and the gradient through the other counted twice. A Gram matrix being
-    symmetric, this is its gradient (for a loss that is symmetric in it), for one product where autodiff takes two.
-    """
+    """(height, width, channels) to (channels, channels): how often features occur together, as a mean over places."""
     flat = tf.reshape(features, [-1, features.shape[-1]])
-    places = tf.cast(tf.shape(flat)[0], tf.float32)
-    gram = tf.matmul(tf.stop_gradient(flat), flat, transpose_a=True) / places
-    return 2.0 * gram - tf.stop_gradient(gram)
+    return tf.matmul(flat, flat, transpose_a=True) / _places(features)
+
+
+def gram_slope(features: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+    """The gradient by features (1, height, width, channels), from the one by their Gram matrix: one product."""
+    flat = tf.reshape(features, [-1, features.shape[-1]])
+    return tf.reshape(tf.matmul(flat, (slope + tf.transpose(slope)) / _places(features)), features.shape)
+
+
+def _places(features: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.size(features) // features.shape[-1], tf.float32)

@@ -1,11 +1,12 @@
 """VGG19 up to the deepest layer asked for, forward and back.
 
 Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015. It is a chain, so
-its gradient is written out: that keeps one array a layer, and a `tf.custom_gradient` would stay registered for ever.
+its gradient is written out: that keeps one array a layer, or only bits where the layer is pooled, and a
+`tf.custom_gradient` would stay registered for ever.
 Layer names are those of `keras.applications.VGG19`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import tensorflow as tf
@@ -17,6 +18,8 @@ from worker.engine.passes import Passes
 
 Features = dict[str, tf.Tensor]
 """By layer, (1, height, width, channels) after the ReLU."""
+Slope = Callable[[], tf.Tensor]
+"""Makes the gradient by a layer's features, when the way back has come there: they are large."""
 
 
 class Kernels:
@@ -24,7 +27,8 @@ class Kernels:
 
     def __init__(self, weights: Path) -> None:
         """Raises WeightsUnavailable if `weights` is no VGG19 without top."""
-        self._layers = {name: Layer(kernel, bias) for name, (kernel, bias) in load_kernels(weights).items()}
+        found = load_kernels(weights)
+        self._layers = {name: Layer(*found.pop(name)) for name in VGG19_LAYERS}  # not all of them twice at once
 
     def upto(self, wanted: Iterable[str]) -> dict[str, Layer]:
         """The layers down to the deepest that is wanted."""
@@ -41,23 +45,34 @@ class Vgg19:
 
     def forward(self, image: tf.Tensor) -> Features:
         """What every layer sees in an image (height, width, 3), float32 RGB in [0, 1]."""
-        seen: Features = {}
-        below = preprocess(image)[tf.newaxis]
-        for name, convolution in self._convolutions.items():
-            if seen and _pooled_before(name):
-                below = self._passes.halved(below)
-            below = seen[name] = convolution.forward(below)
-        return seen
+        return dict(self.views(image))
 
-    def back(self, seen: Features, slopes: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def views(self, image: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
+        """The same layer by layer, for whoever need not keep them."""
+        features = preprocess(image)[tf.newaxis]
+        for number, (name, convolution) in enumerate(self._convolutions.items()):
+            if number and _pooled_before(name):
+                features = self._passes.halved(features)
+            features = convolution.forward(features)
+            yield name, features
+
+    def back(self, seen: Features, slopes: Mapping[str, Slope]) -> tf.Tensor:
         """The gradient by the image, from the ones by some layers' features, the deepest among them."""
         deepest, *others = reversed(self._convolutions)
-        slope = self._convolutions[deepest].back(self._passes.gated(seen[deepest], slopes[deepest]))
+        slope = self._convolutions[deepest].back(self._passes.gated(seen[deepest], slopes[deepest]()))
         for above, name in zip((deepest, *others), others, strict=False):
-            own = [slopes[name]] if name in slopes else []
-            gated = self._passes.unhalved if _pooled_before(above) else self._passes.gated
-            slope = self._convolutions[name].back(gated(seen[name], slope, *own))
+            with tf.control_dependencies([slope]):
+                own = [slopes[name]()] if name in slopes else []
+            slope = self._before_relu(seen[name], slope, own, pooled=_pooled_before(above))
+            slope = self._convolutions[name].back(slope)
         return tf.reverse(slope[0], axis=[-1]) * 255.0
+
+    def _before_relu(self, features: tf.Tensor, slope: tf.Tensor, own: list[tf.Tensor], *, pooled: bool) -> tf.Tensor:
+        """The gradient there, from that by what follows the layer, pooling included, and its `own`."""
+        if not pooled:
+            return self._passes.gated(features, slope, *own)
+        slope = self._passes.unhalved(self._passes.let_through(features), slope, *features.shape[1:3])
+        return slope + self._passes.gated(features, *own) if own else slope
 
 
 def preprocess(image: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,8 @@
 
 Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, CVPR 2016. The plane is cut into tiles of 4x4 outputs,
 each of which sees 6x6 inputs; in transformed coordinates a convolution is one matrix product for each of the 36 places.
-In float32 it differs from the direct sum by a few millionths of the largest output.
+In float32 it differs from the direct sum by a few millionths of the largest output. The way back is the same algorithm
+turned around: with each of its linear maps transposed it needs no kernels of its own, which would take 0.3 GB more.
 """
 
 from collections.abc import Sequence
@@ -61,14 +62,49 @@ def from_tiles(products: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return plane[:, :height, :width]
 
 
+def slope_into_tiles(slope: tf.Tensor) -> tf.Tensor:
+    """`from_tiles` transposed: (1, height, width, channels) to (36, tiles, channels)."""
+    rows, columns = tiles(slope.shape[1]), tiles(slope.shape[2])
+    padding = [(0, _TILE * count - size) for count, size in zip((rows, columns), slope.shape[1:3], strict=True)]
+    plane = tf.pad(slope[0], [*padding, (0, 0)])
+    down = _mixed(_transposed(_OUTPUT), [plane[start::_TILE] for start in range(_TILE)], axis=0)
+    across = _mixed(_transposed(_OUTPUT), [down[:, :, start::_TILE] for start in range(_TILE)], axis=1)
+    return tf.reshape(across, [_SEEN**2, rows * columns, slope.shape[3]])
+
+
+def slope_from_tiles(products: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """`into_tiles` transposed: (36, tiles, channels) to (1, height, width, channels)."""
+    rows, columns, channels = tiles(height), tiles(width), products.shape[2]
+    grid = tf.reshape(products, [_SEEN, _SEEN, rows, columns, channels])
+    down = _laid_over(_sums(_transposed(_INPUT), tf.unstack(grid)), height)
+    return _laid_over(_sums(_transposed(_INPUT), tf.unstack(down)), width)[tf.newaxis]
+
+
 def tiles(size: int) -> int:
     """How many cover a side."""
     return -(-size // _TILE)
 
 
+def _laid_over(parts: Sequence[tf.Tensor], size: int) -> tf.Tensor:
+    """The `size` places, less the margin of one, of tiles of 6 that begin 4 after each other, summed; along axis 1."""
+    beyond, before = ([(0, 0), pad, *[(0, 0)] * (len(parts[0].shape) - 2)] for pad in ((0, 1), (1, 0)))
+    own, following = [tf.pad(part, beyond) for part in parts[:_TILE]], [tf.pad(part, before) for part in parts[_TILE:]]
+    cells = [one + other for one, other in zip(own, following, strict=False)] + own[len(following) :]
+    first, count, *rest = own[0].shape
+    return tf.reshape(tf.stack(cells, axis=2), [first, _TILE * count, *rest])[:, 1 : size + 1]
+
+
+def _transposed(matrix: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
+    return tuple(zip(*matrix, strict=True))
+
+
 def _mixed(matrix: Sequence[Sequence[int]], parts: Sequence[tf.Tensor], *, axis: int) -> tf.Tensor:
     """The matrix applied to the parts, stacked: written out, since most factors are 0 or 1."""
-    return tf.stack([_sum(row, parts) for row in matrix], axis=axis)
+    return tf.stack(_sums(matrix, parts), axis=axis)
+
+
+def _sums(matrix: Sequence[Sequence[int]], parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    return [_sum(row, parts) for row in matrix]
 
 
 def _sum(factors: Sequence[int], parts: Sequence[tf.Tensor]) -> Any:
