@@ -62,7 +62,8 @@ class _Compiled:
 
     def _compile(self, shapes: tuple[Any, ...]) -> None:
         given = [tf.zeros(one.shape, one.dtype) if isinstance(one, tf.TensorSpec) else one for one in shapes]
-        tf.function(lambda: self._act(*given), autograph=False)()  # within a graph, as where it will be needed
+        within_a_graph = tf.function(lambda *given: self._act(*given), autograph=False)  # as where it will be needed
+        within_a_graph(*given)
 
 
 def _as_it_is(act: Pass) -> Pass:

@@ -1,0 +1,48 @@
+"""`python -m benchmarks.engine.peak RECIPE_JSON WIDTH HEIGHT`: what one job takes of memory at most, in mebibytes.
+
+Prints what was measured, in this process alone, and what `shared.estimate` predicts: the base of its constants, and of the
+table in tests/unit/test_estimate.py. Paints as a worker does: a checkpoint beside the loop, L-BFGS with its history full.
+"""
+
+import json
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.engine.scene import best_weights
+from shared.estimate import peak_memory
+from shared.recipe import LBFGS, resolve
+from worker import checkpoint
+from worker.engine import stylize
+
+_EVALUATIONS = 4  # beyond those that fill the history
+
+
+def main(fields: str, width: int, height: int) -> None:
+    """Paint, and look at the process."""
+    recipe = resolve(json.loads(fields))
+    needed = _EVALUATIONS + (recipe.optimizer.history if isinstance(recipe.optimizer, LBFGS) else 0)
+    steps = next(steps for steps in range(1, 10_000) if recipe.model_copy(update={"steps": steps}).schedule()[-1][1] >= needed)
+    random = np.random.default_rng(0)
+    content, style = (random.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2))
+    beside: list[threading.Thread] = []
+    for frame in stylize(content, [style], recipe.model_copy(update={"steps": steps}), weights=best_weights()):
+        if frame.step >= steps - 2:
+            state = frame.state()
+            beside.append(threading.Thread(target=checkpoint.dump, args=(state,)))
+            beside[-1].start()
+    for thread in beside:
+        thread.join()
+    print(round(_highest() / 2**20), round(peak_memory(recipe, width, height) / 2**20))  # noqa: T201 - the answer
+
+
+def _highest() -> int:
+    """Bytes that were resident at most, on Linux."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))
