@@ -14,7 +14,7 @@ import tensorflow as tf
 from shared.recipe import VGG19_LAYERS
 from worker.engine.convolution import Layer
 from worker.engine.kernel_files import BGR_MEANS, load_kernels
-from worker.engine.passes import Passes
+from worker.engine.passes import Passes, gated
 
 Features = dict[str, tf.Tensor]
 """By layer, (1, height, width, channels) after the ReLU."""
@@ -59,7 +59,7 @@ class Vgg19:
     def back(self, seen: Features, slopes: Mapping[str, Slope]) -> tf.Tensor:
         """The gradient by the image, from the ones by some layers' features, the deepest among them."""
         deepest, *others = reversed(self._convolutions)
-        slope = self._convolutions[deepest].back(self._passes.gated(seen[deepest], slopes[deepest]()))
+        slope = self._convolutions[deepest].back(gated(seen[deepest], slopes[deepest]()))
         for above, name in zip((deepest, *others), others, strict=False):
             with tf.control_dependencies([slope]):
                 own = [slopes[name]()] if name in slopes else []
@@ -70,9 +70,9 @@ class Vgg19:
     def _before_relu(self, features: tf.Tensor, slope: tf.Tensor, own: list[tf.Tensor], *, pooled: bool) -> tf.Tensor:
         """The gradient there, from that by what follows the layer, pooling included, and its `own`."""
         if not pooled:
-            return self._passes.gated(features, slope, *own)
+            return gated(features, slope, *own)
         slope = self._passes.unhalved(self._passes.let_through(features), slope, *features.shape[1:3])
-        return slope + self._passes.gated(features, *own) if own else slope
+        return slope + gated(features, *own) if own else slope
 
 
 def preprocess(image: tf.Tensor) -> tf.Tensor:
