@@ -62,7 +62,7 @@ class Step:
 
     def towards(self, grams: Grams, content: tf.Tensor) -> Evaluate:
         """The loss and gradient of an image, with these style targets and this image's content."""
-        maps = self.model.seen(self.model.features(content)).maps
+        maps = self.model.glance(content).maps
         return lambda image: self.evaluate(image, grams, maps)
 
 

@@ -10,6 +10,7 @@ from worker.engine.winograd import from_tiles, into_tiles, slope_from_tiles, slo
 
 Pooling = Literal["max", "average"]
 Pass = Callable[..., tf.Tensor]
+Halving = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 class Passes:
@@ -18,8 +19,8 @@ class Passes:
     def __init__(self, pooling: Pooling, *, compiled: bool = True) -> None:
         form = partial(tf.function, jit_compile=True, autograph=False) if compiled else _as_it_is
         by_max = pooling == "max"
-        self.halved: Pass = _greatest if by_max else _mean
-        self.let_through: Pass = form(_greatest_alone if by_max else _positive)
+        self.pooled: Pass = _greatest if by_max else _mean
+        self.halved: Halving = form(partial(_halved, self.pooled, _greatest_alone if by_max else _positive))
         self.unhalved: Pass = form(partial(_unhalved, 1.0 if by_max else 0.25))
         self.into_tiles: Pass = form(into_tiles)
         self.slope_into_tiles: Pass = form(slope_into_tiles)
@@ -37,6 +38,11 @@ def _greatest(features: tf.Tensor) -> tf.Tensor:
 
 def _mean(features: tf.Tensor) -> tf.Tensor:
     return tf.nn.avg_pool2d(features, 2, 2, "VALID")
+
+
+def _halved(pooled: Pass, let_through: Pass, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What is pooled, and all that the way back needs: as one pass, so that the features can go right after it."""
+    return pooled(features), let_through(features)
 
 
 def _greatest_alone(features: tf.Tensor) -> tf.Tensor:
