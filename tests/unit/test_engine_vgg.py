@@ -49,7 +49,7 @@ def test_the_features_are_those_of_keras_own_vgg19(
     kernels: Kernels, theirs: keras.Model, image: tf.Tensor, *, fast: bool
 ) -> None:
     expected = theirs(preprocess(image)[tf.newaxis])
-    found = ours(kernels, fast=fast).forward(image)
+    found = ours(kernels, fast=fast).forward(image).features
     assert all(close(found[layer], other) for layer, other in zip(SEEN, expected, strict=True))
 
 
@@ -74,14 +74,14 @@ def test_preprocessing_is_that_of_keras(image: tf.Tensor) -> None:
 
 
 def test_the_network_stops_at_the_deepest_layer_asked_for(kernels: Kernels, image: tf.Tensor) -> None:
-    seen = ours(kernels, fast=False, wanted=["block2_conv1", "block1_conv1"]).forward(image)
+    seen = ours(kernels, fast=False, wanted=["block2_conv1", "block1_conv1"]).forward(image).features
     assert list(seen) == ["block1_conv1", "block1_conv2", "block2_conv1"]
 
 
 def test_average_pooling_differs_and_keeps_the_sizes(kernels: Kernels, image: tf.Tensor) -> None:
     wanted = ["block2_conv1"]
     by_max, by_mean = (
-        ours(kernels, fast=False, pooling=kind, wanted=wanted).forward(image) for kind in ("max", "average")
+        ours(kernels, fast=False, pooling=kind, wanted=wanted).forward(image).features for kind in ("max", "average")
     )
     assert by_max["block2_conv1"].shape == by_mean["block2_conv1"].shape == (1, 18, 25, 128)
     assert not np.allclose(by_max["block2_conv1"], by_mean["block2_conv1"])
@@ -115,14 +115,15 @@ def test_pooling_and_its_gradient_before_the_relu_are_tensorflows(
         tape.watch(before)
         features = tf.nn.relu(before)
         pooled = theirs(features, 2, 2, "VALID")
-    np.testing.assert_array_equal(passes.halved(features), pooled)
-    found = passes.unhalved(passes.let_through(features), slope, *sides)
-    np.testing.assert_array_equal(found, tape.gradient(pooled, before, slope))
+    halved, let_through = passes.halved(features)
+    np.testing.assert_array_equal(halved, pooled)
+    np.testing.assert_array_equal(passes.pooled(features), pooled)
+    np.testing.assert_array_equal(passes.unhalved(let_through, slope, *sides), tape.gradient(pooled, before, slope))
 
 
 def test_a_models_two_ways_see_the_same(kernels: Kernels, image: tf.Tensor) -> None:
     recipe = Recipe()
     painting, glancing = StyleContentModel.painting(recipe, kernels), StyleContentModel.glancing(recipe, kernels)
-    one, other = (model.seen(model.features(image)) for model in (painting, glancing))
+    one, other = painting.look(image)[0], glancing.glance(image)
     assert all(close(one.grams[layer], other.grams[layer]) for layer in recipe.style_layers)
     assert all(close(one.maps[layer], other.maps[layer]) for layer in recipe.content_layers)

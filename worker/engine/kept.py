@@ -59,7 +59,7 @@ class Step:
         model, image = StyleContentModel.painting(recipe, kernels), tf.TensorSpec(shape)
 
         def look(image: tf.Tensor) -> tuple[Any, Any]:
-            seen = model.seen(model.features(image))
+            seen = model.glance(image)
             return seen.grams, seen.maps
 
         def evaluate(image: tf.Tensor, grams: Any, maps: Any) -> tuple[tf.Tensor, tf.Tensor]:

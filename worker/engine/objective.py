@@ -31,14 +31,13 @@ class Objective:
 
     def evaluate(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One step's work: [total, style, content, total variation, gradient norm] and the gradient of the total."""
-        features = self.model.features(image)
-        seen = self.model.seen(features)
+        seen, trail = self.model.look(image)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([image, seen.grams, seen.maps])
             losses = self.losses(image, seen)
             total = losses[0]
         own, grams, maps = tape.gradient(total, [image, seen.grams, seen.maps])
-        gradient = own + self.model.back(features, Seen(grams, maps))
+        gradient = own + self.model.back(trail, Seen(grams, maps))
         return tf.concat([losses, [tf.norm(gradient)]], axis=0), gradient
 
 

@@ -1,4 +1,4 @@
-"""What lies between the products of a step: passes over memory, each compiled by XLA from what would be several."""
+"""What lies between the products of a step: passes over memory. Where one would be several, XLA compiles it."""
 
 import os
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from worker.engine.winograd import from_tiles, into_tiles, slope_from_tiles, slo
 
 Pooling = Literal["max", "average"]
 Pass = Callable[..., tf.Tensor]
+Halving = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 class Passes:
@@ -20,11 +21,9 @@ class Passes:
     def __init__(self, pooling: Pooling, *, compiled: bool = True) -> None:
         form = _Compiled if compiled else _as_it_is
         by_max = pooling == "max"
-        pooled = (_greatest, tf.nn.max_pool2d) if by_max else (_mean, tf.nn.avg_pool2d)
-        self.halved: Pass = form(pooled[0]) if compiled else partial(pooled[1], ksize=2, strides=2, padding="VALID")
-        self.let_through: Pass = form(_greatest_alone if by_max else _positive)
+        self.pooled: Pass = _greatest if by_max else _mean
+        self.halved: Halving = form(partial(_halved, self.pooled, _greatest_alone if by_max else _positive))
         self.unhalved: Pass = form(partial(_unhalved, 1.0 if by_max else 0.25))
-        self.gated: Pass = form(_gated)
         self.into_tiles: Pass = form(into_tiles)
         self.slope_into_tiles: Pass = form(slope_into_tiles)
         self.slope_from_tiles: Pass = form(slope_from_tiles)
@@ -62,7 +61,7 @@ class _Compiled:
 
     def _compile(self, shapes: tuple[Any, ...]) -> None:
         given = [tf.zeros(one.shape, one.dtype) if isinstance(one, tf.TensorSpec) else one for one in shapes]
-        within_a_graph = tf.function(lambda *given: self._act(*given), autograph=False)  # as where it will be needed
+        within_a_graph = tf.function(self._act, autograph=False)  # as where it will be needed
         within_a_graph(*given)
 
 
@@ -71,13 +70,16 @@ def _as_it_is(act: Pass) -> Pass:
 
 
 def _greatest(features: tf.Tensor) -> tf.Tensor:
-    """Max pooling."""
-    one, two, three, four = _cells(features)
-    return tf.maximum(tf.maximum(one, two), tf.maximum(three, four))
+    return tf.nn.max_pool2d(features, 2, 2, "VALID")
 
 
 def _mean(features: tf.Tensor) -> tf.Tensor:
-    return tf.add_n(_cells(features)) / 4
+    return tf.nn.avg_pool2d(features, 2, 2, "VALID")
+
+
+def _halved(pooled: Pass, let_through: Pass, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What is pooled, and all that the way back needs: as one pass, so that the features can go right after it."""
+    return pooled(features), let_through(features)
 
 
 def _greatest_alone(features: tf.Tensor) -> tf.Tensor:
@@ -115,9 +117,9 @@ def _bit(place: int) -> tf.Tensor:
     return tf.constant(1 << place, tf.uint8)
 
 
-def _gated(features: tf.Tensor, *slopes: tf.Tensor) -> tf.Tensor:
-    """The gradient before a ReLU that gave `features`, from all those after it."""
-    return tf.where(features > 0, tf.add_n(slopes), 0.0)
+def gated(features: tf.Tensor, *slopes: tf.Tensor) -> tf.Tensor:
+    """The gradient before a ReLU that gave `features`, from all those after it, in the place of one of them."""
+    return tf.raw_ops.ReluGrad(gradients=tf.add_n(slopes), features=features)
 
 
 def _activated(products: tf.Tensor, bias: tf.Tensor, height: int, width: int) -> tf.Tensor:

@@ -3,6 +3,7 @@
 Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, CVPR 2016.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from shared.recipe import Recipe
 from worker.engine.passes import Passes
-from worker.engine.vgg import Features, Kernels, Vgg19
+from worker.engine.vgg import Kernels, Trail, Vgg19
 
 
 @dataclass(frozen=True)
@@ -45,33 +46,29 @@ class StyleContentModel:
         """Returns when all that tracing met is compiled, so that its memory does not come on top of a step's."""
         self._passes.wait()
 
-    def features(self, image: tf.Tensor) -> Features:
-        """One forward pass."""
-        return self._network.forward(image)
-
-    def seen(self, features: Features) -> Seen:
-        """What the recipe weighs of them."""
-        return Seen(
-            grams={layer: gram_matrix(features[layer][0]) for layer in self.style_layers},
-            maps={layer: features[layer][0] for layer in self.content_layers},
-        )
+    def look(self, image: tf.Tensor) -> tuple[Seen, Trail]:
+        """What the recipe weighs of an image, and what the way back needs."""
+        trail = self._network.forward(image)
+        return self._seen(trail.features.items()), trail
 
     def glance(self, image: tf.Tensor) -> Seen:
-        """The same of an image, with no features kept for a way back."""
+        """The same with no way back, and one layer in memory at a time."""
+        return self._seen(self._network.views(image))
+
+    def back(self, trail: Trail, slopes: Seen) -> tf.Tensor:
+        """The gradient by the image, from those by what the recipe weighs."""
+        weighed = {*self.style_layers, *self.content_layers}
+        found = {layer: partial(_slope, layer, trail.features[layer], slopes) for layer in weighed}
+        return self._network.back(trail, found)
+
+    def _seen(self, views: Iterable[tuple[str, tf.Tensor]]) -> Seen:
         found = Seen({}, {})
-        for layer, features in self._network.views(image):
+        for layer, features in views:
             if layer in self.style_layers:
                 found.grams[layer] = gram_matrix(features[0])
             if layer in self.content_layers:
                 found.maps[layer] = features[0]
         return found
-
-    def back(self, features: Features, slopes: Seen) -> tf.Tensor:
-        """The gradient by the image, from those by what the recipe weighs."""
-        weighed = {*self.style_layers, *self.content_layers}
-        return self._network.back(
-            features, {layer: partial(_slope, layer, features[layer], slopes) for layer in weighed}
-        )
 
 
 def _slope(layer: str, features: tf.Tensor, slopes: Seen) -> tf.Tensor:

@@ -7,6 +7,7 @@ Layer names are those of `keras.applications.VGG19`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
@@ -14,12 +15,20 @@ import tensorflow as tf
 from shared.recipe import VGG19_LAYERS
 from worker.engine.convolution import Layer
 from worker.engine.kernel_files import BGR_MEANS, load_kernels
-from worker.engine.passes import Passes
+from worker.engine.passes import Passes, gated
 
 Features = dict[str, tf.Tensor]
 """By layer, (1, height, width, channels) after the ReLU."""
 Slope = Callable[[], tf.Tensor]
 """Makes the gradient by a layer's features, when the way back has come there: they are large."""
+
+
+@dataclass(frozen=True)
+class Trail:
+    """What the way back needs of the way forward: where a layer is pooled, the bits that tell what was let through."""
+
+    features: Features
+    let_through: Features
 
 
 class Kernels:
@@ -43,36 +52,40 @@ class Vgg19:
         self._passes = passes
         self._convolutions = {name: layer.fast(passes) if fast else layer.direct() for name, layer in layers.items()}
 
-    def forward(self, image: tf.Tensor) -> Features:
+    def forward(self, image: tf.Tensor) -> Trail:
         """What every layer sees in an image (height, width, 3), float32 RGB in [0, 1]."""
-        return dict(self.views(image))
+        let_through: Features = {}
+        return Trail(dict(self.views(image, let_through)), let_through)
 
-    def views(self, image: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
+    def views(self, image: tf.Tensor, let_through: Features | None = None) -> Iterator[tuple[str, tf.Tensor]]:
         """The same layer by layer, for whoever need not keep them."""
-        features = preprocess(image)[tf.newaxis]
-        for number, (name, convolution) in enumerate(self._convolutions.items()):
-            if number and _pooled_before(name):
-                features = self._passes.halved(features)
-            features = convolution.forward(features)
+        features, before = preprocess(image)[tf.newaxis], ""
+        for name, convolution in self._convolutions.items():
+            if before and _pooled_before(name):
+                if let_through is None:
+                    features = self._passes.pooled(features)
+                else:
+                    features, let_through[before] = self._passes.halved(features)
+            features, before = convolution.forward(features), name
             yield name, features
 
-    def back(self, seen: Features, slopes: Mapping[str, Slope]) -> tf.Tensor:
+    def back(self, trail: Trail, slopes: Mapping[str, Slope]) -> tf.Tensor:
         """The gradient by the image, from the ones by some layers' features, the deepest among them."""
         deepest, *others = reversed(self._convolutions)
-        slope = self._convolutions[deepest].back(self._passes.gated(seen[deepest], slopes[deepest]()))
-        for above, name in zip((deepest, *others), others, strict=False):
+        slope = self._convolutions[deepest].back(gated(trail.features[deepest], slopes[deepest]()))
+        for name in others:
             with tf.control_dependencies([slope]):
                 own = [slopes[name]()] if name in slopes else []
-            slope = self._before_relu(seen[name], slope, own, pooled=_pooled_before(above))
-            slope = self._convolutions[name].back(slope)
+            slope = self._convolutions[name].back(self._before_relu(name, trail, slope, own))
         return tf.reverse(slope[0], axis=[-1]) * 255.0
 
-    def _before_relu(self, features: tf.Tensor, slope: tf.Tensor, own: list[tf.Tensor], *, pooled: bool) -> tf.Tensor:
+    def _before_relu(self, layer: str, trail: Trail, slope: tf.Tensor, own: list[tf.Tensor]) -> tf.Tensor:
         """The gradient there, from that by what follows the layer, pooling included, and its `own`."""
-        if not pooled:
-            return self._passes.gated(features, slope, *own)
-        slope = self._passes.unhalved(self._passes.let_through(features), slope, *features.shape[1:3])
-        return slope + self._passes.gated(features, *own) if own else slope
+        features = trail.features[layer]
+        if layer not in trail.let_through:
+            return gated(features, slope, *own)
+        slope = self._passes.unhalved(trail.let_through[layer], slope, *features.shape[1:3])
+        return slope + gated(features, *own) if own else slope
 
 
 def preprocess(image: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,7 @@
 """`python -m benchmarks.engine.peak RECIPE_JSON WIDTH HEIGHT`: what one job takes of memory at most, in mebibytes.
 
-Prints what was measured, in this process alone, and what `shared.estimate` predicts: the base of its constants, and of the
-table in tests/unit/test_estimate.py. Paints as a worker does: a checkpoint beside the loop, L-BFGS with its history full.
+Prints what was measured, in this process alone, and what `shared.estimate` predicts: the base of its constants and of
+the table in tests/unit/test_estimate.py. Paints as a worker does: checkpoints beside the loop, the history full.
 """
 
 import json
@@ -24,7 +24,9 @@ def main(fields: str, width: int, height: int) -> None:
     """Paint, and look at the process."""
     recipe = resolve(json.loads(fields))
     needed = _EVALUATIONS + (recipe.optimizer.history if isinstance(recipe.optimizer, LBFGS) else 0)
-    steps = next(steps for steps in range(1, 10_000) if recipe.model_copy(update={"steps": steps}).schedule()[-1][1] >= needed)
+    steps = next(
+        steps for steps in range(1, 10_000) if recipe.model_copy(update={"steps": steps}).schedule()[-1][1] >= needed
+    )
     random = np.random.default_rng(0)
     content, style = (random.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2))
     beside: list[threading.Thread] = []
