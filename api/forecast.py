@@ -1,6 +1,8 @@
 """When each job will have ended: the queue played forward on the workers of the moment."""
 
 import heapq
+import math
+import threading
 import time
 from collections import deque
 from typing import Final, NamedTuple, Self
@@ -19,6 +21,8 @@ _ROUNDS: Final = 2000
 _SPREAD_MEASURED: Final = 1.5
 _SPREAD_GUESSED: Final = 4.0
 """How far off we may be: a GPU nobody has measured yet is many times faster than the two cores assumed."""
+_STALE: Final = 10
+"""Lifetimes after which a forecast is worth nothing."""
 
 
 class Eta(BaseModel):
@@ -81,14 +85,29 @@ class Forecaster:
     def __init__(self, ports: Ports, lifetime: float = 1.0) -> None:
         """`lifetime` is in seconds."""
         self._ports, self.lifetime = ports, lifetime
-        self._kept: tuple[float, Forecast] | None = None  # replaced as one, so threads need no lock
+        self._kept: tuple[float, Forecast] | None = None  # replaced as one, so readers need no lock
+        self._at_work = threading.Lock()
 
     def now(self, *, fresh: bool = False) -> Forecast:
-        """Made at most `lifetime` ago; `fresh` for one that knows of a job which came just now."""
+        """Made at most `lifetime` ago, or the one before while another thread makes it.
+
+        `fresh` for one that knows of a job which came just now.
+        """
         kept = self._kept
-        if fresh or kept is None or time.monotonic() - kept[0] >= self.lifetime:
-            kept = self._kept = time.monotonic(), Forecast.of_now(self._ports)
+        age = time.monotonic() - kept[0] if kept else math.inf
+        if fresh or kept is None or age >= _STALE * self.lifetime:
+            return self._made()
+        if age >= self.lifetime and self._at_work.acquire(blocking=False):
+            try:
+                return self._made()
+            finally:
+                self._at_work.release()
         return kept[1]
+
+    def _made(self) -> Forecast:
+        made = Forecast.of_now(self._ports)
+        self._kept = time.monotonic(), made
+        return made
 
 
 def _play(running: list[_Work], lines: dict[str, deque[_Work]], workers: int, slice_seconds: float) -> dict[str, float]:
