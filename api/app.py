@@ -1,5 +1,8 @@
 """Puts the app together from its parts."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask, Response
 
 from api import docs, health, jobs, metrics, problems, queue_view, stream, submit
@@ -13,9 +16,13 @@ from shared.settings import Settings
 
 
 class Easel(Flask):
-    """Flask with a stricter eye on forms."""
+    """Flask with a stricter eye on forms and a closed one on coroutines."""
 
     request_class = StrictRequest
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view and no hook here is a coroutine, which Flask would find out anew for each of them at each request."""
+        return func
 
 
 def create_app(settings: Settings, ports: Ports) -> Flask:
