@@ -11,6 +11,8 @@ from api.context import Context
 from api.forecast import Forecaster
 from api.form import StrictRequest
 from api.limits import Watchers, hear_out, limit_bodies
+from api.lookout import Lookout
+from api.view import sight_view
 from shared.ports import Ports
 from shared.settings import Settings
 
@@ -28,7 +30,7 @@ class Easel(Flask):
 def create_app(settings: Settings, ports: Ports) -> Flask:
     """The WSGI app. Asks nothing of Redis or the blob store before the first request."""
     app = Easel("api", static_folder=None)
-    app.extensions["easel"] = Context(settings, ports, Watchers(settings.api_threads), Forecaster(ports))
+    app.extensions["easel"] = _context(settings, ports)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.url_map.merge_slashes = False
     limit_bodies(app, settings)
@@ -41,6 +43,12 @@ def create_app(settings: Settings, ports: Ports) -> Flask:
     for part in (submit, jobs, stream, queue_view, health, metrics, docs):
         app.register_blueprint(part.routes)
     return app
+
+
+def _context(settings: Settings, ports: Ports) -> Context:
+    forecaster = Forecaster(ports)
+    lookout = Lookout(ports.sights, lambda sight: sight_view(sight, forecaster).model_dump_json())
+    return Context(settings, ports, Watchers(settings.api_threads), forecaster, lookout)
 
 
 def _careful(response: Response) -> Response:

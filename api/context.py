@@ -8,6 +8,7 @@ from flask import current_app
 
 from api.forecast import Forecaster
 from api.limits import Watchers
+from api.lookout import Lookout
 from shared.errors import InvalidJobId
 from shared.ports import Ports
 from shared.settings import Settings
@@ -21,6 +22,7 @@ class Context:
     ports: Ports
     watchers: Watchers
     forecaster: Forecaster
+    lookout: Lookout
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down, so that streams end."""
     known_identity: str | None = None
