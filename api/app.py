@@ -12,6 +12,7 @@ from api.forecast import Forecaster
 from api.form import StrictRequest
 from api.limits import Watchers, hear_out, limit_bodies
 from api.lookout import Lookout
+from api.news import News
 from api.view import sight_view
 from shared.ports import Ports
 from shared.settings import Settings
@@ -48,7 +49,7 @@ def create_app(settings: Settings, ports: Ports) -> Flask:
 def _context(settings: Settings, ports: Ports) -> Context:
     forecaster = Forecaster(ports)
     lookout = Lookout(ports.sights, lambda sight: sight_view(sight, forecaster).model_dump_json())
-    return Context(settings, ports, Watchers(settings.api_threads), forecaster, lookout)
+    return Context(settings, ports, Watchers(settings.api_threads), forecaster, lookout, News(ports.events))
 
 
 def _careful(response: Response) -> Response:

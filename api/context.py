@@ -9,6 +9,7 @@ from flask import current_app
 from api.forecast import Forecaster
 from api.limits import Watchers
 from api.lookout import Lookout
+from api.news import News
 from shared.errors import InvalidJobId
 from shared.ports import Ports
 from shared.settings import Settings
@@ -23,6 +24,7 @@ class Context:
     watchers: Watchers
     forecaster: Forecaster
     lookout: Lookout
+    news: News
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down, so that streams end."""
     known_identity: str | None = None

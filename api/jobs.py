@@ -1,6 +1,7 @@
 """Jobs one by one and as a list: look, fetch, steer, delete."""
 
 import time
+from contextlib import closing
 from typing import Literal
 
 from flask import Blueprint, Response, request
@@ -151,11 +152,14 @@ def _look(context: Context, job: str) -> tuple[Sight, str]:
 def _wait(context: Context, job: str, last: str, seconds: float) -> str:
     """The newest event's id: another than `last`, or `last` again when the seconds are over."""
     leave = context.watchers.sit_down()
+    deadline = time.monotonic() + seconds
     try:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not context.stopping.is_set():
-            if news := context.ports.events.wait(job, last):
-                return news[-1].id
+        with closing(context.news.follow(job, last)) as batches:
+            for news in batches:
+                if news:
+                    return news[-1].id
+                if time.monotonic() >= deadline or context.stopping.is_set():
+                    return last
     finally:
         leave()
     return last
