@@ -7,13 +7,17 @@ import time
 from collections import deque
 from typing import Final, NamedTuple, Self
 
+import structlog
 from pydantic import BaseModel, Field
 
+from shared.errors import EaselError
 from shared.estimate import DEFAULT_PIXELS_PER_SECOND, quote
 from shared.job import TERMINAL, Job, JobState
 from shared.overview import WorkerInfo
 from shared.ports import Ports
 from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 LOOKAHEAD: Final = 200
 """Jobs played forward; where more wait, those that wait get no estimate."""
@@ -89,22 +93,27 @@ class Forecaster:
         self._at_work = threading.Lock()
 
     def now(self, *, fresh: bool = False) -> Forecast:
-        """Made at most `lifetime` ago, or the one before while another thread makes it.
+        """Made at most `lifetime` ago, or the one before while another is made beside.
 
-        `fresh` for one that knows of a job which came just now.
+        `fresh` for one that knows of a job which came just now. Raises LedgerUnavailable.
         """
         kept = self._kept
         age = time.monotonic() - kept[0] if kept else math.inf
         if fresh or kept is None or age >= _STALE * self.lifetime:
-            return self._made()
+            return self._make()
         if age >= self.lifetime and self._at_work.acquire(blocking=False):
-            try:
-                return self._made()
-            finally:
-                self._at_work.release()
+            threading.Thread(target=self._renew, name="forecast", daemon=True).start()
         return kept[1]
 
-    def _made(self) -> Forecast:
+    def _renew(self) -> None:
+        try:
+            self._make()
+        except EaselError as error:  # whoever finds the old one stale will hear of it
+            log.info("no_forecast", code=error.code)
+        finally:
+            self._at_work.release()
+
+    def _make(self) -> Forecast:
         made = Forecast.of_now(self._ports)
         self._kept = time.monotonic(), made
         return made

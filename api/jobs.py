@@ -145,7 +145,6 @@ def _job(text: str) -> Job:
 
 
 def _look(context: Context, job: str) -> tuple[Sight, str]:
-    context.forecaster.now()  # here, lest all who look wait for it
     return context.lookout.look(job, lambda ledger: confirm_identity(context, ledger))
 
 
