@@ -76,8 +76,8 @@ def views(context: Context, jobs: list[Job], *, fresh: bool = False) -> list[Job
     """
     if all(job.state in TERMINAL for job in jobs):
         return [job_view(job) for job in jobs]
-    forecast, place = context.forecaster.now(fresh=fresh), context.ports.overview.position
-    return [job_view(job, place(job), forecast.eta(job)) for job in jobs]
+    forecast, places = context.forecaster.now(fresh=fresh), context.ports.overview.positions(jobs)
+    return [job_view(job, place, forecast.eta(job)) for job, place in zip(jobs, places, strict=True)]
 
 
 def sight_view(sight: Sight, forecaster: Forecaster) -> JobView:
