@@ -54,6 +54,6 @@ def _context(settings: Settings, ports: Ports) -> Context:
 
 def _careful(response: Response) -> Response:
     """A browser shall take every answer for what it says it is."""
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.add("X-Content-Type-Options", "nosniff")
+    response.headers.add("Referrer-Policy", "no-referrer")
     return response
