@@ -36,7 +36,8 @@ class StreamingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def handle(self, conn: Any) -> Any:
         """One request, in a thread of its own."""
-        _limit_waiting(conn.sock, self.wsgi.extensions["easel"].settings.stall_seconds)
+        if not conn.initialized:  # the first on this connection
+            _limit_waiting(conn.sock, self.wsgi.extensions["easel"].settings.stall_seconds)
         stays = super().handle(conn)
         if not stays:
             _hang_up(conn.sock)

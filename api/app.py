@@ -1,5 +1,8 @@
 """Puts the app together from its parts."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask, Response
 
 from api import docs, health, jobs, metrics, problems, queue_view, stream, submit
@@ -8,20 +11,27 @@ from api.context import Context
 from api.forecast import Forecaster
 from api.form import StrictRequest
 from api.limits import Watchers, hear_out, limit_bodies
+from api.lookout import Lookout
+from api.news import News
+from api.view import sight_view
 from shared.ports import Ports
 from shared.settings import Settings
 
 
 class Easel(Flask):
-    """Flask with a stricter eye on forms."""
+    """Flask with a stricter eye on forms and a closed one on coroutines."""
 
     request_class = StrictRequest
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view and no hook here is a coroutine, which Flask would find out anew for each of them at each request."""
+        return func
 
 
 def create_app(settings: Settings, ports: Ports) -> Flask:
     """The WSGI app. Asks nothing of Redis or the blob store before the first request."""
     app = Easel("api", static_folder=None)
-    app.extensions["easel"] = Context(settings, ports, Watchers(settings.api_threads), Forecaster(ports))
+    app.extensions["easel"] = _context(settings, ports)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.url_map.merge_slashes = False
     limit_bodies(app, settings)
@@ -36,8 +46,14 @@ def create_app(settings: Settings, ports: Ports) -> Flask:
     return app
 
 
+def _context(settings: Settings, ports: Ports) -> Context:
+    forecaster = Forecaster(ports)
+    lookout = Lookout(ports.sights, lambda sight: sight_view(sight, forecaster).model_dump_json())
+    return Context(settings, ports, Watchers(settings.api_threads), forecaster, lookout, News(ports.events))
+
+
 def _careful(response: Response) -> Response:
     """A browser shall take every answer for what it says it is."""
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.add("X-Content-Type-Options", "nosniff")
+    response.headers.add("Referrer-Policy", "no-referrer")
     return response

@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ def authorize() -> None:
         _check_key(here().settings)
 
 
+@lru_cache(maxsize=256)  # the same few hosts and addresses in every request
 def is_loopback(host: str) -> bool:
     """Whether this host name or address means this machine."""
     try:
@@ -64,6 +66,7 @@ def _stay_at_home() -> None:
         raise Forbidden("The Origin header names another site; only pages from this machine may steer jobs.")
 
 
+@lru_cache(maxsize=256)
 def _name(address: str) -> str:
     try:
         return urlsplit(address).hostname or ""

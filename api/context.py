@@ -8,6 +8,8 @@ from flask import current_app
 
 from api.forecast import Forecaster
 from api.limits import Watchers
+from api.lookout import Lookout
+from api.news import News
 from shared.errors import InvalidJobId
 from shared.ports import Ports
 from shared.settings import Settings
@@ -21,6 +23,8 @@ class Context:
     ports: Ports
     watchers: Watchers
     forecaster: Forecaster
+    lookout: Lookout
+    news: News
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down, so that streams end."""
     known_identity: str | None = None

@@ -1,17 +1,23 @@
 """When each job will have ended: the queue played forward on the workers of the moment."""
 
 import heapq
+import math
+import threading
 import time
 from collections import deque
 from typing import Final, NamedTuple, Self
 
+import structlog
 from pydantic import BaseModel, Field
 
+from shared.errors import EaselError
 from shared.estimate import DEFAULT_PIXELS_PER_SECOND, quote
 from shared.job import TERMINAL, Job, JobState
 from shared.overview import WorkerInfo
 from shared.ports import Ports
 from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 LOOKAHEAD: Final = 200
 """Jobs played forward; where more wait, those that wait get no estimate."""
@@ -19,6 +25,8 @@ _ROUNDS: Final = 2000
 _SPREAD_MEASURED: Final = 1.5
 _SPREAD_GUESSED: Final = 4.0
 """How far off we may be: a GPU nobody has measured yet is many times faster than the two cores assumed."""
+_STALE: Final = 10
+"""Lifetimes after which a forecast is worth nothing."""
 
 
 class Eta(BaseModel):
@@ -81,14 +89,34 @@ class Forecaster:
     def __init__(self, ports: Ports, lifetime: float = 1.0) -> None:
         """`lifetime` is in seconds."""
         self._ports, self.lifetime = ports, lifetime
-        self._kept: tuple[float, Forecast] | None = None  # replaced as one, so threads need no lock
+        self._kept: tuple[float, Forecast] | None = None  # replaced as one, so readers need no lock
+        self._at_work = threading.Lock()
 
     def now(self, *, fresh: bool = False) -> Forecast:
-        """Made at most `lifetime` ago; `fresh` for one that knows of a job which came just now."""
+        """Made at most `lifetime` ago, or the one before while another is made beside.
+
+        `fresh` for one that knows of a job which came just now. Raises LedgerUnavailable.
+        """
         kept = self._kept
-        if fresh or kept is None or time.monotonic() - kept[0] >= self.lifetime:
-            kept = self._kept = time.monotonic(), Forecast.of_now(self._ports)
+        age = time.monotonic() - kept[0] if kept else math.inf
+        if fresh or kept is None or age >= _STALE * self.lifetime:
+            return self._make()
+        if age >= self.lifetime and self._at_work.acquire(blocking=False):
+            threading.Thread(target=self._renew, name="forecast", daemon=True).start()
         return kept[1]
+
+    def _renew(self) -> None:
+        try:
+            self._make()
+        except EaselError as error:  # whoever finds the old one stale will hear of it
+            log.info("no_forecast", code=error.code)
+        finally:
+            self._at_work.release()
+
+    def _make(self) -> Forecast:
+        made = Forecast.of_now(self._ports)
+        self._kept = time.monotonic(), made
+        return made
 
 
 def _play(running: list[_Work], lines: dict[str, deque[_Work]], workers: int, slice_seconds: float) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Jobs one by one and as a list: look, fetch, steer, delete."""
 
 import time
+from contextlib import closing
 from typing import Literal
 
 from flask import Blueprint, Response, request
@@ -8,10 +9,12 @@ from itsdangerous import BadData, URLSafeSerializer
 from pydantic import BaseModel, Field
 
 from api.context import Context, here, valid_id
+from api.health import confirm_identity
 from api.schema import Answer, Query, operation
-from api.view import JobView, answer, job_url, views
+from api.view import JobView, answer, job_url, json_answer, views
 from shared import errors, keys
 from shared.job import TERMINAL, Job, JobState
+from shared.sights import Sight
 from shared.truth import forget, take_back_wish, write_wish
 
 routes = Blueprint("jobs", __name__)
@@ -57,16 +60,14 @@ class JobList(BaseModel):
 )
 def get_job(job_id: str, query: GetQuery) -> Response:
     """Look at a job, or wait for its next change."""
-    ports, wanted, known = here().ports, valid_id(job_id), request.if_none_match
-    last = ports.events.last_id(wanted)  # before the record, which is then never older than its ETag
-    job = ports.ledger.get(wanted)
-    if query.wait and job.state not in TERMINAL and (not known or known.contains_weak(last)):
-        newest = _wait(here(), wanted, last, query.wait)
-        if known and newest == last:
+    context, wanted, known = here(), valid_id(job_id), request.if_none_match
+    sight, told = _look(context, wanted)
+    last = sight.newest_event
+    if query.wait and sight.record["state"] not in TERMINAL and (not known or known.contains_weak(last)):
+        if _wait(context, wanted, last, query.wait) == last and known:
             return Response(status=304, headers={"ETag": f'W/"{last}"', "Cache-Control": "no-store"})
-        job, last = ports.ledger.get(wanted), newest
-    (view,) = views(here(), [job])
-    return answer(view, ETag=f'W/"{last}"')
+        sight, told = _look(context, wanted)
+    return json_answer(told, ETag=f'W/"{sight.newest_event}"')
 
 
 @routes.get("/v1/jobs")
@@ -143,14 +144,21 @@ def _job(text: str) -> Job:
     return here().ports.ledger.get(valid_id(text))
 
 
+def _look(context: Context, job: str) -> tuple[Sight, str]:
+    return context.lookout.look(job, lambda ledger: confirm_identity(context, ledger))
+
+
 def _wait(context: Context, job: str, last: str, seconds: float) -> str:
     """The newest event's id: another than `last`, or `last` again when the seconds are over."""
     leave = context.watchers.sit_down()
+    deadline = time.monotonic() + seconds
     try:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not context.stopping.is_set():
-            if news := context.ports.events.wait(job, last):
-                return news[-1].id
+        with closing(context.news.follow(job, last)) as batches:
+            for news in batches:
+                if news:
+                    return news[-1].id
+                if time.monotonic() >= deadline or context.stopping.is_set():
+                    return last
     finally:
         leave()
     return last

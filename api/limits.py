@@ -16,6 +16,7 @@ MAX_TEXT_BYTES: Final = 256 * 1024
 """Of all parts together that are not files; a recipe takes about one kilobyte."""
 _PATIENCE_BODIES: Final = 4
 _PATIENCE_SECONDS: Final = 20
+_FREE_THREADS: Final = 32
 _STRANGERS: Final = frozenset({401, 403})
 _DECODERS: Final = threading.BoundedSemaphore(2)
 
@@ -59,10 +60,10 @@ def decoding() -> Iterator[None]:
 
 
 class Watchers:
-    """Seats for requests that hold a thread for long. A quarter of the threads stays free for short ones."""
+    """Seats for requests that hold a thread for long. A quarter of the threads, or 32, stay free for short ones."""
 
     def __init__(self, threads: int) -> None:
-        self.seats = max(1, threads - max(1, threads // 4))
+        self.seats = max(1, threads - max(1, min(threads // 4, _FREE_THREADS)))
         self._free = threading.BoundedSemaphore(self.seats)
 
     def sit_down(self) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 from flask import Blueprint, Flask, Response, current_app, g, request
@@ -60,6 +61,10 @@ def install(app: Flask, ports: Ports) -> None:
     seconds = Histogram("easel_http_seconds", "Until the answer began.", ["method", "route"], registry=registry)
     app.extensions["easel_registry"] = registry
 
+    @cache
+    def children(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        return counter.labels(method, route, str(status)), seconds.labels(method, route)
+
     @app.before_request
     def _begin() -> None:
         g.begun = time.perf_counter()
@@ -68,8 +73,9 @@ def install(app: Flask, ports: Ports) -> None:
     def _count(response: Response) -> Response:
         method = request.method if request.method in _METHODS else "other"
         route = request.url_rule.rule if request.url_rule else "unknown"
-        counter.labels(method, route, str(response.status_code)).inc()
-        seconds.labels(method, route).observe(time.perf_counter() - g.get("begun", time.perf_counter()))
+        requests, durations = children(method, route, response.status_code)
+        requests.inc()
+        durations.observe(time.perf_counter() - g.get("begun", time.perf_counter()))
         return response
 
 

@@ -67,6 +67,8 @@ def operation(*answers: Answer, **parts: Any) -> Callable[[View], View]:
 
 
 def _read(model: type[Query]) -> Query:
+    if not request.query_string:
+        return model()
     values = request.args.to_dict(flat=False)
     doubled = sorted(name for name, several in values.items() if len(several) > 1)
     if doubled:

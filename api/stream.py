@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from pydantic import Field
 from api.context import Context, here, valid_id
 from api.schema import Answer, Query, operation
 from shared.errors import EaselError, MalformedRequest, TooManyWatchers
-from shared.events import FIRST, Event
+from shared.events import FIRST, Event, moment
 from shared.job import TERMINAL, JobState
 
 MEDIA_TYPE: Final = "text/event-stream"
@@ -47,11 +48,9 @@ def get_events(job_id: str, query: EventsQuery) -> Response:
     """Watch a job: everything that happened to it so far, then the rest as it happens."""
     context, wanted = here(), valid_id(job_id)
     after = _event_id(request.headers.get("Last-Event-ID") or query.last_event_id or FIRST)
-    job = context.ports.ledger.get(wanted)
-    earlier = context.ports.events.since(wanted, after)
-    if job.state in TERMINAL and not earlier:
+    if _nothing_will_come(context, wanted, after):
         return Response(status=204)
-    return event_stream(context, lambda: _story(context, wanted, after, earlier))
+    return event_stream(context, lambda: _story(context, wanted, after))
 
 
 def event_stream(context: Context, lines: Callable[[], Iterator[str]]) -> Response:
@@ -71,28 +70,29 @@ def message(kind: str, data: Any, event_id: str | None = None) -> str:
     return f"{head}event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
-def _story(context: Context, job: str, after: str, earlier: list[Event]) -> Iterator[str]:
+def _story(context: Context, job: str, after: str) -> Iterator[str]:
     yield _RETRY
     spoke = time.monotonic()
-    news = earlier
-    while not context.stopping.is_set():
-        for event in news:
-            after, spoke = event.id, time.monotonic()
-            yield message(event.kind, shown(event.data), event.id)
-            if _is_last(event):
+    with closing(context.news.follow(job, after)) as batches:
+        for news in batches:
+            if context.stopping.is_set():
                 return
-        if time.monotonic() - spoke >= HEARTBEAT_SECONDS:
-            if _nothing_will_come(context, job, after):
-                return
-            spoke = time.monotonic()
-            yield ": still here\n\n"
-        news = context.ports.events.wait(job, after)
+            for event in news:
+                after, spoke = event.id, time.monotonic()
+                yield message(event.kind, shown(event.data), event.id)
+                if _is_last(event):
+                    return
+            if time.monotonic() - spoke >= HEARTBEAT_SECONDS:
+                if _nothing_will_come(context, job, after):
+                    return
+                spoke = time.monotonic()
+                yield ": still here\n\n"
 
 
 def _nothing_will_come(context: Context, job: str, after: str) -> bool:
-    """For a client that began behind the last event. Raises JobNotFound where the job was deleted meanwhile."""
+    """Whether the job ended, and no later than with the event `after`. Raises JobNotFound."""
     ended = context.ports.ledger.get(job).state in TERMINAL
-    return ended and not context.ports.events.since(job, after)
+    return ended and moment(context.ports.events.last_id(job)) <= moment(after)
 
 
 def shown(data: dict[str, Any]) -> dict[str, Any]:

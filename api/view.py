@@ -1,15 +1,16 @@
 """A job as clients see it."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from flask import Response, jsonify
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.context import Context
-from api.forecast import Eta
+from api.forecast import Eta, Forecaster
 from shared.job import TERMINAL, Job, JobError, JobState, Losses, Progress
 from shared.recipe import Recipe
+from shared.sights import Sight
 
 
 class _View(BaseModel):
@@ -64,6 +65,10 @@ class JobView(_View):
     urls: Urls
 
 
+_AS_IT_IS: Final = tuple(JobView.model_fields.keys() & Job.model_fields.keys())
+"""What the record says in the same words."""
+
+
 def views(context: Context, jobs: list[Job], *, fresh: bool = False) -> list[JobView]:
     """The jobs with their places in line and the time they will still take. Asks the ledger.
 
@@ -71,15 +76,21 @@ def views(context: Context, jobs: list[Job], *, fresh: bool = False) -> list[Job
     """
     if all(job.state in TERMINAL for job in jobs):
         return [job_view(job) for job in jobs]
-    forecast, place = context.forecaster.now(fresh=fresh), context.ports.overview.position
-    return [job_view(job, place(job), forecast.eta(job)) for job in jobs]
+    forecast, places = context.forecaster.now(fresh=fresh), context.ports.overview.positions(jobs)
+    return [job_view(job, place, forecast.eta(job)) for job, place in zip(jobs, places, strict=True)]
+
+
+def sight_view(sight: Sight, forecaster: Forecaster) -> JobView:
+    """One look at a job as clients see it. Raises JobNotFound, LedgerLost."""
+    job = sight.job()
+    eta = None if job.state in TERMINAL else forecaster.now().eta(job)
+    return job_view(job, sight.position, eta)
 
 
 def job_view(job: Job, position: int | None = None, eta: Eta | None = None) -> JobView:
     """The record as clients see it."""
     return JobView(
-        **job.model_dump(include=set(JobView.model_fields) & set(Job.model_fields) - {"id"}),
-        id=job.id,
+        **{name: getattr(job, name) for name in _AS_IT_IS},
         tier=job.request.tier,
         recipe=job.request.recipe,
         created_at=_moment(job.request.created_at),
@@ -93,9 +104,14 @@ def job_view(job: Job, position: int | None = None, eta: Eta | None = None) -> J
 
 def answer(view: BaseModel, status: int = 200, **headers: str) -> Response:
     """A model as JSON. Never to be cached: it may be another one in a second."""
-    response = jsonify(view.model_dump(mode="json"))
-    response.status_code = status
-    response.headers.update({"Cache-Control": "no-store", **headers})
+    return json_answer(view.model_dump_json(), status, **headers)
+
+
+def json_answer(text: str, status: int = 200, **headers: str) -> Response:
+    """The same of what is JSON already."""
+    response = Response(text, status, mimetype="application/json")
+    for name, value in {"Cache-Control": "no-store", **headers}.items():
+        response.headers.add(name, value)
     return response
 
 

@@ -1,7 +1,7 @@
 """A job's story as a Redis Stream: appended inside the fenced acts (shared/lua), replayable from any id."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,6 @@ from shared.ledger import NAMESPACE, translated
 
 FIRST: Final = "0-0"
 """The id before the first event."""
-_BLOCK_MS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Event:
 
 
 class Events:
-    """Reads streams. `client` must have a socket timeout of more than a second: reads block so long at most."""
+    """Reads streams. `client` must have a socket timeout of more than what reads may wait."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis: Any = client  # redis-py types its answers as bytes or str whatever decode_responses says
@@ -44,16 +43,27 @@ class Events:
             found = self._redis.xrevrange(_key(job_id), count=1)
         return str(found[0][0]) if found else FIRST
 
-    def wait(self, job_id: str, after: str) -> list[Event]:
-        """What came after `after`; waits for it up to a second, then returns an empty list."""
+    def wait(self, after: Mapping[str, str], *, seconds: float = 1.0) -> dict[str, list[Event]]:
+        """What came after these ids, by job; waits for the first of it, then gives up with nothing."""
+        streams = {_key(job_id): event_id for job_id, event_id in after.items()}
         with translated():
-            answer: Any = self._redis.xread({_key(job_id): after}, block=_BLOCK_MS)
-        streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer or []]
-        return [_event(*entry) for entries in streams for entry in _flat(entries)]
+            answer: Any = self._redis.xread(streams, block=int(seconds * 1000))
+        found = answer.items() if isinstance(answer, dict) else answer or []
+        return {_job(key): [_event(*entry) for entry in _flat(entries)] for key, entries in found}
+
+
+def moment(event_id: str) -> tuple[int, int]:
+    """Ids in their order: as text, 9-0 comes after 10-0."""
+    milliseconds, _, number = event_id.partition("-")
+    return int(milliseconds), int(number or 0)
 
 
 def _key(job_id: str) -> str:
     return f"{NAMESPACE}:events:{job_id}"
+
+
+def _job(key: str) -> str:
+    return key.rpartition(":")[2]
 
 
 def _flat(entries: Any) -> Iterator[tuple[str, dict[str, str]]]:

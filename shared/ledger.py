@@ -7,9 +7,10 @@ does not answer in time, and the acts that create or claim raise LedgerLost wher
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from typing import Any, Final, Literal
 
@@ -38,7 +39,6 @@ log = structlog.get_logger(__name__)
 NAMESPACE: Final = "easel"
 _REBUILDING_SECONDS: Final = 24 * 3600
 _ACTS: Final = ("submit", "claim", "renew", "finish", "release", "steer", "reap", "delete", "restore", "adopt")
-_COMPOSITE: Final = frozenset({"request", "progress", "losses", "error"})
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,7 @@ class Ledger:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis: Any = client  # redis-py types its answers as bytes or str whatever decode_responses says
-        table = {state: dict.fromkeys(after, True) for state, after in TRANSITIONS.items()}
-        prelude = f"local LEGAL = cjson.decode('{json.dumps(table)}')\n" + _lua("common")
-        self._acts: dict[str, Script] = {act: client.register_script(prelude + _lua(act)) for act in _ACTS}
+        self._acts: dict[str, Script] = {act: client.register_script(script(act)) for act in _ACTS}
 
     def _act(self, act: str, *args: Any) -> Any:
         with translated():
@@ -156,7 +154,7 @@ class Ledger:
         with translated():
             fields = self._redis.hgetall(f"{NAMESPACE}:job:{job_id}")
         if fields:
-            return _parse(fields)
+            return parse(fields)
         if self.identity() is None:
             raise LedgerLost
         raise JobNotFound(f"There is no job {job_id}; it may have been deleted.")
@@ -205,7 +203,7 @@ class Ledger:
         token = secrets.token_hex(8)
         flat = self._act("claim", token, worker, lease_seconds, memory_bytes, *tiers)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        return Claim(_parse(fields), token) if fields else None
+        return Claim(parse(fields), token) if fields else None
 
     def renew(
         self, claim: Claim, *, lease_seconds: float, event: tuple[str, Any] | None = None, **fields: Any
@@ -271,6 +269,12 @@ class Ledger:
         return bool(self._act("restore", *head, *_pairs(fields)))
 
 
+def script(act: str) -> str:
+    """What Redis runs."""
+    table = {state: dict.fromkeys(after, True) for state, after in TRANSITIONS.items()}
+    return f"local LEGAL = cjson.decode('{json.dumps(table)}')\n" + _lua("common") + _lua(act)
+
+
 def _lua(act: str) -> str:
     return (resources.files("shared") / "lua" / f"{act}.lua").read_text()
 
@@ -298,13 +302,28 @@ def _pairs(fields: Mapping[str, Any]) -> list[Any]:
 def _readable(fields: Mapping[str, str]) -> Job | None:
     """One record that this version cannot read must not hide the others."""
     try:
-        return _parse(fields)
+        return parse(fields)
     except ValueError:
         log.exception("record_unreadable", job=fields.get("id"))
         return None
 
 
-def _parse(fields: Mapping[str, str]) -> Job:
+def parse(fields: Mapping[str, str]) -> Job:
+    """A record as Redis has it. Raises ValueError."""
     return Job.model_validate(
-        {name: json.loads(value) if name in _COMPOSITE else value for name, value in fields.items()}
+        {name: _READERS[name](value) if name in _READERS else value for name, value in fields.items()}
     )
+
+
+@lru_cache(maxsize=4096)
+def _request(text: str) -> Request:
+    """It never changes, and is by far the longest of the fields."""
+    return Request.model_validate_json(text)
+
+
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "request": _request,
+    "progress": json.loads,
+    "losses": json.loads,
+    "error": json.loads,
+}

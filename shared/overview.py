@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import redis
@@ -47,11 +48,17 @@ class Overview:
 
     def position(self, job: Job) -> int | None:
         """Place in the waiting line, 1 for the next; None for a job that does not wait."""
-        if job.state is not JobState.QUEUED:
-            return None
+        return self.positions([job])[0]
+
+    def positions(self, jobs: Sequence[Job]) -> list[int | None]:
+        """The places of all these jobs, by one question."""
+        pipe = self._redis.pipeline(transaction=False)
+        for job in jobs:
+            pipe.zrank(f"{NAMESPACE}:queue:{job.request.tier}", job.id)
         with translated():
-            rank = self._redis.zrank(f"{NAMESPACE}:queue:{job.request.tier}", job.id)
-        return None if rank is None else int(rank) + 1
+            ranks = pipe.execute()
+        waits = [job.state is JobState.QUEUED and rank is not None for job, rank in zip(jobs, ranks, strict=True)]
+        return [int(rank) + 1 if wait else None for rank, wait in zip(ranks, waits, strict=True)]
 
     def count(self, state: JobState) -> int:
         """Jobs in this state."""

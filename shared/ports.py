@@ -12,6 +12,7 @@ from shared.events import Events
 from shared.ledger import Ledger, connect
 from shared.overview import Overview
 from shared.settings import Settings
+from shared.sights import Sights
 
 IDENTITY_KEY: Final = "ledger.json"
 
@@ -24,6 +25,7 @@ class Ports:
     ledger: Ledger
     events: Events
     overview: Overview
+    sights: Sights
     blobs: Blobs
     bells: Bells
 
@@ -42,6 +44,7 @@ def open_ports(settings: Settings, patience: Patience = HASTY) -> Ports:
         ledger=Ledger(client),
         events=Events(client),
         overview=Overview(client),
+        sights=Sights(client),
         blobs=open_blobs(settings.store_url, s3),
         bells=Bells(celery_app(settings), client),
     )

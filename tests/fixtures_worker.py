@@ -84,7 +84,7 @@ class Rig:
         last, reaper = self.ports.events.last_id(job_id), Reaper(self.ports)
         while not until(job := self.ports.ledger.get(job_id)):
             assert time.monotonic() < deadline, f"still {job.state} at {job.progress}; {self.logs()}"
-            for event in self.ports.events.wait(job_id, last):
+            for event in self.ports.events.wait({job_id: last}).get(job_id, []):
                 last = event.id
             if reap:
                 reaper._reap()

@@ -1,6 +1,7 @@
 """A job's life as its sender sees it; the worker's part is played by hand on the ledger."""
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ from fixtures_api import Submit, claim, succeed, work, worker
 from flask.testing import FlaskClient
 
 from api.app import create_app
+from api.forecast import Forecaster
 from shared import keys
 from shared.errors import JobNotFound
 from shared.job import JobError, JobState
@@ -276,3 +278,14 @@ def test_looks_at_jobs_share_one_forecast(settings: Settings, ports: Ports, job_
     assert forecaster.now() is first
     assert forecaster.now(fresh=True) is not first
     assert forecaster.now() is not first
+
+
+def test_nobody_waits_for_a_forecast_that_is_only_a_little_old(ports: Ports) -> None:
+    forecaster = Forecaster(ports, lifetime=1000)
+    old = forecaster.now()
+    forecaster._kept = time.monotonic() - 5000, old
+    assert forecaster.now() is old
+    while forecaster.now() is old:  # another is made beside
+        pass
+    forecaster._kept = time.monotonic() - 50_000, old
+    assert forecaster.now() is not old, "this one is worth nothing"
