@@ -28,7 +28,8 @@ def main(fields: str, width: int, height: int) -> None:
         steps for steps in range(1, 10_000) if recipe.model_copy(update={"steps": steps}).schedule()[-1][1] >= needed
     )
     random = np.random.default_rng(0)
-    content, style = (random.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2))
+    side = round(recipe.size * recipe.style_scale)
+    content, style = (random.integers(0, 256, (*shape, 3), np.uint8) for shape in ((height, width), (side, side)))
     beside: list[threading.Thread] = []
     for frame in stylize(content, [style], recipe.model_copy(update={"steps": steps}), weights=best_weights()):
         if frame.step >= steps - 2:
