@@ -12,13 +12,14 @@ START_SECONDS: Final = 15.0
 """TensorFlow's import, the weights, tracing: once per job on a cold worker."""
 
 # Peak resident memory of a worker's process, an upper bound of what `benchmarks.engine.peak` measured from 64 to 1024
-# pixels on two Intel Xeon cores with TensorFlow 2.21 for CPU. Uploaded styles come on top: 3 bytes a pixel, however many there are.
-_BASE_BYTES: Final = 1270 * 2**20  # Python, TensorFlow, VGG19 in two forms, compiled steps
-_BYTES_PER_PIXEL: Final = 2050  # of the painting: activations forward and back, and what the allocator wastes
+# pixels on two Intel Xeon cores with TensorFlow 2.21 for CPU. Uploaded styles come on top: 3 bytes a pixel, however
+# many there are.
+_BASE_BYTES: Final = 1280 * 2**20  # Python, TensorFlow, VGG19 in two forms, compiled steps
+_BYTES_PER_PIXEL: Final = 1700  # of the painting: activations forward and back, and what the allocator wastes
 _BYTES_PER_STYLE_PIXEL: Final = 600  # at the style's size: one layer at a time, and none of the painting's then
 _BYTES_PER_INPUT_PIXEL: Final = 20  # of the upload, while it is scaled
 _IMAGES: Final = 4  # that either optimiser keeps; L-BFGS two more for each pair of its history
-_COPIES_OF_STATE: Final = 5  # the one in use, and those on its way into a checkpoint
+_COPIES_OF_STATE: Final = 7  # the one in use, and those on its way into a checkpoint
 _BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 
 
