@@ -2,9 +2,10 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from shared.errors import LedgerUnavailable
 from shared.sights import Sight, Sights
 
 
@@ -49,15 +50,23 @@ class Lookout:
 
     def _ask(self) -> None:
         """Once for all that wait by now."""
-        questions = [self._open.popleft() for _ in range(len(self._open))]
+        questions = self._waiting()
         try:
             sights = self._sights.of([question.job_id for question in questions])
+        except LedgerUnavailable as error:  # whoever came meanwhile would wait as long again, and be told the same
+            self._fail([*questions, *self._waiting()], error)
         except Exception as error:  # noqa: BLE001 - each thread raises it for itself
-            for question in questions:
-                question.error = error
+            self._fail(questions, error)
         else:
             for question, sight in zip(questions, sights, strict=True):
                 self._answer(question, sight)
+
+    def _waiting(self) -> list[_Question]:
+        return [self._open.popleft() for _ in range(len(self._open))]
+
+    def _fail(self, questions: Iterable[_Question], error: Exception) -> None:
+        for question in questions:
+            question.error = error
 
     def _answer(self, question: _Question, sight: Sight) -> None:
         question.sight = sight
