@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.events import Event, Events, moment
 
-_LOOK_SECONDS: Final = 0.2
+_LOOK_SECONDS: Final = 0.1
 """How long one question to Redis waits for news; a job that is followed from now on is in the next one."""
 _QUIET_SECONDS: Final = 1.0
 
