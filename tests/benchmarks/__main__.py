@@ -15,13 +15,16 @@ from worker.device import environment
 
 console = Console(stderr=True)
 
-PARTS: Final = ("benchmarks.engine",)
+PARTS: Final = ("benchmarks.engine", "benchmarks.service")
 TARGETS: Final = {
     "step_vs_tutorial": (operator.le, 0.55),
     "step_vs_torch": (operator.le, 0.72),
     "step_vs_arithmetic": (operator.le, 0.95),
     "speedup_to_loss_256": (operator.ge, 6),
     "speedup_to_loss_512": (operator.ge, 6),
+    "poll_vs_flask": (operator.ge, 0.6),
+    "scaling_8": (operator.ge, 0.95),
+    "scaling_64": (operator.ge, 0.95),
 }
 """What each median has to keep to."""
 

@@ -1,0 +1,1 @@
+"""The service's own speed: polls, watchers, lists, submissions, and many workers at once."""

@@ -1,0 +1,136 @@
+"""A ledger with many jobs in it, by the ledger's own acts: `submit` and `claim`, and `restore` for jobs that ended.
+
+`restore` is the act that brings a lost record back: it writes the whole of it at once, with every index.
+"""
+
+import time
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+from uuid import UUID
+
+import redis
+
+from shared import keys
+from shared.job import JobState, Losses, Progress, Request
+from shared.ledger import NAMESPACE, Claim, Ledger, connect
+from shared.overview import WorkerInfo
+from shared.ports import Ports
+from shared.recipe import resolve
+
+RECIPE: Final = resolve({"preset": "default"})
+LOSSES: Final = Losses(total=1.6180339, style=0.9, content=0.6, total_variation=0.1180339)
+_DAY: Final = 24 * 3600.0
+_BATCH: Final = 500
+_ENDS: Final = (*[JobState.SUCCEEDED] * 8, JobState.FAILED, JobState.CANCELED)
+
+
+class _Bulk(Ledger):
+    """Sends acts in pipelines and reads no answer before `flush`."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__(client)
+        self._pipe: Any = client.pipeline(transaction=False)
+
+    def _act(self, act: str, *args: Any) -> Any:
+        self._acts[act](keys=[NAMESPACE], args=args, client=self._pipe)
+        if len(self._pipe) >= _BATCH:
+            self.flush()
+        return "sent", ""
+
+    def flush(self) -> None:
+        """Raises what any of them met."""
+        self._pipe.execute()
+
+
+@dataclass
+class Filling:
+    """What a ledger holds so far; the same in every run."""
+
+    ports: Ports
+    random: Random
+    total: int = 0
+
+    @classmethod
+    def of(cls, ports: Ports) -> "Filling":
+        """An empty one, with eight workers on the board that nobody needs to run."""
+        far = time.time() + _DAY
+        for number in range(8):
+            info = WorkerInfo(
+                name=f"w{number}",
+                device="cpu:2",
+                weights="path 0",
+                tiers=ports.settings.tiers,
+                pixels_per_second=1e5,
+                seen_at=far,
+            )
+            ports.overview.announce(info)
+        return cls(ports, Random(0))  # noqa: S311 - the same jobs in every run
+
+    def live(self, *, running: int, waiting: int) -> list[Claim]:
+        """Jobs of the last hour, first those that are claimed here."""
+        bulk, now = _Bulk(connect(self.ports.settings.redis_url)), time.time()
+        for number in range(running + waiting):
+            bulk.submit(self._request(now - 3600 + number), queue_limit=10**9, remember_seconds=1)
+        bulk.flush()
+        self.total += running + waiting
+        return [self._held() for _ in range(running)]
+
+    def ended(self, jobs: int) -> None:
+        """Jobs of the last month."""
+        bulk, now = _Bulk(connect(self.ports.settings.redis_url)), time.time()
+        for number in range(jobs):
+            request = self._request(now - _DAY - 29 * _DAY * self.random.random())
+            bulk.restore(request, _ENDS[number % len(_ENDS)], **_outcome(request))
+        bulk.flush()
+        self.total += jobs
+
+    def ids(self) -> list[str]:
+        """Of all jobs, the oldest first."""
+        client: Any = connect(self.ports.settings.redis_url)
+        found: list[str] = client.zrange(f"{NAMESPACE}:jobs", 0, -1)
+        return found
+
+    def _held(self) -> Claim:
+        claim = self.ports.ledger.claim("w0", self.ports.settings.tiers, lease_seconds=_DAY)
+        assert claim is not None
+        step = self.random.randrange(1, RECIPE.steps)
+        self.ports.ledger.renew(claim, lease_seconds=_DAY, event=("progress", {"step": step}), **_progress(step))
+        return claim
+
+    def _request(self, at: float) -> Request:
+        return Request(
+            id=_uuid7(at, self.random),
+            tier=self.ports.settings.tiers[0],
+            recipe=RECIPE,
+            content="0" * 64,
+            styles=("1" * 64,),
+            width=1600,
+            height=1200,
+            created_at=at,
+            digest="2" * 64,
+        )
+
+
+def _progress(step: int) -> dict[str, Any]:
+    told = Progress(phase="512 px", current=step, total=RECIPE.steps, percentage=round(100 * step / RECIPE.steps, 2))
+    return {"progress": told, "losses": LOSSES, "steps_per_second": 1.5, "run_seconds": step / 1.5}
+
+
+def _outcome(request: Request) -> dict[str, Any]:
+    token, began = "0123456789abcdef", request.created_at + 60
+    return {
+        **_progress(RECIPE.steps),
+        "epoch": 1,
+        "started_at": began,
+        "completed_at": began + 300,
+        "preview": keys.preview(request.id, token, RECIPE.steps),
+        "result": keys.result(request.id, token),
+    }
+
+
+def _uuid7(at: float, random: Random) -> str:
+    """As RFC 9562 says, of a moment of our choice."""
+    return str(
+        UUID(int=int(at * 1000) << 80 | 7 << 76 | random.getrandbits(12) << 64 | 2 << 62 | random.getrandbits(62))
+    )
