@@ -13,6 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.recipe import Recipe
+from worker.engine.kernel_files import KERNEL_SHAPES
 from worker.engine.objective import Grams, Objective
 from worker.engine.resize import as_tensor, fit
 from worker.engine.style_content import Seen, StyleContentModel
@@ -58,22 +59,22 @@ class Step:
     def __init__(self, recipe: Recipe, kernels: Kernels, shape: tuple[int, ...]) -> None:
         model, image = StyleContentModel.painting(recipe, kernels), tf.TensorSpec(shape)
 
-        def look(image: tf.Tensor) -> tuple[Any, Any]:
-            seen = model.glance(image)
-            return seen.grams, seen.maps
+        def look(image: tf.Tensor) -> Any:
+            return model.glance(image).maps  # its Gram matrices, which nobody asks for here, are never made
 
         def evaluate(image: tf.Tensor, grams: Any, maps: Any) -> tuple[tf.Tensor, tf.Tensor]:
             return Objective(model, recipe, Seen(grams, maps)).evaluate(image)
 
         # Both are traced before either runs: meanwhile their passes are compiled on other threads.
         self._look = tf.function(look, autograph=False).get_concrete_function(image)
-        targets = self._look.structured_outputs
-        self._evaluate = tf.function(evaluate, autograph=False).get_concrete_function(image, *targets)
+        grams = {layer: tf.TensorSpec([KERNEL_SHAPES[layer][-1]] * 2) for layer in model.style_layers}
+        maps = self._look.structured_outputs
+        self._evaluate = tf.function(evaluate, autograph=False).get_concrete_function(image, grams, maps)
         model.compiled()
 
     def towards(self, grams: Grams, content: tf.Tensor) -> Evaluate:
         """The loss and gradient of an image, with these style targets and this image's content."""
-        _, maps = self._look(content)
+        maps = self._look(content)
         return lambda image: self._evaluate(image, grams, maps)
 
 
