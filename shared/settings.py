@@ -57,7 +57,6 @@ class Settings(BaseSettings):
     preview_seconds: float = Field(2, gt=0)
     threads: int = Field(0, ge=0, description="Of one worker's TensorFlow; 0 means all cores.")
     memory_bytes: int = Field(0, ge=0, description="A worker takes no job that needs more; 0 means the machine's.")
-    jobs_per_child: int = Field(20, ge=1, description="Bells a child hears before a fresh one takes over.")
 
     # The operator's window.
     log_format: str = Field("text", pattern="^(text|json)$")

@@ -65,3 +65,6 @@ class Engine(Protocol):
 
     def revive(self, recipe: Recipe, state: Mapping[str, Any]) -> Frame:
         """The frame that `state` came from."""
+
+    def worn(self) -> bool:
+        """Whether a fresh process should take over between jobs, for what this one holds and cannot let go."""

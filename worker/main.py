@@ -14,8 +14,12 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from billiard.einfo import ExceptionInfo
+from billiard.pool import EX_RECYCLE
 from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown, worker_ready, worker_shutting_down
+from celery.worker.request import Request
+from celery.worker.state import task_ready
 
 from shared.bells import BELL, celery_app, queue_name
 from shared.blobs import PATIENT
@@ -42,13 +46,23 @@ def vgg19(settings: Settings) -> Engine:
     return Vgg19(settings)
 
 
+class Bell(Request):
+    """As the parent sees it. One whose child made way for a fresh one is done: to Celery it would be an error."""
+
+    def on_failure(self, exc_info: ExceptionInfo, *args: Any, **kwargs: Any) -> None:
+        """As Celery says."""
+        if f"exitcode {EX_RECYCLE} " in str(exc_info.exception):
+            return task_ready(self)
+        return super().on_failure(exc_info, *args, **kwargs)
+
+
 class Worker:
     """The parent's wiring; `child` exists after the fork only."""
 
     def __init__(self, settings: Settings, name: str, open_engine: OpenEngine = vgg19) -> None:
         self.settings, self.name, self.open_engine = settings, name, open_engine
         self.app: Celery = celery_app(settings)
-        self.app.task(name=BELL)(self.hear)
+        self.app.task(name=BELL, Request=Bell)(self.hear)
         self.child: Child | None = None
         self._parent: Any = None
         worker_process_init.connect(self._begin_child, weak=False)
@@ -58,7 +72,6 @@ class Worker:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        self.app.conf.worker_max_tasks_per_child = self.settings.jobs_per_child
         self.app.worker_main(["worker", *self.options()])
 
     def options(self) -> list[str]:
@@ -113,9 +126,9 @@ class Child:
             return
         if work(self.ports, self._studio, self.drain):
             self._pass_on()
-        if self._studio.spent:
-            log.warning("replaced", why="a fresh process has more memory")
-            os._exit(os.EX_TEMPFAIL)  # Celery's parent, if there is one, starts another child
+        if self._studio.spent or self._studio.engine.worn():
+            log.info("replaced", why="a fresh process has more memory")
+            os._exit(EX_RECYCLE)  # Celery's parent, if there is one, starts another child
 
     def _pass_on(self) -> None:
         with suppress(LedgerUnavailable):  # the reaper rings, too

@@ -49,6 +49,10 @@ class Vgg19:
         """As Engine says."""
         return revive(recipe, state)
 
+    def worn(self) -> bool:
+        """As Engine says."""
+        return self._kept.worn
+
     def _weights(self) -> Weights:
         if self._found is None:
             self._found = resolve_weights(self._settings.weights, cache=self._settings.cache)

@@ -5,6 +5,7 @@ from a wrong state changes all that follow. Some seeds mean a job that kills, ha
 """
 
 import hashlib
+import math
 import os
 import signal
 import time
@@ -21,6 +22,9 @@ from shared import errors
 from shared.images import encode_png
 from shared.job import Losses
 from shared.recipe import Recipe
+
+JOBS_OF_A_LIFE: Final = 8
+"""After which one is worn, as the engine that paints is after some shapes."""
 
 _HEIGHT, _WIDTH = 36, 48
 _KIND_BITS: Final = 24
@@ -82,10 +86,11 @@ class Dream:
 
 
 class Sleeper:
-    """An Engine. `folder` is where a job that shall misbehave once leaves word that it did."""
+    """An Engine. `folder` is where a job that shall misbehave once leaves word that it did; `life` is in jobs."""
 
-    def __init__(self, folder: Path | None, step_seconds: float = STEP_SECONDS) -> None:
-        self._folder, self._step_seconds = folder, step_seconds
+    def __init__(self, folder: Path | None, step_seconds: float = STEP_SECONDS, life: float = math.inf) -> None:
+        self._folder, self._step_seconds, self._life = folder, step_seconds, life
+        self._begun = 0
 
     def device(self) -> str:
         """As Engine says."""
@@ -103,6 +108,7 @@ class Sleeper:
         self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
     ) -> Iterator[Dream]:
         """As Engine says."""
+        self._begun += 1
         dream = self.revive(recipe, state) if state else None
         while dream is None or dream.step < recipe.steps:
             time.sleep(self._step_seconds)
@@ -114,6 +120,10 @@ class Sleeper:
     def revive(self, recipe: Recipe, state: Mapping[str, Any]) -> Dream:
         """As Engine says."""
         return Dream(int(state["step"]), recipe.steps, np.asarray(state["canvas"]), np.asarray(state["drift"]))
+
+    def worn(self) -> bool:
+        """As Engine says."""
+        return self._begun >= self._life
 
     def _spring(self, kind: Kind, seed: int) -> None:
         if kind is Kind.POISON:

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import structlog
 from celery.concurrency.asynpool import AsynPool
 
-from chaos.engine import Sleeper
+from chaos.engine import JOBS_OF_A_LIFE, Sleeper
 from chaos.scale import CHILD_WATCH_SECONDS
 from shared import ledger, ports
 from shared.blobs import HASTY, Patience
@@ -67,7 +67,7 @@ def main() -> None:
         stack.enter_context(patch.object(AsynPool, "timers", property(_scaled_timers)))
         if os.environ.get("CHAOS_BROKEN_FENCE"):
             stack.enter_context(broken_fence())
-        worker_main.start(Settings(), sys.argv[1], lambda _: Sleeper(folder))
+        worker_main.start(Settings(), sys.argv[1], lambda _: Sleeper(folder, life=JOBS_OF_A_LIFE))
 
 
 def _scaled_timers(pool: Any) -> dict[Any, float]:

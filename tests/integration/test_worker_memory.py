@@ -1,9 +1,11 @@
 """A real worker and the memory that it states."""
 
+import re
 from typing import Any
 
 import uuid_utils
-from fixtures_worker import Rig
+from chaos.engine import JOBS_OF_A_LIFE
+from fixtures_worker import Rig, children
 
 from shared.job import JobState
 
@@ -23,3 +25,16 @@ def test_a_worker_states_its_memory_and_leaves_what_is_too_large_for_it(rig: Rig
     rig.done(last)
     waiting = rig.wait(misfit, lambda _: [told.memory_bytes for told in rig.ports.overview.workers()] == [STATED])
     assert (waiting.state, rig.ports.overview.position(waiting)) == (JobState.QUEUED, 1)
+
+
+def test_a_worn_process_makes_way_for_a_fresh_one_without_a_word_of_error(sleepy_rig: Rig) -> None:
+    worker = sleepy_rig.start_worker()
+    jobs = [sleepy_rig.submit(steps=5) for _ in range(JOBS_OF_A_LIFE + 1)]
+    painted_by = []
+    for job in jobs:
+        sleepy_rig.done(job)
+        painted_by.append(children(worker.pid))
+    assert len(painted_by[0]) == len(painted_by[-1]) == 1
+    assert painted_by[0] != painted_by[-1]
+    assert "replaced" in sleepy_rig.logs()
+    assert not re.search(r"ERROR|\[error|Traceback", sleepy_rig.logs())

@@ -1,13 +1,14 @@
 """What is kept from run to run: nothing is traced or looked at twice, and nothing differs for it."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from small_runs import CONTENT, STYLE, run, small
 
 from worker.engine import stylize
-from worker.engine.kept import Kept, Recent
+from worker.engine.kept import Kept, Recent, Step
 from worker.engine.weights import Weights
 
 
@@ -37,6 +38,14 @@ def test_another_style_weight_is_another_step_and_the_same_style(weights: Weight
     lighter, heavier = (run(weights, small(style_weight=weight), kept=kept)[0].losses.style for weight in (1, 2))
     assert heavier == pytest.approx(2 * lighter)
     assert (kept.steps.made, kept.styles.made) == (4, 2)
+
+
+def test_a_process_is_worn_once_it_traced_as_many_shapes_as_are_kept() -> None:
+    kept, worn = Kept(), []
+    for shape in range(10):
+        worn.append(kept.worn)
+        kept.steps.get(shape % 9, lambda: cast("Step", None))
+    assert worn == [False] * 8 + [True] * 2
 
 
 def test_what_was_not_asked_for_in_a_while_goes_first() -> None:

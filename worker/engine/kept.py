@@ -1,7 +1,8 @@
 """What a process keeps from run to run: kernels, traced steps, and what it saw in styles.
 
 A step is traced and compiled for one shape, which takes seconds. Shapes are never padded to a common one, since that
-would alter the Gram matrices; so only some are kept.
+would alter the Gram matrices. What XLA compiled it never gives back, about 40 MiB a shape: so a process that has met
+many is worn, and a fresh one takes over.
 """
 
 import hashlib
@@ -23,8 +24,8 @@ from worker.engine.weights import Weights
 V = TypeVar("V")
 Evaluate = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
-_STEPS: Final = 6  # two runs of three sizes each
-_STYLES: Final = 64  # of 2.4 MB each
+_STEPS: Final = 8
+_STYLES: Final = 24  # of 2.4 MB each
 _SEEN_THROUGH: Final = {"style_layers", "content_layers", "pooling"}
 _JUDGED_BY: Final = _SEEN_THROUGH | {
     "style_weight",
@@ -85,6 +86,11 @@ class Kept:
         self._kernels: Recent[Kernels] = Recent(1)
         self.steps: Recent[Step] = Recent(_STEPS)
         self.styles: Recent[Grams] = Recent(_STYLES)
+
+    @property
+    def worn(self) -> bool:
+        """Whether as many steps were traced as are kept."""
+        return self.steps.made >= _STEPS
 
     def step(self, weights: Weights, recipe: Recipe, shape: tuple[int, ...]) -> Step:
         """For images (height, width, 3)."""

@@ -1,10 +1,11 @@
 """What lies between the products of a step: passes over memory. Where one would be several, XLA compiles it."""
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import tensorflow as tf
 
@@ -13,6 +14,8 @@ from worker.engine.winograd import from_tiles, into_tiles, slope_from_tiles, slo
 Pooling = Literal["max", "average"]
 Pass = Callable[..., tf.Tensor]
 Halving = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+_LARGE: Final = 2**22  # values: 16 MiB
 
 
 class Passes:
@@ -37,9 +40,13 @@ class Passes:
 
 
 class _Compiled:
-    """XLA takes a tenth of a second for each shape: as soon as a shape is met in tracing, on another thread."""
+    """XLA takes a tenth of a second for each shape: as soon as a shape is met in tracing, on another thread.
 
-    _threads = ThreadPoolExecutor(os.cpu_count(), "compile")
+    To compile ahead is to run on zeros. Large ones would be memory that TensorFlow never gives back, so passes over
+    large arrays are compiled when they are first needed.
+    """
+
+    _threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "compile")
 
     def __init__(self, act: Pass) -> None:
         self._act = tf.function(act, jit_compile=True, autograph=False)
@@ -51,7 +58,8 @@ class _Compiled:
         return self._act(*given)
 
     def _begin(self, shapes: tuple[Any, ...]) -> None:
-        if shapes not in self._begun:
+        large = any(math.prod(one.shape) > _LARGE for one in shapes if isinstance(one, tf.TensorSpec))
+        if not large and shapes not in self._begun:
             self._begun[shapes] = self._threads.submit(self._compile, shapes)
 
     def wait(self) -> None:
