@@ -7,7 +7,7 @@ Layer names are those of `keras.applications.VGG19`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tensorflow as tf
@@ -25,10 +25,14 @@ Slope = Callable[[], tf.Tensor]
 
 @dataclass(frozen=True)
 class Trail:
-    """What the way back needs of the way forward: where a layer is pooled, the bits that tell what was let through."""
+    """What the way back may need of the way forward; what it does not use is not kept.
 
-    features: Features
-    let_through: Features
+    Where a layer is pooled, `let_through` has the bits that tell what was; of every other layer, where it is `positive`.
+    """
+
+    features: Features = field(default_factory=dict)
+    let_through: Features = field(default_factory=dict)
+    positive: Features = field(default_factory=dict)
 
 
 class Kernels:
@@ -54,19 +58,23 @@ class Vgg19:
 
     def forward(self, image: tf.Tensor) -> Trail:
         """What every layer sees in an image (height, width, 3), float32 RGB in [0, 1]."""
-        let_through: Features = {}
-        return Trail(dict(self.views(image, let_through)), let_through)
-
-    def views(self, image: tf.Tensor, let_through: Features | None = None) -> Iterator[tuple[str, tf.Tensor]]:
-        """The same layer by layer, for whoever need not keep them."""
-        features, before = preprocess(image)[tf.newaxis], ""
+        trail, features, before = Trail(), _seen_first(image), ""
         for name, convolution in self._convolutions.items():
-            if before and _pooled_before(name):
-                if let_through is None:
-                    features = self._passes.pooled(features)
-                else:
-                    features, let_through[before] = self._passes.halved(features)
-            features, before = convolution.forward(features), name
+            if _pooled_before(name):
+                features, trail.let_through[before] = self._passes.halved(features)
+            elif before:
+                trail.positive[before] = features > 0
+                with tf.control_dependencies([trail.positive[before]]):  # else it may be left for later, and they kept
+                    features = tf.identity(features)
+            features = trail.features[name] = convolution.forward(features)
+            before = name
+        return trail
+
+    def views(self, image: tf.Tensor) -> Iterator[tuple[str, tf.Tensor]]:
+        """The same layer by layer, for whoever need not keep them."""
+        features = _seen_first(image)
+        for name, convolution in self._convolutions.items():
+            features = convolution.forward(self._passes.pooled(features) if _pooled_before(name) else features)
             yield name, features
 
     def back(self, trail: Trail, slopes: Mapping[str, Slope]) -> tf.Tensor:
@@ -82,10 +90,10 @@ class Vgg19:
     def _before_relu(self, layer: str, trail: Trail, slope: tf.Tensor, own: list[tf.Tensor]) -> tf.Tensor:
         """The gradient there, from that by what follows the layer, pooling included, and its `own`."""
         features = trail.features[layer]
-        if layer not in trail.let_through:
-            return gated(features, slope, *own)
-        slope = self._passes.unhalved(trail.let_through[layer], slope, *features.shape[1:3])
-        return slope + gated(features, *own) if own else slope
+        if layer in trail.let_through:
+            slope = self._passes.unhalved(trail.let_through[layer], slope, *features.shape[1:3])
+            return slope + gated(features, *own) if own else slope
+        return gated(features, slope, *own) if own else tf.where(trail.positive[layer], slope, 0.0)
 
 
 def preprocess(image: tf.Tensor) -> tf.Tensor:
@@ -93,5 +101,9 @@ def preprocess(image: tf.Tensor) -> tf.Tensor:
     return tf.reverse(image, axis=[-1]) * 255.0 - tf.constant(BGR_MEANS)
 
 
+def _seen_first(image: tf.Tensor) -> tf.Tensor:
+    return preprocess(image)[tf.newaxis]
+
+
 def _pooled_before(layer: str) -> bool:
-    return layer.endswith("_conv1")
+    return layer.endswith("_conv1") and layer != "block1_conv1"
