@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Self
 
-import numpy as np
 import structlog
 
 from shared import keys
@@ -59,16 +58,14 @@ class Scribe:
         now = time.monotonic()
         if now >= self._preview_due and not self._orders.full():
             self._preview_due = now + max(self._ports.settings.preview_seconds, (now - self._began) / _PREVIEWS_PER_JOB)
-            image, step = frame.image, frame.step
-            self._orders.put(lambda: self._preview(image, step))
+            self._orders.put(lambda: self._preview(frame))
         if now >= self._checkpoint_due and not self._orders.full():
             self._checkpoint_due = now + self._ports.settings.checkpoint_seconds
-            state, step = frame.state(), frame.step
-            self._orders.put(lambda: self._checkpoint(state, step))
+            self._orders.put(lambda: self._checkpoint(frame))
 
     def keep(self, frame: Frame) -> None:
         """Write a checkpoint now, in the caller's thread. Raises Unavailable, ClaimLost."""
-        self._checkpoint(frame.state(), frame.step)
+        self._checkpoint(frame)
 
     def can_keep(self, frame: Frame) -> bool:
         """The same; False where a part is away. Raises ClaimLost."""
@@ -81,7 +78,7 @@ class Scribe:
 
     def show(self, frame: Frame) -> None:
         """Write a preview now, in the caller's thread. Raises Unavailable, ClaimLost."""
-        self._preview(frame.image, frame.step)
+        self._preview(frame)
 
     def _run(self) -> None:
         while (order := self._orders.get()) is not None:
@@ -94,19 +91,19 @@ class Scribe:
             except Exception:  # a job without previews is better than one that stands still
                 log.exception("scribe_stumbled", job=self._claim.job.id)
 
-    def _preview(self, image: np.ndarray, step: int) -> None:
-        key = keys.preview(self._claim.job.id, self._claim.token, step)
-        self._ports.blobs.put(key, encode_jpeg(image, longest=_PREVIEW_PIXELS), content_type="image/jpeg")
-        self._tell(("preview", {"step": step}), preview=key)
+    def _preview(self, frame: Frame) -> None:
+        key = keys.preview(self._claim.job.id, self._claim.token, frame.step)
+        self._ports.blobs.put(key, encode_jpeg(frame.image, longest=_PREVIEW_PIXELS), content_type="image/jpeg")
+        self._tell(("preview", {"step": frame.step}), preview=key)
 
-    def _checkpoint(self, state: dict[str, Any], step: int) -> None:
+    def _checkpoint(self, frame: Frame) -> None:
         began = time.monotonic()
-        key = keys.checkpoint(self._claim.job.id, self._claim.token, step)
+        key = keys.checkpoint(self._claim.job.id, self._claim.token, frame.step)
         with self._writing:
             if key in self._kept:
                 return
             if key != self.unnamed:
-                data = checkpoint.dump({**state, **self._note})
+                data = checkpoint.dump({**frame.state(), **self._note})
                 self._ports.blobs.put(key, data, content_type="application/octet-stream")
                 self.unnamed = key
             before = self._kept[-1] if self._kept else None
