@@ -38,7 +38,7 @@ class Heartbeat:
         self._leaving_since: float | None = None
         self._evaluating = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        self._over = threading.Event()
+        self._over, self._woken = threading.Event(), threading.Event()
         self.lost = threading.Event()
         """Set once the claim is another's."""
         self._wishes = Wishes(cancel=False, finish=False, others_wait=False)
@@ -59,6 +59,7 @@ class Heartbeat:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
+        self._woken.set()
         self._thread.join()
 
     @property
@@ -86,11 +87,13 @@ class Heartbeat:
     def note(self, frame: Frame) -> None:
         """Tell that the loop has moved; costs nothing."""
         mark = _Mark(frame, time.monotonic())
-        self._first = self._first or mark
+        first, self._first = self._first is None, self._first or mark
         if self._phase is None or self._phase.frame.phase != frame.phase:
             self._phase = mark
         self._last_seconds, self._moved = mark.at - self._moved, mark.at
         self._last = mark
+        if first:
+            self._woken.set()  # the first picture is news that people wait for
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -126,7 +129,7 @@ class Heartbeat:
         }
 
     def _run(self) -> None:
-        while not self._over.wait(self._ports.settings.heartbeat_seconds):
+        while not self._ended():
             if self._hung():
                 log.critical("device_hung", job=self._claim.job.id, seconds=time.monotonic() - self._moved)
                 os._exit(70)  # the lease runs out, another worker goes on, Celery's parent replaces this child
@@ -142,6 +145,12 @@ class Heartbeat:
                 log.warning("lease_not_renewed", job=self._claim.job.id, error=str(error.__cause__))
             except Exception:  # whatever it was: a loop without a heartbeat hears no wish and loses its lease
                 log.exception("heartbeat_stumbled", job=self._claim.job.id)
+
+    def _ended(self) -> bool:
+        """False when it is time for a beat."""
+        self._woken.wait(self._ports.settings.heartbeat_seconds)
+        self._woken.clear()
+        return self._over.is_set()
 
     def _beat(self) -> None:
         last, fields = self._last, self.record()

@@ -27,7 +27,7 @@ Slope = Callable[[], tf.Tensor]
 class Trail:
     """What the way back may need of the way forward; what it does not use is not kept.
 
-    Where a layer is pooled, `let_through` has the bits that tell what was; of every other layer, where it is `positive`.
+    Where a layer is pooled, `let_through` has the bits that tell what was; of any other, where it is `positive`.
     """
 
     features: Features = field(default_factory=dict)

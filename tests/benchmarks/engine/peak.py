@@ -1,12 +1,14 @@
 """`python -m benchmarks.engine.peak RECIPE_JSON WIDTH HEIGHT`: what one job takes of memory at most, in mebibytes.
 
 Prints what was measured, in this process alone, and what `shared.estimate` predicts: the base of its constants and of
-the table in tests/unit/test_estimate.py. Paints as a worker does: checkpoints beside the loop, the history full.
+the table in tests/unit/test_estimate.py. Paints as a worker does at its worst: checkpoints beside the loop, the history
+full, and as many shapes met before as it keeps.
 """
 
 import json
 import sys
 import threading
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,11 @@ from benchmarks.engine.scene import best_weights
 from shared.estimate import peak_memory
 from shared.recipe import LBFGS, resolve
 from worker import checkpoint
-from worker.engine import stylize
+from worker.engine import Iterate, stylize
+from worker.engine.kept import Kept
 
 _EVALUATIONS = 4  # beyond those that fill the history
+_MET_BEFORE = 6  # one more, and a fresh process would have taken over
 
 
 def main(fields: str, width: int, height: int) -> None:
@@ -30,15 +34,23 @@ def main(fields: str, width: int, height: int) -> None:
     random = np.random.default_rng(0)
     side = round(recipe.size * recipe.style_scale)
     content, style = (random.integers(0, 256, (*shape, 3), np.uint8) for shape in ((height, width), (side, side)))
+    weights, kept = best_weights(), Kept()
+    for size in range(64, 64 + 8 * _MET_BEFORE, 8):
+        met = resolve({"preset": "tutorial", "size": size, "steps": 1})
+        deque(stylize(content[:size, :size], [style[:64, :64]], met, weights=weights, kept=kept), maxlen=0)
     beside: list[threading.Thread] = []
-    for frame in stylize(content, [style], recipe.model_copy(update={"steps": steps}), weights=best_weights()):
+    final = recipe.model_copy(update={"steps": steps})
+    for frame in stylize(content, [style], final, weights=weights, kept=kept):
         if frame.step >= steps - 2:
-            state = frame.state()
-            beside.append(threading.Thread(target=checkpoint.dump, args=(state,)))
+            beside.append(threading.Thread(target=_write, args=(frame,)))
             beside[-1].start()
     for thread in beside:
         thread.join()
     print(round(_highest() / 2**20), round(peak_memory(recipe, width, height) / 2**20))  # noqa: T201 - the answer
+
+
+def _write(frame: Iterate) -> None:
+    checkpoint.dump(frame.state())
 
 
 def _highest() -> int:
