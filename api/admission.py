@@ -41,7 +41,7 @@ def admission(request: Request, workers: list[WorkerInfo]) -> Admission:
     found = Admission(request.peak_memory_bytes, available, None)
     if found.fits:
         return found
-    size = fitting_size(request.recipe, request.width, request.height, available)
+    size = fitting_size(request.recipe, request.width, request.height, available, request.style_pixels)
     return Admission(request.peak_memory_bytes, available, size)
 
 

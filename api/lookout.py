@@ -60,6 +60,8 @@ class Lookout:
         else:
             for question, sight in zip(questions, sights, strict=True):
                 self._answer(question, sight)
+                if isinstance(question.error, LedgerUnavailable):  # what is made of the others would wait for it, too
+                    return self._fail([one for one in questions if one.sight is None], question.error)
 
     def _waiting(self) -> list[_Question]:
         return [self._open.popleft() for _ in range(len(self._open))]

@@ -51,10 +51,10 @@ class News:
         feed: _Feed = queue.SimpleQueue()
         last = self._events.last_id(job_id)
         with self._changing:
-            self._desks.setdefault(job_id, _Desk(last)).feeds.append(feed)
             if not self._reading:
-                self._reading = True
                 threading.Thread(target=self._read, name="news", daemon=True).start()
+                self._reading = True
+            self._desks.setdefault(job_id, _Desk(last)).feeds.append(feed)  # the thread waits for this lock
         try:
             yield feed
         finally:

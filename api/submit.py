@@ -18,7 +18,7 @@ from api.limits import decoding
 from api.schema import Answer, Query, operation
 from api.view import JobView, answer, job_url, job_view, views
 from shared import errors, images, keys
-from shared.estimate import Quote, quote
+from shared.estimate import Quote, peak_memory, quote
 from shared.job import Job, JobState, Progress, Request
 from shared.ports import Ports
 from shared.recipe import Recipe, resolve
@@ -126,6 +126,7 @@ def _picture(data: bytes, recipe: Recipe, max_pixels: int) -> _Picture:
 def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Picture]) -> Request:
     hashes = [content.sha256, [style.sha256 for style in styles]]
     told = json.dumps([*hashes, recipe.model_dump(mode="json"), order.tier], sort_keys=True)
+    pixels = tuple(style.width * style.height for style in styles)
     return Request(
         id=str(uuid7()),
         tier=order.tier,
@@ -134,7 +135,8 @@ def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Pict
         styles=tuple(style.sha256 for style in styles),
         width=content.width,
         height=content.height,
-        peak_memory_bytes=quote(recipe, content.width, content.height, None).peak_memory_bytes,
+        style_pixels=pixels,
+        peak_memory_bytes=peak_memory(recipe, content.width, content.height, pixels),
         created_at=time.time(),
         idempotency_key=order.idempotency_key,
         digest=hashlib.sha256(told.encode()).hexdigest(),
@@ -144,7 +146,7 @@ def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Pict
 def _quote(ports: Ports, request: Request) -> QuoteView:
     newcomer = _fresh(request)
     forecast = Forecast.of_now(ports, newcomer)
-    cost = quote(request.recipe, request.width, request.height, forecast.pixels_per_second)
+    cost = quote(request.recipe, request.width, request.height, forecast.pixels_per_second, request.style_pixels)
     room = admission(request, ports.overview.workers())
     return QuoteView(
         **cost.model_dump(),

@@ -1,5 +1,6 @@
 """What a job will cost before it has run: the arithmetic is known, the machine's speed is measured."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import BaseModel
@@ -11,15 +12,16 @@ DEFAULT_PIXELS_PER_SECOND: Final = 100_000.0
 START_SECONDS: Final = 15.0
 """TensorFlow's import, the weights, tracing: once per job on a cold worker."""
 
-# Peak resident memory of a worker's process, an upper bound of what `benchmarks.engine.peak` measured from 64 to 1024
-# pixels on two Intel Xeon cores with TensorFlow 2.21 for CPU. Uploaded styles come on top: 3 bytes a pixel, however
-# many there are.
-_BASE_BYTES: Final = 1280 * 2**20  # Python, TensorFlow, VGG19 in two forms, compiled steps
-_BYTES_PER_PIXEL: Final = 1700  # of the painting: activations forward and back, and what the allocator wastes
-_BYTES_PER_STYLE_PIXEL: Final = 600  # at the style's size: one layer at a time, and none of the painting's then
-_BYTES_PER_INPUT_PIXEL: Final = 20  # of the upload, while it is scaled
+# Peak resident memory of a worker's process that has met as many sizes before as it keeps, an upper bound of what
+# `benchmarks.engine.peak` measured from 64 to 1024 pixels on two Intel Xeon cores with TensorFlow 2.21 for CPU.
+_BASE_BYTES: Final = 1600 * 2**20  # Python, TensorFlow, VGG19 in two forms, steps of six shapes
+_BYTES_PER_STAGE: Final = 100 * 2**20  # the step of one more shape
+_BYTES_PER_PIXEL: Final = 1800  # of the painting: activations forward and back, and what the allocator wastes
+_BYTES_PER_STYLE_PIXEL: Final = 680  # at the style's size: one layer at a time, and none of the painting's then
+_BYTES_PER_INPUT_PIXEL: Final = 34  # of the largest upload, while it is scaled
+_BYTES_PER_UPLOAD_PIXEL: Final = 3  # of all uploads
 _IMAGES: Final = 4  # that either optimiser keeps; L-BFGS two more for each pair of its history
-_COPIES_OF_STATE: Final = 7  # the one in use, and those on its way into a checkpoint
+_COPIES_OF_STATE: Final = 5  # the one in use, and those on its way into a checkpoint
 _BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 
 
@@ -37,35 +39,45 @@ def pixel_evaluations(recipe: Recipe, width: int, height: int) -> float:
     return sum(_pixels(longest, width, height) * steps for longest, steps in recipe.schedule())
 
 
-def quote(recipe: Recipe, width: int, height: int, pixels_per_second: float | None) -> Quote:
-    """The cost for a content image of `width` x `height` pixels on a worker of this measured speed."""
+def quote(
+    recipe: Recipe, width: int, height: int, pixels_per_second: float | None, styles: Sequence[int] = ()
+) -> Quote:
+    """The cost for a content image of `width` x `height` pixels on a worker of this measured speed.
+
+    `styles` are the pixels of each style as it was uploaded.
+    """
     speed = pixels_per_second or DEFAULT_PIXELS_PER_SECOND
     longest = recipe.schedule()[-1][0]
     return Quote(
         seconds=round(START_SECONDS + pixel_evaluations(recipe, width, height) / speed, 1),
-        peak_memory_bytes=peak_memory(recipe, width, height),
+        peak_memory_bytes=peak_memory(recipe, width, height, styles),
         width=max(1, round(width * longest / max(width, height))),
         height=max(1, round(height * longest / max(width, height))),
     )
 
 
-def peak_memory(recipe: Recipe, width: int, height: int) -> int:
-    """Bytes that a worker takes at most, for a content image of this shape and styles as large as a square."""
+def peak_memory(recipe: Recipe, width: int, height: int, styles: Sequence[int] = ()) -> int:
+    """Bytes that a worker takes at most, for a content image of this shape and styles of so many pixels each.
+
+    Scaled, each style is taken to be as large as a square.
+    """
+    uploads = [width * height, *styles]
     longest = max(size for size, _ in recipe.schedule())
     painting = _pixels(longest, width, height) + 4 * recipe.bleed * (longest + recipe.bleed)
     working = max(
         painting * _BYTES_PER_PIXEL,
         (longest * recipe.style_scale) ** 2 * _BYTES_PER_STYLE_PIXEL,
-        width * height * _BYTES_PER_INPUT_PIXEL,
+        max(uploads) * _BYTES_PER_INPUT_PIXEL,
     )
     state = painting * _BYTES_PER_IMAGE_PIXEL * _images(recipe)
-    return int(_BASE_BYTES + working + _COPIES_OF_STATE * state)
+    fixed = _BASE_BYTES + len(recipe.stages) * _BYTES_PER_STAGE + sum(uploads) * _BYTES_PER_UPLOAD_PIXEL
+    return int(fixed + working + _COPIES_OF_STATE * state)
 
 
-def fitting_size(recipe: Recipe, width: int, height: int, memory_bytes: int) -> int | None:
+def fitting_size(recipe: Recipe, width: int, height: int, memory_bytes: int, styles: Sequence[int] = ()) -> int | None:
     """The largest `size` up to the recipe's, a multiple of 8 pixels, whose peak fits; None where not even 64 does."""
     sizes = range(recipe.size // 8 * 8, 63, -8)
-    fits = (size for size in sizes if peak_memory(resized(recipe, size), width, height) <= memory_bytes)
+    fits = (size for size in sizes if peak_memory(resized(recipe, size), width, height, styles) <= memory_bytes)
     return next(fits, None)
 
 

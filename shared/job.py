@@ -69,6 +69,7 @@ class Request(_Frozen):
     styles: tuple[str, ...]
     width: int = 0  # pixels of the content image, for estimates; 0 where unknown
     height: int = 0
+    style_pixels: tuple[int, ...] = ()  # of each style as it was uploaded; for the same
     peak_memory_bytes: int = 0  # predicted when it was submitted; 0 where unknown, and then it fits everywhere
     created_at: float  # seconds since the epoch, as are all times here
     idempotency_key: str | None = None

@@ -13,7 +13,7 @@ from shared.recipe import Recipe
 
 
 class Frame(Protocol):
-    """One evaluation's outcome; worker.engine.Iterate is one."""
+    """One evaluation's outcome; worker.engine.Iterate is one. Other threads read it while the engine goes on."""
 
     @property
     def step(self) -> int:

@@ -24,9 +24,11 @@ _GONE_SECONDS: Final = 9.0  # with what Redis' time-outs and Celery's own end ad
 
 @dataclass(frozen=True)
 class _Mark:
-    """When a step was done."""
+    """When a step was done. No frame: that would hold all of an optimiser's state."""
 
-    frame: Frame
+    step: int
+    fraction: float
+    phase: str
     at: float  # time.monotonic
 
 
@@ -47,6 +49,7 @@ class Heartbeat:
         self._first: _Mark | None = None  # of this claim: the speed that later estimates use
         self._phase: _Mark | None = None  # of this phase: the speed that people see
         self._last: _Mark | None = None
+        self._frame: Frame | None = None  # of the last
         self._said: _Mark | None = None
 
     def __enter__(self) -> Self:
@@ -77,21 +80,21 @@ class Heartbeat:
     @property
     def steps_per_second(self) -> float | None:
         """Over the present phase, its first step's tracing left out."""
-        return _rate(self._phase, self._last, lambda frame: frame.step)
+        return _rate(self._phase, self._last, lambda mark: mark.step)
 
     @property
     def fraction_per_second(self) -> float | None:
         """Of the job's arithmetic, over this claim, the first step's tracing left out."""
-        return _rate(self._first, self._last, lambda frame: frame.fraction)
+        return _rate(self._first, self._last, lambda mark: mark.fraction)
 
     def note(self, frame: Frame) -> None:
         """Tell that the loop has moved; costs nothing."""
-        mark = _Mark(frame, time.monotonic())
+        mark = _Mark(frame.step, frame.fraction, frame.phase, time.monotonic())
         first, self._first = self._first is None, self._first or mark
-        if self._phase is None or self._phase.frame.phase != frame.phase:
+        if self._phase is None or self._phase.phase != mark.phase:
             self._phase = mark
         self._last_seconds, self._moved = mark.at - self._moved, mark.at
-        self._last = mark
+        self._last, self._frame = mark, frame
         if first:
             self._woken.set()  # the first picture is news that people wait for
 
@@ -110,7 +113,7 @@ class Heartbeat:
 
     def record(self) -> dict[str, Any]:
         """The fields of the job's record that the loop changes."""
-        frame, job = self._last.frame if self._last else None, self._claim.job
+        frame, job = self._frame, self._claim.job
         run_seconds = round(job.run_seconds + self.seconds, 3)
         if frame is None:
             waiting = job.progress.model_copy(update={"phase": "preparing"})
@@ -181,8 +184,8 @@ class Heartbeat:
         return time.monotonic() - self._moved > max(self._ports.settings.hang_seconds, _HUNG_STEPS * self._last_seconds)
 
 
-def _rate(first: _Mark | None, last: _Mark | None, what: Callable[[Frame], float]) -> float | None:
+def _rate(first: _Mark | None, last: _Mark | None, what: Callable[[_Mark], float]) -> float | None:
     """How much of `what` was done in a second between two marks."""
     if first is None or last is None or last.at <= first.at:
         return None
-    return float(f"{(what(last.frame) - what(first.frame)) / (last.at - first.at):.3g}")
+    return float(f"{(what(last) - what(first)) / (last.at - first.at):.3g}")

@@ -27,7 +27,8 @@ def machine_memory(root: Path = Path("/")) -> int:
 def what_would_fit(request: Request) -> str:
     """Advice for a job that ran out of memory twice: well below the prediction, which was too low."""
     shape = request.recipe, request.width or 1, request.height or 1
-    size = fitting_size(*shape, int(_SAFE_SHARE * peak_memory(*shape)))
+    predicted = peak_memory(*shape, request.style_pixels)
+    size = fitting_size(*shape, int(_SAFE_SHARE * predicted), request.style_pixels)
     return f"It failed twice. At size {size} it should fit." if size else "It failed twice, and is small already."
 
 

@@ -31,7 +31,8 @@ class Presence:
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
     def open(self) -> Self:
-        """Put the name on the board."""
+        """Put the name on the board, with the speed that an earlier process of this name measured."""
+        self._quietly(self._recall)
         self._thread.start()
         return self
 
@@ -52,6 +53,11 @@ class Presence:
             self._changed.wait(_ANNOUNCE_SECONDS)
             self._changed.clear()
         self._quietly(lambda: self._overview.withdraw(self._info.name))
+
+    def _recall(self) -> None:
+        for told in self._overview.workers():
+            if told.name == self._info.name:
+                self._info = self._info.model_copy(update={"pixels_per_second": told.pixels_per_second})
 
     def _quietly(self, act: Any) -> None:
         try:

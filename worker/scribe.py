@@ -35,6 +35,7 @@ class Scribe:
         self._kept = [key for key in known if key and key != resumed]
         self._kept += [resumed] if resumed else []  # the good one last: a damaged one is deleted before it
         self._writing = threading.Lock()
+        self._shortage: MemoryError | None = None
         self.unnamed: str | None = None  # the key of a checkpoint that was written, but is not in the record
         self._checkpoint_due = time.monotonic() + ports.settings.checkpoint_seconds
         self._began = time.monotonic()
@@ -54,7 +55,9 @@ class Scribe:
         self._thread.join(_JOIN_SECONDS)  # a store that hangs must not keep a worker that is told to leave
 
     def offer(self, frame: Frame) -> None:
-        """Write what is due; skips where the store is still busy with the last."""
+        """Write what is due; skips where the store is still busy with the last. Raises an earlier MemoryError."""
+        if self._shortage:
+            raise self._shortage
         now = time.monotonic()
         if now >= self._preview_due and not self._orders.full():
             self._preview_due = now + max(self._ports.settings.preview_seconds, (now - self._began) / _PREVIEWS_PER_JOB)
@@ -82,14 +85,21 @@ class Scribe:
 
     def _run(self) -> None:
         while (order := self._orders.get()) is not None:
-            try:
-                order()
-            except Unavailable as error:  # the next one may get through
-                log.warning("not_written", job=self._claim.job.id, error=str(error), cause=str(error.__cause__))
-            except ClaimLost:  # the loop hears of it from the heartbeat
-                continue
-            except Exception:  # a job without previews is better than one that stands still
-                log.exception("scribe_stumbled", job=self._claim.job.id)
+            self._carry_out(order)
+            self._orders.task_done()
+            del order  # a frame holds all of an optimiser's state
+
+    def _carry_out(self, order: Callable[[], None]) -> None:
+        try:
+            order()
+        except Unavailable as error:  # the next one may get through
+            log.warning("not_written", job=self._claim.job.id, error=str(error), cause=str(error.__cause__))
+        except ClaimLost:  # the loop hears of it from the heartbeat
+            return
+        except MemoryError as error:
+            self._shortage = error
+        except Exception:  # a job without previews is better than one that stands still
+            log.exception("scribe_stumbled", job=self._claim.job.id)
 
     def _preview(self, frame: Frame) -> None:
         key = keys.preview(self._claim.job.id, self._claim.token, frame.step)

@@ -7,6 +7,7 @@ ledger act raise ClaimLost, and what this worker wrote stays invisible (readers 
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Literal
 
 import structlog
@@ -75,7 +76,7 @@ class _Task:
 
     def __init__(self, ports: Ports, studio: Studio, drain: threading.Event, claim: Claim) -> None:
         self.ports, self.studio, self.drain, self.claim = ports, studio, drain, claim
-        self.job = claim.job
+        self.job, self.recipe = claim.job, claim.job.request.recipe
         self.heartbeat = Heartbeat(ports, claim, drain)
         self.patience = Patience(self.heartbeat, drain)
         self.supplies = Supplies(ports, studio, claim, self.patience)
@@ -109,7 +110,7 @@ class _Task:
 
     def _paint(self) -> None:
         request, engine = self.job.request, self.studio.engine
-        recipe = suited_to(request.recipe, self.studio.weights()["source"])
+        recipe = self.recipe = suited_to(request.recipe, self.studio.weights()["source"])
         content, *styles = [self.supplies.image(sha256) for sha256 in (request.content, *request.styles)]
         resumed = self.supplies.resumption(recipe)
         if resumed:
@@ -118,8 +119,9 @@ class _Task:
         frames = engine.stylize(content, styles, recipe, resumed.state if resumed else None)
         self.scribe = Scribe(self.ports, self.claim, resumed=resumed.key if resumed else None, note=self._note())
         with self.scribe as scribe:
-            if resumed and resumed.unnamed:
-                self.patience(lambda: scribe.keep(resumed.frame))
+            if resumed and resumed.unnamed and self.last:
+                self.patience(partial(scribe.keep, self.last))
+            del resumed  # as large as what the engine goes on with
             why = self._iterate(frames, scribe)
             log.info("stopped", why=why, step=self._step())
             if why == "canceled":
@@ -217,13 +219,12 @@ class _Task:
         return self._end(state, error=error, **self.ending.picture(self.last, self._describe))
 
     def _describe(self, frame: Frame, png: bytes) -> Mapping[str, Any]:
-        weights = self.studio.weights()
         return provenance(
             self.job,
             step=frame.step,
             picture=png,
-            recipe=suited_to(self.job.request.recipe, weights["source"]),
-            weights=weights,
+            recipe=self.recipe,
+            weights=self.studio.weights(),
             environment=self.studio.engine.environment(),
             bitwise=self.bitwise,
         )

@@ -49,7 +49,7 @@ def main(  # noqa: PLR0917 - typer turns each into an option
     workers: Annotated[int, typer.Option(help="That sleep.")] = 6,
     faults: Annotated[str, typer.Option(help="Only these, separated by commas.")] = "",
     paint: Annotated[bool, typer.Option(help="With a sample of TensorFlow jobs.")] = True,  # noqa: FBT002 - typer's own
-    peace: Annotated[float, typer.Option(help="Seconds that the last jobs have to end in.")] = 240,
+    peace: Annotated[float, typer.Option(help="Seconds without a step, after which jobs count as lost.")] = 90,
     broken_fence: Annotated[bool, typer.Option(envvar="CHAOS_BROKEN_FENCE", help="The report must say so.")] = False,  # noqa: FBT002 - the same
     out: Annotated[Path, typer.Option(help="Where the JSON line goes, too.")] = Path("out/chaos.json"),
 ) -> None:

@@ -30,6 +30,7 @@ class Accepted:
     order: Order
     at: float
     states: list[str] = field(default_factory=list)  # each change that was seen
+    step: int = 0  # the last that was seen
     picture: str | None = None  # sha256 of the result that was fetched
     granted: set[str] = field(default_factory=set)  # wishes that were answered 202
     again: str | None = None  # the id that a second sending was answered with
@@ -48,6 +49,7 @@ class Crowd:
         self.accepted: dict[str, Accepted] = {}
         self.odd: Counter[str] = Counter()  # answers that no one should get
         self.refused: Counter[int] = Counter()  # answers that say: later
+        self.moved_at = 0.0  # when a job was last seen to do a step or to end, by time.monotonic
         self._http = httpx2.Client(base_url=url, timeout=8.0, trust_env=False)
         self._over = threading.Event()
         self._thoughts: list[tuple[float, str, str]] = []  # when, what, of which job
@@ -137,6 +139,9 @@ class Crowd:
                     self._see(self.accepted[job_id], view)
 
     def _see(self, job: Accepted, view: dict[str, Any]) -> None:
+        step = view["progress"]["current"]
+        if (step, view["state"]) != (job.step, *job.states[-1:]):
+            job.step, self.moved_at = step, time.monotonic()
         if job.states[-1:] != [view["state"]]:
             job.states.append(view["state"])
             self._reconsider(job)

@@ -27,7 +27,7 @@ class Plan:
     seconds: float
     due: list[str]  # faults that must come about here
     jobs: int = 0  # how many the crowd submits; 0 for as many as keep the line busy
-    peace: float = 240.0  # seconds that the last jobs have to end in
+    peace: float = 90.0  # seconds without any step of any job, after which the last ones count as lost
     kills_per_second: float = 2.0
     only: bool = False  # whether nothing but what is due happens
     tell: Callable[[str], None] = field(default=lambda _: None)
@@ -155,10 +155,10 @@ class Director:
             return False
 
     def _peace(self) -> bool:
-        deadline = time.monotonic() + self.plan.peace
+        began = time.monotonic()
         while waiting := self.crowd.waiting_for():
             self.plan.tell(f"peace; {len(waiting)} jobs have not ended")
-            if time.monotonic() > deadline:
+            if time.monotonic() > max(began, self.crowd.moved_at) + self.plan.peace:
                 return False
             time.sleep(_PAUSE_SECONDS)
         return True

@@ -9,7 +9,7 @@ from fixtures_api import Submit, worker
 from flask.testing import FlaskClient
 
 from shared import keys
-from shared.estimate import quote
+from shared.estimate import peak_memory
 from shared.ports import Ports
 from shared.recipe import resolve
 
@@ -18,8 +18,8 @@ SENT = json.dumps(LARGE)
 
 
 def peak(**fields: Any) -> int:
-    """Predicted for the photo of the `submit` fixture."""
-    return quote(resolve(fields), 96, 64, None).peak_memory_bytes
+    """Predicted for the photo and the painting of the `submit` fixture."""
+    return peak_memory(resolve(fields), 96, 64, styles=[96 * 64])
 
 
 @pytest.fixture

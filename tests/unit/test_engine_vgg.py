@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.recipe import Recipe
+from worker.engine import convolution
 from worker.engine.convolution import Layer
 from worker.engine.passes import Passes, Pooling
 from worker.engine.style_content import StyleContentModel
@@ -99,6 +100,18 @@ def test_a_fast_convolution_is_tensorflows_at_any_height_and_width(height: int, 
     assert type(fast) is not type(direct)
     assert close(fast.forward(features), direct.forward(features))
     assert close(fast.back(slope), direct.back(slope))
+
+
+def test_a_large_plane_of_few_channels_is_convolved_directly_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "_MOST_PLACES", 30)
+    random = np.random.default_rng(3)
+    layer = Layer(random.standard_normal((3, 3, 128, 256), np.float32), np.zeros(256, np.float32))
+    fast, direct = layer.fast(Passes("max", compiled=False)), layer.direct()
+    for places, same in ((5 * 6, False), (5 * 7, True)):
+        features = tf.constant(random.standard_normal((1, 5, places // 5, 128), np.float32))
+        slope = tf.constant(random.standard_normal((1, 5, places // 5, 256), np.float32))
+        assert np.array_equal(fast.forward(features), direct.forward(features)) is same
+        assert np.array_equal(fast.back(slope), direct.back(slope)) is same
 
 
 @settings(max_examples=12, deadline=None)

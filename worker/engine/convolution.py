@@ -17,7 +17,7 @@ _FEWEST_CHANNELS: Final = 128
 """On either side: below, Winograd's passes over memory cost more than the multiplications that it saves."""
 _MANY_CHANNELS: Final = 256
 _MOST_PLACES: Final = 2**17
-"""Of a layer with fewer: beyond, its tiles would be most of a step's memory, for a gain of a few per cent."""
+"""Of a layer with fewer channels: beyond, its tiles would be most of a step's memory, for a gain of a few per cent."""
 
 
 class Convolution(Protocol):
@@ -94,18 +94,17 @@ class _Winograd:
         self._layer, self._passes = layer, passes
 
     def forward(self, features: tf.Tensor) -> tf.Tensor:
-        if _too_large(features):
+        if self._too_large(features):
             return self._layer.direct().forward(features)
         products = tf.matmul(self._passes.into_tiles(features), self._layer.transformed)
         return self._passes.activated(products, self._layer.bias, *features.shape[1:3])
 
     def back(self, slope: tf.Tensor) -> tf.Tensor:
-        if _too_large(slope):
+        if self._too_large(slope):
             return self._layer.direct().back(slope)
         products = tf.matmul(self._passes.slope_into_tiles(slope), self._layer.transformed, transpose_b=True)
         return self._passes.slope_from_tiles(products, *slope.shape[1:3])
 
-
-def _too_large(features: tf.Tensor) -> bool:
-    _, height, width, channels = features.shape
-    return bool(channels < _MANY_CHANNELS and height * width > _MOST_PLACES)
+    def _too_large(self, plane: tf.Tensor) -> bool:
+        few = min(self._layer.kernel.shape[2:]) < _MANY_CHANNELS
+        return bool(few and plane.shape[1] * plane.shape[2] > _MOST_PLACES)

@@ -55,7 +55,8 @@ def stylize(
     tf.config.experimental.enable_op_determinism()
     with shortage_named(recipe.size):
         run = _Run(content, styles, recipe, weights, kept or Kept())
-    return run.iterates(state)
+        position = restored(state, run.optimizer) if state else None
+    return run.iterates(position)
 
 
 class _Run:
@@ -67,10 +68,12 @@ class _Run:
         self.plan = Plan.of(recipe)
         self.optimizer = optimizer_for(recipe.optimizer)
 
-    def iterates(self, saved: Mapping[str, NDArray[Any]] | None) -> Iterator[Iterate]:
+    def iterates(self, saved: Position | None) -> Iterator[Iterate]:
         """Every Iterate after `saved`, stage by stage."""
+        positions = self._positions(saved)
+        del saved  # as large as what the run goes on with
         with shortage_named(self.recipe.size):
-            for position in self._positions(restored(saved, self.optimizer) if saved else None):
+            for position in positions:
                 yield iterate_at(position, self.recipe, self.plan)
 
     def _positions(self, position: Position | None) -> Iterator[Position]:

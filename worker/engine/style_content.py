@@ -29,8 +29,9 @@ class StyleContentModel:
     def __init__(self, recipe: Recipe, kernels: Kernels, passes: Passes, *, fast: bool) -> None:
         self.style_layers = [layer for layer, weight in recipe.style_layers.items() if weight]
         self.content_layers = [layer for layer, weight in recipe.content_layers.items() if weight]
+        self._weighed = {*self.style_layers, *self.content_layers}
         self._passes = passes
-        self._network = Vgg19(kernels.upto(self.style_layers + self.content_layers), passes, fast=fast)
+        self._network = Vgg19(kernels.upto(self._weighed), passes, fast=fast)
 
     @classmethod
     def painting(cls, recipe: Recipe, kernels: Kernels) -> Self:
@@ -48,7 +49,7 @@ class StyleContentModel:
 
     def look(self, image: tf.Tensor) -> tuple[Seen, Trail]:
         """What the recipe weighs of an image, and what the way back needs."""
-        trail = self._network.forward(image)
+        trail = self._network.forward(image, self._weighed)
         return self._seen(trail.features.items()), trail
 
     def glance(self, image: tf.Tensor) -> Seen:
@@ -57,8 +58,7 @@ class StyleContentModel:
 
     def back(self, trail: Trail, slopes: Seen) -> tf.Tensor:
         """The gradient by the image, from those by what the recipe weighs."""
-        weighed = {*self.style_layers, *self.content_layers}
-        found = {layer: partial(_slope, layer, trail.features[layer], slopes) for layer in weighed}
+        found = {layer: partial(_slope, layer, trail.features[layer], slopes) for layer in self._weighed}
         return self._network.back(trail, found)
 
     def _seen(self, views: Iterable[tuple[str, tf.Tensor]]) -> Seen:

@@ -6,7 +6,7 @@ its gradient is written out: that keeps one array a layer, or only bits where th
 Layer names are those of `keras.applications.VGG19`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +25,10 @@ Slope = Callable[[], tf.Tensor]
 
 @dataclass(frozen=True)
 class Trail:
-    """What the way back may need of the way forward; what it does not use is not kept.
+    """What the way back needs of the way forward.
 
-    Where a layer is pooled, `let_through` has the bits that tell what was; of any other, where it is `positive`.
+    All features, of which a traced graph keeps only those that are asked for; of a pooled layer the bits that tell what
+    was `let_through`; of any other layer that nobody weighs, where it is `positive`.
     """
 
     features: Features = field(default_factory=dict)
@@ -56,13 +57,13 @@ class Vgg19:
         self._passes = passes
         self._convolutions = {name: layer.fast(passes) if fast else layer.direct() for name, layer in layers.items()}
 
-    def forward(self, image: tf.Tensor) -> Trail:
+    def forward(self, image: tf.Tensor, weighed: Collection[str] = ()) -> Trail:
         """What every layer sees in an image (height, width, 3), float32 RGB in [0, 1]."""
         trail, features, before = Trail(), _seen_first(image), ""
         for name, convolution in self._convolutions.items():
             if _pooled_before(name):
                 features, trail.let_through[before] = self._passes.halved(features)
-            elif before:
+            elif before and before not in weighed:
                 trail.positive[before] = features > 0
                 with tf.control_dependencies([trail.positive[before]]):  # else it may be left for later, and they kept
                     features = tf.identity(features)

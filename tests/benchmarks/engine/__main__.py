@@ -1,4 +1,4 @@
-"""Steps and speed-ups: `python -m benchmarks.engine [--quick]`; ends with one JSON line."""
+"""Steps, speed-ups and a worker's long life: `python -m benchmarks.engine [--quick]`; ends with one JSON line."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks.engine.growth import resident_growth
+from benchmarks.engine.memory import peak_memory_vs_tutorial
+from benchmarks.engine.overhead import checkpoint_overhead
 from benchmarks.engine.scene import Scene, best_weights
 from benchmarks.engine.speedup import speedup
 from benchmarks.engine.step import step_figures
+from benchmarks.engine.warm import warm_start
 from benchmarks.figure import Figure
 
 console = Console(stderr=True)
@@ -27,6 +31,15 @@ def main(
         found: dict[str, Figure | None] = step_figures(Scene(_WIDTH, weights), rounds)
         for width in (256,) if quick else (256, 512):
             found[f"speedup_to_loss_{width}"] = speedup(Scene(width, weights), rounds, out, status.update)
+        status.update("peak memory at 1024x768")
+        found["peak_memory_vs_tutorial"] = peak_memory_vs_tutorial(quick=quick)
+        status.update("checkpoints, previews and progress")
+        found["checkpoint_overhead"] = checkpoint_overhead(quick=quick)
+        status.update("a warm worker's first picture")
+        warm = warm_start(quick=quick)
+        found["warm_start_seconds"] = warm.seconds
+        found["resident_growth"] = resident_growth(quick=quick, tell=status.update)
+    console.print(f"Passes over a style that was seen in an earlier job: {warm.style_passes}")
     print(json.dumps({name: one and one.row() for name, one in found.items()}))  # noqa: T201 - for scripts
 
 

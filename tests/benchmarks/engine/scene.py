@@ -1,5 +1,6 @@
 """What is painted in the benchmarks: a photo, a painting, weights, and the tutorial's objective for them."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,6 +74,13 @@ class Scene:
 def best_weights() -> Weights:
     """ImageNet's where they lie beside the checkout or can be had, else calibrated ones: the speed is the same."""
     return resolve_weights("auto", cache=Path("~/.cache/easel").expanduser())
+
+
+def png(picture: Picture) -> bytes:
+    """As it is uploaded."""
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "PNG")
+    return data.getvalue()
 
 
 def as_floats(picture: Picture) -> NDArray[np.float32]:

@@ -3,20 +3,19 @@
 Prints the seconds since it was started, which its parent has to subtract from, and those of a later step alone.
 """
 
-import subprocess
 import sys
 import time
 from statistics import median
+
+from benchmarks.processes import run_alone
 
 _LATER = 3
 
 
 def start_up(which: str, width: int) -> float:
     """Seconds from a fresh process to its first step, that step's own time left out."""
-    command = [sys.executable, "-m", "benchmarks.engine.start", which, str(width)]
     began = time.time()
-    ran = subprocess.run(command, check=True, capture_output=True, text=True)
-    ended, step = (float(word) for word in ran.stdout.split()[-2:])
+    ended, step = (float(word) for word in run_alone("benchmarks.engine.start", which, str(width)).split())
     return ended - began - step
 
 

@@ -5,9 +5,9 @@ from typing import Final
 
 from itsdangerous import URLSafeSerializer
 
+from benchmarks.house import House
 from benchmarks.service.fill import Filling
 from benchmarks.service.finding import Chart, Finding, Say
-from benchmarks.service.house import House
 from benchmarks.service.talk import Load, get, talk
 
 _SIZES: Final = (1_000, 10_000, 100_000)

@@ -9,9 +9,9 @@ from typing import Final
 import httpx2
 
 from benchmarks.figure import figure
+from benchmarks.house import House
 from benchmarks.service.fill import Filling
 from benchmarks.service.finding import Chart, Curve, Finding, Say
-from benchmarks.service.house import House
 from benchmarks.service.talk import Address, Load, get, talk
 
 _SIZES: Final = (10, 100, 1_000)

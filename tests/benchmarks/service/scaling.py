@@ -4,19 +4,15 @@ Every worker goes round: claim, 100 steps of 0.1 s, publish, claim. With W of th
 takes from a claim to the W-th claim after it, and throughput is W by the mean of that; nobody's tail counts.
 """
 
-import hashlib
 import time
 from statistics import mean
 from typing import Any, Final
 
 from chaos.pictures import photo
-from uuid_utils import uuid7
 
 from benchmarks.figure import figure
+from benchmarks.house import House
 from benchmarks.service.finding import Chart, Finding, Say
-from benchmarks.service.house import House
-from shared import keys, truth
-from shared.job import Request
 from shared.recipe import resolve
 
 _CREWS: Final = (1, 8, 64)
@@ -71,29 +67,7 @@ def _means(claims: list[float], workers: int) -> list[float]:
 
 
 def _submit(house: House, **recipe: Any) -> str:
-    """As the API does, past HTTP."""
-    content, style = (_stored(house, photo(number)) for number in (0, 1))
-    request = Request(
-        id=str(uuid7()),
-        tier=house.ports.settings.tiers[0],
-        recipe=resolve({"preset": "fast", "size": 64, **recipe}),
-        content=content,
-        styles=(style,),
-        width=64,
-        height=48,
-        created_at=time.time(),
-        digest=str(uuid7()),
-    )
-    truth.write_request(house.ports.blobs, request)
-    house.ports.ledger.submit(request, queue_limit=10**6, remember_seconds=60)
-    house.ports.bells.ring(request.tier)
-    return request.id
-
-
-def _stored(house: House, png: bytes) -> str:
-    sha256 = hashlib.sha256(png).hexdigest()
-    house.ports.blobs.put(keys.input_image(sha256), png)
-    return sha256
+    return house.submit(photo(0), photo(1), resolve({"preset": "fast", "size": 64, **recipe}))
 
 
 def _wait_for_claim(house: House, job_id: str) -> None:

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from benchmarks.house import House
 from benchmarks.service.finding import Chart, Finding, Say
-from benchmarks.service.house import House
 from benchmarks.service.talk import Load, talk
 
 _WORKERS: Final = 8

@@ -7,9 +7,9 @@ from functools import partial
 from statistics import median
 from typing import Any, Final
 
+from benchmarks.house import House
 from benchmarks.service.fill import Filling
 from benchmarks.service.finding import Chart, Finding, Say
-from benchmarks.service.house import House
 from benchmarks.service.talk import get, percentile
 from shared.ledger import Claim
 from shared.ports import Ports

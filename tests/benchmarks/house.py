@@ -1,22 +1,30 @@
 """The stack to be measured: Valkey and one API, as `make up` starts them, and workers where they are needed."""
 
+import hashlib
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from uuid_utils import uuid7
+
 from benchmarks.service.talk import Address
 from deploy.processes import Process, wait_until
 from deploy.stack import Plan, Stack, free_port
+from shared import keys, truth
+from shared.job import Job, Request
 from shared.ports import Ports, establish, open_ports
+from shared.recipe import Recipe
 from shared.settings import Settings
 
-ROOT: Final = Path(__file__).resolve().parents[3]
+ROOT: Final = Path(__file__).resolve().parents[2]
+CACHE: Final = Path("~/.cache/easel").expanduser()
 _QUEUE_LIMIT: Final = 1_000_000
 _START_SECONDS: Final = 60.0
-_CREW_SECONDS: Final = 180.0
+_HIRE_SECONDS: Final = 180.0
 _OFTEN: Final = {"EASEL_CHECKPOINT_SECONDS": "2"}  # five checkpoints a job of ten seconds, where the default makes one
 
 
@@ -26,10 +34,10 @@ class House(Stack):
     @classmethod
     @contextmanager
     def opened(cls) -> Iterator["House"]:
-        """In a folder of its own, gone afterwards."""
+        """In a folder of its own, gone afterwards; learned weights are kept."""
         with (
             tempfile.TemporaryDirectory(prefix="easel-bench-") as folder,
-            cls.running(Plan(Path(folder), Path(folder) / "cache", free_port())) as house,
+            cls.running(Plan(Path(folder), CACHE, free_port())) as house,
         ):
             yield house
 
@@ -59,12 +67,51 @@ class House(Stack):
         """So many simulated workers, and a reaper; returns when all are there. Raises RuntimeError."""
         self._environment |= _OFTEN
         self._start("reaper", sys.executable, "-m", "worker", "reaper")
-        crew = self._start("crew", sys.executable, "-m", "benchmarks.service.crew", str(workers))
+        self._hired(workers, "benchmarks.service.crew", str(workers))
+
+    def hire(self, *command: str) -> Process:
+        """One worker that paints: the product's, unless `command` names another module and its arguments."""
+        return self._hired(1, *(command or ("worker", "start", "--name", "one@bench")))
+
+    def submit(self, content: bytes, style: bytes, recipe: Recipe) -> str:
+        """A job's id: in the line as the API puts it there, past HTTP. Images are PNG or JPEG."""
+        request = Request(
+            id=str(uuid7()),
+            tier=self.ports.settings.tiers[0],
+            recipe=recipe,
+            content=self._stored(content),
+            styles=(self._stored(style),),
+            created_at=time.time(),
+            digest=str(uuid7()),
+        )
+        truth.write_request(self.ports.blobs, request)
+        self.ports.ledger.submit(request, queue_limit=_QUEUE_LIMIT, remember_seconds=60)
+        self.ports.bells.ring(request.tier)
+        return request.id
+
+    def finished(self, job_id: str) -> Job:
+        """The job once it has ended. Raises RuntimeError where that was not well."""
+        last = self.ports.events.last_id(job_id)
+        while not (job := self.ports.ledger.get(job_id)).completed_at:
+            for event in self.ports.events.wait({job_id: last}).get(job_id, []):
+                last = event.id
+        if job.error:
+            raise RuntimeError(f"A job failed: {job.error.detail}")
+        return job
+
+    def _hired(self, workers: int, *command: str) -> Process:
+        process = self._start("workers", sys.executable, "-m", *command, patience=60)
 
         def there() -> bool:
             return len(self.ports.overview.workers()) == workers
 
-        wait_until(there, seconds=_CREW_SECONDS, what=f"A crew of {workers}", process=crew)
+        wait_until(there, seconds=_HIRE_SECONDS, what=f"{workers} of {command[0]}", process=process)
+        return process
+
+    def _stored(self, image: bytes) -> str:
+        sha256 = hashlib.sha256(image).hexdigest()
+        self.ports.blobs.put(keys.input_image(sha256), image)
+        return sha256
 
     def _listening(self, what: str, process: Process) -> None:
         def said() -> bool:

@@ -1,0 +1,54 @@
+"""Whether a worker grows with the sizes that it has met: a real one, and what all its processes hold."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from chaos.pictures import photo
+
+from benchmarks.figure import Figure
+from benchmarks.house import House
+from shared.recipe import Recipe, resolve
+
+_JOBS: Final = {False: 100, True: 25}
+_EARLY: Final = 10
+_SMALLEST: Final = 64
+Tell = Callable[[str], None]
+
+
+def resident_growth(*, quick: bool, tell: Tell) -> Figure:
+    """Bytes after each of the last ten jobs by the most after any of the first ten; every job is of another size.
+
+    The most and not the last of the ten: a worker that starts a fresh process now and then goes up and down.
+    """
+    held = _held(_JOBS[quick], tell)
+    early, late = max(held[:_EARLY]), sorted(held[-_EARLY:])
+    return Figure(median=late[-1] / early, low=late[0] / early, high=late[-1] / early)
+
+
+def _held(jobs: int, tell: Tell) -> list[int]:
+    held = []
+    with House.opened() as house:
+        worker = house.hire()
+        for number in range(jobs):
+            house.finished(house.submit(photo(0), photo(1), _recipe(number)))
+            held.append(resident_bytes(worker.pid or 0))
+            tell(f"{number + 1} jobs: {held[-1] / 1e6:.0f} MB")
+    return held
+
+
+def _recipe(number: int) -> Recipe:
+    """The job of this number: 64 to 163 pixels wide, odd ones too."""
+    size = _SMALLEST + (37 * number) % 100  # 37 and 100 have no common factor: each comes once
+    return resolve({"preset": "fast", "size": size, "steps": 2, "stages": [{"scale": 1, "share": 1}]})
+
+
+def resident_bytes(pid: int) -> int:
+    """Of a process and all below it, each page of its own and its share of those in common. Linux only."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+        return 0
+    own = 1024 * int(next(line.split()[1] for line in rollup if line.startswith("Pss:")))
+    return own + sum(resident_bytes(int(child)) for child in below)
