@@ -30,7 +30,9 @@ def main(
     with console.status("steps at 512 px") as status:
         found: dict[str, Figure | None] = step_figures(Scene(_WIDTH, weights), rounds)
         for width in (256,) if quick else (256, 512):
-            found[f"speedup_to_loss_{width}"] = speedup(Scene(width, weights), rounds, out, status.update)
+            found[f"speedup_to_loss_{width}"] = speedup(
+                Scene(width, weights), out, status.update, rounds=rounds, quick=quick
+            )
         status.update("peak memory at 1024x768")
         found["peak_memory_vs_tutorial"] = peak_memory_vs_tutorial(quick=quick)
         status.update("checkpoints, previews and progress")
