@@ -53,6 +53,8 @@ def stylize(
         )
     images.fit((content.shape[1], content.shape[0]), recipe.size)  # raises for too extreme a shape
     tf.config.experimental.enable_op_determinism()
+    # Grappler would add in another order from one tracing to the next, and saves a step nothing.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     with shortage_named(recipe.size):
         run = _Run(content, styles, recipe, weights, kept or Kept())
         position = restored(state, run.optimizer) if state else None
