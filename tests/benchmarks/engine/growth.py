@@ -1,6 +1,7 @@
 """Whether a worker grows with the sizes that it has met: a real one, and what all its processes hold."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,13 +14,14 @@ from shared.recipe import Recipe, resolve
 _JOBS: Final = {False: 100, True: 25}
 _EARLY: Final = 10
 _SMALLEST: Final = 64
+_LOOK_SECONDS: Final = 0.2
 Tell = Callable[[str], None]
 
 
 def resident_growth(*, quick: bool, tell: Tell) -> Figure:
-    """Bytes after each of the last ten jobs by the most after any of the first ten; every job is of another size.
+    """The most bytes in each of the last ten jobs by the most in any of the first ten; every job is of another size.
 
-    The most and not the last of the ten: a worker that starts a fresh process now and then goes up and down.
+    The most of ten, for a worker that starts a fresh process every few sizes goes up and down.
     """
     held = _held(_JOBS[quick], tell)
     early, late = max(held[:_EARLY]), sorted(held[-_EARLY:])
@@ -31,10 +33,18 @@ def _held(jobs: int, tell: Tell) -> list[int]:
     with House.opened() as house:
         worker = house.hire()
         for number in range(jobs):
-            house.finished(house.submit(photo(0), photo(1), _recipe(number)))
-            held.append(resident_bytes(worker.pid or 0))
+            job_id = house.submit(photo(0), photo(1), _recipe(number))
+            held.append(max(_readings(house, job_id, worker.pid or 0)))
+            house.finished(job_id)
             tell(f"{number + 1} jobs: {held[-1] / 1e6:.0f} MB")
     return held
+
+
+def _readings(house: House, job_id: str, worker: int) -> Iterator[int]:
+    """Bytes, again and again while the job runs; afterwards the process may be gone."""
+    while not house.ports.ledger.get(job_id).completed_at:
+        yield resident_bytes(worker)
+        time.sleep(_LOOK_SECONDS)
 
 
 def _recipe(number: int) -> Recipe:
