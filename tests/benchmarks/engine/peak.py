@@ -9,10 +9,10 @@ import json
 import sys
 import threading
 from collections import deque
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.engine.memory import most_resident
 from benchmarks.engine.scene import best_weights
 from shared.estimate import peak_memory
 from shared.recipe import LBFGS, resolve
@@ -46,17 +46,11 @@ def main(fields: str, width: int, height: int) -> None:
             beside[-1].start()
     for thread in beside:
         thread.join()
-    print(round(_highest() / 2**20), round(peak_memory(recipe, width, height) / 2**20))  # noqa: T201 - the answer
+    print(round(most_resident() / 2**20), round(peak_memory(recipe, width, height) / 2**20))  # noqa: T201 - the answer
 
 
 def _write(frame: Iterate) -> None:
     checkpoint.dump(frame.state())
-
-
-def _highest() -> int:
-    """Bytes that were resident at most, on Linux."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":
