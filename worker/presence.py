@@ -32,7 +32,6 @@ class Presence:
 
     def open(self) -> Self:
         """Put the name on the board, with the speed that an earlier process of this name measured."""
-        self._quietly(self._recall)
         self._thread.start()
         return self
 
@@ -48,6 +47,7 @@ class Presence:
         self._changed.set()
 
     def _run(self) -> None:
+        self._quietly(self._recall)  # here: a child has four seconds to begin, which a slow Redis could use up
         while not self._closed.is_set():
             self._quietly(lambda: self._overview.announce(self._info.model_copy(update={"seen_at": time.time()})))
             self._changed.wait(_ANNOUNCE_SECONDS)
@@ -56,8 +56,8 @@ class Presence:
 
     def _recall(self) -> None:
         for told in self._overview.workers():
-            if told.name == self._info.name:
-                self._info = self._info.model_copy(update={"pixels_per_second": told.pixels_per_second})
+            if told.name == self._info.name and self._info.pixels_per_second is None:
+                self.show(pixels_per_second=told.pixels_per_second)
 
     def _quietly(self, act: Any) -> None:
         try:
