@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from shared import recipe as knobs
-from worker.engine.optimizers import LBFGS, Adam, LBFGSState, Optimizer, Pair, optimizer_for
+from worker.engine.curvature import Secants
+from worker.engine.optimizers import LBFGS, Adam, LBFGSState, Optimizer, optimizer_for
 
 SHAPE = (4, 5, 3)
 RANDOM = np.random.default_rng(3)
@@ -61,7 +62,7 @@ def test_adam_moves_as_keras_does() -> None:
 
 
 def test_lbfgs_finds_the_nearest_point_of_the_box() -> None:
-    final = run(LBFGS(knobs.LBFGS()), bowl, 60)[-1]
+    final = run(LBFGS(knobs.LBFGS()), bowl, 80)[-1]
     np.testing.assert_allclose(final.current, tf.clip_by_value(GOAL, 0, 1), atol=0.02)
 
 
@@ -97,10 +98,10 @@ def test_a_refused_trial_is_followed_by_a_shorter_one() -> None:
 def test_after_many_refusals_the_curvature_is_forgotten() -> None:
     lbfgs = LBFGS(knobs.LBFGS())
     state: LBFGSState = run(lbfgs, bowl, 5)[-1]
-    assert state.pairs
+    assert state.secants.moved
     for _ in range(lbfgs.patience):
         state = lbfgs.step(state, state.loss + 1, state.gradient)
-    assert not state.pairs
+    assert not state.secants.moved
 
 
 def test_a_retreat_keeps_the_picture_and_asks_for_half_the_way_from_it(optimizer: Optimizer) -> None:
@@ -125,14 +126,15 @@ def test_after_a_retreat_adam_goes_at_half_the_rate() -> None:
 def test_curvature_that_is_not_finite_is_forgotten() -> None:
     lbfgs = LBFGS(knobs.LBFGS())
     state: LBFGSState = run(lbfgs, bowl, 3)[-1]
-    poisoned = replace(state, pairs=(Pair(state.direction * np.nan, state.gradient),))
+    one = Secants(4, (state.direction * np.nan,), (state.gradient,), np.ones((1, 1)))
+    poisoned = replace(state, secants=one)
     after = lbfgs.step(poisoned, *bowl(state.image))
-    assert not after.pairs
+    assert not after.secants.moved
     assert np.isfinite(after.image).all()
 
 
 def test_the_history_is_no_longer_than_asked_for() -> None:
-    assert len(run(LBFGS(knobs.LBFGS(history=4)), valley, 30)[-1].pairs) == 4
+    assert len(run(LBFGS(knobs.LBFGS(history=4)), valley, 30)[-1].secants.moved) == 4
 
 
 @pytest.mark.parametrize("after_a_retreat", [False, True])

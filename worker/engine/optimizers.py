@@ -16,7 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared import recipe as knobs
-from worker.engine.curvature import Pair, inner, inverse
+from worker.engine.curvature import Secants, compiled, inner
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -123,7 +123,7 @@ class LBFGSState:
     current: tf.Tensor
     gradient: tf.Tensor
     direction: tf.Tensor
-    pairs: tuple[Pair, ...] = ()
+    secants: Secants
     loss: float = float("inf")  # of `current`; infinite until something was evaluated
     length: float = 0.0
     refused: int = 0  # trials since `current` was accepted
@@ -134,7 +134,7 @@ class LBFGSState:
         return self.refused == 0
 
     def arrays(self) -> Arrays:
-        """All of it, flat; the pairs are stacked, oldest first."""
+        """All of it, flat; the secants are stacked, oldest first."""
         tensors = {
             "image": self.image,
             "current": self.current,
@@ -143,8 +143,8 @@ class LBFGSState:
         }
         empty = np.zeros((0, *self.image.shape), np.float32)
         return {name: tensor.numpy() for name, tensor in tensors.items()} | {
-            "moved": np.stack([pair.moved.numpy() for pair in self.pairs]) if self.pairs else empty,
-            "bent": np.stack([pair.bent.numpy() for pair in self.pairs]) if self.pairs else empty,
+            "moved": np.stack([moved.numpy() for moved in self.secants.moved]) if self.secants.moved else empty,
+            "bent": np.stack([bent.numpy() for bent in self.secants.bent]) if self.secants.bent else empty,
             "loss": np.array(self.loss),
             "length": np.array(self.length),
             "refused": np.array(self.refused),
@@ -168,17 +168,18 @@ class LBFGS:
     def init(self, image: tf.Tensor) -> LBFGSState:
         """Nothing is known: the first evaluation is of `image` itself."""
         zero = tf.zeros_like(image)
-        return LBFGSState(image, image, zero, zero)
+        return LBFGSState(image, image, zero, zero, self._nothing_known())
 
     def step(self, state: LBFGSState, loss: float, gradient: tf.Tensor) -> LBFGSState:
         """Accept the trial and set out anew, or try a shorter way."""
         expected = _dot(state.gradient, state.image - state.current)
         if loss <= state.loss + self.sufficient * expected:
-            pairs = self._remember(state, gradient)
-            return self._set_out(LBFGSState(state.image, state.image, gradient, gradient, pairs, loss))
+            secants = self._remember(state, gradient)
+            return self._set_out(LBFGSState(state.image, state.image, gradient, gradient, secants, loss))
         refused = replace(state, refused=state.refused + 1)
         if refused.refused % self.patience == 0:
-            return self._set_out(replace(refused, pairs=()), shrink=0.1 ** (refused.refused // self.patience))
+            forgetful = replace(refused, secants=self._nothing_known())
+            return self._set_out(forgetful, shrink=0.1 ** (refused.refused // self.patience))
         return self._shorten(refused, loss, expected)
 
     def retreat(self, state: LBFGSState) -> LBFGSState:
@@ -189,33 +190,37 @@ class LBFGS:
         """The state whose `arrays()` these are."""
         names = ("image", "current", "gradient", "direction")
         image, current, gradient, direction = (tf.constant(arrays[name]) for name in names)
-        secants = zip(arrays["moved"], arrays["bent"], strict=True)
+        secants = self._nothing_known()
+        for moved, bent in zip(arrays["moved"], arrays["bent"], strict=True):
+            secants = secants.learned(tf.constant(moved), tf.constant(bent))
         return LBFGSState(
             image=image,
             current=current,
             gradient=gradient,
             direction=direction,
-            pairs=tuple(Pair(tf.constant(moved), tf.constant(bent)) for moved, bent in secants),
+            secants=secants,
             loss=float(arrays["loss"]),
             length=float(arrays["length"]),
             refused=int(arrays["refused"]),
         )
 
-    def _remember(self, state: LBFGSState, gradient: tf.Tensor) -> tuple[Pair, ...]:
-        """The pairs with the newest one, unless it bends the wrong way or nothing moved."""
-        pair = Pair(state.image - state.current, gradient - state.gradient)
-        if state.loss == float("inf") or _dot(pair.moved, pair.bent) <= 1e-10 * _dot(pair.bent, pair.bent):
-            return state.pairs
-        return (*state.pairs, pair)[-self.settings.history :]
+    def _nothing_known(self) -> Secants:
+        return Secants(self.settings.history)
+
+    def _remember(self, state: LBFGSState, gradient: tf.Tensor) -> Secants:
+        """The secants with the newest one, if there was an image before."""
+        if state.loss == float("inf"):
+            return state.secants
+        return state.secants.learned(state.image - state.current, gradient - state.gradient)
 
     def _set_out(self, state: LBFGSState, shrink: float = 1.0) -> LBFGSState:
         """A fresh direction from `current`: quasi-Newton, or scaled steepest descent where no curvature is known."""
-        free = _free(state.current, state.gradient)
-        direction = -free * inverse(state.pairs, free * state.gradient)
-        if not state.pairs or not _dot(direction, state.gradient) < 0:  # it can be NaN
-            direction = -free * state.gradient
-            scale = float(tf.reduce_mean(tf.abs(direction)))
-            return _at(replace(state, pairs=(), direction=direction), shrink * self.first_change / max(scale, 1e-30))
+        downhill = _free(state.gradient, state.current, state.gradient)
+        direction = -_free(state.secants.inverse(downhill), state.current, state.gradient)
+        if not state.secants.moved or not _dot(direction, state.gradient) < 0:  # it can be NaN
+            scale = float(tf.reduce_mean(tf.abs(downhill)))
+            fresh = replace(state, secants=self._nothing_known(), direction=-downhill)
+            return _at(fresh, shrink * self.first_change / max(scale, 1e-30))
         return _at(replace(state, direction=direction), shrink)
 
     def _shorten(self, state: LBFGSState, loss: float, expected: float) -> LBFGSState:
@@ -226,14 +231,20 @@ class LBFGS:
 
 
 def _at(state: LBFGSState, length: float) -> LBFGSState:
-    image = tf.clip_by_value(state.current + length * state.direction, 0.0, 1.0)
+    image = _moved(state.current, state.direction, tf.constant(length, tf.float32))
     return replace(state, image=image, length=length)
 
 
-def _free(image: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """1 where a pixel may move against the gradient without leaving [0, 1], else 0."""
+@compiled
+def _moved(image: tf.Tensor, direction: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(image + length * direction, 0.0, 1.0)
+
+
+@compiled
+def _free(vector: tf.Tensor, image: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """The vector, but 0 where a pixel cannot move against the gradient without leaving [0, 1]."""
     held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-    return 1.0 - tf.cast(held, tf.float32)
+    return tf.where(held, 0.0, vector)
 
 
 def _dot(one: tf.Tensor, other: tf.Tensor) -> float:
