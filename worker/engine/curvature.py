@@ -7,7 +7,7 @@ others, which the latest secants show.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +21,7 @@ _TINY: Final = 1e-30
 _MEANS: Final = np.outer((1, 3, 3, 1), (1, 3, 3, 1))[:, :, None, None].repeat(6, axis=2).astype(np.float32) / 64
 _STRIDES: Final = (1, 2, 2, 1)
 
-Vector = NDArray[np.float64]
+Vector = NDArray[np.floating[Any]]
 Act = TypeVar("Act", bound=Callable[..., tf.Tensor])
 
 
