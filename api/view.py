@@ -1,7 +1,8 @@
 """A job as clients see it."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,7 +32,11 @@ class Urls(_View):
 
     self: str
     events: str
+    content: str
+    styles: list[str]
+    previews: str
     preview: str | None
+    timelapse: str | None = Field(description="Null while there are fewer than two previews.")
     result: str | None
     provenance: str | None
     cancel: str | None
@@ -45,6 +50,7 @@ class JobView(_View):
     state: JobState
     tier: str
     recipe: Recipe
+    style_count: int
     created_at: datetime
     started_at: datetime | None = Field(description="The first claim by a worker.")
     completed_at: datetime | None
@@ -56,6 +62,7 @@ class JobView(_View):
     eta_seconds: Eta | None = Field(description="Until the job's end; null where nobody can know.")
     progress: Progress
     losses: Losses | None
+    worker: str | None = Field(description="Who holds it now.")
     attempt: int = Field(description="Claims so far.")
     resumed_from_step: int | None
     stopped_early: bool
@@ -64,6 +71,9 @@ class JobView(_View):
     metrics: Metrics
     urls: Urls
 
+
+FEWEST_STILLS: Final = 2
+"""Of a time-lapse."""
 
 _AS_IT_IS: Final = tuple(JobView.model_fields.keys() & Job.model_fields.keys())
 """What the record says in the same words."""
@@ -93,7 +103,8 @@ def job_view(job: Job, position: int | None = None, eta: Eta | None = None) -> J
         **{name: getattr(job, name) for name in _AS_IT_IS},
         tier=job.request.tier,
         recipe=job.request.recipe,
-        created_at=_moment(job.request.created_at),
+        style_count=len(job.request.styles),
+        created_at=moment(job.request.created_at),
         queue_position=position,
         eta_seconds=eta,
         attempt=job.epoch,
@@ -120,7 +131,8 @@ def job_url(job_id: str, part: str = "") -> str:
     return f"/v1/jobs/{job_id}" + (f"/{part}" if part else "")
 
 
-def _moment(seconds: float) -> datetime:
+def moment(seconds: float) -> datetime:
+    """A time of the ledger as the API writes it."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
@@ -134,12 +146,21 @@ def _metrics(job: Job) -> Metrics:
 
 
 def _urls(job: Job) -> Urls:
-    there: dict[str, Any] = {
-        "preview": job.preview,
-        "result": job.result,
-        "provenance": job.result,
-        "cancel": job.state not in TERMINAL,
-        "finish": job.state not in TERMINAL and job.progress.current >= 1,
+    goes_on = job.state not in TERMINAL
+    there = {
+        "preview": job.preview is not None,
+        "timelapse": job.previews >= FEWEST_STILLS,
+        "result": job.result is not None,
+        "provenance": job.result is not None,
+        "cancel": goes_on,
+        "finish": goes_on and job.progress.current >= 1,
     }
-    links = {part: job_url(job.id, part) if exists else None for part, exists in there.items()}
-    return Urls(self=job_url(job.id), events=job_url(job.id, "events"), **links)
+    return _links(job.id, len(job.request.styles), *there.items())
+
+
+@lru_cache(maxsize=4096)  # of one job they are the same from poll to poll
+def _links(job_id: str, styles: int, *there: tuple[str, bool]) -> Urls:
+    links = {part: job_url(job_id, part) if exists else None for part, exists in there}
+    always = {part: job_url(job_id, part) for part in ("events", "content", "previews")}
+    each = [job_url(job_id, f"styles/{number}") for number in range(styles)]
+    return Urls.model_validate({"self": job_url(job_id), "styles": each, **always, **links})
