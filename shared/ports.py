@@ -10,6 +10,7 @@ from shared.blobs import HASTY, Blobs, Patience, S3Options, open_blobs
 from shared.errors import BlobMissing, BlobsUnavailable, LedgerUnavailable
 from shared.events import Events
 from shared.ledger import Ledger, connect
+from shared.outbox import Outbox
 from shared.overview import Overview
 from shared.settings import Settings
 from shared.sights import Sights
@@ -26,6 +27,7 @@ class Ports:
     events: Events
     overview: Overview
     sights: Sights
+    outbox: Outbox
     blobs: Blobs
     bells: Bells
 
@@ -45,6 +47,7 @@ def open_ports(settings: Settings, patience: Patience = HASTY) -> Ports:
         events=Events(client),
         overview=Overview(client),
         sights=Sights(client),
+        outbox=Outbox(client),
         blobs=open_blobs(settings.store_url, s3),
         bells=Bells(celery_app(settings), client),
     )
