@@ -1,17 +1,40 @@
-"""What a webhook may be: the events that it can ask for, the addresses that are called. Pure; no name is resolved."""
+"""What a webhook may ask for, what it is told, and which addresses are called. Pure; no name is resolved here."""
 
 import ipaddress
 import re
 from collections.abc import Iterable
-from typing import Final
+from datetime import datetime
+from typing import Final, Literal, get_args
 
 import httpx2
+from pydantic import BaseModel, Field
 
 from shared.errors import InvalidWebhook, WebhooksDisabled
-from shared.job import Webhook
+from shared.job import JobError, JobState, Webhook
 
-EVENTS: Final = ("job.started", "job.succeeded", "job.failed", "job.canceled")
-"""In the order in which they may come; a job has the first at most once, and one of the others."""
+
+class Facts(BaseModel):
+    """Of the job: only what is as true at the last try as at the first."""
+
+    id: str
+    state: JobState = Field(description="`running` for job.started, whatever became of the job since.")
+    tier: str
+    created_at: datetime
+    url: str = Field(description="Path of the job on this service.", examples=["/v1/jobs/0199d3c1-…"])
+    result: str | None = Field(description="Path of the picture, where there is one.")
+    error: JobError | None
+
+
+class Notice(BaseModel):
+    """What a webhook receives, in the shape that Standard Webhooks proposes."""
+
+    type: Literal["job.started", "job.succeeded", "job.failed", "job.canceled"]
+    timestamp: datetime = Field(description="When it happened.")
+    data: Facts
+
+
+EVENTS: Final[tuple[str, ...]] = get_args(Notice.model_fields["type"].annotation)
+"""In the order in which they happen: a job has the first at most once, then one of the others."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -3,7 +3,6 @@
 Any number may run at once: an event is in the hands of one of them (shared/outbox.py).
 """
 
-import json
 import random
 import threading
 import time
@@ -19,6 +18,7 @@ from shared.errors import EaselError, JobNotFound
 from shared.job import Job, JobState
 from shared.outbox import Delivery, Letter
 from shared.ports import Ports
+from shared.webhook import Notice
 from worker.courier import GONE, Answer, Courier, Undelivered
 
 log = structlog.get_logger(__name__)
@@ -64,16 +64,19 @@ class Postman:
 
     def deliver(self, letter: Letter) -> None:
         """Try once, and write down how it went. Raises what the ledger raises."""
-        try:
-            job = self.ports.ledger.get(letter.job_id)
-        except JobNotFound:
-            return  # deleted, and the event with it
         at, answer = time.time(), None
         try:
-            answer = self._send(job, letter)
+            answer = self._send(letter)
             complaint = answer.complaint
         except Undelivered as error:
             complaint = str(error)
+        except JobNotFound:
+            return  # deleted, and the event with it
+        except EaselError:
+            raise
+        except Exception:  # it must not come back for ever
+            log.exception("delivery_broke", letter=letter.id)
+            complaint = "Something went wrong here; the log has the details."
         gone = answer is not None and answer.status == GONE
         pause = pause_after(letter.attempt, self.settings.webhook_pace, answer) if complaint and not gone else None
         delivery = Delivery(
@@ -107,8 +110,6 @@ class Postman:
             self.deliver(letter)
         except EaselError as error:
             log.warning("delivery_not_recorded", letter=letter.id, detail=error.detail)  # it is sent again
-        except Exception:
-            log.exception("delivery_broke", letter=letter.id)
         finally:
             self._count(letter, -1)
             self._seats.release()
@@ -118,10 +119,11 @@ class Postman:
             self._at_work[letter.receiver] += change
             self._at_work += Counter()  # forgets who has nothing at hand
 
-    def _send(self, job: Job, letter: Letter) -> Answer:
+    def _send(self, letter: Letter) -> Answer:
+        job = self.ports.ledger.get(letter.job_id)
         if job.request.webhook is None:  # of a record that somebody else wrote
             raise Undelivered("The job has no webhook.")
-        body, now = payload(job, letter.event), datetime.now(UTC)
+        body, now = notice(job, letter.event), datetime.now(UTC)
         headers = {
             "content-type": "application/json",
             "user-agent": f"Easel/{__version__}",
@@ -140,21 +142,17 @@ def pause_after(attempt: int, pace: float, answer: Answer | None) -> float | Non
     return max(usual, min(answer.retry_after, _LONGEST_RETRY_AFTER)) if answer else usual
 
 
-def payload(job: Job, event: str) -> bytes:
-    """What is signed and sent: the same at every try, whatever became of the job since."""
+def notice(job: Job, event: str) -> bytes:
+    """What is signed and sent, as JSON: the same at every try, whatever became of the job since."""
     request, started = job.request, event == "job.started"
-    data = {
+    facts = {
         "id": job.id,
         "state": JobState.RUNNING if started else job.state,
         "tier": request.tier,
-        "created_at": _iso(request.created_at),
+        "created_at": request.created_at,
         "url": f"/v1/jobs/{job.id}",
         "result": f"/v1/jobs/{job.id}/result" if job.result and not started else None,
         "error": job.error.model_dump() if job.error and not started else None,
     }
     at = (job.started_at if started else job.completed_at) or request.created_at
-    return json.dumps({"type": event, "timestamp": _iso(at), "data": data}, separators=(",", ":")).encode()
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Notice.model_validate({"type": event, "timestamp": at, "data": facts}).model_dump_json().encode()

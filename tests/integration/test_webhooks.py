@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from shared.job import JobState, Webhook
 from shared.outbox import Letter
 from shared.ports import Ports, establish
 from shared.settings import Settings
-from shared.webhook import EVENTS
+from shared.webhook import EVENTS, literal
 from worker.courier import Courier, Undelivered
 from worker.postman import AT_ONCE, AT_ONCE_TO_ONE, PAUSES, Postman
 
@@ -124,9 +125,10 @@ def test_a_job_tells_its_webhook_that_it_started_and_how_it_ended_signed_with_ea
 
 def test_a_job_that_is_claimed_again_does_not_start_again(ports: Ports, postman: Postman, receiver: Serving) -> None:
     job_id = order(ports, receiver.url)
-    ports.ledger.release(claim(ports), place="tail")
     held = claim(ports)
     deliver(postman)
+    ports.ledger.release(held, place="tail")
+    held = claim(ports)
     assert postman.take() is None
     ports.ledger.finish(held, JobState.FAILED, error=None)
     deliver(postman)
@@ -222,6 +224,14 @@ def test_a_receiver_that_is_not_there_is_tried_again(ports: Ports, postman: Post
     assert once.status is None
     assert "cannot be reached" in (once.error or "")
     assert due(postman).attempt == 2
+
+
+def test_an_event_that_cannot_be_told_at_all_does_not_come_back_for_ever(ports: Ports, postman: Postman) -> None:
+    job_id = canceled(ports, "http://[fe80::1%25nowhere]/")  # accepted where private addresses are
+    for _ in range(len(PAUSES) + 1):
+        deliver(postman)
+    assert postman.take() is None
+    assert not any(one.delivered for one in ports.outbox.deliveries(job_id))
 
 
 # Nobody waits.
@@ -351,6 +361,22 @@ def test_a_host_that_turns_out_to_be_this_machine_is_not_called(
     assert "no public address" in (once.error or "")
     assert once.next_attempt_at is not None
     assert receiver.seen == []
+
+
+def test_a_name_is_looked_up_once_so_that_it_cannot_mean_another_host_later(
+    ports: Ports, postman: Postman, receiver: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, look_up = [], socket.getaddrinfo
+
+    def spy(host: Any, *args: Any, **options: Any) -> Any:
+        asked.append(host)
+        return look_up(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", spy)
+    canceled(ports, receiver.url.replace("127.0.0.1", "localhost"))
+    deliver(postman)
+    assert receiver.seen[0][2]["host"] == f"localhost:{receiver.port}"
+    assert [host for host in asked if literal(str(host)) is None] == ["localhost"]
 
 
 def test_no_proxy_of_the_environment_is_used(
