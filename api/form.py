@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 
 from flask import Request, request
+from pydantic import TypeAdapter, ValidationError
 from werkzeug.datastructures import FileStorage
 from werkzeug.formparser import FormDataParser, default_stream_factory
 
 from shared.errors import (
     InvalidRecipe,
+    InvalidWebhook,
     MalformedRequest,
     MissingImage,
     TooManyImages,
@@ -18,9 +20,11 @@ from shared.errors import (
     UnsupportedMediaType,
 )
 from shared.images import FORMATS
+from shared.job import Webhook
 from shared.settings import Settings
+from shared.webhook import EVENTS, webhook
 
-_PARTS: Final = {"content", "style", "recipe", "tier"}
+_PARTS: Final = ("content", "style", "recipe", "tier", "webhook_url", "webhook_events")
 _LONGEST_KEY: Final = 255
 
 BODY: Final[dict[str, Any]] = {
@@ -51,6 +55,16 @@ BODY: Final[dict[str, Any]] = {
                         "examples": ['{"preset": "fast", "size": 384}'],
                     },
                     "tier": {"type": "string", "description": "A waiting line of EASEL_TIERS; the first by default."},
+                    "webhook_url": {
+                        "type": "string",
+                        "description": "Where to POST what happens to the job, signed as Standard Webhooks has it.",
+                        "examples": ["https://example.com/easel"],
+                    },
+                    "webhook_events": {
+                        "type": "string",
+                        "description": f"A JSON array, or separated by commas, of {', '.join(EVENTS)}; all by default.",
+                        "examples": ["job.succeeded,job.failed"],
+                    },
                 },
             },
             "encoding": {
@@ -72,6 +86,7 @@ class Order:
     recipe: dict[str, Any]
     tier: str
     idempotency_key: str | None
+    webhook: Webhook | None
 
 
 class StrictRequest(Request):
@@ -112,6 +127,7 @@ def read_order(settings: Settings) -> Order:
         recipe=parse_recipe(_recipe_text()),
         tier=_tier(settings),
         idempotency_key=_idempotency_key(),
+        webhook=_webhook(settings),
     )
 
 
@@ -138,9 +154,9 @@ def _check_parts() -> None:
         names = [*request.files, *request.form]
     except ValueError as error:
         raise MalformedRequest(f"The multipart body is broken: {error}.") from error
-    unknown = sorted(set(names) - _PARTS)
+    unknown = sorted(set(names) - set(_PARTS))
     if unknown:
-        raise MalformedRequest(f"The form has no part {unknown[0]!r}; it takes content, style, recipe and tier.")
+        raise MalformedRequest(f"The form has no part {unknown[0]!r}; it takes {', '.join(_PARTS)}.")
 
 
 def _files(name: str) -> list[FileStorage]:
@@ -171,6 +187,32 @@ def _tier(settings: Settings) -> str:
     if len(found) > 1 or found[0] not in settings.tiers:
         raise UnknownTier(f"tier must be one of {', '.join(settings.tiers)}.")
     return found[0]
+
+
+def _webhook(settings: Settings) -> Webhook | None:
+    url, events = _text("webhook_url"), parse_events(_text("webhook_events"))
+    if not url and not events:
+        return None
+    return webhook(url, events, enabled=bool(settings.webhook_secret), private=settings.webhook_private)
+
+
+def parse_events(text: str) -> list[str]:
+    """The names in a JSON array, or between commas. Raises InvalidWebhook."""
+    if not text.startswith("["):
+        return [name.strip() for name in text.split(",") if name.strip()]
+    try:
+        return TypeAdapter(list[str]).validate_json(text)
+    except ValidationError as error:
+        told = [{"field": "webhook_events", "message": "no JSON array of strings"}]
+        raise InvalidWebhook('webhook_events is a JSON array such as ["job.succeeded"].', errors=told) from error
+
+
+def _text(name: str) -> str:
+    """A part that may be left out. Raises MalformedRequest."""
+    found = request.form.getlist(name)
+    if len(found) > 1 or name in request.files:
+        raise MalformedRequest(f"Send {name} once, as text (curl: -F {name}=...).")
+    return found[0].strip() if found else ""
 
 
 def _idempotency_key() -> str | None:

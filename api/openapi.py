@@ -25,6 +25,7 @@ from shared.errors import (
     MalformedRequest,
     Unauthorized,
 )
+from shared.webhook import Notice
 
 _REF: Final = "#/components/schemas/{model}"
 _EVERYWHERE: Final = (Unauthorized, Forbidden, CsrfFailed, MalformedRequest, EaselError)
@@ -90,6 +91,7 @@ def document(app: Flask) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "security": [{"key": []}, {"session": []}, {}],
         "paths": paths,
+        "webhooks": {"job": {"post": _webhook()}},
         "components": {
             "schemas": _schemas([found for _, found in operations]),
             "securitySchemes": {
@@ -203,9 +205,33 @@ def _problem_response(kinds: list[type[EaselError]]) -> dict[str, Any]:
     return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
+def _webhook() -> dict[str, Any]:
+    """The one request that this service sends."""
+    headers = {
+        "webhook-id": "Of the event: the same at every try, so that you know what you have had.",
+        "webhook-timestamp": "When this try was made, in seconds since the epoch.",
+        "webhook-signature": "v1 signatures of https://www.standardwebhooks.com, one for each secret.",
+    }
+    answers = {
+        "2XX": "It arrived; anything else is tried again, for three days.",
+        "410": "This job's webhook is told nothing more.",
+    }
+    return {
+        "operationId": "job_webhook",
+        "summary": "Hear what happened to a job",
+        "description": "Sent to the `webhook_url` of a job, at least once for each event; the order is not promised.",
+        "parameters": _header_parameters(headers),
+        "requestBody": {"content": {"application/json": {"schema": {"$ref": _REF.format(model=Notice.__name__)}}}},
+        "responses": {status: {"description": text} for status, text in answers.items()},
+    }
+
+
 def _schemas(operations: list[Operation]) -> dict[str, Any]:
     """Every model that is answered; a query's own enums lie in its parameters' references."""
-    models = {one.model for found in operations for one in found.answers if one.model} | {Problem}
+    models: set[type[BaseModel]] = {one.model for found in operations for one in found.answers if one.model} | {
+        Problem,
+        Notice,
+    }
     wanted: list[tuple[type[BaseModel], Any]] = [(model, "serialization") for model in models]
     wanted += [(found.query, "validation") for found in operations]
     _, definitions = models_json_schema(sorted(wanted, key=lambda pair: pair[0].__name__), ref_template=_REF)

@@ -68,6 +68,7 @@ class _Picture:
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
         *(errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier, errors.BodyTooLarge),
         *(errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull, errors.DoesNotFit),
+        *(errors.InvalidWebhook, errors.WebhooksDisabled),
     ),
 )
 def submit(query: SubmitQuery) -> Response:
@@ -125,7 +126,8 @@ def _picture(data: bytes, recipe: Recipe, max_pixels: int) -> _Picture:
 
 def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Picture]) -> Request:
     hashes = [content.sha256, [style.sha256 for style in styles]]
-    told = json.dumps([*hashes, recipe.model_dump(mode="json"), order.tier], sort_keys=True)
+    hook = [order.webhook.model_dump(mode="json")] if order.webhook else []
+    told = json.dumps([*hashes, recipe.model_dump(mode="json"), order.tier, *hook], sort_keys=True)
     pixels = tuple(style.width * style.height for style in styles)
     return Request(
         id=str(uuid7()),
@@ -139,6 +141,7 @@ def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Pict
         peak_memory_bytes=peak_memory(recipe, content.width, content.height, pixels),
         created_at=time.time(),
         idempotency_key=order.idempotency_key,
+        webhook=order.webhook,
         digest=hashlib.sha256(told.encode()).hexdigest(),
     )
 

@@ -43,6 +43,14 @@ class Urls(_View):
     finish: str | None
 
 
+class WebhookView(_View):
+    """Whom the job tells."""
+
+    url: str
+    events: tuple[str, ...]
+    disabled: bool = Field(description="Its receiver answered 410 Gone, and is told nothing more.")
+
+
 class JobView(_View):
     """One job. Times are ISO 8601 in UTC."""
 
@@ -68,6 +76,7 @@ class JobView(_View):
     stopped_early: bool
     stopped_at_step: int | None
     error: JobError | None
+    webhook: WebhookView | None
     metrics: Metrics
     urls: Urls
 
@@ -108,6 +117,7 @@ def job_view(job: Job, position: int | None = None, eta: Eta | None = None) -> J
         queue_position=position,
         eta_seconds=eta,
         attempt=job.epoch,
+        webhook=_webhook(job),
         metrics=_metrics(job),
         urls=_urls(job),
     )
@@ -134,6 +144,11 @@ def job_url(job_id: str, part: str = "") -> str:
 def moment(seconds: float) -> datetime:
     """A time of the ledger as the API writes it."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _webhook(job: Job) -> WebhookView | None:
+    hook = job.request.webhook
+    return WebhookView(url=hook.url, events=hook.events, disabled=job.webhook_disabled) if hook else None
 
 
 def _metrics(job: Job) -> Metrics:

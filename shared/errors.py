@@ -127,6 +127,19 @@ class DoesNotFit(BadInput):
     code = "does_not_fit"
 
 
+class InvalidWebhook(BadInput):
+    """An address that we do not call, or an event that there is not; `errors` names the part of the form."""
+
+    code = "invalid_webhook"
+
+
+class WebhooksDisabled(BadInput):
+    """A webhook where EASEL_WEBHOOK_SECRET is not set: nobody could tell our requests from forged ones."""
+
+    code = "webhooks_disabled"
+    usual_detail = "This service sends no webhooks; its operator turns them on by EASEL_WEBHOOK_SECRET."
+
+
 class IdempotencyKeyReused(BadInput):
     """The same Idempotency-Key came before with another request."""
 

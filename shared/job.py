@@ -59,6 +59,13 @@ class JobError(_Frozen):
     detail: str
 
 
+class Webhook(_Frozen):
+    """Whom to tell what happens to a job."""
+
+    url: str
+    events: tuple[str, ...]  # of shared.webhook.EVENTS
+
+
 class Request(_Frozen):
     """What was asked for: `jobs/<id>/request.json`, written once and never changed."""
 
@@ -73,7 +80,8 @@ class Request(_Frozen):
     peak_memory_bytes: int = 0  # predicted when it was submitted; 0 where unknown, and then it fits everywhere
     created_at: float  # seconds since the epoch, as are all times here
     idempotency_key: str | None = None
-    digest: str  # of the inputs' hashes and the canonical recipe: equal requests have equal digests
+    webhook: Webhook | None = None
+    digest: str  # of all that was asked for, the inputs by their hashes: equal requests have equal digests
 
 
 class Job(_Frozen):
@@ -112,3 +120,4 @@ class Job(_Frozen):
     stopped_early: bool = False
     stopped_at_step: int | None = None
     error: JobError | None = None
+    webhook_disabled: bool = False  # its receiver answered that it is gone

@@ -11,6 +11,7 @@ from shared.errors import BlobMissing, BlobsUnavailable, LedgerUnavailable
 from shared.events import Events
 from shared.filmstrip import Filmstrip
 from shared.ledger import Ledger, connect
+from shared.outbox import Outbox
 from shared.overview import Overview
 from shared.settings import Settings
 from shared.sights import Sights
@@ -28,6 +29,7 @@ class Ports:
     filmstrip: Filmstrip
     overview: Overview
     sights: Sights
+    outbox: Outbox
     blobs: Blobs
     bells: Bells
 
@@ -48,6 +50,7 @@ def open_ports(settings: Settings, patience: Patience = HASTY) -> Ports:
         filmstrip=Filmstrip(client),
         overview=Overview(client),
         sights=Sights(client),
+        outbox=Outbox(client),
         blobs=open_blobs(settings.store_url, s3),
         bells=Bells(celery_app(settings), client),
     )

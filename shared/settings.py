@@ -1,5 +1,6 @@
 """Frozen settings, read once at the edge from the environment (prefix EASEL_) and passed in from there."""
 
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +54,15 @@ class Settings(BaseSettings):
 
     retention_days: float = Field(30, ge=0, description="Jobs that ended longer ago are deleted; 0 keeps all.")
 
+    # Webhooks.
+    webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="whsec_ and 24 to 64 bytes in base64; several, separated by commas, all sign. None: no webhooks.",
+    )
+    webhook_private: bool = Field(False, description="Whether to call private addresses, too.")  # noqa: FBT003 - pydantic's own signature
+    webhook_seconds: float = Field(10, gt=0, description="For which a receiver is listened to.")
+    webhook_pace: float = Field(1, gt=0, description="Multiplies the pauses between tries.")
+
     # The worker.
     weights: str = Field("auto", description="A path to a VGG19 no-top .h5, imagenet, calibrated or auto.")
     cache: Path = Field(Path("var/cache"), description="Where calibrated weights are kept.")
@@ -65,7 +75,20 @@ class Settings(BaseSettings):
     log_format: str = Field("text", pattern="^(text|json)$")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
-    @field_validator("api_keys", "tiers", mode="before")
+    @field_validator("api_keys", "tiers", "webhook_secret", mode="before")
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _standard_secrets(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in secrets:
+            prefix, _, text = secret.get_secret_value().partition("_")
+            try:
+                size = len(b64decode(text, validate=True))
+            except ValueError:
+                size = 0
+            if prefix != "whsec" or not 24 <= size <= 64:  # noqa: PLR2004 - Standard Webhooks' own bounds
+                raise ValueError('EASEL_WEBHOOK_SECRET is "whsec_" and 24 to 64 random bytes in base64.')
+        return secrets

@@ -15,6 +15,7 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 from PIL import Image
+from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from api.app import create_app
@@ -146,18 +147,25 @@ def kept(settings: Settings, ports: Ports) -> Callable[[], object]:
     return look
 
 
+_LISTS = ("api_keys", "tiers", "webhook_secret")
+
+
+def _bare(value: str | SecretStr) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
 class Server:
     """`python -m api` as a process of its own."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
-        given = settings.model_copy(update={"port": 0}).model_dump(mode="json", exclude={"api_keys", "tiers"})
+        given = settings.model_copy(update={"port": 0}).model_dump(mode="json", exclude=set(_LISTS))
         environment = {f"EASEL_{name.upper()}": str(value) for name, value in given.items() if value is not None}
-        keys = ",".join(key.get_secret_value() for key in settings.api_keys)
+        lists = {f"EASEL_{name.upper()}": ",".join(map(_bare, getattr(settings, name))) for name in _LISTS}
         self.log = log
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "api"],
-                env=os.environ | environment | {"EASEL_API_KEYS": keys, "EASEL_TIERS": ",".join(settings.tiers)},
+                env=os.environ | environment | lists,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,

@@ -3,7 +3,7 @@
 import pytest
 import uuid_utils
 
-from shared.job import JobError, JobState, Request
+from shared.job import JobError, JobState, Request, Webhook
 from shared.ledger import Claim, Ledger, connect
 from shared.overview import Overview
 from shared.recipe import PRESETS
@@ -12,7 +12,16 @@ EXHAUSTED = JobError(code="attempts_exhausted", detail="gone")
 TIERS = ("standard", "batch")
 
 
-def request(tier: str = "standard", *, digest: str = "d", key: str | None = None, peak: int = 0) -> Request:
+def request(
+    tier: str = "standard",
+    *,
+    digest: str = "d",
+    key: str | None = None,
+    peak: int = 0,
+    events: tuple[str, ...] = (),
+    url: str = "https://example.com/hook",
+) -> Request:
+    """With a webhook where it asks for `events`."""
     return Request(
         id=str(uuid_utils.uuid7()),
         tier=tier,
@@ -22,6 +31,7 @@ def request(tier: str = "standard", *, digest: str = "d", key: str | None = None
         created_at=1.0,
         digest=digest,
         idempotency_key=key,
+        webhook=Webhook(url=url, events=events) if events else None,
         peak_memory_bytes=peak,
     )
 

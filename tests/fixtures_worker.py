@@ -51,7 +51,9 @@ class Rig:
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
 
     def start_worker(self, name: str = "one", **settings: Any) -> subprocess.Popen[bytes]:
-        told = self.settings.model_copy(update=settings).model_dump(exclude={"api_keys", "tiers", "s3_endpoint"})
+        told = self.settings.model_copy(update=settings).model_dump(
+            exclude={"api_keys", "tiers", "s3_endpoint", "webhook_secret"}
+        )
         environment = {f"EASEL_{key.upper()}": str(value) for key, value in told.items()}
         with (self.folder / f"{name}.log").open("ab") as log:
             self.workers[name] = subprocess.Popen(

@@ -1,6 +1,7 @@
 """A server of a few lines that answers each request as the test says, over a real socket."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,15 +39,18 @@ class Handler(BaseHTTPRequestHandler):
 
 class Serving:
     def __init__(self, server: ThreadingHTTPServer) -> None:
-        self.url = f"http://127.0.0.1:{server.server_address[1]}"
+        self.port = server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
         server.seen = self.seen  # type: ignore[attr-defined]  # for the handler
 
 
 @contextmanager
-def serving(*answers: Answer) -> Iterator[Serving]:
+def serving(*answers: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Serving]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.answers = list(answers)  # type: ignore[attr-defined]  # for the handler
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -1,5 +1,7 @@
 """Puts right what others left behind: lost leases, lost bells, unsealed ends, leftovers, a Redis without memory.
 
+It also houses the postman, who sends the webhooks: like all here he is needed once, and may be there often.
+
 Any number may run at once, beside any number of workers: each act is atomic or harmless to repeat.
 """
 
@@ -7,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,6 +19,7 @@ from shared.errors import AttemptsExhausted, EaselError, JobNotFound, LedgerUnav
 from shared.job import JobError
 from shared.ports import Ports, establish
 from shared.upkeep import Step, upkeep
+from worker.postman import Postman
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +29,7 @@ _UPKEEP_SHARE: Final = 0.2  # of the time between rounds: lost leases must not w
 
 
 class Reaper:
-    """Watches leases and bells, and tends the store, each every EASEL_REAPER_SECONDS."""
+    """Watches leases and bells, and tends the store, each every EASEL_REAPER_SECONDS; and has the post sent."""
 
     def __init__(self, ports: Ports) -> None:
         self.ports = ports
@@ -34,11 +38,19 @@ class Reaper:
         self._away_at = time.monotonic()  # when Redis was last found away; nobody knows what was before we came
 
     def run(self, stop: threading.Event) -> None:
-        """Serve until `stop` is set. Lost leases must not wait for a slow store, so that has a thread of its own."""
-        tending = threading.Thread(target=self._every, args=(self.tend, stop), name="tend", daemon=True)
-        tending.start()
+        """Serve until `stop` is set. Lost leases wait neither for a slow store nor for a receiver of webhooks."""
+        beside: dict[str, Callable[[], None]] = {"tend": self.tend}
+        if self.ports.settings.webhook_secret:
+            beside["post"] = partial(Postman(self.ports).run, stop)
+        threads = [
+            threading.Thread(target=self._every, args=(act, stop), name=name, daemon=True)
+            for name, act in beside.items()
+        ]
+        for thread in threads:
+            thread.start()
         self._every(self.watch, stop)
-        tending.join(self.ports.settings.reaper_seconds)
+        for thread in threads:
+            thread.join(self.ports.settings.reaper_seconds)
 
     def _every(self, act: Callable[[], None], stop: threading.Event) -> None:
         """Again and again; survives whatever it meets."""

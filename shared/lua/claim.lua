@@ -1,5 +1,5 @@
 -- Takes the first job that the worker has the memory for, from the first line that has one. Misfits keep their places.
--- Writes queue:<tier>, leases, job:<id>, jobs:<state>, events:<id>; of the misfits before it reads job:<id>.
+-- Writes queue:<tier>, leases, job:<id>, jobs:<state>, events:<id>, outbox; of the misfits before it reads job:<id>.
 -- ARGV: token, worker, lease in seconds, memory in bytes or 0 for any, then tiers in the order they are served
 -- Returns the record as fields and values, or nothing where no such job waits.
 local token, worker, lease = unpack(ARGV, 1, 3)
@@ -26,7 +26,7 @@ for i = 5, #ARGV do
   if id then
     redis.call('ZREM', line, id)
     redis.call('HSET', job(id), 'claim', token, 'worker', worker)
-    redis.call('HSETNX', job(id), 'started_at', now())
+    if redis.call('HSETNX', job(id), 'started_at', now()) == 1 then post(id, 'started') end
     redis.call('HINCRBY', job(id), 'epoch', 1)
     redis.call('ZADD', ns .. ':leases', now() + lease, id)
     move(id, 'running')

@@ -12,6 +12,9 @@
 -- <ns>:completed            zset    ids by the time they ended, until they are deleted
 -- <ns>:unsealed             zset    ids that ended, until the blob store knows of it, by the time they ended
 -- <ns>:idempotency:<key>    string  "<digest> <id>"
+-- <ns>:outbox               zset    events to be sent to webhooks, "<id>-<kind>", by when they are due
+-- <ns>:letter:<event>       hash    of such an event: how often it was tried, who has it in hand
+-- <ns>:deliveries:<id>      list    how each try went, as JSON, oldest first
 local ns = KEYS[1]
 
 local function now()
@@ -35,6 +38,22 @@ local function set_fields(id, first)
   if #ARGV >= first then redis.call('HSET', job(id), unpack(ARGV, first)) end
 end
 
+local function drop(event)
+  redis.call('ZREM', ns .. ':outbox', event)
+  redis.call('DEL', ns .. ':letter:' .. event)
+end
+
+local function drop_all(id)
+  for _, kind in ipairs({'started', 'succeeded', 'failed', 'canceled'}) do drop(id .. '-' .. kind) end
+end
+
+-- Puts what happened into the outbox, where the job's webhook asks for it. It can happen once, so this is its id for ever.
+local function post(id, kind)
+  local wanted = ' ' .. (get(id, 'webhook_events') or '') .. ' '
+  if not wanted:find(' job.' .. kind .. ' ', 1, true) or get(id, 'webhook_disabled') == '1' then return end
+  redis.call('ZADD', ns .. ':outbox', 'NX', now(), id .. '-' .. kind)
+end
+
 local function move(id, to)
   local from = get(id, 'state')
   if not LEGAL[from][to] then error('illegal transition of ' .. id .. ': ' .. from .. ' to ' .. to) end
@@ -52,6 +71,7 @@ local function finish(id, state)
   redis.call('ZADD', ns .. ':completed', now(), id)
   redis.call('ZADD', ns .. ':unsealed', now(), id)
   move(id, state)
+  post(id, state)
 end
 
 -- Ends a claim without an outcome: back into its line, or out of it where a cancel came meanwhile.

@@ -1,4 +1,4 @@
--- Ends a job, for its holder only. Writes job:<id>, leases, completed, unsealed, jobs:<state>, events:<id>.
+-- Ends a job, for its holder only. Writes job:<id>, leases, completed, unsealed, jobs:<state>, events:<id>, outbox.
 -- ARGV: id, token, state, then fields and values
 -- A cancel that was asked for before wins: whether it came in time is decided here and nowhere else.
 -- Returns 1; 0 where the claim is lost. Said again by the same holder, after a lost answer, it is 1 again.

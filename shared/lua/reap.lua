@@ -1,5 +1,5 @@
 -- Takes back the claims whose lease has run out; safe to run any number of times at once.
--- Writes leases, job:<id>, queue:<tier>, jobs:<state>, events:<id>. ARGV: attempts limit, error (JSON) for a job past it
+-- Writes leases, job:<id>, queue:<tier>, jobs:<state>, events:<id>, outbox. ARGV: attempts limit, error (JSON) for a job past it
 -- Returns {id, 'queued'|'canceled'|'failed', ...}. The job keeps its place, which was the head when it was claimed.
 local limit, exhausted = unpack(ARGV)
 if lost() then return redis.error_reply('LEDGERLOST') end

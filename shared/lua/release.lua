@@ -1,5 +1,5 @@
 -- Gives a claim back, for its holder only: at its old place (drain) or behind the others (end of a time slice).
--- Writes job:<id>, leases, queue:<tier>, jobs:<state>, events:<id>. ARGV: id, token, 'head' or 'tail', fields and values
+-- Writes job:<id>, leases, queue:<tier>, jobs:<state>, events:<id>, outbox. ARGV: id, token, 'head' or 'tail', fields and values
 -- A holder that wrote no checkpoint leaves word of the one before it, whose note it may not have read.
 -- Returns 1; 0 where the claim is lost.
 local id, token, place = unpack(ARGV, 1, 3)

@@ -1,5 +1,5 @@
 -- Writes a record anew after Redis lost it, in state `queued` or a final one; never over one that stands.
--- Writes job:<id>, queue:<tier>, jobs, jobs:<state>, events:<id>, idempotency:<key>; for a final state unsealed, completed.
+-- Writes job:<id>, queue:<tier>, jobs, jobs:<state>, events:<id>, idempotency:<key>; for a final state unsealed, completed, outbox.
 -- ARGV: id, tier, state, digest, idempotency key or '', its seconds left, then fields and values
 -- Returns 1; 0 where the record stands. Of two requests under one key, one was never accepted and was sent again; nobody
 -- can tell which, and to paint one too many is better than to lose the other. The key stays with the first.
@@ -15,7 +15,10 @@ if state == 'queued' then
   redis.call('ZADD', queue(tier), order, id)
 else
   redis.call('ZADD', ns .. ':unsealed', now(), id)
-  redis.call('ZADD', ns .. ':completed', get(id, 'completed_at') or now(), id)
+  local ended = get(id, 'completed_at') or now()
+  redis.call('ZADD', ns .. ':completed', ended, id)
+  -- Nobody knows whether its webhook was told, so it is told again; not of what we would have given up by now.
+  if now() - ended < 3 * 24 * 3600 then post(id, state) end
 end
 say(id, 'state', cjson.encode({state = state, at = tonumber(now()), restored = true}))
 return 1

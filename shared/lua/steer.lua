@@ -1,4 +1,4 @@
--- Asks for a job's end. Writes job:<id>, events:<id>; for a waiting job that is canceled also queue:<tier>, jobs:<state>.
+-- Asks for a job's end. Writes job:<id>, events:<id>; for a waiting job that is canceled also queue:<tier>, jobs:<state>, outbox.
 -- ARGV: id, 'cancel' or 'finish'
 -- Returns 'requested'; 'missing'; 'ended'; 'nothing' where there is no picture yet that a finish could keep.
 local id, wish = unpack(ARGV)

@@ -12,9 +12,11 @@ from fixtures_valkey import Valkey
 
 from shared import keys, ledger
 from shared.errors import ClaimLost
-from shared.job import JobError, JobState, Progress, Request
+from shared.job import JobError, JobState, Progress, Request, Webhook
 from shared.ledger import NAMESPACE, Claim, Ledger, connect
+from shared.outbox import Delivery, Outbox
 from shared.recipe import PRESETS
+from shared.webhook import EVENTS
 
 EXHAUSTED = JobError(code="attempts_exhausted", detail="gone")
 LEASE = 60.0
@@ -38,6 +40,7 @@ class Scene:
             styles=("s",),
             created_at=1.0,
             digest="d",
+            webhook=Webhook(url="https://example.com", events=EVENTS),
         )
         self.ledger.submit(wanted, queue_limit=9, remember_seconds=60)
         return wanted
@@ -67,6 +70,13 @@ class Scene:
 
     def reap(self, limit: int = 3) -> None:
         self.ledger.reap(attempts_limit=limit, exhausted=EXHAUSTED)
+
+    def tell(self, *, gone: bool) -> None:
+        """Take one event out of the outbox, and write down that its receiver had or refused it."""
+        outbox = Outbox(self.redis)
+        letter = outbox.take(lease_seconds=LEASE)
+        assert letter is not None
+        outbox.settle(letter, Delivery(id=letter.id, event=letter.event, attempt=1, at=0), pause=None, gone=gone)
 
     def put(self, job_id: str, **fields: str) -> None:
         self.redis.hset(f"{NAMESPACE}:job:{job_id}", mapping=fields)
@@ -126,6 +136,18 @@ def test_an_ordinary_life_is_told_as_it_was(scene: Scene) -> None:
     assert [(claim.token, claim.worker) for claim in story.claims] == [(first.token, "ann"), (second.token, "bob")]
     assert hows(story) == ["queued", "succeeded"]
     assert (story.ends, story.results, story.trespasses, story.deleted) == (["succeeded"], [key], [], False)
+
+
+def test_what_is_told_to_webhooks_is_no_part_of_the_history(scene: Scene) -> None:
+    scene.submit()
+    claim = scene.claim()
+    scene.tell(gone=False)
+    scene.finish(claim)
+    before = scene.story()
+    scene.tell(gone=True)
+    assert scene.ledger.get(claim.job.id).webhook_disabled
+    story = scene.story()
+    assert (story.ends, story.claims, story.trespasses) == (["succeeded"], before.claims, [])
 
 
 def test_times_are_those_of_the_server(scene: Scene) -> None:

@@ -27,6 +27,7 @@ from shared.events import Events
 from shared.job import TERMINAL, TRANSITIONS, JobState, Progress
 from shared.ledger import NAMESPACE, Claim, Ledger, Wishes, connect
 from shared.overview import Overview
+from shared.webhook import EVENTS
 
 
 def test_jobs_are_claimed_in_the_order_in_which_they_came_and_the_first_tier_goes_first(ledger: Ledger) -> None:
@@ -306,9 +307,14 @@ class Queue(RuleBasedStateMachine):
         self.ledger.adopt("test")
         self.ids: list[str] = []
 
-    @rule(target=jobs, tier=st.sampled_from(TIERS), peak=st.integers(0, 3))
-    def submit(self, tier: str, peak: int) -> str:
-        self.ids.append(submit(self.ledger, request(tier, peak=peak)))
+    @rule(
+        target=jobs,
+        tier=st.sampled_from(TIERS),
+        peak=st.integers(0, 3),
+        events=st.lists(st.sampled_from(EVENTS), unique=True),
+    )
+    def submit(self, tier: str, peak: int, events: list[str]) -> str:
+        self.ids.append(submit(self.ledger, request(tier, peak=peak, events=tuple(events))))
         return self.ids[-1]
 
     @rule(target=claims, lease=st.sampled_from([-1.0, 60.0]), memory=st.integers(0, 3))
@@ -372,6 +378,19 @@ class Queue(RuleBasedStateMachine):
             self.ended[job.id] = job.state
         assert len(waiting) == len(set(waiting))
         assert {job.id for job in self.ledger.list(limit=1000)} == set(self.ids)
+
+    @invariant()
+    def the_outbox_holds_what_happened_and_was_asked_for(self) -> None:
+        if not hasattr(self, "ids"):
+            return
+        happened = {
+            (job.id, event)
+            for job in self.ledger.list(limit=1000)
+            for event in (f"job.{job.state}", *(["job.started"] if job.started_at else []))
+            if job.request.webhook and event in job.request.webhook.events
+        }
+        posted = [name.rpartition("-") for name in self.client.zrange(f"{NAMESPACE}:outbox", 0, -1)]
+        assert {(job_id, f"job.{kind}") for job_id, _, kind in posted} == happened
 
 
 def test_no_interleaving_of_acts_breaks_the_queue(valkey_url: str) -> None:

@@ -103,6 +103,12 @@ def test_the_document_refers_to_nothing_that_it_lacks(app: Flask) -> None:
     assert referred == set(told["components"]["schemas"])
 
 
+def test_the_document_tells_what_webhooks_receive(app: Flask) -> None:
+    sent = document(app)["webhooks"]["job"]["post"]
+    assert sent["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/Notice")
+    assert {one["name"] for one in sent["parameters"]} == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+
+
 def test_the_document_names_the_routes_of_the_readme(app: Flask) -> None:
     assert document(app)["openapi"].startswith("3.1")
     assert {"/v1/jobs", "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/events", "/v1/queue", "/healthz", "/readyz"} <= set(
