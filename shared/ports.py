@@ -9,6 +9,7 @@ from shared.bells import Bells, celery_app
 from shared.blobs import HASTY, Blobs, Patience, S3Options, open_blobs
 from shared.errors import BlobMissing, BlobsUnavailable, LedgerUnavailable
 from shared.events import Events
+from shared.experience import Experience
 from shared.ledger import Ledger, connect
 from shared.overview import Overview
 from shared.settings import Settings
@@ -26,6 +27,7 @@ class Ports:
     events: Events
     overview: Overview
     sights: Sights
+    experience: Experience
     blobs: Blobs
     bells: Bells
 
@@ -45,6 +47,7 @@ def open_ports(settings: Settings, patience: Patience = HASTY) -> Ports:
         events=Events(client),
         overview=Overview(client),
         sights=Sights(client),
+        experience=Experience(client),
         blobs=open_blobs(settings.store_url, s3),
         bells=Bells(celery_app(settings), client),
     )
