@@ -1,19 +1,26 @@
-"""When each job will have ended: the queue played forward on the workers of the moment."""
+"""When each job will have ended: what ended jobs took, the jobs' own pace and the line before them lead to it."""
 
-import heapq
 import math
 import threading
 import time
 from collections import deque
-from typing import Final, NamedTuple, Self
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final, Self
 
+import numpy as np
 import structlog
 from pydantic import BaseModel, Field
 
+from api.odds import DRAWS, Draws, Odds
+from api.playing import Work, play
 from shared.errors import EaselError
-from shared.estimate import DEFAULT_PIXELS_PER_SECOND, quote
+from shared.estimate import START_SECONDS, pixel_evaluations
+from shared.experience import Trial
 from shared.job import TERMINAL, Job, JobState, Progress, Request
-from shared.overview import WorkerInfo
+from shared.overview import STARTING, WorkerInfo
 from shared.ports import Ports
 from shared.recipe import PRESETS
 from shared.settings import Settings
@@ -22,10 +29,11 @@ log = structlog.get_logger(__name__)
 
 LOOKAHEAD: Final = 200
 """Jobs played forward; where more wait, those that wait get no estimate."""
-_ROUNDS: Final = 2000
-_SPREAD_MEASURED: Final = 1.5
-_SPREAD_GUESSED: Final = 4.0
-"""How far off we may be: a GPU nobody has measured yet is many times faster than the two cores assumed."""
+_LAST: Final = "last of "
+_UNKNOWN: Final = "unknown"
+_LEAST: Final = 0.05  # seconds, that whatever is left takes
+_ALL_BUT: Final = 0.99  # done, so that what is left has a meaning
+_SOME_PIXELS: Final = 256 * 192  # of the job by which a worker measured the speed that it tells
 _STALE: Final = 10
 """Lifetimes after which a forecast is worth nothing."""
 
@@ -34,70 +42,87 @@ class Eta(BaseModel):
     """Seconds from now."""
 
     p50: float = Field(description="As likely to be sooner as later.")
-    p90: float = Field(description="Very probably no later.")
-
-
-class _Work(NamedTuple):
-    tier: str
-    job_id: str
-    left: float  # seconds
+    p90: float = Field(description="Nine times of ten it is no later.")
 
 
 class Forecast:
-    """What the workers' measured speed, the jobs' own pace and the time slices lead to."""
+    """The jobs and workers of one moment, played forward in many futures, each drawn from what ended jobs took."""
 
-    def __init__(self, jobs: list[Job], workers: list[WorkerInfo], settings: Settings) -> None:
-        self.crowded = False  # whether more wait than are played forward
-        speeds = [worker.pixels_per_second for worker in workers if worker.pixels_per_second]
-        self.pixels_per_second = sum(speeds) / len(speeds) if speeds else None
-        self._spread = _SPREAD_MEASURED if speeds else _SPREAD_GUESSED
-        running = [self._work(job) for job in jobs if job.state is JobState.RUNNING]
+    def __init__(
+        self, jobs: list[Job], workers: list[WorkerInfo], settings: Settings, trials: Sequence[Trial] = ()
+    ) -> None:
+        """`trials` are the newest first."""
+        self._made = time.monotonic()
+        self._random = np.random.default_rng(0)
+        self._unreported = settings.heartbeat_seconds / 2  # how old what a worker reported is, on average
+        crew = [_of_some_device(worker, trials) for worker in workers]
+        self._odds = _odds((*trials, *_told(crew, {trial.device for trial in trials})))
+        self._devices = sorted({worker.device for worker in crew}) or [_UNKNOWN]
+        running = [job for job in jobs if job.state is JobState.RUNNING]
         waiting = sorted((job for job in jobs if job.state is JobState.QUEUED), key=lambda job: job.order)
-        lines = {tier: deque[_Work]() for tier in settings.tiers}
-        for job in waiting:
-            lines.setdefault(job.request.tier, deque()).append(self._work(job))
-        self._now = running, lines, len(workers), settings.slice_seconds
-        self._ends = _play(*self._now)
+        self._ends = _quantiles(self._played(running, waiting, crew, settings)) if crew else {}
 
     @classmethod
     def of_now(cls, ports: Ports, *newcomers: Job) -> Self:
         """From the ledger as it stands, with `newcomers` that are not in it."""
         running = ports.ledger.list(state=JobState.RUNNING, limit=LOOKAHEAD)
         waiting = ports.ledger.list(state=JobState.QUEUED, limit=LOOKAHEAD + 1)
-        crowded = len(waiting) > LOOKAHEAD
-        known = [] if crowded else [*waiting, *newcomers]
-        made = cls([*running, *known], ports.overview.workers(), ports.settings)
-        made.crowded = crowded
-        return made
+        known = [*running, *waiting, *newcomers]
+        return cls(known, ports.overview.workers(), ports.settings, ports.experience.recent())
 
     def eta(self, job: Job) -> Eta | None:
-        """Until this job ends; None for one that has ended, that nobody works for, or that waits far back."""
-        if job.state in TERMINAL or job.id not in self._ends:
-            return None
-        return self._told(self._ends[job.id])
+        """Until this job ends, if it is left to; None for one that has, that nobody works for, or that waits far back.
 
-    def _told(self, seconds: float) -> Eta:
-        return Eta(p50=round(seconds, 1), p90=round(seconds * self._spread, 1))
+        Those before it are ended early as often as jobs were of late.
+        """
+        return None if job.state in TERMINAL else self._until(job.id)
 
     def eta_of_last(self, tier: str) -> Eta | None:
-        """Of a usual job that came to this tier now; None where nobody works, or too many wait."""
-        running, lines, workers, slice_seconds = self._now
-        if self.crowded or not workers:
-            return None
-        newcomer = self._work(_usual(tier))
-        longer = {**lines, tier: deque([*lines.get(tier, ()), newcomer])}
-        return self._told(_play(running, longer, workers, slice_seconds)[newcomer.job_id])
+        """The same for a job of the default recipe that would be submitted now."""
+        return self._until(_LAST + tier)
 
-    def _work(self, job: Job) -> _Work:
-        """What is left of a job: by its own pace where it has one, else by the workers' speed."""
-        done = job.progress.percentage / 100
-        if job.run_seconds > 1 and done > 0.02:  # noqa: PLR2004 - below two per cent the pace is noise
-            left = job.run_seconds * (1 - done) / done
+    def run(self, job: Job) -> Eta:
+        """Seconds on a worker of the moment, waiting not counted."""
+        return _eta(*np.quantile(self._work(job).alone, (0.5, 0.9)).tolist())
+
+    def _until(self, job_id: str) -> Eta | None:
+        """The forecast may be a second old, and then so much less is left."""
+        passed = time.monotonic() - self._made
+        return _eta(*(seconds - passed for seconds in self._ends[job_id])) if job_id in self._ends else None
+
+    def _played(
+        self, running: list[Job], waiting: list[Job], crew: list[WorkerInfo], settings: Settings
+    ) -> dict[str, Draws]:
+        lines = {tier: deque[Work]() for tier in settings.tiers}
+        if len(waiting) <= LOOKAHEAD:
+            for job in waiting:
+                lines.setdefault(job.request.tier, deque()).append(self._work(job))
+            for tier, line in lines.items():
+                line.append(replace(self._work(_last_of(tier)), real=False))
+        lanes = [self._devices.index(device) for device in _lanes(running, crew)]
+        return play([self._work(job) for job in running], lines, lanes, settings.slice_seconds)
+
+    def _work(self, job: Job) -> Work:
+        left = [self._left(job, device) for device in self._devices]
+        alone, held = (np.maximum(seconds, _LEAST) for seconds in zip(*left, strict=True))
+        return Work(job.id, job.request.tier, alone, held)
+
+    def _left(self, job: Job, device: str) -> tuple[Draws, Draws]:
+        """Seconds that a worker with this device has to do, if nobody ends the job early; and as it may come."""
+        recipe, done = job.request.recipe, min(job.progress.percentage / 100, _ALL_BUT)
+        arithmetic = pixel_evaluations(recipe, job.request.width or 1, job.request.height or 1)
+        chances = self._odds.chances(device).shuffled(self._random)
+        usual = arithmetic / self._odds.speed(device, recipe.optimizer.kind, arithmetic / recipe.steps)
+        until = np.where(chances.fraction > done, chances.fraction, 1)
+        running = job.state is JobState.RUNNING
+        if running and job.pace and done:
+            begin, loop = np.zeros(DRAWS), chances.by_its_own_pace(usual, 1 / job.pace, done)
         else:
-            width, height = job.request.width or 1, job.request.height or 1
-            speed = self.pixels_per_second or DEFAULT_PIXELS_PER_SECOND
-            left = quote(job.request.recipe, width, height, speed).seconds * (1 - done)
-        return _Work(job.request.tier, job.id, max(left, 0.1))
+            passed = job.run_seconds if running and not done else 0.0
+            begin, loop = np.maximum(chances.start - passed, 0), usual * np.exp(chances.error)
+        begin -= self._unreported if running else 0
+        alone, held = (begin + (upto - done) * loop + chances.ending for upto in (1.0, until))
+        return alone, held
 
 
 class Forecaster:
@@ -136,13 +161,48 @@ class Forecaster:
         return made
 
 
-def _usual(tier: str) -> Job:
-    """A job like most: a photo of 4 to 3 by the preset that is taken where none is named."""
-    recipe = PRESETS["default"]
+@lru_cache(maxsize=4)
+def _odds(trials: tuple[Trial, ...]) -> Odds:
+    """They change when a job ends, and are asked once a second."""
+    return Odds(trials)
+
+
+def _of_some_device(worker: WorkerInfo, trials: Sequence[Trial]) -> WorkerInfo:
+    """A worker that has not said what it has most likely has what jobs ended on last."""
+    starting = worker.device == STARTING and trials
+    return worker.model_copy(update={"device": trials[0].device}) if starting else worker
+
+
+def _told(crew: list[WorkerInfo], met: AbstractSet[str]) -> Iterator[Trial]:
+    """What workers say of devices on which no remembered job has ended, one of each: several may repeat one job."""
+    said = {worker.device: worker.pixels_per_second for worker in crew if worker.pixels_per_second}
+    for device in said.keys() - met:
+        yield Trial(
+            device=device,
+            optimizer="",
+            pixels=_SOME_PIXELS,
+            pixels_per_second=said[device],
+            start=START_SECONDS,
+            ending=0,
+            fraction=1,
+            drift=None,
+        )
+
+
+def _lanes(running: list[Job], crew: list[WorkerInfo]) -> list[str]:
+    """The devices of those that hold the running jobs, in their order, and then of the others."""
+    names = {worker.name: worker.device for worker in crew}
+    held = [names.get(job.worker or "", crew[0].device) for job in running]
+    idle = [worker.device for worker in crew if worker.name not in {job.worker for job in running}]
+    return held + idle[: max(0, len(crew) - len(running))]
+
+
+def _last_of(tier: str) -> Job:
+    """A job that is only thought of."""
     request = Request(
-        id=f"the last of {tier}",
+        id=_LAST + tier,
         tier=tier,
-        recipe=recipe,
+        recipe=PRESETS["default"],
         content="",
         styles=(),
         width=4,
@@ -150,30 +210,17 @@ def _usual(tier: str) -> Job:
         created_at=0,
         digest="",
     )
-    progress = Progress(total=recipe.steps)
-    return Job(id=request.id, state=JobState.QUEUED, request=request, order=2**53, progress=progress)
+    progress = Progress(total=request.recipe.steps)
+    return Job(id=request.id, state=JobState.QUEUED, request=request, order=0, progress=progress)
 
 
-def _play(running: list[_Work], lines: dict[str, deque[_Work]], workers: int, slice_seconds: float) -> dict[str, float]:
-    """When each job ends, in seconds from now, if nobody else came; empty where nobody works."""
-    ends: dict[str, float] = {}
-    if not workers:
-        return ends
-    lines = {tier: deque(line) for tier, line in lines.items()}
-    total = sum(work.left for line in (running, *lines.values()) for work in line)
-    quantum = max(slice_seconds, total / _ROUNDS)  # bounds the rounds, however long the jobs
-    busy = [(min(work.left, quantum), work) for work in running]
-    lanes = [*busy, *[(0.0, _Work("", "", 0.0))] * (workers - len(busy))]
-    heapq.heapify(lanes)
-    while lanes:
-        now, work = heapq.heappop(lanes)
-        rest = work.left - quantum
-        if rest > 0:
-            lines.setdefault(work.tier, deque()).append(work._replace(left=rest))
-        elif work.job_id:
-            ends[work.job_id] = now
-        line = next((line for line in lines.values() if line), None)
-        if line:
-            following = line.popleft()
-            heapq.heappush(lanes, (now + min(following.left, quantum), following))
-    return ends
+def _quantiles(ends: dict[str, Draws]) -> dict[str, tuple[float, float]]:
+    """p50 and p90 of each, all at once: one by one they take as long as the play."""
+    if not ends:
+        return {}
+    found = np.quantile(np.array(list(ends.values())), (0.5, 0.9), axis=1).T.tolist()
+    return {job_id: (p50, p90) for job_id, (p50, p90) in zip(ends, found, strict=True)}
+
+
+def _eta(p50: float, p90: float) -> Eta:
+    return Eta(p50=round(max(0.0, p50), 1), p90=round(max(0.0, p90), 1))

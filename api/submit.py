@@ -44,6 +44,7 @@ class QuoteView(Quote):
         description="The largest size that would fit; null where it fits as it is, or at no size."
     )
     queue_depth: int = Field(description="Jobs that would wait before it in its tier.")
+    run_seconds: Eta = Field(description="On a worker, waiting not counted; `seconds` is its p50.")
     eta_seconds: Eta | None = Field(description="Until its end, waiting counted; null where nobody works.")
 
 
@@ -149,7 +150,8 @@ def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Pict
 def _quote(ports: Ports, request: Request) -> QuoteView:
     newcomer = _fresh(request)
     forecast = Forecast.of_now(ports, newcomer)
-    cost = quote(request.recipe, request.width, request.height, forecast.pixels_per_second, request.style_pixels)
+    run = forecast.run(newcomer)
+    cost = quote(request.recipe, request.width, request.height, run.p50, request.style_pixels)
     room = admission(request, ports.overview.workers())
     return QuoteView(
         **cost.model_dump(),
@@ -158,6 +160,7 @@ def _quote(ports: Ports, request: Request) -> QuoteView:
         tier=request.tier,
         recipe=request.recipe,
         queue_depth=ports.overview.depth(request.tier),
+        run_seconds=run,
         eta_seconds=forecast.eta(newcomer),
     )
 

@@ -28,7 +28,7 @@ _BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 class Quote(BaseModel):
     """Predicted cost of one job on one worker, waiting not counted."""
 
-    seconds: float
+    seconds: float  # as likely less as more
     peak_memory_bytes: int
     width: int
     height: int
@@ -39,17 +39,14 @@ def pixel_evaluations(recipe: Recipe, width: int, height: int) -> float:
     return sum(_pixels(longest, width, height) * steps for longest, steps in recipe.schedule())
 
 
-def quote(
-    recipe: Recipe, width: int, height: int, pixels_per_second: float | None, styles: Sequence[int] = ()
-) -> Quote:
-    """The cost for a content image of `width` x `height` pixels on a worker of this measured speed.
+def quote(recipe: Recipe, width: int, height: int, seconds: float, styles: Sequence[int] = ()) -> Quote:
+    """The cost for a content image of `width` x `height` pixels on a worker that is taken to need so many seconds.
 
     `styles` are the pixels of each style as it was uploaded.
     """
-    speed = pixels_per_second or DEFAULT_PIXELS_PER_SECOND
     longest = recipe.schedule()[-1][0]
     return Quote(
-        seconds=round(START_SECONDS + pixel_evaluations(recipe, width, height) / speed, 1),
+        seconds=seconds,
         peak_memory_bytes=peak_memory(recipe, width, height, styles),
         width=max(1, round(width * longest / max(width, height))),
         height=max(1, round(height * longest / max(width, height))),

@@ -111,6 +111,7 @@ class Job(_Frozen):
     resumed_from_step: int | None = None
     run_seconds: float = 0.0  # in the loop, over all claims
     steps_per_second: float | None = None
+    pace: float | None = None  # share of its arithmetic that a second in the loop does, under the last claim
 
     checkpoint: str | None = None  # blob keys; only what stands here is visible
     previous_checkpoint: str | None = None

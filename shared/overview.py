@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.job import Job, JobState
 from shared.ledger import NAMESPACE, translated
 
+STARTING: Final = "starting"
+"""A worker's device before it has looked."""
 _ALIVE_SECONDS: Final = 15.0
 
 

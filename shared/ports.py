@@ -9,6 +9,7 @@ from shared.bells import Bells, celery_app
 from shared.blobs import HASTY, Blobs, Patience, S3Options, open_blobs
 from shared.errors import BlobMissing, BlobsUnavailable, LedgerUnavailable
 from shared.events import Events
+from shared.experience import Experience
 from shared.filmstrip import Filmstrip
 from shared.ledger import Ledger, connect
 from shared.outbox import Outbox
@@ -30,6 +31,7 @@ class Ports:
     overview: Overview
     sights: Sights
     outbox: Outbox
+    experience: Experience
     blobs: Blobs
     bells: Bells
 
@@ -51,6 +53,7 @@ def open_ports(settings: Settings, patience: Patience = HASTY) -> Ports:
         overview=Overview(client),
         sights=Sights(client),
         outbox=Outbox(client),
+        experience=Experience(client),
         blobs=open_blobs(settings.store_url, s3),
         bells=Bells(celery_app(settings), client),
     )

@@ -113,6 +113,7 @@ def work(ports: Ports, held: Claim, step: int) -> None:
         preview=preview,
         run_seconds=float(step),
         steps_per_second=1.0,
+        pace=1 / 60,
     )
 
 

@@ -1,12 +1,13 @@
 """A thread beside the loop: keeps the lease, reports progress, and hears the wishes cancel, finish and drain."""
 
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import structlog
 
@@ -19,6 +20,7 @@ from worker.contract import Frame
 log = structlog.get_logger(__name__)
 
 _HUNG_STEPS: Final = 10
+_NEARLY_ALL: Final = 0.9  # of the arithmetic
 _GONE_SECONDS: Final = 9.0  # with what Redis' time-outs and Celery's own end add, under 15
 
 
@@ -30,6 +32,16 @@ class _Mark:
     fraction: float
     phase: str
     at: float  # time.monotonic
+
+
+class Times(NamedTuple):
+    """How a claim went, in seconds and shares of the job's arithmetic; as shared.experience.Trial says."""
+
+    pace: float  # arithmetic in a second of the loop
+    start: float
+    ending: float
+    fraction: float
+    drift: float | None
 
 
 class Heartbeat:
@@ -47,6 +59,7 @@ class Heartbeat:
         self._began = self._moved = time.monotonic()
         self._last_seconds = 0.0  # the last evaluation took
         self._first: _Mark | None = None  # of this claim: the speed that later estimates use
+        self._half: _Mark | None = None  # the first after half of the arithmetic
         self._phase: _Mark | None = None  # of this phase: the speed that people see
         self._last: _Mark | None = None
         self._frame: Frame | None = None  # of the last
@@ -85,7 +98,7 @@ class Heartbeat:
     @property
     def fraction_per_second(self) -> float | None:
         """Of the job's arithmetic, over this claim, the first step's tracing left out."""
-        return _rate(self._first, self._last, lambda mark: mark.fraction)
+        return _rate(self._first, self._last, _done)
 
     def note(self, frame: Frame) -> None:
         """Tell that the loop has moved; costs nothing."""
@@ -93,6 +106,8 @@ class Heartbeat:
         first, self._first = self._first is None, self._first or mark
         if self._phase is None or self._phase.phase != mark.phase:
             self._phase = mark
+        if mark.fraction >= 1 / 2:
+            self._half = self._half or mark
         self._last_seconds, self._moved = mark.at - self._moved, mark.at
         self._last, self._frame = mark, frame
         if first:
@@ -128,8 +143,24 @@ class Heartbeat:
             "losses": frame.losses,
             "halvings": frame.halvings,
             "steps_per_second": self.steps_per_second,
+            "pace": self.fraction_per_second,
             "run_seconds": run_seconds,
         }
+
+    def times(self) -> Times | None:
+        """As of now; None before the second frame."""
+        pace = self.fraction_per_second
+        if self._first is None or self._last is None or not pace:
+            return None
+        start, ending = self._first.at - self._began, time.monotonic() - self._last.at
+        return Times(pace, start, ending, self._last.fraction, self._drift())
+
+    def _drift(self) -> float | None:
+        """Of a job that was seen from its beginning to its end."""
+        if self._first is None or self._last is None or self._last.fraction - self._first.fraction < _NEARLY_ALL:
+            return None
+        before, after = _rate(self._first, self._half, _done), _rate(self._half, self._last, _done)
+        return math.log(after / before) if before and after else None
 
     def _run(self) -> None:
         while not self._ended():
@@ -182,6 +213,10 @@ class Heartbeat:
 
     def _hung(self) -> bool:
         return time.monotonic() - self._moved > max(self._ports.settings.hang_seconds, _HUNG_STEPS * self._last_seconds)
+
+
+def _done(mark: _Mark) -> float:
+    return mark.fraction
 
 
 def _rate(first: _Mark | None, last: _Mark | None, what: Callable[[_Mark], float]) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import structlog
 
 from shared.errors import LedgerUnavailable
-from shared.overview import Overview, WorkerInfo
+from shared.overview import STARTING, Overview, WorkerInfo
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ class Presence:
         self._overview = overview
         self._info = WorkerInfo(
             name=name,
-            device="starting",
+            device=STARTING,
             weights="not loaded yet",
             tiers=tiers,
             memory_bytes=memory_bytes,

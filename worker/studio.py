@@ -1,12 +1,14 @@
 """What a worker's child keeps from job to job: its engine, and what it learned of its own speed."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from shared.errors import Unavailable
 from shared.estimate import pixel_evaluations
+from shared.experience import Experience, Trial
 from shared.job import Job
 from worker.contract import Engine
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import Times
 from worker.presence import Presence
 from worker.provenance import fingerprint
 
@@ -37,8 +39,21 @@ class Studio:
         finally:
             self._presence.show(job=None)
 
-    def measured(self, job: Job, heartbeat: Heartbeat, *, height: int, width: int) -> None:
-        """Learn this machine's speed from a job: the base of every later estimate."""
-        if heartbeat.fraction_per_second:
-            work = pixel_evaluations(job.request.recipe, width, height)
-            self._presence.show(pixels_per_second=heartbeat.fraction_per_second * work)
+    def learn(self, experience: Experience, job: Job, times: Times, *, shape: tuple[int, ...]) -> None:
+        """Tell this machine's speed from a job that has ended, (H, W, 3): the base of every later estimate."""
+        recipe, (height, width, _) = job.request.recipe, shape
+        work = pixel_evaluations(recipe, width, height)
+        speed = times.pace * work
+        self._presence.show(pixels_per_second=speed)
+        trial = Trial(
+            device=self.engine.device(),
+            optimizer=recipe.optimizer.kind,
+            pixels=work / recipe.steps,
+            pixels_per_second=speed,
+            start=times.start,
+            ending=times.ending,
+            fraction=times.fraction,
+            drift=times.drift,
+        )
+        with suppress(Unavailable):  # one more or less
+            experience.remember(trial)

@@ -237,11 +237,11 @@ class _Task:
         record = self.heartbeat.record()
         record["progress"] = record["progress"].model_copy(update={"phase": "done"})
         self.ending.declare(state, **record, **fields)
+        times = self.heartbeat.times()
         if state is not JobState.CANCELED:
             self.ending.seal()
-        if self.last is not None:
-            height, width, _ = self.last.image.shape
-            self.studio.measured(self.job, self.heartbeat, height=height, width=width)
+        if self.last is not None and times:
+            self.studio.learn(self.ports.experience, self.job, times, shape=self.last.image.shape)
 
     def _note(self) -> dict[str, Any]:
         """Kept in each checkpoint beside the engine's state."""

@@ -4,6 +4,7 @@ import json
 import operator
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,7 +17,14 @@ from worker.device import environment
 console = Console(stderr=True)
 
 PARTS: Final = ("benchmarks.engine", "benchmarks.service")
-TARGETS: Final = {
+
+
+def within(value: float, bounds: tuple[float, float]) -> bool:
+    """Neither below nor above."""
+    return bounds[0] <= value <= bounds[1]
+
+
+TARGETS: Final[dict[str, tuple[Callable[[Any, Any], bool], Any]]] = {
     "step_vs_tutorial": (operator.le, 0.55),
     "step_vs_torch": (operator.le, 0.72),
     "step_vs_arithmetic": (operator.le, 0.95),
@@ -29,8 +37,12 @@ TARGETS: Final = {
     "poll_vs_flask": (operator.ge, 0.6),
     "scaling_8": (operator.ge, 0.95),
     "scaling_64": (operator.ge, 0.95),
+    "eta_p90_coverage": (within, (0.85, 0.95)),
+    "eta_p50_coverage": (within, (0.4, 0.6)),
+    "eta_p50_error": (operator.le, 0.2),
 }
 """What each median has to keep to."""
+_SIGNS: Final = {operator.le: "at most", operator.ge: "at least", within: "in"}
 
 
 def main(
@@ -61,9 +73,8 @@ def _table(found: dict[str, Any]) -> Table:
     for name, (holds, bound) in TARGETS.items():
         if one := found.get(name):
             colour = "green" if holds(one["median"], bound) else "red"
-            sign = "at most" if holds is operator.le else "at least"
             values = (f"[{colour}]{one['median']}[/{colour}]", str(one["low"]), str(one["high"]))
-            table.add_row(name, *values, f"{sign} {bound}")
+            table.add_row(name, *values, f"{_SIGNS[holds]} {bound}")
         else:
             table.add_row(name, "not measured", "", "", "")
     return table

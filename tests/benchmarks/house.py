@@ -65,11 +65,11 @@ class House(Stack):
         self._listening("bare", self._start("bare", *command))
         return Address("127.0.0.1", port)
 
-    def crew(self, workers: int) -> None:
+    def crew(self, workers: int, temper: str = "even") -> None:
         """So many simulated workers, and a reaper; returns when all are there. Raises RuntimeError."""
         self._environment |= _OFTEN
         self._start("reaper", sys.executable, "-m", "worker", "reaper")
-        self._hired(workers, "benchmarks.service.crew", str(workers))
+        self._hired(workers, "benchmarks.service.crew", str(workers), temper)
 
     def hire(self, *command: str) -> Process:
         """One worker that paints: the product's, unless `command` names another module and its arguments."""

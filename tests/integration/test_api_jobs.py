@@ -27,7 +27,8 @@ def test_a_job_tells_its_progress(job_id: str, client: FlaskClient, ports: Ports
     assert (job["state"], job["attempt"], job["queue_position"]) == ("running", 1, None)
     assert job["progress"] == {"phase": "96 px", "current": 15, "total": 60, "percentage": 25.0}
     assert job["losses"]["total"] == 3
-    assert job["eta_seconds"] == {"p50": 45.0, "p90": 67.5}
+    assert job["eta_seconds"]["p50"] == pytest.approx(45, rel=0.05)
+    assert 45 < job["eta_seconds"]["p90"] < 70
     assert job["metrics"]["steps_per_second"] == 1.0
     assert job["started_at"] >= job["created_at"]
 
@@ -41,10 +42,12 @@ def test_waiting_jobs_know_their_place_and_when_they_will_be_done(
     assert [job["queue_position"] for job in jobs] == [1, 2, 3]
     waits = [job["eta_seconds"]["p50"] for job in jobs]
     assert waits == sorted(waits)
-    assert waits[2] == pytest.approx(3 * waits[0], rel=0.01)
+    assert waits[2] == pytest.approx(3 * waits[0], rel=0.1)
     quote = submit(query="?dry_run=1").get_json()
     assert quote["queue_depth"] == 3
-    assert quote["eta_seconds"]["p50"] == pytest.approx(4 * waits[0], rel=0.01)
+    assert quote["eta_seconds"]["p50"] == pytest.approx(4 * waits[0], rel=0.1)
+    assert quote["run_seconds"]["p50"] == quote["seconds"] == pytest.approx(waits[0], rel=0.1)
+    assert quote["run_seconds"]["p90"] > quote["seconds"]
 
 
 def test_pictures_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClient, ports: Ports) -> None:

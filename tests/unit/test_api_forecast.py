@@ -1,18 +1,28 @@
 """Waiting times: the queue played forward."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.forecast import Forecast
+from api.forecast import LOOKAHEAD, Forecast
+from shared.experience import Trial
 from shared.job import Job, JobState, Progress, Request
-from shared.overview import WorkerInfo
+from shared.overview import STARTING, WorkerInfo
 from shared.recipe import resolve
 from shared.settings import Settings
 
-SETTINGS = Settings(slice_seconds=100)
+SETTINGS = Settings(slice_seconds=100, heartbeat_seconds=0.01)
 ONE = WorkerInfo(name="a", device="cpu:2", weights="w", tiers=("standard",), pixels_per_second=1000, seen_at=0)
 TWO = ONE.model_copy(update={"name": "b"})
+STRANGER = ONE.model_copy(update={"pixels_per_second": None})
+
+
+def trial(*, speed: float, **told: Any) -> Trial:
+    usual = {"device": "cpu:2", "optimizer": "lbfgs", "pixels": 4096, "start": 1, "ending": 0, "fraction": 1}
+    return Trial.model_validate({**usual, "drift": None, "pixels_per_second": speed, **told})
 
 
 def job(name: str, *, order: int = 0, tier: str = "standard", left: float | None = None, steps: int = 10) -> Job:
@@ -27,6 +37,7 @@ def job(name: str, *, order: int = 0, tier: str = "standard", left: float | None
         order=order,
         progress=Progress(total=steps, percentage=100 - left if left is not None else 0),
         run_seconds=100 - left if left is not None else 0,
+        pace=1 / 100 if running else None,
     )
 
 
@@ -45,21 +56,22 @@ def test_a_running_job_goes_on_at_its_own_pace() -> None:
     running = job("a", left=40)
     eta = Forecast([running], [ONE], SETTINGS).eta(running)
     assert eta is not None
-    assert (eta.p50, eta.p90) == (40, 60)
+    assert eta.p50 == pytest.approx(40, rel=0.1)  # less: jobs like it are faster
+    assert eta.p50 < eta.p90 < 60
 
 
 def test_the_next_waits_for_the_running_one_and_the_last_for_all() -> None:
     running, first, second = job("r", left=40), job("1", order=1), job("2", order=2)
     forecast = Forecast([second, running, first], [ONE], SETTINGS)
     alone = p50(Forecast([first], [ONE], SETTINGS), first)
-    assert p50(forecast, first) == pytest.approx(40 + alone)
-    assert p50(forecast, second) == pytest.approx(40 + 2 * alone, abs=0.2)
+    assert p50(forecast, first) == pytest.approx(40 + alone, rel=0.1)
+    assert p50(forecast, second) == pytest.approx(40 + 2 * alone, rel=0.1)
 
 
 def test_a_second_worker_halves_the_wait() -> None:
     jobs = [job(str(order), order=order) for order in range(4)]
     alone, together = (p50(Forecast(jobs, workers, SETTINGS), jobs[3]) for workers in ([ONE], [ONE, TWO]))
-    assert together == pytest.approx(alone / 2, abs=0.2)
+    assert together == pytest.approx(alone / 2, rel=0.15)
 
 
 def test_the_first_tier_is_served_before_the_next() -> None:
@@ -69,16 +81,74 @@ def test_the_first_tier_is_served_before_the_next() -> None:
 
 
 def test_a_short_job_overtakes_a_long_one_after_its_slice() -> None:
-    long, short = job("long", left=90).model_copy(update={"run_seconds": 1000.0}), job("short", order=1, steps=5)
+    long, short = job("long", left=90).model_copy(update={"pace": 1e-3}), job("short", order=1, steps=5)
     forecast = Forecast([long, short], [ONE], SETTINGS)
     assert p50(forecast, short) < 200 < p50(forecast, long)
 
 
-def test_an_unmeasured_machine_makes_the_estimate_wide() -> None:
+def test_a_device_that_nobody_has_met_makes_the_estimate_wide() -> None:
+    waiting = job("a", steps=10_000)
+    unmet, met = (Forecast([waiting], [worker], SETTINGS).eta(waiting) for worker in (STRANGER, ONE))
+    assert unmet is not None
+    assert met is not None
+    assert unmet.p90 / unmet.p50 > 3
+    assert met.p90 / met.p50 < 2
+
+
+def test_a_worker_that_has_not_said_what_it_has_is_taken_to_have_what_others_had() -> None:
     waiting = job("a")
-    eta = Forecast([waiting], [ONE.model_copy(update={"pixels_per_second": None})], SETTINGS).eta(waiting)
+    starting = ONE.model_copy(update={"device": STARTING, "pixels_per_second": None})
+    eta = Forecast([waiting], [starting], SETTINGS, [trial(speed=1000.0)] * 50).eta(waiting)
     assert eta is not None
-    assert eta.p90 == pytest.approx(4 * eta.p50, abs=0.1)
+    assert eta.p50 == pytest.approx(10 * 64 * 64 / 1000 + 1, rel=0.1)
+
+
+def test_the_device_that_holds_a_job_decides_how_long_it_takes() -> None:
+    fast, slow = (ONE.model_copy(update={"name": name, "device": name}) for name in ("fast", "slow"))
+    trials = [trial(device="fast", speed=1e6), trial(device="slow", speed=1e3)] * 30
+    held = [job(name, left=100).model_copy(update={"worker": name, "pace": None}) for name in ("slow", "fast")]
+    forecast = Forecast(held, [fast, slow], SETTINGS, trials)
+    assert p50(forecast, held[0]) > 20 * p50(forecast, held[1])
+
+
+def test_the_sum_of_many_jobs_is_surer_than_one() -> None:
+    random = np.random.default_rng(0)
+    trials = [trial(speed=1000 * random.lognormal(0, 0.3)) for _ in range(100)]
+    jobs = [job(str(order), order=order, steps=1000) for order in range(20)]
+    forecast = Forecast(jobs, [ONE], SETTINGS.model_copy(update={"slice_seconds": 1e6}), trials)
+    first, last = forecast.eta(jobs[0]), forecast.eta(jobs[-1])
+    assert first is not None
+    assert last is not None
+    assert last.p90 / last.p50 - 1 < (first.p90 / first.p50 - 1) / 2
+
+
+def test_early_ends_shorten_the_wait_but_not_a_job_that_is_left_to_itself() -> None:
+    whole, halved = ([trial(speed=1000.0, fraction=fraction) for _ in range(100)] for fraction in (1.0, 0.5))
+    jobs = [job(str(order), order=order, steps=1000) for order in range(2)]
+    forecasts = [Forecast(jobs, [ONE], SETTINGS.model_copy(update={"slice_seconds": 1e6}), t) for t in (whole, halved)]
+    assert p50(forecasts[0], jobs[0]) == pytest.approx(p50(forecasts[1], jobs[0]), rel=0.01)
+    assert p50(forecasts[1], jobs[1]) == pytest.approx(0.75 * p50(forecasts[0], jobs[1]), rel=0.05)
+
+
+def test_a_job_that_would_be_submitted_last_waits_for_its_tier_and_delays_nobody() -> None:
+    jobs = [job("s", steps=1000), job("b", order=1, tier="batch", steps=1000)]
+    forecast = Forecast(jobs, [ONE], SETTINGS)
+    standard, batch = forecast.eta_of_last("standard"), forecast.eta_of_last("batch")
+    assert standard is not None
+    assert batch is not None
+    assert p50(forecast, jobs[0]) < standard.p50 < batch.p50
+    assert p50(forecast, jobs[1]) == pytest.approx(2 * p50(forecast, jobs[0]), rel=0.1)
+    assert Forecast(jobs, [], SETTINGS).eta_of_last("standard") is None
+
+
+def test_where_more_wait_than_are_played_forward_only_the_running_get_an_estimate() -> None:
+    waiting = [job(str(order), order=order) for order in range(LOOKAHEAD + 1)]
+    running = job("r", left=40)
+    forecast = Forecast([running, *waiting], [ONE], SETTINGS)
+    assert forecast.eta(waiting[0]) is None
+    assert forecast.eta_of_last("standard") is None
+    assert forecast.eta(running) is not None
+    assert Forecast(waiting, [ONE], SETTINGS).eta(waiting[0]) is None
 
 
 @given(
@@ -97,6 +167,6 @@ def test_every_job_ends_once_and_work_is_neither_lost_nor_doubled(
     ends = [p50(forecast, one) for one in jobs]
     alone = [p50(Forecast([one], [ONE], settings), one) for one in jobs]
     lanes = max(workers, len(running))
-    assert all(end >= own - 0.2 for end, own in zip(ends, alone, strict=True))
-    assert max(ends, default=0) <= sum(alone) + 1
-    assert max(ends, default=0) >= sum(alone) / lanes - 1
+    assert all(end >= 0.9 * own - 0.2 for end, own in zip(ends, alone, strict=True))
+    assert max(ends, default=0) <= 1.2 * sum(alone) + 1
+    assert max(ends, default=0) >= 0.9 * sum(alone) / lanes - 1

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from benchmarks.__main__ import within
+from benchmarks.service.estimates import Told, finding
 from benchmarks.service.finding import Chart, table
 from benchmarks.service.plots import draw
 from benchmarks.service.scaling import _means
@@ -23,6 +25,19 @@ def test_a_round_takes_from_each_claim_to_the_one_that_comes_as_many_claims_late
     first, second, third = [0.0, 4.0, 8.0], [10.0, 14.0, 18.0], [21.0, 25.0, 29.0]
     assert _means([*first, *second, *third], 3) == pytest.approx([10, 11])
     assert _means([0.0, 10.0, 30.0], 1) == [10, 20]
+
+
+def test_an_estimate_is_judged_at_each_moment_and_over_all_of_them() -> None:
+    sure, late = Told(p50=10, p90=20, came=8), Told(p50=10, p90=20, came=40)
+    found = finding({"submitted": [sure, sure, sure, late], "started": [sure, late, late, late]})
+    coverage = found.figures["eta_p90_coverage"]
+    assert (coverage.median, coverage.low, coverage.high) == (0.5, 0.25, 0.75)
+    assert found.figures["eta_p50_error"].low == pytest.approx(0.25)
+    assert found.charts[0].curves["when submitted"] == {50: 75, 90: 75}
+
+
+def test_a_target_with_two_bounds_is_missed_on_either_side() -> None:
+    assert [within(value, (0.85, 0.95)) for value in (0.8, 0.85, 0.9, 0.95, 0.99)] == [False, True, True, True, False]
 
 
 def test_the_table_has_every_curve_with_its_target() -> None:

@@ -6,11 +6,11 @@ from typing import Final
 from rich.console import Console
 
 from benchmarks.figure import Figure
-from benchmarks.service import lists, polls, scaling, submits, watchers
+from benchmarks.service import estimates, lists, polls, scaling, submits, watchers
 from benchmarks.service.finding import Chart, table
 from benchmarks.service.plots import draw
 
-_PARTS: Final = (polls, watchers, lists, submits, scaling)
+_PARTS: Final = (polls, watchers, lists, submits, scaling, estimates)
 
 
 def measure(*, quick: bool, out: Path, console: Console) -> dict[str, Figure]:
