@@ -142,8 +142,8 @@ def kept(settings: Settings, ports: Ports) -> Callable[[], object]:
 class Server:
     """`python -m api` as a process of its own."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
-        given = settings.model_copy(update={"port": 0}).model_dump(mode="json", exclude={"api_keys", "tiers"})
+    def __init__(self, settings: Settings, log: Path, *, port: int = 0) -> None:
+        given = settings.model_copy(update={"port": port}).model_dump(mode="json", exclude={"api_keys", "tiers"})
         environment = {f"EASEL_{name.upper()}": str(value) for name, value in given.items() if value is not None}
         keys = ",".join(key.get_secret_value() for key in settings.api_keys)
         self.log = log

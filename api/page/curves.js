@@ -41,6 +41,7 @@ export class Curves {
       line.setAttribute("points", points.filter(({ losses }) => losses[term] > 0).map(({ step, losses }) => `${x(step).toFixed(1)},${y(losses[term]).toFixed(1)}`).join(" "));
       this.values[term].textContent = number(points.at(-1).losses[term]);
     }
+    this.svg.dataset.points = this.points.length;
     this.svg.setAttribute("aria-label", `Loss by step, logarithmic: the total went from ${number(points[0].losses.total)} to ${number(points.at(-1).losses.total)} in ${last} steps`);
   }
 

@@ -5,7 +5,7 @@ import { $, h } from "./dom.js";
 export class Easel {
   /** `photo` is the address of the content photo; the frame takes its shape. */
   constructor(photo) {
-    this.range = h("input.compare", { type: "range", min: 0, max: 100, value: 0, "aria-label": "Compare: how much of the photo is shown, in per cent" });
+    this.range = h("input.compare", { type: "range", min: 0, max: 100, value: 0, disabled: true, "aria-label": "Compare: how much of the photo is shown, in per cent" });
     this.photo = h("img.photo", { src: photo, alt: "The photo" });
     this.frame = h("div.frame.bare", {}, this.photo, h("div.cut"));
     this.node = h("figure.easel", {}, this.frame, h("figcaption", {}, h("span", { "aria-hidden": "true" }, "Painting"), this.range, h("span", { "aria-hidden": "true" }, "Photo")));
@@ -40,6 +40,7 @@ export class Easel {
     if (!atOnce) layer.classList.add("fresh");
     this.photo.after(...before, layer);
     this.frame.classList.remove("bare");
+    this.range.disabled = false;
     setTimeout(() => before.forEach((old) => old.remove()), atOnce ? 0 : 700);
   }
 }

@@ -5,7 +5,7 @@ import { Curves } from "./curves.js";
 import { $, h, tell, tellIf } from "./dom.js";
 import { WORDS, follow } from "./events.js";
 import { Filmstrip } from "./filmstrip.js";
-import { STATES, duration, eta, number, plural, recipeLine } from "./format.js";
+import { STATES, duration, eta, number, recipeLine } from "./format.js";
 import { Easel } from "./slider.js";
 
 const KINDS = ["state", "progress", "preview", "warning", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
@@ -14,6 +14,7 @@ const LOOK = 3000; // milliseconds between looks at place and estimate, which ar
 
 export class Watch {
   constructor(node, id) {
+    this.node = node;
     this.path = `/v1/jobs/${id}`;
     this.easel = new Easel(`${this.path}/content?longest=1024`);
     this.film = new Filmstrip((frame, atOnce) => this.easel.show(frame.url, frame.alt, atOnce));
@@ -68,8 +69,7 @@ export class Watch {
       if (error.status === 404) {
         this.close();
         tell($("#title"), "This job is not here");
-        this.bar.hidden = this.finish.hidden = this.cancel.hidden = this.easel.node.hidden = true;
-        tellIf(this.wrong, error.message);
+        this.node.replaceChildren(h("p.wrong", { role: "alert" }, error.message), h("a.button", { href: "/" }, "New picture"));
         return false;
       }
       tellIf(this.link, WORDS.reconnecting);
@@ -127,7 +127,7 @@ export class Watch {
   }
 
   facing() {
-    const { state, progress, urls, recipe } = this.job;
+    const { state, progress, urls } = this.job;
     this.bar.value = state === "succeeded" ? 100 : progress.percentage;
     this.bar.classList.toggle("still", this.over);
     document.title = state === "running" ? `${Math.floor(progress.percentage)} % · Easel` : `${STATES[state]} · Easel`;
@@ -145,8 +145,6 @@ export class Watch {
     this.again.hidden = !this.over;
     this.film.timelapse.hidden = !urls.timelapse;
     if (urls.timelapse) this.film.timelapse.href = `${urls.timelapse}?download=true`;
-    this.easel.range.disabled = !this.film.frames.size;
-    this.again.title = recipeLine(recipe);
   }
 
   wished = (doing) => (this.job.acknowledged_at ? `${doing}: the worker has stopped` : `${doing} at the next step`);
@@ -155,7 +153,7 @@ export class Watch {
     const { state, progress, metrics, queue_position: place, worker, recipe } = this.job;
     const step = `${progress.current.toLocaleString("en")} of ${progress.total.toLocaleString("en")}`;
     const recipeFact = ["Recipe", recipeLine(recipe)];
-    if (state === "queued") return [["Place in line", place === null ? "–" : place === 1 ? "next" : plural(place, "th", "th")], ["Ready in", eta(this.job.eta_seconds)], progress.current && ["Step", step], recipeFact];
+    if (state === "queued") return [["Place in line", place === 1 ? "next" : number(place)], ["Ready in", eta(this.job.eta_seconds)], progress.current && ["Step", step], recipeFact];
     const done = [`${Math.floor(state === "succeeded" ? 100 : progress.percentage)} %`, progress.phase !== "done" && !this.over && progress.phase].filter(Boolean).join(", ");
     const speed = metrics.steps_per_second && `${number(metrics.steps_per_second)} steps/s`;
     if (state === "running") return [["Done", done], ["Step", step], ["Speed", speed || "–"], ["Left", eta(this.job.eta_seconds)], worker && ["Worker", worker], recipeFact];
