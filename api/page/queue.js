@@ -11,7 +11,8 @@ const CALM = 2000; // milliseconds between looks at a line or at one job's previ
 let queue = null;
 let tier = null;
 let offset = 0;
-let looking = false;
+let looking = false; // or looked a moment ago
+let missed = false; // a change meanwhile
 
 function show(found) {
   queue = found;
@@ -98,8 +99,10 @@ function settle(button, job) {
 
 /** Fetch the page of the line that is shown. */
 async function look(now = false) {
-  if (looking || !tier) return;
+  if (!tier) return;
+  if (looking) return void (missed = true);
   looking = true;
+  missed = false;
   try {
     const { jobs, total } = await call(`/v1/queue/${encodeURIComponent(tier)}/jobs?offset=${offset}&limit=${PAGE}`);
     if (offset && !jobs.length) offset = Math.max(0, PAGE * Math.floor((total - 1) / PAGE));
@@ -117,7 +120,7 @@ async function look(now = false) {
   } catch (error) {
     tell($("#connection"), error.message);
   }
-  setTimeout(() => (looking = false), now ? 0 : CALM);
+  setTimeout(() => ((looking = false), missed && look()), now ? 0 : CALM);
 }
 
 function row(job) {

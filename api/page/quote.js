@@ -26,11 +26,11 @@ export class Quote {
     this.node.setAttribute("aria-busy", "true");
     try {
       this.show(await call("/v1/jobs?dry_run=true", { method: "POST", body, signal: this.asking.signal, tries: 3 }));
-      this.told(null);
+      await this.told(null);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.say(h("p.soft", {}, "No quote as it stands."));
-      this.told(error);
+      await this.told(error);
     }
     this.node.removeAttribute("aria-busy");
   }

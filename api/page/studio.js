@@ -29,18 +29,18 @@ function formOrNull() {
 }
 
 function changed() {
-  button.setAttribute("aria-disabled", String(!pictures?.complete));
+  button.classList.toggle("dim", !pictures?.complete);
   quote?.ask();
 }
 
 /** Put each complaint beside what it is about; returns the first such place. */
-function complain(problem) {
+async function complain(problem) {
   pictures.forgive();
   knobs.forgive();
   tellIf($("#form-error"), "");
   if (!problem) return null;
   let first = null;
-  if (OF_IMAGES.has(problem.code)) first = pictures.complain(problem.message, problem.errors[0]?.field);
+  if (OF_IMAGES.has(problem.code)) first = await pictures.complain(problem.message);
   else if (problem.code === "does_not_fit") first = knobs.complain("size", problem.message);
   else for (const { field, message } of problem.errors) first ||= knobs.complain(field, message);
   if (!first) tellIf($("#form-error"), problem.message);
@@ -50,8 +50,8 @@ function complain(problem) {
 async function submit(event) {
   event.preventDefault();
   if (button.getAttribute("aria-busy")) return;
-  if (!pictures.photo) return pictures.complain("Choose a photo first.", "content").focus();
-  if (!pictures.styles.length) return pictures.complain("Choose at least one painting first.", "style").focus();
+  if (!pictures.photo) return (await pictures.complain("Choose a photo first.", "content")).focus();
+  if (!pictures.styles.length) return (await pictures.complain("Choose at least one painting first.", "style")).focus();
   const body = formOrNull();
   if (!body) return $("#compose [aria-invalid]").focus();
   button.setAttribute("aria-busy", "true");
@@ -61,7 +61,7 @@ async function submit(event) {
     history.pushState(null, "", `/?job=${job.id}`);
     arrive();
   } catch (error) {
-    (complain(error) || button).focus();
+    ((await complain(error)) || button).focus();
   } finally {
     button.removeAttribute("aria-busy");
     tell(button, "Paint it");

@@ -52,11 +52,9 @@ export class Pictures {
     return form;
   }
 
-  /** Say what the API said of a picture: beside the one that this browser cannot read either, else beside the photo. */
-  complain(text, field) {
-    const guess = !this.photo || this.photo.broken || !this.styles.some((style) => style.broken) ? "content" : "style";
-    this.forgive();
-    const where = field?.startsWith("style") ? "style" : field?.startsWith("content") ? "content" : guess;
+  /** Say what the API said of a picture, beside the one that it is about: the API names its size at most. */
+  async complain(text, where) {
+    where ||= (await Promise.all(this.styles.map(({ file }) => isMeant(file, text)))).includes(true) && !(await isMeant(this.photo?.file, text)) ? "style" : "content";
     tellIf($(`#${where}-error`), text);
     $(`#${where} input`).setAttribute("aria-invalid", "true");
     return $(`#${where} input`);
@@ -107,9 +105,14 @@ export class Pictures {
   }
 }
 
-function shown(picture, alt) {
-  const broken = () => (picture.broken = true);
-  return h("img", { src: picture.url, alt, onerror: broken });
+const shown = (picture, alt) => h("img", { src: picture.url, alt });
+
+/** Whether a complaint is about this file: this browser cannot read it either, or it has the size that is named. */
+async function isMeant(file, text) {
+  const image = file && (await createImageBitmap(file).catch(() => null));
+  const meant = !image || text.includes(`${image.width} x ${image.height}`);
+  image?.close();
+  return meant;
 }
 
 /** A label over a file input that also takes what is dropped on it. */

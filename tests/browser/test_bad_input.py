@@ -2,10 +2,11 @@
 
 import io
 
-from browser.acts import PAINTING, PHOTO, SOON, compose, heading, png
-from browser.conftest import NewPage
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
+
+from browser.acts import PAINTING, PHOTO, SOON, compose, heading, png
+from browser.conftest import NewPage
 
 # The browser itself writes a refused request to its console, so these pages are not listened to.
 
@@ -50,15 +51,18 @@ def test_a_broken_photo_is_told_at_the_photo_and_a_broken_style_at_the_styles(ne
     compose(page, photo=PHOTO[:200])
     expect(page.locator("#content-error")).to_contain_text("truncated or corrupt", timeout=SOON)
     page.get_by_label("Photo: ").set_input_files(png("photo.png"))
+    expect(page.get_by_label("What it would take")).to_contain_text("of painting", timeout=SOON)
     expect(page.locator("#content-error")).to_be_hidden()
     page.get_by_label("Painting: ").set_input_files(png("broken.png", PAINTING[:200]))
     expect(page.locator("#style-error")).to_contain_text("truncated or corrupt", timeout=SOON)
 
 
-def test_a_photo_too_small_is_told_at_the_photo(new_page: NewPage) -> None:
+def test_a_picture_too_small_is_told_where_it_lies(new_page: NewPage) -> None:
     page = new_page(quiet=False)
     compose(page, photo=tiny())
     expect(page.locator("#content-error")).to_contain_text("each side must have at least", timeout=SOON)
+    compose(page, styles=(PAINTING, tiny()))
+    expect(page.locator("#style-error")).to_contain_text("each side must have at least", timeout=SOON)
 
 
 def test_nothing_chosen_is_told_where_it_is_missing(page: Page) -> None:

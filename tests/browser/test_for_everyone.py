@@ -4,9 +4,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from playwright.sync_api import Locator, Page, expect
+
 from browser.acts import PAINTING, PHOTO, SOON, compose, heading, png, sees, submit
 from browser.conftest import House, NewPage
-from playwright.sync_api import Locator, Page, expect
 
 RULES = Path(__file__).with_name("rules.js").read_text()
 PAGES = ("/", "/queue", "/gallery")

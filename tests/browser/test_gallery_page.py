@@ -4,10 +4,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from browser.acts import SOON
-from browser.conftest import House
 from playwright.sync_api import Locator, Page, expect
 
+from browser.acts import SOON
+from browser.conftest import House
 from shared.job import Job
 
 
@@ -19,7 +19,7 @@ def job(painter: House) -> Job:
 
 def test_a_finished_job_hangs_on_the_wall_and_opens_with_all_that_is_known_of_it(page: Page, job: Job) -> None:
     card = hung(page, job)
-    assert card.get_by_role("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     card.get_by_role("button").click()
     detail = page.get_by_role("dialog")
     expect(detail.get_by_role("heading")).to_contain_text("Finished")

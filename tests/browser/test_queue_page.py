@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from browser.acts import SOON, heading
-from browser.conftest import House, NewPage
 from playwright.sync_api import Page, expect
 
+from browser.acts import SOON, heading
+from browser.conftest import House, NewPage
 from shared.job import JobState
 
 LONG = 4000
@@ -70,12 +70,12 @@ def test_a_running_job_shows_its_worker_its_progress_and_its_preview(page: Page,
 def test_the_queue_takes_up_one_stream_only_and_comes_back_after_a_restart(new_page: NewPage, house: House) -> None:
     page = new_page(quiet=False)  # the browser itself says that the line broke
     streams = []
-    page.on("request", lambda request: streams.append(request.url) if "events" in request.url else None)
+    page.on("request", lambda request: streams.append(request) if request.url.endswith("/events") else None)
     page.goto("/queue")
     expect(page.get_by_text("No job waits in this line.")).to_be_visible()
     assert len(streams) == 1
     house.restart_api(lambda: expect(page.get_by_text("reconnecting")).to_be_visible(timeout=SOON))
     expect(page.get_by_text("reconnecting")).to_be_hidden(timeout=SOON)
-    job = house.submit(steps=1)
+    job = house.submit()
     expect(heading(page)).to_have_text("Queue")
     assert house.done(job)

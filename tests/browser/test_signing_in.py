@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser.acts import SOON, heading
-from browser.conftest import House, NewPage
 from fixtures_api import Server
 from playwright.sync_api import Page, expect
 from pydantic import SecretStr
+
+from browser.acts import SOON, heading
+from browser.conftest import House, NewPage
 
 KEY = "a-key-of-the-service-0123456789"
 
