@@ -3,18 +3,13 @@
 import { h, tellIf } from "./dom.js";
 import { words } from "./format.js";
 
-/** The schema itself, references and a single `anyOf`/`allOf` followed. */
-export function resolved(schema, root) {
-  if (schema.$ref) return { ...root.$defs[schema.$ref.split("/").pop()], ...schema, $ref: undefined };
-  if (schema.allOf?.length === 1) return resolved({ ...schema, ...schema.allOf[0], allOf: undefined }, root);
-  return schema;
-}
+const resolved = (schema, root) => (schema.$ref ? { ...root.$defs[schema.$ref.split("/").pop()], ...schema } : schema);
 
 /** A control for one property: {node, get(), set(value), complain(text)}; get() raises SyntaxError on broken JSON. */
 export function field(path, declared, root, changed) {
   const schema = resolved(declared, root);
   if (schema.const !== undefined) return { get: () => schema.const, set() {}, complain: () => false };
-  if (schema.oneOf || schema.anyOf) return union(path, schema, root, changed);
+  if (schema.oneOf) return union(path, schema, root, changed);
   if (schema.type === "object" && schema.properties) return group(path, schema, root, changed);
   return single(path, schema, root, changed);
 }
@@ -41,10 +36,10 @@ const isSimple = (schema) => Boolean(schema.enum) || ["number", "integer", "bool
 
 function made(attributes, schema) {
   if (schema.enum) return h("select", attributes, schema.enum.map((value) => h("option", { value }, words(String(value)))));
-  if (schema.type === "boolean") return h("input", { type: "checkbox", ...attributes });
   if (!isSimple(schema)) return h("textarea", { rows: 3, spellcheck: "false", ...attributes });
-  if (schema.type === "string") return h("input", { type: "text", maxlength: schema.maxLength, ...attributes });
-  return h("input", { type: "number", inputmode: "decimal", min: schema.minimum ?? schema.exclusiveMinimum, max: schema.maximum ?? schema.exclusiveMaximum, step: schema.type === "integer" ? 1 : "any", ...attributes });
+  if (schema.type === "boolean") return h("input", { type: "checkbox", ...attributes });
+  if (schema.type === "string") return h("input", { type: "text", ...attributes });
+  return h("input", { type: "number", min: schema.minimum, max: schema.maximum, step: schema.type === "integer" ? 1 : "any", ...attributes });
 }
 
 function read(control, schema) {
@@ -57,14 +52,11 @@ function read(control, schema) {
 function write(control, schema, value) {
   if (schema.type === "boolean") control.checked = value;
   else control.value = isSimple(schema) ? value : JSON.stringify(value, null, 1).replace(/\n\s*/g, " ");
-  control.dispatchEvent(new Event("set"));
 }
 
-function limits({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }) {
-  const low = minimum !== undefined ? `from ${minimum.toLocaleString("en")}` : exclusiveMinimum !== undefined ? `above ${exclusiveMinimum}` : "";
-  const high = maximum !== undefined ? `to ${maximum.toLocaleString("en")}` : exclusiveMaximum !== undefined ? `below ${exclusiveMaximum.toLocaleString("en")}` : "";
-  const told = [low, maximum < 1e9 || exclusiveMaximum ? high : ""].filter(Boolean).join(" ");
-  return told && `${told[0].toUpperCase()}${told.slice(1)}.`;
+function limits({ minimum, maximum, exclusiveMinimum: above, exclusiveMaximum: below }) {
+  const say = (word, bound) => bound !== undefined && bound < 1e9 && `${word} ${bound.toLocaleString("en")}`;
+  return words([say("from", minimum), say("above", above), say("to", maximum), say("below", below)].filter(Boolean).join(" "));
 }
 
 function group(path, schema, root, changed) {
@@ -79,8 +71,8 @@ function group(path, schema, root, changed) {
 
 /** One of several objects, told apart by a constant in the property that the schema's discriminator names. */
 function union(path, schema, root, changed) {
-  const told = schema.discriminator?.propertyName || "kind";
-  const variants = new Map((schema.oneOf || schema.anyOf).map((one) => resolved(one, root)).map((one) => [one.properties[told].const, one]));
+  const told = schema.discriminator.propertyName;
+  const variants = new Map(schema.oneOf.map((one) => resolved(one, root)).map((one) => [one.properties[told].const, one]));
   const groups = new Map([...variants].map(([kind, one]) => [kind, group(path, one, root, changed)]));
   const id = `knob-${path}`;
   const shown = h("details.inner", {}, h("summary", {}, "Its own knobs"), [...groups.values()].map((one) => one.node));

@@ -2,16 +2,12 @@
 
 import { blob, call, freshKey } from "./api.js";
 import { $, h, tell, tellIf } from "./dom.js";
-import { Knobs } from "./knobs.js";
-import { Quote } from "./quote.js";
 import { showRecent } from "./recent.js";
 import { session } from "./session.js";
-import { Pictures } from "./upload.js";
-import { Watch } from "./watch.js";
 
 const OF_IMAGES = new Set(["missing_image", "too_many_images", "not_an_image", "broken_image", "animated_image", "image_too_large", "image_too_small", "body_too_large"]);
 const [compose, button] = [$("#compose"), $("#submit")];
-let pictures, knobs, quote, watch;
+let pictures, knobs, quote, watch, begun, shown;
 
 function form() {
   if (!pictures?.complete || !knobs) return null;
@@ -68,26 +64,29 @@ async function submit(event) {
   }
 }
 
-/** Show what the address says. */
+/** Show what the address says, and load only what that takes. */
 async function arrive() {
-  const asked = new URLSearchParams(location.search);
+  if (shown === location.search) return; // only the fragment is another
+  shown = location.search;
+  const asked = new URLSearchParams(shown);
   watch?.close();
   watch = null;
   compose.hidden = asked.has("job");
   $("#watch").hidden = !asked.has("job");
   showRecent($("#recent"), asked.get("job"));
   if (asked.has("job")) {
+    const { Watch } = await import("./watch.js");
     watch = new Watch($("#watch"), asked.get("job"));
   } else {
     document.title = "Studio · Easel";
     tell($("#title"), "A photo, in the manner of a painting");
-    await begin();
+    await (begun ??= begin());
     if (asked.has("again")) await again(asked.get("again"));
   }
 }
 
 async function begin() {
-  if (knobs) return;
+  const [{ Pictures }, { Knobs }, { Quote }] = await Promise.all([import("./upload.js"), import("./knobs.js"), import("./quote.js")]);
   pictures = new Pictures(changed);
   knobs = await Knobs.load(changed);
   quote = new Quote($("#quote"), formOrNull, complain, (size) => (knobs.set({ size }), changed()));

@@ -82,7 +82,7 @@ def new_page(browser: Browser, house: House) -> Iterator[NewPage]:
 
     def new(*, quiet: bool = True, **options: Any) -> Page:
         context = browser.new_context(base_url=house.url, reduced_motion="reduce", **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(15_000)
         contexts.append(context)
         page = context.new_page()
         if quiet:

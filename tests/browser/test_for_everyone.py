@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from browser.acts import PAINTING, PHOTO, SOON, compose, heading, png, sees, submit
 from browser.conftest import House, NewPage
 
+pytestmark = pytest.mark.usefixtures("finished")
 RULES = Path(__file__).with_name("rules.js").read_text()
 PAGES = ("/", "/queue", "/gallery")
 MOST_BYTES = 60_000
@@ -29,7 +30,7 @@ def failed(painter: House) -> str:
 
 def states(page: Page, finished: str, failed: str) -> list[str]:
     """What each state of each page breaks, of the rules and of the width."""
-    broken = []
+    broken: list[str] = []
 
     def look(state: str) -> None:
         expect(heading(page)).to_be_visible()
@@ -70,13 +71,14 @@ def test_every_state_of_every_page_keeps_the_rules(
 
 def test_a_job_is_submitted_by_the_keyboard_alone(page: Page) -> None:
     page.goto("/")
+    expect(page.get_by_role("radio", name="Fast")).to_be_attached()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     for label, name in (("Photo: ", "photo.png"), ("Painting: ", "painting.png")):
         reach(page, page.get_by_label(label))
         with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
+            page.keyboard.press("Space")
         chooser.value.set_files(png(name))
     reach(page, page.locator('[name="preset"]:checked'))
     page.keyboard.press("ArrowDown")
@@ -121,15 +123,16 @@ def test_a_screen_reader_hears_the_turns_and_not_every_step(page: Page) -> None:
     assert 1 <= len(page.evaluate("said")) <= 6
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_light_and_comes_from_here_alone(page: Page, house: House, path: str) -> None:
-    loaded = {}
-    page.on("response", lambda answer: loaded.update({answer.url: answer}))
-    page.goto(path)
-    page.wait_for_load_state("networkidle" if path != "/queue" else "load")
-    assert all(url.startswith(house.url) for url in loaded)
-    own = [answer.body() for url, answer in loaded.items() if "/v1/" not in url]
-    assert 0 < sum(map(len, own)) < MOST_BYTES
+@pytest.mark.parametrize("path", [*PAGES, "/?job={}"])
+def test_a_page_is_light_and_comes_from_here_alone(page: Page, house: House, finished: str, path: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.format(finished))
+    expect(page.locator("#presets input, .layer, #workers li, #wall li").first).to_be_attached(timeout=SOON)
+    assert all(url.startswith(house.url) for url in asked)
+    parts = {url for url in asked if "/v1/" not in url}
+    assert 5 < len(parts)
+    assert sum(len(httpx2.get(url).content) for url in parts) < MOST_BYTES
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from browser.acts import SOON
 from browser.conftest import House
-from shared.job import Job
+from shared.job import Job, JobState
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_where_nothing_may_be_copied_the_text_is_shown(page: Page, job: Job) -> 
 def test_a_job_is_deleted_once_that_is_confirmed(page: Page, job: Job, painter: House) -> None:
     detail = opened(page, job)
     detail.get_by_role("button", name="Delete").click()
-    assert painter.ports.ledger.get(job.id)
+    assert painter.ports.ledger.get(job.id).state is JobState.SUCCEEDED
     detail.get_by_role("button", name="Really delete").click()
     expect(detail).to_be_hidden()
     expect(page.locator(f'[data-id="{job.id}"]')).to_have_count(0)
