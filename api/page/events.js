@@ -23,10 +23,10 @@ export function follow(path, kinds, { hear, status = () => {}, meanwhile = () =>
 
   function later() {
     if (over) return;
-    status("polling");
-    meanwhile();
     timer = setTimeout(open, wait);
     wait = Math.min(LONGEST, wait * 2);
+    status("polling");
+    meanwhile();
   }
 
   function close() {

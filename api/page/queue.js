@@ -64,7 +64,7 @@ function updateRun(part, job) {
   tell(part.parts.facts, `${Math.floor(progress.percentage)} % · step ${progress.current} of ${progress.total}${speed}`);
   tell(part.parts.left, [job.worker, job.eta_seconds && `${span(job.eta_seconds)} left`].filter(Boolean).join(" · "));
   settle($("button", part.node), job);
-  if (job.urls.preview && part.step !== progress.current && Date.now() - part.at > CALM) {
+  if (job.urls.preview && part.step !== progress.current && Date.now() - part.at > CALM * Math.max(1, queue.running.length / 4)) {
     Object.assign(part, { step: progress.current, at: Date.now() });
     refresh(part.parts.image, job.urls.preview);
   } else if (!part.step && !part.parts.image.src) part.parts.image.src = `${job.urls.content}?longest=512`;

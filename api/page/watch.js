@@ -36,15 +36,19 @@ export class Watch {
 
   async begin() {
     if (!(await this.look())) return;
-    const { previews } = await call(`${this.path}/previews`).catch(() => ({ previews: [] }));
-    previews.forEach(({ step, url }) => this.film.add(step, url));
+    await this.unroll();
     this.stop = follow(`${this.path}/events`, KINDS, {
       hear: (kind, data) => this.hear(kind, data),
       status: (state) => tellIf(this.link, this.over ? "" : WORDS[state]),
-      meanwhile: () => this.look(),
+      meanwhile: () => (this.over ? this.stop() : this.look() && this.unroll()),
     });
-    if (this.over) this.stopLater();
-    else this.timer = setInterval(() => document.hidden || this.look(), LOOK);
+    if (!this.over) this.timer = setInterval(() => document.hidden || this.look(), LOOK);
+  }
+
+  /** The film so far: what the stream may not tell any more, or not at the moment. */
+  async unroll() {
+    const { previews } = await call(`${this.path}/previews`).catch(() => ({ previews: [] }));
+    previews.forEach(({ step, url }) => this.film.add(step, url));
   }
 
   close() {
@@ -52,12 +56,6 @@ export class Watch {
     clearInterval(this.timer);
     this.film.stop();
     this.stop?.();
-  }
-
-  /** A replay of what is over ends by itself; should it not, the browser would ask for ever. */
-  stopLater() {
-    clearInterval(this.timer);
-    setTimeout(() => this.stop?.(), LOOK);
   }
 
   /** Ask for the job. False where there is none to be had. */
@@ -90,6 +88,7 @@ export class Watch {
     } else if (kind === "warning") this.note(data.detail);
     else if (kind === "lease_lost") this.note("The worker was lost; another one goes on from the last checkpoint.");
     else if (!this.over) this.look();
+    if (kind === "state" && OVER.has(data.state)) this.stop(); // the last event of all; the browser would ask for ever
   }
 
   note(text) {
