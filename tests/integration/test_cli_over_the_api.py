@@ -178,7 +178,7 @@ def test_a_restart_of_the_api_in_mid_stream_loses_no_event(
     hand.succeed(claim)
     seen += stream
     told = hand.ports.events.since(job.id)
-    assert seen == [Event(event.id, event.kind, shown(event.data)) for event in told]
+    assert seen == [Event(event.id, event.kind, shown(job.id, event)) for event in told]
     assert easel.wait(job.id).state == "succeeded"
 
 
