@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from missing import ROOT
 from playwright.sync_api import Locator, Page, expect
 
 from browser.acts import PAINTING, PHOTO, SOON, compose, heading, png, sees, submit
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("finished")
 RULES = Path(__file__).with_name("rules.js").read_text()
 PAGES = ("/", "/queue", "/gallery")
 MOST_BYTES = 60_000
-"""Of all that one page loads of HTML, scripts and styles."""
+"""Of all that one page loads of HTML, scripts and styles; and of all pages together, as they are sent."""
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,12 @@ def test_a_page_is_light_and_comes_from_here_alone(page: Page, house: House, fin
     parts = {url for url in asked if "/v1/" not in url}
     assert len(parts) > 5
     assert sum(len(httpx2.get(url).content) for url in parts) < MOST_BYTES
+
+
+def test_all_pages_together_are_light_as_they_are_sent(house: House) -> None:
+    sent = [httpx2.get(f"{house.url}/assets/{path.name}") for path in (ROOT / "api/page").iterdir()]
+    assert all(answer.headers["Content-Encoding"] == "gzip" for answer in sent)
+    assert sum(int(answer.headers["Content-Length"]) for answer in sent) < MOST_BYTES
 
 
 @pytest.mark.parametrize("path", PAGES)
