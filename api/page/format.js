@@ -9,7 +9,7 @@ export function duration(seconds) {
   const parts = [];
   for (const [unit, size] of UNITS) {
     const count = Math.floor(left / size);
-    if (count) parts.push(`${count} ${unit}${unit === "day" && count > 1 ? "s" : ""}`);
+    if (count) parts.push(`${count}\u00a0${unit}${unit === "day" && count > 1 ? "s" : ""}`);
     left -= count * size;
   }
   return parts.slice(0, 2).join(" ") || "0 s";
