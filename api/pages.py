@@ -1,5 +1,6 @@
 """The pages for people: plain files out of the folder `page`, read once. What is not among them does not exist."""
 
+import gzip
 import hashlib
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -28,6 +29,7 @@ _POLICY: Final = (
 
 class _File(NamedTuple):
     data: bytes
+    packed: bytes  # the same by gzip: a third of it
     media_type: str
     etag: str
 
@@ -76,8 +78,12 @@ def _serve(name: str) -> Response:
     if file is None:
         raise NotFound(f"The pages have no part {name!r}.")
     headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
-    response = Response(file.data, mimetype=file.media_type, headers=headers)
-    response.set_etag(file.etag)
+    packed = request.accept_encodings["gzip"] > 0
+    response = Response(file.packed if packed else file.data, mimetype=file.media_type, headers=headers)
+    response.vary.add("Accept-Encoding")
+    if packed:
+        response.content_encoding = "gzip"
+    response.set_etag(f"{file.etag}-gzip" if packed else file.etag)
     response.make_conditional(request)
     return response
 
@@ -89,7 +95,7 @@ def _read() -> dict[str, _File]:
 
 def _file(path: Path) -> _File:
     data = path.read_bytes()
-    return _File(data, _TYPES[path.suffix], hashlib.sha256(data).hexdigest()[:32])
+    return _File(data, gzip.compress(data, mtime=0), _TYPES[path.suffix], hashlib.sha256(data).hexdigest()[:32])
 
 
 _FILES: Final = _read()

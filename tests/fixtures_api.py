@@ -158,8 +158,8 @@ def _bare(value: str | SecretStr) -> str:
 class Server:
     """`python -m api` as a process of its own."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
-        given = settings.model_copy(update={"port": 0}).model_dump(mode="json", exclude=set(_LISTS))
+    def __init__(self, settings: Settings, log: Path, *, port: int = 0) -> None:
+        given = settings.model_copy(update={"port": port}).model_dump(mode="json", exclude=set(_LISTS))
         environment = {f"EASEL_{name.upper()}": str(value) for name, value in given.items() if value is not None}
         lists = {f"EASEL_{name.upper()}": ",".join(map(_bare, getattr(settings, name))) for name in _LISTS}
         self.log = log

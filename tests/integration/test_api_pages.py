@@ -1,5 +1,7 @@
 """The pages, and what they ask for besides jobs."""
 
+import gzip
+
 from fixtures_api import Submit, claim, succeed, worker
 from flask.testing import FlaskClient
 
@@ -33,6 +35,14 @@ def test_a_page_that_did_not_change_is_not_sent_again(client: FlaskClient) -> No
     assert (answer.headers["Cache-Control"], answer.headers["ETag"][0]) == ("no-cache", '"')
     same = client.get("/", headers={"If-None-Match": answer.headers["ETag"]})
     assert (same.status_code, same.data) == (304, b"")
+
+
+def test_a_page_is_packed_for_whoever_can_unpack_it(client: FlaskClient) -> None:
+    plain, packed = client.get("/"), client.get("/", headers={"Accept-Encoding": "br, gzip"})
+    assert gzip.decompress(packed.data) == plain.data
+    assert (packed.headers["Content-Encoding"], packed.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert "Content-Encoding" not in client.get("/", headers={"Accept-Encoding": "gzip;q=0"}).headers
+    assert packed.headers["ETag"] != plain.headers["ETag"]
 
 
 def test_no_path_leads_out_of_the_folder(client: FlaskClient) -> None:

@@ -1,0 +1,61 @@
+/** Calls to the API: JSON in and out, problems as errors with words for people, CSRF token and sign-in. */
+
+const session = { token: null, signIn: null };
+
+/** What the API, or the want of a network, has to say. */
+export class Problem extends Error {
+  constructor(status, said = {}, wait = 0) {
+    super(said.detail || "The service answered in a way that this page does not understand; try again.");
+    Object.assign(this, { status, wait, code: said.code || "unknown", errors: said.errors || [], said });
+    this.retryable = status === 0 || status >= 500;
+  }
+}
+
+/** Called by session.js, which would else be imported in a circle. */
+export function useSession(found, signIn) {
+  session.token = found.csrf_token;
+  session.signIn = signIn;
+}
+
+/** The answer's JSON; null for none. Tries again where nothing arrived or a part is away. Raises Problem. */
+export async function call(path, options = {}) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const answer = await fetched(path, options);
+      return answer.status === 204 ? null : await answer.json();
+    } catch (error) {
+      if (!error.retryable || attempt >= (options.tries || 1)) throw error;
+      await pause(error.wait || 500 * 2 ** attempt, options.signal);
+    }
+  }
+}
+
+/** The answer as a Blob. Raises Problem. */
+export async function blob(path, options = {}) {
+  return (await fetched(path, options)).blob();
+}
+
+async function fetched(path, { method = "GET", body, headers = {}, signal, cache }) {
+  const told = { ...headers };
+  if (session.token && method !== "GET") told["X-CSRF-Token"] = session.token;
+  const answer = await fetch(path, { method, body, headers: told, signal, cache }).catch((error) => {
+    throw error.name === "AbortError" ? error : new Problem(0, { code: "offline", detail: "The service cannot be reached; is the network there?" });
+  });
+  if (answer.ok) return answer;
+  const said = await answer.json().catch(() => ({}));
+  if (answer.status === 401 && session.signIn && path !== "/v1/session") {
+    await session.signIn();
+    return fetched(path, { method, body, headers, signal, cache });
+  }
+  throw new Problem(answer.status, said, 1000 * Number(answer.headers.get("Retry-After") || 0));
+}
+
+export const pause = (milliseconds, signal) =>
+  new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+  });
+
+/** 128 random bits; `crypto.randomUUID` is there on HTTPS only. */
+export const freshKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

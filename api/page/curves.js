@@ -1,0 +1,58 @@
+/** The loss by step, all terms, on a logarithmic scale, as SVG. */
+
+import { eachFrame, h } from "./dom.js";
+import { number } from "./format.js";
+
+const [WIDTH, HEIGHT, LEFT, BELOW] = [340, 170, 34, 18];
+const TERMS = { total: "Total", style: "Style", content: "Content", total_variation: "Smoothness" };
+const MOST = 240; // points drawn of a line
+
+export class Curves {
+  constructor() {
+    this.points = []; // {step, losses}, steps rising
+    this.lines = Object.fromEntries(Object.keys(TERMS).map((term) => [term, h(`polyline.${term}`)]));
+    this.grid = h("g.grid");
+    this.svg = h("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "No losses yet" }, this.grid, Object.values(this.lines));
+    this.values = Object.fromEntries(Object.keys(TERMS).map((term) => [term, h("td")]));
+    const legend = Object.entries(TERMS).map(([term, name]) => h("tr", {}, h("th", { scope: "row" }, h(`i.${term}`), name), this.values[term]));
+    this.node = h("section.curves", { hidden: true }, h("h2", {}, "Loss"), this.svg, h("table", {}, h("tbody", {}, legend)));
+    this.draw = eachFrame(() => this.render());
+  }
+
+  /** A step that comes again was done again: what followed it is no more. */
+  add(step, losses) {
+    while (this.points.length && this.points.at(-1).step >= step) this.points.pop();
+    this.points.push({ step, losses });
+    this.draw();
+  }
+
+  render() {
+    const every = Math.ceil(this.points.length / MOST);
+    const points = this.points.filter((_, at) => at % every === 0 || at === this.points.length - 1);
+    const values = points.flatMap(({ losses }) => Object.keys(TERMS).map((term) => losses[term])).filter((value) => value > 0);
+    if (!values.length) return;
+    this.node.hidden = false;
+    const [low, high] = [Math.floor(Math.log10(Math.min(...values))), Math.max(Math.ceil(Math.log10(Math.max(...values))), Math.floor(Math.log10(Math.min(...values))) + 1)];
+    const last = points.at(-1).step || 1;
+    const x = (step) => LEFT + ((WIDTH - LEFT - 4) * step) / last;
+    const y = (value) => 6 + (HEIGHT - BELOW - 6) * ((high - Math.log10(value)) / (high - low));
+    this.rule(low, high, last, y);
+    for (const [term, line] of Object.entries(this.lines)) {
+      line.setAttribute("points", points.filter(({ losses }) => losses[term] > 0).map(({ step, losses }) => `${x(step).toFixed(1)},${y(losses[term]).toFixed(1)}`).join(" "));
+      this.values[term].textContent = number(points.at(-1).losses[term]);
+    }
+    this.svg.dataset.points = this.points.length;
+    this.svg.setAttribute("aria-label", `Loss by step, logarithmic: the total went from ${number(points[0].losses.total)} to ${number(points.at(-1).losses.total)} in ${last} steps`);
+  }
+
+  rule(low, high, last, y) {
+    const every = Math.ceil((high - low) / 5);
+    const powers = Array.from({ length: Math.floor((high - low) / every) + 1 }, (_, at) => low + at * every);
+    const label = (power) => (power >= -2 && power <= 4 ? Number(`1e${power}`).toLocaleString("en") : `1e${power}`);
+    this.grid.replaceChildren(
+      ...powers.map((power) => h("g", {}, h("line", { x1: LEFT, x2: WIDTH, y1: y(10 ** power), y2: y(10 ** power) }), h("text", { x: LEFT - 5, y: y(10 ** power) + 3, "text-anchor": "end" }, label(power)))),
+      h("text", { x: LEFT, y: HEIGHT - 4 }, "0"),
+      h("text", { x: WIDTH, y: HEIGHT - 4, "text-anchor": "end" }, `step ${last}`),
+    );
+  }
+}

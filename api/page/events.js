@@ -1,0 +1,44 @@
+/** One EventSource that does not give up: the browser reconnects by itself, and where it stops, we begin anew. */
+
+const LONGEST = 30_000;
+
+/**
+ * Hear the events `kinds` of a stream. `hear(kind, data)`; `status("live" | "reconnecting" | "polling")`;
+ * `meanwhile()` is called each time the stream is refused, to look by other means. The answer ends it all.
+ */
+export function follow(path, kinds, { hear, status = () => {}, meanwhile = () => {} }) {
+  let source, timer, last = "", wait = 1000, over = false;
+
+  function open() {
+    source = new EventSource(last ? `${path}?last_event_id=${last}` : path);
+    source.onopen = () => ((wait = 1000), status("live"));
+    source.onerror = () => (source.readyState === EventSource.CLOSED ? later() : status("reconnecting"));
+    for (const kind of kinds) source.addEventListener(kind, (event) => heard(kind, event));
+  }
+
+  function heard(kind, event) {
+    last = event.lastEventId || last;
+    hear(kind, JSON.parse(event.data));
+  }
+
+  function later() {
+    if (over) return;
+    timer = setTimeout(open, wait);
+    wait = Math.min(LONGEST, wait * 2);
+    status("polling");
+    meanwhile();
+  }
+
+  function close() {
+    over = true;
+    clearTimeout(timer);
+    source.close();
+  }
+
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => event.persisted && !over && open()); // back from the browser's cache
+  open();
+  return close;
+}
+
+export const WORDS = { live: "", reconnecting: "The service does not answer; reconnecting …", polling: "Live updates are not to be had at the moment; looking now and then." };

@@ -1,0 +1,19 @@
+/** Every page awaits `session()` before it asks for anything else. */
+
+import { call, useSession } from "./api.js";
+
+let asking = null;
+
+/** Resolves once this browser may call: at once where no keys are asked for. */
+export async function session() {
+  const found = await call("/v1/session", { tries: 6 });
+  useSession(found, askOnce);
+  if (found.required && !found.signed_in) await askOnce();
+  else if (found.required) (await import("./signin.js")).offerSignOut();
+}
+
+/** One dialog, however many calls were refused at the same time. */
+function askOnce() {
+  asking ??= import("./signin.js").then(({ ask }) => ask()).then((found) => useSession(found, askOnce)).finally(() => (asking = null));
+  return asking;
+}

@@ -1,0 +1,112 @@
+/** The studio: compose a job, or watch the one that the address names (/?job=ID; /?again=ID loads one to change it). */
+
+import { blob, call, freshKey } from "./api.js";
+import { $, h, tell, tellIf } from "./dom.js";
+import { showRecent } from "./recent.js";
+import { session } from "./session.js";
+
+const OF_IMAGES = new Set(["missing_image", "too_many_images", "not_an_image", "broken_image", "animated_image", "image_too_large", "image_too_small", "body_too_large"]);
+const [compose, button] = [$("#compose"), $("#submit")];
+let pictures, knobs, quote, watch, begun, shown;
+
+function form() {
+  if (!pictures?.complete || !knobs) return null;
+  const recipe = { ...knobs.recipe(), ...(pictures.mix && { style_mix: pictures.mix }) };
+  return pictures.fillForm(new FormData(), recipe);
+}
+
+/** The form, or null; broken JSON has been complained of where it stands. */
+function formOrNull() {
+  try {
+    return form();
+  } catch {
+    return null;
+  }
+}
+
+function changed() {
+  button.classList.toggle("dim", !pictures?.complete);
+  quote?.ask();
+}
+
+/** Put each complaint beside what it is about; returns the first such place. */
+async function complain(problem) {
+  pictures.forgive();
+  knobs.forgive();
+  tellIf($("#form-error"), "");
+  if (!problem) return null;
+  let first = null;
+  if (OF_IMAGES.has(problem.code)) first = await pictures.complain(problem.message);
+  else if (problem.code === "does_not_fit") first = knobs.complain("size", problem.message);
+  else for (const { field, message } of problem.errors) first ||= knobs.complain(field, message);
+  if (!first) tellIf($("#form-error"), problem.message);
+  return first;
+}
+
+async function submit(event) {
+  event.preventDefault();
+  if (button.getAttribute("aria-busy")) return;
+  if (!pictures.photo) return (await pictures.complain("Choose a photo first.", "content")).focus();
+  if (!pictures.styles.length) return (await pictures.complain("Choose at least one painting first.", "style")).focus();
+  const body = formOrNull();
+  if (!body) return $("#compose [aria-invalid]").focus();
+  button.setAttribute("aria-busy", "true");
+  tell(button, "Sending …");
+  try {
+    const job = await call("/v1/jobs", { method: "POST", body, headers: { "Idempotency-Key": freshKey() }, tries: 8 });
+    history.pushState(null, "", `/?job=${job.id}`);
+    arrive();
+  } catch (error) {
+    ((await complain(error)) || button).focus();
+  } finally {
+    button.removeAttribute("aria-busy");
+    tell(button, "Paint it");
+  }
+}
+
+/** Show what the address says, and load only what that takes. */
+async function arrive() {
+  if (shown === location.search) return; // only the fragment is another
+  shown = location.search;
+  const asked = new URLSearchParams(shown);
+  watch?.close();
+  watch = null;
+  compose.hidden = asked.has("job");
+  $("#watch").hidden = !asked.has("job");
+  showRecent($("#recent"), asked.get("job"));
+  if (asked.has("job")) {
+    const { Watch } = await import("./watch.js");
+    watch = new Watch($("#watch"), asked.get("job"));
+  } else {
+    document.title = "Studio · Easel";
+    tell($("#title"), "A photo, in the manner of a painting");
+    await (begun ??= begin());
+    if (asked.has("again")) await again(asked.get("again"));
+  }
+}
+
+async function begin() {
+  const [{ Pictures }, { Knobs }, { Quote }] = await Promise.all([import("./upload.js"), import("./knobs.js"), import("./quote.js")]);
+  pictures = new Pictures(changed);
+  knobs = await Knobs.load(changed);
+  quote = new Quote($("#quote"), formOrNull, complain, (size) => (knobs.set({ size }), changed()));
+  changed();
+}
+
+/** Load another job's pictures and recipe. */
+async function again(id) {
+  try {
+    const { recipe, style_count } = await call(`/v1/jobs/${id}`);
+    const files = ["content", ...Array.from({ length: style_count }, (_, at) => `styles/${at}`)].map((part) => blob(`/v1/jobs/${id}/${part}`));
+    const [photo, ...styles] = (await Promise.all(files)).map((data, at) => new File([data], at ? `style-${at}.png` : "photo.png", { type: "image/png" }));
+    knobs.show(recipe);
+    pictures.setPhoto(photo);
+    pictures.addStyles(styles, recipe.style_mix);
+  } catch (error) {
+    tellIf($("#form-error"), error.message);
+  }
+}
+
+addEventListener("popstate", arrive);
+compose.addEventListener("submit", submit);
+session().then(arrive).catch((error) => $("#main").append(h("p.wrong", { role: "alert" }, error.message)));

@@ -1,0 +1,138 @@
+/** The photo and the styles: chosen, dropped or pasted, shown, weighed, taken away. */
+
+import { $, h, keyed, tellIf } from "./dom.js";
+
+const ACCEPT = "image/jpeg,image/png,image/webp,image/gif,image/tiff";
+
+/** `changed()` is called whenever the pictures or their weights are others. */
+export class Pictures {
+  constructor(changed) {
+    this.photo = null;
+    this.styles = []; // {file, url, weight, key}
+    this.changed = changed;
+    this.zones = { content: zone("content", "Photo", (files) => this.setPhoto(files[0])), style: zone("style", "Painting", (files) => this.addStyles(files), true) };
+    addEventListener("paste", (event) => this.paste(event));
+    this.show();
+  }
+
+  get complete() {
+    return Boolean(this.photo && this.styles.length);
+  }
+
+  /** Shares for the recipe; undefined where all count the same. */
+  get mix() {
+    const weights = this.styles.map((style) => style.weight);
+    return weights.some((weight) => weight !== weights[0]) ? weights : undefined;
+  }
+
+  setPhoto(file) {
+    if (this.photo) URL.revokeObjectURL(this.photo.url);
+    this.photo = file ? { file, url: URL.createObjectURL(file) } : null;
+    this.show();
+  }
+
+  addStyles(files, weights = []) {
+    for (const [at, file] of [...files].entries()) {
+      this.styles.push({ file, url: URL.createObjectURL(file), weight: weights[at] ?? 1, key: crypto.getRandomValues(new Uint32Array(1))[0] });
+    }
+    this.show();
+  }
+
+  removeStyle(style) {
+    URL.revokeObjectURL(style.url);
+    this.styles = this.styles.filter((other) => other !== style);
+    this.show();
+    $("#style input").focus();
+  }
+
+  fillForm(form, recipe) {
+    form.append("recipe", JSON.stringify(recipe));
+    form.append("content", this.photo.file, this.photo.file.name || "photo.png");
+    for (const style of this.styles) form.append("style", style.file, style.file.name || "style.png");
+    return form;
+  }
+
+  /** Say what the API said of a picture, beside the one that it is about: the API names its size at most. */
+  async complain(text, where) {
+    where ||= (await Promise.all(this.styles.map(({ file }) => isMeant(file, text)))).includes(true) && !(await isMeant(this.photo?.file, text)) ? "style" : "content";
+    tellIf($(`#${where}-error`), text);
+    $(`#${where} input`).setAttribute("aria-invalid", "true");
+    return $(`#${where} input`);
+  }
+
+  forgive() {
+    for (const name of ["content", "style"]) {
+      tellIf($(`#${name}-error`), "");
+      $(`#${name} input`).removeAttribute("aria-invalid");
+    }
+  }
+
+  paste(event) {
+    const files = [...(event.clipboardData?.files || [])].filter((file) => file.type.startsWith("image/"));
+    if (!files.length || $("#compose").hidden) return;
+    event.preventDefault();
+    if (this.photo) this.addStyles(files);
+    else (this.setPhoto(files[0]), this.addStyles(files.slice(1)));
+  }
+
+  show() {
+    const { content } = this.zones;
+    content.zone.classList.toggle("full", Boolean(this.photo));
+    content.zone.querySelector("img")?.remove();
+    if (this.photo) content.zone.prepend(shown(this.photo, "Your photo"));
+    content.label.textContent = this.photo ? "Another photo" : "Drop, paste or choose a photo";
+    this.zones.style.label.textContent = this.styles.length ? "One more" : "Drop, paste or choose a painting";
+    keyed($("#styles"), this.styles, (style) => style.key, (style) => this.tile(style), ({ range, node }, style) => {
+      range.hidden = this.styles.length < 2;
+      const at = this.styles.indexOf(style) + 1;
+      $("button", node).setAttribute("aria-label", `Remove style ${at}`);
+      $("input", range).setAttribute("aria-label", `Weight of style ${at}`);
+    });
+    this.forgive();
+    this.changed();
+  }
+
+  tile(style) {
+    const told = h("output", {}, style.weight);
+    const weigh = (event) => {
+      style.weight = Number(event.target.value);
+      told.textContent = event.target.value;
+      this.changed();
+    };
+    const range = h("label.weight", {}, h("input", { type: "range", min: 0, max: 3, step: 0.1, value: style.weight, oninput: weigh }), told);
+    const remove = h("button.remove", { type: "button", onclick: () => this.removeStyle(style) }, "×");
+    return { node: h("li.tile", {}, h("div.thumb", {}, shown(style, style.file.name || "A style"), remove), range), range };
+  }
+}
+
+const shown = (picture, alt) => h("img", { src: picture.url, alt });
+
+/** Whether a complaint is about this file: this browser cannot read it either, or it has the size that is named. */
+async function isMeant(file, text) {
+  const image = file && (await createImageBitmap(file).catch(() => null));
+  const meant = !image || text.includes(`${image.width} x ${image.height}`);
+  image?.close();
+  return meant;
+}
+
+/** A label over a file input that also takes what is dropped on it. */
+function zone(id, name, take, multiple = false) {
+  const area = $(`#${id}`);
+  const input = h("input.sr", { id: `${id}-file`, type: "file", accept: ACCEPT, multiple, "aria-describedby": `${id}-error`, onchange: () => choose(input.files) });
+  const label = h("span.act");
+  const choose = (files) => {
+    const images = [...files].filter((file) => file.type.startsWith("image/") || !file.type);
+    if (images.length) take(images);
+    else if (files.length) tellIf($(`#${id}-error`), "That is no image; JPEG, PNG, WebP, GIF and TIFF are taken.");
+    input.value = "";
+  };
+  area.append(h("label", { for: `${id}-file` }, h("span.sr", {}, `${name}: `), label, h("small.soft", {}, id === "content" ? "JPEG, PNG, WebP, GIF or TIFF" : "several are mixed")), input);
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    area.addEventListener(kind, (event) => {
+      event.preventDefault();
+      area.classList.toggle("over", kind === "dragover");
+      if (kind === "drop") choose(event.dataTransfer.files);
+    });
+  }
+  return { zone: area, label };
+}

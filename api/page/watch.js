@@ -1,0 +1,175 @@
+/** One job, from the line to the finished picture. Its story is replayed from the start, so a reload loses nothing. */
+
+import { call } from "./api.js";
+import { Curves } from "./curves.js";
+import { $, h, tell, tellIf } from "./dom.js";
+import { WORDS, follow } from "./events.js";
+import { Filmstrip } from "./filmstrip.js";
+import { STATES, duration, eta, number, recipeLine } from "./format.js";
+import { Easel } from "./slider.js";
+
+const KINDS = ["state", "progress", "preview", "warning", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
+const OVER = new Set(["succeeded", "failed", "canceled"]);
+const LOOK = 3000; // milliseconds between looks at place and estimate, which are no events
+
+export class Watch {
+  constructor(node, id) {
+    this.node = node;
+    this.path = `/v1/jobs/${id}`;
+    this.easel = new Easel(`${this.path}/content?longest=1024`);
+    this.film = new Filmstrip((frame, atOnce) => this.easel.show(frame.url, frame.alt, atOnce));
+    this.curves = new Curves();
+    this.bar = h("progress", { max: 100, value: 0, "aria-label": "Progress" });
+    this.facts = h("dl.facts");
+    this.notes = h("ul.plain.notes");
+    this.wrong = h("p.wrong", { role: "alert", hidden: true });
+    this.link = h("p.soft", { hidden: true });
+    this.finish = h("button", { type: "button", onclick: () => this.steer("finish", this.finish) }, "Finish now");
+    this.cancel = h("button", { type: "button", onclick: () => this.steer("cancel", this.cancel) }, "Cancel");
+    this.download = h("a.button.primary", { href: `${this.path}/result`, download: `easel-${id}.png`, hidden: true }, "Download");
+    this.again = h("a.button", { href: `/?again=${id}`, hidden: true }, "Do it again with …");
+    const acts = h("div.acts", {}, this.download, this.finish, this.cancel, this.again, h("a.button.quiet", { href: "/" }, "New picture"));
+    node.replaceChildren(h("div.atelier", {}, h("div.wall", {}, this.easel.node, this.film.node),
+      h("div.side", {}, this.bar, this.facts, this.wrong, this.link, acts, this.notes, this.curves.node)));
+    this.begin();
+  }
+
+  async begin() {
+    if (!(await this.look())) return;
+    await this.unroll();
+    this.stop = follow(`${this.path}/events`, KINDS, {
+      hear: (kind, data) => this.hear(kind, data),
+      status: (state) => tellIf(this.link, this.over ? "" : WORDS[state]),
+      meanwhile: () => (this.over ? this.stop() : this.look() && this.unroll()),
+    });
+    if (!this.over) this.timer = setInterval(() => document.hidden || this.look(), LOOK);
+  }
+
+  /** The film so far: what the stream may not tell any more, or not at the moment. */
+  async unroll() {
+    const { previews } = await call(`${this.path}/previews`).catch(() => ({ previews: [] }));
+    previews.forEach(({ step, url }) => this.film.add(step, url));
+  }
+
+  close() {
+    this.closed = true;
+    clearInterval(this.timer);
+    this.film.stop();
+    this.stop?.();
+  }
+
+  /** Ask for the job. False where there is none to be had. */
+  async look() {
+    try {
+      this.show(await call(this.path));
+      return !this.closed;
+    } catch (error) {
+      if (error.status === 404) {
+        this.close();
+        tell($("#title"), "This job is not here");
+        this.node.replaceChildren(h("p.wrong", { role: "alert" }, error.message), h("a.button", { href: "/" }, "New picture"));
+        return false;
+      }
+      tellIf(this.link, WORDS.reconnecting);
+      return !this.closed;
+    }
+  }
+
+  hear(kind, data) {
+    if (kind === "progress") {
+      if (data.losses) this.curves.add(data.progress.current, data.losses);
+      if (this.job && !this.over && data.progress.current >= this.job.progress.current) {
+        Object.assign(this.job, { progress: data.progress });
+        this.job.metrics.steps_per_second = data.steps_per_second;
+        this.facing();
+      }
+    } else if (kind === "preview") {
+      if (data.url) this.film.add(data.step, data.url);
+    } else if (kind === "warning") this.note(data.detail);
+    else if (kind === "lease_lost") this.note("The worker was lost; another one goes on from the last checkpoint.");
+    else if (!this.over) this.look();
+    if (kind === "state" && OVER.has(data.state)) this.stop(); // the last event of all; the browser would ask for ever
+  }
+
+  note(text) {
+    if (text !== this.notes.lastChild?.textContent) this.notes.append(h("li", {}, text));
+  }
+
+  show(job) {
+    if (this.closed) return;
+    const before = this.job?.state;
+    this.job = job;
+    this.over = OVER.has(job.state);
+    if (job.resumed_from_step !== null && job.resumed_from_step !== this.resumed) this.note(`Resumed from step ${job.resumed_from_step}.`);
+    this.resumed = job.resumed_from_step;
+    this.facing();
+    if (before !== job.state) this.turned(job);
+  }
+
+  /** The state is another one: the only thing that is said aloud, beside every quarter of the way. */
+  turned(job) {
+    tell($("#title"), this.heading());
+    tell($("#said"), `${this.heading()}. ${job.error?.detail || ""}`);
+    this.easel.node.dataset.state = job.state;
+    if (!this.over) return;
+    tellIf(this.link, "");
+    if (job.urls.result) this.film.add(job.progress.total + 1, job.urls.result, `The ${job.state === "succeeded" ? "finished" : "last good"} picture, ${recipeLine(job.recipe)}`);
+    if (job.error) tellIf(this.wrong, job.error.detail);
+    clearInterval(this.timer);
+  }
+
+  heading() {
+    const { state, stopped_early: early, stopped_at_step: step } = this.job;
+    if (state === "queued") return "Waiting for a worker";
+    if (state === "running") return "The picture emerges";
+    return early && state === "succeeded" ? `Finished early, at step ${step}` : STATES[state];
+  }
+
+  facing() {
+    const { state, progress, urls } = this.job;
+    this.bar.value = state === "succeeded" ? 100 : progress.percentage;
+    this.bar.classList.toggle("still", this.over);
+    document.title = state === "running" ? `${Math.floor(progress.percentage)} % · Easel` : `${STATES[state]} · Easel`;
+    const quarter = Math.floor(progress.percentage / 25);
+    if (state === "running" && quarter > (this.quarter || 0)) tell($("#said"), `${25 * (this.quarter = quarter)} per cent`);
+    this.fill(this.factsNow());
+    const [ending, canceling] = [this.job.finish_requested_at, this.job.cancel_requested_at];
+    this.finish.hidden = this.cancel.hidden = this.over;
+    this.finish.disabled = !urls.finish || Boolean(ending || canceling);
+    this.finish.title = urls.finish ? "Keep the picture as it is" : "Possible after the first step";
+    this.cancel.disabled = !urls.cancel || Boolean(canceling);
+    tell(this.finish, ending ? this.wished("Finishing") : "Finish now");
+    tell(this.cancel, canceling ? this.wished("Canceling") : "Cancel");
+    this.download.hidden = !urls.result;
+    this.again.hidden = !this.over;
+    this.film.timelapse.hidden = !urls.timelapse;
+    if (urls.timelapse) this.film.timelapse.href = `${urls.timelapse}?download=true`;
+  }
+
+  wished = (doing) => (this.job.acknowledged_at ? `${doing}: the worker has stopped` : `${doing} at the next step`);
+
+  factsNow() {
+    const { state, progress, metrics, queue_position: place, worker, recipe } = this.job;
+    const step = `${progress.current.toLocaleString("en")} of ${progress.total.toLocaleString("en")}`;
+    const recipeFact = ["Recipe", recipeLine(recipe)];
+    if (state === "queued") return [["Place in line", place === 1 ? "next" : number(place)], ["Ready in", eta(this.job.eta_seconds)], progress.current && ["Step", step], recipeFact];
+    const done = [`${Math.floor(state === "succeeded" ? 100 : progress.percentage)} %`, progress.phase !== "done" && !this.over && progress.phase].filter(Boolean).join(", ");
+    const speed = metrics.steps_per_second && `${number(metrics.steps_per_second)} steps/s`;
+    if (state === "running") return [["Done", done], ["Step", step], ["Speed", speed || "–"], ["Left", eta(this.job.eta_seconds)], worker && ["Worker", worker], recipeFact];
+    return [["Step", step], speed && ["Speed", speed], ["Painted for", duration(metrics.run_seconds)], ["Waited for", duration(metrics.queue_seconds)], recipeFact];
+  }
+
+  fill(facts) {
+    this.facts.replaceChildren(...facts.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  }
+
+  async steer(wish, button) {
+    button.disabled = true;
+    try {
+      this.show(await call(`${this.path}/${wish}`, { method: "POST", tries: 5 }));
+    } catch (error) {
+      tellIf(this.wrong, error.message);
+      this.look();
+    }
+  }
+}

@@ -1,0 +1,87 @@
+"""What was painted, on the wall and close up."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from browser.acts import SOON
+from browser.conftest import House
+from shared.job import Job, JobState
+
+
+@pytest.fixture
+def job(painter: House) -> Job:
+    """One that is finished."""
+    return painter.done(painter.submit(seed=3))
+
+
+def test_a_finished_job_hangs_on_the_wall_and_opens_with_all_that_is_known_of_it(page: Page, job: Job) -> None:
+    card = hung(page, job)
+    assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    card.get_by_role("button").click()
+    detail = page.get_by_role("dialog")
+    expect(detail.get_by_role("heading")).to_contain_text("Finished")
+    expect(detail.get_by_alt_text("Style 1")).to_be_visible()
+    detail.get_by_text("Provenance").click()
+    expect(detail.get_by_text("content_sha256")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(detail).to_be_hidden()
+
+
+def test_a_job_is_copied_as_a_command_that_submits_it_again(
+    page: Page, job: Job, painter: House, tmp_path: Path
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    detail = opened(page, job)
+    detail.get_by_role("button", name="Copy as curl").click()
+    expect(detail.get_by_text("Copied as curl.")).to_be_visible()
+    command = page.evaluate("navigator.clipboard.readText()")
+    before = len(painter.ports.ledger.list(limit=200))
+    subprocess.run(["sh", "-ec", command], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    again = painter.ports.ledger.list(limit=200)[0]
+    assert len(painter.ports.ledger.list(limit=200)) == before + 1
+    assert again.request.recipe == job.request.recipe
+    assert again.request.content == job.request.content
+
+
+def test_where_nothing_may_be_copied_the_text_is_shown(page: Page, job: Job) -> None:
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    detail = opened(page, job)
+    detail.get_by_role("button", name="Copy as Python").click()
+    expect(detail.get_by_text("from api.client import Easel")).to_be_visible()
+
+
+def test_a_job_is_deleted_once_that_is_confirmed(page: Page, job: Job, painter: House) -> None:
+    detail = opened(page, job)
+    detail.get_by_role("button", name="Delete").click()
+    assert painter.ports.ledger.get(job.id).state is JobState.SUCCEEDED
+    detail.get_by_role("button", name="Really delete").click()
+    expect(detail).to_be_hidden()
+    expect(page.locator(f'[data-id="{job.id}"]')).to_have_count(0)
+    assert job.id not in {job.id for job in painter.ports.ledger.list(limit=200)}
+
+
+def test_jobs_that_failed_are_shown_among_all_jobs_only(page: Page, painter: House) -> None:
+    failed = painter.submit(seed=666, steps=20)
+    painter.wait(failed, lambda job: job.completed_at is not None)
+    page.goto("/gallery")
+    expect(page.locator(f'[data-id="{failed}"]')).to_have_count(0)
+    page.get_by_role("button", name="All jobs").click()
+    card = page.locator(f'[data-id="{failed}"]')
+    expect(card).to_contain_text("Failed")
+    card.get_by_role("button").click()
+    expect(page.get_by_role("dialog")).to_contain_text("The loss grew without bounds")
+
+
+def hung(page: Page, job: Job) -> Locator:
+    page.goto("/gallery")
+    card = page.locator(f'[data-id="{job.id}"]')
+    expect(card).to_be_visible(timeout=SOON)
+    return card
+
+
+def opened(page: Page, job: Job) -> Locator:
+    hung(page, job).get_by_role("button").click()
+    return page.get_by_role("dialog")
