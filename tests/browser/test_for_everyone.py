@@ -71,6 +71,7 @@ def test_every_state_of_every_page_keeps_the_rules(
 
 
 def test_a_job_is_submitted_by_the_keyboard_alone(page: Page) -> None:
+    page.on("filechooser", lambda _: None)  # from now on: to begin with it takes Playwright a while
     page.goto("/")
     expect(page.get_by_role("radio", name="Fast")).to_be_attached()
     page.keyboard.press("Tab")
