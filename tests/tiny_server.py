@@ -16,6 +16,7 @@ JOB: dict[str, Any] = {
     "progress": {"phase": "128 px", "current": 3, "total": 60, "percentage": 2.5},
     "a_field_of_next_year": 1,
 }
+QUEUE: dict[str, Any] = {"tiers": [], "running": [JOB], "workers": [], "completed_last_hour": 1}
 Answer = Callable[["Handler"], None]
 
 
