@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn
 from rich.table import Column
 
-from api.client import ApiError, Job, JobState, JobView, Queue
+from api.client import ApiError, BadInput, Job, JobState, JobView, Queue
 from api.listening import Inbox
 from api.showing import clock, ordinal, print_line, queue_sheet, state_style
 
@@ -116,20 +116,22 @@ def _look(job: Job) -> bool:
 
 
 def _show_bars(jobs: Sequence[Job], console: Console, strip: "Strip | None") -> None:
-    bars = Progress(*_columns(several=len(jobs) > 1), console=console, expand=True)
+    bars = Progress(*_columns(console.width, several=len(jobs) > 1), console=console, expand=True)
     tasks = {job.id: bars.add_task("", total=100.0, **_fields(View(job.view))) for job in jobs}
     with Live(Group(bars, *([strip] if strip else [])), console=console, auto_refresh=False) as live:
         for views in follow(jobs):
             for job in jobs:
                 view = views[job.id]
-                bars.update(tasks[job.id], completed=view.job.progress.percentage, **_fields(view))
+                visible = len(jobs) < console.height or not job.ended
+                done = view.job.progress.percentage
+                bars.update(tasks[job.id], completed=done, visible=visible, **_fields(view))
                 if strip and view.pictured:
                     _picture(strip, job)
             live.refresh()
 
 
 def _strip(jobs: Sequence[Job], wanted: bool | None) -> "Strip | None":  # noqa: FBT001 - three values
-    """Where the pictures go, if they may be shown. Raises ApiError where they must be and cannot."""
+    """Where the pictures go, if they may be shown. Raises BadInput where they must be and cannot."""
     asked = all(stream is not None and stream.isatty() for stream in (sys.__stdin__, sys.__stdout__))
     if wanted is False or not asked or len(jobs) > _MOST_PICTURES:
         return None
@@ -138,7 +140,7 @@ def _strip(jobs: Sequence[Job], wanted: bool | None) -> "Strip | None":  # noqa:
     except ImportError:
         if wanted:
             detail = "Pictures want one more package: pip install 'easel[pictures]'."
-            raise ApiError(detail, code="pictures_not_installed") from None
+            raise BadInput(detail, code="pictures_not_installed") from None
         return None
     return Strip([job.id for job in jobs], spare_rows=len(jobs) + 2)
 
@@ -149,20 +151,23 @@ def _picture(strip: "Strip", job: Job) -> None:
         strip.put(job.id, job.preview())
 
 
-def _columns(*, several: bool) -> list[Any]:
-    def column(name: str, **style: Any) -> TextColumn:
-        return TextColumn(f"{{task.fields[{name}]}}", table_column=Column(no_wrap=True, **style))
+def _columns(width: int, *, several: bool) -> list[ProgressColumn]:
+    """Those for which a terminal of `width` characters has room."""
+
+    def column(name: str, needs: int, **style: Any) -> list[ProgressColumn]:
+        told = TextColumn(f"{{task.fields[{name}]}}", table_column=Column(no_wrap=True, **style))
+        return [told] if width >= needs else []
 
     return [
-        *([column("name", style="dim")] if several else []),
-        column("phase"),
+        *(column("name", 0, style="dim") if several else []),
+        *column("phase", 0),
         BarColumn(bar_width=None),
         TaskProgressColumn(),
-        column("step", justify="right"),
-        column("loss"),
-        column("rate"),
-        column("time"),
-        column("left", style="cyan"),
+        *column("step", 60, justify="right"),
+        *column("loss", 90),
+        *column("rate", 80),
+        *column("time", 70),
+        *column("left", 40, style="cyan"),
     ]
 
 
