@@ -37,6 +37,11 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64  # a few dozen may come at once
+
+
 class Serving:
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -46,8 +51,7 @@ class Serving:
 
 @contextmanager
 def serving(*answers: Answer) -> Iterator[Serving]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with _Listener(("127.0.0.1", 0), Handler) as server:
         server.answers = list(answers)  # type: ignore[attr-defined]  # for the handler
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -150,6 +150,15 @@ def test_the_service_may_name_the_time_of_the_next_attempt(connect: Connect, pau
     assert pauses == [7]
 
 
+@pytest.mark.parametrize(("asked", "least"), [("Tue, 24 Nov 2099 10:00:00 GMT", 1e9), ("soon", 0), ("-5", 0)])
+def test_a_proxy_may_name_it_as_a_date(connect: Connect, asked: str, least: float) -> None:
+    with serving(says(b"", 429, Retry_After=asked)) as server, connect(server.url) as easel:
+        with pytest.raises(TooMany) as caught:
+            easel.get("x")
+        assert caught.value.retry_after >= least
+        assert bool(caught.value.retry_after) == bool(least)
+
+
 def test_patience_ends_where_the_service_asks_for_too_much_of_it(connect: Connect, pauses: list[float]) -> None:
     with serving(problem(429, "queue_full", retryable=True, Retry_After="30")) as server, connect(server.url) as easel:
         with pytest.raises(ApiError, match="queue_full"):

@@ -1,7 +1,9 @@
 """The client's reading of server-sent events: whole, broken, and cut by the network in any way."""
 
+import asyncio
 import itertools
 import json
+import threading
 from collections.abc import Callable
 
 import httpx2
@@ -9,10 +11,10 @@ import pytest
 from fixtures_client import Connect
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_server import JOB, QUEUE, Answer, cut_off, hangs_up, problem, says, serving, sse, streams
+from tiny_server import JOB, QUEUE, Answer, Handler, cut_off, hangs_up, problem, says, serving, sse, streams
 
 from api import sending
-from api.client import Event, NotFound, Unreachable
+from api.client import AsyncEasel, Event, JobView, NotFound, Unreachable
 from api.twofold import drain
 from api.wires import BlockingWire
 
@@ -24,6 +26,7 @@ STORY = [
     ("2-0", "progress", {"phase": "128 px"}),
     ("3-0", "state", {"state": "succeeded"}),
 ]
+WIRE = BlockingWire()
 NOTHING_MORE = says(b"", 204)
 
 
@@ -73,6 +76,41 @@ def test_a_reader_who_leaves_gives_the_connection_back(connect: Connect) -> None
         assert easel.get("x").id == JOB["id"]
 
 
+def test_a_wait_that_is_given_up_gives_its_connection_back() -> None:
+    def stays_silent(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.end_headers()
+        left.wait(30)
+        handler.close_connection = True
+
+    async def give_up(url: str) -> str:
+        async with AsyncEasel(url) as easel:
+            job = await easel.get("x")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(job.wait(), 0.05)
+            left.set()
+            return (await job.refresh()).id
+
+    left = threading.Event()
+    with serving(says(JOB), stays_silent, says(JOB)) as server:
+        assert asyncio.run(give_up(server.url)) == JOB["id"]
+
+
+def test_many_jobs_are_awaited_at_once() -> None:
+    def answer(handler: Handler) -> None:
+        (streams(sse(*STORY)) if handler.path.endswith("/events") else says(JOB))(handler)
+
+    async def wait_for_all(url: str) -> list[JobView]:
+        async with AsyncEasel(url) as easel:
+            jobs = await asyncio.gather(*(easel.get(str(number)) for number in range(9)))
+            return await asyncio.gather(*(job.wait() for job in jobs))
+
+    with serving(answer) as server:
+        assert len(asyncio.run(wait_for_all(server.url))) == 9
+        assert len(server.seen) == 27
+
+
 def test_waiting_ends_in_the_job_as_it_ended(connect: Connect) -> None:
     ended = says({**JOB, "state": "failed", "error": {"code": "diverged", "detail": "It did."}})
     with serving(says(JOB), streams(sse(*STORY)), ended) as server, connect(server.url) as easel:
@@ -112,5 +150,5 @@ def test_events_are_the_same_however_the_network_cuts_them(
         200, headers={"Content-Type": "text/event-stream"}, content=chunks, request=httpx2.Request("GET", "http://x")
     )
     want = [Event(eid.removeprefix(" "), kind, {"word": word}) for eid, kind, word in story]
-    told = drain(BlockingWire().events(response))
+    told = drain(WIRE.events(response))
     assert [Event(event.id, event.event, json.loads(event.data)) for event in told if event.data] == want
