@@ -37,11 +37,6 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64  # a few dozen may come at once
-
-
 class Serving:
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -51,11 +46,13 @@ class Serving:
 
 @contextmanager
 def serving(*answers: Answer) -> Iterator[Serving]:
-    with _Listener(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
         server.answers = list(answers)  # type: ignore[attr-defined]  # for the handler
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
+            server.socket.listen(64)  # a few dozen may come at once
             yield Serving(server)
         finally:
             server.shutdown()
