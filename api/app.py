@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask, Response
 
-from api import docs, health, jobs, metrics, problems, queue_view, stream, submit
+from api import docs, health, jobs, metrics, pages, pictures, problems, queue_view, recipes, stream, submit
 from api.auth import authorize
 from api.context import Context
 from api.forecast import Forecaster
@@ -41,7 +41,7 @@ def create_app(settings: Settings, ports: Ports) -> Flask:
     app.before_request(health.require_ledger)
     app.after_request(_careful)
     app.after_request(hear_out)
-    for part in (submit, jobs, stream, queue_view, health, metrics, docs):
+    for part in (pages, recipes, submit, jobs, pictures, stream, queue_view, health, metrics, docs):
         app.register_blueprint(part.routes)
     return app
 

@@ -12,7 +12,8 @@ from api.context import here
 from shared.errors import Forbidden, Unauthorized
 from shared.settings import Settings
 
-PUBLIC: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs", "docs.landing"})
+_PAGES: Final = frozenset({"pages.studio", "pages.queue", "pages.gallery", "pages.asset"})
+PUBLIC: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs", *_PAGES})
 """Endpoints that anyone may call who reaches the server."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 

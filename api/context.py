@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import current_app
 
 from api.forecast import Forecaster
+from api.lately import Lately
 from api.limits import Watchers
 from api.lookout import Lookout
 from api.news import News
@@ -25,6 +26,8 @@ class Context:
     forecaster: Forecaster
     lookout: Lookout
     news: News
+    glances: Lately[tuple[str, str]] = field(default_factory=Lately)
+    """At the queue, for all who watch it (api/queue_view.py)."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down, so that streams end."""
     known_identity: str | None = None

@@ -1,4 +1,4 @@
-"""The OpenAPI document, a page that shows it, and the front door. No script, nothing from elsewhere."""
+"""The OpenAPI document and a page that shows it. No script, nothing from elsewhere."""
 
 import base64
 import hashlib
@@ -29,17 +29,7 @@ def openapi() -> Response:
 @operation(Answer(200, "A page.", media="text/html"))
 def docs() -> Response:
     """Read the documentation of every call and every error code."""
-    return _page("docs.html", document=document(current_app), codes=codes(), title=title)
-
-
-@routes.get("/")
-@operation(Answer(200, "A page.", media="text/html"))
-def landing() -> Response:
-    """Arrive."""
-    return _page("landing.html")
-
-
-def _page(template: str, **values: object) -> Response:
-    response = Response(render_template(template, style=STYLE, **values), mimetype="text/html")
+    told = {"document": document(current_app), "codes": codes(), "title": title}
+    response = Response(render_template("docs.html", style=STYLE, **told), mimetype="text/html")
     response.headers["Content-Security-Policy"] = _POLICY
     return response

@@ -12,9 +12,10 @@ from pydantic import BaseModel, Field
 
 from shared.errors import EaselError
 from shared.estimate import DEFAULT_PIXELS_PER_SECOND, quote
-from shared.job import TERMINAL, Job, JobState
+from shared.job import TERMINAL, Job, JobState, Progress, Request
 from shared.overview import WorkerInfo
 from shared.ports import Ports
+from shared.recipe import PRESETS
 from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ class Forecast:
     """What the workers' measured speed, the jobs' own pace and the time slices lead to."""
 
     def __init__(self, jobs: list[Job], workers: list[WorkerInfo], settings: Settings) -> None:
+        self.crowded = False  # whether more wait than are played forward
         speeds = [worker.pixels_per_second for worker in workers if worker.pixels_per_second]
         self.pixels_per_second = sum(speeds) / len(speeds) if speeds else None
         self._spread = _SPREAD_MEASURED if speeds else _SPREAD_GUESSED
@@ -54,22 +56,37 @@ class Forecast:
         lines = {tier: deque[_Work]() for tier in settings.tiers}
         for job in waiting:
             lines.setdefault(job.request.tier, deque()).append(self._work(job))
-        self._ends = _play(running, lines, len(workers), settings.slice_seconds)
+        self._now = running, lines, len(workers), settings.slice_seconds
+        self._ends = _play(*self._now)
 
     @classmethod
     def of_now(cls, ports: Ports, *newcomers: Job) -> Self:
         """From the ledger as it stands, with `newcomers` that are not in it."""
         running = ports.ledger.list(state=JobState.RUNNING, limit=LOOKAHEAD)
         waiting = ports.ledger.list(state=JobState.QUEUED, limit=LOOKAHEAD + 1)
-        known = [*waiting, *newcomers] if len(waiting) <= LOOKAHEAD else []
-        return cls(running + known, ports.overview.workers(), ports.settings)
+        crowded = len(waiting) > LOOKAHEAD
+        known = [] if crowded else [*waiting, *newcomers]
+        made = cls([*running, *known], ports.overview.workers(), ports.settings)
+        made.crowded = crowded
+        return made
 
     def eta(self, job: Job) -> Eta | None:
         """Until this job ends; None for one that has ended, that nobody works for, or that waits far back."""
         if job.state in TERMINAL or job.id not in self._ends:
             return None
-        seconds = self._ends[job.id]
+        return self._told(self._ends[job.id])
+
+    def _told(self, seconds: float) -> Eta:
         return Eta(p50=round(seconds, 1), p90=round(seconds * self._spread, 1))
+
+    def eta_of_last(self, tier: str) -> Eta | None:
+        """Of a usual job that came to this tier now; None where nobody works, or too many wait."""
+        running, lines, workers, slice_seconds = self._now
+        if self.crowded or not workers:
+            return None
+        newcomer = self._work(_usual(tier))
+        longer = {**lines, tier: deque([*lines.get(tier, ()), newcomer])}
+        return self._told(_play(running, longer, workers, slice_seconds)[newcomer.job_id])
 
     def _work(self, job: Job) -> _Work:
         """What is left of a job: by its own pace where it has one, else by the workers' speed."""
@@ -119,11 +136,30 @@ class Forecaster:
         return made
 
 
+def _usual(tier: str) -> Job:
+    """A job like most: a photo of 4 to 3 by the preset that is taken where none is named."""
+    recipe = PRESETS["default"]
+    request = Request(
+        id=f"the last of {tier}",
+        tier=tier,
+        recipe=recipe,
+        content="",
+        styles=(),
+        width=4,
+        height=3,
+        created_at=0,
+        digest="",
+    )
+    progress = Progress(total=recipe.steps)
+    return Job(id=request.id, state=JobState.QUEUED, request=request, order=2**53, progress=progress)
+
+
 def _play(running: list[_Work], lines: dict[str, deque[_Work]], workers: int, slice_seconds: float) -> dict[str, float]:
     """When each job ends, in seconds from now, if nobody else came; empty where nobody works."""
     ends: dict[str, float] = {}
     if not workers:
         return ends
+    lines = {tier: deque(line) for tier, line in lines.items()}
     total = sum(work.left for line in (running, *lines.values()) for work in line)
     quantum = max(slice_seconds, total / _ROUNDS)  # bounds the rounds, however long the jobs
     busy = [(min(work.left, quantum), work) for work in running]

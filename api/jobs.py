@@ -1,4 +1,4 @@
-"""Jobs one by one and as a list: look, fetch, steer, delete."""
+"""Jobs one by one and as a list: look, steer, delete."""
 
 import time
 from contextlib import closing
@@ -12,15 +12,12 @@ from api.context import Context, here, valid_id
 from api.health import confirm_identity
 from api.schema import Answer, Query, operation
 from api.view import JobView, answer, job_url, json_answer, views
-from shared import errors, keys
+from shared import errors
 from shared.job import TERMINAL, Job, JobState
 from shared.sights import Sight
 from shared.truth import forget, take_back_wish, write_wish
 
 routes = Blueprint("jobs", __name__)
-
-_FRESH = "private, no-cache"
-_FOR_EVER = "private, max-age=31536000, immutable"
 
 
 class GetQuery(Query):
@@ -82,39 +79,6 @@ def list_jobs(query: ListQuery) -> Response:
     return answer(JobList(jobs=views(here(), page), next_cursor=str(following) if following else None))
 
 
-@routes.get("/v1/jobs/<job_id>/preview")
-@operation(Answer(200, "A small JPEG.", media="image/jpeg", headers=("ETag",)), errors=(errors.NotReady,))
-def get_preview(job_id: str) -> Response:
-    """Fetch the picture as it is now, small."""
-    job = _job(job_id)
-    if job.preview is None:
-        raise errors.NotReady("There is no preview yet; the first comes after a few steps.")
-    return _blob(job.preview, "image/jpeg", cache=_FOR_EVER if job.state in TERMINAL else _FRESH)
-
-
-@routes.get("/v1/jobs/<job_id>/result")
-@operation(
-    Answer(200, "The picture, PNG, sRGB.", media="image/png", headers=("ETag", "Content-Disposition")),
-    errors=(errors.NotReady, errors.WrongState),
-)
-def get_result(job_id: str) -> Response:
-    """Fetch the finished picture."""
-    job = _job(job_id)
-    response = _blob(_result(job), "image/png", cache=_FOR_EVER)
-    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.png"'
-    return response
-
-
-@routes.get("/v1/jobs/<job_id>/provenance")
-@operation(
-    Answer(200, "Inputs' hashes, recipe, seed, weights, versions, attempts.", media="application/json"),
-    errors=(errors.NotReady, errors.WrongState),
-)
-def get_provenance(job_id: str) -> Response:
-    """Fetch how the picture came about."""
-    return _blob(keys.provenance(_result(_job(job_id))), "application/json", cache=_FOR_EVER)
-
-
 @routes.post("/v1/jobs/<job_id>/cancel")
 @operation(Answer(202, "The wish stands; a waiting job is canceled already.", JobView), errors=(errors.WrongState,))
 def cancel_job(job_id: str) -> Response:
@@ -162,25 +126,6 @@ def _wait(context: Context, job: str, last: str, seconds: float) -> str:
     finally:
         leave()
     return last
-
-
-def _result(job: Job) -> str:
-    if job.result is not None:
-        return job.result
-    if job.state in TERMINAL:
-        ended = "was canceled" if job.state is JobState.CANCELED else "failed"
-        raise errors.WrongState(f"The job {ended} and has no result; its preview may show how far it came.")
-    raise errors.NotReady("The picture is not finished; wait for it at the job's events, or finish the job now.")
-
-
-def _blob(key: str, media_type: str, *, cache: str) -> Response:
-    """A blob as a response; its key carries the claim's token and so names these bytes alone."""
-    response = Response(mimetype=media_type, headers={"Cache-Control": cache})
-    response.set_etag(key.replace("/", "-"))
-    response.make_conditional(request)
-    if response.status_code != 304:  # noqa: PLR2004 - Not Modified
-        response.set_data(here().ports.blobs.get(key))
-    return response
 
 
 def _steer(job: Job, wish: Literal["cancel", "finish"]) -> Response:

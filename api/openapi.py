@@ -30,6 +30,15 @@ _BEHIND_THE_LEDGER: Final = (LedgerUnavailable, LedgerReadOnly, LedgerLost, Blob
 _OF_ONE_JOB: Final = (InvalidJobId, JobNotFound)
 
 
+_IN_PATHS: Final[dict[str, dict[str, Any]]] = {
+    "job_id": {"type": "string", "format": "uuid"},
+    "number": {"type": "integer", "minimum": 0},
+    "step": {"type": "integer", "minimum": 0},
+    "tier": {"type": "string"},
+    "name": {"type": "string"},
+}
+"""What may stand in an address, by the name that the views give it."""
+
 _EXAMPLE: Final[dict[str, JsonValue]] = {
     "type": "/docs#image_too_small",
     "title": "Image too small",
@@ -62,7 +71,7 @@ def document(app: Flask) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for rule, found in sorted(operations, key=lambda pair: pair[0].rule):
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            path = re.sub(r"<(\w+)>", r"{\1}", rule.rule)
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
             paths.setdefault(path, {})[method.lower()] = _operation(app, rule, found)
     return {
         "openapi": "3.1.0",
@@ -109,7 +118,7 @@ def _operation(app: Flask, rule: Any, found: Operation) -> dict[str, Any]:
         "summary": summary.rstrip("."),
         "description": re.sub(r"\n {4}", "\n", description).strip(),
         "parameters": [*_path_parameters(rule), *_query_parameters(found.query), *_header_parameters(found.headers)],
-        "responses": {str(one.status): _response(one) for one in found.answers} | _problems(rule, found.errors),
+        "responses": _responses(found.answers) | _problems(rule, found.errors),
     }
     if found.body:
         shape["requestBody"] = found.body
@@ -117,8 +126,8 @@ def _operation(app: Flask, rule: Any, found: Operation) -> dict[str, Any]:
 
 
 def _path_parameters(rule: Any) -> list[dict[str, Any]]:
-    schema = {"type": "string", "format": "uuid"}
-    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in sorted(rule.arguments)]
+    names = sorted(rule.arguments)
+    return [{"name": name, "in": "path", "required": True, "schema": _IN_PATHS[name]} for name in names]
 
 
 def _query_parameters(query: type[Query]) -> list[dict[str, Any]]:
@@ -143,6 +152,18 @@ def _header_parameters(headers: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
+def _responses(answers: tuple[Answer, ...]) -> dict[str, Any]:
+    """By status; where two have the same, their media types stand side by side."""
+    shapes: dict[str, Any] = {}
+    for one in answers:
+        status, shape = str(one.status), _response(one)
+        if earlier := shapes.get(status):
+            shape["description"] = f"{earlier['description']} {shape['description']}"
+            shape["content"] = {**earlier["content"], **shape["content"]}
+        shapes[status] = shape
+    return shapes
+
+
 def _response(answer: Answer) -> dict[str, Any]:
     shape: dict[str, Any] = {"description": answer.description}
     if answer.headers:
@@ -164,7 +185,7 @@ def _shape(media: str) -> dict[str, Any]:
 def _problems(rule: Any, errors: tuple[type[EaselError], ...]) -> dict[str, Any]:
     kinds: set[type[EaselError]] = {*errors, *_EVERYWHERE}
     kinds |= set(_BEHIND_THE_LEDGER) if rule.rule.startswith("/v1/") else set()
-    kinds |= set(_OF_ONE_JOB) if rule.arguments else set()
+    kinds |= set(_OF_ONE_JOB) if "job_id" in rule.arguments else set()
     ordered = sorted(kinds, key=_rank)
     by_status = groupby(ordered, key=lambda kind: kind.status)
     return {str(status): _problem_response(list(same)) for status, same in by_status}

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from api.context import Context, here, valid_id
 from api.schema import Answer, Query, operation
+from api.view import job_url
 from shared.errors import EaselError, MalformedRequest, TooManyWatchers
 from shared.events import FIRST, Event, moment
 from shared.job import TERMINAL, JobState
@@ -79,7 +80,7 @@ def _story(context: Context, job: str, after: str) -> Iterator[str]:
                 return
             for event in news:
                 after, spoke = event.id, time.monotonic()
-                yield message(event.kind, shown(event.data), event.id)
+                yield message(event.kind, shown(job, event), event.id)
                 if _is_last(event):
                     return
             if time.monotonic() - spoke >= HEARTBEAT_SECONDS:
@@ -95,12 +96,14 @@ def _nothing_will_come(context: Context, job: str, after: str) -> bool:
     return ended and moment(context.ports.events.last_id(job)) <= moment(after)
 
 
-def shown(data: dict[str, Any]) -> dict[str, Any]:
-    """As the rest of the API writes times: ISO 8601 in UTC, where the ledger keeps seconds."""
-    if "at" not in data:
-        return data
-    moment = datetime.fromtimestamp(data["at"], UTC).isoformat(timespec="milliseconds")
-    return {**data, "at": moment.replace("+00:00", "Z")}
+def shown(job: str, event: Event) -> dict[str, Any]:
+    """As the rest of the API has it: times are ISO 8601 in UTC, where the ledger keeps seconds; pictures are URLs."""
+    told = dict(event.data)
+    if event.kind == "preview":
+        told["url"] = job_url(job, f"previews/{told['step']}")
+    if "at" in told:
+        told["at"] = datetime.fromtimestamp(told["at"], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return told
 
 
 def _is_last(event: Event) -> bool:

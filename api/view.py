@@ -31,7 +31,11 @@ class Urls(_View):
 
     self: str
     events: str
+    content: str
+    styles: list[str]
+    previews: str
     preview: str | None
+    timelapse: str | None = Field(description="Null while there are fewer than two previews.")
     result: str | None
     provenance: str | None
     cancel: str | None
@@ -45,6 +49,7 @@ class JobView(_View):
     state: JobState
     tier: str
     recipe: Recipe
+    style_count: int
     created_at: datetime
     started_at: datetime | None = Field(description="The first claim by a worker.")
     completed_at: datetime | None
@@ -56,6 +61,7 @@ class JobView(_View):
     eta_seconds: Eta | None = Field(description="Until the job's end; null where nobody can know.")
     progress: Progress
     losses: Losses | None
+    worker: str | None = Field(description="Who holds it now.")
     attempt: int = Field(description="Claims so far.")
     resumed_from_step: int | None
     stopped_early: bool
@@ -64,6 +70,9 @@ class JobView(_View):
     metrics: Metrics
     urls: Urls
 
+
+FEWEST_STILLS: Final = 2
+"""Of a time-lapse."""
 
 _AS_IT_IS: Final = tuple(JobView.model_fields.keys() & Job.model_fields.keys())
 """What the record says in the same words."""
@@ -93,7 +102,8 @@ def job_view(job: Job, position: int | None = None, eta: Eta | None = None) -> J
         **{name: getattr(job, name) for name in _AS_IT_IS},
         tier=job.request.tier,
         recipe=job.request.recipe,
-        created_at=_moment(job.request.created_at),
+        style_count=len(job.request.styles),
+        created_at=moment(job.request.created_at),
         queue_position=position,
         eta_seconds=eta,
         attempt=job.epoch,
@@ -120,7 +130,8 @@ def job_url(job_id: str, part: str = "") -> str:
     return f"/v1/jobs/{job_id}" + (f"/{part}" if part else "")
 
 
-def _moment(seconds: float) -> datetime:
+def moment(seconds: float) -> datetime:
+    """A time of the ledger as the API writes it."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
@@ -136,10 +147,13 @@ def _metrics(job: Job) -> Metrics:
 def _urls(job: Job) -> Urls:
     there: dict[str, Any] = {
         "preview": job.preview,
+        "timelapse": job.previews >= FEWEST_STILLS,
         "result": job.result,
         "provenance": job.result,
         "cancel": job.state not in TERMINAL,
         "finish": job.state not in TERMINAL and job.progress.current >= 1,
     }
     links = {part: job_url(job.id, part) if exists else None for part, exists in there.items()}
-    return Urls(self=job_url(job.id), events=job_url(job.id, "events"), **links)
+    always = {part: job_url(job.id, part) for part in ("events", "content", "previews")}
+    styles = [job_url(job.id, f"styles/{number}") for number in range(len(job.request.styles))]
+    return Urls(self=job_url(job.id), styles=styles, **always, **links)

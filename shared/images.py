@@ -116,6 +116,12 @@ def encode_jpeg(picture: Picture, *, quality: int = 85, longest: int | None = No
     return target.getvalue()
 
 
+def reopened(jpeg: bytes) -> Image.Image:
+    """What `encode_jpeg` made, as an RGB image; it may be narrower than what strangers may send."""
+    with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+        return image.convert("RGB")
+
+
 def to_array(image: Image.Image) -> NDArray[np.float32]:
     """The pixels as (height, width, 3) float32 in [0, 1]."""
     return np.asarray(image.convert("RGB"), np.float32) / np.float32(255)

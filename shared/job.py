@@ -107,6 +107,7 @@ class Job(_Frozen):
     checkpoint: str | None = None  # blob keys; only what stands here is visible
     previous_checkpoint: str | None = None
     preview: str | None = None
+    previews: int = 0  # in the filmstrip (shared/filmstrip.py)
     result: str | None = None
     stopped_early: bool = False
     stopped_at_step: int | None = None

@@ -170,9 +170,14 @@ class Ledger:
         with translated():
             newest = f"({before}" if before else "+"
             ids = self._redis.zrange(index, newest, "-", desc=True, bylex=True, offset=0, num=limit)
-            pipe = self._redis.pipeline(transaction=False)
-            for job_id in ids:
-                pipe.hgetall(f"{NAMESPACE}:job:{job_id}")
+        return [*self.several(ids)]
+
+    def several(self, ids: Sequence[str]) -> Sequence[Job]:
+        """Those of these jobs that exist, in the same order."""
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in ids:
+            pipe.hgetall(f"{NAMESPACE}:job:{job_id}")
+        with translated():
             return [job for fields in pipe.execute() if fields and (job := _readable(fields))]
 
     def steer(self, job_id: str, wish: Literal["cancel", "finish"]) -> Job:

@@ -46,6 +46,12 @@ class Overview:
             found = self._redis.zrange(f"{NAMESPACE}:queue:{tier}", 0, 0)
         return found[0] if found else None
 
+    def line(self, tier: str, offset: int, limit: int) -> list[str]:
+        """The ids of up to `limit` jobs in the tier's line, behind the first `offset` of them."""
+        with translated():
+            found: list[str] = self._redis.zrange(f"{NAMESPACE}:queue:{tier}", offset, offset + limit - 1)
+        return found
+
     def position(self, job: Job) -> int | None:
         """Place in the waiting line, 1 for the next; None for a job that does not wait."""
         return self.positions([job])[0]
@@ -69,6 +75,14 @@ class Overview:
         """Jobs that ended, one way or another."""
         with translated():
             return int(self._redis.zcount(f"{NAMESPACE}:completed", time.time() - 3600, "+inf"))
+
+    def completed(self, starts: Sequence[float], seconds: float) -> list[int]:
+        """How many jobs ended within so many `seconds` of each of these moments, by one question."""
+        pipe = self._redis.pipeline(transaction=False)
+        for start in starts:
+            pipe.zcount(f"{NAMESPACE}:completed", start, f"({start + seconds}")
+        with translated():
+            return [int(count) for count in pipe.execute()]
 
     def announce(self, worker: WorkerInfo) -> None:
         """Say that this worker lives."""

@@ -9,6 +9,7 @@ from shared.bells import Bells, celery_app
 from shared.blobs import HASTY, Blobs, Patience, S3Options, open_blobs
 from shared.errors import BlobMissing, BlobsUnavailable, LedgerUnavailable
 from shared.events import Events
+from shared.filmstrip import Filmstrip
 from shared.ledger import Ledger, connect
 from shared.overview import Overview
 from shared.settings import Settings
@@ -24,6 +25,7 @@ class Ports:
     settings: Settings
     ledger: Ledger
     events: Events
+    filmstrip: Filmstrip
     overview: Overview
     sights: Sights
     blobs: Blobs
@@ -43,6 +45,7 @@ def open_ports(settings: Settings, patience: Patience = HASTY) -> Ports:
         settings=settings,
         ledger=Ledger(client),
         events=Events(client),
+        filmstrip=Filmstrip(client),
         overview=Overview(client),
         sights=Sights(client),
         blobs=open_blobs(settings.store_url, s3),

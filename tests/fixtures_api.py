@@ -115,6 +115,13 @@ def work(ports: Ports, held: Claim, step: int) -> None:
     )
 
 
+def paint(ports: Ports, held: Claim, step: int, jpeg: bytes | None = None) -> None:
+    """One preview, named by the fenced act as a worker's scribe does it."""
+    key = keys.preview(held.job.id, held.token, step)
+    ports.blobs.put(key, jpeg or picture((step, 0, 0), (48, 32), "JPEG"), content_type="image/jpeg")
+    ports.ledger.renew(held, lease_seconds=60, event=("preview", {"step": step}), preview=key)
+
+
 def succeed(ports: Ports, held: Claim) -> None:
     result = keys.result(held.job.id, held.token)
     ports.blobs.put(result, b"\x89PNGresult", content_type="image/png")

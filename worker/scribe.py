@@ -38,8 +38,8 @@ class Scribe:
         self._shortage: MemoryError | None = None
         self.unnamed: str | None = None  # the key of a checkpoint that was written, but is not in the record
         self._checkpoint_due = time.monotonic() + ports.settings.checkpoint_seconds
-        self._began = time.monotonic()
-        self._preview_due = self._began
+        self._preview_due = time.monotonic()
+        self._began = self._preview_due - claim.job.run_seconds  # over all claims
         self._orders: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=2)
         self._thread = threading.Thread(target=self._run, name="scribe", daemon=True)
 

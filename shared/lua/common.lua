@@ -5,6 +5,7 @@
 -- <ns>:order                counter places in the waiting lines
 -- <ns>:job:<id>             hash    the record (shared/job.py, class Job)
 -- <ns>:events:<id>          stream  what happened to it
+-- <ns>:previews:<id>        hash    step to "<when> <blob key>" of each preview: the filmstrip
 -- <ns>:queue:<tier>         zset    waiting ids by order
 -- <ns>:leases               zset    running ids by the time their lease ends
 -- <ns>:jobs, :jobs:<state>  zset    ids, all scores 0: UUIDv7 sorts by time
@@ -19,6 +20,7 @@ local function now()
 end
 
 local function job(id) return ns .. ':job:' .. id end
+local function previews(id) return ns .. ':previews:' .. id end
 local function queue(tier) return ns .. ':queue:' .. tier end
 local function get(id, field) return redis.call('HGET', job(id), field) end
 local function lost() return redis.call('EXISTS', ns .. ':ledger') == 0 end

@@ -1,4 +1,4 @@
--- Forgets a finished job. Deletes job:<id>, events:<id>, idempotency:<key>; writes jobs, jobs:<state>, completed, unsealed.
+-- Forgets a finished job. Deletes job:<id>, events:<id>, previews:<id>, idempotency:<key>; writes jobs, jobs:<state>, completed, unsealed.
 -- ARGV: id
 -- Returns 'deleted', 'missing', or 'running' where the job has not ended.
 local id = ARGV[1]
@@ -10,6 +10,6 @@ if type(key) == 'string' then
   local remembered = ns .. ':idempotency:' .. key
   if (redis.call('GET', remembered) or ''):match('%S+$') == id then redis.call('DEL', remembered) end
 end
-redis.call('DEL', job(id), ns .. ':events:' .. id)
+redis.call('DEL', job(id), ns .. ':events:' .. id, previews(id))
 for _, index in ipairs({':jobs', ':jobs:' .. state, ':completed', ':unsealed'}) do redis.call('ZREM', ns .. index, id) end
 return 'deleted'

@@ -1,6 +1,7 @@
 """The client and the `easel` command over the real API and the real ledger; the test does the worker's part."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from by_hand import ApiProcess, Hand
+from fixtures_api import paint
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -143,6 +145,19 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_watch_it_again(
     assert said == f"The job goes on. Watch again with: easel watch {job.id}\n"
     hand.paint(hand.take(), 1)
     assert job.refresh().state == "running"
+
+
+def test_recipes_and_the_timelapse_can_be_fetched(
+    api: ApiProcess, hand: Hand, easel: Easel, images: list[Path], tmp_path: Path
+) -> None:
+    assert re.search(r"optimizer +adam +lbfgs +lbfgs", run(api, "recipes").stdout)
+    job = submit(easel, images)
+    claim = hand.take()
+    assert run(api, "timelapse", job.id, "-o", tmp_path / "early.webp").exit_code == 2
+    for step in (1, 2):
+        paint(hand.ports, claim, step)
+    assert run(api, "timelapse", job.id, "-o", tmp_path / "film.webp").exit_code == 0
+    assert size_of(tmp_path / "film.webp") == (48, 32)
 
 
 def test_watching_in_json_tells_every_event(api: ApiProcess, hand: Hand, easel: Easel, images: list[Path]) -> None:

@@ -1,11 +1,13 @@
 """Both kinds of client over the real API and the real ledger; the test does the worker's part."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from by_hand import ApiProcess, Hand
+from fixtures_api import paint
 from fixtures_client import Connect
 
 from api.client import BadInput, Conflict, Event, NotFound, Unauthorized
@@ -77,6 +79,32 @@ def test_a_job_is_steered(hand: Hand, submit: Submit) -> None:
     assert running.wait().error.code == running.error.code == "diverged"
 
 
+def test_how_a_picture_emerged_can_be_fetched(hand: Hand, submit: Submit) -> None:
+    job = submit()
+    claim = hand.take()
+    for early in (job.preview, job.timelapse):
+        with pytest.raises(Conflict, match="not_ready"):
+            early()
+    assert job.previews() == []
+    for step in (1, 2):
+        paint(hand.ports, claim, step)
+    assert [preview.step for preview in job.previews()] == [1, 2]
+    assert job.preview(2) == job.preview() != job.preview(1)
+    assert job.timelapse()[8:12] == b"WEBP"
+    with pytest.raises(NotFound, match="step 7"):
+        job.preview(7)
+    assert [event.data["url"] for event in islice(job.events(), 4) if event.kind == "preview"] == [
+        preview.url for preview in job.previews()
+    ]
+    assert job.refresh().worker == "hand@test"
+
+
+def test_recipes_are_told_with_their_schema(easel: Any) -> None:
+    recipes = easel.recipes()
+    assert recipes.presets["fast"]["size"] == 256
+    assert set(recipes.knobs) <= recipes.fields["properties"].keys()
+
+
 def test_bad_input_says_what_is_wrong(easel: Any, images: list[Path]) -> None:
     with pytest.raises(BadInput, match="not_an_image"):
         easel.submit(b"words", images[1])
@@ -106,7 +134,7 @@ def test_a_restart_of_the_api_in_mid_stream_loses_no_event(api: ApiProcess, hand
     hand.succeed(claim)
     seen += stream
     told = hand.ports.events.since(job.id)
-    assert seen == [Event(event.id, event.kind, shown(event.data)) for event in told]
+    assert seen == [Event(event.id, event.kind, shown(job.id, event)) for event in told]
     assert job.wait().state == "succeeded"
     assert list(job.events(after=told[-1].id)) == []
 
