@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask, Response
 
-from api import docs, health, jobs, metrics, pages, pictures, problems, queue_view, recipes, stream, submit
+from api import docs, health, jobs, metrics, pages, pictures, problems, queue_view, recipes, session, stream, submit
 from api.auth import authorize
 from api.context import Context
 from api.forecast import Forecaster
@@ -41,7 +41,7 @@ def create_app(settings: Settings, ports: Ports) -> Flask:
     app.before_request(health.require_ledger)
     app.after_request(_careful)
     app.after_request(hear_out)
-    for part in (pages, recipes, submit, jobs, pictures, stream, queue_view, health, metrics, docs):
+    for part in (pages, session, recipes, submit, jobs, pictures, stream, queue_view, health, metrics, docs):
         app.register_blueprint(part.routes)
     return app
 
@@ -49,7 +49,14 @@ def create_app(settings: Settings, ports: Ports) -> Flask:
 def _context(settings: Settings, ports: Ports) -> Context:
     forecaster = Forecaster(ports)
     lookout = Lookout(ports.sights, lambda sight: sight_view(sight, forecaster).model_dump_json())
-    return Context(settings, ports, Watchers(settings.api_threads), forecaster, lookout, News(ports.events))
+    return Context(
+        settings,
+        ports,
+        Watchers(settings.api_threads, settings.streams_per_client),
+        forecaster,
+        lookout,
+        News(ports.events),
+    )
 
 
 def _careful(response: Response) -> Response:

@@ -6,14 +6,17 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import request
+from flask import g, request
+from pydantic import SecretStr
 
+from api import cookie
 from api.context import here
-from shared.errors import Forbidden, Unauthorized
+from shared.errors import CsrfFailed, Forbidden, Unauthorized
 from shared.settings import Settings
 
 _PAGES: Final = frozenset({"pages.studio", "pages.queue", "pages.gallery", "pages.asset"})
-PUBLIC: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs", *_PAGES})
+SIGNING_IN: Final = frozenset({"session.get_session", "session.sign_in", "session.sign_out"})
+PUBLIC: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs", *_PAGES, *SIGNING_IN})
 """Endpoints that anyone may call who reaches the server."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -28,11 +31,19 @@ def check_exposure(settings: Settings) -> None:
 
 
 def authorize() -> None:
-    """Before every request. Raises Unauthorized, Forbidden."""
-    if not here().settings.api_keys:
+    """Before every request; leaves who calls in `g.caller`. Raises Unauthorized, Forbidden, CsrfFailed."""
+    settings = here().settings
+    g.caller = f"address {request.remote_addr}"
+    if not settings.api_keys:
         _stay_at_home()
     elif request.endpoint not in PUBLIC:
-        _check_key(here().settings)
+        g.caller = _by_key(settings) if "Authorization" in request.headers else _by_cookie(settings)
+
+
+def key_of(sent: str, settings: Settings) -> SecretStr | None:
+    """The service's key that was sent. All are compared, each in constant time, so the time taken tells nothing."""
+    matches = [key for key in settings.api_keys if _same(sent, key.get_secret_value())]
+    return matches[0] if matches else None
 
 
 @lru_cache(maxsize=256)  # the same few hosts and addresses in every request
@@ -44,16 +55,25 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _check_key(settings: Settings) -> None:
+def _by_key(settings: Settings) -> str:
     scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
-    # All keys are compared, each in constant time, so that the time taken tells nothing about any of them.
-    matches = [_same(sent.strip(), key.get_secret_value()) for key in settings.api_keys]
-    if scheme.lower() != "bearer" or not any(matches):
+    key = key_of(sent.strip(), settings)
+    if scheme.lower() != "bearer" or key is None:
         raise Unauthorized("Send one of the service's keys as `Authorization: Bearer <key>`.")
+    return f"key {settings.api_keys.index(key)}"
+
+
+def _by_cookie(settings: Settings) -> str:
+    session = cookie.read(settings)
+    if session is None:
+        raise Unauthorized("Send one of the service's keys as `Authorization: Bearer <key>`, or sign in on a page.")
+    if request.method not in _SAFE and not session.sent_by_its_page():
+        raise CsrfFailed
+    return f"session {session.id}"
 
 
 def _same(sent: str, key: str) -> bool:
-    return hmac.compare_digest(sent.encode(), key.encode())
+    return hmac.compare_digest(sent.encode(errors="surrogatepass"), key.encode())
 
 
 def _stay_at_home() -> None:

@@ -54,6 +54,7 @@ class JobList(BaseModel):
     Answer(304, "Nothing changed while waiting."),
     query=GetQuery,
     headers={"If-None-Match": "The ETag of an earlier answer; heeded together with `wait`."},
+    errors=(errors.TooManyStreams, errors.TooManyWatchers),
 )
 def get_job(job_id: str, query: GetQuery) -> Response:
     """Look at a job, or wait for its next change."""

@@ -2,13 +2,14 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 
-from shared.errors import TooManyWatchers
+from shared.errors import TooManyAttempts, TooManyStreams, TooManyWatchers
 from shared.settings import Settings
 
 MAX_FORM_PARTS: Final = 64
@@ -62,14 +63,56 @@ def decoding() -> Iterator[None]:
 class Watchers:
     """Seats for requests that hold a thread for long. A quarter of the threads, or 32, stay free for short ones."""
 
-    def __init__(self, threads: int) -> None:
-        self.seats = max(1, threads - max(1, min(threads // 4, _FREE_THREADS)))
-        self._free = threading.BoundedSemaphore(self.seats)
+    def __init__(self, threads: int, each: int) -> None:
+        """`each` is how many seats one client may take."""
+        self.seats, self._each = max(1, threads - max(1, min(threads // 4, _FREE_THREADS))), each
+        self._taken: Counter[str] = Counter()  # by client; only of those that sit
+        self._changing = threading.Lock()
 
     def sit_down(self) -> Callable[[], None]:
-        """Take a seat; the function that gives it back. Raises TooManyWatchers."""
-        if not self._free.acquire(blocking=False):
-            raise TooManyWatchers(
-                f"{self.seats} streams are open, and no more fit in; ask again later, or raise EASEL_API_THREADS."
-            )
-        return self._free.release
+        """Take a seat for whoever calls; the function that gives it back. Raises TooManyStreams, TooManyWatchers."""
+        who: str = g.caller
+        with self._changing:
+            if self._taken[who] >= self._each:
+                raise TooManyStreams(
+                    f"You have {self._each} streams open; close some, or have EASEL_STREAMS_PER_CLIENT raised."
+                )
+            if self._taken.total() >= self.seats:
+                raise TooManyWatchers(
+                    f"{self.seats} streams are open, and no more fit in; ask again later, or raise EASEL_API_THREADS."
+                )
+            self._taken[who] += 1
+        return lambda: self._get_up(who)
+
+    def _get_up(self, who: str) -> None:
+        with self._changing:
+            self._taken[who] -= 1
+            if not self._taken[who]:
+                del self._taken[who]
+
+
+class Attempts:
+    """Wrong keys of each address, so that nobody tries them out by the thousand."""
+
+    def __init__(self, few: int = 5, seconds: float = 10) -> None:
+        """So many wrong ones are taken from an address within so many seconds."""
+        self._few, self._seconds = few, seconds
+        self._failed: dict[str, list[float]] = {}
+        self._changing = threading.Lock()
+
+    def check(self, who: str) -> None:
+        """Raises TooManyAttempts."""
+        with self._changing:
+            self._forget()
+            if len(self._failed.get(who, ())) >= self._few:
+                raise TooManyAttempts
+
+    def failed(self, who: str) -> None:
+        """One more."""
+        with self._changing:
+            self._failed.setdefault(who, []).append(time.monotonic())
+
+    def _forget(self) -> None:
+        since = time.monotonic() - self._seconds
+        late = {who: [at for at in times if at > since] for who, times in self._failed.items()}
+        self._failed = {who: times for who, times in late.items() if times}

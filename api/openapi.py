@@ -8,11 +8,13 @@ from flask import Flask
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.json_schema import models_json_schema
 
+from api import cookie
 from api.problems import MEDIA_TYPE, title
 from api.schema import DESCRIBED, Answer, Operation, Query
 from shared import __version__
 from shared.errors import (
     BlobsUnavailable,
+    CsrfFailed,
     EaselError,
     Forbidden,
     InvalidJobId,
@@ -25,7 +27,7 @@ from shared.errors import (
 )
 
 _REF: Final = "#/components/schemas/{model}"
-_EVERYWHERE: Final = (Unauthorized, Forbidden, MalformedRequest, EaselError)
+_EVERYWHERE: Final = (Unauthorized, Forbidden, CsrfFailed, MalformedRequest, EaselError)
 _BEHIND_THE_LEDGER: Final = (LedgerUnavailable, LedgerReadOnly, LedgerLost, BlobsUnavailable)
 _OF_ONE_JOB: Final = (InvalidJobId, JobNotFound)
 
@@ -38,6 +40,8 @@ _IN_PATHS: Final[dict[str, dict[str, Any]]] = {
     "name": {"type": "string"},
 }
 """What may stand in an address, by the name that the views give it."""
+
+_OF_PAGES: Final = "For pages, after `POST /v1/session`; what changes something then needs `X-CSRF-Token`, too."
 
 _EXAMPLE: Final[dict[str, JsonValue]] = {
     "type": "/docs#image_too_small",
@@ -84,12 +88,13 @@ def document(app: Flask) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"key": []}, {}],
+        "security": [{"key": []}, {"session": []}, {}],
         "paths": paths,
         "components": {
             "schemas": _schemas([found for _, found in operations]),
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "Needed where EASEL_API_KEYS is set."}
+                "key": {"type": "http", "scheme": "bearer", "description": "Needed where EASEL_API_KEYS is set."},
+                "session": {"type": "apiKey", "in": "cookie", "name": cookie.NAME, "description": _OF_PAGES},
             },
         },
     }

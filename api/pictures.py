@@ -106,7 +106,7 @@ def get_preview_at(job_id: str, step: int) -> Response:
 @operation(
     Answer(200, "Animated WebP.", media="image/webp", headers=("ETag", "Content-Disposition")),
     query=TimelapseQuery,
-    errors=(errors.NotReady, errors.TooManyWatchers),
+    errors=(errors.NotReady, errors.TooManyStreams, errors.TooManyWatchers),
 )
 def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
     """Fetch the previews as a film of a few seconds that begins again and again."""

@@ -15,13 +15,18 @@ from shared.errors import (
     MethodNotAllowed,
     NotFound,
     QueueFull,
+    TooManyAttempts,
+    TooManyStreams,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
-_RETRY_AFTER: Final[tuple[tuple[type[EaselError], int], ...]] = ((QueueFull, 30), (Unavailable, 5))
+_RETRY_AFTER: Final[tuple[tuple[type[EaselError], int], ...]] = (
+    *((QueueFull, 30), (Unavailable, 5)),
+    *((TooManyAttempts, 10), (TooManyStreams, 5)),
+)
 """Seconds after which another try makes sense."""
 
 log = structlog.get_logger(__name__)

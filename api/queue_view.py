@@ -13,7 +13,7 @@ from api.forecast import Eta
 from api.schema import Answer, Query, operation
 from api.stream import HEARTBEAT_SECONDS, MEDIA_TYPE, event_stream, message
 from api.view import JobView, answer, moment, views
-from shared.errors import JobNotFound, NotFound, TooManyWatchers
+from shared.errors import JobNotFound, NotFound, TooManyStreams, TooManyWatchers
 from shared.job import JobState
 from shared.overview import WorkerInfo
 from shared.ports import Ports
@@ -85,7 +85,9 @@ def get_line(tier: str, query: LineQuery) -> Response:
 
 
 @routes.get("/v1/queue/events")
-@operation(Answer(200, "An event `queue` whenever it changes.", media=MEDIA_TYPE), errors=(TooManyWatchers,))
+@operation(
+    Answer(200, "An event `queue` whenever it changes.", media=MEDIA_TYPE), errors=(TooManyStreams, TooManyWatchers)
+)
 def get_queue_events() -> Response:
     """Watch the queue: a snapshot now and whenever it changes, at most once a second."""
     context = here()

@@ -15,7 +15,7 @@ from pydantic import Field
 from api.context import Context, here, valid_id
 from api.schema import Answer, Query, operation
 from api.view import job_url
-from shared.errors import EaselError, MalformedRequest, TooManyWatchers
+from shared.errors import EaselError, MalformedRequest, TooManyStreams, TooManyWatchers
 from shared.events import FIRST, Event, moment
 from shared.job import TERMINAL, JobState
 
@@ -43,7 +43,7 @@ class EventsQuery(Query):
     Answer(204, "The job has ended and nothing follows `Last-Event-ID`; an EventSource stops here."),
     query=EventsQuery,
     headers={"Last-Event-ID": "Leave out this event and all before it."},
-    errors=(TooManyWatchers,),
+    errors=(TooManyStreams, TooManyWatchers),
 )
 def get_events(job_id: str, query: EventsQuery) -> Response:
     """Watch a job: everything that happened to it so far, then the rest as it happens."""

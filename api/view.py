@@ -1,7 +1,8 @@
 """A job as clients see it."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -145,15 +146,21 @@ def _metrics(job: Job) -> Metrics:
 
 
 def _urls(job: Job) -> Urls:
-    there: dict[str, Any] = {
-        "preview": job.preview,
+    goes_on = job.state not in TERMINAL
+    there = {
+        "preview": job.preview is not None,
         "timelapse": job.previews >= FEWEST_STILLS,
-        "result": job.result,
-        "provenance": job.result,
-        "cancel": job.state not in TERMINAL,
-        "finish": job.state not in TERMINAL and job.progress.current >= 1,
+        "result": job.result is not None,
+        "provenance": job.result is not None,
+        "cancel": goes_on,
+        "finish": goes_on and job.progress.current >= 1,
     }
-    links = {part: job_url(job.id, part) if exists else None for part, exists in there.items()}
-    always = {part: job_url(job.id, part) for part in ("events", "content", "previews")}
-    styles = [job_url(job.id, f"styles/{number}") for number in range(len(job.request.styles))]
-    return Urls(self=job_url(job.id), styles=styles, **always, **links)
+    return _links(job.id, len(job.request.styles), *there.items())
+
+
+@lru_cache(maxsize=4096)  # of one job they are the same from poll to poll
+def _links(job_id: str, styles: int, *there: tuple[str, bool]) -> Urls:
+    links = {part: job_url(job_id, part) if exists else None for part, exists in there}
+    always = {part: job_url(job_id, part) for part in ("events", "content", "previews")}
+    each = [job_url(job_id, f"styles/{number}") for number in range(styles)]
+    return Urls.model_validate({"self": job_url(job_id), "styles": each, **always, **links})

@@ -146,6 +146,20 @@ class Forbidden(EaselError):
     code, status = "forbidden", 403
 
 
+class CsrfFailed(Forbidden):
+    """A cookie came without the token that only the service's own pages know."""
+
+    code = "csrf_failed"
+    usual_detail = "Send the session's token as X-CSRF-Token; GET /v1/session tells it. Or reload the page."
+
+
+class TooManyAttempts(EaselError):
+    """Wrong keys, one after another."""
+
+    code, status, retryable = "too_many_attempts", 429, True
+    usual_detail = "That were several wrong keys; wait for some seconds, then try again."
+
+
 class NotFound(EaselError):
     """Nothing here."""
 
@@ -175,6 +189,12 @@ class QueueFull(EaselError):
 
     code, status, retryable = "queue_full", 429, True
     usual_detail = "As many jobs wait as this service takes; try again when some have been done."
+
+
+class TooManyStreams(EaselError):
+    """One client has as many streams open as EASEL_STREAMS_PER_CLIENT allows."""
+
+    code, status, retryable = "too_many_streams", 429, True
 
 
 # What the operator can mend.

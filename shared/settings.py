@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535)
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="Bearer keys, separated by commas.")
     api_threads: int = Field(256, ge=1, description="Requests and watchers at once in one API process.")
+    streams_per_client: int = Field(
+        32, ge=1, description="Streams and long polls at once of one key, session or, without keys, address."
+    )
     stall_seconds: float = Field(20, gt=0, description="A client that sends or takes nothing for so long is cut off.")
     max_body_bytes: int = Field(64 * 2**20, gt=0)
     max_pixels: int = Field(64_000_000, gt=0, description="Of one image, judged by its header.")

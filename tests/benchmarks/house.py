@@ -23,6 +23,7 @@ from shared.settings import Settings
 ROOT: Final = Path(__file__).resolve().parents[2]
 CACHE: Final = Path("~/.cache/easel").expanduser()
 _QUEUE_LIMIT: Final = 1_000_000
+_STREAMS: Final = 1000
 _START_SECONDS: Final = 60.0
 _HIRE_SECONDS: Final = 180.0
 _OFTEN: Final = {"EASEL_CHECKPOINT_SECONDS": "2"}  # five checkpoints a job of ten seconds, where the default makes one
@@ -44,6 +45,7 @@ class House(Stack):
     def start(self) -> None:
         """No reaper and no workers."""
         self._environment |= {"EASEL_QUEUE_LIMIT": str(_QUEUE_LIMIT), "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"}
+        self._environment |= {"EASEL_STREAMS_PER_CLIENT": str(_STREAMS)}  # all come from this machine
         self._start_valkey()
         self.ports: Ports = open_ports(self._settings())
         establish(self.ports)

@@ -165,6 +165,7 @@ UNKNOWN, ILL_FORMED = (
 )
 ACTS = [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/finish")]
 ACTS += [("GET", part) for part in ("/events", "/preview", "/result", "/provenance")]
+ACTS += [("GET", part) for part in ("/content", "/styles/0", "/previews", "/previews/1", "/timelapse")]
 
 
 @pytest.mark.parametrize(("method", "part"), ACTS)
@@ -180,6 +181,11 @@ def test_unknown_and_ill_formed_ids_are_told_apart(method: str, part: str, clien
     ("address", "status", "code"),
     [
         ("/v1/jobs?limit=0", 400, "malformed_request"),
+        ("/v1/queue/standard/jobs?offset=-1", 400, "malformed_request"),
+        ("/v1/queue/standard/jobs?limit=201", 400, "malformed_request"),
+        ("/v1/queue/nothing/jobs", 404, "not_found"),
+        (f"/v1/jobs/{UNKNOWN}/content?longest=31", 400, "malformed_request"),
+        (f"/v1/jobs/{UNKNOWN}/timelapse?download=perhaps", 400, "malformed_request"),
         ("/v1/jobs?limit=201", 400, "malformed_request"),
         ("/v1/jobs?limit=ten", 400, "malformed_request"),
         ("/v1/jobs?state=done", 400, "malformed_request"),

@@ -30,6 +30,8 @@ def ask_everything(server: Server) -> list[httpx2.Response]:
     calls = [("POST", "/v1/jobs"), ("POST", "/v1/jobs?dry_run=true"), ("DELETE", SOME_JOB)]
     calls += [("GET", path) for path in ("/v1/jobs", "/v1/queue", "/v1/queue/events", SOME_JOB, f"{SOME_JOB}?wait=30")]
     calls += [("GET", f"{SOME_JOB}/{part}") for part in ("events", "preview", "result", "provenance")]
+    calls += [("GET", f"{SOME_JOB}/{part}") for part in ("content", "styles/0", "previews", "previews/1", "timelapse")]
+    calls += [("GET", "/v1/queue/standard/jobs")]
     calls += [("POST", f"{SOME_JOB}/{wish}") for wish in ("cancel", "finish")]
 
     def ask(call: tuple[str, str]) -> httpx2.Response:

@@ -3,12 +3,14 @@
 import io
 import json
 
+import pytest
 from fixtures_api import PAINTING_COLOUR, PHOTO_COLOUR, Submit, claim, paint, picture, succeed
 from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
 from api.timelapse import chosen
+from shared.errors import ClaimLost
 from shared.job import JobState
 from shared.ports import Ports
 from shared.truth import reconcile
@@ -76,6 +78,8 @@ def test_a_step_that_is_done_again_after_a_fault_appears_once(job_id: str, clien
     ports.ledger.release(held, place="head")
     again = claim(ports)
     paint(ports, again, 2, b"anew")
+    with pytest.raises(ClaimLost):
+        paint(ports, held, 3)
     assert [one["step"] for one in client.get(f"/v1/jobs/{job_id}/previews").get_json()["previews"]] == [1, 2]
     assert client.get(f"/v1/jobs/{job_id}/previews/2").data == b"anew"
     assert ports.ledger.get(job_id).previews == 2

@@ -61,7 +61,7 @@ def _make_up(operation: Any, mode: GenerationMode, ids: list[str]) -> None:
     def call(case: Any, job_id: str | None) -> None:
         if job_id and "job_id" in (case.path_parameters or {}):
             case.path_parameters["job_id"] = job_id
-        if job_id and isinstance(case.body, dict):
+        if job_id and isinstance(case.body, dict) and operation.path == "/v1/jobs":
             case.body = {**case.body, "content": PHOTO, "style": [PAINTING]}
         case.call_and_validate(checks=CHECKS)
 

@@ -49,6 +49,7 @@ def test_a_job_is_painted_published_and_told(rig: Rig) -> None:
     assert (about["steps"], about["bitwise"]) == (6, True)
     assert job.progress.percentage == 100
     assert Image.open(io.BytesIO(rig.ports.blobs.get(job.preview or ""))).format == "JPEG"
+    assert rig.ports.filmstrip.of(job.id)[-1].key == job.preview
     kinds = [event.kind for event in rig.ports.events.since(job.id)]
     assert kinds[:2] == ["state", "state"]
     assert kinds[-1] == "state"

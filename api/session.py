@@ -1,0 +1,103 @@
+"""Signing in and out, for pages."""
+
+import json
+from typing import Any, Final
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, Field
+
+from api import cookie
+from api.auth import key_of
+from api.context import here
+from api.schema import Answer, operation
+from api.view import answer
+from shared.errors import BodyTooLarge, MalformedRequest, TooManyAttempts, Unauthorized, UnsupportedMediaType
+
+routes = Blueprint("session", __name__)
+
+_LONGEST_BODY: Final = 4096  # bytes; strangers send it
+_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["key"],
+                "additionalProperties": False,
+                "properties": {"key": {"type": "string", "description": "One of EASEL_API_KEYS."}},
+            }
+        }
+    },
+}
+
+
+class SessionView(BaseModel):
+    """Whether this browser may call."""
+
+    required: bool = Field(description="Whether the service asks for a key at all.")
+    signed_in: bool
+    csrf_token: str | None = Field(description="To be sent as `X-CSRF-Token` with all that changes something.")
+
+
+@routes.get("/v1/session")
+@operation(Answer(200, "The session.", SessionView))
+def get_session() -> Response:
+    """Learn whether to sign in."""
+    return answer(_view(cookie.read(here().settings)))
+
+
+@routes.post("/v1/session")
+@operation(
+    Answer(200, "The session, and its cookie.", SessionView, headers=("Set-Cookie",)),
+    body=_BODY,
+    errors=(TooManyAttempts, UnsupportedMediaType, BodyTooLarge),
+)
+def sign_in() -> Response:
+    """Sign in with a key.
+
+    The cookie lasts for 30 days, or until its key is taken from EASEL_API_KEYS.
+    """
+    context, sent = here(), _sent()
+    if not context.settings.api_keys:
+        return answer(_view(None))
+    who = request.remote_addr or ""
+    context.attempts.check(who)
+    key = key_of(sent, context.settings)
+    if key is None:
+        context.attempts.failed(who)
+        raise Unauthorized("This is none of the service's keys; whoever runs it has one.")
+    session, value = cookie.begin(key)
+    response = answer(_view(session))
+    cookie.give(response, value)
+    return response
+
+
+@routes.delete("/v1/session")
+@operation(Answer(204, "Signed out.", headers=("Set-Cookie",)))
+def sign_out() -> Response:
+    """Sign out."""
+    response = Response(status=204)
+    cookie.take_back(response)
+    return response
+
+
+def _view(session: cookie.Session | None) -> SessionView:
+    return SessionView(
+        required=bool(here().settings.api_keys),
+        signed_in=session is not None,
+        csrf_token=session.csrf_token if session else None,
+    )
+
+
+def _sent() -> str:
+    """The key in the body. Raises MalformedRequest, UnsupportedMediaType."""
+    request.max_content_length = _LONGEST_BODY
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType('Send application/json: {"key": "..."}.')
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequest('The body is no JSON; send {"key": "..."}.') from error
+    if not isinstance(body, dict) or set(body) != {"key"} or not isinstance(body["key"], str):
+        raise MalformedRequest('Send a JSON object with the key as text: {"key": "..."}.')
+    return str(body["key"])
