@@ -1,20 +1,16 @@
-"""What the service says, as its clients see it: jobs, quotes, events and errors. Tolerant of fields that come later."""
+"""What the service says, as its clients see it: jobs, quotes, events, the queue. Tolerant of fields that come later."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-import httpx2
-from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from shared.job import TERMINAL, JobError, JobState, Losses, Progress
 
-_GATEWAY_STATUS: Final = frozenset({502, 503, 504})
-"""A proxy says these while the service behind it restarts."""
-
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", serialize_by_alias=True)
 
 
 class Range(_Answer):
@@ -32,7 +28,15 @@ class Metrics(_Answer):
     steps_per_second: float | None = None
 
 
-class Job(_Answer):
+class Webhook(_Answer):
+    """Whom the service tells of a job, and of what; `disabled` once the receiver has said that it is gone."""
+
+    url: str
+    events: list[str] = []
+    disabled: bool = False
+
+
+class JobView(_Answer):
     """One job at one moment (`GET /v1/jobs/{id}`). Times are aware datetimes."""
 
     id: str
@@ -46,12 +50,14 @@ class Job(_Answer):
     eta_seconds: Range | None = None  # until the picture is there, waiting counted
     progress: Progress
     losses: Losses | None = None
+    worker: str | None = None  # who holds it
     attempt: int | None = None
     resumed_from_step: int | None = None
     stopped_early: bool = False
     error: JobError | None = None
     metrics: Metrics = Metrics()
-    urls: dict[str, str | None] = {}
+    webhook: Webhook | None = None
+    urls: dict[str, Any] = {}
 
     @property
     def ended(self) -> bool:
@@ -62,7 +68,7 @@ class Job(_Answer):
 class JobPage(_Answer):
     """One page of `GET /v1/jobs`, newest first; `next_cursor` is None on the last one."""
 
-    jobs: list[Job]
+    jobs: list[JobView]
     next_cursor: str | None = None
 
 
@@ -77,13 +83,90 @@ class Quote(_Answer):
     fitting_size: int | None = None  # where it does not: the largest that would, if any
 
 
+class Preview(_Answer):
+    """One picture of the filmstrip: the job as it looked after `step` steps."""
+
+    step: int
+    at: datetime
+    url: str
+
+
+class Filmstrip(_Answer):
+    """`GET /v1/jobs/{id}/previews`, in the order of steps."""
+
+    previews: list[Preview]
+
+
+class Delivery(_Answer):
+    """One attempt to tell a webhook of an event; `status` is what the receiver answered, if it did."""
+
+    id: str
+    event: str
+    attempt: int
+    at: datetime | None = None
+    status: int | None = None
+    error: str | None = None
+    next_attempt_at: datetime | None = None
+    delivered: bool = False
+
+
+class Deliveries(_Answer):
+    """`GET /v1/jobs/{id}/deliveries`, oldest first."""
+
+    deliveries: list[Delivery]
+
+
+class Recipes(_Answer):
+    """The presets by name, all fields of a recipe as a JSON Schema, and which few of them matter most."""
+
+    presets: dict[str, dict[str, Any]]
+    fields: dict[str, Any] = Field(alias="schema")
+    knobs: list[str] = []
+
+
+class Tier(_Answer):
+    """One waiting line; `eta_seconds` is of a job that would come last."""
+
+    name: str
+    depth: int
+    oldest_seconds: float | None = None
+    eta_seconds: Range | None = None
+
+
+class Worker(_Answer):
+    """One worker that lives; `job` is the id of what it paints."""
+
+    name: str
+    device: str
+    weights: str
+    job: str | None = None
+    memory_bytes: int = 0  # 0 where unknown
+
+
+class Bucket(_Answer):
+    """How many jobs ended in the five minutes from `at` on."""
+
+    at: datetime
+    completed: int
+
+
+class Queue(_Answer):
+    """The whole at a glance (`GET /v1/queue`)."""
+
+    tiers: list[Tier]
+    running: list[JobView]
+    workers: list[Worker]
+    completed_last_hour: int
+    throughput: list[Bucket] = []
+
+
 class Document(RootModel[dict[str, Any]]):
     """A JSON object that is handed on as it is."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One line of a job's story. `kind` is state, progress, preview, warning, lease_lost, ..."""
+    """One line of a story: of a job (`kind` is state, progress, preview, warning, lease_lost, ...) or of the queue."""
 
     id: str
     kind: str
@@ -93,57 +176,3 @@ class Event:
     def ends_job(self) -> bool:
         """Whether this is the last event that the job will ever have."""
         return self.kind == "state" and self.data.get("state") in TERMINAL
-
-
-class ApiError(Exception):
-    """The service refused. `code` is stable, `detail` a sentence for a person that names the fix.
-
-    `status` is the HTTP status, 0 where the request never left. `retryable` says that the same request
-    may succeed later, after `retry_after` seconds where the service named a time. `extra` holds the
-    further members of the problem (RFC 9457, section 3.2), such as `errors` of an `invalid_recipe`.
-    """
-
-    def __init__(
-        self,
-        detail: str,
-        *,
-        code: str,
-        status: int = 0,
-        retryable: bool = False,
-        retry_after: float = 0.0,
-        extra: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(f"{detail} [{code}]")
-        self.detail, self.code, self.status = detail, code, status
-        self.retryable, self.retry_after, self.extra = retryable, retry_after, extra or {}
-
-
-class Unreachable(ApiError):
-    """No answer at all, or one that broke off; `sent` is False where the request surely was not carried out."""
-
-    def __init__(self, url: str, reason: str, *, sent: bool) -> None:
-        super().__init__(
-            f"Easel at {url} does not answer ({reason}); is `make up` running, and is EASEL_URL right?",
-            code="unreachable",
-            retryable=True,
-        )
-        self.sent = sent
-
-
-def refusal(response: httpx2.Response) -> ApiError:
-    """The error that a response of 400 and above stands for, whether or not it is a problem+json."""
-    status = response.status_code
-    try:
-        parsed = response.json()
-    except ValueError:
-        parsed = None
-    body: dict[str, Any] = dict(parsed) if isinstance(parsed, dict) else {}
-    asked = response.headers.get("retry-after", "")
-    return ApiError(
-        str(body.pop("detail", None) or f"The server answered {status} and no reason; is EASEL_URL right?"),
-        code=str(body.pop("code", f"http_{status}")),
-        status=status,
-        retryable=bool(body.pop("retryable", status in _GATEWAY_STATUS)),
-        retry_after=float(asked) if asked.isdecimal() else 0.0,  # the date form is not used here
-        extra={name: value for name, value in body.items() if name not in {"type", "title", "status"}},
-    )

@@ -1,14 +1,11 @@
 """The `easel` command: a thin shell over api/client.py. What scripts read goes to stdout, all else to stderr."""
 
 import json
-import time
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.live import Live
 
 from api.client import DEFAULT_URL, Easel, Job, JobState
 from api.shell import (
@@ -18,6 +15,8 @@ from api.shell import (
     Id,
     Ids,
     Json,
+    Output,
+    Pictures,
     Styles,
     judge,
     overlay,
@@ -26,11 +25,22 @@ from api.shell import (
     until_ended,
     write,
 )
-from api.showing import err, job_sheet, job_table, out, print_json, queue_sheet, quoted, say
+from api.showing import (
+    delivery_table,
+    err,
+    job_sheet,
+    job_table,
+    out,
+    print_json,
+    print_line,
+    queue_sheet,
+    quoted,
+    recipes_sheet,
+    say,
+)
 from api.watching import watch as watch_jobs
-from api.watching import watch_events
+from api.watching import watch_events, watch_queue
 
-_QUEUE_SECONDS: Final = 2.0
 _HELP: Final = "Neural style transfer as a service.\n\n\b\nExit codes:\n" + "\n".join(
     f"{code:>3}  {what}" for code, what in EXIT_CODES.items()
 )
@@ -56,6 +66,9 @@ def connect(
     ctx.obj = ctx.with_resource(Easel(url, api_key, on_retry=tell_retry))
 
 
+# Asking for pictures.
+
+
 @app.command()
 def submit(
     ctx: typer.Context,
@@ -70,9 +83,14 @@ def submit(
     ] = None,
     tier: Annotated[str | None, typer.Option(help="Which line to wait in.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Submit once, however often this runs.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(help="Whom the service tells of the job.")] = None,
+    webhook_events: Annotated[
+        list[str] | None, typer.Option("--webhook-event", help="Of this, and not of all; may be repeated.")
+    ] = None,
     quote: Annotated[bool, typer.Option("--quote", help="Say what it would cost; submit nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Watch until it has ended.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Wait, and write the picture here.")] = None,
+    pictures: Pictures = None,
     as_json: Json = False,
 ) -> None:
     """Paint CONTENT like the STYLES; print the job's id."""
@@ -82,28 +100,39 @@ def submit(
         price = easel.quote(content, styles, fields, tier=tier)
         print_json(price.model_dump(mode="json")) if as_json else out.print(quoted(price), soft_wrap=True)
         return
-    job = easel.submit(content, styles, fields, tier=tier, idempotency_key=idempotency_key)
+    told = {"webhook_url": webhook_url, "tier": tier, "idempotency_key": idempotency_key}
+    job = easel.submit(content, styles, fields, webhook_events=webhook_events, **told)
     if not as_json:
         out.print(job.id)
     if not (wait or output):
-        print_json(job.model_dump(mode="json")) if as_json else say(f"Watch it with: easel watch {job.id}")
+        print_json(job.view.model_dump(mode="json")) if as_json else say(f"Watch it with: easel watch {job.id}")
         return
-    [job] = until_ended([job.id], lambda: watch_jobs(easel, [job.id], err))
+    until_ended([job], lambda: watch_jobs([job], err, pictures=pictures))
     if as_json:
-        print_json(job.model_dump(mode="json"))
+        print_json(job.view.model_dump(mode="json"))
     fetched = output is not None and job.state == JobState.SUCCEEDED
     if output and fetched:
-        write(output, easel.result(job.id))
+        write(output, job.result())
     judge([job], fetched=fetched)
 
 
 @app.command()
-def watch(ctx: typer.Context, ids: Ids, *, as_json: Json = False) -> None:
+def recipes(ctx: typer.Context, *, as_json: Json = False) -> None:
+    """The presets, and what can be set. With --json: every field's bounds and meaning."""
+    found = ctx.obj.recipes()
+    print_json(found.model_dump(mode="json")) if as_json else out.print(recipes_sheet(found))
+
+
+# Looking.
+
+
+@app.command()
+def watch(ctx: typer.Context, ids: Ids, *, pictures: Pictures = None, as_json: Json = False) -> None:
     """Show jobs as they go on, until all have ended. With --json: every event, one a line."""
     easel: Easel = ctx.obj
-    ids = list(dict.fromkeys(ids))
-    follow = (lambda: watch_events(easel, ids)) if as_json else (lambda: watch_jobs(easel, ids, out))
-    judge(until_ended(ids, follow))
+    jobs = [easel.get(id) for id in dict.fromkeys(ids)]  # noqa: A001 - as in the help
+    until_ended(jobs, lambda: watch_events(jobs) if as_json else watch_jobs(jobs, out, pictures=pictures))
+    judge(jobs)
 
 
 @app.command("list")
@@ -116,7 +145,7 @@ def list_jobs(
 ) -> None:
     """The newest jobs."""
     easel: Easel = ctx.obj
-    jobs = list(islice(easel.list(state, page=min(limit, 100)), limit))
+    jobs = [job.view for job in islice(easel.list(state, page=min(limit, 100)), limit)]
     if as_json:
         print_json([job.model_dump(mode="json") for job in jobs])
     elif jobs:
@@ -129,7 +158,7 @@ def list_jobs(
 def status(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # noqa: A002 - the name in the help
     """All about one job."""
     job: Job = ctx.obj.get(id)
-    print_json(job.model_dump(mode="json")) if as_json else out.print(job_sheet(job))
+    print_json(job.view.model_dump(mode="json")) if as_json else out.print(job_sheet(job.view))
 
 
 @app.command()
@@ -139,27 +168,41 @@ def queue(
     watch: Annotated[bool, typer.Option("--watch", help="Keep looking, until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
-    """How long the lines are, what runs, who works. With --watch --json: one look a line."""
+    """How long the lines are, what runs, who works. With --watch --json: every change, one a line."""
     easel: Easel = ctx.obj
     if not watch:
-        print_json(easel.queue()) if as_json else out.print(queue_sheet(easel.queue()))
+        now = easel.queue()
+        print_json(now.model_dump(mode="json")) if as_json else out.print(queue_sheet(now))
     elif as_json:
-        _again(lambda: print(json.dumps(easel.queue()), flush=True))  # noqa: T201 - the command's output
+        for now in easel.queue_events():
+            print_line(now.model_dump(mode="json"))
     else:
-        with Live(queue_sheet(easel.queue()), console=out, auto_refresh=False) as live:
-            _again(lambda: live.update(queue_sheet(easel.queue()), refresh=True))
+        watch_queue(easel.queue_events(), out)
+
+
+@app.command()
+def deliveries(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # noqa: A002 - the name in the help
+    """How a job's webhook was told of it."""
+    told = ctx.obj.get(id).deliveries()
+    print_json([one.model_dump(mode="json") for one in told]) if as_json else out.print(delivery_table(told))
+
+
+# Steering.
 
 
 @app.command()
 def cancel(ctx: typer.Context, ids: Ids, *, as_json: Json = False) -> None:
     """Stop jobs and keep nothing but their previews."""
-    steer(ctx.obj.cancel, ids, as_json=as_json)
+    steer(ctx.obj, lambda job: job.cancel(), ids, as_json=as_json)
 
 
 @app.command()
 def finish(ctx: typer.Context, ids: Ids, *, as_json: Json = False) -> None:
     """Stop jobs now and keep their best pictures so far."""
-    steer(ctx.obj.finish, ids, as_json=as_json)
+    steer(ctx.obj, lambda job: job.finish(), ids, as_json=as_json)
+
+
+# Fetching and forgetting.
 
 
 @app.command()
@@ -167,14 +210,14 @@ def result(
     ctx: typer.Context,
     id: Id,  # noqa: A002 - the name in the help
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG to write; - for standard output.")],
+    output: Output,
     provenance: Annotated[bool, typer.Option("--provenance", help="Also write what made it, beside it.")] = False,
     as_json: Json = False,
 ) -> None:
     """Fetch a finished picture. With --json: print what made it."""
-    easel: Easel = ctx.obj
-    picture = easel.result(id)
-    about = easel.provenance(id) if provenance or as_json else {}
+    job: Job = ctx.obj.get(id)
+    picture = job.result()
+    about = job.provenance() if provenance or as_json else {}
     write(output, picture)
     if provenance:
         write(output.with_suffix(".json"), json.dumps(about, indent=2).encode() + b"\n")
@@ -183,14 +226,13 @@ def result(
 
 
 @app.command()
+def timelapse(ctx: typer.Context, id: Id, *, output: Output) -> None:  # noqa: A002 - the name in the help
+    """Fetch how the picture emerged, as an animated WebP."""
+    write(output, ctx.obj.get(id).timelapse())
+
+
+@app.command()
 def delete(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # noqa: A002 - the name in the help
     """Forget a job that has ended, with its pictures."""
-    ctx.obj.delete(id)
+    ctx.obj.get(id).delete()
     print_json({"id": id, "deleted": True}) if as_json else say(f"Deleted {id}.")
-
-
-def _again(look: Callable[[], object]) -> None:
-    """Until interrupted."""
-    while True:
-        look()
-        time.sleep(_QUEUE_SECONDS)

@@ -2,49 +2,82 @@
 
     from api.client import Easel
 
-    easel = Easel()
-    job = easel.submit("photo.jpg", ["painting.jpg"], recipe="default")
-    easel.wait(job.id)
-    Path("picture.png").write_bytes(easel.result(job.id))
+    with Easel() as easel:
+        job = easel.submit("photo.jpg", ["painting.jpg"], recipe="default")
+        job.wait()
+        Path("picture.png").write_bytes(job.result())
+
+With asyncio it is AsyncEasel, whose calls and whose jobs' calls are awaited and are the same otherwise.
 
 Requests that meet a lost connection or a passing trouble are sent again, a few times, with growing
 pauses; every submission carries an idempotency key, so that sending it twice makes one job.
-All methods raise ApiError; of these, Unreachable says that nobody answers.
+What is raised is ApiError, or of a class beneath it: see api/refusals.py.
 """
 
 import json
 import os
-import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
-from urllib.parse import quote
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
-import httpx2
-from pydantic import BaseModel, ValidationError
-
-from api import sending
-from api.answers import ApiError, Document, Event, Job, JobPage, Quote, Unreachable
+from api.answers import Delivery, Event, JobPage, JobView, Preview, Queue, Quote, Range, Recipes
+from api.handle import AnyJob, AsyncJob, Job, look
+from api.refusals import (
+    ApiError,
+    BadInput,
+    Conflict,
+    Forbidden,
+    NotFound,
+    TooMany,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+)
+from api.sending import OnRetry, Sender, WireKind
+from api.twofold import Blocking, Suspending, Twofold, TwofoldStream, run
+from api.wires import AsyncWire, BlockingWire
 from shared.job import JobState
 
-__all__ = ["ApiError", "Easel", "Event", "Job", "JobState", "Quote", "Unreachable"]
+__all__ = [
+    "ApiError",
+    "AsyncEasel",
+    "AsyncJob",
+    "BadInput",
+    "Conflict",
+    "Delivery",
+    "Easel",
+    "Event",
+    "Forbidden",
+    "Job",
+    "JobState",
+    "JobView",
+    "NotFound",
+    "Preview",
+    "Queue",
+    "Quote",
+    "Range",
+    "Recipes",
+    "TooMany",
+    "Unauthorized",
+    "Unavailable",
+    "Unreachable",
+]
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 Picture = bytes | str | Path
 """An encoded image, or the path of one."""
 Recipe = Mapping[str, Any] | str | Path | None
 """Fields of a recipe, a preset's name, the path of a JSON file with fields, or the default."""
-Model = TypeVar("Model", bound=BaseModel)
+JobT = TypeVar("JobT", bound=AnyJob)
 
 
-class Easel:
-    """A connection to one Easel service; safe to share between threads.
+class _Easel(Generic[JobT]):
+    """All calls of the service, written once."""
 
-    `base_url` falls back to EASEL_URL, then to port 8080 of this machine; `api_key` to EASEL_API_KEY.
-    `timeout` is the longest silence within one request, in seconds. `on_retry(error, seconds)` is told of
-    each trouble that is met by another attempt.
-    """
+    _wire: ClassVar[WireKind]
+    _job: type[JobT]
 
     def __init__(
         self,
@@ -52,11 +85,94 @@ class Easel:
         api_key: str | None = None,
         *,
         timeout: float = 30.0,
-        on_retry: sending.OnRetry | None = None,
+        on_retry: OnRetry | None = None,
     ) -> None:
         self.base_url = base_url or os.environ.get("EASEL_URL") or DEFAULT_URL
         key = api_key or os.environ.get("EASEL_API_KEY")
-        self._sender = sending.Sender(self.base_url, key, timeout, on_retry)
+        self._sender = Sender(self._wire, self.base_url, key, timeout, on_retry)
+
+    # Asking for pictures.
+
+    @Twofold
+    async def submit(
+        self,
+        content: Picture,
+        styles: Picture | Sequence[Picture],
+        recipe: Recipe = None,
+        *,
+        tier: str | None = None,
+        idempotency_key: str | None = None,
+        webhook_url: str | None = None,
+        webhook_events: Sequence[str] | None = None,
+    ) -> JobT:
+        """Queue a job: `content` painted like `styles`. The same key within a day names the same job.
+
+        The service tells `webhook_url` of the `webhook_events`: job.started, job.succeeded, job.failed,
+        job.canceled; of all where none are named.
+        """
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        events = json.dumps(list(webhook_events)) if webhook_events else None
+        form = _form(content, styles, recipe, tier=tier, webhook_url=webhook_url, webhook_events=events)
+        return self._hold(await self._sender.ask(JobView, "POST", "/v1/jobs", headers=headers, **form))
+
+    @Twofold
+    async def quote(
+        self, content: Picture, styles: Picture | Sequence[Picture], recipe: Recipe = None, *, tier: str | None = None
+    ) -> Quote:
+        """What `submit` with the same arguments would cost. Stores nothing."""
+        form = _form(content, styles, recipe, tier=tier)
+        return await self._sender.ask(Quote, "POST", "/v1/jobs", params={"dry_run": "true"}, **form)
+
+    @Twofold
+    async def recipes(self) -> Recipes:
+        """The presets, and all that can be set in a recipe."""
+        return await self._sender.ask(Recipes, "GET", "/v1/recipes")
+
+    # Looking.
+
+    @Twofold
+    async def get(self, job_id: str, *, wait: float | None = None) -> JobT:
+        """A job; with `wait`, held by the service until it changes, for up to so many seconds (<= 60)."""
+        return self._hold(await look(self._sender, job_id, wait))
+
+    @TwofoldStream
+    async def list(self, state: JobState | str | None = None, *, page: int = 50) -> AsyncGenerator[JobT, None]:
+        """All jobs (in this state), newest first, fetched `page` at a time as they are read."""
+        params: dict[str, str | int] = {"limit": page} | ({"state": str(state)} if state else {})
+        while True:
+            found = await self._sender.ask(JobPage, "GET", "/v1/jobs", params=params)
+            for view in found.jobs:
+                yield self._hold(view)
+            if not found.next_cursor:
+                return
+            params["cursor"] = found.next_cursor
+
+    @Twofold
+    async def queue(self) -> Queue:
+        """How long the lines are, what runs where, which workers live."""
+        return await self._sender.ask(Queue, "GET", "/v1/queue")
+
+    @TwofoldStream
+    async def queue_events(self) -> AsyncGenerator[Queue, None]:
+        """The queue now and whenever it changes, at most once a second, for ever; taken up again where it breaks."""
+        async with aclosing(self._sender.follow("/v1/queue/events")) as events:
+            async for event in events:
+                if event.kind == "queue":
+                    yield Queue.model_validate(event.data)
+
+    def _hold(self, view: JobView) -> JobT:
+        return self._job(self._sender, view)
+
+
+class Easel(_Easel[Job], Blocking):
+    """A connection to one Easel service; safe to share between threads.
+
+    `base_url` falls back to EASEL_URL, then to port 8080 of this machine; `api_key` to EASEL_API_KEY.
+    `timeout` is the longest silence within one request, in seconds. `on_retry(error, seconds)` is told of
+    each trouble that is met by another attempt.
+    """
+
+    _wire, _job = BlockingWire, Job
 
     def __enter__(self) -> Self:
         return self
@@ -66,137 +182,33 @@ class Easel:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._sender.close()
-
-    # Asking for pictures.
-
-    def submit(
-        self,
-        content: Picture,
-        styles: Picture | Sequence[Picture],
-        recipe: Recipe = None,
-        *,
-        tier: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> Job:
-        """Queue a job: `content` painted like `styles`. The same key within a day names the same job."""
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        form = _form(content, styles, recipe, tier)
-        return self._read(Job, self._sender.send("POST", "/v1/jobs", headers=headers, **form))
-
-    def quote(
-        self, content: Picture, styles: Picture | Sequence[Picture], recipe: Recipe = None, *, tier: str | None = None
-    ) -> Quote:
-        """What `submit` with the same arguments would cost. Stores nothing."""
-        form = _form(content, styles, recipe, tier)
-        return self._read(Quote, self._sender.send("POST", "/v1/jobs", params={"dry_run": "true"}, **form))
-
-    # Looking.
-
-    def get(self, job_id: str, *, wait: float | None = None) -> Job:
-        """The job now; with `wait`, held by the service until it changes, for up to so many seconds (<= 60)."""
-        params = {"wait": f"{wait:g}"} if wait else {}
-        return self._read(Job, self._sender.send("GET", _path(job_id), params=params, hold=wait or 0.0))
-
-    def list(self, state: JobState | str | None = None, *, page: int = 50) -> Iterator[Job]:
-        """All jobs (in this state), newest first, fetched `page` at a time as they are read."""
-        params: dict[str, str | int] = {"limit": page} | ({"state": str(state)} if state else {})
-        while True:
-            found = self._read(JobPage, self._sender.send("GET", "/v1/jobs", params=params))
-            yield from found.jobs
-            if not found.next_cursor:
-                return
-            params["cursor"] = found.next_cursor
-
-    def events(self, job_id: str, after: str | None = None) -> Iterator[Event]:
-        """The job's story from its beginning, or from after the event id `after`, until it ends.
-
-        A stream that breaks is taken up again where it broke; nobody answering for about 40 seconds ends it.
-        """
-        last, patience = after, self._sender.patience(sending.STREAM_ATTEMPTS)
-        while True:
-            try:
-                # Asked first: if the job has ended by now, the stream to come holds its end.
-                ended = self._read(Job, self._sender.send_once("GET", _path(job_id))).ended
-                for event in self._sender.stream(_path(job_id, "events"), last):
-                    last = event.id or last
-                    patience.renew()
-                    yield event
-                    if event.ends_job:
-                        return
-                if ended:
-                    return
-                time.sleep(sending.RECONNECT_PAUSE)  # it was closed in good order; a browser waits, too
-            except ApiError as trouble:
-                patience.pause(trouble)
-
-    def wait(self, job_id: str) -> Job:
-        """The job once it has ended, however it ended."""
-        for _ in self.events(job_id):
-            pass
-        return self.get(job_id)
-
-    def queue(self) -> dict[str, Any]:
-        """How long the lines are, what runs where, which workers live."""
-        return self._read(Document, self._sender.send("GET", "/v1/queue")).root
-
-    # Fetching.
-
-    def result(self, job_id: str) -> bytes:
-        """The finished picture, a PNG. Raises ApiError `not_ready` while there is none."""
-        return self._sender.send("GET", _path(job_id, "result")).content
-
-    def preview(self, job_id: str) -> bytes:
-        """The picture as it is now, a small JPEG. Raises ApiError `not_ready` while there is none."""
-        return self._sender.send("GET", _path(job_id, "preview")).content
-
-    def provenance(self, job_id: str) -> dict[str, Any]:
-        """What made the picture: inputs' hashes, recipe, seed, weights, versions. Raises as `result` does."""
-        return self._read(Document, self._sender.send("GET", _path(job_id, "provenance"))).root
-
-    # Steering.
-
-    def cancel(self, job_id: str) -> Job:
-        """Stop and keep nothing but the preview. Canceling a canceled job is no error."""
-        return self._steer(job_id, "cancel")
-
-    def finish(self, job_id: str) -> Job:
-        """Stop now and keep the best picture so far. Raises ApiError `not_ready` before the first step."""
-        return self._steer(job_id, "finish")
-
-    def delete(self, job_id: str) -> None:
-        """Forget a job that has ended, with its pictures. Raises ApiError `wrong_state` before."""
-        self._sender.send("DELETE", _path(job_id), harmless=False)
-
-    def _steer(self, job_id: str, wish: str) -> Job:
-        try:
-            return self._read(Job, self._sender.send("POST", _path(job_id, wish)))
-        except ApiError as error:
-            if error.code != "wrong_state":
-                raise
-            job = self.get(job_id)
-            # Granted before: the answer may have been lost on its way, and the wish sent again.
-            if job.state == JobState.CANCELED if wish == "cancel" else job.stopped_early:
-                return job
-            raise
-
-    def _read(self, model: type[Model], response: httpx2.Response) -> Model:
-        try:
-            return model.model_validate_json(response.content)
-        except ValidationError as error:
-            detail = f"{self.base_url} answers, but not as Easel does; is EASEL_URL right?"
-            raise ApiError(detail, code="not_easel", status=response.status_code) from error
+        run(self._sender.close())
 
 
-def _path(job_id: str, *more: str) -> str:
-    return "/".join(("/v1/jobs", quote(job_id, safe=""), *more))
+class AsyncEasel(_Easel[AsyncJob], Suspending):
+    """The same for asyncio, within one event loop: calls are awaited, `list` and `queue_events` read by `async for`."""
+
+    _wire, _job = AsyncWire, AsyncJob
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give the connections back."""
+        await self._sender.close()
 
 
-def _form(content: Picture, styles: Picture | Sequence[Picture], recipe: Recipe, tier: str | None) -> dict[str, Any]:
+def _form(content: Picture, styles: Picture | Sequence[Picture], recipe: Recipe, **texts: str | None) -> dict[str, Any]:
     """The multipart body of `POST /v1/jobs`."""
     several = [styles] if isinstance(styles, Picture) else styles
-    fields = {"recipe": json.dumps(recipe_fields(recipe))} | ({"tier": tier} if tier else {})
-    return {"files": [("content", _file(content)), *(("style", _file(style)) for style in several)], "data": fields}
+    fields = {"recipe": json.dumps(recipe_fields(recipe)), **texts}
+    return {
+        "files": [("content", _file(content)), *(("style", _file(style)) for style in several)],
+        "data": {name: text for name, text in fields.items() if text},
+    }
 
 
 def _file(picture: Picture) -> tuple[str, bytes]:
@@ -205,7 +217,7 @@ def _file(picture: Picture) -> tuple[str, bytes]:
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as the fields to send. Raises ApiError for a file that holds no JSON object."""
+    """A recipe as the fields to send. Raises BadInput for a file that holds no JSON object."""
     if isinstance(recipe, str):
         return {"preset": recipe}
     if not isinstance(recipe, Path):
@@ -213,4 +225,4 @@ def recipe_fields(recipe: Recipe) -> dict[str, Any]:
     try:
         return dict(json.loads(recipe.read_text()))
     except (ValueError, TypeError) as error:
-        raise ApiError(f"The recipe file {recipe} is not a JSON object: {error}.", code="invalid_recipe") from error
+        raise BadInput(f"The recipe file {recipe} is not a JSON object: {error}.", code="invalid_recipe") from error

@@ -1,14 +1,17 @@
-"""One request and one stream over HTTP, sent again where that may help. The client's only place with a socket."""
+"""One request and one stream over HTTP, sent again where that may help. Written once for both kinds of client."""
 
 import json
 import random
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Final, TypeVar
 
 import httpx2
+from pydantic import BaseModel, ValidationError
 
-from api.answers import ApiError, Event, Unreachable, refusal
+from api.answers import Event
+from api.refusals import ApiError, BadInput, Unreachable, refusal
+from api.wires import AsyncWire, BlockingWire
 
 ATTEMPTS: Final = 5  # about three seconds of pauses, where the service does not ask for longer ones
 STREAM_ATTEMPTS: Final = 12  # about forty: the service may restart while someone watches
@@ -23,6 +26,8 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 OnRetry = Callable[[ApiError, float], None]
 """Told of each trouble that is met by another attempt, and after how many seconds."""
+WireKind = type[BlockingWire] | type[AsyncWire]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Patience:
@@ -36,45 +41,53 @@ class Patience:
         """It went well: begin anew."""
         self._failures, self._spent = 0, 0.0
 
-    def pause(self, trouble: ApiError) -> None:
-        """Wait before the next attempt. Raises `trouble` where another one cannot help, or has not helped for long."""
+    def pause(self, trouble: ApiError) -> float:
+        """Seconds before the next attempt. Raises `trouble` where another one cannot help, or has not for long."""
         self._failures += 1
         backoff = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._failures - 1))
-        seconds = max(trouble.retry_after, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
+        seconds: float = max(trouble.retry_after, backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
         self._spent += seconds
-        # A 409 speaks of the job, not of the service: only the job's own progress changes it.
-        passing = trouble.retryable and trouble.status != httpx2.codes.CONFLICT
-        if not passing or self._failures >= self._attempts or self._spent > PATIENCE:
+        if not trouble.passing or self._failures >= self._attempts or self._spent > PATIENCE:
             raise trouble
         if self._on_retry:
             self._on_retry(trouble, seconds)
-        time.sleep(seconds)
+        return seconds
 
 
 class Sender:
     """A pool of connections to the service at `url`. What it raises is ApiError; Unreachable where nobody answers."""
 
-    def __init__(self, url: str, api_key: str | None, timeout: float, on_retry: OnRetry | None = None) -> None:
-        self._on_retry = on_retry
+    def __init__(
+        self, wire: WireKind, url: str, api_key: str | None, timeout: float, on_retry: OnRetry | None = None
+    ) -> None:
         self.url = url.rstrip("/")
         host = _host(self.url)
-        self._timeout = timeout
-        self._http = httpx2.Client(
+        self._timeout, self._on_retry = timeout, on_retry
+        self._wire = wire(
             base_url=self.url,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             # A proxy of the environment cannot know this machine's own loopback.
             trust_env=host not in _LOOPBACK,
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give the connections back."""
-        self._http.close()
+        await self._wire.close()
 
-    def patience(self, attempts: int) -> Patience:
-        """For something that is worth so many attempts."""
-        return Patience(attempts, self._on_retry)
+    async def ask(self, model: type[Model], method: str, path: str, **request: Any) -> Model:
+        """The answer as a `model`; see `send`. Raises ApiError `not_easel` where it is something else."""
+        response = await self.send(method, path, **request)
+        return self.read(model, response.content)
 
-    def send(
+    def read(self, model: type[Model], answer: bytes | str) -> Model:
+        """JSON as a `model`. Raises as `ask` does."""
+        try:
+            return model.model_validate_json(answer)
+        except ValidationError as error:
+            detail = f"{self.url} answers, but not as Easel does; is EASEL_URL right?"
+            raise ApiError(detail, code="not_easel") from error
+
+    async def send(
         self, method: str, path: str, *, harmless: bool = True, hold: float = 0.0, **request: Any
     ) -> httpx2.Response:
         """The response, if it is below 400, after several attempts where they may help.
@@ -82,38 +95,52 @@ class Sender:
         A request that is not `harmless` is sent again only where it surely was not carried out.
         `hold` is how many seconds the service was asked to keep the answer back.
         """
-        patience = self.patience(ATTEMPTS)
+        patience = Patience(ATTEMPTS, self._on_retry)
         while True:
             try:
-                return self.send_once(method, path, hold=hold, **request)
+                async with self._response(method, path, self._timeout + hold, **request) as response:
+                    await self._wire.read(response)
+                return response
             except ApiError as trouble:
                 if not harmless and isinstance(trouble, Unreachable) and trouble.sent:
                     raise
-                patience.pause(trouble)
+                await self._wire.pause(patience.pause(trouble))
 
-    def send_once(self, method: str, path: str, *, hold: float = 0.0, **request: Any) -> httpx2.Response:
-        """The response of a single attempt, if it is below 400."""
-        timeout = httpx2.Timeout(self._timeout + hold, connect=min(self._timeout, _CONNECT_TIMEOUT))
-        try:
-            response = self._http.request(method, path, timeout=timeout, **request)
-        except httpx2.TransportError as error:
-            raise self._unreachable(error) from error
-        if response.status_code >= httpx2.codes.BAD_REQUEST:
-            raise refusal(response)
-        return response
+    async def follow(self, path: str, after: str | None = None) -> AsyncGenerator[Event, None]:
+        """The events of a stream, from after the event id `after`, until the service says that nothing will follow.
 
-    def stream(self, path: str, after: str | None) -> Iterator[Event]:
-        """What one connection brings of a stream of server-sent events (WHATWG HTML, section 9.2)."""
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
-        timeout = httpx2.Timeout(_SILENCE, connect=min(self._timeout, _CONNECT_TIMEOUT))
+        A stream that breaks is taken up again where it broke; nobody answering for about 40 seconds ends it.
+        """
+        last, patience = after, Patience(STREAM_ATTEMPTS, self._on_retry)
+        while True:
+            headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
+            try:
+                async with self._response("GET", path, _SILENCE, headers=headers) as response:
+                    if response.status_code == httpx2.codes.NO_CONTENT:
+                        return
+                    async with aclosing(self._wire.events(response)) as events:
+                        async for event in events:
+                            last = event.id or last
+                            patience.renew()
+                            if event.data:  # without data it only moves the id, says the specification
+                                yield Event(id=event.id, kind=event.event, data=json.loads(event.data))
+                await self._wire.pause(RECONNECT_PAUSE)  # it was closed in good order; a browser waits, too
+            except ApiError as trouble:
+                await self._wire.pause(patience.pause(trouble))
+
+    @asynccontextmanager
+    async def _response(self, method: str, path: str, silence: float, **request: Any) -> AsyncIterator[httpx2.Response]:
+        """The head of a response below 400, of a single attempt; `silence` is the longest one within it."""
+        timeout = httpx2.Timeout(silence, connect=min(self._timeout, _CONNECT_TIMEOUT))
         try:
-            with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+            response = await self._wire.send(self._wire.request(method, path, timeout=timeout, **request))
+            try:
                 if response.status_code >= httpx2.codes.BAD_REQUEST:
-                    response.read()
+                    await self._wire.read(response)
                     raise refusal(response)
-                if response.status_code == httpx2.codes.NO_CONTENT:  # the job has ended and all was told
-                    return
-                yield from read_events(response)
+                yield response
+            finally:
+                await self._wire.leave(response)
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
 
@@ -126,14 +153,7 @@ def _host(url: str) -> str:
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:
-        raise ApiError(f"{url!r} is no address: {error}.", code="bad_url") from error
+        raise BadInput(f"{url!r} is no address: {error}.", code="bad_url") from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ApiError(f"The address {url!r} is not of the form http://host:port.", code="bad_url")
+        raise BadInput(f"The address {url!r} is not of the form http://host:port.", code="bad_url")
     return parsed.host
-
-
-def read_events(response: httpx2.Response) -> Iterator[Event]:
-    """The events of a response, as they arrive; one that breaks off in the middle is not among them."""
-    for event in httpx2.EventSource(response):
-        if event.data:  # without data it only moves the id; the specification has it dropped, too
-            yield Event(id=event.id, kind=event.event, data=json.loads(event.data))

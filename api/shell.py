@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from api.client import ApiError, Job, JobState, recipe_fields
+from api.client import ApiError, Easel, Job, JobState, JobView, NotFound, Unavailable, recipe_fields
 from api.showing import ending, fetching, print_json, say
 
 EXIT_CODES: Final = {
@@ -26,6 +26,11 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="A job's id.", show_defaul
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Jobs' ids.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Content = Annotated[Path, typer.Argument(metavar="CONTENT", exists=True, dir_okay=False, help="The photo.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; - for standard output.")]
+Pictures = Annotated[
+    bool | None,
+    typer.Option("--pictures/--no-pictures", help="Show what emerges, where the terminal can.", show_default=False),
+]
 Styles = Annotated[list[Path], typer.Argument(metavar="STYLE...", exists=True, dir_okay=False, help="The paintings.")]
 
 
@@ -43,11 +48,9 @@ class Group(TyperGroup):
 
 def exit_code(error: ApiError) -> int:
     """What an error means to a script: see EXIT_CODES."""
-    if error.status == 404:  # noqa: PLR2004 - HTTP's own number
+    if isinstance(error, NotFound):
         return _NOT_FOUND
-    # 409 is retryable, too, but it speaks of the job, not of the service.
-    passing = error.retryable and error.status != 409  # noqa: PLR2004 - HTTP's own number
-    return _UNAVAILABLE if passing or error.status >= 500 else _REFUSED  # noqa: PLR2004 - where the server's begin
+    return _UNAVAILABLE if error.passing or isinstance(error, Unavailable) else _REFUSED
 
 
 def tell_retry(error: ApiError, seconds: float) -> None:
@@ -81,32 +84,32 @@ def _value(text: str) -> Any:
         return text
 
 
-def until_ended(ids: list[str], follow: Callable[[], list[Job]]) -> list[Job]:
+def until_ended(jobs: list[Job], follow: Callable[[], None]) -> None:
     """Wait by `follow`; on Ctrl-C say how to go on, and exit."""
     try:
-        return follow()
+        follow()
     except KeyboardInterrupt:
-        several = "s go" if len(ids) > 1 else " goes"
-        say(f"The job{several} on. Watch again with: easel watch {' '.join(ids)}")
+        several = "s go" if len(jobs) > 1 else " goes"
+        say(f"The job{several} on. Watch again with: easel watch {' '.join(job.id for job in jobs)}")
         raise typer.Exit(_INTERRUPTED) from None
 
 
 def judge(jobs: list[Job], *, fetched: bool = False) -> None:
     """Say how the jobs that were waited for ended, and exit as the worst of them did."""
     for job in jobs:
-        say(ending(job))
-        if not fetched and (hint := fetching(job)):
+        say(ending(job.view))
+        if not fetched and (hint := fetching(job.view)):
             say(hint)
     if any(job.state != JobState.SUCCEEDED for job in jobs):
         raise typer.Exit(_ENDED_BADLY)
 
 
-def steer(act: Callable[[str], Job], ids: list[str], *, as_json: bool) -> None:
+def steer(easel: Easel, act: Callable[[Job], JobView], ids: list[str], *, as_json: bool) -> None:
     """Steer every job that can be steered; the first refusal decides the exit code."""
     jobs, refusals = [], []
     for job_id in dict.fromkeys(ids):
         try:
-            jobs.append(act(job_id))
+            jobs.append(act(easel.get(job_id)))
         except ApiError as error:
             refusals.append(error)
             say(f"Error: {job_id}: {error.detail} ({error.code})")

@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from api.client import Job, JobState, Quote
+from api.client import Delivery, JobState, JobView, Queue, Quote, Range, Recipes
 
 _STYLES: Final = {
     JobState.QUEUED: "yellow",
@@ -33,6 +33,11 @@ def say(sentence: str) -> None:
 def print_json(document: Any) -> None:
     """One JSON document, for programs."""
     out.print(json.dumps(document, indent=2), markup=False, soft_wrap=True)
+
+
+def print_line(document: Any) -> None:
+    """One JSON document on a line of its own, at once, for programs that read a stream of them."""
+    print(json.dumps(document), flush=True)  # noqa: T201 - this is the command's output
 
 
 def state_style(state: JobState) -> str:
@@ -77,7 +82,7 @@ def quoted(quote: Quote) -> str:
     )
 
 
-def job_table(jobs: Iterable[Job]) -> Table:
+def job_table(jobs: Iterable[JobView]) -> Table:
     """One line a job."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("id", no_wrap=True)
@@ -91,12 +96,12 @@ def job_table(jobs: Iterable[Job]) -> Table:
     return table
 
 
-def recipe(job: Job) -> str:
+def recipe(job: JobView) -> str:
     """The recipe's name and size."""
     return f"{job.recipe.get('preset', 'custom')} {job.recipe.get('size', '?')} px"
 
 
-def job_sheet(job: Job) -> Table:
+def job_sheet(job: JobView) -> Table:
     """All about one job."""
     sheet = Table(box=None, show_header=False, pad_edge=False)
     sheet.add_column(style="bold")
@@ -107,7 +112,7 @@ def job_sheet(job: Job) -> Table:
     return sheet
 
 
-def _facts(job: Job) -> dict[str, str]:
+def _facts(job: JobView) -> dict[str, str]:
     progress, losses, eta, metrics = job.progress, job.losses, job.eta_seconds, job.metrics
     return {
         "id": job.id,
@@ -133,7 +138,7 @@ def _local(moment: datetime | None) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}, {ago(moment)} ago" if moment else ""
 
 
-def ending(job: Job) -> str:
+def ending(job: JobView) -> str:
     """How a job ended, as a sentence."""
     match job.state:
         case JobState.SUCCEEDED:
@@ -145,7 +150,7 @@ def ending(job: Job) -> str:
             return f"{job.id} is {job.state}."
 
 
-def fetching(job: Job) -> str:
+def fetching(job: JobView) -> str:
     """What to type to have the job's picture; empty where it has none."""
     if not job.urls.get("result"):
         return ""
@@ -153,28 +158,62 @@ def fetching(job: Job) -> str:
     return f"{what} with: easel result {job.id} -o picture.png"
 
 
-def queue_sheet(queue: dict[str, Any]) -> Group:
-    """The lines, what runs, who works; `queue` as GET /v1/queue answers."""
-    lines = _table("line", "waiting", "oldest")
-    for tier in queue["tiers"]:
-        lines.add_row(tier["name"], str(tier["depth"]), clock(tier["oldest_seconds"] or 0) if tier["depth"] else "")
+def queue_sheet(queue: Queue, later: float = 0.0) -> Group:
+    """The lines, what runs, who works: the queue as it was `later` seconds ago, with its clocks moved on."""
+    lines = _table("line", "waiting", "oldest", "a new job ends in")
+    for tier in queue.tiers:
+        oldest = clock((tier.oldest_seconds or 0) + later) if tier.depth else ""
+        lines.add_row(tier.name, str(tier.depth), oldest, _span(tier.eta_seconds))
     running = _table("running", "worker", "phase", "done", "left")
-    for job in map(Job.model_validate, queue["running"]):
-        left = clock(job.eta_seconds.p50) if job.eta_seconds else ""
-        worker = _worker_of(job.id, queue["workers"])
-        running.add_row(job.id, worker, job.progress.phase, f"{job.progress.percentage:.0f} %", left)
+    for job in queue.running:
+        left = clock(max(0.0, job.eta_seconds.p50 - later)) if job.eta_seconds else ""
+        holder = job.worker or next((one.name for one in queue.workers if one.job == job.id), "")
+        running.add_row(job.id, holder, job.progress.phase, f"{job.progress.percentage:.0f} %", left)
     workers = _table("worker", "device", "memory", "weights", "does")
-    for worker in queue["workers"]:
-        memory, does = worker.get("memory_bytes"), "works" if worker["job"] else "waits"
-        workers.add_row(worker["name"], worker["device"], gib(memory) if memory else "", worker["weights"], does)
-    done = queue["completed_last_hour"]
-    said = [f"{done} job{'' if done == 1 else 's'} ended in the last hour."]
-    said += [] if queue["workers"] else ["No worker is alive: jobs wait until one is started."]
+    for worker in queue.workers:
+        memory, does = worker.memory_bytes, "works" if worker.job else "waits"
+        workers.add_row(worker.name, worker.device, gib(memory) if memory else "", worker.weights, does)
+    done = queue.completed_last_hour
+    said = [f"{done} job{'' if done == 1 else 's'} ended in the last hour.  {_sparks(queue)}".rstrip()]
+    said += [] if queue.workers else ["No worker is alive: jobs wait until one is started."]
     return Group(*(table for table in (lines, running, workers) if table.row_count), "", *said)
 
 
-def _worker_of(job_id: str, workers: list[dict[str, Any]]) -> str:
-    return next((worker["name"] for worker in workers if worker["job"] == job_id), "")
+def _span(eta: Range | None) -> str:
+    return f"{clock(eta.p50)} to {clock(eta.p90)}" if eta else ""
+
+
+def _sparks(queue: Queue) -> str:
+    """The last hour's throughput, a block for each bucket."""
+    counts = [bucket.completed for bucket in queue.throughput]
+    most = max(counts, default=0) or 1
+    return "".join(" ▁▂▃▄▅▆▇█"[-(-8 * count // most)] for count in counts)
+
+
+def recipes_sheet(recipes: Recipes) -> Group:
+    """The presets, one column each, in the few knobs that matter; then the names of all others."""
+    table = _table("", *recipes.presets)
+    for knob in recipes.knobs:
+        table.add_row(knob, *(_short(preset.get(knob)) for preset in recipes.presets.values()))
+    others = sorted(recipes.fields.get("properties", {}).keys() - set(recipes.knobs))
+    return Group(table, "", Text(f"Also, by --set KEY=VALUE: {', '.join(others)}."))
+
+
+def _short(value: Any) -> str:
+    return str(value.get("kind", value)) if isinstance(value, dict) else str(value)
+
+
+def delivery_table(deliveries: Iterable[Delivery]) -> Table:
+    """One line an attempt."""
+    table = _table("event", "attempt", "at", "answer", "next")
+    for one in deliveries:
+        answer = " ".join(filter(None, (str(one.status or ""), one.error)))
+        table.add_row(one.event, str(one.attempt), _time(one.at), answer, _time(one.next_attempt_at))
+    return table
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment.astimezone():%H:%M:%S}" if moment else ""
 
 
 def _table(*headers: str) -> Table:

@@ -1,48 +1,76 @@
-"""Watching jobs until they end: bars on a terminal, a line now and then elsewhere, or their events as JSON lines."""
+"""Watching jobs until they end: bars and pictures on a terminal, lines elsewhere, or their events as JSON."""
 
-import json
-import queue
-import threading
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn
 from rich.table import Column
 
-from api.client import ApiError, Easel, Event, Job, JobState
-from api.showing import clock, ordinal, state_style
+from api.client import ApiError, BadInput, Job, JobState, JobView, Queue
+from api.listening import Inbox
+from api.showing import clock, ordinal, print_line, queue_sheet, state_style
+
+if TYPE_CHECKING:
+    from api.strip import Strip
 
 _TICK: Final = 1.0  # seconds between two looks at the clock, and at most between two requests about one job
 _LINE_SECONDS: Final = 5.0
-_Post = tuple[str, Event | Exception | None]
+_MOST_PICTURES: Final = 4  # side by side: more would be too small to see anything
 
 
-def watch(easel: Easel, ids: Sequence[str], console: Console) -> list[Job]:
-    """Show the jobs until all have ended; as they ended. Raises ApiError."""
-    show = _show_bars if console.is_terminal else _show_lines
-    return [view.job for view in show(easel, ids, console).values()]
+def watch(jobs: Sequence[Job], console: Console, *, pictures: bool | None = None) -> None:
+    """Show the jobs until all have ended. Raises ApiError.
+
+    `pictures` also shows what emerges: None where the terminal and what is installed allow it, True insists.
+    """
+    if console.is_terminal:
+        _show_bars(jobs, console, _strip(jobs, pictures))
+    else:
+        _show_lines(jobs, console)
 
 
-def watch_events(easel: Easel, ids: Sequence[str]) -> list[Job]:
-    """Print every event of the jobs, from their beginnings, as lines of JSON; the jobs as they ended."""
-    inbox = _Inbox(easel, ids)
-    while inbox.listening:
+def watch_events(jobs: Sequence[Job]) -> None:
+    """Print every event of the jobs, from their beginnings, as lines of JSON."""
+    inbox = Inbox(jobs)
+    while inbox:
         for job_id, event in inbox.take(timeout=None):
-            line = {"job": job_id, "id": event.id, "kind": event.kind, "data": event.data}
-            print(json.dumps(line), flush=True)  # noqa: T201 - this is the command's output
-    return [easel.get(job_id) for job_id in ids]
+            print_line({"job": job_id, "id": event.id, "kind": event.kind, "data": event.data})
+    for job in jobs:
+        job.refresh()
+
+
+def watch_queue(changes: Iterator[Queue], console: Console) -> None:
+    """Show the queue as it changes, for as long as it is told of; its clocks go on in between."""
+    with Live(console=console, refresh_per_second=1) as live:
+        for queue in changes:
+            live.update(_Clocked(queue))
+
+
+@dataclass(frozen=True)
+class _Clocked:
+    """A queue sheet whose times are those of the moment when it is drawn."""
+
+    queue: Queue
+    seen: float = field(default_factory=time.monotonic)
+
+    def __rich__(self) -> Group:
+        return queue_sheet(self.queue, time.monotonic() - self.seen)
 
 
 @dataclass
 class View:
     """A job, and when it looked so."""
 
-    job: Job
+    job: JobView
     seen: float = field(default_factory=time.monotonic)
+    pictured: bool = False  # there is a picture of it that was not shown yet
 
     def elapsed(self) -> float:
         """Seconds since the first worker took it, or until it ended."""
@@ -56,100 +84,96 @@ class View:
         return None if eta is None or self.job.ended else max(0.0, eta.p50 - (time.monotonic() - self.seen))
 
 
-def follow(easel: Easel, ids: Sequence[str]) -> Iterator[dict[str, View]]:
+def follow(jobs: Sequence[Job]) -> Iterator[dict[str, View]]:
     """All jobs, about once a second, until they have ended. Their events ring, their records tell."""
-    views = {job_id: View(easel.get(job_id)) for job_id in ids}
+    views = {job.id: View(job.view, pictured=bool(job.view.urls.get("preview"))) for job in jobs}
     yield views
-    inbox = _Inbox(easel, [job_id for job_id, view in views.items() if not view.job.ended])
-    while any(not view.job.ended for view in views.values()):
-        rung = {job_id for job_id, _ in inbox.take(timeout=_TICK)}
-        moving = {job_id for job_id, view in views.items() if view.job.state == JobState.QUEUED}
-        for job_id in rung | moving | (views.keys() - inbox.listening):
-            if not views[job_id].job.ended:
-                views[job_id] = _look(easel, job_id) or views[job_id]
+    inbox = Inbox([job for job in jobs if not job.ended])
+    while not all(job.ended for job in jobs):
+        events = inbox.take(timeout=_TICK)
+        rung = {job_id for job_id, _ in events}
+        pictured = {job_id for job_id, event in events if event.kind == "preview"}
+        for job in jobs:
+            quiet = job.id in inbox.listening and job.id not in rung and job.state != JobState.QUEUED
+            if not (job.ended or quiet) and _look(job):
+                views[job.id] = View(job.view)
+            views[job.id].pictured = job.id in pictured
         yield views
 
 
-def _look(easel: Easel, job_id: str) -> View | None:
-    """The job now; None while the service is away, which the stream of events will judge."""
+def _look(job: Job) -> bool:
+    """Ask anew; in vain while the service is away, which the stream of events will judge."""
     try:
-        return View(easel.get(job_id))
+        job.refresh()
     except ApiError as error:
-        if error.retryable:
-            return None
-        raise
-
-
-class _Inbox:
-    """The events of several jobs, each listened to by a thread of its own."""
-
-    def __init__(self, easel: Easel, ids: Sequence[str]) -> None:
-        self.listening = set(ids)
-        self._easel = easel
-        self._posts: queue.SimpleQueue[_Post] = queue.SimpleQueue()
-        for job_id in self.listening:
-            threading.Thread(target=self._listen, args=(job_id,), daemon=True).start()
-
-    def _listen(self, job_id: str) -> None:
-        try:
-            for event in self._easel.events(job_id):
-                self._posts.put((job_id, event))
-            self._posts.put((job_id, None))
-        except Exception as error:  # noqa: BLE001 - the main thread raises it
-            self._posts.put((job_id, error))
-
-    def take(self, timeout: float | None) -> list[tuple[str, Event]]:
-        """All that came; waits for the first. Raises what a listener met."""
-        events: list[tuple[str, Event]] = []
-        for job_id, post in self._drain(timeout):
-            if isinstance(post, Exception):
-                raise post
-            if post is None:
-                self.listening.discard(job_id)
-            else:
-                events.append((job_id, post))
-        return events
-
-    def _drain(self, timeout: float | None) -> Iterator[_Post]:
-        try:
-            yield self._posts.get(timeout=timeout)
-            while True:
-                yield self._posts.get_nowait()
-        except queue.Empty:
-            return
+        if not error.retryable:
+            raise
+        return False
+    return True
 
 
 # On a terminal.
 
 
-def _show_bars(easel: Easel, ids: Sequence[str], console: Console) -> dict[str, View]:
-    views: dict[str, View] = {}
-    with Progress(*_columns(several=len(ids) > 1), console=console, expand=True) as progress:
-        tasks = {}
-        for views in follow(easel, ids):
-            for job_id, view in views.items():
-                words: dict[str, Any] = {**_words(view), "name": job_id[-8:]}
-                if job_id not in tasks:
-                    tasks[job_id] = progress.add_task("", total=100.0, **words)
-                progress.update(tasks[job_id], completed=view.job.progress.percentage, **words)
-    return views
+def _show_bars(jobs: Sequence[Job], console: Console, strip: "Strip | None") -> None:
+    bars = Progress(*_columns(console.width, several=len(jobs) > 1), console=console, expand=True)
+    tasks = {job.id: bars.add_task("", total=100.0, **_fields(View(job.view))) for job in jobs}
+    with Live(Group(bars, *([strip] if strip else [])), console=console, auto_refresh=False) as live:
+        for views in follow(jobs):
+            for job in jobs:
+                view = views[job.id]
+                visible = len(jobs) < console.height or not job.ended
+                done = view.job.progress.percentage
+                bars.update(tasks[job.id], completed=done, visible=visible, **_fields(view))
+                if strip and view.pictured:
+                    _picture(strip, job)
+            live.refresh()
 
 
-def _columns(*, several: bool) -> list[Any]:
-    def column(name: str, **style: Any) -> TextColumn:
-        return TextColumn(f"{{task.fields[{name}]}}", table_column=Column(no_wrap=True, **style))
+def _strip(jobs: Sequence[Job], wanted: bool | None) -> "Strip | None":  # noqa: FBT001 - three values
+    """Where the pictures go, if they may be shown. Raises BadInput where they must be and cannot."""
+    asked = all(stream is not None and stream.isatty() for stream in (sys.__stdin__, sys.__stdout__))
+    if wanted is False or not asked or len(jobs) > _MOST_PICTURES:
+        return None
+    try:
+        from api.strip import Strip  # noqa: PLC0415 - optional, and importing it asks the terminal what it can show
+    except ImportError:
+        if wanted:
+            detail = "Pictures want one more package: pip install 'easel[pictures]'."
+            raise BadInput(detail, code="pictures_not_installed") from None
+        return None
+    return Strip([job.id for job in jobs], spare_rows=len(jobs) + 2)
+
+
+def _picture(strip: "Strip", job: Job) -> None:
+    """Show a job's newest picture; the one before stays where it cannot be had."""
+    with suppress(ApiError):  # where it matters, the next look at the job meets it, too
+        strip.put(job.id, job.preview())
+
+
+def _columns(width: int, *, several: bool) -> list[ProgressColumn]:
+    """Those for which a terminal of `width` characters has room."""
+
+    def column(name: str, needs: int, **style: Any) -> list[ProgressColumn]:
+        told = TextColumn(f"{{task.fields[{name}]}}", table_column=Column(no_wrap=True, **style))
+        return [told] if width >= needs else []
 
     return [
-        *([column("name", style="dim")] if several else []),
-        column("phase"),
+        *(column("name", 0, style="dim") if several else []),
+        *column("phase", 0),
         BarColumn(bar_width=None),
         TaskProgressColumn(),
-        column("step", justify="right"),
-        column("loss"),
-        column("rate"),
-        column("time"),
-        column("left", style="cyan"),
+        *column("step", 60, justify="right"),
+        *column("loss", 90),
+        *column("rate", 80),
+        *column("time", 70),
+        *column("left", 40, style="cyan"),
     ]
+
+
+def _fields(view: View) -> dict[str, Any]:
+    """What a bar's columns read."""
+    return {"name": view.job.id[-8:], **_words(view)}
 
 
 def _words(view: View) -> dict[str, str]:
@@ -165,7 +189,7 @@ def _words(view: View) -> dict[str, str]:
     }
 
 
-def phase(job: Job) -> str:
+def phase(job: JobView) -> str:
     """Where the job stands, in a word or two."""
     if job.state == JobState.RUNNING:
         return "starting" if job.progress.phase == "waiting" else job.progress.phase
@@ -177,17 +201,15 @@ def phase(job: Job) -> str:
 # Elsewhere: a log file, a pipe, a build server.
 
 
-def _show_lines(easel: Easel, ids: Sequence[str], console: Console) -> dict[str, View]:
-    views: dict[str, View] = {}
+def _show_lines(jobs: Sequence[Job], console: Console) -> None:
     said: dict[str, tuple[str, float]] = {}
-    for views in follow(easel, ids):
+    for views in follow(jobs):
         for job_id, view in views.items():
             before, at = said.get(job_id, ("", 0.0))
             moved = phase(view.job) != before
             if moved or (not view.job.ended and time.monotonic() > at + _LINE_SECONDS):
                 said[job_id] = phase(view.job), time.monotonic()
                 console.print(line(view), markup=False, highlight=False, soft_wrap=True)
-    return views
 
 
 def line(view: View) -> str:

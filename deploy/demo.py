@@ -41,9 +41,9 @@ def _paint(easel: Easel, content: Path, style: Path, out: Path, recipe: ClientRe
     """Write the picture; its provenance."""
     job = easel.submit(content, style, recipe)
     console.print(f"Submitted job {job.id}", markup=False)
-    [job] = watch(easel, [job.id], console)
+    watch([job], console)
     if job.state != JobState.SUCCEEDED:
-        raise RuntimeError(ending(job))
+        raise RuntimeError(ending(job.view))
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(easel.result(job.id))
-    return easel.provenance(job.id)
+    out.write_bytes(job.result())
+    return job.provenance()

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fixtures_valkey import free_port
+import pytest
+from fixtures_valkey import Valkey, free_port
 from PIL import Image
 
 from shared import keys
@@ -126,3 +127,27 @@ class Hand:
         """End the job badly."""
         error = JobError(code="diverged", detail="The loss is not a finite number any more; lower the weights.")
         self.ports.ledger.finish(claim, JobState.FAILED, error=error)
+
+
+@pytest.fixture(scope="module")
+def api(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    """One server for all tests of a file."""
+    server = ApiProcess(tmp_path_factory.mktemp("api"), valkey.url)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def hand(api: ApiProcess, valkey_url: str) -> Hand:
+    """The worker of that server, over an empty database."""
+    assert valkey_url == api.settings.redis_url
+    return Hand(api.settings)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    """A photo and a painting."""
+    for name, color in (("photo", "red"), ("painting", "blue")):
+        Image.new("RGB", (96, 72), color).save(tmp_path / f"{name}.png")
+    return [tmp_path / "photo.png", tmp_path / "painting.png"]

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 from missing import ROOT, part_missing
 
-pytest_plugins = ["fixtures_api", "fixtures_ledger", "fixtures_s3", "fixtures_valkey", "fixtures_worker"]
+pytest_plugins = [
+    "fixtures_api",
+    "fixtures_client",
+    "fixtures_ledger",
+    "fixtures_s3",
+    "fixtures_valkey",
+    "fixtures_worker",
+    "by_hand",  # stands on others of them
+]
 
 
 @pytest.fixture(scope="session")

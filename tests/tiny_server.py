@@ -17,6 +17,7 @@ JOB: dict[str, Any] = {
     "progress": {"phase": "128 px", "current": 3, "total": 60, "percentage": 2.5},
     "a_field_of_next_year": 1,
 }
+QUEUE: dict[str, Any] = {"tiers": [], "running": [JOB], "workers": [], "completed_last_hour": 1}
 Answer = Callable[["Handler"], None]
 
 
@@ -55,6 +56,7 @@ def serving(*answers: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Ser
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
+            server.socket.listen(64)  # a few dozen may come at once
             yield Serving(server)
         finally:
             server.shutdown()

@@ -100,17 +100,19 @@ class Up:
 @needs_proc
 def test_a_stopped_stack_comes_back_with_all_its_jobs_and_goes_on(up: Up, photo: Path) -> None:
     with up.start() as easel:
-        done = easel.wait(easel.submit(photo, photo, TINY).id)
+        done = easel.submit(photo, photo, TINY)
+        done.wait()
         long = easel.submit(photo, photo, {**TINY, "steps": 5000})
-        for event in easel.events(long.id):
+        for event in long.events():
             if event.kind == "progress" and event.data["progress"]["current"] > 0:
                 break
     up.stop()
     assert left_behind(up.environment) == []
     with up.start() as easel:
-        assert easel.result(done.id)[:4] == b"\x89PNG"
-        for event in easel.events(long.id):
-            if event.kind == "progress" and easel.get(long.id).resumed_from_step is not None:
+        assert easel.get(done.id).result()[:4] == b"\x89PNG"
+        long = easel.get(long.id)
+        for event in long.events():
+            if event.kind == "progress" and long.refresh().resumed_from_step is not None:
                 break
-        easel.finish(long.id)
-        assert easel.wait(long.id).stopped_early
+        long.finish()
+        assert long.wait().stopped_early

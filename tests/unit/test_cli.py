@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_server import JOB, Answer, problem, says, serving, sse, streams
+from tiny_server import JOB, QUEUE, Answer, problem, says, serving, sse, streams
 from typer.testing import CliRunner, Result
 
-from api import sending
 from api.cli import app
-from api.client import Job
+from api.client import JobView, Queue
 from api.shell import EXIT_CODES, overlay
 from api.showing import ago, clock, ordinal, out, queue_sheet
 from api.watching import View, line
@@ -31,9 +30,7 @@ FAILED = {**SUCCEEDED, "state": "failed", "error": {"code": "diverged", "detail"
 ENDS = streams(sse(("1-0", "state", {"state": "succeeded"})))
 
 
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "FIRST_PAUSE", 0.001)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 @pytest.fixture
@@ -110,7 +107,7 @@ def test_a_quote_says_where_no_worker_has_the_memory(images: list[str], size: in
 
 def test_waiting_with_an_output_writes_the_picture(images: list[str], tmp_path: Path) -> None:
     output = tmp_path / "out.png"
-    answers = (says(JOB, 202), says(SUCCEEDED), says(b"PNG"))
+    answers = (says(JOB, 202), ENDS, says(SUCCEEDED), says(b"PNG"))
     result, _ = easel("submit", *images, "-o", str(output), answers=answers)
     assert (result.exit_code, result.stdout) == (0, f"{JOB['id']}\n")
     assert output.read_bytes() == b"PNG"
@@ -119,7 +116,8 @@ def test_waiting_with_an_output_writes_the_picture(images: list[str], tmp_path: 
 
 def test_a_job_that_failed_ends_the_wait_with_1_and_says_why(images: list[str], tmp_path: Path) -> None:
     output = tmp_path / "out.png"
-    result, _ = easel("submit", *images, "-o", str(output), "--json", answers=(says(JOB, 202), says(FAILED)))
+    answers = (says(JOB, 202), ENDS, says(FAILED))
+    result, _ = easel("submit", *images, "-o", str(output), "--json", answers=answers)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["error"]["code"] == "diverged"
     assert "Lower the weights. (diverged)" in result.stderr
@@ -182,7 +180,7 @@ def test_a_list_stops_at_its_limit() -> None:
 
 
 def test_canceling_several_goes_on_after_a_refusal() -> None:
-    answers = (problem(404, "job_not_found"), says({**JOB, "state": "canceled"}, 202))
+    answers = (problem(404, "job_not_found"), says(JOB), says({**JOB, "state": "canceled"}, 202))
     result, _ = easel("cancel", "x", "y", "--json", answers=answers)
     assert result.exit_code == 3
     assert [job["state"] for job in json.loads(result.stdout)] == ["canceled"]
@@ -191,14 +189,56 @@ def test_canceling_several_goes_on_after_a_refusal() -> None:
 def test_a_result_goes_where_it_is_told(tmp_path: Path) -> None:
     about = {"weights": {"source": "calibrated"}}
     output = tmp_path / "p.png"
-    answers = (says(b"PNG"), says(about))
+    answers = (says(JOB), says(b"PNG"), says(about))
     result, _ = easel("result", "x", "-o", str(output), "--provenance", answers=answers)
     assert result.exit_code == 0
     assert output.read_bytes() == b"PNG"
     assert json.loads((tmp_path / "p.json").read_text()) == about
-    assert easel("result", "x", "-o", "-", answers=(says(b"\x89PNG"),))[0].stdout_bytes == b"\x89PNG"
-    result, _ = easel("result", "x", "-o", str(tmp_path / "no" / "p.png"), answers=(says(b"PNG"),))
+    assert easel("result", "x", "-o", "-", answers=(says(JOB), says(b"\x89PNG")))[0].stdout_bytes == b"\x89PNG"
+    result, _ = easel("result", "x", "-o", str(tmp_path / "no" / "p.png"), answers=(says(JOB), says(b"PNG")))
     assert (result.exit_code, "cannot be written" in result.stderr) == (2, True)
+
+
+def test_a_timelapse_goes_where_it_is_told(tmp_path: Path) -> None:
+    output = tmp_path / "p.webp"
+    result, seen = easel("timelapse", "x", "-o", str(output), answers=(says(JOB), says(b"RIFF")))
+    assert (result.exit_code, output.read_bytes()) == (0, b"RIFF")
+    assert seen[-1][1] == f"/v1/jobs/{JOB['id']}/timelapse"
+
+
+def test_a_webhook_is_named_at_submission_and_its_deliveries_can_be_read(images: list[str]) -> None:
+    options = ["--webhook-url", "https://x.example/hook", "--webhook-event", "job.failed"]
+    _, seen = easel("submit", *images, *options, answers=(says(JOB, 202),))
+    assert b"https://x.example/hook" in seen[0][3]
+    assert b'["job.failed"]' in seen[0][3]
+    told = {
+        "id": "m1",
+        "event": "job.failed",
+        "attempt": 2,
+        "at": "2026-11-22T14:00:02Z",
+        "status": 503,
+        "error": "slow",
+    }
+    answers = (says(JOB), says({"deliveries": [told]}))
+    assert re.search(r"job\.failed +2 +\d\d:\d\d:\d\d +503 slow", easel("deliveries", "x", answers=answers)[0].stdout)
+    assert json.loads(easel("deliveries", "x", "--json", answers=answers)[0].stdout)[0]["status"] == 503
+
+
+def test_recipes_are_told_by_the_knobs_that_matter() -> None:
+    presets = {"default": {"size": 512, "optimizer": {"kind": "lbfgs"}}, "fast": {"size": 256}}
+    schema = {"properties": {"size": {}, "optimizer": {}, "init": {}}}
+    answer = says({"presets": presets, "schema": schema, "knobs": ["size", "optimizer"]})
+    said = easel("recipes", answers=(answer,))[0].stdout
+    for part in ("default", "fast", "lbfgs", "256", "Also, by --set KEY=VALUE: init."):
+        assert part in said
+    assert json.loads(easel("recipes", "--json", answers=(answer,))[0].stdout)["schema"] == schema
+
+
+def test_watching_the_queue_in_json_prints_each_change_on_a_line() -> None:
+    changes = streams(sse(*(("", "queue", {**QUEUE, "completed_last_hour": number}) for number in (1, 2))))
+    result, _ = easel("queue", "--watch", "--json", answers=(changes, problem(404, "not_found")))
+    assert [json.loads(text)["completed_last_hour"] for text in result.stdout.splitlines()] == [1, 2]
+    assert result.exit_code == 3
 
 
 def test_watching_in_json_prints_an_event_a_line() -> None:
@@ -209,7 +249,7 @@ def test_watching_in_json_prints_an_event_a_line() -> None:
 
 
 def test_watching_away_from_a_terminal_prints_lines() -> None:
-    answers = (says(JOB), says(JOB), ENDS, says(SUCCEEDED))
+    answers = (says(JOB), ENDS, says(SUCCEEDED))
     result, _ = easel("watch", JOB["id"], JOB["id"], answers=answers)
     assert result.exit_code == 0
     first, last = result.stdout.splitlines()
@@ -220,7 +260,7 @@ def test_watching_away_from_a_terminal_prints_lines() -> None:
 def test_a_waiting_job_is_told_by_its_place_in_line() -> None:
     waiting = {**JOB, "state": "queued", "queue_position": 2, "eta_seconds": {"p50": 3700, "p90": 9000}}
     waiting["progress"] = {"total": 60}
-    assert line(View(Job.model_validate(waiting))).endswith("2nd in line, 0 %, 1:01:40 left")
+    assert line(View(JobView.model_validate(waiting))).endswith("2nd in line, 0 %, 1:01:40 left")
 
 
 def test_the_queue_names_lines_jobs_and_workers() -> None:
@@ -235,9 +275,9 @@ def test_the_queue_names_lines_jobs_and_workers() -> None:
     said = easel("queue", answers=(says(queue),))[0].stdout
     for part in ("standard", "1:05", JOB["id"], "one@here", "cpu:2", "16.0 GiB", "1 job ended in the last hour."):
         assert part in said
-    assert json.loads(easel("queue", "--json", answers=(says(queue),))[0].stdout) == queue
+    assert json.loads(easel("queue", "--json", answers=(says(queue),))[0].stdout)["workers"][0]["tiers"] == []
     with out.capture() as captured:
-        out.print(queue_sheet({**queue, "workers": [], "running": []}))
+        out.print(queue_sheet(Queue.model_validate({**queue, "workers": [], "running": []})))
     assert "No worker is alive" in captured.get()
 
 

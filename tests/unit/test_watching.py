@@ -1,15 +1,17 @@
 """Watching several jobs at once, on a terminal and while the service comes and goes."""
 
 import io
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rich.console import Console
-from tiny_server import JOB, Answer, problem, says, serving, sse, streams
+from tiny_server import JOB, QUEUE, Answer, problem, says, serving, sse, streams
 
-from api import sending
-from api.client import ApiError, Easel
-from api.watching import follow, watch, watch_events
+from api.client import Easel, Job, NotFound, Queue
+from api.showing import queue_sheet
+from api.watching import follow, watch, watch_events, watch_queue
 
 DONE: dict[str, Any] = {
     **JOB,
@@ -21,10 +23,7 @@ STORY = sse(("1-0", "progress", {}), ("2-0", "state", {"state": "succeeded"}))
 AWAY = problem(503, "ledger_unavailable", retryable=True)
 
 
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(sending, "RECONNECT_PAUSE", 0.001)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def by_path(records: dict[str, list[Answer]], story: Answer) -> Answer:
@@ -41,10 +40,11 @@ def by_path(records: dict[str, list[Answer]], story: Answer) -> Answer:
 
 def test_on_a_terminal_each_job_has_a_bar() -> None:
     screen = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
-    other = {**DONE, "id": "0199c0de-0000-7000-8000-00000000beef", "state": "canceled"}
-    records = {"a": [says(JOB), says(DONE)], "b": [says(other)]}
+    other = {**DONE, "id": "b", "state": "canceled"}
+    records = {"a": [says({**JOB, "id": "a"}), says({**DONE, "id": "a"})], "b": [says(other)]}
     with serving(by_path(records, streams(STORY))) as server, Easel(server.url) as easel:
-        jobs = watch(easel, ["a", "b"], screen)
+        jobs = [easel.get("a"), easel.get("b")]
+        watch(jobs, screen)
     assert [job.state for job in jobs] == ["succeeded", "canceled"]
     drawn: str = screen.file.getvalue()  # type: ignore[attr-defined]  # a StringIO, as made above
     for part in ("succeeded", "canceled", "100%", "60/60", "loss 6.5"):
@@ -53,23 +53,43 @@ def test_on_a_terminal_each_job_has_a_bar() -> None:
 
 def test_a_service_that_goes_away_for_a_while_is_waited_for() -> None:
     away = [AWAY] * 7
-    records = {"a": [says(JOB), *away, says(DONE)]}
+    records = {"a": [says({**JOB, "id": "a"}), *away, says({**DONE, "id": "a"})]}
     with serving(by_path(records, streams(STORY))) as server, Easel(server.url) as easel:
-        states = [views["a"].job.state for views in follow(easel, ["a"])]
+        states = [views["a"].job.state for views in follow([easel.get("a")])]
     assert (states[0], states[-1]) == ("running", "succeeded")
 
 
-def test_a_job_that_is_deleted_meanwhile_ends_the_watch() -> None:
-    records = {"a": [says(JOB), problem(404, "job_not_found")]}
+@pytest.mark.parametrize("show", [lambda job: list(follow([job])), lambda job: watch_events([job])])
+def test_a_job_that_is_deleted_meanwhile_ends_the_watch(show: Callable[[Job], object]) -> None:
+    records = {"a": [says({**JOB, "id": "a"}), problem(404, "job_not_found")]}
     with serving(by_path(records, streams(STORY))) as server, Easel(server.url) as easel:
-        with pytest.raises(ApiError, match="job_not_found"):
-            list(follow(easel, ["a"]))
-        records["a"] = [says(JOB), problem(404, "job_not_found")]
-        with pytest.raises(ApiError, match="job_not_found"):
-            watch_events(easel, ["a"])
+        job = easel.get("a")
+        with pytest.raises(NotFound, match="job_not_found"):
+            show(job)
 
 
 def test_nobody_listens_to_a_job_that_has_ended() -> None:
     with serving(says(DONE)) as server, Easel(server.url) as easel:
-        assert [views["a"].job.ended for views in follow(easel, ["a"])] == [True]
+        assert [[view.job.ended for view in views.values()] for views in follow([easel.get("a")])] == [[True]]
         assert [path for _, path, _, _ in server.seen] == ["/v1/jobs/a"]
+
+
+def test_more_jobs_than_there_are_seats_are_all_told(capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [f"job-{number}" for number in range(20)]
+    records = {job_id: [says({**JOB, "id": job_id})] for job_id in ids}
+    with serving(by_path(records, streams(STORY))) as server, Easel(server.url) as easel:
+        watch_events([easel.get(job_id) for job_id in ids])
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert sorted(line["job"] for line in lines) == sorted(ids * 2)
+
+
+def test_the_queues_clocks_go_on_between_its_changes() -> None:
+    waiting = {"name": "standard", "depth": 1, "oldest_seconds": 5, "eta_seconds": {"p50": 60, "p90": 90}}
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    watch_queue(iter([Queue.model_validate({**QUEUE, "tiers": [waiting]})]), screen)
+    drawn: str = screen.file.getvalue()  # type: ignore[attr-defined]  # a StringIO, as made above
+    assert "1:00 to 1:30" in drawn
+    queue = Queue.model_validate({**QUEUE, "tiers": [waiting]})
+    with screen.capture() as captured:
+        screen.print(queue_sheet(queue, later=60))
+    assert "1:05" in captured.get()

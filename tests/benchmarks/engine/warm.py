@@ -40,8 +40,8 @@ def _jobs(easel: Easel, number: int) -> Iterator[float]:
     for _ in range(number):
         began = time.perf_counter()
         job = easel.submit(content, style, _RECIPE)
-        for event in easel.events(job.id):
+        for event in job.events():
             if event.kind == "progress":
                 yield time.perf_counter() - began
                 break
-        easel.wait(job.id)
+        job.wait()

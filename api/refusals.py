@@ -1,0 +1,126 @@
+"""What can go wrong between a client and the service: one tree of errors, a class for each family of HTTP statuses."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import httpx2
+
+_GATEWAY_STATUS: Final = frozenset({502, 503, 504})
+"""A proxy says these while the service behind it restarts."""
+
+
+class ApiError(Exception):
+    """The service refused. `code` is stable, `detail` a sentence for a person that names the fix.
+
+    `status` is the HTTP status, 0 where the request never left. `retryable` says that the same request
+    may succeed later, after `retry_after` seconds where the service named a time. `extra` holds the
+    further members of the problem (RFC 9457, section 3.2), such as `errors` of an `invalid_recipe`.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str,
+        status: int = 0,
+        retryable: bool = False,
+        retry_after: float = 0.0,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{detail} [{code}]")
+        self.detail, self.code, self.status = detail, code, status
+        self.retryable, self.retry_after, self.extra = retryable, retry_after, extra or {}
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request is worth another attempt soon."""
+        return self.retryable
+
+
+class BadInput(ApiError):
+    """The request cannot be honoured as it was sent: `invalid_recipe`, `not_an_image`, `does_not_fit` and others."""
+
+
+class Unauthorized(ApiError):
+    """No key, or a wrong one."""
+
+
+class Forbidden(ApiError):
+    """The service does not talk with whoever asks like this."""
+
+
+class NotFound(ApiError):
+    """No such job, or none any more."""
+
+
+class Conflict(ApiError):
+    """Not in this state of the job: `not_ready` may change, `wrong_state` will not."""
+
+    @property
+    def passing(self) -> bool:
+        """Never: it speaks of the job, not of the service, and only the job's own progress changes it."""
+        return False
+
+
+class TooMany(ApiError):
+    """As much as the service takes at once: `queue_full`, `too_many_watchers`."""
+
+
+class Unavailable(ApiError):
+    """The service, or a part that it stands on, is in trouble."""
+
+
+class Unreachable(ApiError):
+    """No answer at all, or one that broke off; `sent` is False where the request surely was not carried out."""
+
+    def __init__(self, url: str, reason: str, *, sent: bool) -> None:
+        super().__init__(
+            f"Easel at {url} does not answer ({reason}); is `make up` running, and is EASEL_URL right?",
+            code="unreachable",
+            retryable=True,
+        )
+        self.sent = sent
+
+
+_FAMILIES: Final[dict[int, type[ApiError]]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    429: TooMany,
+}
+
+
+def family(status: int) -> type[ApiError]:
+    """The class for a status of 400 and above. Every code of shared/errors.py has one status, thus one family."""
+    return _FAMILIES.get(status, BadInput if status < httpx2.codes.INTERNAL_SERVER_ERROR else Unavailable)
+
+
+def refusal(response: httpx2.Response) -> ApiError:
+    """The error that a response of 400 and above stands for, whether or not it is a problem+json."""
+    status = response.status_code
+    try:
+        parsed = response.json()
+    except ValueError:
+        parsed = None
+    body: dict[str, Any] = dict(parsed) if isinstance(parsed, dict) else {}
+    return family(status)(
+        str(body.pop("detail", None) or f"The server answered {status} and no reason; is EASEL_URL right?"),
+        code=str(body.pop("code", f"http_{status}")),
+        status=status,
+        retryable=bool(body.pop("retryable", status in _GATEWAY_STATUS)),
+        retry_after=_seconds(response.headers.get("retry-after", "")),
+        extra={name: value for name, value in body.items() if name not in {"type", "title", "status"}},
+    )
+
+
+def _seconds(retry_after: str) -> float:
+    """What a Retry-After header asks for: a number from Easel, a date from some proxies (RFC 9110, section 10.2.3)."""
+    if retry_after.isdecimal():
+        return float(retry_after)
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
