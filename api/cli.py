@@ -1,4 +1,4 @@
-"""The `easel` command: a thin shell over api/client.py. What scripts read goes to stdout, all else to stderr."""
+"""The `easel` command: a thin shell over api/client. What scripts read goes to stdout, all else to stderr."""
 
 import json
 from itertools import islice
@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from api.client import DEFAULT_URL, Easel, Job, JobState
-from api.shell import (
+from api.terminal.shell import (
     EXIT_CODES,
     Content,
     Group,
@@ -25,7 +25,7 @@ from api.shell import (
     until_ended,
     write,
 )
-from api.showing import (
+from api.terminal.showing import (
     delivery_table,
     err,
     job_sheet,
@@ -38,8 +38,8 @@ from api.showing import (
     recipes_sheet,
     say,
 )
-from api.watching import watch as watch_jobs
-from api.watching import watch_events, watch_queue
+from api.terminal.watching import watch as watch_jobs
+from api.terminal.watching import watch_events, watch_queue
 
 _HELP: Final = "Neural style transfer as a service.\n\n\b\nExit codes:\n" + "\n".join(
     f"{code:>3}  {what}" for code, what in EXIT_CODES.items()

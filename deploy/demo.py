@@ -8,8 +8,8 @@ from rich.console import Console
 
 from api.client import ApiError, Easel, JobState
 from api.client import Recipe as ClientRecipe
-from api.showing import ending
-from api.watching import watch
+from api.terminal.showing import ending
+from api.terminal.watching import watch
 
 console = Console(stderr=True, highlight=False)
 _SOURCES: Final = {

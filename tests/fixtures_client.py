@@ -8,9 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from api import sending
-from api.client import AsyncEasel, AsyncJob, Easel
-from api.wires import AsyncWire, BlockingWire
+from api.client import AsyncEasel, AsyncJob, Easel, sending
+from api.client.wires import AsyncWire, BlockingWire
 
 Connect = Callable[..., Any]
 """Opens a client as `Easel` does, for a `with` block."""

@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from api.cli import app
 from api.client import JobView, Queue
-from api.shell import EXIT_CODES, overlay
-from api.showing import ago, clock, ordinal, out, queue_sheet
-from api.watching import View, line
+from api.terminal.shell import EXIT_CODES, overlay
+from api.terminal.showing import ago, clock, ordinal, out, queue_sheet
+from api.terminal.watching import View, line
 
 SUCCEEDED: dict[str, Any] = {
     **JOB,

@@ -8,7 +8,6 @@ import pytest
 from fixtures_client import Connect
 from tiny_server import JOB, Answer, hangs_up, problem, says, serving, sse, streams
 
-from api import sending
 from api.client import (
     ApiError,
     BadInput,
@@ -19,8 +18,9 @@ from api.client import (
     Unauthorized,
     Unavailable,
     Unreachable,
+    sending,
 )
-from api.refusals import family
+from api.client.refusals import family
 from shared import errors
 
 pytestmark = pytest.mark.usefixtures("short_pauses")

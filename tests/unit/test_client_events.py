@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_server import JOB, QUEUE, Answer, Handler, cut_off, hangs_up, problem, says, serving, sse, streams
 
-from api import sending
-from api.client import AsyncEasel, Event, JobView, NotFound, Unreachable
-from api.twofold import drain
-from api.wires import BlockingWire
+from api.client import AsyncEasel, Event, JobView, NotFound, Unreachable, sending
+from api.client.twofold import drain
+from api.client.wires import BlockingWire
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from api.client import AsyncEasel, Easel
-from api.twofold import Blocking, Suspending, Twofold, TwofoldStream, drain, run
+from api.client.twofold import Blocking, Suspending, Twofold, TwofoldStream, drain, run
 
 
 class _Pupil:

@@ -10,8 +10,8 @@ from rich.console import Console
 from tiny_server import JOB, QUEUE, Answer, problem, says, serving, sse, streams
 
 from api.client import Easel, Job, NotFound, Queue
-from api.showing import queue_sheet
-from api.watching import follow, watch, watch_events, watch_queue
+from api.terminal.showing import queue_sheet
+from api.terminal.watching import follow, watch, watch_events, watch_queue
 
 DONE: dict[str, Any] = {
     **JOB,

@@ -1,18 +1,4 @@
-"""The Python client.
-
-    from api.client import Easel
-
-    with Easel() as easel:
-        job = easel.submit("photo.jpg", ["painting.jpg"], recipe="default")
-        job.wait()
-        Path("picture.png").write_bytes(job.result())
-
-With asyncio it is AsyncEasel, whose calls and whose jobs' calls are awaited and are the same otherwise.
-
-Requests that meet a lost connection or a passing trouble are sent again, a few times, with growing
-pauses; every submission carries an idempotency key, so that sending it twice makes one job.
-What is raised is ApiError, or of a class beneath it: see api/refusals.py.
-"""
+"""The service as its clients hold it: all its calls, for threads and for asyncio."""
 
 import json
 import os
@@ -22,48 +8,15 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
-from api.answers import Delivery, Event, JobPage, JobView, Preview, Queue, Quote, Range, Recipes
-from api.handle import AnyJob, AsyncJob, Job, look
-from api.refusals import (
-    ApiError,
+from api.client.answers import JobPage, JobView, Queue, Quote, Recipes
+from api.client.handle import AnyJob, AsyncJob, Job, look
+from api.client.refusals import (
     BadInput,
-    Conflict,
-    Forbidden,
-    NotFound,
-    TooMany,
-    Unauthorized,
-    Unavailable,
-    Unreachable,
 )
-from api.sending import OnRetry, Sender, WireKind
-from api.twofold import Blocking, Suspending, Twofold, TwofoldStream, run
-from api.wires import AsyncWire, BlockingWire
+from api.client.sending import OnRetry, Sender, WireKind
+from api.client.twofold import Blocking, Suspending, Twofold, TwofoldStream, run
+from api.client.wires import AsyncWire, BlockingWire
 from shared.job import JobState
-
-__all__ = [
-    "ApiError",
-    "AsyncEasel",
-    "AsyncJob",
-    "BadInput",
-    "Conflict",
-    "Delivery",
-    "Easel",
-    "Event",
-    "Forbidden",
-    "Job",
-    "JobState",
-    "JobView",
-    "NotFound",
-    "Preview",
-    "Queue",
-    "Quote",
-    "Range",
-    "Recipes",
-    "TooMany",
-    "Unauthorized",
-    "Unavailable",
-    "Unreachable",
-]
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 Picture = bytes | str | Path

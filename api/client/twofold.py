@@ -1,6 +1,6 @@
 """One code path for two clients: what is written once as `async def` also runs without an event loop.
 
-A coroutine suspends only where something beneath it does. Over a BlockingWire (api/wires.py) nothing does: its
+A coroutine suspends only where something beneath it does. Over a BlockingWire (api/client/wires.py) nothing does: its
 methods block instead, so a single push runs the whole coroutine to its end. Over an AsyncWire it is awaited as usual.
 """
 

@@ -5,10 +5,10 @@ from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
-from api.answers import Deliveries, Delivery, Document, Event, Filmstrip, JobView, Preview
-from api.refusals import Conflict
-from api.sending import Sender
-from api.twofold import Blocking, Suspending, Twofold, TwofoldStream
+from api.client.answers import Deliveries, Delivery, Document, Event, Filmstrip, JobView, Preview
+from api.client.refusals import Conflict
+from api.client.sending import Sender
+from api.client.twofold import Blocking, Suspending, Twofold, TwofoldStream
 from shared.job import JobError, JobState, Progress
 
 

@@ -14,11 +14,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColum
 from rich.table import Column
 
 from api.client import ApiError, BadInput, Job, JobState, JobView, Queue
-from api.listening import Inbox
-from api.showing import clock, ordinal, print_line, queue_sheet, state_style
+from api.terminal.listening import Inbox
+from api.terminal.showing import clock, ordinal, print_line, queue_sheet, state_style
 
 if TYPE_CHECKING:
-    from api.strip import Strip
+    from api.terminal.strip import Strip
 
 _TICK: Final = 1.0  # seconds between two looks at the clock, and at most between two requests about one job
 _LINE_SECONDS: Final = 5.0
@@ -136,7 +136,7 @@ def _strip(jobs: Sequence[Job], wanted: bool | None) -> "Strip | None":  # noqa:
     if wanted is False or not asked or len(jobs) > _MOST_PICTURES:
         return None
     try:
-        from api.strip import Strip  # noqa: PLC0415 - optional, and importing it asks the terminal what it can show
+        from api.terminal.strip import Strip  # noqa: PLC0415 - optional, and importing it asks the terminal what it can show
     except ImportError:
         if wanted:
             detail = "Pictures want one more package: pip install 'easel[pictures]'."

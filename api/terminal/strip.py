@@ -1,6 +1,6 @@
 """The jobs' pictures on a terminal: by kitty's graphics protocol, as sixels, or as half blocks of colour.
 
-Importing this asks the terminal what it can show, over standard input and output: api/watching.py decides when.
+Importing this asks the terminal what it can show, over standard input and output: watching.py decides when.
 """
 
 import io

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from api.client import ApiError, Easel, Job, JobState, JobView, NotFound, Unavailable, recipe_fields
-from api.showing import ending, fetching, print_json, say
+from api.terminal.showing import ending, fetching, print_json, say
 
 EXIT_CODES: Final = {
     0: "done",

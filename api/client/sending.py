@@ -9,9 +9,9 @@ from typing import Any, Final, TypeVar
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from api.answers import Event
-from api.refusals import ApiError, BadInput, Unreachable, refusal
-from api.wires import AsyncWire, BlockingWire
+from api.client.answers import Event
+from api.client.refusals import ApiError, BadInput, Unreachable, refusal
+from api.client.wires import AsyncWire, BlockingWire
 
 ATTEMPTS: Final = 5  # about three seconds of pauses, where the service does not ask for longer ones
 STREAM_ATTEMPTS: Final = 12  # about forty: the service may restart while someone watches

@@ -1,0 +1,1 @@
+"""What the `easel` command (api/cli.py) shows: tables, live bars, pictures."""
