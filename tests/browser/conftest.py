@@ -43,7 +43,7 @@ class House(Rig):
         self.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # while Playwright runs, no other test of this process can use asyncio
 def browser() -> Iterator[Browser]:
     found = next((path for path in _CHROMIUM if path and Path(path).exists()), None)
     if found is None:
