@@ -37,8 +37,8 @@ samples: setup  ## Write a free photo and a painting to try things with: out/pho
 gallery: setup  ## Paint the README's gallery anew
 	$(BIN)/python -m deploy.gallery
 
-test: setup .venv-s3/ready  ## The whole suite: real Valkey, real workers, a real S3 server
-	$(BIN)/python -m pytest
+test: setup .venv-s3/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
+	$(BIN)/python -m pytest $(TESTS)
 
 chaos: setup .venv-s3/ready  ## Break everything while jobs run, and audit them (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)
 	PYTHONPATH=tests $(BIN)/python -m chaos --duration $(DURATION) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
