@@ -108,3 +108,8 @@ def test_every_command_that_a_document_names_exists() -> None:
             r"(?:`|^\s*|bin/)(easel(?:-worker)?) ([a-z]+)", document.read_text(), re.MULTILINE
         ):
             assert command in known[program], f"{document.name}: {program} {command}"
+
+
+def test_what_must_pass_before_a_change_lands_is_all_of_the_tests() -> None:
+    ran = re.findall(r"tests/[a-z]+", (ROOT / ".ci/run").read_text())
+    assert set(ran) == {f"tests/{path.parent.name}" for path in ROOT.glob("tests/*/test_*.py")}
