@@ -8,7 +8,7 @@ from flask import current_app
 
 from api.forecast import Forecaster
 from api.lately import Lately
-from api.limits import Attempts, Watchers
+from api.limits import Watchers
 from api.lookout import Lookout
 from api.news import News
 from shared.errors import InvalidJobId
@@ -28,7 +28,6 @@ class Context:
     news: News
     glances: Lately[tuple[str, str]] = field(default_factory=Lately)
     """At the queue, for all who watch it (api/queue_view.py)."""
-    attempts: Attempts = field(default_factory=Attempts)
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down, so that streams end."""
     known_identity: str | None = None
