@@ -20,6 +20,7 @@ _PATIENCE_SECONDS: Final = 20
 _FREE_THREADS: Final = 32
 _STRANGERS: Final = frozenset({401, 403})
 _DECODERS: Final = threading.BoundedSemaphore(2)
+_RENDERERS: Final = threading.BoundedSemaphore(2)
 
 
 def limit_bodies(app: Flask, settings: Settings) -> None:
@@ -60,6 +61,13 @@ def decoding() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def rendering() -> Iterator[None]:
+    """Held while a picture is made only to be looked at. Apart from `decoding`: no submission waits for these."""
+    with _RENDERERS:
+        yield
+
+
 class Watchers:
     """Seats for requests that hold a thread for long. A quarter of the threads, or 32, stay free for short ones."""
 
@@ -83,6 +91,15 @@ class Watchers:
                 )
             self._taken[who] += 1
         return lambda: self._get_up(who)
+
+    @contextmanager
+    def seat(self) -> Iterator[None]:
+        """For as long as the block lasts. Raises TooManyStreams, TooManyWatchers."""
+        leave = self.sit_down()
+        try:
+            yield
+        finally:
+            leave()
 
     def _get_up(self, who: str) -> None:
         with self._changing:
