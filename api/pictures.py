@@ -96,10 +96,11 @@ def list_previews(job_id: str) -> Response:
 @operation(Answer(200, "A small JPEG.", media="image/jpeg", headers=("ETag",)), errors=(errors.NotFound,))
 def get_preview_at(job_id: str, step: int) -> Response:
     """Fetch the picture as it was after a step, small."""
-    still = here().ports.filmstrip.at(_job(job_id).id, step)
+    job = _job(job_id)
+    still = here().ports.filmstrip.at(job.id, step)
     if still is None:
         raise errors.NotFound(f"There is no preview of step {step}; the list of previews names those that there are.")
-    return _blob(still.key, "image/jpeg", cache=_FOR_EVER)
+    return _blob(still.key, "image/jpeg", cache=_cache(job))
 
 
 @routes.get("/v1/jobs/<job_id>/timelapse")

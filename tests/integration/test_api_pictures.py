@@ -99,8 +99,10 @@ def test_previews_form_a_filmstrip_in_the_order_of_steps(job_id: str, client: Fl
         answer = client.get(one["url"])
         red, _, _ = opened(answer).convert("RGB").getpixel((5, 5))  # type: ignore[misc]  # RGB has three
         assert abs(red - one["step"]) < 4
-        assert "immutable" in answer.headers["Cache-Control"]
+        assert "no-cache" in answer.headers["Cache-Control"], "the step may be done again after a fault"
     assert client.get(f"{strip}/3").get_json()["code"] == "not_found"
+    succeed(ports, held)
+    assert "immutable" in client.get(previews[0]["url"]).headers["Cache-Control"]
 
 
 def test_a_step_that_is_done_again_after_a_fault_appears_once(job_id: str, client: FlaskClient, ports: Ports) -> None:
