@@ -410,7 +410,6 @@ def test_no_interleaving_of_acts_breaks_the_queue(valkey_url: str) -> None:
         settings=settings(
             max_examples=60,
             stateful_step_count=40,
-            deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),

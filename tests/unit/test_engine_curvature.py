@@ -37,7 +37,7 @@ def two_loops(known: Secants, gradient: tf.Tensor) -> tf.Tensor:
     return rest
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(sides=SIDES, count=st.integers(1, 9), seed=st.integers(0, 99))
 def test_the_inverse_is_that_of_the_two_loops(sides: tuple[int, int], count: int, seed: int) -> None:
     known, (gradient,) = secants(sides, count, seed), pictures(sides, 1, seed + 3)
@@ -45,7 +45,7 @@ def test_the_inverse_is_that_of_the_two_loops(sides: tuple[int, int], count: int
     np.testing.assert_allclose(known.inverse(gradient), expected, atol=1e-3 * float(tf.reduce_max(tf.abs(expected))))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(sides=SIDES, count=st.integers(1, 6), seed=st.integers(0, 99))
 def test_the_newest_secant_is_kept_exactly(sides: tuple[int, int], count: int, seed: int) -> None:
     known = secants(sides, count, seed)
@@ -53,7 +53,7 @@ def test_the_newest_secant_is_kept_exactly(sides: tuple[int, int], count: int, s
     np.testing.assert_allclose(known.inverse(bent), moved, atol=1e-4 * float(tf.reduce_max(tf.abs(moved))))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(sides=SIDES, seed=st.integers(0, 99))
 def test_the_first_guess_is_symmetric_and_positive(sides: tuple[int, int], seed: int) -> None:
     guess = secants(sides, 2, seed)._first_guess
