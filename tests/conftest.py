@@ -15,6 +15,7 @@ pytest_plugins = [
     "fixtures_ledger",
     "fixtures_s3",
     "fixtures_valkey",
+    "fixtures_webhooks",
     "fixtures_worker",
     "by_hand",  # stands on others of them
 ]
