@@ -60,7 +60,7 @@ def _by_key(settings: Settings) -> str:
     key = key_of(sent.strip(), settings)
     if scheme.lower() != "bearer" or key is None:
         raise Unauthorized("Send one of the service's keys as `Authorization: Bearer <key>`.")
-    return f"key {settings.api_keys.index(key)}"
+    return _holder(key, settings)
 
 
 def _by_cookie(settings: Settings) -> str:
@@ -69,7 +69,12 @@ def _by_cookie(settings: Settings) -> str:
         raise Unauthorized("Send one of the service's keys as `Authorization: Bearer <key>`, or sign in on a page.")
     if request.method not in _SAFE and not session.sent_by_its_page():
         raise CsrfFailed
-    return f"session {session.id}"
+    return _holder(session.key, settings)
+
+
+def _holder(key: SecretStr, settings: Settings) -> str:
+    """The same however the key comes: one can have any number of sessions."""
+    return f"key {settings.api_keys.index(key)}"
 
 
 def _same(sent: str, key: str) -> bool:

@@ -8,9 +8,10 @@ from flask import current_app
 
 from api.forecast import Forecaster
 from api.lately import Lately
-from api.limits import Attempts, Watchers
+from api.limits import Watchers
 from api.lookout import Lookout
 from api.news import News
+from api.thumbnails import Thumbnails
 from shared.errors import InvalidJobId
 from shared.ports import Ports
 from shared.settings import Settings
@@ -28,7 +29,7 @@ class Context:
     news: News
     glances: Lately[tuple[str, str]] = field(default_factory=Lately)
     """At the queue, for all who watch it (api/queue_view.py)."""
-    attempts: Attempts = field(default_factory=Attempts)
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down, so that streams end."""
     known_identity: str | None = None

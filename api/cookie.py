@@ -19,9 +19,9 @@ _SECONDS: Final = 30 * 24 * 3600
 
 
 class Session(NamedTuple):
-    """Of one browser that signed in."""
+    """Of one browser that signed in with `key`."""
 
-    id: str
+    key: SecretStr
     csrf_token: str
 
     def sent_by_its_page(self) -> bool:
@@ -53,6 +53,10 @@ def take_back(response: Response) -> None:
 
 
 def _set(response: Response, value: str, seconds: int) -> None:
+    """Secure where the browser came by TLS.
+
+    A proxy that ends it says so by X-Forwarded-Proto, which gunicorn believes of the addresses in FORWARDED_ALLOW_IPS.
+    """
     response.set_cookie(NAME, value, max_age=seconds, httponly=True, samesite="Strict", secure=request.is_secure)
 
 
@@ -66,7 +70,7 @@ def _session(cookie: str, key: SecretStr) -> Session | None:
 
 def _with_token(session_id: str, key: SecretStr) -> Session:
     signer = Signer(key.get_secret_value(), salt="easel csrf", digest_method=hashlib.sha256)
-    return Session(session_id, signer.get_signature(session_id).decode())
+    return Session(key, signer.get_signature(session_id).decode())
 
 
 def _signer(key: SecretStr) -> URLSafeTimedSerializer:

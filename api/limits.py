@@ -9,7 +9,7 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
-from shared.errors import TooManyAttempts, TooManyStreams, TooManyWatchers
+from shared.errors import TooManyStreams, TooManyWatchers
 from shared.settings import Settings
 
 MAX_FORM_PARTS: Final = 64
@@ -20,6 +20,7 @@ _PATIENCE_SECONDS: Final = 20
 _FREE_THREADS: Final = 32
 _STRANGERS: Final = frozenset({401, 403})
 _DECODERS: Final = threading.BoundedSemaphore(2)
+_RENDERERS: Final = threading.BoundedSemaphore(2)
 
 
 def limit_bodies(app: Flask, settings: Settings) -> None:
@@ -60,6 +61,13 @@ def decoding() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def rendering() -> Iterator[None]:
+    """Held while a picture is made only to be looked at. Apart from `decoding`: no submission waits for these."""
+    with _RENDERERS:
+        yield
+
+
 class Watchers:
     """Seats for requests that hold a thread for long. A quarter of the threads, or 32, stay free for short ones."""
 
@@ -84,35 +92,17 @@ class Watchers:
             self._taken[who] += 1
         return lambda: self._get_up(who)
 
+    @contextmanager
+    def seat(self) -> Iterator[None]:
+        """For as long as the block lasts. Raises TooManyStreams, TooManyWatchers."""
+        leave = self.sit_down()
+        try:
+            yield
+        finally:
+            leave()
+
     def _get_up(self, who: str) -> None:
         with self._changing:
             self._taken[who] -= 1
             if not self._taken[who]:
                 del self._taken[who]
-
-
-class Attempts:
-    """Wrong keys of each address, so that nobody tries them out by the thousand."""
-
-    def __init__(self, few: int = 5, seconds: float = 10) -> None:
-        """So many wrong ones are taken from an address within so many seconds."""
-        self._few, self._seconds = few, seconds
-        self._failed: dict[str, list[float]] = {}
-        self._changing = threading.Lock()
-
-    def check(self, who: str) -> None:
-        """Raises TooManyAttempts."""
-        with self._changing:
-            self._forget()
-            if len(self._failed.get(who, ())) >= self._few:
-                raise TooManyAttempts
-
-    def failed(self, who: str) -> None:
-        """One more."""
-        with self._changing:
-            self._failed.setdefault(who, []).append(time.monotonic())
-
-    def _forget(self) -> None:
-        since = time.monotonic() - self._seconds
-        late = {who: [at for at in times if at > since] for who, times in self._failed.items()}
-        self._failed = {who: times for who, times in late.items() if times}

@@ -35,30 +35,35 @@ class _File(NamedTuple):
 
 
 class PageQuery(Query):
-    """Read by the page itself."""
+    """Nothing here; whatever else a link has behind the question mark does no harm."""
 
     model_config = ConfigDict(extra="ignore")
 
+
+class StudioQuery(PageQuery):
+    """Read by the page itself."""
+
     job: str | None = Field(default=None, description="The job to open.")
+    again: str | None = Field(default=None, description="The job to load, to change it and submit it anew.")
 
 
 @routes.get("/")
-@operation(Answer(200, "A page.", media="text/html", headers=("ETag",)), query=PageQuery)
-def studio(query: PageQuery) -> Response:  # noqa: ARG001 - the page reads it
+@operation(Answer(200, "A page.", media="text/html", headers=("ETag",)), query=StudioQuery)
+def studio(query: StudioQuery) -> Response:  # noqa: ARG001 - the page reads it
     """Submit a job and watch the picture emerge."""
     return _serve("studio.html")
 
 
 @routes.get("/queue")
 @operation(Answer(200, "A page.", media="text/html", headers=("ETag",)), query=PageQuery)
-def queue(query: PageQuery) -> Response:  # noqa: ARG001 - the same
+def queue(query: PageQuery) -> Response:  # noqa: ARG001 - it reads none
     """See who waits, who works, and how fast."""
     return _serve("queue.html")
 
 
 @routes.get("/gallery")
 @operation(Answer(200, "A page.", media="text/html", headers=("ETag",)), query=PageQuery)
-def gallery(query: PageQuery) -> Response:  # noqa: ARG001 - the same
+def gallery(query: PageQuery) -> Response:  # noqa: ARG001 - it reads none
     """See what was painted, and how."""
     return _serve("gallery.html")
 

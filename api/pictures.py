@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field
 
 from api.context import here, valid_id
-from api.limits import decoding
+from api.limits import rendering
 from api.schema import Answer, Query, operation
 from api.timelapse import animate, chosen
 from api.view import FEWEST_STILLS, answer, job_url, moment
@@ -57,14 +57,14 @@ _INPUT: Final = (
 
 
 @routes.get("/v1/jobs/<job_id>/content")
-@operation(*_INPUT, query=InputQuery)
+@operation(*_INPUT, query=InputQuery, errors=(errors.TooManyStreams, errors.TooManyWatchers))
 def get_content(job_id: str, query: InputQuery) -> Response:
     """Fetch the photo."""
     return _input(_job(job_id).request.content, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/styles/<int:number>")
-@operation(*_INPUT, query=InputQuery, errors=(errors.NotFound,))
+@operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.TooManyWatchers))
 def get_style(job_id: str, number: int, query: InputQuery) -> Response:
     """Fetch a painting; the first is 0."""
     styles = _job(job_id).request.styles
@@ -96,10 +96,11 @@ def list_previews(job_id: str) -> Response:
 @operation(Answer(200, "A small JPEG.", media="image/jpeg", headers=("ETag",)), errors=(errors.NotFound,))
 def get_preview_at(job_id: str, step: int) -> Response:
     """Fetch the picture as it was after a step, small."""
-    still = here().ports.filmstrip.at(_job(job_id).id, step)
+    job = _job(job_id)
+    still = here().ports.filmstrip.at(job.id, step)
     if still is None:
         raise errors.NotFound(f"There is no preview of step {step}; the list of previews names those that there are.")
-    return _blob(still.key, "image/jpeg", cache=_FOR_EVER)
+    return _blob(still.key, "image/jpeg", cache=_cache(job))
 
 
 @routes.get("/v1/jobs/<job_id>/timelapse")
@@ -163,24 +164,29 @@ def _input(sha256: str, longest: int | None) -> Response:
         return _blob(key, "image/png", cache=_FOR_EVER)
     response = _conditional(f"{key}-{longest}", "image/jpeg", cache=_FOR_EVER)
     if response.status_code != _NOT_MODIFIED:
-        response.set_data(_scaled(here().ports.blobs.get(key), longest))
+        response.set_data(here().thumbnails.find(f"{key}-{longest}") or _scaled(key, longest))
     return response
 
 
-def _scaled(png: bytes, longest: int) -> bytes:
-    with decoding():
-        return images.encode_jpeg(images.decode(png, max_pixels=images.LONGEST**2), longest=longest)
+def _scaled(key: str, longest: int) -> bytes:
+    """A long request, for it may wait for others of its kind; of those that wait for the same, one does the work."""
+    context, name = here(), f"{key}-{longest}"
+    with context.watchers.seat():
+        png = context.ports.blobs.get(key)
+        with rendering():
+            return context.thumbnails.find(name) or context.thumbnails.keep(name, _small(png, longest))
+
+
+def _small(png: bytes, longest: int) -> bytes:
+    return images.encode_jpeg(images.decode(png, max_pixels=images.LONGEST**2), longest=longest)
 
 
 def _film(stills: list[Still]) -> bytes:
     """One takes seconds of a processor: a long request as streams are, which leaves room for short ones."""
-    leave = here().watchers.sit_down()
-    try:
+    with here().watchers.seat():
         files = [here().ports.blobs.get(still.key) for still in stills]
-        with decoding():
+        with rendering():
             return animate(files)
-    finally:
-        leave()
 
 
 def _result(job: Job) -> str:

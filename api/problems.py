@@ -15,7 +15,6 @@ from shared.errors import (
     MethodNotAllowed,
     NotFound,
     QueueFull,
-    TooManyAttempts,
     TooManyStreams,
     Unauthorized,
     Unavailable,
@@ -24,8 +23,9 @@ from shared.errors import (
 
 MEDIA_TYPE: Final = "application/problem+json"
 _RETRY_AFTER: Final[tuple[tuple[type[EaselError], int], ...]] = (
-    *((QueueFull, 30), (Unavailable, 5)),
-    *((TooManyAttempts, 10), (TooManyStreams, 5)),
+    (QueueFull, 30),
+    (TooManyStreams, 5),
+    (Unavailable, 5),
 )
 """Seconds after which another try makes sense."""
 

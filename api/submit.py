@@ -37,6 +37,7 @@ class SubmitQuery(Query):
 class QuoteView(Quote):
     """What the job would cost, on the workers of the moment."""
 
+    seconds: float = Field(description="On one worker, waiting not counted; as likely less as more.")
     tier: str
     recipe: Recipe
     fits: bool = Field(description="Whether a worker of its tier has the memory; true where nobody can know.")
@@ -44,7 +45,7 @@ class QuoteView(Quote):
         description="The largest size that would fit; null where it fits as it is, or at no size."
     )
     queue_depth: int = Field(description="Jobs that would wait before it in its tier.")
-    run_seconds: Eta = Field(description="On a worker, waiting not counted; `seconds` is its p50.")
+    run_seconds: Eta = Field(description="On one worker, waiting not counted; `seconds` is its p50.")
     eta_seconds: Eta | None = Field(description="Until its end, waiting counted; null where nobody works.")
 
 
@@ -151,10 +152,11 @@ def _quote(ports: Ports, request: Request) -> QuoteView:
     newcomer = _fresh(request)
     forecast = Forecast.of_now(ports, newcomer)
     run = forecast.run(newcomer)
-    cost = quote(request.recipe, request.width, request.height, run.p50, request.style_pixels)
+    cost = quote(request.recipe, request.width, request.height, request.style_pixels)
     room = admission(request, ports.overview.workers())
     return QuoteView(
         **cost.model_dump(),
+        seconds=run.p50,
         fits=room.fits,
         fitting_size=room.fitting_size,
         tier=request.tier,

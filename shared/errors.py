@@ -166,13 +166,6 @@ class CsrfFailed(Forbidden):
     usual_detail = "Send the session's token as X-CSRF-Token; GET /v1/session tells it. Or reload the page."
 
 
-class TooManyAttempts(EaselError):
-    """Wrong keys, one after another."""
-
-    code, status, retryable = "too_many_attempts", 429, True
-    usual_detail = "That were several wrong keys; wait for some seconds, then try again."
-
-
 class NotFound(EaselError):
     """Nothing here."""
 

@@ -26,9 +26,8 @@ _BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 
 
 class Quote(BaseModel):
-    """Predicted cost of one job on one worker, waiting not counted."""
+    """What one job will take of one worker, but for the time: that is learned (api/forecast.py)."""
 
-    seconds: float  # as likely less as more
     peak_memory_bytes: int
     width: int
     height: int
@@ -39,14 +38,10 @@ def pixel_evaluations(recipe: Recipe, width: int, height: int) -> float:
     return sum(_pixels(longest, width, height) * steps for longest, steps in recipe.schedule())
 
 
-def quote(recipe: Recipe, width: int, height: int, seconds: float, styles: Sequence[int] = ()) -> Quote:
-    """The cost for a content image of `width` x `height` pixels on a worker that is taken to need so many seconds.
-
-    `styles` are the pixels of each style as it was uploaded.
-    """
+def quote(recipe: Recipe, width: int, height: int, styles: Sequence[int] = ()) -> Quote:
+    """For a content image of `width` x `height` pixels; `styles` are the pixels of each style as it was uploaded."""
     longest = recipe.schedule()[-1][0]
     return Quote(
-        seconds=seconds,
         peak_memory_bytes=peak_memory(recipe, width, height, styles),
         width=max(1, round(width * longest / max(width, height))),
         height=max(1, round(height * longest / max(width, height))),

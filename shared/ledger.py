@@ -33,6 +33,7 @@ from shared.errors import (
     WrongState,
 )
 from shared.job import TRANSITIONS, Job, JobError, JobState, Progress, Request
+from shared.webhook import EVENTS
 
 log = structlog.get_logger(__name__)
 
@@ -277,7 +278,13 @@ class Ledger:
 def script(act: str) -> str:
     """What Redis runs."""
     table = {state: dict.fromkeys(after, True) for state, after in TRANSITIONS.items()}
-    return f"local LEGAL = cjson.decode('{json.dumps(table)}')\n" + _lua("common") + _lua(act)
+    events = [event.removeprefix("job.") for event in EVENTS]
+    head = "".join(_constant(name, value) for name, value in (("LEGAL", table), ("EVENTS", events)))
+    return head + _lua("common") + _lua(act)
+
+
+def _constant(name: str, value: Any) -> str:
+    return f"local {name} = cjson.decode('{json.dumps(value)}')\n"
 
 
 def _lua(act: str) -> str:

@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="Bearer keys, separated by commas.")
     api_threads: int = Field(256, ge=1, description="Requests and watchers at once in one API process.")
     streams_per_client: int = Field(
-        32, ge=1, description="Streams and long polls at once of one key, session or, without keys, address."
+        32, ge=1, description="Streams and long polls at once of one key, sessions included, or of one address."
     )
     stall_seconds: float = Field(20, gt=0, description="A client that sends or takes nothing for so long is cut off.")
     max_body_bytes: int = Field(64 * 2**20, gt=0)

@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from missing import ROOT, part_missing
+
+settings.register_profile("easel", deadline=None)  # a machine that has other work is no failure
+settings.load_profile("easel")
 
 pytest_plugins = [
     "fixtures_api",
@@ -11,6 +15,7 @@ pytest_plugins = [
     "fixtures_ledger",
     "fixtures_s3",
     "fixtures_valkey",
+    "fixtures_webhooks",
     "fixtures_worker",
     "by_hand",  # stands on others of them
 ]

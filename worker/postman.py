@@ -143,7 +143,10 @@ def pause_after(attempt: int, pace: float, answer: Answer | None) -> float | Non
 
 
 def notice(job: Job, event: str) -> bytes:
-    """What is signed and sent, as JSON: the same at every try, whatever became of the job since."""
+    """What is signed and sent, as JSON: the same at every try, whatever became of the job since.
+
+    Where Redis was lost between, its `timestamp` may be another: that of a new start, or as the blob store has it.
+    """
     request, started = job.request, event == "job.started"
     facts = {
         "id": job.id,

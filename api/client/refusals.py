@@ -64,11 +64,11 @@ class Conflict(ApiError):
 
 
 class TooMany(ApiError):
-    """As much as the service takes at once: `queue_full`, `too_many_watchers`."""
+    """As much as the service takes at once: `queue_full`; as much as it takes of you: `too_many_streams`."""
 
 
 class Unavailable(ApiError):
-    """The service, or a part that it stands on, is in trouble."""
+    """The service, or a part that it stands on, is in trouble or, as `too_many_watchers`, has its hands full."""
 
 
 class Unreachable(ApiError):

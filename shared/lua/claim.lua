@@ -25,6 +25,7 @@ for i = 5, #ARGV do
   local id = first_fit(line)
   if id then
     redis.call('ZREM', line, id)
+    redis.call('HDEL', job(id), 'pace', 'steps_per_second')  -- another claim's, perhaps of another device
     redis.call('HSET', job(id), 'claim', token, 'worker', worker)
     if redis.call('HSETNX', job(id), 'started_at', now()) == 1 then post(id, 'started') end
     redis.call('HINCRBY', job(id), 'epoch', 1)

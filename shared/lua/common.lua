@@ -1,4 +1,5 @@
--- Stands before every act. LEGAL, the table of transitions, is written in front of it from shared/job.py.
+-- Stands before every act. Written in front of it: LEGAL, the table of transitions, from shared/job.py, and EVENTS, of which
+-- webhooks are told, without their "job.", from shared/webhook.py.
 --
 -- <ns>:ledger               string  the ledger's id; while it is missing nothing is created, claimed or reaped
 -- <ns>:rebuilding:<w>      string  stands for as long as what a rebuilding restored
@@ -44,7 +45,7 @@ local function drop(event)
 end
 
 local function drop_all(id)
-  for _, kind in ipairs({'started', 'succeeded', 'failed', 'canceled'}) do drop(id .. '-' .. kind) end
+  for _, kind in ipairs(EVENTS) do drop(id .. '-' .. kind) end
 end
 
 -- Puts what happened into the outbox, where the job's webhook asks for it. It can happen once, so this is its id for ever.

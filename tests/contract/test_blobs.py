@@ -192,7 +192,7 @@ def test_a_key_never_leaves_its_folder(text: str) -> None:
         assert text.isascii()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.dictionaries(
         st.from_regex(r"(?:[ab._-]{1,2}/){0,2}[ab]{1,2}", fullmatch=True).filter(is_key), st.binary(max_size=4)

@@ -5,11 +5,15 @@ import json
 
 import pytest
 from fixtures_api import PAINTING_COLOUR, PHOTO_COLOUR, Submit, claim, paint, picture, succeed
+from flask import g
 from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from api.limits import Watchers
+from api.thumbnails import Thumbnails
 from api.timelapse import chosen
+from shared import keys
 from shared.errors import ClaimLost
 from shared.job import JobState
 from shared.ports import Ports
@@ -45,6 +49,34 @@ def test_inputs_can_be_had_small(job_id: str, client: FlaskClient) -> None:
         assert client.get(f"{path}?longest={wrong}").status_code == 400
 
 
+def test_small_inputs_are_long_requests_but_for_those_that_were_made_before(
+    job_id: str, client: FlaskClient, ports: Ports
+) -> None:
+    path = f"/v1/jobs/{job_id}/content"
+    small = client.get(f"{path}?longest=48")
+    context = client.application.extensions["easel"]
+    context.watchers = Watchers(threads=2, each=1)
+    with client.application.test_request_context():
+        g.caller = "somebody"
+        leave = context.watchers.sit_down()
+    assert client.get(f"{path}?longest=49").get_json()["code"] == "too_many_watchers"
+    ports.blobs.delete(keys.input_image(ports.ledger.get(job_id).request.content))
+    assert client.get(f"{path}?longest=48").data == small.data
+    leave()
+
+
+def test_thumbnails_are_kept_within_bounds_and_what_was_asked_for_last_stays() -> None:
+    kept = Thumbnails(most_bytes=6)
+    assert kept.keep("a", b"aa") == kept.keep("a", b"aa") == b"aa"
+    kept.keep("b", b"bb")
+    kept.keep("c", b"cc")
+    assert kept.find("a") == b"aa"
+    kept.keep("d", b"dd")
+    assert [kept.find(name) for name in "abcd"] == [b"aa", None, b"cc", b"dd"]
+    assert kept.keep("e", b"too much") == b"too much"
+    assert [kept.find(name) for name in "acde"] == [None] * 4
+
+
 def test_a_style_that_the_job_does_not_have_is_not_found(job_id: str, client: FlaskClient) -> None:
     for number in ("1", "99999999999999999999", "-1", "x"):
         answer = client.get(f"/v1/jobs/{job_id}/styles/{number}")
@@ -67,8 +99,10 @@ def test_previews_form_a_filmstrip_in_the_order_of_steps(job_id: str, client: Fl
         answer = client.get(one["url"])
         red, _, _ = opened(answer).convert("RGB").getpixel((5, 5))  # type: ignore[misc]  # RGB has three
         assert abs(red - one["step"]) < 4
-        assert "immutable" in answer.headers["Cache-Control"]
+        assert "no-cache" in answer.headers["Cache-Control"], "the step may be done again after a fault"
     assert client.get(f"{strip}/3").get_json()["code"] == "not_found"
+    succeed(ports, held)
+    assert "immutable" in client.get(previews[0]["url"]).headers["Cache-Control"]
 
 
 def test_a_step_that_is_done_again_after_a_fault_appears_once(job_id: str, client: FlaskClient, ports: Ports) -> None:

@@ -22,7 +22,7 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 PATIENT = hypothesis.settings(
-    max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    max_examples=40, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
 )
 
 

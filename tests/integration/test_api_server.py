@@ -53,6 +53,21 @@ def test_with_keys_it_listens_wherever_it_is_told(settings: Settings, start_serv
         assert http.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize(("proxy", "secure"), [("127.0.0.1", True), ("10.0.0.7", False)])
+def test_the_cookie_is_for_tls_alone_where_a_proxy_that_is_believed_says_so(
+    proxy: str,
+    settings: Settings,
+    start_server: Callable[..., Server],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    secure: bool,
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", proxy)
+    server = start_server(settings.model_copy(update={"api_keys": (SecretStr("a-key"),)}))
+    answer = server.http.post("/v1/session", json={"key": "a-key"}, headers={"X-Forwarded-Proto": "https"})
+    assert ("Secure" in answer.headers["Set-Cookie"]) is secure
+
+
 def test_it_stops_at_once_when_told_and_keeps_quiet_about_it(server: Server) -> None:
     assert server.http.get("/healthz").json() == {"status": "ok"}
     assert server.stop() == 0

@@ -91,16 +91,12 @@ def test_a_bearer_needs_no_token_and_a_wrong_one_is_not_saved_by_a_cookie(browse
     assert browser.get("/v1/jobs", headers=wrong).status_code == 401
 
 
-def test_a_few_wrong_keys_are_forgiven_and_more_are_not_even_tried(browser: FlaskClient) -> None:
-    for _ in range(5):
+def test_a_wrong_key_signs_nobody_in_and_keeps_nobody_out(browser: FlaskClient) -> None:
+    for _ in range(9):
         answer = sign_in(browser, "wrong")
         assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
         assert "Set-Cookie" not in answer.headers
-    barred = sign_in(browser)
-    assert (barred.status_code, barred.get_json()["code"]) == (429, "too_many_attempts")
-    assert barred.headers["Retry-After"]
-    other = browser.post("/v1/session", json={"key": KEYS[0]}, environ_base={"REMOTE_ADDR": "10.0.0.7"})
-    assert other.status_code == 200, "somebody else's mistakes"
+    assert sign_in(browser).status_code == 200
 
 
 def test_what_is_no_key_is_refused_in_words(browser: FlaskClient) -> None:
@@ -123,14 +119,15 @@ def test_where_no_key_is_needed_nobody_signs_in(client: FlaskClient) -> None:
 def test_one_client_may_not_take_all_the_seats(settings: Settings, ports: Ports, submit: Submit) -> None:
     path = f"/v1/jobs/{submit().get_json()['id']}/events"
     browser = guarded(settings.model_copy(update={"streams_per_client": 2}), ports, *KEYS)
-    bearer = {"Authorization": f"Bearer {KEYS[1]}"}
+    own, anothers = ({"Authorization": f"Bearer {key}"} for key in KEYS)
     sign_in(browser)
-    mine = [browser.get(path) for _ in range(2)]
+    mine = [browser.get(path), browser.get(path, headers=own)]
+    sign_in(browser)  # a session more is no seat more
     for asked in (path, "/v1/queue/events", f"{path.removesuffix('/events')}?wait=5"):
         refused = browser.get(asked)
         assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_streams")
         assert refused.headers["Retry-After"]
-    others = browser.get(path, headers=bearer)
+    others = browser.get(path, headers=anothers)
     assert others.status_code == 200, "of another client"
     mine[0].close()
     again = browser.get(path)

@@ -103,6 +103,16 @@ def test_a_lost_lease_puts_the_job_back_at_the_head_and_fences_its_former_holder
     assert claim(ledger).job.id == waiting
 
 
+def test_a_new_claim_begins_without_the_pace_of_the_one_before(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    fast = claim(ledger)
+    ledger.renew(fast, lease_seconds=60, pace=0.5, steps_per_second=30.0, run_seconds=1.0)
+    ledger.release(fast, place="tail")
+    assert ledger.get(job_id).pace == 0.5
+    slow = claim(ledger).job
+    assert (slow.pace, slow.steps_per_second, slow.run_seconds) == (None, None, 1)
+
+
 def test_a_late_renewal_counts_while_the_token_stands(ledger: Ledger) -> None:
     submit(ledger)
     late = claim(ledger, lease=-1)
@@ -400,7 +410,6 @@ def test_no_interleaving_of_acts_breaks_the_queue(valkey_url: str) -> None:
         settings=settings(
             max_examples=60,
             stateful_step_count=40,
-            deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),

@@ -14,7 +14,7 @@ from shared.overview import STARTING, WorkerInfo
 from shared.recipe import resolve
 from shared.settings import Settings
 
-SETTINGS = Settings(slice_seconds=100, heartbeat_seconds=0.01)
+SETTINGS = Settings(tiers=("standard", "batch"), slice_seconds=100, heartbeat_seconds=0.01)
 ONE = WorkerInfo(name="a", device="cpu:2", weights="w", tiers=("standard",), pixels_per_second=1000, seen_at=0)
 TWO = ONE.model_copy(update={"name": "b"})
 STRANGER = ONE.model_copy(update={"pixels_per_second": None})

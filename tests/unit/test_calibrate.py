@@ -136,7 +136,7 @@ def test_filters_grow_deaf_to_what_they_are_told_is_noise(monkeypatch: pytest.Mo
 
 
 @given(seed=st.integers(0, 2**32), draw=st.sampled_from([leaves, strokes]), side=st.integers(16, 70))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_an_invented_picture_is_the_same_for_the_same_seed_and_full_of_contrast(
     seed: int, draw: Callable[[int, np.random.Generator], Image.Image], side: int
 ) -> None:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engine.curvature import Secants, inner
+from worker.engine.curvature import Secants, _inner_products, _sum, inner
 
 SIDES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
@@ -37,7 +37,7 @@ def two_loops(known: Secants, gradient: tf.Tensor) -> tf.Tensor:
     return rest
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(sides=SIDES, count=st.integers(1, 9), seed=st.integers(0, 99))
 def test_the_inverse_is_that_of_the_two_loops(sides: tuple[int, int], count: int, seed: int) -> None:
     known, (gradient,) = secants(sides, count, seed), pictures(sides, 1, seed + 3)
@@ -45,7 +45,7 @@ def test_the_inverse_is_that_of_the_two_loops(sides: tuple[int, int], count: int
     np.testing.assert_allclose(known.inverse(gradient), expected, atol=1e-3 * float(tf.reduce_max(tf.abs(expected))))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(sides=SIDES, count=st.integers(1, 6), seed=st.integers(0, 99))
 def test_the_newest_secant_is_kept_exactly(sides: tuple[int, int], count: int, seed: int) -> None:
     known = secants(sides, count, seed)
@@ -53,7 +53,7 @@ def test_the_newest_secant_is_kept_exactly(sides: tuple[int, int], count: int, s
     np.testing.assert_allclose(known.inverse(bent), moved, atol=1e-4 * float(tf.reduce_max(tf.abs(moved))))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(sides=SIDES, seed=st.integers(0, 99))
 def test_the_first_guess_is_symmetric_and_positive(sides: tuple[int, int], seed: int) -> None:
     guess = secants(sides, 2, seed)._first_guess
@@ -66,6 +66,15 @@ def test_the_first_guess_is_symmetric_and_positive(sides: tuple[int, int], seed:
 def test_where_nothing_is_known_the_gradient_stays() -> None:
     (gradient,) = pictures((5, 7), 1, 3)
     assert Secants(4).inverse(gradient) is gradient
+
+
+def test_histories_of_about_the_same_length_share_what_is_compiled() -> None:
+    (gradient,) = pictures((6, 11), 1, 3)
+    variants = set()
+    for most in (1, 3, 10):
+        secants((6, 11), 2, 0, most).inverse(gradient)
+        variants.add((_sum.experimental_get_tracing_count(), _inner_products.experimental_get_tracing_count()))
+    assert len(variants) == 1
 
 
 def test_what_bends_the_wrong_way_is_not_learned() -> None:

@@ -34,7 +34,7 @@ def test_resizing_does_not_leave_the_range() -> None:
     assert 0 <= float(tf.reduce_min(larger)) <= float(tf.reduce_max(larger)) <= 1
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(height=st.integers(9, 20), width=st.integers(9, 20), margin=st.integers(0, 8))
 def test_a_bleed_mirrors_the_edges_and_is_trimmed_off_again(height: int, width: int, margin: int) -> None:
     image = tf.constant(np.random.default_rng(0).random((height, width, 3), np.float32))

@@ -88,7 +88,7 @@ def test_average_pooling_differs_and_keeps_the_sizes(kernels: Kernels, image: tf
     assert not np.allclose(by_max["block2_conv1"], by_mean["block2_conv1"])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(height=st.integers(1, 21), width=st.integers(1, 21), seed=st.integers(0, 99))
 def test_a_fast_convolution_is_tensorflows_at_any_height_and_width(height: int, width: int, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -114,7 +114,7 @@ def test_a_large_plane_of_few_channels_is_convolved_directly_both_ways(monkeypat
         assert np.array_equal(fast.back(slope), direct.back(slope)) is same
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(sides=st.tuples(st.integers(2, 7), st.integers(2, 7)), levels=st.integers(1, 4), seed=st.integers(0, 99))
 @pytest.mark.parametrize(("kind", "theirs"), [("max", tf.nn.max_pool2d), ("average", tf.nn.avg_pool2d)])
 def test_pooling_and_its_gradient_before_the_relu_are_tensorflows(

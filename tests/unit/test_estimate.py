@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.estimate import fitting_size, peak_memory
@@ -46,7 +46,6 @@ def test_the_predicted_peak_is_what_was_measured_or_up_to_a_quarter_more(
     assert 1 <= peak_memory(resolve(fields), *shape) / (mebibytes * 2**20) <= 1.25
 
 
-@settings(deadline=None)
 @given(recipe=RECIPES, width=SIDES, height=SIDES, memory=st.integers(2**29, 2**37))
 def test_the_size_that_fits_does_fit_and_the_next_one_up_does_not(
     recipe: Recipe, width: int, height: int, memory: int

@@ -15,7 +15,7 @@ from shared.overview import WorkerInfo
 from shared.recipe import Recipe, resolve
 from shared.settings import Settings
 
-SETTINGS = Settings(slice_seconds=1e6, heartbeat_seconds=0.001)
+SETTINGS = Settings(tiers=("standard",), slice_seconds=1e6, heartbeat_seconds=0.001)
 CREW = [WorkerInfo(name=name, device="cpu", weights="w", tiers=("standard",), seen_at=0) for name in "abcd"]
 LOT, LOTS, LOTS_BEFORE = 6, 40, 8
 

@@ -380,13 +380,12 @@ def test_any_bytes_are_an_image_or_bad_input(data: bytes) -> None:
     survives(data)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(images.SIGNATURES), st.binary(max_size=300))
 def test_any_bytes_behind_a_signature_are_an_image_or_bad_input(signature: bytes, data: bytes) -> None:
     survives(signature + data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_any_damage_to_a_real_file_is_an_image_or_bad_input(data: st.DataObject) -> None:
     broken = bytearray(SEEDS[data.draw(st.sampled_from(sorted(SEEDS)))])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _LEVELS: Final = 4  # cells of 2, 4, 8 and 16 pixels
 _LATEST: Final = 4  # secants that tell of regions
 _REGION: Final = 8  # pixels
+_ROUND: Final = 10  # secants
 _BOUNDS: Final = (0.1, 10.0)  # of a region's share against the mean
 _TINY: Final = 1e-30
 _MEANS: Final = np.outer((1, 3, 3, 1), (1, 3, 3, 1))[:, :, None, None].repeat(6, axis=2).astype(np.float32) / 64
@@ -57,6 +58,14 @@ class Secants:
         guess = self._first_guess(self._plus(gradient, self.bent, -shares))
         return self._plus(guess, self.moved, np.linalg.solve(upper.T, own * shares - self._by(guess, self.bent)))
 
+    @property
+    def _places(self) -> int:
+        """A round number, so that there are few variants to compile, whatever histories recipes ask for.
+
+        What fills them is multiplied for nothing: a millisecond of a step, where another variant takes hundreds.
+        """
+        return -(-self.most // _ROUND) * _ROUND
+
     def _first_guess(self, gradient: tf.Tensor) -> tf.Tensor:
         """Symmetric and positive definite; scaled so that it agrees with the latest secant."""
         latest = [_filled(arrays[-_LATEST:], _LATEST, tf.zeros_like(gradient)) for arrays in (self.moved, self.bent)]
@@ -64,14 +73,14 @@ class Secants:
 
     def _by(self, vector: tf.Tensor, arrays: Sequence[tf.Tensor]) -> Vector:
         """The inner products."""
-        found: NDArray[np.float32] = _inner_products(vector, _filled(arrays, self.most, vector)).numpy()
+        found: NDArray[np.float32] = _inner_products(vector, _filled(arrays, self._places, vector)).numpy()
         return found[: len(arrays)].astype(np.float64)
 
     def _plus(self, vector: tf.Tensor, arrays: Sequence[tf.Tensor], factors: Vector) -> tf.Tensor:
         """The vector plus so much of each of the arrays."""
-        weights = np.zeros(self.most, np.float32)
+        weights = np.zeros(self._places, np.float32)
         weights[: len(factors)] = factors
-        return _sum(vector, _filled(arrays, self.most, vector), tf.constant(weights))
+        return _sum(vector, _filled(arrays, self._places, vector), tf.constant(weights))
 
 
 def inner(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:

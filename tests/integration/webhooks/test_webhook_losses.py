@@ -1,0 +1,94 @@
+"""Webhooks whose sender, or whose Redis, is lost on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from fixtures_ledger import request
+from fixtures_webhooks import SECRETS, TAKEN, canceled, deliver, order, told
+from keeping import redis
+from tiny_server import Handler, Serving, serving
+
+from shared import truth
+from shared.job import JobState
+from shared.ports import Ports, establish
+from shared.settings import Settings
+from shared.webhook import EVENTS
+from worker.postman import Postman
+
+
+def test_who_lost_its_lease_writes_nothing(ports: Ports, receiver: Serving) -> None:
+    job_id = canceled(ports, receiver.url)
+    late, heir = ports.outbox.take(lease_seconds=-1), ports.outbox.take(lease_seconds=60)
+    assert late is not None
+    assert heir is not None
+    assert (late.id, late.attempt, heir.attempt) == (heir.id, 1, 2)
+    Postman(ports).deliver(late)
+    assert ports.outbox.deliveries(job_id) == []
+    Postman(ports).deliver(heir)
+    assert [one.delivered for one in ports.outbox.deliveries(job_id)] == [True]
+
+
+def test_a_reaper_that_is_killed_before_it_writes_down_a_delivery_leaves_it_to_the_next(
+    ports: Ports, tmp_path: Path
+) -> None:
+    reapers: list[subprocess.Popen[bytes]] = []
+    again = threading.Event()
+
+    def kills(_: Handler) -> None:
+        reapers[0].kill()
+
+    def arrives(handler: Handler) -> None:
+        TAKEN(handler)
+        again.set()
+
+    with serving(kills, arrives) as receiver:
+        job_id = canceled(ports, receiver.url)
+        try:
+            reapers.append(_reaper(ports.settings, tmp_path))
+            assert reapers[0].wait(60) == -signal.SIGKILL
+            assert ports.outbox.deliveries(job_id) == []
+            reapers.append(_reaper(ports.settings, tmp_path))
+            assert again.wait(60), (tmp_path / "reaper.log").read_text()
+            assert told(receiver) == [(f"{job_id}-canceled", "job.canceled")] * 2
+        finally:
+            for reaper in reapers:
+                reaper.terminate()
+            assert reapers[-1].wait(30) == 0
+
+
+def _reaper(settings: Settings, folder: Path) -> "subprocess.Popen[bytes]":
+    told = {"redis_url": settings.redis_url, "store_url": settings.store_url, "webhook_private": "true"}
+    told |= {"webhook_secret": ",".join(SECRETS), "webhook_seconds": "0.5", "reaper_seconds": "0.5"}
+    environment = os.environ | {f"EASEL_{name.upper()}": value for name, value in told.items()}
+    with (folder / "reaper.log").open("ab") as log:
+        return subprocess.Popen([sys.executable, "-m", "worker", "reaper"], env=environment, stdout=log, stderr=log)
+
+
+def test_after_the_loss_of_redis_a_recent_end_is_told_again_under_the_same_id(
+    ports: Ports, postman: Postman, receiver: Serving
+) -> None:
+    job_id, waiting = canceled(ports, receiver.url), order(ports, receiver.url)
+    truth.seal(ports.ledger, ports.blobs, job_id)
+    deliver(postman)
+    redis(ports).flushall()
+    assert postman.take() is None
+    assert truth.reconcile(ports) == 2
+    assert establish(ports)
+    deliver(postman)
+    assert postman.take() is None
+    assert told(receiver) == [(f"{job_id}-canceled", "job.canceled")] * 2
+    assert receiver.seen[0][3] == receiver.seen[1][3]
+    ports.ledger.steer(waiting, "cancel")
+    deliver(postman)
+    assert told(receiver)[2:] == [(f"{waiting}-canceled", "job.canceled")]
+
+
+def test_after_the_loss_of_redis_an_old_end_is_not_told(ports: Ports, postman: Postman) -> None:
+    wanted = request(events=EVENTS)
+    ports.ledger.restore(wanted, JobState.SUCCEEDED, completed_at=time.time() - 4 * 86_400)
+    assert postman.take() is None
