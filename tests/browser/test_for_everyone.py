@@ -7,7 +7,7 @@ import pytest
 from missing import ROOT
 from playwright.sync_api import Locator, Page, expect
 
-from browser.acts import PAINTING, PHOTO, SOON, compose, heading, png, sees, submit
+from browser.acts import PAINTING, PHOTO, compose, heading, png, sees, submit
 from browser.conftest import House, NewPage
 
 pytestmark = pytest.mark.usefixtures("finished")
@@ -48,13 +48,13 @@ def states(page: Page, finished: str, failed: str) -> list[str]:
     for state, job, title in (("finished", finished, "Finished"), ("failed", failed, "Failed")):
         page.goto(f"/?job={job}")
         sees(page, title)
-        expect(page.get_by_role("img", name="Loss by step")).to_be_visible(timeout=SOON)
+        expect(page.get_by_role("img", name="Loss by step")).to_be_visible()
         look(f"{state} job")
     page.goto("/queue")
-    expect(page.get_by_text("ada@test")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("ada@test")).to_be_visible()
     look("queue")
     page.goto("/gallery")
-    expect(page.locator("#wall li").first).to_be_visible(timeout=SOON)
+    expect(page.locator("#wall li").first).to_be_visible()
     look("gallery")
     page.locator("#wall button").first.click()
     look("detail")
@@ -130,7 +130,7 @@ def test_a_page_is_light_and_comes_from_here_alone(page: Page, house: House, fin
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.format(finished))
-    expect(page.locator("#presets input, .layer, #workers li, #wall li").first).to_be_attached(timeout=SOON)
+    expect(page.locator("#presets input, .layer, #workers li, #wall li").first).to_be_attached()
     assert all(url.startswith(house.url) for url in asked)
     parts = {url for url in asked if "/v1/" not in url}
     assert len(parts) > 5
