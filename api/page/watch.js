@@ -83,6 +83,7 @@ export class Watch {
         Object.assign(this.job, { progress: data.progress });
         this.job.metrics.steps_per_second = data.steps_per_second;
         this.facing();
+        if (data.progress.current && !this.job.urls.finish) this.lookOnce();
       }
     } else if (kind === "preview") {
       if (data.url) this.film.add(data.step, data.url);
@@ -90,6 +91,12 @@ export class Watch {
     else if (kind === "lease_lost") this.note("The worker was lost; another one goes on from the last checkpoint.");
     else if (!this.over) this.look();
     if (kind === "state" && OVER.has(data.state)) this.stop(); // the last event of all; the browser would ask for ever
+  }
+
+  /** The first step makes it possible to finish early, which no event tells. */
+  lookOnce() {
+    if (!this.looked) this.look();
+    this.looked = true;
   }
 
   note(text) {

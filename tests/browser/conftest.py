@@ -41,6 +41,8 @@ class House(Rig):
         self.server = Server(self.settings, self.folder / "api.log", port=port)
 
     def close(self) -> None:
+        for worker in self.workers.values():
+            worker.terminate()  # so that it leaves while the API does
         self.server.stop()
         self.stop()
 

@@ -206,7 +206,7 @@ def test_the_photo_can_be_drawn_over_the_painting_with_the_keyboard(page: Page) 
 
 
 def test_the_film_can_be_scrubbed_and_played(page: Page) -> None:
-    submit(page, steps=60)
+    submit(page, steps=30)
     sees(page, "Finished")
     film = page.get_by_label("Scrub through the film")
     expect(film).to_be_visible()
