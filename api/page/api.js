@@ -1,6 +1,6 @@
 /** Calls to the API: JSON in and out, problems as errors with words for people, CSRF token and sign-in. */
 
-const session = { token: null, signIn: null };
+const session = { token: null, required: false, signIn: null };
 
 /** What the API, or the want of a network, has to say. */
 export class Problem extends Error {
@@ -13,9 +13,10 @@ export class Problem extends Error {
 
 /** Called by session.js, which would else be imported in a circle. */
 export function useSession(found, signIn) {
-  session.token = found.csrf_token;
-  session.signIn = signIn;
+  Object.assign(session, { token: found.csrf_token, required: found.required, signIn });
 }
+
+export const asksForKeys = () => session.required;
 
 /** The answer's JSON; null for none. Tries again where nothing arrived or a part is away. Raises Problem. */
 export async function call(path, options = {}) {
@@ -35,7 +36,25 @@ export async function blob(path, options = {}) {
   return (await fetched(path, options)).blob();
 }
 
-async function fetched(path, { method = "GET", body, headers = {}, signal, cache }) {
+/** The answer, if need be to the same call once more, when the visitor has signed in or the token is one of now. */
+async function fetched(path, options) {
+  const { token } = session;
+  try {
+    return await sent(path, options);
+  } catch (problem) {
+    if (problem.status === 401 && session.signIn && path !== "/v1/session") await session.signIn();
+    else if (problem.code !== "csrf_failed" || (await tokenOfNow()) === token) throw problem;
+    return fetched(path, options);
+  }
+}
+
+/** Another tab that signed in has made the token of this one stale. */
+async function tokenOfNow() {
+  session.token = (await call("/v1/session")).csrf_token;
+  return session.token;
+}
+
+async function sent(path, { method = "GET", body, headers = {}, signal, cache }) {
   const told = { ...headers };
   if (session.token && method !== "GET") told["X-CSRF-Token"] = session.token;
   const answer = await fetch(path, { method, body, headers: told, signal, cache }).catch((error) => {
@@ -43,10 +62,6 @@ async function fetched(path, { method = "GET", body, headers = {}, signal, cache
   });
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));
-  if (answer.status === 401 && session.signIn && path !== "/v1/session") {
-    await session.signIn();
-    return fetched(path, { method, body, headers, signal, cache });
-  }
   throw new Problem(answer.status, said, 1000 * Number(answer.headers.get("Retry-After") || 0));
 }
 

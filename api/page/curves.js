@@ -32,27 +32,46 @@ export class Curves {
     const values = points.flatMap(({ losses }) => Object.keys(TERMS).map((term) => losses[term])).filter((value) => value > 0);
     if (!values.length) return;
     this.node.hidden = false;
-    const [low, high] = [Math.floor(Math.log10(Math.min(...values))), Math.max(Math.ceil(Math.log10(Math.max(...values))), Math.floor(Math.log10(Math.min(...values))) + 1)];
+    const [low, high] = decades(values);
     const last = points.at(-1).step || 1;
     const x = (step) => LEFT + ((WIDTH - LEFT - 4) * step) / last;
     const y = (value) => 6 + (HEIGHT - BELOW - 6) * ((high - Math.log10(value)) / (high - low));
     this.rule(low, high, last, y);
     for (const [term, line] of Object.entries(this.lines)) {
-      line.setAttribute("points", points.filter(({ losses }) => losses[term] > 0).map(({ step, losses }) => `${x(step).toFixed(1)},${y(losses[term]).toFixed(1)}`).join(" "));
+      const drawn = points.filter(({ losses }) => losses[term] > 0); // zero has no logarithm
+      const corner = ({ step, losses }) => `${x(step).toFixed(1)},${y(losses[term]).toFixed(1)}`;
+      line.setAttribute("points", drawn.map(corner).join(" "));
       this.values[term].textContent = number(points.at(-1).losses[term]);
     }
     this.svg.dataset.points = this.points.length;
-    this.svg.setAttribute("aria-label", `Loss by step, logarithmic: the total went from ${number(points[0].losses.total)} to ${number(points.at(-1).losses.total)} in ${last} steps`);
+    this.describe(points[0], points.at(-1));
+  }
+
+  describe(first, last) {
+    const way = `from ${number(first.losses.total)} to ${number(last.losses.total)} in ${last.step} steps`;
+    this.svg.setAttribute("aria-label", `Loss by step, logarithmic: the total went ${way}`);
   }
 
   rule(low, high, last, y) {
     const every = Math.ceil((high - low) / 5);
     const powers = Array.from({ length: Math.floor((high - low) / every) + 1 }, (_, at) => low + at * every);
     const label = (power) => (power >= -2 && power <= 4 ? Number(`1e${power}`).toLocaleString("en") : `1e${power}`);
+    const ruled = (power) => {
+      const at = y(10 ** power);
+      return h("g", {},
+        h("line", { x1: LEFT, x2: WIDTH, y1: at, y2: at }),
+        h("text", { x: LEFT - 5, y: at + 3, "text-anchor": "end" }, label(power)));
+    };
     this.grid.replaceChildren(
-      ...powers.map((power) => h("g", {}, h("line", { x1: LEFT, x2: WIDTH, y1: y(10 ** power), y2: y(10 ** power) }), h("text", { x: LEFT - 5, y: y(10 ** power) + 3, "text-anchor": "end" }, label(power)))),
+      ...powers.map(ruled),
       h("text", { x: LEFT, y: HEIGHT - 4 }, "0"),
       h("text", { x: WIDTH, y: HEIGHT - 4, "text-anchor": "end" }, `step ${last}`),
     );
   }
+}
+
+/** The powers of ten that hold all values between them; never the same one twice. */
+function decades(values) {
+  const low = Math.floor(Math.log10(Math.min(...values)));
+  return [low, Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))))];
 }

@@ -19,29 +19,62 @@ export class Detail {
     const shown = urls.result || urls.preview;
     if (shown) easel.show(shown, `The picture, ${recipeLine(job.recipe)}`, true);
     const close = h("button.remove", { type: "button", "aria-label": "Close", onclick: () => this.dialog.close() }, "×");
-    const inputs = [["The photo", urls.content], ...urls.styles.map((url, at) => [`Style ${at + 1}`, url])].map(([alt, url]) => h("a", { href: url }, h("img", { src: `${url}?longest=256`, alt, loading: "lazy" })));
     this.said = h("p.soft", { role: "status" });
-    this.dialog.replaceChildren(close, h("div.atelier", {}, h("div.wall", {}, easel.node),
-      h("div.side", {}, h("h2", { id: "detail-title" }, `${STATES[job.state]}, ${when(job.created_at)}`), job.error && h("p.wrong", {}, job.error.detail),
-        h("div.inputs", {}, inputs), this.facts(job), this.acts(job), this.said, this.recipe(job), urls.provenance && this.provenance(urls.provenance))));
+    this.dialog.replaceChildren(close, h("div.atelier", {}, h("div.wall", {}, easel.node), this.side(job)));
     this.dialog.showModal();
   }
 
+  side(job) {
+    const { urls } = job;
+    return h("div.side", {},
+      h("h2", { id: "detail-title" }, `${STATES[job.state]}, ${when(job.created_at)}`),
+      job.error && h("p.wrong", {}, job.error.detail),
+      this.inputs(urls),
+      this.facts(job),
+      this.acts(job),
+      this.said,
+      this.recipe(job),
+      urls.provenance && this.provenance(urls.provenance));
+  }
+
+  inputs({ content, styles }) {
+    const named = [["The photo", content], ...styles.map((url, at) => [`Style ${at + 1}`, url])];
+    const small = ([alt, url]) => h("a", { href: url }, h("img", { src: `${url}?longest=256`, alt, loading: "lazy" }));
+    return h("div.inputs", {}, named.map(small));
+  }
+
   facts({ recipe, progress, metrics, losses, attempt }) {
-    const rows = [["Recipe", recipeLine(recipe)], ["Steps done", number(progress.current)], ["Painted for", duration(metrics.run_seconds)], losses && ["Loss", `${number(losses.total)} (style ${number(losses.style)}, content ${number(losses.content)})`], attempt > 1 && ["Claims", attempt]];
+    const rows = [
+      ["Recipe", recipeLine(recipe)],
+      ["Steps done", number(progress.current)],
+      ["Painted for", duration(metrics.run_seconds)],
+      losses && ["Loss", `${number(losses.total)} (style ${number(losses.style)}, content ${number(losses.content)})`],
+      attempt > 1 && ["Claims", attempt],
+    ];
     return h("dl.facts", {}, rows.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
   }
 
   acts(job) {
     const { urls, id } = job;
-    const copies = ["curl", "CLI", "Python"].map((kind) => h("button.small", { type: "button", onclick: () => this.copy(kind, job) }, `Copy as ${kind}`));
-    return h("div.acts", {}, urls.result && h("a.button.primary", { href: urls.result, download: `easel-${id}.png` }, "Download"),
-      h("a.button", { href: `/?again=${id}` }, "Do it again with …"), h("a.button", { href: `/?job=${id}` }, "Film and curves"), copies, this.remover(job));
+    const copier = (kind) => h("button.small", { type: "button", onclick: () => this.copy(kind, job) }, `Copy as ${kind}`);
+    return h("div.acts", {},
+      urls.result && h("a.button.primary", { href: urls.result, download: `easel-${id}.png` }, "Download"),
+      h("a.button", { href: `/?again=${id}` }, "Do it again with …"),
+      h("a.button", { href: `/?job=${id}` }, "Film and curves"),
+      ["curl", "CLI", "Python"].map(copier),
+      this.remover(job));
   }
 
   async copy(kind, job) {
-    const { presets } = await call("/v1/recipes");
-    const text = snippets[kind](job, presets);
+    try {
+      const { presets } = await call("/v1/recipes", { tries: 3 });
+      await this.give(kind, snippets[kind](job, presets));
+    } catch (error) {
+      tell(this.said, error.message);
+    }
+  }
+
+  async give(kind, text) {
     try {
       await navigator.clipboard.writeText(text);
       tell(this.said, `Copied as ${kind}.`);
@@ -59,7 +92,7 @@ export class Detail {
     async function act() {
       if (!button.dataset.sure) return (button.dataset.sure = "yes"), tell(button, "Really delete it, with all its pictures?");
       try {
-        await call(`/v1/jobs/${id}`, { method: "DELETE", tries: 3 });
+        await call(`/v1/jobs/${id}`, { method: "DELETE", tries: 3 }).catch(unlessGone);
         self.dialog.close();
         self.gone(id);
       } catch (error) {
@@ -75,6 +108,11 @@ export class Detail {
     const load = async () => tell(text, JSON.stringify(await call(url).catch((error) => error.message), null, 2));
     return unfolded("Provenance", text, load);
   }
+}
+
+/** Deleted it is, too, where the answer to that was lost or somebody else was faster. */
+function unlessGone(problem) {
+  if (problem.status !== 404) throw problem;
 }
 
 function unfolded(title, content, load) {

@@ -29,11 +29,14 @@ export function tellIf(node, text) {
   tell(node, text || "");
 }
 
-/** Make the children of `list` those of `items`: kept where the key is known, so that focus and pictures stay. */
+/**
+ * Make the children of `list` those of `items`: kept where the key is known, so that focus and pictures stay.
+ * `make(item)` gives a part {node, leave?}; `leave()` hears that its item is gone.
+ */
 export function keyed(list, items, key, make, update) {
   const known = (list.known ??= new Map());
   const wanted = new Map(items.map((item) => [key(item), item]));
-  for (const [id, part] of known) if (!wanted.has(id)) (part.node.remove(), known.delete(id));
+  for (const [id, part] of known) if (!wanted.has(id)) (part.node.remove(), part.leave?.(), known.delete(id));
   let place = list.firstElementChild;
   for (const [id, item] of wanted) {
     if (!known.has(id)) known.set(id, make(item));

@@ -7,9 +7,11 @@ const LONGEST = 30_000;
  * `meanwhile()` is called each time the stream is refused, to look by other means. The answer ends it all.
  */
 export function follow(path, kinds, { hear, status = () => {}, meanwhile = () => {} }) {
-  let source, timer, last = "", wait = 1000, over = false;
+  const over = new AbortController();
+  let source, timer, last = "", wait = 1000;
 
   function open() {
+    rest();
     source = new EventSource(last ? `${path}?last_event_id=${last}` : path);
     source.onopen = () => ((wait = 1000), status("live"));
     source.onerror = () => (source.readyState === EventSource.CLOSED ? later() : status("reconnecting"));
@@ -22,23 +24,31 @@ export function follow(path, kinds, { hear, status = () => {}, meanwhile = () =>
   }
 
   function later() {
-    if (over) return;
     timer = setTimeout(open, wait);
     wait = Math.min(LONGEST, wait * 2);
     status("polling");
     meanwhile();
   }
 
-  function close() {
-    over = true;
+  /** No stream and none to come, until the next open(). */
+  function rest() {
     clearTimeout(timer);
-    source.close();
+    source?.close();
   }
 
-  addEventListener("pagehide", () => source.close());
-  addEventListener("pageshow", (event) => event.persisted && !over && open()); // back from the browser's cache
+  function close() {
+    over.abort();
+    rest();
+  }
+
+  addEventListener("pagehide", rest, over);
+  addEventListener("pageshow", (event) => event.persisted && open(), over); // back from the browser's cache
   open();
   return close;
 }
 
-export const WORDS = { live: "", reconnecting: "The service does not answer; reconnecting …", polling: "Live updates are not to be had at the moment; looking now and then." };
+export const WORDS = {
+  live: "",
+  reconnecting: "The service does not answer; reconnecting …",
+  polling: "Live updates are not to be had at the moment; looking now and then.",
+};

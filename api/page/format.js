@@ -40,6 +40,8 @@ export const seconds = (iso) => (Date.now() - Date.parse(iso)) / 1000;
 export const when = (iso) =>
   new Date(iso).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
+export const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB", { timeStyle: "short" });
+
 export const short = (id) => id.slice(-6);
 export const words = (name) => name.replace(/[_-]+/g, " ").replace(/^./, (first) => first.toUpperCase());
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;

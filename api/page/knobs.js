@@ -31,8 +31,10 @@ export class Knobs {
 
   card(preset, changed) {
     const choose = () => (this.choose(preset.preset), changed());
-    return h("label.card", {}, h("input", { type: "radio", name: "preset", value: preset.preset, onchange: choose }),
-      h("b", {}, words(preset.preset)), h("span.soft", {}, BLURBS[preset.preset] || ""),
+    return h("label.card", {},
+      h("input", { type: "radio", name: "preset", value: preset.preset, onchange: choose }),
+      h("b", {}, words(preset.preset)),
+      h("span.soft", {}, BLURBS[preset.preset] || ""),
       h("small.soft", {}, `${preset.size} px · ${plural(preset.steps, "step")}`));
   }
 

@@ -1,17 +1,17 @@
 /** The queue: one stream for the whole page; the waiting lines by pages of fifty. */
 
 import { blob, call } from "./api.js";
-import { $, h, keyed, tell, tellIf } from "./dom.js";
+import { $, h, keyed, tell } from "./dom.js";
 import { WORDS, follow } from "./events.js";
-import { bytes, duration, eta, number, plural, recipeLine, seconds, short, span } from "./format.js";
-import { session } from "./session.js";
+import { bytes, clock, duration, eta, number, plural, recipeLine, seconds, short, span } from "./format.js";
+import { enter } from "./session.js";
 
 const PAGE = 50;
 const CALM = 2000; // milliseconds between looks at a line or at one job's preview, at least
 let queue = null;
 let tier = null;
 let offset = 0;
-let looking = false; // or looked a moment ago
+let looking = null; // the newest look at the line, until a moment after its answer
 let missed = false; // a change meanwhile
 
 function show(found) {
@@ -27,10 +27,11 @@ function show(found) {
   keyed($("#workers"), found.workers, name, person, updatePerson);
   $("#idle").hidden = found.running.length > 0;
   $("#nobody").hidden = found.workers.length > 0;
-  keyed($("#lines"), found.tiers, name, line, ({ node }, one) => node.setAttribute("aria-pressed", String(one.name === tier)));
+  lines();
   hour(found);
   tick();
-  look();
+  if (looking) missed = true;
+  else look();
 }
 
 /** Ages go on between two events. */
@@ -46,15 +47,13 @@ function tile(one) {
   return { node: h("li.panel", {}, h("h2", {}, one.name), h("p.big", {}, parts.depth, " waiting"), parts.age, parts.eta), parts };
 }
 
-function line(one) {
-  const choose = () => ((tier = one.name), (offset = 0), show(queue));
-  return { node: h("button", { type: "button", onclick: choose }, one.name) };
-}
-
 function run(job) {
-  const parts = { image: h("img", { alt: `Preview of job ${short(job.id)}` }), bar: h("progress", { max: 100, "aria-label": `Progress of job ${short(job.id)}` }), facts: h("p"), left: h("p.soft") };
-  const link = h("a", { href: `/?job=${job.id}` }, parts.image);
-  return { node: h("li.panel", {}, link, parts.bar, parts.facts, parts.left, canceler(job)), parts, at: 0 };
+  const image = h("img", { alt: `Preview of job ${short(job.id)}` });
+  const bar = h("progress", { max: 100, "aria-label": `Progress of job ${short(job.id)}` });
+  const parts = { image, bar, facts: h("p"), left: h("p.soft") };
+  const link = h("a", { href: `/?job=${job.id}` }, image);
+  const node = h("li.panel", {}, link, bar, parts.facts, parts.left, canceler(job));
+  return { node, parts, at: 0, leave: () => forget(image) };
 }
 
 function updateRun(part, job) {
@@ -73,9 +72,13 @@ function updateRun(part, job) {
 /** The address stays while its picture changes. */
 async function refresh(image, url) {
   const data = await blob(url, { cache: "no-cache" }).catch(() => null);
-  if (!data) return;
-  if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
+  if (!data || !image.isConnected) return;
+  forget(image);
   image.src = URL.createObjectURL(data);
+}
+
+function forget(image) {
+  if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
 }
 
 function canceler(job) {
@@ -86,9 +89,9 @@ function canceler(job) {
     try {
       settle(button, await call(`/v1/jobs/${job.id}/cancel`, { method: "POST", tries: 4 }));
     } catch (error) {
-      tell($("#connection"), error.message);
+      complain(error);
     }
-    look(true);
+    look();
   }
 }
 
@@ -97,30 +100,58 @@ function settle(button, job) {
   tell(button, job.cancel_requested_at ? "Canceling …" : "Cancel");
 }
 
-/** Fetch the page of the line that is shown. */
-async function look(now = false) {
+/** The buttons that choose a line. */
+function lines() {
+  const make = ({ name }) => ({ node: h("button", { type: "button", onclick: () => choose(name) }, name) });
+  const press = ({ node }, { name }) => node.setAttribute("aria-pressed", String(name === tier));
+  keyed($("#lines"), queue.tiers, (one) => one.name, make, press);
+}
+
+function choose(name) {
+  tier = name;
+  offset = 0;
+  lines();
+  rows([]);
+  $("#none").hidden = true; // nobody knows yet
+  look();
+}
+
+/** Fetch the page of the line that is shown. The answer to an earlier look is of another page, and is dropped. */
+async function look() {
   if (!tier) return;
-  if (looking) return void (missed = true);
-  looking = true;
+  const mine = (looking = {});
   missed = false;
   try {
-    const { jobs, total } = await call(`/v1/queue/${encodeURIComponent(tier)}/jobs?offset=${offset}&limit=${PAGE}`);
-    if (offset && !jobs.length) offset = Math.max(0, PAGE * Math.floor((total - 1) / PAGE));
-    keyed($("#waiting tbody"), jobs, (job) => job.id, row, ({ cells, node }, job) => {
-      tell(cells[0], String(job.queue_position ?? "–"));
-      tell(cells[1], span(job.eta_seconds));
-      settle($("button", node), job);
-    });
-    $("#waiting").hidden = !jobs.length;
-    $("#none").hidden = jobs.length > 0;
-    $("#pager").hidden = total <= PAGE;
-    tell($("#place"), `${offset + 1} to ${offset + jobs.length} of ${total.toLocaleString("en")}`);
-    $("#earlier").disabled = !offset;
-    $("#later").disabled = offset + PAGE >= total;
+    const found = await call(`/v1/queue/${encodeURIComponent(tier)}/jobs?offset=${offset}&limit=${PAGE}`);
+    if (looking === mine) fill(found);
   } catch (error) {
-    tell($("#connection"), error.message);
+    complain(error);
   }
-  setTimeout(() => ((looking = false), missed && look()), now ? 0 : CALM);
+  setTimeout(() => looking === mine && rested(), CALM);
+}
+
+function rested() {
+  looking = null;
+  if (missed) look();
+}
+
+function fill({ jobs, total }) {
+  if (offset && !jobs.length) return turn(Math.min(-PAGE, PAGE * Math.floor((total - 1) / PAGE) - offset)); // to the last page of now
+  rows(jobs);
+  $("#waiting").hidden = !jobs.length;
+  $("#none").hidden = jobs.length > 0;
+  $("#pager").hidden = total <= PAGE;
+  tell($("#place"), `${offset + 1} to ${offset + jobs.length} of ${total.toLocaleString("en")}`);
+  $("#earlier").disabled = !offset;
+  $("#later").disabled = offset + PAGE >= total;
+}
+
+function rows(jobs) {
+  keyed($("#waiting tbody"), jobs, (job) => job.id, row, ({ cells, node }, job) => {
+    tell(cells[0], String(job.queue_position ?? "–"));
+    tell(cells[1], span(job.eta_seconds));
+    settle($("button", node), job);
+  });
 }
 
 function row(job) {
@@ -149,24 +180,31 @@ function hour({ throughput, completed_last_hour: all }) {
   const most = Math.max(1, ...throughput.map((bucket) => bucket.completed));
   const bars = throughput.map(({ completed, at }, index) => {
     const height = Math.max(1.5, (78 * completed) / most);
-    return h("rect", { x: index * 25 + 3, y: 90 - height, width: 19, height, rx: 2 }, h("title", {}, `${completed} from ${new Date(at).toLocaleTimeString("en-GB", { timeStyle: "short" })}`));
+    const title = h("title", {}, `${completed} from ${clock(at)}`);
+    return h("rect", { x: index * 25 + 3, y: 90 - height, width: 19, height, rx: 2 }, title);
   });
-  const label = `${plural(all, "job")} ended in the last hour, ${most} at most in five minutes`;
-  $("#hour").replaceChildren(h("p.big", {}, h("b", {}, all.toLocaleString("en")), " done"), h("svg.bars", { viewBox: "0 0 300 92", role: "img", "aria-label": label }, bars));
+  const figures = throughput.map((bucket) => bucket.completed).join(", ");
+  const label = `${plural(all, "job")} ended in the last hour; in each five minutes from ${clock(throughput[0].at)} on: ${figures}`;
+  $("#hour").replaceChildren(
+    h("p.big", {}, h("b", {}, all.toLocaleString("en")), " done"),
+    h("svg.bars", { viewBox: "0 0 300 92", role: "img", "aria-label": label }, bars),
+  );
 }
 
 function turn(by) {
   offset = Math.max(0, offset + by);
-  looking = false;
-  look(true);
+  look();
 }
+
+const complain = (error) => tell($("#connection"), error.message);
 
 $("#earlier").addEventListener("click", () => turn(-PAGE));
 $("#later").addEventListener("click", () => turn(PAGE));
-await session();
-follow("/v1/queue/events", ["queue"], {
-  hear: (_, found) => show(found),
-  status: (state) => tell($("#connection"), WORDS[state]),
-  meanwhile: async () => show(await call("/v1/queue")),
+enter(() => {
+  follow("/v1/queue/events", ["queue"], {
+    hear: (_, found) => show(found),
+    status: (state) => tell($("#connection"), WORDS[state]),
+    meanwhile: () => call("/v1/queue").then(show, complain),
+  });
+  setInterval(tick, 1000);
 });
-setInterval(tick, 1000);

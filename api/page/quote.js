@@ -5,12 +5,13 @@ import { h } from "./dom.js";
 import { bytes, duration, eta, plural } from "./format.js";
 
 const MOMENT = 400;
+const NOTHING_YET = "With a photo, a painting and all knobs in order, this tells time and memory.";
 
 export class Quote {
   /** `form()` is the body to ask with, or null where something is missing; `told(problem | null)` hears what is wrong. */
   constructor(node, form, told, useSize) {
     Object.assign(this, { node, form, told, useSize });
-    this.say(h("p.soft", {}, "With a photo and a painting here, this tells time and memory."));
+    this.say(h("p.soft", {}, NOTHING_YET));
   }
 
   ask() {
@@ -21,7 +22,8 @@ export class Quote {
 
   async fetch() {
     const body = this.form();
-    if (!body) return;
+    this.node.removeAttribute("aria-busy");
+    if (!body) return this.say(h("p.soft", {}, NOTHING_YET));
     this.asking = new AbortController();
     this.node.setAttribute("aria-busy", "true");
     try {

@@ -1,11 +1,17 @@
-/** Every page awaits `session()` before it asks for anything else. */
+/** Every page enters by `enter()` before it asks for anything else. */
 
 import { call, useSession } from "./api.js";
+import { $, h } from "./dom.js";
 
 let asking = null;
 
+/** Begin `work` once this browser may call; what is in the way of it is said on the page. */
+export function enter(work) {
+  session().then(work).catch((error) => $("#main").append(h("p.wrong", { role: "alert" }, error.message)));
+}
+
 /** Resolves once this browser may call: at once where no keys are asked for. */
-export async function session() {
+async function session() {
   const found = await call("/v1/session", { tries: 6 });
   useSession(found, askOnce);
   if (found.required && !found.signed_in) await askOnce();

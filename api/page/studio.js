@@ -1,13 +1,17 @@
 /** The studio: compose a job, or watch the one that the address names (/?job=ID; /?again=ID loads one to change it). */
 
 import { blob, call, freshKey } from "./api.js";
-import { $, h, tell, tellIf } from "./dom.js";
+import { $, tell, tellIf } from "./dom.js";
 import { showRecent } from "./recent.js";
-import { session } from "./session.js";
+import { enter } from "./session.js";
 
-const OF_IMAGES = new Set(["missing_image", "too_many_images", "not_an_image", "broken_image", "animated_image", "image_too_large", "image_too_small", "body_too_large"]);
+const OF_IMAGES = new Set([
+  "missing_image", "too_many_images", "not_an_image", "broken_image",
+  "animated_image", "image_too_large", "image_too_small", "body_too_large",
+]);
 const [compose, button] = [$("#compose"), $("#submit")];
 let pictures, knobs, quote, watch, begun, shown;
+let key = null; // names the job that is composed, however often it is sent, until it is another
 
 function form() {
   if (!pictures?.complete || !knobs) return null;
@@ -25,6 +29,7 @@ function formOrNull() {
 }
 
 function changed() {
+  key = null;
   button.classList.toggle("dim", !pictures?.complete);
   quote?.ask();
 }
@@ -53,7 +58,8 @@ async function submit(event) {
   button.setAttribute("aria-busy", "true");
   tell(button, "Sending …");
   try {
-    const job = await call("/v1/jobs", { method: "POST", body, headers: { "Idempotency-Key": freshKey() }, tries: 8 });
+    const job = await call("/v1/jobs", { method: "POST", body, headers: { "Idempotency-Key": (key ??= freshKey()) }, tries: 8 });
+    key = null;
     history.pushState(null, "", `/?job=${job.id}`);
     arrive();
   } catch (error) {
@@ -66,9 +72,10 @@ async function submit(event) {
 
 /** Show what the address says, and load only what that takes. */
 async function arrive() {
-  if (shown === location.search) return; // only the fragment is another
-  shown = location.search;
-  const asked = new URLSearchParams(shown);
+  if (shown?.search === location.search) return; // only the fragment is another
+  const here = (shown = { search: location.search });
+  const asked = new URLSearchParams(here.search);
+  const id = encodeURIComponent(asked.get("job") ?? asked.get("again"));
   watch?.close();
   watch = null;
   compose.hidden = asked.has("job");
@@ -76,12 +83,12 @@ async function arrive() {
   showRecent($("#recent"), asked.get("job"));
   if (asked.has("job")) {
     const { Watch } = await import("./watch.js");
-    watch = new Watch($("#watch"), asked.get("job"));
+    if (shown === here) watch = new Watch($("#watch"), id);
   } else {
     document.title = "Studio · Easel";
     tell($("#title"), "A photo, in the manner of a painting");
     await (begun ??= begin());
-    if (asked.has("again")) await again(asked.get("again"));
+    if (asked.has("again") && shown === here) await again(id);
   }
 }
 
@@ -109,4 +116,4 @@ async function again(id) {
 
 addEventListener("popstate", arrive);
 compose.addEventListener("submit", submit);
-session().then(arrive).catch((error) => $("#main").append(h("p.wrong", { role: "alert" }, error.message)));
+enter(arrive);

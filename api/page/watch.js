@@ -37,6 +37,7 @@ export class Watch {
   async begin() {
     if (!(await this.look())) return;
     await this.unroll();
+    if (this.closed) return;
     this.stop = follow(`${this.path}/events`, KINDS, {
       hear: (kind, data) => this.hear(kind, data),
       status: (state) => tellIf(this.link, this.over ? "" : WORDS[state]),
@@ -82,6 +83,7 @@ export class Watch {
         Object.assign(this.job, { progress: data.progress });
         this.job.metrics.steps_per_second = data.steps_per_second;
         this.facing();
+        if (data.progress.current && !this.job.urls.finish) this.lookOnce();
       }
     } else if (kind === "preview") {
       if (data.url) this.film.add(data.step, data.url);
@@ -89,6 +91,12 @@ export class Watch {
     else if (kind === "lease_lost") this.note("The worker was lost; another one goes on from the last checkpoint.");
     else if (!this.over) this.look();
     if (kind === "state" && OVER.has(data.state)) this.stop(); // the last event of all; the browser would ask for ever
+  }
+
+  /** The first step makes it possible to finish early, which no event tells. */
+  lookOnce() {
+    if (!this.looked) this.look();
+    this.looked = true;
   }
 
   note(text) {
@@ -100,8 +108,9 @@ export class Watch {
     const before = this.job?.state;
     this.job = job;
     this.over = OVER.has(job.state);
-    if (job.resumed_from_step !== null && job.resumed_from_step !== this.resumed) this.note(`Resumed from step ${job.resumed_from_step}.`);
-    this.resumed = job.resumed_from_step;
+    const resumed = job.resumed_from_step;
+    if (resumed !== null && resumed !== this.resumed) this.note(`Resumed from step ${resumed}.`);
+    this.resumed = resumed;
     this.facing();
     if (before !== job.state) this.turned(job);
   }
@@ -113,7 +122,9 @@ export class Watch {
     this.easel.node.dataset.state = job.state;
     if (!this.over) return;
     tellIf(this.link, "");
-    if (job.urls.result) this.film.add(job.progress.total + 1, job.urls.result, `The ${job.state === "succeeded" ? "finished" : "last good"} picture, ${recipeLine(job.recipe)}`);
+    const which = job.state === "succeeded" ? "finished" : "last good";
+    const alt = `The ${which} picture, ${recipeLine(job.recipe)}`;
+    if (job.urls.result) this.film.add(job.progress.total + 1, job.urls.result, alt);
     if (job.error) tellIf(this.wrong, job.error.detail);
     clearInterval(this.timer);
   }
@@ -130,9 +141,20 @@ export class Watch {
     this.bar.value = state === "succeeded" ? 100 : progress.percentage;
     this.bar.classList.toggle("still", this.over);
     document.title = state === "running" ? `${Math.floor(progress.percentage)} % · Easel` : `${STATES[state]} · Easel`;
-    const quarter = Math.floor(progress.percentage / 25);
-    if (state === "running" && quarter > (this.quarter || 0)) tell($("#said"), `${25 * (this.quarter = quarter)} per cent`);
+    this.sayQuarter();
     this.fill(this.factsNow());
+    this.offer(urls);
+  }
+
+  sayQuarter() {
+    const quarter = Math.floor(this.job.progress.percentage / 25);
+    if (this.job.state !== "running" || quarter <= (this.quarter || 0)) return;
+    this.quarter = quarter;
+    tell($("#said"), `${25 * quarter} per cent`);
+  }
+
+  /** What may be done now: steer while it runs, fetch and go on afterwards. */
+  offer(urls) {
     const [ending, canceling] = [this.job.finish_requested_at, this.job.cancel_requested_at];
     this.finish.hidden = this.cancel.hidden = this.over;
     this.finish.disabled = !urls.finish || Boolean(ending || canceling);
@@ -149,14 +171,46 @@ export class Watch {
   wished = (doing) => (this.job.acknowledged_at ? `${doing}: the worker has stopped` : `${doing} at the next step`);
 
   factsNow() {
-    const { state, progress, metrics, queue_position: place, worker, recipe } = this.job;
-    const step = `${progress.current.toLocaleString("en")} of ${progress.total.toLocaleString("en")}`;
-    const recipeFact = ["Recipe", recipeLine(recipe)];
-    if (state === "queued") return [["Place in line", place === 1 ? "next" : number(place)], ["Ready in", eta(this.job.eta_seconds)], progress.current && ["Step", step], recipeFact];
-    const done = [`${Math.floor(state === "succeeded" ? 100 : progress.percentage)} %`, progress.phase !== "done" && !this.over && progress.phase].filter(Boolean).join(", ");
+    const { state, progress, metrics, recipe } = this.job;
+    const step = ["Step", `${progress.current.toLocaleString("en")} of ${progress.total.toLocaleString("en")}`];
     const speed = metrics.steps_per_second && `${number(metrics.steps_per_second)} steps/s`;
-    if (state === "running") return [["Done", done], ["Step", step], ["Speed", speed || "–"], ["Left", eta(this.job.eta_seconds)], worker && ["Worker", worker], recipeFact];
-    return [["Step", step], speed && ["Speed", speed], ["Painted for", duration(metrics.run_seconds)], ["Waited for", duration(metrics.queue_seconds)], recipeFact];
+    return [...this.factsOf(state, step, speed), ["Recipe", recipeLine(recipe)]];
+  }
+
+  factsOf(state, step, speed) {
+    if (state === "queued") return this.factsInLine(step);
+    return state === "running" ? this.factsAtWork(step, speed) : this.factsAfterwards(step, speed);
+  }
+
+  factsInLine(step) {
+    const { progress, queue_position: place, eta_seconds } = this.job;
+    return [
+      ["Place in line", place === 1 ? "next" : number(place)],
+      ["Ready in", eta(eta_seconds)],
+      progress.current && step,
+    ];
+  }
+
+  factsAtWork(step, speed) {
+    const { progress, worker, eta_seconds } = this.job;
+    const phase = progress.phase !== "done" && progress.phase;
+    return [
+      ["Done", [`${Math.floor(progress.percentage)} %`, phase].filter(Boolean).join(", ")],
+      step,
+      ["Speed", speed || "–"],
+      ["Left", eta(eta_seconds)],
+      worker && ["Worker", worker],
+    ];
+  }
+
+  factsAfterwards(step, speed) {
+    const { run_seconds, queue_seconds } = this.job.metrics;
+    return [
+      step,
+      speed && ["Speed", speed],
+      ["Painted for", duration(run_seconds)],
+      ["Waited for", duration(queue_seconds)],
+    ];
   }
 
   fill(facts) {

@@ -3,12 +3,11 @@
 from typing import Any
 
 from fixtures_worker import picture
-from playwright.sync_api import FilePayload, Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from shared.images import canonical
 
 PHOTO, PAINTING, OTHER = (canonical(picture(seed)) for seed in (1, 2, 3))
-SOON = 15_000  # milliseconds that a busy machine may take for what is done in an instant
 
 
 def png(name: str, data: bytes = PHOTO) -> FilePayload:
@@ -41,13 +40,13 @@ def heading(page: Page) -> Locator:
 
 
 def sees(page: Page, title: str) -> None:
-    expect(heading(page)).to_have_text(title, timeout=SOON)
+    expect(heading(page)).to_have_text(title)
 
 
 def painting_hangs(page: Page) -> None:
     """A painting is shown, loaded, over the photo."""
     layer = page.locator(".frame .layer").last
-    expect(layer).to_be_visible(timeout=SOON)
+    expect(layer).to_be_visible()
     assert layer.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
 
 
@@ -55,3 +54,29 @@ def steps_of_curve(page: Page) -> list[float]:
     """Where the points of the curve of the total lie from left to right."""
     points = page.locator("polyline.total").get_attribute("points") or ""
     return [float(point.split(",")[0]) for point in points.split()]
+
+
+def streams_of(page: Page) -> list[str]:
+    """Grows by each stream of events that the page asks for."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.resource_type == "eventsource" else None)
+    return asked
+
+
+def hold(page: Page, pattern: str) -> list[Route]:
+    """Grows by each request that the page makes and that stays without an answer until let_go()."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    page.route(pattern, keep)
+    return held
+
+
+def let_go(page: Page, held: list[Route]) -> None:
+    """Answer what was held, and wait until the page has done with the answers."""
+    for route in held:
+        with page.expect_response(route.request.url):
+            route.continue_()
+    page.evaluate("() => new Promise(requestAnimationFrame)")

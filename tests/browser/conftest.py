@@ -11,9 +11,11 @@ from fixtures_api import Server
 from fixtures_valkey import Valkey
 from fixtures_worker import Rig
 from missing import ROOT, part_missing
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 STEP_SECONDS = 0.02
+SOON = 15_000  # milliseconds that a busy machine may take for what is done in an instant
+expect.set_options(timeout=SOON)
 _FLAGS = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
 _CHROMIUM = ("/usr/bin/chromium", shutil.which("chromium"), shutil.which("google-chrome"))
 
@@ -39,6 +41,8 @@ class House(Rig):
         self.server = Server(self.settings, self.folder / "api.log", port=port)
 
     def close(self) -> None:
+        for worker in self.workers.values():
+            worker.terminate()  # so that it leaves while the API does
         self.server.stop()
         self.stop()
 
@@ -82,7 +86,7 @@ def new_page(browser: Browser, house: House) -> Iterator[NewPage]:
 
     def new(*, quiet: bool = True, **options: Any) -> Page:
         context = browser.new_context(base_url=house.url, reduced_motion="reduce", **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(SOON)
         contexts.append(context)
         page = context.new_page()
         if quiet:

@@ -2,10 +2,11 @@
 
 import io
 
+import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from browser.acts import PAINTING, PHOTO, SOON, compose, heading, png
+from browser.acts import PAINTING, PHOTO, compose, heading, png
 from browser.conftest import NewPage
 
 # The browser itself writes a refused request to its console, so these pages are not listened to.
@@ -15,7 +16,7 @@ def test_a_number_out_of_range_is_told_beside_its_knob(new_page: NewPage) -> Non
     page = new_page(quiet=False)
     compose(page, size=5000)
     size = page.locator('[name="size"]')
-    expect(size).to_have_attribute("aria-invalid", "true", timeout=SOON)
+    expect(size).to_have_attribute("aria-invalid", "true")
     expect(said_of(page, "knob-size")).to_contain_text("less than or equal to 4096")
     size.fill("64")
     expect(said_of(page, "knob-size")).to_be_hidden()
@@ -26,7 +27,7 @@ def test_a_wrong_knob_under_more_is_brought_into_sight(new_page: NewPage) -> Non
     compose(page, content_layers='{"block9_conv9": 1}')
     page.get_by_text("More", exact=True).click()
     page.get_by_role("button", name="Paint it").click()
-    expect(said_of(page, "knob-content_layers")).to_contain_text("VGG19 has no layer block9_conv9", timeout=SOON)
+    expect(said_of(page, "knob-content_layers")).to_contain_text("VGG19 has no layer block9_conv9")
     expect(page.locator('[name="content_layers"]')).to_be_focused()
 
 
@@ -36,7 +37,7 @@ def test_a_wrong_knob_of_the_optimiser_is_told_there(new_page: NewPage) -> None:
     page.get_by_label("Optimizer").select_option("adam")
     page.get_by_text("Its own knobs").click()
     page.get_by_label("Learning rate").fill("7")
-    expect(said_of(page, "knob-optimizer.learning_rate")).to_contain_text("less than or equal to 1", timeout=SOON)
+    expect(said_of(page, "knob-optimizer.learning_rate")).to_contain_text("less than or equal to 1")
 
 
 def test_json_that_is_none_is_told_beside_its_field(page: Page) -> None:
@@ -49,20 +50,20 @@ def test_json_that_is_none_is_told_beside_its_field(page: Page) -> None:
 def test_a_broken_photo_is_told_at_the_photo_and_a_broken_style_at_the_styles(new_page: NewPage) -> None:
     page = new_page(quiet=False)
     compose(page, photo=PHOTO[:200])
-    expect(page.locator("#content-error")).to_contain_text("truncated or corrupt", timeout=SOON)
+    expect(page.locator("#content-error")).to_contain_text("truncated or corrupt")
     page.get_by_label("Photo: ").set_input_files(png("photo.png"))
-    expect(page.get_by_label("What it would take")).to_contain_text("of painting", timeout=SOON)
+    expect(page.get_by_label("What it would take")).to_contain_text("of painting")
     expect(page.locator("#content-error")).to_be_hidden()
     page.get_by_label("Painting: ").set_input_files(png("broken.png", PAINTING[:200]))
-    expect(page.locator("#style-error")).to_contain_text("truncated or corrupt", timeout=SOON)
+    expect(page.locator("#style-error")).to_contain_text("truncated or corrupt")
 
 
 def test_a_picture_too_small_is_told_where_it_lies(new_page: NewPage) -> None:
     page = new_page(quiet=False)
     compose(page, photo=tiny())
-    expect(page.locator("#content-error")).to_contain_text("each side must have at least", timeout=SOON)
+    expect(page.locator("#content-error")).to_contain_text("each side must have at least")
     compose(page, styles=(PAINTING, tiny()))
-    expect(page.locator("#style-error")).to_contain_text("each side must have at least", timeout=SOON)
+    expect(page.locator("#style-error")).to_contain_text("each side must have at least")
 
 
 def test_nothing_chosen_is_told_where_it_is_missing(page: Page) -> None:
@@ -72,11 +73,20 @@ def test_nothing_chosen_is_told_where_it_is_missing(page: Page) -> None:
     expect(page.get_by_label("Photo: ")).to_be_focused()
 
 
-def test_a_job_that_is_not_here_is_said_to_be_none(new_page: NewPage) -> None:
+@pytest.mark.parametrize("name", ["0199c0de-0000-7000-8000-000000000001", "../queue"])
+def test_a_job_that_is_not_here_is_said_to_be_none(new_page: NewPage, name: str) -> None:
     page = new_page(quiet=False)
-    page.goto("/?job=0199c0de-0000-7000-8000-000000000001")
+    page.goto(f"/?job={name}")
     expect(heading(page)).to_have_text("This job is not here")
-    expect(page.get_by_role("alert")).to_contain_text("may have been deleted")
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/", "/queue", "/gallery"])
+def test_a_page_that_may_not_begin_says_why(new_page: NewPage, path: str) -> None:
+    page = new_page(quiet=False)
+    page.route("**/v1/session", lambda route: route.fulfill(status=403, json={"detail": "Only this machine may call."}))
+    page.goto(path)
+    expect(page.get_by_role("alert")).to_have_text("Only this machine may call.")
 
 
 def said_of(page: Page, control: str) -> Locator:

@@ -1,18 +1,22 @@
 """Small screens, keyboards, screen readers, both themes, slow lines: by hand-written rules (rules.js)."""
 
+import itertools
 from pathlib import Path
+from typing import Final, Literal
 
 import httpx2
 import pytest
 from missing import ROOT
 from playwright.sync_api import Locator, Page, expect
 
-from browser.acts import PAINTING, PHOTO, SOON, compose, heading, png, sees, submit
-from browser.conftest import House, NewPage
+from browser.acts import PAINTING, PHOTO, compose, heading, png, sees, submit
+from browser.conftest import House
 
 pytestmark = pytest.mark.usefixtures("finished")
 RULES = Path(__file__).with_name("rules.js").read_text()
 PAGES = ("/", "/queue", "/gallery")
+THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+WIDTHS = (320, 1280)
 MOST_BYTES = 60_000
 """Of all that one page loads of HTML, scripts and styles; and of all pages together, as they are sent."""
 
@@ -30,14 +34,17 @@ def failed(painter: House) -> str:
 
 
 def states(page: Page, finished: str, failed: str) -> list[str]:
-    """What each state of each page breaks, of the rules and of the width."""
+    """What each state of each page breaks, of the rules and of the width, in each theme and at each width."""
     broken: list[str] = []
 
     def look(state: str) -> None:
         expect(heading(page)).to_be_visible()
-        broken.extend(f"{state}: {sentence}" for sentence in page.evaluate(RULES))
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        broken.extend([f"{state}: {wide} pixels too wide"] if wide > 0 else [])
+        for theme, width in itertools.product(THEMES, WIDTHS):
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            page.set_viewport_size({"width": width, "height": 720})
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            found = [*page.evaluate(RULES), *([f"{wide} pixels too wide"] if wide > 0 else [])]
+            broken.extend(f"{state}, {theme}, {width}: {sentence}" for sentence in found)
 
     page.goto("/")
     expect(page.get_by_role("radio", name="Fast")).to_be_attached()
@@ -48,25 +55,20 @@ def states(page: Page, finished: str, failed: str) -> list[str]:
     for state, job, title in (("finished", finished, "Finished"), ("failed", failed, "Failed")):
         page.goto(f"/?job={job}")
         sees(page, title)
-        expect(page.get_by_role("img", name="Loss by step")).to_be_visible(timeout=SOON)
+        expect(page.get_by_role("img", name="Loss by step")).to_be_visible()
         look(f"{state} job")
     page.goto("/queue")
-    expect(page.get_by_text("ada@test")).to_be_visible(timeout=SOON)
+    expect(page.get_by_text("ada@test")).to_be_visible()
     look("queue")
     page.goto("/gallery")
-    expect(page.locator("#wall li").first).to_be_visible(timeout=SOON)
+    expect(page.locator("#wall li").first).to_be_visible()
     look("gallery")
     page.locator("#wall button").first.click()
     look("detail")
     return broken
 
 
-@pytest.mark.parametrize("width", [320, 1280])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_state_of_every_page_keeps_the_rules(
-    new_page: NewPage, finished: str, failed: str, width: int, theme: str
-) -> None:
-    page = new_page(viewport={"width": width, "height": 720}, color_scheme=theme)
+def test_every_state_of_every_page_keeps_the_rules(page: Page, finished: str, failed: str) -> None:
     assert states(page, finished, failed) == []
 
 
@@ -119,7 +121,7 @@ def test_a_screen_reader_hears_the_turns_and_not_every_step(page: Page) -> None:
         })"""
     )
     page.goto("/")
-    job = submit(page, steps=100)
+    job = submit(page, steps=40)
     page.goto(f"/?job={job}")
     sees(page, "Finished")
     assert 1 <= len(page.evaluate("said")) <= 6
@@ -130,7 +132,7 @@ def test_a_page_is_light_and_comes_from_here_alone(page: Page, house: House, fin
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.format(finished))
-    expect(page.locator("#presets input, .layer, #workers li, #wall li").first).to_be_attached(timeout=SOON)
+    expect(page.locator("#presets input, .layer, #workers li, #wall li").first).to_be_attached()
     assert all(url.startswith(house.url) for url in asked)
     parts = {url for url in asked if "/v1/" not in url}
     assert len(parts) > 5
@@ -154,7 +156,7 @@ def test_on_a_slow_line_the_page_still_comes_to_its_picture(page: Page) -> None:
     session = page.context.new_cdp_session(page)
     session.send(
         "Network.emulateNetworkConditions",
-        {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 20_000},
+        {"offline": False, "latency": 200, "downloadThroughput": 100_000, "uploadThroughput": 40_000},
     )
     submit(page)
     sees(page, "Finished")

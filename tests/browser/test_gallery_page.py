@@ -3,11 +3,12 @@
 import subprocess
 from pathlib import Path
 
+import httpx2
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser.acts import SOON
-from browser.conftest import House
+from browser.acts import hold, let_go
+from browser.conftest import House, NewPage
 from shared.job import Job, JobState
 
 
@@ -53,6 +54,23 @@ def test_where_nothing_may_be_copied_the_text_is_shown(page: Page, job: Job) -> 
     expect(detail.get_by_text("from api.client import Easel")).to_be_visible()
 
 
+def test_what_hinders_the_copying_is_said(new_page: NewPage, job: Job) -> None:
+    page = new_page(quiet=False)
+    detail = opened(page, job)
+    page.route("**/v1/recipes", lambda route: route.fulfill(status=400, json={"detail": "Not today."}))
+    detail.get_by_role("button", name="Copy as CLI").click()
+    expect(detail.get_by_role("status")).to_have_text("Not today.")
+
+
+def test_a_job_that_was_deleted_already_leaves_the_wall(new_page: NewPage, job: Job, painter: House) -> None:
+    page = new_page(quiet=False)
+    detail = opened(page, job)
+    httpx2.delete(f"{painter.url}/v1/jobs/{job.id}").raise_for_status()
+    detail.get_by_role("button", name="Delete").click()
+    detail.get_by_role("button", name="Really delete").click()
+    expect(page.locator(f'[data-id="{job.id}"]')).to_have_count(0)
+
+
 def test_a_job_is_deleted_once_that_is_confirmed(page: Page, job: Job, painter: House) -> None:
     detail = opened(page, job)
     detail.get_by_role("button", name="Delete").click()
@@ -75,10 +93,39 @@ def test_jobs_that_failed_are_shown_among_all_jobs_only(page: Page, painter: Hou
     expect(page.get_by_role("dialog")).to_contain_text("The loss grew without bounds")
 
 
+def test_a_second_click_on_show_more_shows_nothing_twice(page: Page, painter: House) -> None:
+    for _ in range(30):
+        painter.ports.ledger.steer(painter.submit(), "cancel")
+    page.goto("/gallery")
+    page.get_by_role("button", name="All jobs").click()
+    expect(page.locator("#wall li")).to_have_count(24)
+    held = hold(page, "**/v1/jobs?*cursor=*")
+    page.get_by_role("button", name="Show more").dblclick()
+    let_go(page, held)
+    expect(page.locator("#wall li").nth(24)).to_be_attached()
+    assert_nothing_hangs_twice(page)
+
+
+@pytest.mark.usefixtures("job")
+def test_an_answer_from_before_a_switch_of_the_tab_is_dropped(page: Page) -> None:
+    held = hold(page, "**/v1/jobs?*state=succeeded*")
+    page.goto("/gallery")
+    page.get_by_role("button", name="All jobs").click()
+    expect(page.locator("#wall li").first).to_be_attached()
+    assert len(held) == 1
+    let_go(page, held)
+    assert_nothing_hangs_twice(page)
+
+
+def assert_nothing_hangs_twice(page: Page) -> None:
+    hanging = page.locator("#wall li").evaluate_all("cards => cards.map((card) => card.dataset.id)")
+    assert len(set(hanging)) == len(hanging)
+
+
 def hung(page: Page, job: Job) -> Locator:
     page.goto("/gallery")
     card = page.locator(f'[data-id="{job.id}"]')
-    expect(card).to_be_visible(timeout=SOON)
+    expect(card).to_be_visible()
     return card
 
 
