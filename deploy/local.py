@@ -10,10 +10,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from api.client import ApiError, recipe_fields
 from deploy.demo import run_demo
 from deploy.painter import paint
 from deploy.stack import Plan, Stack, free_port, port_is_free
+from shared.errors import EaselError
+from shared.recipe import resolve
 from shared.samples import sample_photo
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -44,8 +48,8 @@ def up(port: int = 8080, workers: Annotated[int, typer.Option(min=1)] = 1, data:
 
 @app.command()
 def demo(
-    content: Path | None = None,
-    style: Path | None = None,
+    content: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+    style: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
     recipe: Annotated[str, typer.Option(help="A preset's name, or a JSON file with fields of one.")] = "default",
     out: Path = Path("out/demo.png"),
 ) -> None:
@@ -54,10 +58,12 @@ def demo(
     if content is None or style is None:
         samples(out.parent)
     photo, painting = content or out.parent / "photo.png", style or out.parent / "painting.png"
+    known = Path(recipe) if recipe.endswith(".json") else recipe
+    resolve(recipe_fields(known))
     with tempfile.TemporaryDirectory(prefix="easel-demo-") as folder:
         console.print("Starting Valkey, API, reaper and one worker …")
         with Stack.running(Plan(Path(folder), CACHE, free_port())) as stack:
-            run_demo(stack.url, photo, painting, out, Path(recipe) if recipe.endswith(".json") else recipe)
+            run_demo(stack.url, photo, painting, out, known)
 
 
 @app.command()
@@ -73,8 +79,8 @@ def main() -> None:
     """Run the command; what people can mend is one sentence and exit code 1."""
     try:
         app()
-    except (RuntimeError, OSError) as error:
-        console.print(f"[red]{error}[/red]")
+    except (RuntimeError, OSError, ApiError, EaselError) as error:
+        console.print(f"[red]{escape(str(error))}[/red]")
         sys.exit(1)
 
 

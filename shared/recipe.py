@@ -191,12 +191,16 @@ def resolve(fields: dict[str, Any]) -> Recipe:
         recipe = Recipe.model_validate({**base.model_dump(), **fields}, extra="forbid")
     except ValidationError as error:
         found = [
-            {"field": ".".join(map(str, e["loc"])) or "recipe", "message": e["msg"].removeprefix("Value error, ")}
+            {"field": ".".join(map(str, e["loc"])) or "recipe", "message": _told(e["type"], e["msg"])}
             for e in error.errors()
         ]
         said = "; ".join(f"{e['field']}: {e['message']}" for e in found)
         raise InvalidRecipe(f"The recipe cannot be used: {said}.", errors=found) from error
     return recipe if "optimizer" in fields else _with_history_that_fits(recipe)
+
+
+def _told(kind: str, message: str) -> str:
+    return "there is no such knob" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
 
 
 def resized(recipe: Recipe, size: int) -> Recipe:

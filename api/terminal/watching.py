@@ -1,5 +1,6 @@
 """Watching jobs until they end: bars and pictures on a terminal, lines elsewhere, or their events as JSON."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -132,8 +133,7 @@ def _show_bars(jobs: Sequence[Job], console: Console, strip: "Strip | None") -> 
 
 def _strip(jobs: Sequence[Job], wanted: bool | None) -> "Strip | None":  # noqa: FBT001 - three values
     """Where the pictures go, if they may be shown. Raises BadInput where they must be and cannot."""
-    asked = all(stream is not None and stream.isatty() for stream in (sys.__stdin__, sys.__stdout__))
-    if wanted is False or not asked or len(jobs) > _MOST_PICTURES:
+    if wanted is False or not _terminal_can_be_asked() or len(jobs) > _MOST_PICTURES:
         return None
     try:
         from api.terminal.strip import Strip  # noqa: PLC0415 - optional, and importing it asks the terminal what it can show
@@ -143,6 +143,13 @@ def _strip(jobs: Sequence[Job], wanted: bool | None) -> "Strip | None":  # noqa:
             raise BadInput(detail, code="pictures_not_installed") from None
         return None
     return Strip([job.id for job in jobs], spare_rows=len(jobs) + 2)
+
+
+def _terminal_can_be_asked() -> bool:
+    """Whether there is one on both sides that says how large it is; those that scripts play often do not."""
+    streams = [stream for stream in (sys.__stdin__, sys.__stdout__) if stream is not None and stream.isatty()]
+    both = len(streams) == 2  # noqa: PLR2004 - in and out
+    return both and os.environ.get("TERM") != "dumb" and all(os.get_terminal_size(streams[1].fileno()))
 
 
 def _picture(strip: "Strip", job: Job) -> None:

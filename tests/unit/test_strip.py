@@ -50,11 +50,18 @@ def answer(handler: Any) -> None:
 COMMAND = "from api.cli import main; main()"
 
 
-def on_a_terminal(replies: Mapping[bytes, bytes], *arguments: str, command: str = COMMAND, code: int = 0) -> str:
-    """All that the command writes to a terminal that answers questions like this."""
+def on_a_terminal(
+    replies: Mapping[bytes, bytes],
+    *arguments: str,
+    command: str = COMMAND,
+    code: int = 0,
+    size: tuple[int, int] = (24, 80),
+    term: str = "xterm-256color",
+) -> str:
+    """All that the command writes to a terminal of so many rows and columns that answers questions like this."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 800, 480))
-    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 800, 480))
+    environment = {**os.environ, "TERM": term, "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}
     start = [sys.executable, "-c", command, *arguments]
     with subprocess.Popen(start, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
@@ -95,6 +102,14 @@ def test_pictures_can_be_refused() -> None:
         assert "▀" not in said
         assert not any("preview" in path for _, path, _, _ in server.seen)
     assert "\x1b[c" not in said
+
+
+@pytest.mark.parametrize("terminal", [{"size": (0, 0)}, {"term": "dumb"}], ids=["of no size", "that is dumb"])
+def test_a_terminal_that_cannot_show_pictures_shows_the_rest(terminal: Any) -> None:
+    with serving(answer) as server:
+        said = on_a_terminal({}, "--url", server.url, "watch", "a", **terminal)
+    assert "▀" not in said
+    assert "a succeeded after 3 steps." in said
 
 
 @pytest.mark.parametrize(("option", "code"), [(None, 0), ("--pictures", 2)])
