@@ -1,11 +1,13 @@
 """Steps, speed-ups and a worker's long life: `python -m benchmarks.engine [--quick]`; ends with one JSON line."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.status import Status
 
 from benchmarks.engine.growth import resident_growth
 from benchmarks.engine.memory import peak_memory_vs_tutorial
@@ -19,6 +21,7 @@ from benchmarks.figure import Figure
 console = Console(stderr=True)
 _WIDTH = 512
 _ROUNDS = {False: 15, True: 7}
+Found = tuple[str, Figure | None]
 
 
 def main(
@@ -26,23 +29,29 @@ def main(
     out: Annotated[Path, typer.Option(help="Where the tutorial's losses are remembered.")] = Path("out/bench"),
 ) -> None:
     """Compare the engine with what others run."""
-    weights, rounds = best_weights(), _ROUNDS[quick]
+    found = {}
     with console.status("steps at 512 px") as status:
-        found: dict[str, Figure | None] = step_figures(Scene(_WIDTH, weights), rounds)
-        for width in (256,) if quick else (256, 512):
-            found[f"speedup_to_loss_{width}"] = speedup(
-                Scene(width, weights), out, status.update, rounds=rounds, quick=quick
-            )
-        status.update("peak memory at 1024x768")
-        found["peak_memory_vs_tutorial"] = peak_memory_vs_tutorial(quick=quick)
-        status.update("checkpoints, previews and progress")
-        found["checkpoint_overhead"] = checkpoint_overhead(quick=quick)
-        status.update("a warm worker's first picture")
-        warm = warm_start(quick=quick)
-        found["warm_start_seconds"] = warm.seconds
-        found["resident_growth"] = resident_growth(quick=quick, tell=status.update)
+        for name, one in _figures(out, status, quick=quick):
+            found[name] = one and one.row()
+            console.print(f"{name}: {found[name]}")  # at once: the rest takes minutes
+    print(json.dumps(found))  # noqa: T201 - for scripts
+
+
+def _figures(out: Path, status: Status, *, quick: bool) -> Iterator[Found]:
+    weights, rounds = best_weights(), _ROUNDS[quick]
+    yield from step_figures(Scene(_WIDTH, weights), rounds).items()
+    for width in (256,) if quick else (256, 512):
+        scene = Scene(width, weights)
+        yield f"speedup_to_loss_{width}", speedup(scene, out, status.update, rounds=rounds, quick=quick)
+    status.update("peak memory at 1024x768")
+    yield "peak_memory_vs_tutorial", peak_memory_vs_tutorial(quick=quick)
+    status.update("checkpoints, previews and progress")
+    yield "checkpoint_overhead", checkpoint_overhead(quick=quick)
+    status.update("a warm worker's first picture")
+    warm = warm_start(quick=quick)
     console.print(f"Passes over a style that was seen in an earlier job: {warm.style_passes}")
-    print(json.dumps({name: one and one.row() for name, one in found.items()}))  # noqa: T201 - for scripts
+    yield "warm_start_seconds", warm.seconds
+    yield "resident_growth", resident_growth(quick=quick, tell=status.update)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,12 @@
-"""What it costs a step that its job is kept: checkpoints, previews, progress, the lease; against the engine alone."""
+"""What it costs a step that its job is kept: checkpoints, previews, progress, the lease; against the engine alone.
 
+`python -m benchmarks.engine.overhead [--quick]` is the process that measures it: a worker's engine sets up TensorFlow
+before anything else has used it.
+"""
+
+import json
 import math
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +16,7 @@ from typing import Any, Final
 from benchmarks.engine.scene import Scene, best_weights, png
 from benchmarks.figure import Figure, figure, seconds
 from benchmarks.house import House
+from benchmarks.processes import run_alone
 from shared.ledger import Claim
 from shared.recipe import Recipe, resolve
 from shared.settings import Settings
@@ -23,6 +30,10 @@ _NOTE: Final[dict[str, Any]] = {"fingerprint": "", "bitwise": True, "weights": "
 
 def checkpoint_overhead(*, quick: bool) -> Figure:
     """Seconds of a step with all of it by seconds without, in turns; L-BFGS with its history full, on one size."""
+    return figure(json.loads(run_alone("benchmarks.engine.overhead", *(["--quick"] if quick else []))))
+
+
+def _ratios(*, quick: bool) -> list[float]:
     scene = Scene(256 if quick else 512, best_weights())
     recipe = resolve({"size": scene.width, "steps": 20_000, "stages": [{"scale": 1, "share": 1}]})
     with House.opened() as house:
@@ -31,7 +42,7 @@ def checkpoint_overhead(*, quick: bool) -> Figure:
         for _ in islice(frames, recipe.optimizer.history + 2):  # type: ignore[union-attr]  # it is L-BFGS
             pass
         block = _block(frames, house.ports.settings)
-        return figure(_pair(house, scene, recipe, frames, block) for _ in range(_ROUNDS[quick]))
+        return [_pair(house, scene, recipe, frames, block) for _ in range(_ROUNDS[quick])]
 
 
 def _block(frames: Iterator[Any], settings: Settings) -> int:
@@ -62,3 +73,7 @@ def _accompanied(house: House, claim: Claim, frames: Iterator[Any], block: int) 
             if not heartbeat.wishes.cancel:
                 scribe.offer(frame)
         return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    print(json.dumps(_ratios(quick="--quick" in sys.argv)))  # noqa: T201 - the answer
