@@ -20,9 +20,9 @@ from shared.errors import (
     UnsupportedMediaType,
 )
 from shared.images import FORMATS
-from shared.job import Webhook
+from shared.job import EVENTS, Webhook
 from shared.settings import Settings
-from shared.webhook import EVENTS, webhook
+from shared.webhook import webhook
 
 _PARTS: Final = ("content", "style", "recipe", "tier", "webhook_url", "webhook_events")
 _LONGEST_KEY: Final = 255

@@ -1,7 +1,7 @@
 """What a job is, the states it can be in, and the one table of legal transitions. Pure."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -59,11 +59,16 @@ class JobError(_Frozen):
     detail: str
 
 
+WebhookEvent = Literal["job.started", "job.succeeded", "job.failed", "job.canceled"]
+EVENTS: Final[tuple[str, ...]] = get_args(WebhookEvent)
+"""Of which webhooks are told, as they happen: a job has the first at most once, then one of the others."""
+
+
 class Webhook(_Frozen):
     """Whom to tell what happens to a job."""
 
     url: str
-    events: tuple[str, ...]  # of shared.webhook.EVENTS
+    events: tuple[str, ...]  # of EVENTS
 
 
 class Request(_Frozen):

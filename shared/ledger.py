@@ -32,8 +32,7 @@ from shared.errors import (
     QueueFull,
     WrongState,
 )
-from shared.job import TRANSITIONS, Job, JobError, JobState, Progress, Request
-from shared.webhook import EVENTS
+from shared.job import EVENTS, TRANSITIONS, Job, JobError, JobState, Progress, Request
 
 log = structlog.get_logger(__name__)
 

@@ -34,7 +34,7 @@ class Letter:
 
     @property
     def event(self) -> str:
-        """One of shared.webhook.EVENTS."""
+        """One of shared.job.EVENTS."""
         return "job." + self.id.rpartition("-")[2]
 
 

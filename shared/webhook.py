@@ -4,13 +4,13 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import Final
 
 import httpx2
 from pydantic import BaseModel, Field
 
 from shared.errors import InvalidWebhook, WebhooksDisabled
-from shared.job import JobError, JobState, Webhook
+from shared.job import EVENTS, JobError, JobState, Webhook, WebhookEvent
 
 
 class Facts(BaseModel):
@@ -28,13 +28,10 @@ class Facts(BaseModel):
 class Notice(BaseModel):
     """What a webhook receives, in the shape that Standard Webhooks proposes."""
 
-    type: Literal["job.started", "job.succeeded", "job.failed", "job.canceled"]
+    type: WebhookEvent
     timestamp: datetime = Field(description="When it happened.")
     data: Facts
 
-
-EVENTS: Final[tuple[str, ...]] = get_args(Notice.model_fields["type"].annotation)
-"""In the order in which they happen: a job has the first at most once, then one of the others."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

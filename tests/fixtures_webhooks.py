@@ -12,9 +12,9 @@ from fixtures_ledger import request
 from tiny_server import Serving, says, serving
 
 from shared import truth
+from shared.job import EVENTS
 from shared.outbox import Letter
 from shared.ports import Ports
-from shared.webhook import EVENTS
 from worker.postman import Postman
 
 SECRETS = ["whsec_" + base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2)]

@@ -12,11 +12,10 @@ from fixtures_valkey import Valkey
 
 from shared import keys, ledger
 from shared.errors import ClaimLost
-from shared.job import JobError, JobState, Progress, Request, Webhook
+from shared.job import EVENTS, JobError, JobState, Progress, Request, Webhook
 from shared.ledger import NAMESPACE, Claim, Ledger, connect
 from shared.outbox import Delivery, Outbox
 from shared.recipe import PRESETS
-from shared.webhook import EVENTS
 
 EXHAUSTED = JobError(code="attempts_exhausted", detail="gone")
 LEASE = 60.0

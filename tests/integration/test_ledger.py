@@ -24,10 +24,9 @@ from shared.errors import (
     WrongState,
 )
 from shared.events import Events
-from shared.job import TERMINAL, TRANSITIONS, JobState, Progress
+from shared.job import EVENTS, TERMINAL, TRANSITIONS, JobState, Progress
 from shared.ledger import NAMESPACE, Claim, Ledger, Wishes, connect
 from shared.overview import Overview
-from shared.webhook import EVENTS
 
 
 def test_jobs_are_claimed_in_the_order_in_which_they_came_and_the_first_tier_goes_first(ledger: Ledger) -> None:

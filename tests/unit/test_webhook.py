@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from api.form import parse_events
 from shared.errors import InvalidWebhook, WebhooksDisabled
-from shared.job import Webhook
+from shared.job import EVENTS, Webhook
 from shared.settings import Settings
-from shared.webhook import EVENTS, is_public, webhook
+from shared.webhook import is_public, webhook
 from worker.courier import Answer, _until
 from worker.postman import PAUSES, pause_after
 

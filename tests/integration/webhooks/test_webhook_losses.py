@@ -14,10 +14,9 @@ from keeping import redis
 from tiny_server import Handler, Serving, serving
 
 from shared import truth
-from shared.job import JobState
+from shared.job import EVENTS, JobState
 from shared.ports import Ports, establish
 from shared.settings import Settings
-from shared.webhook import EVENTS
 from worker.postman import Postman
 
 
