@@ -68,7 +68,8 @@ class Secants:
 
     def _first_guess(self, gradient: tf.Tensor) -> tf.Tensor:
         """Symmetric and positive definite; scaled so that it agrees with the latest secant."""
-        latest = [_filled(arrays[-_LATEST:], _LATEST, tf.zeros_like(gradient)) for arrays in (self.moved, self.bent)]
+        nothing = tf.zeros_like(gradient)
+        latest = [_filled(arrays[-_LATEST:], _LATEST, nothing) for arrays in (self.moved, self.bent)]
         return _guessed(gradient, self.bent[-1], tf.constant(self.products[-1, -1], tf.float32), *latest)
 
     def _by(self, vector: tf.Tensor, arrays: Sequence[tf.Tensor]) -> Vector:
