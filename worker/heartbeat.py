@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
@@ -113,14 +113,17 @@ class Heartbeat:
         if first:
             self._woken.set()  # the first picture is news that people wait for
 
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """For as long as the engine is at a step: whoever is told to leave finishes it first."""
-        self._evaluating = True
-        try:
-            yield
-        finally:
-            self._evaluating = False
+    def watched(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """These frames. While the engine is at one, nobody is overdue: whoever is told to leave finishes it first."""
+        while True:
+            self._evaluating = True
+            try:
+                frame = next(frames, None)
+            finally:
+                self._evaluating = False
+            if frame is None:
+                return
+            yield frame
 
     def wait_with(self) -> None:
         """Tell that the loop is at a part that may be slow or away: it does not hang."""

@@ -102,11 +102,10 @@ class _Task:
                     self._leave()
             except EaselError as error:
                 log.warning("job_failed", code=error.code, detail=error.detail)
-                self._fail(JobError(code=error.code, detail=error.detail))
+                self._fail(error.code, error.detail)
             except Exception as error:
                 log.exception("job_broke")
-                told = f"{type(error).__name__} in the worker; its log has the details."
-                self._fail(JobError(code="internal_error", detail=told))
+                self._fail("internal_error", f"{type(error).__name__} in the worker; its log has the details.")
 
     def _paint(self) -> None:
         request, engine = self.job.request, self.studio.engine
@@ -131,7 +130,7 @@ class _Task:
     def _iterate(self, frames: Iterator[Frame], scribe: Scribe) -> Stop:
         """Paint on until it is done or somebody wishes it to stop. Raises ClaimLost."""
         steps, slice_seconds = self.job.request.recipe.steps, self.ports.settings.slice_seconds
-        for frame in self._evaluated(frames):
+        for frame in self.heartbeat.watched(frames):
             self._notice(frame)
             wishes = self.heartbeat.wishes
             if wishes.cancel:
@@ -144,14 +143,6 @@ class _Task:
                 return "slice over"
             scribe.offer(frame)
         return "painted"
-
-    def _evaluated(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        while True:
-            with self.heartbeat.evaluating():
-                frame = next(frames, None)
-            if frame is None:
-                return
-            yield frame
 
     def _notice(self, frame: Frame) -> None:
         before = self.last.halvings if self.last else 0
@@ -210,7 +201,7 @@ class _Task:
         if not self.job.memory_failures:
             self.supplies.tell(event=("warning", {"code": error.code, "detail": error.detail}))
             return self._give_back("head", memory_failures=1)
-        return self._fail(JobError(code=error.code, detail=f"{error.detail} {what_would_fit(self.job.request)}"))
+        return self._fail(error.code, f"{error.detail} {what_would_fit(self.job.request)}")
 
     def _publish(self, state: JobState, error: JobError | None = None) -> None:
         """Write the picture and its provenance, then make both visible by the fenced transition."""
@@ -229,9 +220,9 @@ class _Task:
             bitwise=self.bitwise,
         )
 
-    def _fail(self, error: JobError) -> None:
+    def _fail(self, code: str, detail: str) -> None:
         """End the job with its last good picture, if there is one, as its result."""
-        self._publish(JobState.FAILED, error)
+        self._publish(JobState.FAILED, JobError(code=code, detail=detail))
 
     def _end(self, state: JobState, **fields: Any) -> None:
         record = self.heartbeat.record()
