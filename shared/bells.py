@@ -11,7 +11,7 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from shared.ledger import translated
+from shared.database import translated
 from shared.settings import Settings
 
 BELL: Final = "easel.bell"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import redis
 
-from shared.ledger import NAMESPACE, translated
+from shared.database import NAMESPACE, translated
 
 FIRST: Final = "0-0"
 """The id before the first event."""

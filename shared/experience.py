@@ -6,7 +6,7 @@ from typing import Any, Final
 import redis
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.ledger import NAMESPACE, translated
+from shared.database import NAMESPACE, translated
 
 REMEMBERED: Final = 200
 """Jobs; older ones are forgotten."""

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from shared.ledger import NAMESPACE, translated
+from shared.database import NAMESPACE, translated
 
 
 class Still(NamedTuple):

@@ -7,36 +7,28 @@ does not answer in time, and the acts that create or claim raise LedgerLost wher
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
 from typing import Any, Final, Literal
 
 import redis
-import structlog
-from pydantic import BaseModel
-from redis.backoff import NoBackoff
 from redis.commands.core import Script
-from redis.retry import Retry
 
+from shared.database import NAMESPACE, connect, script, translated
 from shared.errors import (
     ClaimLost,
     IdempotencyKeyReused,
     JobNotFound,
     LedgerLost,
-    LedgerReadOnly,
-    LedgerUnavailable,
     NotReady,
     QueueFull,
     WrongState,
 )
-from shared.job import EVENTS, TRANSITIONS, Job, JobError, JobState, Progress, Request
+from shared.job import Job, JobError, JobState, Request
+from shared.record import newborn, pairs, parse, readable
 
-log = structlog.get_logger(__name__)
+__all__ = ["NAMESPACE", "Claim", "Ledger", "Wishes", "connect"]
 
-NAMESPACE: Final = "easel"
 _REBUILDING_SECONDS: Final = 24 * 3600
 _ACTS: Final = ("submit", "claim", "renew", "finish", "release", "steer", "reap", "delete", "restore", "adopt")
 
@@ -56,35 +48,6 @@ class Wishes:
     cancel: bool
     finish: bool
     others_wait: bool
-
-
-def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
-    """A client that gives up after `timeout` seconds and never silently sends an act twice."""
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 1.0),
-        retry=Retry(NoBackoff(), 0),
-    )
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Redis' own exceptions as ours."""
-    try:
-        yield
-    except redis.ResponseError as error:
-        if "LEDGERLOST" in str(error):
-            raise LedgerLost from error
-        read_only = isinstance(error, (redis.OutOfMemoryError, redis.ReadOnlyError))  # redis-py cuts their names off
-        if read_only or str(error).startswith("MISCONF"):
-            raise LedgerReadOnly("The queue takes no writes now; see to Redis' memory and disk.") from error
-        if str(error).startswith("BUSY"):
-            raise LedgerUnavailable("The queue is busy; try again in a minute.") from error
-        raise
-    except redis.RedisError as error:
-        raise LedgerUnavailable("The queue does not answer; try again in a minute.") from error
 
 
 class Ledger:
@@ -129,7 +92,7 @@ class Ledger:
 
         Raises QueueFull, IdempotencyKeyReused, LedgerLost.
         """
-        fields = _pairs(_born(request))
+        fields = pairs(newborn(request))
         key = request.idempotency_key or ""
         head = (request.id, request.tier, request.digest, key, remember_seconds, queue_limit)
         verdict, job_id = self._act("submit", *head, *fields)
@@ -178,7 +141,7 @@ class Ledger:
         for job_id in ids:
             pipe.hgetall(f"{NAMESPACE}:job:{job_id}")
         with translated():
-            return [job for fields in pipe.execute() if fields and (job := _readable(fields))]
+            return [job for fields in pipe.execute() if fields and (job := readable(fields))]
 
     def steer(self, job_id: str, wish: Literal["cancel", "finish"]) -> Job:
         """Ask for the job's end. Raises JobNotFound, WrongState, NotReady."""
@@ -215,19 +178,19 @@ class Ledger:
     ) -> Wishes:
         """Prove to be alive, and write `fields` into the record. Raises ClaimLost."""
         kind, data = (event[0], json.dumps(event[1])) if event else ("", "")
-        answer = self._act("renew", claim.job.id, claim.token, lease_seconds, kind, data, *_pairs(fields))
+        answer = self._act("renew", claim.job.id, claim.token, lease_seconds, kind, data, *pairs(fields))
         if not answer:
             raise ClaimLost(f"Job {claim.job.id} has another holder now.")
         return Wishes(cancel=bool(answer[0]), finish=bool(answer[1]), others_wait=answer[2] > 0)
 
     def finish(self, claim: Claim, state: JobState, **fields: Any) -> None:
         """End the job and make its result visible. Raises ClaimLost."""
-        if not self._act("finish", claim.job.id, claim.token, str(state), *_pairs(fields)):
+        if not self._act("finish", claim.job.id, claim.token, str(state), *pairs(fields)):
             raise ClaimLost(f"Job {claim.job.id} has another holder now.")
 
     def release(self, claim: Claim, *, place: Literal["head", "tail"], **fields: Any) -> None:
         """Give the job back unfinished. Raises ClaimLost."""
-        if not self._act("release", claim.job.id, claim.token, place, *_pairs(fields)):
+        if not self._act("release", claim.job.id, claim.token, place, *pairs(fields)):
             raise ClaimLost(f"Job {claim.job.id} has another holder now.")
 
     # The reaper's side.
@@ -267,75 +230,8 @@ class Ledger:
 
         False where the record stands already.
         """
-        fields = {**_born(request), **fields}
+        fields = {**newborn(request), **fields}
         left = int(request.created_at + remember_seconds - time.time())
         key = request.idempotency_key if request.idempotency_key and left > 0 else ""
         head = (request.id, request.tier, str(state), request.digest, key, left)
-        return bool(self._act("restore", *head, *_pairs(fields)))
-
-
-def script(act: str) -> str:
-    """What Redis runs."""
-    table = {state: dict.fromkeys(after, True) for state, after in TRANSITIONS.items()}
-    events = [event.removeprefix("job.") for event in EVENTS]
-    head = "".join(_constant(name, value) for name, value in (("LEGAL", table), ("EVENTS", events)))
-    return head + _lua("common") + _lua(act)
-
-
-def _constant(name: str, value: Any) -> str:
-    return f"local {name} = cjson.decode('{json.dumps(value)}')\n"
-
-
-def _lua(act: str) -> str:
-    return (resources.files("shared") / "lua" / f"{act}.lua").read_text()
-
-
-def _born(request: Request) -> dict[str, Any]:
-    """What a record begins with."""
-    return {
-        "request": request,
-        "progress": Progress(total=request.recipe.steps),
-        "peak_memory_bytes": request.peak_memory_bytes,
-        **({"webhook_url": hook.url, "webhook_events": " ".join(hook.events)} if (hook := request.webhook) else {}),
-    }
-
-
-def _pairs(fields: Mapping[str, Any]) -> list[Any]:
-    """Fields and values for HSET; models as JSON, None left out, booleans as 0 and 1."""
-    flat: list[Any] = []
-    for name, value in fields.items():
-        if isinstance(value, BaseModel):
-            flat += [name, value.model_dump_json()]
-        elif value is not None:
-            flat += [name, int(value) if isinstance(value, bool) else value]
-    return flat
-
-
-def _readable(fields: Mapping[str, str]) -> Job | None:
-    """One record that this version cannot read must not hide the others."""
-    try:
-        return parse(fields)
-    except ValueError:
-        log.exception("record_unreadable", job=fields.get("id"))
-        return None
-
-
-def parse(fields: Mapping[str, str]) -> Job:
-    """A record as Redis has it. Raises ValueError."""
-    return Job.model_validate(
-        {name: _READERS[name](value) if name in _READERS else value for name, value in fields.items()}
-    )
-
-
-@lru_cache(maxsize=4096)
-def _request(text: str) -> Request:
-    """It never changes, and is by far the longest of the fields."""
-    return Request.model_validate_json(text)
-
-
-_READERS: Final[dict[str, Callable[[str], Any]]] = {
-    "request": _request,
-    "progress": json.loads,
-    "losses": json.loads,
-    "error": json.loads,
-}
+        return bool(self._act("restore", *head, *pairs(fields)))

@@ -13,7 +13,7 @@ from typing import Any, Final
 import redis
 from pydantic import BaseModel, ConfigDict
 
-from shared.ledger import NAMESPACE, script, translated
+from shared.database import NAMESPACE, script, translated
 
 _STEP_BACK_SECONDS: Final = 2.0
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 import redis
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.database import NAMESPACE, translated
 from shared.job import Job, JobState
-from shared.ledger import NAMESPACE, translated
 
 STARTING: Final = "starting"
 """A worker's device before it has looked."""

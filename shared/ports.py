@@ -7,11 +7,12 @@ from typing import Final
 
 from shared.bells import Bells, celery_app
 from shared.blobs import HASTY, Blobs, Patience, S3Options, open_blobs
+from shared.database import connect
 from shared.errors import BlobMissing, BlobsUnavailable, LedgerUnavailable
 from shared.events import Events
 from shared.experience import Experience
 from shared.filmstrip import Filmstrip
-from shared.ledger import Ledger, connect
+from shared.ledger import Ledger
 from shared.outbox import Outbox
 from shared.overview import Overview
 from shared.settings import Settings

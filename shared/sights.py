@@ -7,9 +7,10 @@ from typing import Any
 
 import redis
 
+from shared.database import NAMESPACE, script, translated
 from shared.errors import JobNotFound, LedgerLost
 from shared.job import Job
-from shared.ledger import NAMESPACE, parse, script, translated
+from shared.record import parse
 
 
 @dataclass(frozen=True, slots=True)

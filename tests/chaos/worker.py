@@ -16,7 +16,7 @@ from celery.concurrency.asynpool import AsynPool
 
 from chaos.engine import JOBS_OF_A_LIFE, Sleeper
 from chaos.scale import CHILD_WATCH_SECONDS
-from shared import ledger, ports
+from shared import database, ports
 from shared.blobs import HASTY, Patience
 from shared.settings import Settings
 from worker import main as worker_main
@@ -77,10 +77,10 @@ def _scaled_timers(pool: Any) -> dict[Any, float]:
 
 def broken_fence() -> Any:
     """Let every token through, whoever holds the claim. Raises RuntimeError where there is no fence to break."""
-    sound = ledger._lua
+    sound = database._lua
     if _FENCE not in sound("common"):
         raise RuntimeError("The fence in shared/lua/common.lua reads otherwise now; mend this mutation.")
-    return patch.object(ledger, "_lua", lambda act: sound(act).replace(_FENCE, _BROKEN))
+    return patch.object(database, "_lua", lambda act: sound(act).replace(_FENCE, _BROKEN))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from chaos import history
 from chaos.history import Event, Story
 from fixtures_valkey import Valkey
 
-from shared import keys, ledger
+from shared import database, keys
 from shared.errors import ClaimLost
 from shared.job import EVENTS, JobError, JobState, Progress, Request, Webhook
 from shared.ledger import NAMESPACE, Claim, Ledger, connect
@@ -106,9 +106,9 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 @pytest.fixture
 def broken_fence(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """A ledger for which whoever comes holds the job."""
-    whole, holds = ledger._lua, "return token ~= '' and get(id, 'claim') == token"
+    whole, holds = database._lua, "return token ~= '' and get(id, 'claim') == token"
     assert holds in whole("common")
-    monkeypatch.setattr(ledger, "_lua", lambda act: whole(act).replace(holds, "return token ~= ''"))
+    monkeypatch.setattr(database, "_lua", lambda act: whole(act).replace(holds, "return token ~= ''"))
     return Ledger(scene.redis)
 
 
