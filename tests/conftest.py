@@ -17,7 +17,9 @@ pytest_plugins = [
     "fixtures_valkey",
     "fixtures_webhooks",
     "fixtures_worker",
-    "by_hand",  # stands on others of them
+    # These stand on others of them.
+    "by_hand",
+    "fixtures_blobs",
 ]
 
 

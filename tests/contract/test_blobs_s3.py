@@ -1,0 +1,137 @@
+"""S3 and its network."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fixtures_blobs import keys
+from fixtures_s3 import S3Server
+
+from shared.blobs import HASTY, PATIENT, Blobs, Patience, S3Options
+from shared.blobs.s3 import S3Blobs
+from shared.errors import BlobsUnavailable
+
+QUICK = Patience(connect=0.3, read=0.3, attempts=1)
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as listening:
+        listening.settimeout(0)
+        yield listening
+
+
+def at_port(port: int, patience: Patience = QUICK) -> S3Blobs:
+    options = S3Options(f"http://127.0.0.1:{port}", access_key="a", secret_key="b", patience=patience)  # noqa: S106
+    return S3Blobs("bucket", options=options)
+
+
+def assert_every_act_is_refused(blobs: Blobs, because: str) -> None:
+    for act in (
+        lambda: blobs.put("a", b"x"),
+        lambda: blobs.get("a"),
+        lambda: blobs.exists("a"),
+        lambda: blobs.delete("a"),
+        lambda: keys(blobs),
+        blobs.check,
+    ):
+        with pytest.raises(BlobsUnavailable, match=because) as caught:
+            act()
+        assert caught.value.__cause__ is not None
+
+
+def test_a_server_that_is_down_is_an_unavailable_store(silent: socket.socket) -> None:
+    port = silent.getsockname()[1]
+    silent.close()
+    assert_every_act_is_refused(at_port(port), "cannot be reached")
+
+
+def test_a_server_that_says_nothing_is_an_unavailable_store(silent: socket.socket) -> None:
+    assert_every_act_is_refused(at_port(silent.getsockname()[1]), "cannot be reached")
+
+
+def test_a_silent_server_is_asked_as_often_as_patience_says(silent: socket.socket) -> None:
+    blobs = at_port(silent.getsockname()[1], Patience(connect=0.1, read=0.1, attempts=2))
+    with pytest.raises(BlobsUnavailable):
+        blobs.check()
+    for _ in range(2):
+        silent.accept()[0].close()
+    with pytest.raises(BlockingIOError):
+        silent.accept()
+
+
+def test_an_upload_does_not_wait_to_be_told_to_continue(silent: socket.socket) -> None:
+    with pytest.raises(BlobsUnavailable):
+        at_port(silent.getsockname()[1]).put("a", b"the body")
+    with silent.accept()[0] as connection:
+        request = connection.recv(65_536)
+    assert b"\r\nExpect:" not in request
+    assert request.endswith(b"the body")
+
+
+def test_somebody_who_waits_is_told_within_three_seconds() -> None:
+    assert (HASTY.connect + HASTY.read) * HASTY.attempts < 3
+
+
+def test_a_blob_cut_short_on_its_way_is_not_taken_for_the_whole() -> None:
+    def answer_half(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=answer_half, args=[listening])
+        server.start()
+        with pytest.raises(BlobsUnavailable):
+            at_port(listening.getsockname()[1]).get("a")
+        server.join()
+
+
+def test_a_wrong_secret_is_an_unavailable_store(s3_server: S3Server) -> None:
+    wrong = replace(s3_server.options(), secret_key="wrong")  # noqa: S106 - that it is none is the point
+    blobs = S3Blobs(s3_server.bucket, options=wrong)
+    with pytest.raises(BlobsUnavailable, match="SignatureDoesNotMatch"):
+        blobs.put("a", b"x")
+    assert_every_act_is_refused(blobs, "refused")
+
+
+def test_a_missing_bucket_is_an_unavailable_store(s3_server: S3Server) -> None:
+    assert_every_act_is_refused(S3Blobs("no-such-bucket", options=s3_server.options()), "bucket")
+
+
+def test_missing_credentials_are_an_unavailable_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(BlobsUnavailable, match="credentials"):
+        S3Blobs("bucket", options=S3Options(endpoint="http://127.0.0.1:1", patience=QUICK)).check()
+
+
+def test_prefixes_of_one_bucket_do_not_see_each_other(s3_server: S3Server) -> None:
+    one, other = (S3Blobs(s3_server.bucket, prefix=prefix, options=s3_server.options()) for prefix in ("one", "one-b"))
+    one.put("a", b"1")
+    other.put("a", b"2")
+    assert (one.get("a"), other.get("a"), keys(one), keys(other)) == (b"1", b"2", ["a"], ["a"])
+
+
+def test_a_bucket_listing_skips_what_is_no_blob(s3_server: S3Server) -> None:
+    blobs = S3Blobs(s3_server.bucket, prefix="browsed", options=s3_server.options())
+    blobs._client().put_object(Bucket=s3_server.bucket, Key="browsed/folder/", Body=b"")  # as web consoles do
+    blobs.put("folder/a", b"x")
+    assert keys(blobs) == ["folder/a"]
+
+
+def test_threads_that_come_first_together_all_get_through(s3_server: S3Server) -> None:
+    blobs = S3Blobs(s3_server.bucket, prefix="threads", options=s3_server.options(PATIENT))
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda number: blobs.put(f"n/{number}", b"x"), range(8)))
+    assert len(keys(blobs)) == 8
