@@ -20,6 +20,7 @@ pytest_plugins = [
     # These stand on others of them.
     "by_hand",
     "fixtures_blobs",
+    "fixtures_history",
 ]
 
 
