@@ -1,8 +1,6 @@
 """A job's life as its sender sees it; the worker's part is played by hand on the ledger."""
 
-import json
 import time
-from collections.abc import Callable
 
 import pytest
 from fixtures_api import Submit, claim, succeed, work, worker
@@ -10,12 +8,9 @@ from flask.testing import FlaskClient
 
 from api.app import create_app
 from api.forecast import Forecaster
-from shared import keys
-from shared.errors import JobNotFound
 from shared.job import JobError, JobState
 from shared.ports import Ports
 from shared.settings import Settings
-from shared.truth import reconcile
 
 # Watching.
 
@@ -114,86 +109,6 @@ def test_a_cursor_that_was_tampered_with_is_refused(submit: Submit, client: Flas
         assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_cursor")
 
 
-# Steering.
-
-
-def test_a_waiting_job_is_canceled_at_once(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    answer = client.post(f"/v1/jobs/{job_id}/cancel")
-    assert (answer.status_code, answer.get_json()["state"]) == (202, "canceled")
-    assert json.loads(ports.blobs.get(keys.requested(job_id)))["wish"] == "cancel"
-    assert ports.overview.depth("standard") == 0
-    again = client.post(f"/v1/jobs/{job_id}/cancel")
-    assert (again.status_code, again.get_json()["code"]) == (409, "wrong_state")
-
-
-def test_a_running_job_is_asked_to_cancel(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    held = claim(ports)
-    job = client.post(f"/v1/jobs/{job_id}/cancel").get_json()
-    assert job["state"] == "running"
-    assert job["cancel_requested_at"]
-    assert ports.ledger.renew(held, lease_seconds=60).cancel
-
-
-def test_a_job_finishes_early_only_with_a_picture_to_keep(
-    job_id: str, client: FlaskClient, ports: Ports, kept: Callable[[], object]
-) -> None:
-    held, before = claim(ports), kept()
-    early = client.post(f"/v1/jobs/{job_id}/finish")
-    assert (early.status_code, early.get_json()["code"]) == (409, "not_ready")
-    assert kept() == before
-    assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"] is None
-    work(ports, held, 3)
-    offered = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"]
-    job = client.post(offered).get_json()
-    assert job["finish_requested_at"]
-    assert json.loads(ports.blobs.get(keys.requested(job_id)))["wish"] == "finish"
-    assert ports.ledger.renew(held, lease_seconds=60).finish
-
-
-def test_the_wish_is_not_written_for_a_job_that_has_ended(
-    job_id: str, client: FlaskClient, ports: Ports, kept: Callable[[], object]
-) -> None:
-    succeed(ports, claim(ports))
-    before = kept()
-    for wish in ("cancel", "finish"):
-        assert client.post(f"/v1/jobs/{job_id}/{wish}").get_json()["code"] == "wrong_state"
-    assert kept() == before
-
-
-# Deleting.
-
-
-def test_a_job_that_has_ended_can_be_deleted_with_its_pictures(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    held = claim(ports)
-    work(ports, held, 3)
-    assert client.delete(f"/v1/jobs/{job_id}").get_json()["code"] == "wrong_state"
-    succeed(ports, held)
-    answer = client.delete(f"/v1/jobs/{job_id}")
-    assert (answer.status_code, answer.data) == (204, b"")
-    assert list(ports.blobs.list(keys.everything(job_id))) == []
-    assert client.get(f"/v1/jobs/{job_id}").status_code == 404
-    assert client.delete(f"/v1/jobs/{job_id}").status_code == 404
-
-
-def test_a_deletion_that_was_cut_short_can_be_completed(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    client.post(f"/v1/jobs/{job_id}/cancel")
-    ports.blobs.delete(keys.request(job_id))
-    ports.ledger.delete(job_id)
-    assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
-    assert list(ports.blobs.list(keys.everything(job_id))) == []
-
-
-def test_a_deleted_job_gives_its_idempotency_key_back(submit: Submit, client: FlaskClient) -> None:
-    headers = {"Idempotency-Key": "k"}
-    first = submit(headers=headers).get_json()["id"]
-    client.post(f"/v1/jobs/{first}/cancel")
-    client.delete(f"/v1/jobs/{first}")
-    answer = submit(headers=headers)
-    assert answer.status_code == 202
-    assert answer.get_json()["id"] != first
-    assert "Idempotency-Replayed" not in answer.headers
-
-
 # The queue.
 
 
@@ -227,48 +142,7 @@ def test_metrics_count_requests_jobs_and_workers(submit: Submit, client: FlaskCl
     assert 'route="unknown",status="404"' in text
 
 
-# A ledger that was lost.
-
-
-@pytest.fixture
-def emptied(job_id: str, ports: Ports) -> str:
-    """A job's id, and a Redis that forgot everything."""
-    ports.ledger._redis.flushall()
-    return job_id
-
-
-def test_a_ledger_that_lost_its_memory_is_no_empty_queue(emptied: str, client: FlaskClient, submit: Submit) -> None:
-    answers = [client.get("/v1/jobs"), client.get(f"/v1/jobs/{emptied}"), client.get("/v1/queue"), submit()]
-    assert {(answer.status_code, answer.get_json()["code"]) for answer in answers} == {(503, "ledger_lost")}
-    ready = client.get("/readyz")
-    assert (ready.status_code, ready.get_json()["checks"]["ledger"]["ok"]) == (503, False)
-
-
-def test_idempotency_keys_survive_the_loss_of_redis(submit: Submit, ports: Ports) -> None:
-    headers = {"Idempotency-Key": "k"}
-    first = submit(headers=headers).get_json()["id"]
-    ports.ledger._redis.flushall()
-    assert reconcile(ports) == 1
-    again = submit(headers=headers)
-    assert (again.status_code, again.get_json()["id"]) == (202, first)
-    assert again.headers["Idempotency-Replayed"] == "true"
-    other = submit(headers=headers, tier="batch")
-    assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
-
-
-def test_a_redis_of_another_easel_is_noticed(client: FlaskClient, ports: Ports, job_id: str) -> None:
-    ports.ledger._redis.set("easel:ledger", "another")
-    answer = client.get(f"/v1/jobs/{job_id}")
-    assert (answer.status_code, answer.get_json()["code"]) == (503, "ledger_unavailable")
-
-
-def test_a_new_pair_of_redis_and_store_is_married_at_the_first_request(settings: Settings, ports: Ports) -> None:
-    ports.ledger._redis.flushall()
-    ports.blobs.delete("ledger.json")
-    client = create_app(settings, ports).test_client()
-    assert client.get("/v1/jobs").get_json() == {"jobs": [], "next_cursor": None}
-    with pytest.raises(JobNotFound):
-        ports.ledger.get("01a203c1-9362-71d5-a42f-35939c71eb95")
+# Forecasts.
 
 
 def test_looks_at_jobs_share_one_forecast(settings: Settings, ports: Ports, job_id: str) -> None:

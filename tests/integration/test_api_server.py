@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -154,3 +154,19 @@ def test_a_reader_that_takes_nothing_loses_its_seat(two_threads: Server, ports: 
             refused = two_threads.http.get(path, headers=key).status_code == 503
     assert two_threads.stop() == 0
     assert "Traceback" not in two_threads.log.read_text()
+
+
+def test_bodies_over_the_limit_are_answered_not_cut_off(server: Server) -> None:
+    huge = b"\0" * 1_500_000
+    for files in ({"content": ("a.png", huge)}, {"content": ("a.png", PHOTO), "style": ("b.png", huge)}):
+        answer = server.http.post("/v1/jobs", files=files)
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+    def in_chunks() -> Iterator[bytes]:
+        yield from (huge[:65536] for _ in range(20))
+
+    chunked = server.http.post(
+        "/v1/jobs", content=in_chunks(), headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
+    assert chunked.status_code in {400, 413}
+    assert server.http.get("/readyz").status_code == 200
