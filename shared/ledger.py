@@ -15,19 +15,11 @@ import redis
 from redis.commands.core import Script
 
 from shared.database import NAMESPACE, connect, script, translated
-from shared.errors import (
-    ClaimLost,
-    IdempotencyKeyReused,
-    JobNotFound,
-    LedgerLost,
-    NotReady,
-    QueueFull,
-    WrongState,
-)
+from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, LedgerLost, NotReady, QueueFull, WrongState
 from shared.job import Job, JobError, JobState, Request
 from shared.record import newborn, pairs, parse, readable
 
-__all__ = ["NAMESPACE", "Claim", "Ledger", "Wishes", "connect"]
+__all__ = ["NAMESPACE", "Claim", "Ledger", "Wishes", "connect"]  # a ledger comes with its connection
 
 _REBUILDING_SECONDS: Final = 24 * 3600
 _ACTS: Final = ("submit", "claim", "renew", "finish", "release", "steer", "reap", "delete", "restore", "adopt")
