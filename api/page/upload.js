@@ -79,7 +79,7 @@ export class Pictures {
     const { content } = this.zones;
     content.zone.classList.toggle("full", Boolean(this.photo));
     content.zone.querySelector("img")?.remove();
-    if (this.photo) content.zone.prepend(shown(this.photo, "Your photo"));
+    if (this.photo) content.zone.prepend(this.framed(content.zone));
     content.label.textContent = this.photo ? "Another photo" : "Drop, paste or choose a photo";
     this.zones.style.label.textContent = this.styles.length ? "One more" : "Drop, paste or choose a painting";
     keyed($("#styles"), this.styles, (style) => style.key, (style) => this.tile(style), ({ range, node }, style) => {
@@ -90,6 +90,13 @@ export class Pictures {
     });
     this.forgive();
     this.changed();
+  }
+
+  /** The photo; what it lies in takes its shape. */
+  framed(zone) {
+    const image = shown(this.photo, "Your photo");
+    image.onload = () => zone.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+    return image;
   }
 
   tile(style) {
