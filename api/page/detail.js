@@ -60,8 +60,7 @@ export class Detail {
     const great = h("div.acts", {},
       urls.result && h("a.button.primary", { href: urls.result, download: `easel-${id}.png` }, "Download"),
       h("a.button", { href: `/?again=${id}` }, "Do it again with …"),
-      h("a.button", { href: `/?job=${id}` }, "Film and curves"),
-    );
+      h("a.button", { href: `/?job=${id}` }, "Film and curves"));
     const little = h("div.acts", {}, ["curl", "CLI", "Python"].map(copier), this.remover(job));
     return [great, little];
   }
