@@ -13,7 +13,7 @@ from shared.samples import sample_photo
 Shoot = Callable[[str], None]
 KEY: Final = "a-key-of-the-service-0123456789"
 PICTURE: Final = {"preset": "default", "size": 384, "steps": 160}
-LONG: Final = {"preset": "default", "size": 512, "steps": 4000}  # runs until it is cancelled
+LONG: Final = {"preset": "default", "size": 512, "steps": 300}  # long enough to be looked at while it runs
 DOOMED: Final[dict[str, Any]] = {
     "preset": "tutorial",
     "size": 128,
@@ -59,7 +59,7 @@ class Scenes:
         self.shoot("studio-running")
         first.wait()
         doomed.wait()
-        self._reached(long, 8)
+        self._reached(long, 100)
         self._visit("/queue", "In line")
         expect(self.page.locator("#running img")).to_be_visible()
         expect(self.page.locator("#waiting tbody tr")).to_have_count(2)
