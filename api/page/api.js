@@ -1,5 +1,6 @@
 /** Calls to the API: JSON in and out, problems as errors with words for people, CSRF token and sign-in. */
 
+const OFFLINE = { code: "offline", detail: "The service cannot be reached; is the network there?" };
 const session = { token: null, required: false, signIn: null };
 
 /** What the API, or the want of a network, has to say. */
@@ -58,7 +59,7 @@ async function sent(path, { method = "GET", body, headers = {}, signal, cache })
   const told = { ...headers };
   if (session.token && method !== "GET") told["X-CSRF-Token"] = session.token;
   const answer = await fetch(path, { method, body, headers: told, signal, cache }).catch((error) => {
-    throw error.name === "AbortError" ? error : new Problem(0, { code: "offline", detail: "The service cannot be reached; is the network there?" });
+    throw error.name === "AbortError" ? error : new Problem(0, OFFLINE);
   });
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));
@@ -73,4 +74,5 @@ export const pause = (milliseconds, signal) =>
   });
 
 /** 128 random bits; `crypto.randomUUID` is there on HTTPS only. */
-export const freshKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+export const freshKey = () =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -12,10 +12,12 @@ export class Curves {
     this.points = []; // {step, losses}, steps rising
     this.lines = Object.fromEntries(Object.keys(TERMS).map((term) => [term, h(`polyline.${term}`)]));
     this.grid = h("g.grid");
-    this.svg = h("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "No losses yet" }, this.grid, Object.values(this.lines));
+    const drawn = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "No losses yet" };
+    this.svg = h("svg", drawn, this.grid, Object.values(this.lines));
     this.values = Object.fromEntries(Object.keys(TERMS).map((term) => [term, h("td")]));
-    const legend = Object.entries(TERMS).map(([term, name]) => h("tr", {}, h("th", { scope: "row" }, h(`i.${term}`), name), this.values[term]));
-    this.node = h("section.curves", { hidden: true }, h("h2", {}, "Loss"), this.svg, h("table", {}, h("tbody", {}, legend)));
+    const row = ([term, name]) => h("tr", {}, h("th", { scope: "row" }, h(`i.${term}`), name), this.values[term]);
+    const legend = h("table", {}, h("tbody", {}, Object.entries(TERMS).map(row)));
+    this.node = h("section.curves", { hidden: true }, h("h2", {}, "Loss"), this.svg, legend);
     this.draw = eachFrame(() => this.render());
   }
 
@@ -29,7 +31,8 @@ export class Curves {
   render() {
     const every = Math.ceil(this.points.length / MOST);
     const points = this.points.filter((_, at) => at % every === 0 || at === this.points.length - 1);
-    const values = points.flatMap(({ losses }) => Object.keys(TERMS).map((term) => losses[term])).filter((value) => value > 0);
+    const all = points.flatMap(({ losses }) => Object.keys(TERMS).map((term) => losses[term]));
+    const values = all.filter((value) => value > 0);
     if (!values.length) return;
     this.node.hidden = false;
     const [low, high] = decades(values);

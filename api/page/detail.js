@@ -31,7 +31,7 @@ export class Detail {
       job.error && h("p.wrong", {}, job.error.detail),
       this.inputs(urls),
       this.facts(job),
-      this.acts(job),
+      ...this.acts(job),
       this.said,
       this.recipe(job),
       urls.provenance && this.provenance(urls.provenance));
@@ -57,12 +57,12 @@ export class Detail {
   acts(job) {
     const { urls, id } = job;
     const copier = (kind) => h("button.small", { type: "button", onclick: () => this.copy(kind, job) }, `Copy as ${kind}`);
-    return h("div.acts", {},
+    const great = h("div.acts", {},
       urls.result && h("a.button.primary", { href: urls.result, download: `easel-${id}.png` }, "Download"),
       h("a.button", { href: `/?again=${id}` }, "Do it again with …"),
-      h("a.button", { href: `/?job=${id}` }, "Film and curves"),
-      ["curl", "CLI", "Python"].map(copier),
-      this.remover(job));
+      h("a.button", { href: `/?job=${id}` }, "Film and curves"));
+    const little = h("div.acts", {}, ["curl", "CLI", "Python"].map(copier), this.remover(job));
+    return [great, little];
   }
 
   async copy(kind, job) {

@@ -10,11 +10,15 @@ export class Filmstrip {
   constructor(look) {
     this.look = look;
     this.frames = new Map(); // by step: one that was done again replaces what was there
-    this.range = h("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Scrub through the film", oninput: () => this.seek(Number(this.range.value)) });
+    const scrub = () => this.seek(Number(this.range.value));
+    const jump = ({ target }) => target.at !== undefined && this.seek(target.at);
+    const film = { type: "range", min: 0, max: 0, value: 0, "aria-label": "Scrub through the film" };
+    this.range = h("input", { ...film, oninput: scrub });
     this.button = h("button", { type: "button", onclick: () => (this.timer ? this.stop() : this.play()) }, "Play");
     this.timelapse = h("a.button", { download: true, hidden: true }, "Time-lapse");
-    this.strip = h("div.frames", { "aria-hidden": "true", onclick: (event) => event.target.at !== undefined && this.seek(event.target.at) });
-    this.node = h("section.film", { "aria-label": "Film", hidden: true }, this.strip, h("div.row", {}, this.button, this.range, this.timelapse));
+    this.strip = h("div.frames", { "aria-hidden": "true", onclick: jump });
+    const controls = h("div.row", {}, this.button, this.range, this.timelapse);
+    this.node = h("section.film", { "aria-label": "Film", hidden: true }, this.strip, controls);
     this.draw = eachFrame(() => this.render());
     this.following = true;
   }

@@ -12,7 +12,7 @@ export function duration(seconds) {
     if (count) parts.push(`${count}\u00a0${unit}${unit === "day" && count > 1 ? "s" : ""}`);
     left -= count * size;
   }
-  return parts.slice(0, 2).join(" ") || "0 s";
+  return parts.slice(0, 2).join("\u00a0") || "0 s";
 }
 
 /** An estimate, with what it leaves open. */
@@ -42,11 +42,12 @@ export const when = (iso) =>
 
 export const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB", { timeStyle: "short" });
 
+const unbroken = (text) => text.replaceAll(" ", "\u00a0");
 export const short = (id) => id.slice(-6);
 export const words = (name) => name.replace(/[_-]+/g, " ").replace(/^./, (first) => first.toUpperCase());
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 /** "default · 384 px · 170 steps" */
-export const recipeLine = (recipe) => `${recipe.preset} · ${recipe.size} px · ${plural(recipe.steps, "step")}`;
+export const recipeLine = (recipe) => [recipe.preset, `${recipe.size} px`, plural(recipe.steps, "step")].map(unbroken).join(" · ");
 
 export const STATES = { queued: "Waiting", running: "Painting", succeeded: "Finished", failed: "Failed", canceled: "Canceled" };

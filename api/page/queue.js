@@ -63,7 +63,8 @@ function updateRun(part, job) {
   tell(part.parts.facts, `${Math.floor(progress.percentage)} % · step ${progress.current} of ${progress.total}${speed}`);
   tell(part.parts.left, [job.worker, job.eta_seconds && `${span(job.eta_seconds)} left`].filter(Boolean).join(" · "));
   settle($("button", part.node), job);
-  if (job.urls.preview && part.step !== progress.current && Date.now() - part.at > CALM * Math.max(1, queue.running.length / 4)) {
+  const calm = CALM * Math.max(1, queue.running.length / 4);
+  if (job.urls.preview && part.step !== progress.current && Date.now() - part.at > calm) {
     Object.assign(part, { step: progress.current, at: Date.now() });
     refresh(part.parts.image, job.urls.preview);
   } else if (!part.step && !part.parts.image.src) part.parts.image.src = `${job.urls.content}?longest=512`;
@@ -156,8 +157,14 @@ function rows(jobs) {
 
 function row(job) {
   const cells = [h("td"), h("td")];
-  return { node: h("tr", {}, cells[0], h("td", {}, h("a", { href: `/?job=${job.id}` }, short(job.id))), h("td", {}, recipeLine(job.recipe)),
-    h("td", { "data-since": job.created_at }, duration(seconds(job.created_at))), cells[1], h("td", {}, canceler(job))), cells };
+  const node = h("tr", {},
+    cells[0],
+    h("td", {}, h("a", { href: `/?job=${job.id}` }, short(job.id))),
+    h("td", {}, recipeLine(job.recipe)),
+    h("td", { "data-since": job.created_at }, duration(seconds(job.created_at))),
+    cells[1],
+    h("td", {}, canceler(job)));
+  return { node, cells };
 }
 
 function person() {

@@ -41,7 +41,8 @@ export class Quote {
     const line = found.queue_depth ? `${plural(found.queue_depth, "job is", "jobs are")} before it` : "Nobody is before it";
     const ready = found.eta_seconds ? `ready in ${eta(found.eta_seconds)}` : "no worker is alive to say when";
     this.say(
-      h("p", {}, h("b", {}, duration(found.seconds)), " of painting, ", h("b", {}, bytes(found.peak_memory_bytes)), ` of memory, ${found.width} × ${found.height} px`),
+      h("p", {}, h("b", {}, duration(found.seconds)), " of painting, ",
+        h("b", {}, bytes(found.peak_memory_bytes)), ` of memory, ${found.width} × ${found.height} px`),
       h("p.soft", {}, `${line}; ${ready}`),
       !found.fits && this.misfit(found.fitting_size),
     );

@@ -17,7 +17,8 @@ export function field(path, declared, root, changed) {
 function single(path, schema, root, changed) {
   const id = `knob-${path}`;
   const wrong = h("p.wrong", { id: `${id}-error`, hidden: true });
-  const help = h("small.soft", { id: `${id}-help` }, [schema.description, limits(schema), !isSimple(schema) && "As JSON."].filter(Boolean).join(" "));
+  const hints = [schema.description, limits(schema), !isSimple(schema) && "As JSON."];
+  const help = h("small.soft", { id: `${id}-help` }, hints.filter(Boolean).join(" "));
   const oninput = () => (tellIf(wrong, ""), control.removeAttribute("aria-invalid"), changed());
   const control = made({ id, name: path, "aria-describedby": `${id}-help ${id}-error`, oninput }, schema);
   const label = h("label", { for: id }, words(path.split(".").pop()));
@@ -39,7 +40,8 @@ function made(attributes, schema) {
   if (!isSimple(schema)) return h("textarea", { rows: 3, spellcheck: "false", ...attributes });
   if (schema.type === "boolean") return h("input", { type: "checkbox", ...attributes });
   if (schema.type === "string") return h("input", { type: "text", ...attributes });
-  return h("input", { type: "number", min: schema.minimum, max: schema.maximum, step: schema.type === "integer" ? 1 : "any", ...attributes });
+  const step = schema.type === "integer" ? 1 : "any";
+  return h("input", { type: "number", min: schema.minimum, max: schema.maximum, step, ...attributes });
 }
 
 function read(control, schema) {
@@ -76,7 +78,8 @@ function union(path, schema, root, changed) {
   const groups = new Map([...variants].map(([kind, one]) => [kind, group(path, one, root, changed)]));
   const id = `knob-${path}`;
   const shown = h("details.inner", {}, h("summary", {}, "Its own knobs"), [...groups.values()].map((one) => one.node));
-  const select = h("select", { id, name: path, oninput: () => (show(), changed()) }, [...variants.keys()].map((kind) => h("option", { value: kind }, kind === "lbfgs" ? "L-BFGS" : words(kind))));
+  const option = (kind) => h("option", { value: kind }, kind === "lbfgs" ? "L-BFGS" : words(kind));
+  const select = h("select", { id, name: path, oninput: () => (show(), changed()) }, [...variants.keys()].map(option));
   const show = () => groups.forEach((one, kind) => (one.node.hidden = kind !== select.value));
   return {
     node: h("div.knob", {}, h("label", { for: id }, words(path)), select, shown),

@@ -6,7 +6,8 @@ import { $, h, tellIf } from "./dom.js";
 /** Ask until a key is right; resolves with the session. */
 export function ask() {
   const wrong = h("p.wrong", { id: "key-error", role: "alert", hidden: true });
-  const key = h("input", { id: "key", type: "password", autocomplete: "current-password", required: true, "aria-describedby": "key-error" });
+  const secret = { type: "password", autocomplete: "current-password", required: true };
+  const key = h("input", { id: "key", ...secret, "aria-describedby": "key-error" });
   const form = h("form", {}, h("h2", { id: "sign-in" }, "Sign in"),
     h("p.soft", {}, "This service asks for a key. Whoever runs it can give you one."),
     h("label", { for: "key" }, "Key"), key, wrong, h("button.primary.wide", {}, "Sign in"));
@@ -30,7 +31,8 @@ export function ask() {
 }
 
 function enter(key) {
-  return call("/v1/session", { method: "POST", body: JSON.stringify({ key }), headers: { "Content-Type": "application/json" } });
+  const headers = { "Content-Type": "application/json" };
+  return call("/v1/session", { method: "POST", body: JSON.stringify({ key }), headers });
 }
 
 export function offerSignOut() {

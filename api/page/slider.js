@@ -2,18 +2,26 @@
 
 import { $, h } from "./dom.js";
 
+const COMPARE = "Compare: how much of the photo is shown, in per cent";
+
 export class Easel {
   /** `photo` is the address of the content photo; the frame takes its shape. */
   constructor(photo) {
-    this.range = h("input.compare", { type: "range", min: 0, max: 100, value: 0, disabled: true, "aria-label": "Compare: how much of the photo is shown, in per cent" });
+    const share = { type: "range", min: 0, max: 100, value: 0, "aria-label": COMPARE };
+    this.range = h("input.compare", { ...share, disabled: true });
     this.photo = h("img.photo", { src: photo, alt: "The photo" });
     this.frame = h("div.frame.bare", {}, this.photo, h("div.cut"));
-    this.node = h("figure.easel", {}, this.frame, h("figcaption", {}, h("span", { "aria-hidden": "true" }, "Painting"), this.range, h("span", { "aria-hidden": "true" }, "Photo")));
+    const end = (text) => h("span", { "aria-hidden": "true" }, text);
+    this.node = h("figure.easel", {}, this.frame, h("figcaption", {}, end("Painting"), this.range, end("Photo")));
     this.range.addEventListener("input", () => this.cut(this.range.value));
     this.frame.addEventListener("pointermove", (event) => event.buttons && this.drag(event));
     this.frame.addEventListener("pointerdown", (event) => this.drag(event));
-    this.photo.addEventListener("load", () => this.frame.style.setProperty("--ratio", this.photo.naturalWidth / this.photo.naturalHeight));
+    this.photo.addEventListener("load", () => this.shape(this.photo));
     this.cut(0);
+  }
+
+  shape({ naturalWidth, naturalHeight }) {
+    this.frame.style.setProperty("--ratio", naturalWidth / naturalHeight);
   }
 
   drag(event) {

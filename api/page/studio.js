@@ -58,7 +58,8 @@ async function submit(event) {
   button.setAttribute("aria-busy", "true");
   tell(button, "Sending …");
   try {
-    const job = await call("/v1/jobs", { method: "POST", body, headers: { "Idempotency-Key": (key ??= freshKey()) }, tries: 8 });
+    const headers = { "Idempotency-Key": (key ??= freshKey()) };
+    const job = await call("/v1/jobs", { method: "POST", body, headers, tries: 8 });
     key = null;
     history.pushState(null, "", `/?job=${job.id}`);
     arrive();
@@ -93,7 +94,8 @@ async function arrive() {
 }
 
 async function begin() {
-  const [{ Pictures }, { Knobs }, { Quote }] = await Promise.all([import("./upload.js"), import("./knobs.js"), import("./quote.js")]);
+  const parts = [import("./upload.js"), import("./knobs.js"), import("./quote.js")];
+  const [{ Pictures }, { Knobs }, { Quote }] = await Promise.all(parts);
   pictures = new Pictures(changed);
   knobs = await Knobs.load(changed);
   quote = new Quote($("#quote"), formOrNull, complain, (size) => (knobs.set({ size }), changed()));
@@ -104,8 +106,10 @@ async function begin() {
 async function again(id) {
   try {
     const { recipe, style_count } = await call(`/v1/jobs/${id}`);
-    const files = ["content", ...Array.from({ length: style_count }, (_, at) => `styles/${at}`)].map((part) => blob(`/v1/jobs/${id}/${part}`));
-    const [photo, ...styles] = (await Promise.all(files)).map((data, at) => new File([data], at ? `style-${at}.png` : "photo.png", { type: "image/png" }));
+    const parts = ["content", ...Array.from({ length: style_count }, (_, at) => `styles/${at}`)];
+    const found = await Promise.all(parts.map((part) => blob(`/v1/jobs/${id}/${part}`)));
+    const file = (data, at) => new File([data], at ? `style-${at}.png` : "photo.png", { type: "image/png" });
+    const [photo, ...styles] = found.map(file);
     knobs.show(recipe);
     pictures.setPhoto(photo);
     pictures.addStyles(styles, recipe.style_mix);

@@ -10,7 +10,10 @@ export class Pictures {
     this.photo = null;
     this.styles = []; // {file, url, weight, key}
     this.changed = changed;
-    this.zones = { content: zone("content", "Photo", (files) => this.setPhoto(files[0])), style: zone("style", "Painting", (files) => this.addStyles(files), true) };
+    this.zones = {
+      content: zone("content", "Photo", (files) => this.setPhoto(files[0])),
+      style: zone("style", "Painting", (files) => this.addStyles(files), true),
+    };
     addEventListener("paste", (event) => this.paste(event));
     this.show();
   }
@@ -33,7 +36,8 @@ export class Pictures {
 
   addStyles(files, weights = []) {
     for (const [at, file] of [...files].entries()) {
-      this.styles.push({ file, url: URL.createObjectURL(file), weight: weights[at] ?? 1, key: crypto.getRandomValues(new Uint32Array(1))[0] });
+      const [key] = crypto.getRandomValues(new Uint32Array(1));
+      this.styles.push({ file, url: URL.createObjectURL(file), weight: weights[at] ?? 1, key });
     }
     this.show();
   }
@@ -54,10 +58,15 @@ export class Pictures {
 
   /** Say what the API said of a picture, beside the one that it is about: the API names its size at most. */
   async complain(text, where) {
-    where ||= (await Promise.all(this.styles.map(({ file }) => isMeant(file, text)))).includes(true) && !(await isMeant(this.photo?.file, text)) ? "style" : "content";
+    where ||= (await this.isOfStyle(text)) ? "style" : "content";
     tellIf($(`#${where}-error`), text);
     $(`#${where} input`).setAttribute("aria-invalid", "true");
     return $(`#${where} input`);
+  }
+
+  async isOfStyle(text) {
+    const meant = await Promise.all(this.styles.map(({ file }) => isMeant(file, text)));
+    return meant.includes(true) && !(await isMeant(this.photo?.file, text));
   }
 
   forgive() {
@@ -79,7 +88,7 @@ export class Pictures {
     const { content } = this.zones;
     content.zone.classList.toggle("full", Boolean(this.photo));
     content.zone.querySelector("img")?.remove();
-    if (this.photo) content.zone.prepend(shown(this.photo, "Your photo"));
+    if (this.photo) content.zone.prepend(this.framed(content.zone));
     content.label.textContent = this.photo ? "Another photo" : "Drop, paste or choose a photo";
     this.zones.style.label.textContent = this.styles.length ? "One more" : "Drop, paste or choose a painting";
     keyed($("#styles"), this.styles, (style) => style.key, (style) => this.tile(style), ({ range, node }, style) => {
@@ -92,6 +101,13 @@ export class Pictures {
     this.changed();
   }
 
+  /** The photo; what it lies in takes its shape. */
+  framed(zone) {
+    const image = shown(this.photo, "Your photo");
+    image.onload = () => zone.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+    return image;
+  }
+
   tile(style) {
     const told = h("output", {}, style.weight);
     const weigh = (event) => {
@@ -99,9 +115,11 @@ export class Pictures {
       told.textContent = event.target.value;
       this.changed();
     };
-    const range = h("label.weight", {}, h("input", { type: "range", min: 0, max: 3, step: 0.1, value: style.weight, oninput: weigh }), told);
+    const share = { type: "range", min: 0, max: 3, step: 0.1, value: style.weight, oninput: weigh };
+    const range = h("label.weight", {}, h("input", share), told);
     const remove = h("button.remove", { type: "button", onclick: () => this.removeStyle(style) }, "×");
-    return { node: h("li.tile", {}, h("div.thumb", {}, shown(style, style.file.name || "A style"), remove), range), range };
+    const thumb = h("div.thumb", {}, shown(style, style.file.name || "A style"), remove);
+    return { node: h("li.tile", {}, thumb, range), range };
   }
 }
 
@@ -118,7 +136,9 @@ async function isMeant(file, text) {
 /** A label over a file input that also takes what is dropped on it. */
 function zone(id, name, take, multiple = false) {
   const area = $(`#${id}`);
-  const input = h("input.sr", { id: `${id}-file`, type: "file", accept: ACCEPT, multiple, "aria-describedby": `${id}-error`, onchange: () => choose(input.files) });
+  const onchange = () => choose(input.files);
+  const file = { id: `${id}-file`, type: "file", accept: ACCEPT, multiple, onchange };
+  const input = h("input.sr", { ...file, "aria-describedby": `${id}-error` });
   const label = h("span.act");
   const choose = (files) => {
     const images = [...files].filter((file) => file.type.startsWith("image/") || !file.type);
@@ -126,7 +146,8 @@ function zone(id, name, take, multiple = false) {
     else if (files.length) tellIf($(`#${id}-error`), "That is no image; JPEG, PNG, WebP, GIF and TIFF are taken.");
     input.value = "";
   };
-  area.append(h("label", { for: `${id}-file` }, h("span.sr", {}, `${name}: `), label, h("small.soft", {}, id === "content" ? "JPEG, PNG, WebP, GIF or TIFF" : "several are mixed")), input);
+  const hint = h("small.soft", {}, multiple ? "several are mixed" : "JPEG, PNG, WebP, GIF or TIFF");
+  area.append(h("label", { for: `${id}-file` }, h("span.sr", {}, `${name}: `), label, hint), input);
   for (const kind of ["dragover", "dragleave", "drop"]) {
     area.addEventListener(kind, (event) => {
       event.preventDefault();

@@ -29,7 +29,8 @@ export class Watch {
     this.download = h("a.button.primary", { href: `${this.path}/result`, download: `easel-${id}.png`, hidden: true }, "Download");
     this.again = h("a.button", { href: `/?again=${id}`, hidden: true }, "Do it again with …");
     const acts = h("div.acts", {}, this.download, this.finish, this.cancel, this.again, h("a.button.quiet", { href: "/" }, "New picture"));
-    node.replaceChildren(h("div.atelier", {}, h("div.wall", {}, this.easel.node, this.film.node),
+    node.replaceChildren(h("div.atelier", {},
+      h("div.wall", {}, this.easel.node, this.film.node),
       h("div.side", {}, this.bar, this.facts, this.wrong, this.link, acts, this.notes, this.curves.node)));
     this.begin();
   }

@@ -11,7 +11,7 @@ from fixtures_api import Server
 from fixtures_valkey import Valkey
 from fixtures_worker import Rig
 from missing import ROOT, part_missing
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 STEP_SECONDS = 0.02
 SOON = 15_000  # milliseconds that a busy machine may take for what is done in an instant
@@ -47,14 +47,19 @@ class House(Rig):
         self.stop()
 
 
-@pytest.fixture(scope="package")  # while Playwright runs, no other test of this process can use asyncio
-def browser() -> Iterator[Browser]:
+def chromium(playwright: Playwright) -> Browser:
+    """The browser of the system, started."""
     found = next((path for path in _CHROMIUM if path and Path(path).exists()), None)
     if found is None:
         part_missing("there is no Chromium here: apt-get install chromium")
     flags = [f"--{flag}" for flag in [*_FLAGS.split(), "disable-sync"]]
+    return playwright.chromium.launch(executable_path=found, args=flags)
+
+
+@pytest.fixture(scope="package")  # while Playwright runs, no other test of this process can use asyncio
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=flags)
+        browser = chromium(playwright)
         yield browser
         browser.close()
 
