@@ -32,7 +32,7 @@ from shared.errors import (
     QueueFull,
     WrongState,
 )
-from shared.job import EVENTS, TRANSITIONS, Job, JobError, JobState, Progress, Request
+from shared.job import EVENTS, PAUSES, TRANSITIONS, Job, JobError, JobState, Progress, Request
 
 log = structlog.get_logger(__name__)
 
@@ -278,7 +278,8 @@ def script(act: str) -> str:
     """What Redis runs."""
     table = {state: dict.fromkeys(after, True) for state, after in TRANSITIONS.items()}
     events = [event.removeprefix("job.") for event in EVENTS]
-    head = "".join(_constant(name, value) for name, value in (("LEGAL", table), ("EVENTS", events)))
+    told = {"LEGAL": table, "EVENTS": events, "GIVE_UP_SECONDS": sum(PAUSES)}
+    head = "".join(_constant(name, value) for name, value in told.items())
     return head + _lua("common") + _lua(act)
 
 
