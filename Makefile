@@ -6,7 +6,7 @@ DURATION ?= 900
 BIN     := .venv/bin
 UV      ?= uv
 
-.PHONY: help setup demo up samples gallery test chaos bench lint lock clean
+.PHONY: help setup demo up samples gallery screenshots test chaos bench lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ samples: setup  ## Write a free photo and a painting to try things with: out/pho
 
 gallery: setup  ## Paint the README's gallery anew
 	$(BIN)/python -m deploy.gallery
+
+screenshots: setup  ## Paint docs/pages anew: every state of the pages, three widths, light and dark
+	PYTHONPATH=tests $(BIN)/python -m browser.screenshots
 
 test: setup .venv-s3/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
 	$(BIN)/python -m pytest $(TESTS)

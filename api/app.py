@@ -1,7 +1,7 @@
 """Puts the app together from its parts."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from flask import Flask, Response
 
@@ -31,6 +31,9 @@ from api.view import sight_view
 from shared.ports import Ports
 from shared.settings import Settings
 
+_PARTS: Final = (submit, jobs, stream, pictures, webhooks, queue_view, recipes, session, health, metrics, docs, pages)
+"""In the order of the documentation: what one comes for first."""
+
 
 class Easel(Flask):
     """Flask with a stricter eye on forms and a closed one on coroutines."""
@@ -55,7 +58,7 @@ def create_app(settings: Settings, ports: Ports) -> Flask:
     app.before_request(health.require_ledger)
     app.after_request(_careful)
     app.after_request(hear_out)
-    for part in (pages, session, recipes, submit, jobs, pictures, stream, queue_view, webhooks, health, metrics, docs):
+    for part in _PARTS:
         app.register_blueprint(part.routes)
     return app
 

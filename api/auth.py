@@ -31,7 +31,10 @@ def check_exposure(settings: Settings) -> None:
 
 
 def authorize() -> None:
-    """Before every request; leaves who calls in `g.caller`. Raises Unauthorized, Forbidden, CsrfFailed."""
+    """Before every request; leaves who calls in `g.caller`.
+
+    Raises Unauthorized, Forbidden, CsrfFailed; LedgerUnavailable where a cookie cannot be judged.
+    """
     settings = here().settings
     g.caller = f"address {request.remote_addr}"
     if not settings.api_keys:
@@ -64,7 +67,7 @@ def _by_key(settings: Settings) -> str:
 
 
 def _by_cookie(settings: Settings) -> str:
-    session = cookie.read(settings)
+    session = cookie.read(settings, here().ports.signed_out)
     if session is None:
         raise Unauthorized("Send one of the service's keys as `Authorization: Bearer <key>`, or sign in on a page.")
     if request.method not in _SAFE and not session.sent_by_its_page():

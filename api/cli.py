@@ -183,8 +183,16 @@ def queue(
 @app.command()
 def deliveries(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # noqa: A002 - the name in the help
     """How a job's webhook was told of it."""
-    told = ctx.obj.get(id).deliveries()
-    print_json([one.model_dump(mode="json") for one in told]) if as_json else out.print(delivery_table(told))
+    job: Job = ctx.obj.get(id)
+    told = job.deliveries()
+    if as_json:
+        print_json([one.model_dump(mode="json") for one in told])
+    elif told:
+        out.print(delivery_table(told))
+    else:
+        say(
+            "Its webhook was told nothing yet." if job.view.webhook else "The job has no webhook: nobody is told of it."
+        )
 
 
 # Steering.

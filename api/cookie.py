@@ -1,6 +1,7 @@
 """The cookie that stands for a key, for pages: EventSource and <img> can send no bearer.
 
-It is signed with the key itself, so it needs no store, any process can read it, and it ends with its key.
+It is signed with the key itself, so any process can read it, and it ends with its key. Redis remembers only those
+that were signed out.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from itsdangerous import BadData, Signer, URLSafeTimedSerializer
 from pydantic import SecretStr
 
 from shared.settings import Settings
+from shared.signed_out import SignedOut
 
 NAME: Final = "easel_session"
 _SECONDS: Final = 30 * 24 * 3600
@@ -21,6 +23,7 @@ _SECONDS: Final = 30 * 24 * 3600
 class Session(NamedTuple):
     """Of one browser that signed in with `key`."""
 
+    id: str
     key: SecretStr
     csrf_token: str
 
@@ -29,11 +32,15 @@ class Session(NamedTuple):
         return hmac.compare_digest(request.headers.get("X-CSRF-Token", "").encode(), self.csrf_token.encode())
 
 
-def read(settings: Settings) -> Session | None:
-    """The session of the request at hand; None without one, or where it is forged, old, or its key is gone."""
+def read(settings: Settings, signed_out: SignedOut) -> Session | None:
+    """The session of the request at hand; None without one, or where it is forged, old, over, or its key is gone.
+
+    Raises LedgerUnavailable where nobody can know whether it is over.
+    """
     cookie = request.cookies.get(NAME, "")
     found = (_session(cookie, key) for key in settings.api_keys)
-    return next((session for session in found if session is not None), None)
+    session = next((session for session in found if session is not None), None)
+    return None if session and signed_out.has(session.id) else session
 
 
 def begin(key: SecretStr) -> tuple[Session, str]:
@@ -47,8 +54,13 @@ def give(response: Response, value: str) -> None:
     _set(response, value, _SECONDS)
 
 
+def end(session: Session, signed_out: SignedOut) -> None:
+    """No copy of its cookie opens anything from now on. Raises LedgerUnavailable, LedgerReadOnly."""
+    signed_out.add(session.id, for_seconds=_SECONDS)
+
+
 def take_back(response: Response) -> None:
-    """End the session in this browser."""
+    """Have the browser forget the cookie."""
     _set(response, "", 0)
 
 
@@ -70,7 +82,7 @@ def _session(cookie: str, key: SecretStr) -> Session | None:
 
 def _with_token(session_id: str, key: SecretStr) -> Session:
     signer = Signer(key.get_secret_value(), salt="easel csrf", digest_method=hashlib.sha256)
-    return Session(key, signer.get_signature(session_id).decode())
+    return Session(session_id, key, signer.get_signature(session_id).decode())
 
 
 def _signer(key: SecretStr) -> URLSafeTimedSerializer:

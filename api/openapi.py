@@ -74,7 +74,7 @@ def document(app: Flask) -> dict[str, Any]:
     rules = [(rule, DESCRIBED.get(app.view_functions[rule.endpoint])) for rule in app.url_map.iter_rules()]
     operations = [(rule, found) for rule, found in rules if found]
     paths: dict[str, dict[str, Any]] = {}
-    for rule, found in sorted(operations, key=lambda pair: pair[0].rule):
+    for rule, found in operations:
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
             paths.setdefault(path, {})[method.lower()] = _operation(app, rule, found)

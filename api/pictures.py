@@ -1,5 +1,7 @@
 """A job's pictures: what went in, how it emerges, what came out."""
 
+import hashlib
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -115,9 +117,11 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
     stills = chosen(here().ports.filmstrip.of(job.id))
     if len(stills) < FEWEST_STILLS:
         raise errors.NotReady("A time-lapse takes two previews; wait for the next.")
-    response = _conditional(f"{len(stills)}-{stills[-1].key}", "image/webp", cache=_cache(job))
+    shown = [still.key for still in stills]
+    name = hashlib.sha256(" ".join(shown).encode()).hexdigest()
+    response = _conditional(name, "image/webp", cache=_cache(job))
     if response.status_code != _NOT_MODIFIED:
-        response.set_data(_film(stills))
+        response.set_data(_made(name, shown, animate))
         kind = "attachment" if query.download else "inline"
         response.headers["Content-Disposition"] = f'{kind}; filename="easel-{job.id}.webp"'
     return response
@@ -162,31 +166,29 @@ def _input(sha256: str, longest: int | None) -> Response:
     key = keys.input_image(sha256)
     if longest is None:
         return _blob(key, "image/png", cache=_FOR_EVER)
-    response = _conditional(f"{key}-{longest}", "image/jpeg", cache=_FOR_EVER)
+    name = f"{key}-{longest}"
+    response = _conditional(name, "image/jpeg", cache=_FOR_EVER)
     if response.status_code != _NOT_MODIFIED:
-        response.set_data(here().thumbnails.find(f"{key}-{longest}") or _scaled(key, longest))
+        response.set_data(_made(name, [key], lambda files: _small(files[0], longest)))
     return response
 
 
-def _scaled(key: str, longest: int) -> bytes:
-    """A long request, for it may wait for others of its kind; of those that wait for the same, one does the work."""
-    context, name = here(), f"{key}-{longest}"
+def _made(name: str, sources: Sequence[str], make: Callable[[Sequence[bytes]], bytes]) -> bytes:
+    """What was made of these blobs before, or is now: a film takes seconds of a processor.
+
+    Now means a long request: it may wait for others of its kind; of those that wait for the same, one does the work.
+    """
+    context = here()
+    if found := context.thumbnails.find(name):
+        return found
     with context.watchers.seat():
-        png = context.ports.blobs.get(key)
+        files = [context.ports.blobs.get(key) for key in sources]
         with rendering():
-            return context.thumbnails.find(name) or context.thumbnails.keep(name, _small(png, longest))
+            return context.thumbnails.find(name) or context.thumbnails.keep(name, make(files))
 
 
 def _small(png: bytes, longest: int) -> bytes:
     return images.encode_jpeg(images.decode(png, max_pixels=images.LONGEST**2), longest=longest)
-
-
-def _film(stills: list[Still]) -> bytes:
-    """One takes seconds of a processor: a long request as streams are, which leaves room for short ones."""
-    with here().watchers.seat():
-        files = [here().ports.blobs.get(still.key) for still in stills]
-        with rendering():
-            return animate(files)
 
 
 def _result(job: Job) -> str:

@@ -43,7 +43,7 @@ class SessionView(BaseModel):
 @operation(Answer(200, "The session.", SessionView))
 def get_session() -> Response:
     """Learn whether to sign in."""
-    return answer(_view(cookie.read(here().settings)))
+    return answer(_view(_session()))
 
 
 @routes.post("/v1/session")
@@ -55,7 +55,7 @@ def get_session() -> Response:
 def sign_in() -> Response:
     """Sign in with a key.
 
-    The cookie lasts for 30 days, or until its key is taken from EASEL_API_KEYS.
+    The cookie lasts for 30 days, until it is signed out, or until its key is taken from EASEL_API_KEYS.
     """
     context, sent = here(), _sent()
     if not context.settings.api_keys:
@@ -72,10 +72,19 @@ def sign_in() -> Response:
 @routes.delete("/v1/session")
 @operation(Answer(204, "Signed out.", headers=("Set-Cookie",)))
 def sign_out() -> Response:
-    """Sign out: this browser forgets its cookie. A copy of it stays valid until it is old, or its key is gone."""
+    """Sign out: this browser forgets its cookie, and a copy of it opens nothing any more.
+
+    Other browsers stay signed in, with the same key, too.
+    """
+    if session := _session():
+        cookie.end(session, here().ports.signed_out)
     response = Response(status=204)
     cookie.take_back(response)
     return response
+
+
+def _session() -> cookie.Session | None:
+    return cookie.read(here().settings, here().ports.signed_out)
 
 
 def _view(session: cookie.Session | None) -> SessionView:

@@ -1,4 +1,4 @@
-"""Inputs scaled down, kept for the next who looks: a wall of pictures shows each of them again and again."""
+"""Small pictures and films, kept for the next who looks: a wall shows each of them again and again."""
 
 import threading
 from collections import OrderedDict
@@ -20,12 +20,12 @@ class Thumbnails:
                 self._kept.move_to_end(name)
         return found
 
-    def keep(self, name: str, jpeg: bytes) -> bytes:
+    def keep(self, name: str, picture: bytes) -> bytes:
         """The same bytes; what was not asked for longest makes room for them."""
         with self._changing:
             if name not in self._kept:
-                self._kept[name] = jpeg
-                self._room -= len(jpeg)
+                self._kept[name] = picture
+                self._room -= len(picture)
             while self._room < 0:
                 self._room += len(self._kept.popitem(last=False)[1])
-        return jpeg
+        return picture

@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.errors import LedgerLost, LedgerReadOnly, LedgerUnavailable
-from shared.job import EVENTS, TRANSITIONS
+from shared.job import EVENTS, PAUSES, TRANSITIONS
 
 NAMESPACE: Final = "easel"
 """What every key begins with, before a colon."""
@@ -50,7 +50,8 @@ def script(act: str) -> str:
     """What Redis runs."""
     table = {state: dict.fromkeys(after, True) for state, after in TRANSITIONS.items()}
     events = [event.removeprefix("job.") for event in EVENTS]
-    head = "".join(_constant(name, value) for name, value in (("LEGAL", table), ("EVENTS", events)))
+    told = {"LEGAL": table, "EVENTS": events, "GIVE_UP_SECONDS": sum(PAUSES)}
+    head = "".join(_constant(name, value) for name, value in told.items())
     return head + _lua("common") + _lua(act)
 
 

@@ -62,6 +62,8 @@ class JobError(_Frozen):
 WebhookEvent = Literal["job.started", "job.succeeded", "job.failed", "job.canceled"]
 EVENTS: Final[tuple[str, ...]] = get_args(WebhookEvent)
 """Of which webhooks are told, as they happen: a job has the first at most once, then one of the others."""
+PAUSES: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+"""Seconds after the first, second ... try to tell of one that failed: three days, as Standard Webhooks proposes."""
 
 
 class Webhook(_Frozen):

@@ -17,6 +17,7 @@ from shared.outbox import Outbox
 from shared.overview import Overview
 from shared.settings import Settings
 from shared.sights import Sights
+from shared.signed_out import SignedOut
 
 IDENTITY_KEY: Final = "ledger.json"
 
@@ -33,6 +34,7 @@ class Ports:
     sights: Sights
     outbox: Outbox
     experience: Experience
+    signed_out: SignedOut
     blobs: Blobs
     bells: Bells
 
@@ -55,6 +57,7 @@ def open_ports(settings: Settings, patience: Patience = HASTY) -> Ports:
         sights=Sights(client),
         outbox=Outbox(client),
         experience=Experience(client),
+        signed_out=SignedOut(client),
         blobs=open_blobs(settings.store_url, s3),
         bells=Bells(celery_app(settings), client),
     )

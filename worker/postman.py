@@ -15,7 +15,7 @@ from standardwebhooks import Webhook as Signer
 
 from shared import __version__
 from shared.errors import EaselError, JobNotFound
-from shared.job import Job, JobState
+from shared.job import PAUSES, Job, JobState
 from shared.outbox import Delivery, Letter
 from shared.ports import Ports
 from shared.webhook import Notice
@@ -23,8 +23,6 @@ from worker.courier import GONE, Answer, Courier, Undelivered
 
 log = structlog.get_logger(__name__)
 
-PAUSES: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
-"""Seconds after the first, second ... try that failed: three days, as Standard Webhooks proposes."""
 AT_ONCE: Final = 16
 AT_ONCE_TO_ONE: Final = 4
 """So that a receiver that hangs leaves room for the others."""

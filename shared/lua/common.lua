@@ -1,5 +1,5 @@
 -- Stands before every act. Written in front of it: LEGAL, the table of transitions, from shared/job.py, and EVENTS, of which
--- webhooks are told, without their "job.", from there, too.
+-- webhooks are told, without their "job.", and GIVE_UP_SECONDS, after which they are told no more, from there, too.
 --
 -- <ns>:ledger               string  the ledger's id; while it is missing nothing is created, claimed or reaped
 -- <ns>:rebuilding:<w>      string  stands for as long as what a rebuilding restored

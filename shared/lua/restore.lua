@@ -18,7 +18,7 @@ else
   local ended = get(id, 'completed_at') or now()
   redis.call('ZADD', ns .. ':completed', ended, id)
   -- Nobody knows whether its webhook was told, so it is told again; not of what we would have given up by now.
-  if now() - ended < 3 * 24 * 3600 then post(id, state) end
+  if now() - ended < GIVE_UP_SECONDS then post(id, state) end
 end
 say(id, 'state', cjson.encode({state = state, at = tonumber(now()), restored = true}))
 return 1

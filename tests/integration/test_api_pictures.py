@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from api.app import create_app
 from api.limits import Watchers
 from api.thumbnails import Thumbnails
 from api.timelapse import chosen
@@ -17,6 +18,7 @@ from shared import keys
 from shared.errors import ClaimLost
 from shared.job import JobState
 from shared.ports import Ports
+from shared.settings import Settings
 from shared.truth import reconcile
 
 
@@ -166,7 +168,7 @@ def test_two_previews_make_a_time_lapse(job_id: str, client: FlaskClient, ports:
     assert film.info["duration"] >= 1000, "the picture is looked at longer"
 
 
-def test_a_time_lapse_changes_only_with_its_last_preview(job_id: str, client: FlaskClient, ports: Ports) -> None:
+def test_a_time_lapse_changes_only_with_its_previews(job_id: str, client: FlaskClient, ports: Ports) -> None:
     path, held = f"/v1/jobs/{job_id}/timelapse", claim(ports)
     paint(ports, held, 1)
     paint(ports, held, 2)
@@ -178,6 +180,34 @@ def test_a_time_lapse_changes_only_with_its_last_preview(job_id: str, client: Fl
     saved = client.get(f"{path}?download=true")
     assert saved.headers["Content-Disposition"] == f'attachment; filename="easel-{job_id}.webp"'
     assert "immutable" in saved.headers["Cache-Control"]
+
+
+def test_a_step_that_is_painted_again_in_the_middle_makes_another_film(
+    job_id: str, client: FlaskClient, ports: Ports
+) -> None:
+    path, held = f"/v1/jobs/{job_id}/timelapse", claim(ports)
+    for step in (1, 2, 3):
+        paint(ports, held, step)
+    tag = {"If-None-Match": client.get(path).headers["ETag"]}
+    ports.ledger.release(held, place="head")
+    paint(ports, claim(ports), 2, picture((9, 9, 9), (48, 32), "JPEG"))
+    assert client.get(path, headers=tag).status_code == 200, "as many stills, and the same last one"
+
+
+def test_a_film_is_made_once_for_all_who_look(
+    job_id: str, client: FlaskClient, ports: Ports, settings: Settings
+) -> None:
+    path, held = f"/v1/jobs/{job_id}/timelapse", claim(ports)
+    for step in (1, 2):
+        paint(ports, held, step)
+    succeed(ports, held)
+    film = client.get(path).data
+    for still in ports.filmstrip.of(job_id):
+        ports.blobs.delete(still.key)  # without its stills nobody could make it again
+    assert client.get(path).data == film
+    assert client.get(path, headers={"If-None-Match": client.get(path).headers["ETag"]}).status_code == 304
+    another = create_app(settings, ports).test_client()
+    assert another.get(path).status_code == 404
 
 
 def test_of_many_previews_sixty_are_shown_with_the_first_and_the_last() -> None:

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from fixtures_api import Submit
+from fixtures_valkey import free_port
 from flask.testing import FlaskClient
 
 from api.app import create_app
-from shared.ports import Ports
+from shared.ports import Ports, open_ports
 from shared.settings import Settings
 
 KEYS = ("first-key-0123456789", "second-key-0123456789")
@@ -27,6 +28,12 @@ def browser(settings: Settings, ports: Ports) -> FlaskClient:
 
 def sign_in(browser: FlaskClient, key: str = KEYS[0]) -> Any:
     return browser.post("/v1/session", json={"key": key})
+
+
+def cookie_of(browser: FlaskClient) -> str:
+    cookie = browser.get_cookie("easel_session")
+    assert cookie is not None
+    return str(cookie.value)
 
 
 def test_who_signs_in_may_look_and_with_the_token_steer(browser: FlaskClient) -> None:
@@ -61,13 +68,50 @@ def test_who_signs_out_is_out(browser: FlaskClient) -> None:
     assert browser.get("/v1/session").get_json()["signed_in"] is False
 
 
+def test_a_copy_of_the_cookie_opens_nothing_after_signing_out(
+    browser: FlaskClient, settings: Settings, ports: Ports
+) -> None:
+    elsewhere, thief = (guarded(settings, ports, *KEYS) for _ in range(2))
+    sign_in(elsewhere)
+    sign_in(browser)
+    thief.set_cookie("easel_session", cookie_of(browser))
+    assert thief.get("/v1/jobs").status_code == 200
+    browser.delete("/v1/session")
+    assert thief.get("/v1/jobs").status_code == 401
+    assert thief.get("/v1/session").get_json() == {"required": True, "signed_in": False, "csrf_token": None}
+    assert elsewhere.get("/v1/jobs").status_code == 200, "another session of the same key"
+    assert sign_in(browser).status_code == 200
+    assert browser.get("/v1/jobs").status_code == 200
+
+
+def test_that_a_session_is_over_is_forgotten_no_sooner_than_its_cookie_grows_old(
+    browser: FlaskClient, ports: Ports
+) -> None:
+    sign_in(browser)
+    browser.delete("/v1/session")
+    client = ports.ledger._redis
+    (key,) = client.scan_iter("easel:signed_out:*")
+    assert client.ttl(key) == pytest.approx(30 * 24 * 3600, abs=60)
+
+
+def test_a_session_that_nobody_can_judge_opens_nothing_and_is_not_said_to_be_over(
+    browser: FlaskClient, settings: Settings
+) -> None:
+    sign_in(browser)
+    away = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
+    later = guarded(away, open_ports(away), *KEYS)
+    later.set_cookie("easel_session", cookie_of(browser))
+    for method, path in (("GET", "/v1/jobs"), ("GET", "/v1/session"), ("DELETE", "/v1/session")):
+        answer = later.open(path, method=method)
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "ledger_unavailable")
+        assert "Set-Cookie" not in answer.headers
+
+
 def test_a_session_ends_with_its_key(browser: FlaskClient, settings: Settings, ports: Ports) -> None:
     sign_in(browser, KEYS[0])
-    cookie = browser.get_cookie("easel_session")
-    assert cookie is not None
     for keys, status in ((KEYS, 200), (KEYS[::-1], 200), (KEYS[1:], 401)):
         later = guarded(settings, ports, *keys)
-        later.set_cookie("easel_session", cookie.value)
+        later.set_cookie("easel_session", cookie_of(browser))
         assert later.get("/v1/jobs").status_code == status
 
 

@@ -97,6 +97,13 @@ def test_the_page_explains_every_code(app: Flask) -> None:
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
 
 
+def test_the_document_begins_with_submitting_a_job_and_ends_with_the_pages(app: Flask) -> None:
+    paths = document(app)["paths"]
+    assert next(iter(paths["/v1/jobs"])) == "post"
+    assert next(iter(paths)) == "/v1/jobs"
+    assert set(list(paths)[-4:]) == {"/", "/queue", "/gallery", "/assets/{name}"}
+
+
 def test_the_document_refers_to_nothing_that_it_lacks(app: Flask) -> None:
     told = document(app)
     referred = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(told)))

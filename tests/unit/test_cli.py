@@ -176,3 +176,13 @@ def test_a_webhook_is_named_at_submission_and_its_deliveries_can_be_read(images:
     answers = (says(JOB), says({"deliveries": [told]}))
     assert re.search(r"job\.failed +2 +\d\d:\d\d:\d\d +503 slow", easel("deliveries", "x", answers=answers)[0].stdout)
     assert json.loads(easel("deliveries", "x", "--json", answers=answers)[0].stdout)[0]["status"] == 503
+
+
+def test_where_nothing_was_delivered_a_sentence_says_why() -> None:
+    none, hook = says({"deliveries": []}), {"url": "https://x.example/hook", "events": ["job.failed"]}
+    silent = easel("deliveries", "x", answers=(says(JOB), none))[0]
+    early = easel("deliveries", "x", answers=(says({**JOB, "webhook": hook}), none))[0]
+    assert (silent.stdout, silent.exit_code) == ("", 0)
+    assert "no webhook" in silent.stderr
+    assert "nothing yet" in early.stderr
+    assert json.loads(easel("deliveries", "x", "--json", answers=(says(JOB), none))[0].stdout) == []

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from api.form import parse_events
 from shared.errors import InvalidWebhook, WebhooksDisabled
-from shared.job import EVENTS, Webhook
+from shared.job import EVENTS, PAUSES, Webhook
 from shared.settings import Settings
 from shared.webhook import is_public, webhook
 from worker.courier import Answer, _until
-from worker.postman import PAUSES, pause_after
+from worker.postman import pause_after
 
 DAY = 86_400
 UNCALLABLE = (

@@ -12,10 +12,10 @@ from flask.testing import FlaskClient
 from keeping import redis
 from tiny_server import Handler, Serving, says, serving
 
-from shared.job import JobState
+from shared.job import PAUSES, JobState
 from shared.ports import Ports
 from worker.courier import Courier, Undelivered
-from worker.postman import AT_ONCE, AT_ONCE_TO_ONE, PAUSES, Postman
+from worker.postman import AT_ONCE, AT_ONCE_TO_ONE, Postman
 
 # When it does not arrive.
 

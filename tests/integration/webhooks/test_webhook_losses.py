@@ -14,7 +14,7 @@ from keeping import redis
 from tiny_server import Handler, Serving, serving
 
 from shared import truth
-from shared.job import EVENTS, JobState
+from shared.job import EVENTS, PAUSES, JobState
 from shared.ports import Ports, establish
 from shared.settings import Settings
 from worker.postman import Postman
@@ -88,6 +88,8 @@ def test_after_the_loss_of_redis_a_recent_end_is_told_again_under_the_same_id(
 
 
 def test_after_the_loss_of_redis_an_old_end_is_not_told(ports: Ports, postman: Postman) -> None:
-    wanted = request(events=EVENTS)
-    ports.ledger.restore(wanted, JobState.SUCCEEDED, completed_at=time.time() - 4 * 86_400)
+    late, wanted = request(events=EVENTS), request(events=EVENTS)
+    ports.ledger.restore(late, JobState.SUCCEEDED, completed_at=time.time() - sum(PAUSES) - 60)
     assert postman.take() is None
+    ports.ledger.restore(wanted, JobState.SUCCEEDED, completed_at=time.time() - sum(PAUSES) + 60)
+    assert postman.take() is not None
