@@ -92,9 +92,17 @@ def shoot(page: Page, name: str) -> None:
     for theme, width in itertools.product(THEMES, WIDTHS):
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": 800})
-        page.evaluate("scrollTo(0, 0); Promise.all([...document.images].map((image) => image.decode().catch(() => 0)))")
+        page.evaluate(_SETTLED)
         page.screenshot(path=shot(name, theme, width), full_page=whole)
     console.print(f"{name}: shot")
+
+
+_SETTLED = """async () => {
+  scrollTo(0, 0);
+  const images = [...document.images];
+  for (const image of images) image.loading = "eager"; // the picture shows what lies below the window, too
+  await Promise.all(images.map((image) => image.decode().catch(() => 0)));
+}"""
 
 
 def shot(name: str, theme: str, width: int) -> Path:
