@@ -14,7 +14,7 @@ import numpy as np
 import structlog
 from pydantic import BaseModel, Field
 
-from api.odds import DRAWS, Draws, Odds
+from api.odds import Draws, Odds
 from api.playing import Work, play
 from shared.errors import EaselError
 from shared.estimate import START_SECONDS, pixel_evaluations
@@ -22,7 +22,7 @@ from shared.experience import Trial
 from shared.job import TERMINAL, Job, JobState, Progress, Request
 from shared.overview import STARTING, WorkerInfo
 from shared.ports import Ports
-from shared.recipe import PRESETS
+from shared.recipe import PRESETS, Recipe
 from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -116,7 +116,10 @@ class Forecast:
         until = np.where(chances.fraction > done, chances.fraction, 1)
         running = job.state is JobState.RUNNING
         if running and job.pace and done:
-            begin, loop = np.zeros(DRAWS), chances.by_its_own_pace(usual, 1 / job.pace, done)
+            begin, loop = (
+                _yet_to_begin(recipe, done) * chances.start,
+                chances.by_its_own_pace(usual, 1 / job.pace, done),
+            )
         else:
             passed = job.run_seconds if running and not done else 0.0
             begin, loop = np.maximum(chances.start - passed, 0), usual * np.exp(chances.error)
@@ -212,6 +215,12 @@ def _last_of(tier: str) -> Job:
     )
     progress = Progress(total=request.recipe.steps)
     return Job(id=request.id, state=JobState.QUEUED, request=request, order=0, progress=progress)
+
+
+def _yet_to_begin(recipe: Recipe, done: float) -> float:
+    """The share of its stages that a job has not begun, of whose arithmetic so much is done."""
+    work = [longest**2 * steps for longest, steps in recipe.schedule()]
+    return sum(sum(work[:number]) > done * sum(work) for number in range(len(work))) / len(work)
 
 
 def _quantiles(ends: dict[str, Draws]) -> dict[str, tuple[float, float]]:

@@ -2,8 +2,10 @@
 
 A job's speed is the median of all remembered ones, each of which counts the less, the less alike it is: a quarter for
 each doubling of the picture, for another optimiser, and next to nothing on another device. So a size that nobody has
-painted yet is judged by its neighbours, and a device that nobody has met by the others. How far off this may be is
-read from the same jobs, each predicted from all others; a few invented ones stand in until there are enough.
+painted yet is judged by its neighbours, and a device that nobody has met by the others. What a step does besides its
+pixels, which makes small pictures slow, is taken out before: else one small job would mislead about large ones. How far
+off all this may be is read from the same jobs, each predicted from all others; a few invented ones stand in until there
+are enough.
 """
 
 import math
@@ -22,6 +24,7 @@ DRAWS: Final = 200
 Draws = np.ndarray[Any, np.dtype[np.float64]]
 """(DRAWS,): one value for each future."""
 
+_PIXELS_BESIDE: Final = 13_000  # that what a step does besides is worth: of 60 to 400 pixels a side, on two cores
 _DOUBLING: Final = 4.0  # what each doubling of the pixels divides a job's weight by
 _OTHER_OPTIMIZER: Final = 1  # counts as so many doublings
 _OTHER_DEVICE: Final = 20
@@ -36,7 +39,7 @@ class Chances:
     """What may befall a job on one device, in each of DRAWS futures; all but the drift go together."""
 
     error: Draws  # logarithm of the seconds in the loop by those predicted
-    start: Draws  # seconds from the claim to the first frame
+    start: Draws  # seconds from the claim to the first frame, and to begin the later stages; about as long for each
     ending: Draws  # seconds from the last frame to the end
     fraction: Draws  # of the arithmetic that is done before somebody ends the job
     drift: Draws  # as in Trial
@@ -66,8 +69,8 @@ class Odds:
     """Of any number of trials, none included."""
 
     def __init__(self, trials: Sequence[Trial]) -> None:
-        self._trials = sorted(trials, key=lambda trial: trial.pixels_per_second)
-        self._speeds = np.log([trial.pixels_per_second for trial in self._trials])
+        self._trials = sorted(trials, key=_at_large)
+        self._speeds = np.log([_at_large(trial) for trial in self._trials])
         self._doublings = np.log2([trial.pixels for trial in self._trials])
         self._optimizers = np.array([trial.optimizer for trial in self._trials])
         self._devices = np.array([trial.device for trial in self._trials])
@@ -80,7 +83,7 @@ class Odds:
             return DEFAULT_PIXELS_PER_SECOND
         key = device, optimizer, pixels
         if key not in self._known:
-            self._known[key] = float(np.exp(self._median(self._weights(*key))))
+            self._known[key] = float(np.exp(self._median(self._weights(*key)))) / _slower_by(pixels)
         return self._known[key]
 
     def chances(self, device: str) -> Chances:
@@ -120,6 +123,15 @@ class Odds:
         drifts = [(_DRIFT * deviation,) for deviation in _INVENTED]
         drifts += [(trial.drift,) for trial in trials if trial.drift is not None]
         return Chances(*_spread(rows), *_spread(drifts))
+
+
+def _at_large(trial: Trial) -> float:
+    """The speed that it would have had with pictures so large that only pixels count."""
+    return trial.pixels_per_second * _slower_by(trial.pixels)
+
+
+def _slower_by(pixels: float) -> float:
+    return 1 + _PIXELS_BESIDE / pixels
 
 
 def _spread(rows: Sequence[tuple[float, ...]]) -> Iterable[Draws]:

@@ -21,8 +21,8 @@ class Trial(BaseModel):
     device: str
     optimizer: str
     pixels: float = Field(gt=0, description="That an evaluation takes in, the mean over the job.")
-    pixels_per_second: float = Field(gt=0, description="Evaluated in the loop, from its first frame to its last.")
-    start: float = Field(description="From the claim to the first frame.")
+    pixels_per_second: float = Field(gt=0, description="Evaluated in the loop, but for steps that began a stage.")
+    start: float = Field(description="From the claim to the first frame, and what beginning the later stages took.")
     ending: float = Field(description="From the last frame to the job's end.")
     fraction: float = Field(description="Of the job's arithmetic that was done: below 1 it was ended early.")
     drift: float | None = Field(description="Logarithm of the pace after half-way by that before; None where unknown.")

@@ -32,6 +32,15 @@ class _Mark:
     fraction: float
     phase: str
     at: float  # time.monotonic
+    aside: float = 0.0  # seconds up to here of steps that began a phase: they may hold a trace of many times a step
+    fraction_aside: float = 0.0  # that was done in them
+
+    def then(self, frame: Frame, at: float) -> "_Mark":
+        """The mark of the frame that follows."""
+        begins = frame.phase != self.phase
+        aside = self.aside + (at - self.at if begins else 0)
+        fraction_aside = self.fraction_aside + (frame.fraction - self.fraction if begins else 0)
+        return _Mark(frame.step, frame.fraction, frame.phase, at, aside, fraction_aside)
 
 
 class Times(NamedTuple):
@@ -92,17 +101,18 @@ class Heartbeat:
 
     @property
     def steps_per_second(self) -> float | None:
-        """Over the present phase, its first step's tracing left out."""
+        """Over the present phase, its first step left out."""
         return _rate(self._phase, self._last, lambda mark: mark.step)
 
     @property
     def fraction_per_second(self) -> float | None:
-        """Of the job's arithmetic, over this claim, the first step's tracing left out."""
+        """Of the job's arithmetic, over this claim, the first step of each phase left out."""
         return _rate(self._first, self._last, _done)
 
     def note(self, frame: Frame) -> None:
         """Tell that the loop has moved; costs nothing."""
-        mark = _Mark(frame.step, frame.fraction, frame.phase, time.monotonic())
+        now, last = time.monotonic(), self._last
+        mark = last.then(frame, now) if last else _Mark(frame.step, frame.fraction, frame.phase, now)
         first, self._first = self._first is None, self._first or mark
         if self._phase is None or self._phase.phase != mark.phase:
             self._phase = mark
@@ -155,7 +165,8 @@ class Heartbeat:
         pace = self.fraction_per_second
         if self._first is None or self._last is None or not pace:
             return None
-        start, ending = self._first.at - self._began, time.monotonic() - self._last.at
+        traced = max(0.0, self._last.aside - self._last.fraction_aside / pace)  # beyond the steps' own time
+        start, ending = self._first.at - self._began + traced, time.monotonic() - self._last.at
         return Times(pace, start, ending, self._last.fraction, self._drift())
 
     def _drift(self) -> float | None:
@@ -219,11 +230,12 @@ class Heartbeat:
 
 
 def _done(mark: _Mark) -> float:
-    return mark.fraction
+    return mark.fraction - mark.fraction_aside
 
 
 def _rate(first: _Mark | None, last: _Mark | None, what: Callable[[_Mark], float]) -> float | None:
-    """How much of `what` was done in a second between two marks."""
-    if first is None or last is None or last.at <= first.at:
+    """How much of `what` was done in a second between two marks, in the time that was not set aside."""
+    seconds = (last.at - last.aside) - (first.at - first.aside) if first and last else 0
+    if first is None or last is None or seconds <= 0:
         return None
-    return float(f"{(what(last) - what(first)) / (last.at - first.at):.3g}")
+    return float(f"{(what(last) - what(first)) / seconds:.3g}")

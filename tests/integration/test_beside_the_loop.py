@@ -2,7 +2,9 @@
 
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from fixtures_worker import Rig
 
 from shared.overview import WorkerInfo
 from shared.ports import Ports
+from worker import heartbeat
+from worker.contract import Frame
 from worker.heartbeat import Heartbeat
 from worker.presence import Presence
 from worker.scribe import Scribe
@@ -37,11 +41,48 @@ def test_the_first_picture_is_told_at_once(ports: Ports) -> None:
     claim = ports.ledger.claim("one", ports.settings.tiers, lease_seconds=60)
     assert claim
     patient = Ports(**{**vars(ports), "settings": ports.settings.model_copy(update={"heartbeat_seconds": 3600})})
-    with Heartbeat(patient, claim, threading.Event()) as heartbeat:
+    with Heartbeat(patient, claim, threading.Event()) as beating:
         last = ports.events.last_id(claim.job.id)
-        heartbeat.note(FRAME)
+        beating.note(FRAME)
         (told, *_) = ports.events.wait({claim.job.id: last}, seconds=30)[claim.job.id]
     assert (told.kind, told.data["progress"]["current"]) == ("progress", 1)
+
+
+class Clock:
+    """In the place of `time`: it stands still until it is told."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A frame, as far as the heartbeat looks at one for its times."""
+
+    step: int
+    fraction: float
+    phase: str
+
+
+def test_what_beginning_a_stage_takes_is_told_apart_from_the_pace(
+    ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, clock = ports.ledger.claim("one", ports.settings.tiers, lease_seconds=60), Clock()
+    assert claim
+    monkeypatch.setattr(heartbeat, "time", clock)
+    watched = Heartbeat(ports, claim, threading.Event())
+    for step in range(41):  # each half of them is a stage; to begin one takes 50 seconds more than any step
+        clock.now += 51 if step in {0, 21} else 1
+        watched.note(cast("Frame", Staged(step, step / 40, "small" if step <= 20 else "large")))
+    clock.now += 3
+    times = watched.times()
+    assert times is not None
+    assert times.pace == pytest.approx(1 / 40)
+    assert times.start == pytest.approx(51 + 50)
+    assert times.ending == pytest.approx(3)
+    assert times.drift == pytest.approx(0, abs=1e-9)
 
 
 def test_a_checkpoint_that_there_is_no_memory_for_stops_the_loop(ports: Ports) -> None:

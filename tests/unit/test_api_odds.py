@@ -48,6 +48,14 @@ def test_the_same_size_counts_before_another_and_another_size_before_another_dev
     assert odds.speed("unmet", "lbfgs", 65536) == pytest.approx(9000, rel=0.05)
 
 
+def test_a_small_picture_is_slow_by_what_a_step_does_besides_and_says_nothing_else_of_a_large_one() -> None:
+    seconds = {side**2: 0.052 + 4e-6 * side**2 for side in (64, 128, 256, 512)}  # of a step, as an engine was timed
+    small, *_, large = seconds
+    odds = Odds([trial(pixels=small, pixels_per_second=small / seconds[small])])
+    assert odds.speed("cpu", "lbfgs", small) == pytest.approx(small / seconds[small])
+    assert odds.speed("cpu", "lbfgs", large) == pytest.approx(large / seconds[large], rel=0.1)
+
+
 def test_an_optimiser_of_another_kind_counts_less() -> None:
     odds = Odds([*[trial(optimizer="adam", pixels_per_second=500)] * 3, *[trial()] * 3])
     assert odds.speed("cpu", "adam", 65536) < 600

@@ -1,7 +1,7 @@
 """An engine that sleeps as unevenly as a real one paints, and for about a fortieth of the time.
 
 A step has a part that is always the same and one that grows with its pixels; jobs differ in speed among each other, and
-so do steps; each job begins by loading and tracing. What the pictures show is nothing.
+so do steps; each stage begins by tracing. What the pictures show is nothing.
 """
 
 import time
@@ -49,9 +49,12 @@ class Moody(Sleeper):
         mood = random.lognormal(0, _JOB_NOISE) * (_LBFGS if isinstance(recipe.optimizer, LBFGS) else 1)
         sizes = [size for size, steps in recipe.schedule() for _ in range(steps)]
         done = np.cumsum([0, *(size**2 for size in sizes)])
-        time.sleep(_START_SECONDS * random.lognormal(0, _START_NOISE))
+        trace, before = _START_SECONDS * random.lognormal(0, _START_NOISE) / len(recipe.schedule()), 0
         for dream in super().stylize(content, styles, recipe, state):
             size = sizes[max(0, dream.step - 1)]
+            if size != before:
+                time.sleep(trace)
+                before = size
             usual = _STEP_SECONDS + _SECONDS_PER_PIXEL * size**2 * 3 / 4
             time.sleep(usual * mood * random.lognormal(0, _STEP_NOISE))
             yield _Step(dream, float(done[dream.step] / done[-1]), f"{size} px")
