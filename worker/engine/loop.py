@@ -129,11 +129,11 @@ class _Run:
         if position.least < math.inf and position.retreats < _MOST_RETREATS:
             return position.back(self.optimizer.retreat(position.optimizer))
         tried = (
-            f", though the step was halved {position.retreats} times; lower the learning rate or the weights"
+            f"though the step was halved {position.retreats} times; lower the learning rate or the weights"
             if position.retreats
-            else " before anything was painted; lower the weights"
+            else "in the first picture of its size already; lower the weights"
         )
-        raise Diverged(f"The loss at step {position.step + 1} is no finite number, or explodes{tried} of the recipe.")
+        raise Diverged(f"At step {position.step + 1} the loss is not finite, or explodes, {tried} of the recipe.")
 
 
 def _noise(shape: tuple[int, ...], seed: int) -> tf.Tensor:
