@@ -31,7 +31,7 @@ def check_exposure(settings: Settings) -> None:
 
 
 def authorize() -> None:
-    """Before every request; leaves who calls in `g.caller`.
+    """Before every request; leaves who calls in `g.caller`, and by which cookie, if by one, in `g.session`.
 
     Raises Unauthorized, Forbidden, CsrfFailed; LedgerUnavailable where a cookie cannot be judged.
     """
@@ -72,6 +72,7 @@ def _by_cookie(settings: Settings) -> str:
         raise Unauthorized("Send one of the service's keys as `Authorization: Bearer <key>`, or sign in on a page.")
     if request.method not in _SAFE and not session.sent_by_its_page():
         raise CsrfFailed
+    g.session = session
     return _holder(session.key, settings)
 
 

@@ -18,6 +18,7 @@ from shared.signed_out import SignedOut
 
 NAME: Final = "easel_session"
 _SECONDS: Final = 30 * 24 * 3600
+_LONGER: Final = 3600  # seconds that an end is remembered beyond its cookie, since the hosts' clocks differ
 
 
 class Session(NamedTuple):
@@ -56,7 +57,7 @@ def give(response: Response, value: str) -> None:
 
 def end(session: Session, signed_out: SignedOut) -> None:
     """No copy of its cookie opens anything from now on. Raises LedgerUnavailable, LedgerReadOnly."""
-    signed_out.add(session.id, for_seconds=_SECONDS)
+    signed_out.add(session.id, for_seconds=_SECONDS + _LONGER)
 
 
 def take_back(response: Response) -> None:

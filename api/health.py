@@ -7,15 +7,14 @@ from typing import Any, Final, Literal
 from flask import Blueprint, Response, request
 from pydantic import BaseModel
 
-from api.auth import SIGNING_IN
 from api.context import Context, here
 from api.schema import Answer, operation
 from api.view import answer
 from shared.errors import EaselError, LedgerLost, Unavailable
 from shared.ports import establish
 
-EXCUSED: Final = frozenset({"jobs.get_job", "recipes.get_recipes", *SIGNING_IN})
-"""Endpoints whose own look at Redis brings the ledger's id along, since polls are many; and those that take no look."""
+EXCUSED: Final = frozenset({"jobs.get_job", "recipes.get_recipes", "session.get_session", "session.sign_in"})
+"""Endpoints whose own look at Redis brings the ledger's id along, since polls are many; and those without jobs."""
 
 routes = Blueprint("health", __name__)
 

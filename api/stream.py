@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from pydantic import Field
 
 from api.context import Context, here, valid_id
+from api.cookie import Session
 from api.schema import Answer, Query, operation
 from api.view import job_url
 from shared.errors import EaselError, MalformedRequest, TooManyStreams, TooManyWatchers
@@ -55,12 +56,16 @@ def get_events(job_id: str, query: EventsQuery) -> Response:
 
 
 def event_stream(context: Context, lines: Callable[[], Iterator[str]]) -> Response:
-    """A response that sends `lines` as they come and holds one of the watchers' seats meanwhile."""
+    """A response that sends `lines` as they come and holds one of the watchers' seats meanwhile.
+
+    It ends with the session that opened it: at the first line after HEARTBEAT_SECONDS.
+    """
     if request.method == "HEAD":
         return Response(mimetype=MEDIA_TYPE)
     leave = context.watchers.sit_down()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies must not collect events
-    response = Response(_unbroken(lines()), mimetype=MEDIA_TYPE, headers=headers)
+    allowed = _while_signed_in(lines(), context, g.session) if "session" in g else lines()
+    response = Response(_unbroken(allowed), mimetype=MEDIA_TYPE, headers=headers)
     response.call_on_close(leave)
     return response
 
@@ -108,6 +113,17 @@ def shown(job: str, event: Event) -> dict[str, Any]:
 
 def _is_last(event: Event) -> bool:
     return event.kind == "state" and JobState(event.data["state"]) in TERMINAL
+
+
+def _while_signed_in(lines: Iterator[str], context: Context, session: Session) -> Iterator[str]:
+    """Lines come at least as often as is looked. Raises LedgerUnavailable."""
+    looked = time.monotonic()
+    for line in lines:
+        if time.monotonic() - looked >= HEARTBEAT_SECONDS:
+            if context.ports.signed_out.has(session.id):
+                return
+            looked = time.monotonic()
+        yield line
 
 
 def _unbroken(lines: Iterable[str]) -> Iterator[str]:

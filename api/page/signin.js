@@ -37,6 +37,9 @@ function enter(key) {
 
 export function offerSignOut() {
   if ($("#sign-out")) return;
-  const leave = () => call("/v1/session", { method: "DELETE" }).finally(() => location.reload());
+  const wrong = h("p.wrong", { role: "alert", hidden: true });
+  const still = (error) => tellIf(wrong, `You are still signed in. ${error.message}`);
+  const leave = () => call("/v1/session", { method: "DELETE" }).then(() => location.reload(), still);
   $(".bar nav").append(h("button.quiet", { id: "sign-out", onclick: leave }, "Sign out"));
+  $(".bar").append(wrong);
 }

@@ -48,6 +48,20 @@ def test_a_visitor_signs_in_steers_and_signs_out(new_page: NewPage, guarded: str
     expect(page.get_by_label("Key")).to_be_visible()
 
 
+def test_who_could_not_be_signed_out_is_told_so(new_page: NewPage, guarded: str, house: House) -> None:
+    page, redis = new_page(quiet=False), house.ports.ledger._redis
+    page.goto(f"{guarded}/gallery")
+    sign_in(page, KEY)
+    redis.config_set("maxmemory", 1)  # it takes no writes
+    try:
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_text("You are still signed in.")).to_be_visible()
+    finally:
+        redis.config_set("maxmemory", 0)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Key")).to_be_visible()
+
+
 def test_a_page_steers_after_another_tab_has_signed_in_anew(new_page: NewPage, guarded: str, house: House) -> None:
     job = house.submit()
     page = new_page(quiet=False)
