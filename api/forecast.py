@@ -33,6 +33,7 @@ _LAST: Final = "last of "
 _UNKNOWN: Final = "unknown"
 _LEAST: Final = 0.05  # seconds, that whatever is left takes
 _ALL_BUT: Final = 0.99  # done, so that what is left has a meaning
+_ROUNDED: Final = 1e-4  # of a job's arithmetic: workers report hundredths of a percent
 _SOME_PIXELS: Final = 256 * 192  # of the job by which a worker measured the speed that it tells
 _STALE: Final = 10
 """Lifetimes after which a forecast is worth nothing."""
@@ -115,14 +116,13 @@ class Forecast:
         usual = arithmetic / self._odds.speed(device, recipe.optimizer.kind, arithmetic / recipe.steps)
         until = np.where(chances.fraction > done, chances.fraction, 1)
         running = job.state is JobState.RUNNING
+        begin = _later_stages(recipe, done) * chances.start
         if running and job.pace and done:
-            begin, loop = (
-                _yet_to_begin(recipe, done) * chances.start,
-                chances.by_its_own_pace(usual, 1 / job.pace, done),
-            )
+            loop = chances.by_its_own_pace(usual, 1 / job.pace, done)
         else:
             passed = job.run_seconds if running and not done else 0.0
-            begin, loop = np.maximum(chances.start - passed, 0), usual * np.exp(chances.error)
+            begin = begin + np.maximum(chances.start / len(recipe.schedule()) - passed, 0)
+            loop = usual * np.exp(chances.error)
         begin -= self._unreported if running else 0
         alone, held = (begin + (upto - done) * loop + chances.ending for upto in (1.0, until))
         return alone, held
@@ -217,10 +217,14 @@ def _last_of(tier: str) -> Job:
     return Job(id=request.id, state=JobState.QUEUED, request=request, order=0, progress=progress)
 
 
-def _yet_to_begin(recipe: Recipe, done: float) -> float:
-    """The share of its stages that a job has not begun, of whose arithmetic so much is done."""
-    work = [longest**2 * steps for longest, steps in recipe.schedule()]
-    return sum(sum(work[:number]) > done * sum(work) for number in range(len(work))) / len(work)
+def _later_stages(recipe: Recipe, done: float) -> float:
+    """The share of its stages that a job begins after the present one; `done` of its arithmetic is, as reported.
+
+    One at whose very beginning it is counts: its tracing is under way.
+    """
+    work = np.array([longest**2 * steps for longest, steps in recipe.schedule()])
+    begins = np.cumsum(work)[:-1] / work.sum()
+    return int((begins >= done - _ROUNDED).sum()) / len(work)
 
 
 def _quantiles(ends: dict[str, Draws]) -> dict[str, tuple[float, float]]:

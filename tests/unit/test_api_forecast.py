@@ -124,10 +124,6 @@ def quoted(*known: tuple[int, int, int]) -> tuple[float, float]:
     return eta.p50, eta.p90
 
 
-def test_what_is_quoted_is_the_same_as_long_as_nothing_has_happened() -> None:
-    assert quoted(COLD_SMALL, COLD_FAST) == quoted(COLD_SMALL, COLD_FAST)
-
-
 @pytest.mark.parametrize("first", [COLD_SMALL, COLD_FAST, DEFAULT])
 def test_from_the_first_job_on_the_quote_moves_by_less_than_the_seconds_that_a_cold_start_takes(first: Any) -> None:
     visits = [quoted(*known) for known in ((first,), (first, COLD_FAST), (first, COLD_FAST, DEFAULT))]
@@ -143,6 +139,18 @@ def test_a_running_job_has_the_beginning_of_its_later_stages_before_it() -> None
     left = [p50(Forecast([one], [ONE], SETTINGS, trials), one) for one in (early, late)]
     assert left[0] == pytest.approx(90 + 60 / 2, rel=0.1), "one of two"
     assert left[1] < 20
+
+
+@pytest.mark.parametrize("size", [256, 384, 512])
+def test_a_stage_whose_tracing_is_under_way_is_still_to_begin(size: int) -> None:
+    recipe = resolve({"preset": "default", "size": size})
+    work = np.cumsum([longest**2 * steps for longest, steps in recipe.schedule()])
+    trials = [trial(speed=1e12, start=90)] * 50
+    for number, done in enumerate(work[:-1] / work[-1], start=1):
+        one = job("r", left=100 - round(100 * float(done), 2)).model_copy(update={"pace": 1e3})
+        one = one.model_copy(update={"request": one.request.model_copy(update={"recipe": recipe})})
+        left = p50(Forecast([one], [ONE], SETTINGS, trials), one)
+        assert left == pytest.approx(90 * (len(work) - number) / len(work), abs=1)
 
 
 def test_the_device_that_holds_a_job_decides_how_long_it_takes() -> None:

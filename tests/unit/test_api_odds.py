@@ -49,7 +49,7 @@ def test_the_same_size_counts_before_another_and_another_size_before_another_dev
 
 
 def test_a_small_picture_is_slow_by_what_a_step_does_besides_and_says_nothing_else_of_a_large_one() -> None:
-    seconds = {side**2: 0.052 + 4e-6 * side**2 for side in (64, 128, 256, 512)}  # of a step, as an engine was timed
+    seconds = {side**2: 0.052 + 4e-6 * side**2 for side in (64, 128, 256, 512)}  # of a step, made up
     small, *_, large = seconds
     odds = Odds([trial(pixels=small, pixels_per_second=small / seconds[small])])
     assert odds.speed("cpu", "lbfgs", small) == pytest.approx(small / seconds[small])
