@@ -13,7 +13,7 @@ from api.limits import rendering
 from api.schema import Answer, Query, operation
 from api.timelapse import animate, chosen
 from api.view import FEWEST_STILLS, answer, job_url, moment
-from shared import errors, images, keys
+from shared import __version__, errors, images, keys
 from shared.filmstrip import Still
 from shared.job import TERMINAL, Job, JobState
 
@@ -118,7 +118,7 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
     if len(stills) < FEWEST_STILLS:
         raise errors.NotReady("A time-lapse takes two previews; wait for the next.")
     shown = [still.key for still in stills]
-    name = hashlib.sha256(" ".join(shown).encode()).hexdigest()
+    name = hashlib.sha256(" ".join((__version__, *shown)).encode()).hexdigest()
     response = _conditional(name, "image/webp", cache=_cache(job))
     if response.status_code != _NOT_MODIFIED:
         response.set_data(_made(name, shown, animate))
@@ -176,7 +176,7 @@ def _input(sha256: str, longest: int | None) -> Response:
 def _made(name: str, sources: Sequence[str], make: Callable[[Sequence[bytes]], bytes]) -> bytes:
     """What was made of these blobs before, or is now: a film takes seconds of a processor.
 
-    Now means a long request: it may wait for others of its kind; of those that wait for the same, one does the work.
+    Now means a long request: it may wait for others of its kind, and then finds what one of them made.
     """
     context = here()
     if found := context.thumbnails.find(name):
