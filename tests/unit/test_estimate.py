@@ -31,11 +31,11 @@ MEASURED = [
     ({"preset": "tutorial", "size": 768}, (1024, 340), 2080),
     ({"preset": "tutorial", "size": 384, "style_scale": 3}, (1024, 768), 2550),  # the style takes most
     ({"preset": "tutorial", "size": 384}, (5600, 4200), 2480),  # scaling the upload takes most
-    ({"preset": "default", "size": 256}, (1024, 768), 2081),
-    ({"preset": "default", "size": 384}, (1024, 768), 2229),
-    ({"preset": "default", "size": 512}, (1024, 768), 2492),
-    ({"preset": "default", "size": 768}, (1024, 768), 3328),
-    ({"preset": "default", "size": 1024, "optimizer": {"kind": "lbfgs", "history": 6}}, (1024, 768), 3352),
+    ({"preset": "default", "size": 256}, (1024, 768), 2108),
+    ({"preset": "default", "size": 384}, (1024, 768), 2339),
+    ({"preset": "default", "size": 512}, (1024, 768), 2622),
+    ({"preset": "default", "size": 768}, (1024, 768), 3531),
+    ({"preset": "default", "size": 1024, "optimizer": {"kind": "lbfgs", "history": 6}}, (1024, 768), 3398),
 ]
 
 
