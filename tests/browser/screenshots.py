@@ -5,6 +5,7 @@ The real stack paints a real picture (about five minutes on two cores). Single s
 
 import itertools
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -60,7 +61,8 @@ class Atelier(Stack):
 
 def main() -> None:
     """Shoot all, then compose the sheets."""
-    SHOTS.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(SHOTS, ignore_errors=True)
+    SHOTS.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="easel-shots-") as folder:
         plan = Plan(Path(folder), ROOT / "var/cache", free_port())
         with Atelier.running(plan) as atelier, Easel(atelier.url) as easel, tab(atelier.url) as page:
@@ -112,7 +114,8 @@ def shot(name: str, theme: str, width: int) -> Path:
 
 def compose() -> None:
     """One sheet a state, and the two pictures of the README."""
-    SHEETS.mkdir(parents=True, exist_ok=True)
+    for sheet in SHEETS.glob("*.webp"):
+        sheet.unlink()
     for name in sorted({path.stem.rsplit("-", 2)[0] for path in SHOTS.glob("*-light-320.png")}):
         rows = [beside([Image.open(shot(name, theme, width)) for width in WIDTHS]) for theme in THEMES]
         keep(stacked(rows), SHEETS / f"{name}.webp", SHEET)
