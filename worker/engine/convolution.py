@@ -54,7 +54,8 @@ class Layer:
     @cached_property
     def transformed(self) -> tf.Tensor:
         """(36, in, out)."""
-        return _held(transformed(self.kernel.numpy()))
+        with tf.init_scope():
+            return transformed(self.kernel)
 
 
 def _held(array: NDArray[np.float32]) -> tf.Tensor:
