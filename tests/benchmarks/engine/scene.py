@@ -1,7 +1,7 @@
 """What is painted in the benchmarks: a photo, a painting, weights, and the tutorial's objective for them."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from shared.recipe import PRESETS, Recipe
+from shared.recipe import LBFGS, PRESETS, Recipe
+from worker.engine import Iterate, stylize
 from worker.engine.kept import Evaluate, Kept
 from worker.engine.objective import mixed
 from worker.engine.weights import Weights, resolve_weights
 
 BESIDE: Final = Path(__file__).parents[4] / "shared"
+_MOST: Final = 1000  # steps
 Picture = NDArray[np.uint8]
 
 
@@ -64,6 +66,11 @@ class Scene:
         """One evaluation of it, traced at the first call, and its total loss."""
         evaluate, image = self.evaluation(Kept())
         return lambda: float(evaluate(image)[0][0])
+
+    def painting(self) -> Iterator[Iterate]:
+        """A run with L-BFGS, as long as you like."""
+        recipe = self.recipe.model_copy(update={"optimizer": LBFGS(), "steps": _MOST})
+        return stylize(self.content, [self.style], recipe, weights=self.weights)
 
     def _picture(self, name: str, otherwise: Callable[[], Picture]) -> Picture:
         found = BESIDE / "images" / name

@@ -15,12 +15,10 @@ from benchmarks.engine import tutorial
 from benchmarks.engine.scene import Scene
 from benchmarks.engine.start import start_up
 from benchmarks.figure import Figure, figure, seconds
-from shared.recipe import LBFGS
 from worker.engine import Iterate, stylize
 
 STEPS: Final = {256: 600, 512: 1000}
 """Of the tutorial's Adam, by width."""
-_MOST: Final = 1000
 Tell = Callable[[str], None]
 
 
@@ -67,11 +65,10 @@ def _engines_own(scene: Scene, tell: Tell) -> float:
 
 def _evaluations_to(target: float, scene: Scene, tell: Tell) -> tuple[int, Iterator[Iterate]]:
     """Of the engine with L-BFGS, from the same first image; and the run, which can go on."""
-    recipe = scene.recipe.model_copy(update={"optimizer": LBFGS(), "steps": _MOST})
-    run = stylize(scene.content, [scene.style], recipe, weights=scene.weights)
+    run = scene.painting()
     for iterate in run:
         if iterate.step % 20 == 0:
             tell(f"{scene.width} px: the engine, evaluation {iterate.step}, loss {iterate.losses.total:.4g}")
         if iterate.losses.total <= target:
             return iterate.step + 1, run
-    raise AssertionError(f"The engine does not reach {target} in {_MOST} evaluations.")
+    raise AssertionError(f"The engine does not reach {target} in its last evaluation.")
