@@ -20,7 +20,7 @@ from worker.contract import Frame
 log = structlog.get_logger(__name__)
 
 _PREVIEW_PIXELS: Final = 512
-_WRITING_SHARE: Final = 0.05  # of the time at most goes into checkpoints
+_WRITING_SHARE: Final = 0.02  # of the time at most goes into checkpoints
 _JOIN_SECONDS: Final = 3.0
 _PREVIEWS_PER_JOB: Final = 100  # the interval grows with the run: a filmstrip needs no more
 
