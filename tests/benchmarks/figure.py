@@ -6,6 +6,10 @@ from dataclasses import asdict, dataclass
 from statistics import median
 
 
+class NotHere(Exception):
+    """What this machine lacks for a figure; no fault of what is measured."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """The middle of several readings, the least and the greatest of them."""
@@ -13,6 +17,10 @@ class Figure:
     median: float
     low: float
     high: float
+
+    def __str__(self) -> str:
+        """To four significant digits."""
+        return f"{self.median:.4g} ({self.low:.4g} to {self.high:.4g})"
 
     def row(self) -> dict[str, float]:
         """For JSON, to four significant digits."""

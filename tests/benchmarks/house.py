@@ -95,11 +95,18 @@ class House(Stack):
         """The job once it has ended. Raises RuntimeError where that was not well."""
         last = self.ports.events.last_id(job_id)
         while not (job := self.ports.ledger.get(job_id)).completed_at:
+            self.check()
             for event in self.ports.events.wait({job_id: last}).get(job_id, []):
                 last = event.id
         if job.error:
             raise RuntimeError(f"A job failed: {job.error.detail}")
         return job
+
+    def check(self) -> None:
+        """Raises RuntimeError where a part has ended: what is waited for would never come."""
+        for process in self.supervisor.processes:
+            if not process.alive:
+                raise RuntimeError(f"{process.name} has ended; the end of {process.log}:\n{process.last_words()}")
 
     def _hired(self, workers: int, *command: str) -> Process:
         process = self._start("workers", sys.executable, "-m", *command, patience=60)

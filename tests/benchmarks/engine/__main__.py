@@ -1,27 +1,28 @@
 """Steps, speed-ups and a worker's long life: `python -m benchmarks.engine [--quick]`; ends with one JSON line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.status import Status
 
+from benchmarks.attempts import Attempts
 from benchmarks.engine.growth import resident_growth
 from benchmarks.engine.memory import peak_memory_vs_tutorial
 from benchmarks.engine.overhead import checkpoint_overhead
 from benchmarks.engine.scene import Scene, best_weights
-from benchmarks.engine.speedup import speedup
-from benchmarks.engine.step import step_figures
+from benchmarks.engine.speedup import Tell, speedup
+from benchmarks.engine.step import step_vs_arithmetic, step_vs_torch, step_vs_tutorial
 from benchmarks.engine.warm import warm_start
 from benchmarks.figure import Figure
 
 console = Console(stderr=True)
-_WIDTH = 512
+_WIDTHS = (256, 512, 1024)
 _ROUNDS = {False: 15, True: 7}
-Found = tuple[str, Figure | None]
+Measure = Callable[[], Figure]
 
 
 def main(
@@ -29,29 +30,33 @@ def main(
     out: Annotated[Path, typer.Option(help="Where the tutorial's losses are remembered.")] = Path("out/bench"),
 ) -> None:
     """Compare the engine with what others run."""
-    found = {}
-    with console.status("steps at 512 px") as status:
-        for name, one in _figures(out, status, quick=quick):
-            found[name] = one and one.row()
-            console.print(f"{name}: {found[name]}")  # at once: the rest takes minutes
+    attempts, found = Attempts(console), {}
+    with console.status("the engine") as status:
+        for name, measure in _figures(out, status.update, console.print, quick=quick).items():
+            status.update(name)
+            figure = attempts(name, measure)
+            found[name] = figure and figure.row()
     print(json.dumps(found))  # noqa: T201 - for scripts
+    raise typer.Exit(attempts.failed)
 
 
-def _figures(out: Path, status: Status, *, quick: bool) -> Iterator[Found]:
+def _figures(out: Path, tell: Tell, note: Tell, *, quick: bool) -> dict[str, Measure]:
     weights, rounds = best_weights(), _ROUNDS[quick]
-    yield from step_figures(Scene(_WIDTH, weights), rounds).items()
-    for width in (256,) if quick else (256, 512):
-        scene = Scene(width, weights)
-        yield f"speedup_to_loss_{width}", speedup(scene, out, status.update, rounds=rounds, quick=quick)
-    status.update("peak memory at 1024x768")
-    yield "peak_memory_vs_tutorial", peak_memory_vs_tutorial(quick=quick)
-    status.update("checkpoints, previews and progress")
-    yield "checkpoint_overhead", checkpoint_overhead(quick=quick)
-    status.update("a warm worker's first picture")
-    warm = warm_start(quick=quick)
-    console.print(f"Passes over a style that was seen in an earlier job: {warm.style_passes}")
-    yield "warm_start_seconds", warm.seconds
-    yield "resident_growth", resident_growth(quick=quick, tell=status.update)
+    small, middle, large = (Scene(width, weights) for width in _WIDTHS)
+    found: dict[str, Measure] = {
+        "step_vs_tutorial": partial(step_vs_tutorial, middle, rounds),
+        "step_vs_torch": partial(step_vs_torch, middle, rounds),
+        "step_vs_arithmetic": partial(step_vs_arithmetic, middle, rounds),
+        "speedup_to_loss_256": partial(speedup, small, out, tell, note, rounds=rounds, quick=quick),
+        "speedup_to_loss_512": partial(speedup, middle, out, tell, note, rounds=rounds, quick=quick),
+        "peak_memory_vs_tutorial": partial(peak_memory_vs_tutorial, large, 1 if quick else 3),
+        "checkpoint_overhead": partial(checkpoint_overhead, quick=quick),
+        "warm_start_seconds": partial(warm_start, quick=quick),
+        "resident_growth": partial(resident_growth, quick=quick, tell=tell),
+    }
+    if quick:
+        del found["speedup_to_loss_512"]
+    return found
 
 
 if __name__ == "__main__":

@@ -1,26 +1,23 @@
-"""What is painted in the benchmarks: a photo, a painting, weights, and the tutorial's objective for them."""
+"""What is painted in the benchmarks, towards the tutorial's objective: a photo and a painting; and by whom."""
 
+import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from shared.recipe import LBFGS, PRESETS, Recipe
-from worker.engine import Iterate, stylize
-from worker.engine.kept import Evaluate, Kept
-from worker.engine.objective import mixed
+from benchmarks.processes import module
+from shared.recipe import PRESETS, Recipe
 from worker.engine.weights import Weights, resolve_weights
 
 BESIDE: Final = Path(__file__).parents[4] / "shared"
-_MOST: Final = 1000  # steps
 Picture = NDArray[np.uint8]
 
 
@@ -55,22 +52,18 @@ class Scene:
         """Content and style in [0, 1]."""
         return as_floats(self.content), as_floats(self.style)
 
-    def evaluation(self, kept: Kept) -> tuple[Evaluate, tf.Tensor]:
-        """The engine's loss and gradient for the tutorial's objective, and the first image."""
-        content, style = self.floats()
-        grams = kept.grams(self.weights, self.recipe, style, self.width)
-        image = tf.constant(content)
-        return kept.step(self.weights, self.recipe, content.shape).towards(mixed([grams], self.recipe), image), image
+    def ours(self, optimizer: str = "adam") -> tuple[str, ...]:
+        """The command that starts the engine as a peer, "adam" being the tutorial's optimiser, the other "lbfgs"."""
+        return module("benchmarks.engine.ours", str(self.width), optimizer)
 
-    def step(self) -> Callable[[], float]:
-        """One evaluation of it, traced at the first call, and its total loss."""
-        evaluate, image = self.evaluation(Kept())
-        return lambda: float(evaluate(image)[0][0])
+    def theirs(self) -> tuple[str, ...]:
+        """The same for the tutorial's loop."""
+        return module("benchmarks.engine.tutorial", str(self.width))
 
-    def painting(self) -> Iterator[Iterate]:
-        """A run with L-BFGS, as long as you like."""
-        recipe = self.recipe.model_copy(update={"optimizer": LBFGS(), "steps": _MOST})
-        return stylize(self.content, [self.style], recipe, weights=self.weights)
+    def digest(self, *more: object) -> str:
+        """Of the pictures, the weights and `more`: short, for the names of files."""
+        parts = [self.content.tobytes(), self.style.tobytes(), f"{self.width} {self.weights.sha256} {more}".encode()]
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
     def _picture(self, name: str, otherwise: Callable[[], Picture]) -> Picture:
         found = BESIDE / "images" / name

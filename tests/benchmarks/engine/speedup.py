@@ -6,69 +6,77 @@ top.
 """
 
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
+import time
+from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
+from statistics import median
 from typing import Final
 
-from benchmarks.engine import tutorial
 from benchmarks.engine.scene import Scene
-from benchmarks.engine.start import start_up
 from benchmarks.figure import Figure, figure, seconds
-from worker.engine import Iterate, stylize
+from benchmarks.processes import Peer, beside
 
 STEPS: Final = {256: 600, 512: 1000}
 """Of the tutorial's Adam, by width."""
+_STARTS: Final = {False: 3, True: 1}
+_FIRST: Final = 3  # steps: by then L-BFGS, too, has done whatever it does for the first time
+_LATER: Final = 3
 Tell = Callable[[str], None]
+Command = tuple[str, ...]
 
 
-def speedup(scene: Scene, remembered: Path, tell: Tell, *, rounds: int, quick: bool) -> Figure:
+def speedup(scene: Scene, remembered: Path, tell: Tell, note: Tell, *, rounds: int, quick: bool) -> Figure:
     """Tutorial's seconds by the engine's; `remembered` is a folder for what takes the tutorial's loop minutes.
+
+    `tell` says what is being done, `note` what was found.
 
     With `quick` the loss to reach is that of the engine's own Adam, the same updates in half the time.
     """
-    target = _engines_own(scene, tell) if quick else _tutorials_loss(scene, remembered, tell)
-    evaluations, going_on = _evaluations_to(target, scene, tell)
-    tell(f"{scene.width} px: {evaluations} evaluations reach {target:.4g} of {STEPS[scene.width]} steps; starting both")
-    starts = [start_up(which, scene.width) for which in ("tutorial", "engine")]
-    theirs, ours = tutorial.of(scene), partial(next, going_on)
-    theirs(), ours()
-    pairs = [(seconds(theirs), seconds(ours)) for _ in range(rounds)]
-    tell(f"{scene.width} px: started in {starts[0]:.1f} s and {starts[1]:.1f} s")
-    return figure((STEPS[scene.width] * one + starts[0]) / (evaluations * other + starts[1]) for one, other in pairs)
+    adam, steps = scene.ours() if quick else scene.theirs(), STEPS[scene.width]
+    target = _loss_of(adam, scene, steps, remembered, tell)
+    starts = [(_start_up(scene.theirs(), tell), _start_up(scene.ours("lbfgs"), tell)) for _ in range(_STARTS[quick])]
+    with beside(*scene.theirs()) as theirs, beside(*scene.ours("lbfgs")) as ours:
+        evaluations = _evaluations_to(target, ours, scene, tell)
+        theirs(), theirs(), ours()
+        pairs = [(seconds(theirs), seconds(ours)) for _ in range(rounds)]
+    note(f"{scene.width} px: {evaluations} evaluations reach the {target:.4g} of {steps} steps; starts {starts}")
+    return figure(
+        (steps * one + their_start) / (evaluations * other + our_start)
+        for (one, other), (their_start, our_start) in zip(pairs, cycle(starts), strict=False)
+    )
 
 
-def _tutorials_loss(scene: Scene, remembered: Path, tell: Tell) -> float:
-    """After its last step; minutes, so it is written down."""
-    found = remembered / f"tutorial_{scene.width}_{scene.weights.sha256[:8]}.json"
+def _loss_of(command: Command, scene: Scene, steps: int, remembered: Path, tell: Tell) -> float:
+    """After the last step; minutes, so it is written down."""
+    found = remembered / f"tutorial_{scene.width}_{scene.digest(steps, command[2])}.json"
     if not found.exists():
-        step, steps = tutorial.of(scene), STEPS[scene.width]
-        for done in range(steps):
-            if done % 20 == 0:
-                tell(f"{scene.width} px: the tutorial's loop, step {done} of {steps}")
-            step()
-        remembered.mkdir(parents=True, exist_ok=True)
-        found.write_text(json.dumps({"steps": steps, "loss": step()}) + "\n")
+        with beside(*command) as step:
+            for done in range(steps):
+                if done % 20 == 0:
+                    tell(f"{scene.width} px: the tutorial's Adam, step {done} of {steps}")
+                step()
+            remembered.mkdir(parents=True, exist_ok=True)
+            found.write_text(json.dumps({"loss": step()}) + "\n")
     return float(json.loads(found.read_text())["loss"])
 
 
-def _engines_own(scene: Scene, tell: Tell) -> float:
-    """The tutorial's loss as tests/acceptance/test_tutorial_reference.py finds it equal."""
-    steps = STEPS[scene.width]
-    recipe, loss = scene.recipe.model_copy(update={"steps": steps}), 0.0
-    for iterate in stylize(scene.content, [scene.style], recipe, weights=scene.weights):
-        loss = iterate.losses.total
-        if iterate.step % 20 == 0:
-            tell(f"{scene.width} px: the tutorial's updates, step {iterate.step} of {steps}")
-    return loss
+def _start_up(command: Command, tell: Tell) -> float:
+    """Seconds from a fresh process until it has traced all, what its steps take by themselves left out."""
+    tell(f"starting {command[2]}")
+    began = time.perf_counter()
+    with beside(*command) as step:
+        for _ in range(_FIRST):
+            step()
+        ended = time.perf_counter()
+        return round(ended - began - _FIRST * median(seconds(step) for _ in range(_LATER)), 2)
 
 
-def _evaluations_to(target: float, scene: Scene, tell: Tell) -> tuple[int, Iterator[Iterate]]:
-    """Of the engine with L-BFGS, from the same first image; and the run, which can go on."""
-    run = scene.painting()
-    for iterate in run:
-        if iterate.step % 20 == 0:
-            tell(f"{scene.width} px: the engine, evaluation {iterate.step}, loss {iterate.losses.total:.4g}")
-        if iterate.losses.total <= target:
-            return iterate.step + 1, run
-    raise AssertionError(f"The engine does not reach {target} in its last evaluation.")
+def _evaluations_to(target: float, step: Peer, scene: Scene, tell: Tell) -> int:
+    for done in range(STEPS[scene.width]):
+        loss = step()
+        if done % 20 == 0:
+            tell(f"{scene.width} px: the engine, evaluation {done}, loss {loss:.4g}")
+        if loss <= target:
+            return done + 1
+    raise AssertionError(f"The engine does not reach {target} as soon as the tutorial.")

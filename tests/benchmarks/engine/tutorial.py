@@ -1,33 +1,32 @@
-"""The loop of TensorFlow's style transfer tutorial, written anew: what many people run, and the baseline.
+"""`python -m benchmarks.engine.tutorial WIDTH`: the loop of TensorFlow's style transfer tutorial, as a peer.
+
+Written anew: what many people run, and the baseline. Nothing of TensorFlow is set otherwise than they have it.
 
 tensorflow.org/tutorials/generative/style_transfer: Keras' VGG19, Gram matrices by einsum, mean squared errors, and
 Adam's updates clipped to [0, 1], all in one `tf.function`.
 """
 
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.engine.scene import Scene
+from benchmarks.engine.scene import Scene, best_weights
+from benchmarks.processes import Step, serve
 
 STYLE = [f"block{block}_conv1" for block in range(1, 6)]
 CONTENT = "block5_conv2"
 STYLE_WEIGHT, CONTENT_WEIGHT, VARIATION_WEIGHT = 1e-2, 1e4, 30
 
-Step = Callable[[], float]
-"""Does one, and gives the total loss that it started from."""
 
-
-def of(scene: Scene) -> Step:
-    """For a scene's pictures."""
+def _of(scene: Scene) -> Step:
     content, style = scene.floats()
-    return loop(content[np.newaxis], style[np.newaxis], scene.weights.path)
+    return _loop(content[np.newaxis], style[np.newaxis], scene.weights.path)
 
 
-def loop(content: np.ndarray, style: np.ndarray, weights: Path) -> Step:
+def _loop(content: np.ndarray, style: np.ndarray, weights: Path) -> Step:
     """For images (1, height, width, 3) float32 in [0, 1]."""
     vgg = keras.applications.VGG19(include_top=False, weights=str(weights))
     vgg.trainable = False
@@ -60,3 +59,7 @@ def _seen(network: keras.Model, image: tf.Tensor) -> list[tf.Tensor]:
 def _gram(features: tf.Tensor) -> tf.Tensor:
     places = tf.cast(tf.shape(features)[1] * tf.shape(features)[2], tf.float32)
     return tf.linalg.einsum("bijc,bijd->bcd", features, features) / places
+
+
+if __name__ == "__main__":
+    serve(lambda: _of(Scene(int(sys.argv[1]), best_weights())))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from api.client import Easel
 from benchmarks.engine.scene import Scene, best_weights, png
@@ -15,22 +15,21 @@ _RECIPE: Final[dict[str, Any]] = {"size": _WIDTH, "steps": 2, "stages": [{"scale
 _ROUNDS: Final = {False: 20, True: 8}
 
 
-class Warm(NamedTuple):
-    """What was found."""
+def warm_start(*, quick: bool) -> Figure:
+    """Seconds of jobs of one shape and one style, one after another, through the whole stack.
 
-    seconds: Figure  # beyond the engine's passes
-    style_passes: int  # over a style, in all jobs but the first
-
-
-def warm_start(*, quick: bool) -> Warm:
-    """Jobs of one shape and one style, through the whole stack, one after another."""
+    Raises AssertionError where a later job traced a step or looked at the style again.
+    """
     with House.opened() as house:
         notes = house.plan.data / "notes"
         house.hire("benchmarks.engine.timed", str(notes))
         waited = list(_jobs(Easel(house.url), _ROUNDS[quick] + 1))
         found = [Note.model_validate_json(line) for line in notes.read_text().splitlines()]
+    first, last = found[0], found[-1]
+    if (first.styles_made, first.steps_made) != (last.styles_made, last.steps_made):
+        raise AssertionError(f"The worker did not stay warm: {first}, then {last}.")
     beyond = [seconds - note.first_seconds for seconds, note in zip(waited, found, strict=True)]
-    return Warm(figure(beyond[1:]), found[-1].styles_made - found[0].styles_made)
+    return figure(beyond[1:])
 
 
 def _jobs(easel: Easel, number: int) -> Iterator[float]:

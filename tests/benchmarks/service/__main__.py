@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks.attempts import Attempts
 from benchmarks.service.all import measure
 
 
@@ -15,8 +16,10 @@ def main(
     out: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("out/bench"),
 ) -> None:
     """Measure polls, watchers, lists, submissions and workers side by side."""
-    found = measure(quick=quick, out=out, console=Console(stderr=True))
+    attempts = Attempts(console := Console(stderr=True))
+    found = measure(attempts, quick=quick, out=out, console=console)
     print(json.dumps({key: figure.row() for key, figure in found.items()}))  # noqa: T201 - for scripts
+    raise typer.Exit(attempts.failed)
 
 
 if __name__ == "__main__":

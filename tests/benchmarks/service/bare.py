@@ -1,11 +1,9 @@
-"""`python -m benchmarks.service.bare PORT FILE`: one Flask route that returns a document, under the API's gunicorn."""
+"""`python -m benchmarks.service.bare PORT FILE`: one Flask route that returns a file, under the API's gunicorn."""
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from flask import Flask
+from flask import Flask, Response
 
 from api.__main__ import Server
 from shared.settings import Settings
@@ -14,7 +12,7 @@ from shared.settings import Settings
 class Bare(Server):
     """The API's settings, gunicorn's own threaded worker, and nothing of Easel behind them."""
 
-    def __init__(self, settings: Settings, document: Any) -> None:
+    def __init__(self, settings: Settings, document: bytes) -> None:
         self._document = document
         super().__init__(settings)
 
@@ -26,9 +24,12 @@ class Bare(Server):
     def load(self) -> Flask:
         """Called in the process that serves, after the fork."""
         app = Flask("bare", static_folder=None)
-        app.get("/v1/jobs/<job_id>")(lambda job_id: self._document)  # noqa: ARG005 - Flask passes it by name
+        app.get("/v1/jobs/<job_id>")(self._answer)
         return app
+
+    def _answer(self, job_id: str) -> Response:  # noqa: ARG002 - Flask passes it by name
+        return Response(self._document, mimetype="application/json")
 
 
 if __name__ == "__main__":
-    Bare(Settings(port=int(sys.argv[1])), json.loads(Path(sys.argv[2]).read_bytes())).run()
+    Bare(Settings(port=int(sys.argv[1])), Path(sys.argv[2]).read_bytes()).run()

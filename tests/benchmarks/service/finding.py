@@ -35,6 +35,10 @@ class Finding:
     figures: Mapping[str, Figure]
     charts: Sequence[Chart]
 
+    def __str__(self) -> str:
+        """The figures in one line."""
+        return ", ".join(f"{name} {figure}" for name, figure in self.figures.items()) or "see its charts"
+
 
 def table(charts: Sequence[Chart]) -> Table:
     """The amounts of work of each chart in a row, then the costs, a curve a row."""

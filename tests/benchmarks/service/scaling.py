@@ -73,6 +73,7 @@ def _submit(house: House, **recipe: Any) -> str:
 def _wait_for_claim(house: House, job_id: str) -> None:
     deadline = time.monotonic() + _ROUND_SECONDS
     while house.ports.ledger.get(job_id).started_at is None:
+        house.check()
         if time.monotonic() > deadline:
             raise RuntimeError("The workers do not get on; the machine may be too small for so many.")
         time.sleep(0.1)
