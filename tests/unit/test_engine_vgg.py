@@ -15,15 +15,15 @@ from worker.engine import convolution
 from worker.engine.convolution import Layer
 from worker.engine.passes import Passes, Pooling
 from worker.engine.style_content import StyleContentModel
-from worker.engine.vgg import Kernels, Vgg19, preprocess
+from worker.engine.vgg import Layers, Vgg19, preprocess
 
 SEEN = ["block1_conv2", "block3_conv4", "block5_conv1"]
 WAYS = [pytest.param(True, id="fast"), pytest.param(False, id="plain")]
 
 
 @pytest.fixture(scope="module")
-def kernels(random_weights: Path) -> Kernels:
-    return Kernels(random_weights)
+def layers(random_weights: Path) -> Layers:
+    return Layers(random_weights)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def image() -> tf.Tensor:
     return tf.constant(np.random.default_rng(1).random((37, 50, 3), np.float32))
 
 
-def ours(kernels: Kernels, *, fast: bool, pooling: Pooling = "max", wanted: Sequence[str] = SEEN) -> Vgg19:
-    return Vgg19(kernels.upto(wanted), Passes(pooling, compiled=fast), fast=fast)
+def ours(layers: Layers, *, fast: bool, pooling: Pooling = "max", wanted: Sequence[str] = SEEN) -> Vgg19:
+    return Vgg19(layers.upto(wanted), Passes(pooling, compiled=fast), fast=fast)
 
 
 def close(one: tf.Tensor, other: tf.Tensor, tolerance: float = 1e-5) -> bool:
@@ -47,16 +47,16 @@ def close(one: tf.Tensor, other: tf.Tensor, tolerance: float = 1e-5) -> bool:
 
 @pytest.mark.parametrize("fast", WAYS)
 def test_the_features_are_those_of_keras_own_vgg19(
-    kernels: Kernels, theirs: keras.Model, image: tf.Tensor, *, fast: bool
+    layers: Layers, theirs: keras.Model, image: tf.Tensor, *, fast: bool
 ) -> None:
     expected = theirs(preprocess(image)[tf.newaxis])
-    found = ours(kernels, fast=fast).forward(image).features
+    found = ours(layers, fast=fast).forward(image).features
     assert all(close(found[layer], other) for layer, other in zip(SEEN, expected, strict=True))
 
 
 @pytest.mark.parametrize("fast", WAYS)
 def test_the_way_back_is_the_gradient_of_keras_own_vgg19(
-    kernels: Kernels, theirs: keras.Model, image: tf.Tensor, *, fast: bool
+    layers: Layers, theirs: keras.Model, image: tf.Tensor, *, fast: bool
 ) -> None:
     with tf.GradientTape() as tape:
         tape.watch(image)
@@ -64,7 +64,7 @@ def test_the_way_back_is_the_gradient_of_keras_own_vgg19(
     random = np.random.default_rng(2)
     slopes = {layer: tf.constant(random.random(of.shape, np.float32)) for layer, of in zip(SEEN, outputs, strict=True)}
     expected = tape.gradient(outputs, image, list(slopes.values()))
-    network = ours(kernels, fast=fast)
+    network = ours(layers, fast=fast)
     found = network.back(network.forward(image), {layer: lambda slope=slope: slope for layer, slope in slopes.items()})
     assert close(found, expected, 1e-4)
 
@@ -74,15 +74,15 @@ def test_preprocessing_is_that_of_keras(image: tf.Tensor) -> None:
     np.testing.assert_allclose(preprocess(image), expected, atol=1e-3)
 
 
-def test_the_network_stops_at_the_deepest_layer_asked_for(kernels: Kernels, image: tf.Tensor) -> None:
-    seen = ours(kernels, fast=False, wanted=["block2_conv1", "block1_conv1"]).forward(image).features
+def test_the_network_stops_at_the_deepest_layer_asked_for(layers: Layers, image: tf.Tensor) -> None:
+    seen = ours(layers, fast=False, wanted=["block2_conv1", "block1_conv1"]).forward(image).features
     assert list(seen) == ["block1_conv1", "block1_conv2", "block2_conv1"]
 
 
-def test_average_pooling_differs_and_keeps_the_sizes(kernels: Kernels, image: tf.Tensor) -> None:
+def test_average_pooling_differs_and_keeps_the_sizes(layers: Layers, image: tf.Tensor) -> None:
     wanted = ["block2_conv1"]
     by_max, by_mean = (
-        ours(kernels, fast=False, pooling=kind, wanted=wanted).forward(image).features for kind in ("max", "average")
+        ours(layers, fast=False, pooling=kind, wanted=wanted).forward(image).features for kind in ("max", "average")
     )
     assert by_max["block2_conv1"].shape == by_mean["block2_conv1"].shape == (1, 18, 25, 128)
     assert not np.allclose(by_max["block2_conv1"], by_mean["block2_conv1"])
@@ -134,9 +134,9 @@ def test_pooling_and_its_gradient_before_the_relu_are_tensorflows(
     np.testing.assert_array_equal(passes.unhalved(let_through, slope, *sides), tape.gradient(pooled, before, slope))
 
 
-def test_a_models_two_ways_see_the_same(kernels: Kernels, image: tf.Tensor) -> None:
+def test_a_models_two_ways_see_the_same(layers: Layers, image: tf.Tensor) -> None:
     recipe = Recipe()
-    painting, glancing = StyleContentModel.painting(recipe, kernels), StyleContentModel.glancing(recipe, kernels)
+    painting, glancing = StyleContentModel.painting(recipe, layers), StyleContentModel.glancing(recipe, layers)
     one, other = painting.look(image)[0], glancing.glance(image)
     assert all(close(one.grams[layer], other.grams[layer]) for layer in recipe.style_layers)
     assert all(close(one.maps[layer], other.maps[layer]) for layer in recipe.content_layers)

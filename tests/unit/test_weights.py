@@ -13,10 +13,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from shared.errors import WeightsUnavailable
 from shared.recipe import VGG19_LAYERS
-from worker.engine import weights
+from worker.engine import calibrate, weights
 from worker.engine.download import download
 from worker.engine.kernel_files import KERNEL_SHAPES, load_kernels, made_once, save_kernels
 from worker.engine.weights import Weights, resolve_weights
@@ -195,6 +196,19 @@ def test_auto_finds_what_keras_has_downloaded_before(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(weights, "IMAGENET_MD5", hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest())
     found = resolve_weights("auto", cache=tmp_path / "cache")
     assert (found.source, found.path) == ("imagenet", path)
+
+
+def test_auto_stays_with_filters_that_were_learned_before_and_asks_no_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8)).save(photo)
+    monkeypatch.setattr(calibrate, "calibrate", lambda *_, **__: load_kernels(keras_2_file(tmp_path / "any.h5")))
+    path = calibrate.calibrated_file(tmp_path, photos=[photo], progress=lambda _, __: None)
+    asked: list[str] = []
+    monkeypatch.setattr(weights, "download", lambda url, *_, **__: asked.append(url))
+    found = resolve_weights("auto", cache=tmp_path, photos=[photo])
+    assert (found.source, found.path, asked) == ("calibrated", path, [])
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:

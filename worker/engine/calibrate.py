@@ -49,14 +49,20 @@ def calibrated_file(
     minute on two cores. Raises what `decode` raises for a photo that is none, OSError for one that cannot be
     read, and WeightsUnavailable for a cache that cannot be written.
     """
-    data = [path.read_bytes() for path in photos or sample_photos()]
+    data = _read(photos)
 
     def learn(part: Path) -> None:
         with tf.device("CPU"):  # exact products: a GPU's would be rounded to ten bits
             kernels = calibrate(data, seed=seed, progress=lambda share: progress("learning filters", share))
         save_kernels(part, kernels)
 
-    return made_once(cache / f"vgg19_calibrated_{_key(data, seed)}.h5", learn)
+    return made_once(_path(cache, data, seed), learn)
+
+
+def learned_before(cache: Path, *, photos: Sequence[Path] | None = None, seed: int = 0) -> Path | None:
+    """What `calibrated_file` would give, if it is there. Raises OSError for a photo that cannot be read."""
+    path = _path(cache, _read(photos), seed)
+    return path if path.is_file() else None
 
 
 def calibrate(
@@ -77,9 +83,14 @@ def calibrate(
     return _strengthened(learned)
 
 
-def _key(photos: Sequence[bytes], seed: int) -> str:
+def _read(photos: Sequence[Path] | None) -> list[bytes]:
+    return [path.read_bytes() for path in photos or sample_photos()]
+
+
+def _path(cache: Path, photos: Sequence[bytes], seed: int) -> Path:
     parts = [f"{VERSION} {seed}", *(hashlib.sha256(data).hexdigest() for data in photos)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return cache / f"vgg19_calibrated_{key}.h5"
 
 
 def _square(data: bytes) -> Image.Image:

@@ -19,7 +19,7 @@ from worker.engine.kernel_files import KERNEL_SHAPES
 from worker.engine.objective import Grams, Objective
 from worker.engine.resize import as_tensor, fit
 from worker.engine.style_content import Seen, StyleContentModel
-from worker.engine.vgg import Kernels
+from worker.engine.vgg import Layers
 from worker.engine.weights import Weights
 
 V = TypeVar("V")
@@ -58,8 +58,8 @@ class Recent(Generic[V]):
 class Step:
     """Of one recipe's objective at one shape, traced."""
 
-    def __init__(self, recipe: Recipe, kernels: Kernels, shape: tuple[int, ...]) -> None:
-        model, image = StyleContentModel.painting(recipe, kernels), tf.TensorSpec(shape)
+    def __init__(self, recipe: Recipe, layers: Layers, shape: tuple[int, ...]) -> None:
+        model, image = StyleContentModel.painting(recipe, layers), tf.TensorSpec(shape)
 
         def look(image: tf.Tensor) -> Any:
             return model.glance(image).maps  # its Gram matrices, which nobody asks for here, are never made
@@ -84,7 +84,7 @@ class Kept:
     """One per process, or per run where nothing is to be kept."""
 
     def __init__(self) -> None:
-        self._kernels: Recent[Kernels] = Recent(1)
+        self._layers: Recent[Layers] = Recent(1)
         self.steps: Recent[Step] = Recent(_STEPS)
         self.styles: Recent[Grams] = Recent(_STYLES)
 
@@ -108,8 +108,8 @@ class Kept:
         model = StyleContentModel.glancing(recipe, self._read(weights))
         return model.glance(fit(as_tensor(style), longest)).grams
 
-    def _read(self, weights: Weights) -> Kernels:
-        return self._kernels.get((weights.path, weights.sha256), lambda: Kernels(weights.path))
+    def _read(self, weights: Weights) -> Layers:
+        return self._layers.get((weights.path, weights.sha256), lambda: Layers(weights.path))
 
     def _key(self, weights: Weights, recipe: Recipe, fields: set[str]) -> tuple[Hashable, ...]:
         return weights.path, weights.sha256, recipe.model_dump_json(include=fields)

@@ -193,16 +193,8 @@ class LBFGS:
         secants = self._nothing_known()
         for moved, bent in zip(arrays["moved"], arrays["bent"], strict=True):
             secants = secants.learned(tf.constant(moved), tf.constant(bent))
-        return LBFGSState(
-            image=image,
-            current=current,
-            gradient=gradient,
-            direction=direction,
-            secants=secants,
-            loss=float(arrays["loss"]),
-            length=float(arrays["length"]),
-            refused=int(arrays["refused"]),
-        )
+        loss, length, refused = float(arrays["loss"]), float(arrays["length"]), int(arrays["refused"])
+        return LBFGSState(image, current, gradient, direction, secants, loss, length, refused)
 
     def _nothing_known(self) -> Secants:
         return Secants(self.settings.history)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from shared.recipe import Recipe
 from worker.engine.passes import Passes
-from worker.engine.vgg import Kernels, Trail, Vgg19
+from worker.engine.vgg import Layers, Trail, Vgg19
 
 
 @dataclass(frozen=True)
@@ -26,22 +26,22 @@ class Seen:
 class StyleContentModel:
     """From an image (height, width, 3), float32 in [0, 1], to what a recipe weighs, and back to a gradient."""
 
-    def __init__(self, recipe: Recipe, kernels: Kernels, passes: Passes, *, fast: bool) -> None:
+    def __init__(self, recipe: Recipe, layers: Layers, passes: Passes, *, fast: bool) -> None:
         self.style_layers = [layer for layer, weight in recipe.style_layers.items() if weight]
         self.content_layers = [layer for layer, weight in recipe.content_layers.items() if weight]
         self._weighed = {*self.style_layers, *self.content_layers}
         self._passes = passes
-        self._network = Vgg19(kernels.upto(self._weighed), passes, fast=fast)
+        self._network = Vgg19(layers.upto(self._weighed), passes, fast=fast)
 
     @classmethod
-    def painting(cls, recipe: Recipe, kernels: Kernels) -> Self:
+    def painting(cls, recipe: Recipe, layers: Layers) -> Self:
         """For many images of one shape: what can be compiled for it is. cuDNN does by itself what `fast` is about."""
-        return cls(recipe, kernels, Passes(recipe.pooling), fast=not tf.config.list_logical_devices("GPU"))
+        return cls(recipe, layers, Passes(recipe.pooling), fast=not tf.config.list_logical_devices("GPU"))
 
     @classmethod
-    def glancing(cls, recipe: Recipe, kernels: Kernels) -> Self:
+    def glancing(cls, recipe: Recipe, layers: Layers) -> Self:
         """For one image of any shape."""
-        return cls(recipe, kernels, Passes(recipe.pooling, compiled=False), fast=False)
+        return cls(recipe, layers, Passes(recipe.pooling, compiled=False), fast=False)
 
     def compiled(self) -> None:
         """Returns when all that tracing met is compiled, so that its memory does not come on top of a step's."""

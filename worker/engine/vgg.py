@@ -36,7 +36,7 @@ class Trail:
     positive: Features = field(default_factory=dict)
 
 
-class Kernels:
+class Layers:
     """A weights file, read once, for any number of networks."""
 
     def __init__(self, weights: Path) -> None:

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from shared.errors import WeightsUnavailable
-from worker.engine.calibrate import calibrated_file
+from worker.engine.calibrate import calibrated_file, learned_before
 from worker.engine.download import download
 from worker.engine.kernel_files import load_kernels, made_once
-
-__all__ = ["Weights", "load_kernels", "resolve_weights"]
 
 Progress = Callable[[str, float], None]
 """Told (what is being done, the share of it that is done, 0 to 1)."""
@@ -29,7 +27,11 @@ IMAGENET_MD5: Final = "253f8cb515780f3b799900260a226db6"
 BESIDE_CHECKOUT: Final = Path(__file__).parents[3] / "shared" / "weights"
 """`../shared/weights` as seen from the repository's root; seldom there, and used by `auto` if it is."""
 
-_TITLES: Final = {"path": "from a file", "imagenet": "ImageNet", "calibrated": "calibrated on this machine"}
+_TITLES: Final = {
+    "path": "from a file",
+    "imagenet": "ImageNet",
+    "calibrated": "calibrated on this machine, EASEL_WEIGHTS=imagenet downloads better ones",
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def resolve_weights(
 
 
 def _best_to_be_had(cache: Path, photos: Sequence[Path] | None, tell: Progress) -> Weights:
-    on_disk = _beside_checkout() or _imagenet_on_disk(cache)
+    """What is on disk comes first, learned filters too: a resumed job needs the same weights, network or not."""
+    on_disk = _beside_checkout() or _imagenet_on_disk(cache) or _learned_before(cache, photos)
     if on_disk:
         return on_disk
     try:
@@ -94,6 +97,11 @@ def _imagenet_on_disk(cache: Path) -> Weights | None:
     found = filter(_is_imagenet, (keras_home / "models" / IMAGENET_NAME, cache / IMAGENET_NAME))
     path = next(found, None)
     return _checked("imagenet", path) if path else None
+
+
+def _learned_before(cache: Path, photos: Sequence[Path] | None) -> Weights | None:
+    path = learned_before(cache, photos=photos)
+    return _checked("calibrated", path) if path else None
 
 
 def _download_imagenet(cache: Path, tell: Progress) -> Weights:
