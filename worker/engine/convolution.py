@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from worker.engine.passes import Passes
 from worker.engine.winograd import transformed
 
+_COLOURS: Final = 3
 _FEWEST_CHANNELS: Final = 128
-"""On either side: below, Winograd's passes over memory cost more than the multiplications that it saves."""
+"""On one side: below, Winograd's passes over memory cost more than the multiplications that it saves."""
 _MANY_CHANNELS: Final = 256
 _MOST_PLACES: Final = 2**17
 """Of a layer with fewer channels: beyond, its tiles would be most of a step's memory, for a gain of a few per cent."""
@@ -43,8 +44,10 @@ class Layer:
 
     def fast(self, passes: Passes) -> Convolution:
         """The faster variant on a processor."""
-        wide = min(self.kernel.shape[2:]) >= _FEWEST_CHANNELS
-        return _Winograd(self, passes) if wide else _Direct(self)
+        entering, leaving = self.kernel.shape[2:]
+        if entering == _COLOURS:
+            return _First(self, passes)
+        return _Winograd(self, passes) if leaving >= _FEWEST_CHANNELS else _Direct(self)
 
     @cached_property
     def mirrored(self) -> tf.Tensor:
@@ -86,6 +89,20 @@ class _Direct:
 
     def back(self, slope: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(slope, self._layer.mirrored, 1, "SAME")
+
+
+class _First(_Direct):
+    """From three channels, for which TensorFlow has no fast way back: one product, and a sum of nine shifted planes."""
+
+    def __init__(self, layer: Layer, passes: Passes) -> None:
+        super().__init__(layer)
+        self._passes = passes
+
+    def back(self, slope: tf.Tensor) -> tf.Tensor:
+        _, height, width, channels = slope.shape
+        taps = tf.reshape(self._layer.kernel, [-1, channels])
+        products = tf.matmul(tf.reshape(slope, [-1, channels]), taps, transpose_b=True)
+        return self._passes.gathered(products, height, width)
 
 
 class _Winograd:

@@ -31,6 +31,7 @@ class Passes:
         self.slope_into_tiles: Pass = form(slope_into_tiles)
         self.slope_from_tiles: Pass = form(slope_from_tiles)
         self.activated: Pass = form(_activated)
+        self.gathered: Pass = form(_gathered)
 
     def wait(self) -> None:
         """Until what was begun is compiled."""
@@ -132,3 +133,11 @@ def gated(features: tf.Tensor, *slopes: tf.Tensor) -> tf.Tensor:
 
 def _activated(products: tf.Tensor, bias: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return tf.nn.relu(from_tiles(products, height, width) + bias)
+
+
+def _gathered(products: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """What each place gives to the three colours of the 3x3 around it, (places, 27), to (1, height, width, 3)."""
+    given = tf.pad(tf.reshape(products, [height, width, 3, 3, 3]), [(1, 1), (1, 1), (0, 0), (0, 0), (0, 0)])
+    taps = [(row, column) for row in range(3) for column in range(3)]
+    planes = [given[2 - row : 2 - row + height, 2 - column : 2 - column + width, row, column] for row, column in taps]
+    return tf.add_n(planes)[tf.newaxis]
