@@ -17,7 +17,7 @@ from api.cookie import Session
 from api.schema import Answer, Query, operation
 from api.view import job_url
 from shared.errors import EaselError, MalformedRequest, TooManyStreams, TooManyWatchers
-from shared.events import FIRST, Event, moment
+from shared.events import FIRST, Event, rank
 from shared.job import TERMINAL, JobState
 
 MEDIA_TYPE: Final = "text/event-stream"
@@ -101,7 +101,7 @@ def _story(context: Context, job: str, after: str) -> Iterator[str]:
 def _nothing_will_come(context: Context, job: str, after: str) -> bool:
     """Whether the job ended, and no later than with the event `after`. Raises JobNotFound."""
     ended = context.ports.ledger.get(job).state in TERMINAL
-    return ended and moment(context.ports.events.last_id(job)) <= moment(after)
+    return ended and rank(context.ports.events.last_id(job)) <= rank(after)
 
 
 def shown(job: str, event: Event) -> dict[str, Any]:
