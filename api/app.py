@@ -22,7 +22,7 @@ from api import (
 )
 from api.auth import authorize
 from api.context import Context
-from api.forecast import Forecaster
+from api.forecaster import Forecaster
 from api.form import StrictRequest
 from api.limits import Watchers, hear_out, limit_bodies
 from api.lookout import Lookout

@@ -19,6 +19,8 @@ SIGNING_IN: Final = frozenset({"session.get_session", "session.sign_in", "sessio
 PUBLIC: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs", *_PAGES, *SIGNING_IN})
 """Endpoints that anyone may call who reaches the server."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_PASSED_ON: Final = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "Forwarded")
+"""What proxies add to a request: whoever sent it may be anywhere, though the proxy itself is on this machine."""
 
 
 def check_exposure(settings: Settings) -> None:
@@ -89,6 +91,8 @@ def _stay_at_home() -> None:
     """Against other machines, and against pages of other sites that a browser here shows (DNS rebinding, CSRF)."""
     if request.remote_addr and not is_loopback(request.remote_addr):
         raise Forbidden("Without EASEL_API_KEYS only this machine may call; set keys to let others in.")
+    if any(header in request.headers for header in _PASSED_ON):
+        raise Forbidden("Without EASEL_API_KEYS no proxy may pass on requests; set EASEL_API_KEYS to let others in.")
     if not is_loopback(_name(f"//{request.host}")):
         raise Forbidden("The Host header names another machine; call 127.0.0.1 or localhost, or set EASEL_API_KEYS.")
     origin = request.headers.get("Origin")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import current_app
 
-from api.forecast import Forecaster
+from api.forecaster import Forecaster
 from api.lately import Lately
 from api.limits import Watchers
 from api.lookout import Lookout

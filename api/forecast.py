@@ -1,7 +1,5 @@
 """When each job will have ended: what ended jobs took, the jobs' own pace and the line before them lead to it."""
 
-import math
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,12 +9,10 @@ from functools import lru_cache
 from typing import Final, Self
 
 import numpy as np
-import structlog
 from pydantic import BaseModel, Field
 
 from api.odds import Draws, Odds
 from api.playing import Work, play
-from shared.errors import EaselError
 from shared.estimate import START_SECONDS, pixel_evaluations
 from shared.experience import Trial
 from shared.job import TERMINAL, Job, JobState, Progress, Request
@@ -24,8 +20,6 @@ from shared.overview import STARTING, WorkerInfo
 from shared.ports import Ports
 from shared.recipe import PRESETS, Recipe
 from shared.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 LOOKAHEAD: Final = 200
 """Jobs played forward; where more wait, those that wait get no estimate."""
@@ -35,8 +29,6 @@ _LEAST: Final = 0.05  # seconds, that whatever is left takes
 _ALL_BUT: Final = 0.99  # done, so that what is left has a meaning
 _ROUNDED: Final = 1e-4  # of a job's arithmetic: workers report hundredths of a percent
 _SOME_PIXELS: Final = 256 * 192  # of the job by which a worker measured the speed that it tells
-_STALE: Final = 10
-"""Lifetimes after which a forecast is worth nothing."""
 
 
 class Eta(BaseModel):
@@ -126,42 +118,6 @@ class Forecast:
         begin -= self._unreported if running else 0
         alone, held = (begin + (upto - done) * loop + chances.ending for upto in (1.0, until))
         return alone, held
-
-
-class Forecaster:
-    """The forecast of the moment, for every look at a job: it takes hundreds of records to make one."""
-
-    def __init__(self, ports: Ports, lifetime: float = 1.0) -> None:
-        """`lifetime` is in seconds."""
-        self._ports, self.lifetime = ports, lifetime
-        self._kept: tuple[float, Forecast] | None = None  # replaced as one, so readers need no lock
-        self._at_work = threading.Lock()
-
-    def now(self, *, fresh: bool = False) -> Forecast:
-        """Made at most `lifetime` ago, or the one before while another is made beside.
-
-        `fresh` for one that knows of a job which came just now. Raises LedgerUnavailable.
-        """
-        kept = self._kept
-        age = time.monotonic() - kept[0] if kept else math.inf
-        if fresh or kept is None or age >= _STALE * self.lifetime:
-            return self._make()
-        if age >= self.lifetime and self._at_work.acquire(blocking=False):
-            threading.Thread(target=self._renew, name="forecast", daemon=True).start()
-        return kept[1]
-
-    def _renew(self) -> None:
-        try:
-            self._make()
-        except EaselError as error:  # whoever finds the old one stale will hear of it
-            log.info("no_forecast", code=error.code)
-        finally:
-            self._at_work.release()
-
-    def _make(self) -> Forecast:
-        made = Forecast.of_now(self._ports)
-        self._kept = time.monotonic(), made
-        return made
 
 
 @lru_cache(maxsize=4)

@@ -79,10 +79,10 @@ BODY: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Order:
-    """What was sent, not yet looked into."""
+    """What was sent, not yet looked into. Images lie where the form's parser put them: large ones on disk."""
 
-    content: bytes
-    styles: tuple[bytes, ...]
+    content: FileStorage
+    styles: tuple[FileStorage, ...]
     recipe: dict[str, Any]
     tier: str
     idempotency_key: str | None
@@ -122,8 +122,8 @@ def read_order(settings: Settings) -> Order:
     if len(styles) > settings.max_styles:
         raise TooManyImages(f"Send at most {settings.max_styles} style images; there are {len(styles)}.")
     return Order(
-        content=contents[0].read(),
-        styles=tuple(style.read() for style in styles),
+        content=contents[0],
+        styles=tuple(styles),
         recipe=parse_recipe(_recipe_text()),
         tier=_tier(settings),
         idempotency_key=_idempotency_key(),

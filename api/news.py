@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.events import Event, Events, moment
+from shared.events import Event, Events, rank
 
 _LOOK_SECONDS: Final = 0.1
 """How long one question to Redis waits for news; a job that is followed from now on is in the next one."""
@@ -43,7 +43,7 @@ class News:
             while True:
                 yield news
                 after = news[-1].id if news else after
-                news = [event for event in _next(feed) if moment(event.id) > moment(after)]
+                news = [event for event in _next(feed) if rank(event.id) > rank(after)]
 
     @contextmanager
     def _joined(self, job_id: str) -> Iterator[_Feed]:

@@ -181,10 +181,10 @@ def _made(name: str, sources: Sequence[str], make: Callable[[Sequence[bytes]], b
     context = here()
     if found := context.thumbnails.find(name):
         return found
-    with context.watchers.seat():
-        files = [context.ports.blobs.get(key) for key in sources]
-        with rendering():
-            return context.thumbnails.find(name) or context.thumbnails.keep(name, make(files))
+    with context.watchers.seat(), rendering():  # before the blobs are in memory, of which those who wait need none
+        if found := context.thumbnails.find(name):
+            return found
+        return context.thumbnails.keep(name, make([context.ports.blobs.get(key) for key in sources]))
 
 
 def _small(png: bytes, longest: int) -> bytes:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from api.context import Context, here
 from api.forecast import Eta
 from api.schema import Answer, Query, operation
-from api.stream import HEARTBEAT_SECONDS, MEDIA_TYPE, event_stream, message
+from api.stream import HEARTBEAT_SECONDS, MEDIA_TYPE, RETRY, STILL_HERE, event_stream, message
 from api.view import JobView, answer, moment, views
 from shared.errors import JobNotFound, NotFound, TooManyStreams, TooManyWatchers
 from shared.job import JobState
@@ -133,7 +133,7 @@ def _throughput(ports: Ports, now: float) -> list[Bucket]:
 
 
 def _changes(context: Context) -> Iterator[str]:
-    yield "retry: 2000\n\n"
+    yield RETRY
     told, spoke = "", 0.0
     while not context.stopping.is_set():
         now, substance = context.glances.get(lambda: _glance(context))
@@ -142,7 +142,7 @@ def _changes(context: Context) -> Iterator[str]:
             yield now
         elif time.monotonic() - spoke >= HEARTBEAT_SECONDS:
             spoke = time.monotonic()
-            yield ": still here\n\n"
+            yield STILL_HERE
         context.stopping.wait(1)
 
 

@@ -17,13 +17,16 @@ from api.cookie import Session
 from api.schema import Answer, Query, operation
 from api.view import job_url
 from shared.errors import EaselError, MalformedRequest, TooManyStreams, TooManyWatchers
-from shared.events import FIRST, Event, moment
+from shared.events import FIRST, Event, rank
 from shared.job import TERMINAL, JobState
 
 MEDIA_TYPE: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 10.0
 """Between comments on a quiet line, so that proxies keep it open and a lost client is noticed."""
-_RETRY: Final = "retry: 2000\n\n"
+RETRY: Final = "retry: 2000\n\n"
+"""The first line of every stream: after so many milliseconds a client that lost it comes back."""
+STILL_HERE: Final = ": still here\n\n"
+"""A line that no client takes for an event."""
 _EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
 
 routes = Blueprint("stream", __name__)
@@ -77,7 +80,7 @@ def message(kind: str, data: Any, event_id: str | None = None) -> str:
 
 
 def _story(context: Context, job: str, after: str) -> Iterator[str]:
-    yield _RETRY
+    yield RETRY
     spoke = time.monotonic()
     with closing(context.news.follow(job, after)) as batches:
         for news in batches:
@@ -92,13 +95,13 @@ def _story(context: Context, job: str, after: str) -> Iterator[str]:
                 if _nothing_will_come(context, job, after):
                     return
                 spoke = time.monotonic()
-                yield ": still here\n\n"
+                yield STILL_HERE
 
 
 def _nothing_will_come(context: Context, job: str, after: str) -> bool:
     """Whether the job ended, and no later than with the event `after`. Raises JobNotFound."""
     ended = context.ports.ledger.get(job).state in TERMINAL
-    return ended and moment(context.ports.events.last_id(job)) <= moment(after)
+    return ended and rank(context.ports.events.last_id(job)) <= rank(after)
 
 
 def shown(job: str, event: Event) -> dict[str, Any]:

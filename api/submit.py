@@ -9,6 +9,7 @@ import structlog
 from flask import Blueprint, Response
 from pydantic import Field
 from uuid_utils import uuid7
+from werkzeug.datastructures import FileStorage
 
 from api.admission import admission
 from api.context import here
@@ -83,7 +84,7 @@ def submit(query: SubmitQuery) -> Response:
     recipe = _recipe(order)
     if not query.dry_run:
         _refuse_when_full(ports, order)
-    content, *styles = [_picture(data, recipe, settings.max_pixels) for data in (order.content, *order.styles)]
+    content, *styles = [_picture(upload, recipe, settings.max_pixels) for upload in (order.content, *order.styles)]
     request = _request(order, recipe, content, styles)
     if query.dry_run:
         return answer(_quote(ports, request))
@@ -117,10 +118,10 @@ def _refuse_when_full(ports: Ports, order: Order) -> None:
         raise errors.QueueFull
 
 
-def _picture(data: bytes, recipe: Recipe, max_pixels: int) -> _Picture:
+def _picture(upload: FileStorage, recipe: Recipe, max_pixels: int) -> _Picture:
     """The image as it will be kept. Raises what is wrong with it."""
     with decoding():
-        image = images.decode(data, max_pixels=max_pixels)
+        image = images.decode(upload.read(), max_pixels=max_pixels)
         images.fit(image.size, min(longest for longest, _ in recipe.schedule()))
         png = images.canonical(image)
     return _Picture(hashlib.sha256(png).hexdigest(), png, *image.size)

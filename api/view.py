@@ -8,7 +8,8 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.context import Context
-from api.forecast import Eta, Forecaster
+from api.forecast import Eta
+from api.forecaster import Forecaster
 from shared.job import TERMINAL, Job, JobError, JobState, Losses, Progress
 from shared.recipe import Recipe
 from shared.sights import Sight

@@ -127,7 +127,7 @@ class Unauthorized(EaselError, code="unauthorized", status=401):
 
 
 class Forbidden(EaselError, code="forbidden", status=403):
-    """A Host or Origin header that a browser page of another site would send."""
+    """Without keys: a request from another machine, through a proxy, or as a page of another site would send it."""
 
 
 class CsrfFailed(Forbidden, code="csrf_failed"):

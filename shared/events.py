@@ -52,7 +52,7 @@ class Events:
         return {_job(key): [_event(*entry) for entry in _flat(entries)] for key, entries in found}
 
 
-def moment(event_id: str) -> tuple[int, int]:
+def rank(event_id: str) -> tuple[int, int]:
     """Ids in their order: as text, 9-0 comes after 10-0."""
     milliseconds, _, number = event_id.partition("-")
     return int(milliseconds), int(number or 0)

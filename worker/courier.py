@@ -6,16 +6,15 @@ and of the answer nothing is read but its head.
 """
 
 import asyncio
-import email.utils
 import socket
 import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import httpx2
 
+from shared import retry_after
 from shared.webhook import is_public, literal
 
 GONE: Final = 410
@@ -97,19 +96,9 @@ class Courier:
         )
         response = await client.send(request, stream=True, follow_redirects=False)
         await response.aclose()
-        return Answer(response.status_code, _until(response.headers.get("retry-after", "")))
+        return Answer(response.status_code, retry_after.seconds(response.headers.get("retry-after", "")))
 
 
 def _public(address: str) -> bool:
     found = literal(address)
     return found is not None and is_public(found)
-
-
-def _until(retry_after: str) -> float:
-    """Seconds, of a Retry-After in seconds or as a date; 0 of anything else."""
-    if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after[:9])
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return 0.0

@@ -170,12 +170,15 @@ def _file(picture: Picture) -> tuple[str, bytes]:
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as the fields to send. Raises BadInput for a file that holds no JSON object."""
+    """A recipe as the fields to send. Raises BadInput for a file that cannot be read or holds no JSON object."""
     if isinstance(recipe, str):
         return {"preset": recipe}
     if not isinstance(recipe, Path):
         return dict(recipe or {})
     try:
         return dict(json.loads(recipe.read_text()))
+    except OSError as error:
+        fix = "give the path of a JSON file, or a preset's name"
+        raise BadInput(f"{recipe} cannot be read ({error.strerror}): {fix}.", code="unreadable_recipe") from error
     except (ValueError, TypeError) as error:
         raise BadInput(f"The recipe file {recipe} is not a JSON object: {error}.", code="invalid_recipe") from error

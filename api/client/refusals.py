@@ -1,10 +1,10 @@
 """What can go wrong between a client and the service: one tree of errors, a class for each family of HTTP statuses."""
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx2
+
+from shared import retry_after
 
 _GATEWAY_STATUS: Final = frozenset({502, 503, 504})
 """A proxy says these while the service behind it restarts."""
@@ -110,17 +110,6 @@ def refusal(response: httpx2.Response) -> ApiError:
         code=str(body.pop("code", f"http_{status}")),
         status=status,
         retryable=bool(body.pop("retryable", status in _GATEWAY_STATUS)),
-        retry_after=_seconds(response.headers.get("retry-after", "")),
+        retry_after=retry_after.seconds(response.headers.get("retry-after", "")),
         extra={name: value for name, value in body.items() if name not in {"type", "title", "status"}},
     )
-
-
-def _seconds(retry_after: str) -> float:
-    """What a Retry-After header asks for: a number from Easel, a date from some proxies (RFC 9110, section 10.2.3)."""
-    if retry_after.isdecimal():
-        return float(retry_after)
-    try:
-        moment = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return 0.0
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())

@@ -72,6 +72,9 @@ def overlay(recipe: str, size: int | None, steps: int | None, settings: list[str
         inner = fields
         for name in outer:
             inner = inner.setdefault(name, {})
+            if not isinstance(inner, dict):
+                why = f"{setting!r} reaches inside {name!r}, which is {json.dumps(inner)} and has no fields."
+                raise typer.BadParameter(f"{why} Leave out one of the two.", param_hint="--set")
         inner[last] = _value(text)
     return fields
 

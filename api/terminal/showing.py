@@ -19,9 +19,9 @@ _STYLES: Final = {
     JobState.CANCELED: "bright_black",
 }
 
-out = Console(highlight=False)
+out = Console(highlight=False, emoji=False)  # :bug: in what the service says stays :bug:
 """Standard output: what was asked for."""
-err = Console(highlight=False, stderr=True)
+err = Console(highlight=False, emoji=False, stderr=True)
 """Standard error: what goes on meanwhile."""
 
 

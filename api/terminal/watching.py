@@ -21,7 +21,7 @@ from api.terminal.showing import clock, ordinal, print_line, queue_sheet, state_
 if TYPE_CHECKING:
     from api.terminal.strip import Strip
 
-_TICK: Final = 1.0  # seconds between two looks at the clock, and at most between two requests about one job
+_TICK: Final = 1.0  # seconds between two looks at the clock, and between two requests about a job whose bell is silent
 _LINE_SECONDS: Final = 5.0
 _MOST_PICTURES: Final = 4  # side by side: more would be too small to see anything
 
@@ -95,8 +95,9 @@ def follow(jobs: Sequence[Job]) -> Iterator[dict[str, View]]:
         rung = {job_id for job_id, _ in events}
         pictured = {job_id for job_id, event in events if event.kind == "preview"}
         for job in jobs:
-            quiet = job.id in inbox.listening and job.id not in rung and job.state != JobState.QUEUED
-            if not (job.ended or quiet) and _look(job):
+            told_of = job.id in inbox.listening and job.state != JobState.QUEUED  # no event tells of places in line
+            unseen = not told_of and time.monotonic() - views[job.id].seen >= _TICK
+            if not job.ended and (job.id in rung or unseen) and _look(job):
                 views[job.id] = View(job.view)
             views[job.id].pictured = job.id in pictured
         yield views

@@ -7,7 +7,7 @@ from fixtures_api import Submit, claim, succeed, work, worker
 from flask.testing import FlaskClient
 
 from api.app import create_app
-from api.forecast import Forecaster
+from api.forecaster import Forecaster
 from shared.estimate import START_SECONDS
 from shared.job import JobError, JobState
 from shared.ports import Ports

@@ -210,6 +210,24 @@ def test_a_film_is_made_once_for_all_who_look(
     assert another.get(path).status_code == 404
 
 
+def test_who_waits_to_make_a_film_holds_no_stills_and_needs_none_where_another_made_it(
+    job_id: str, client: FlaskClient, ports: Ports
+) -> None:
+    class MadeMeanwhile(Thumbnails):
+        def find(self, name: str) -> bytes | None:
+            found = super().find(name)
+            self.keep(name, b"film")
+            return found
+
+    held = claim(ports)
+    for step in (1, 2):
+        paint(ports, held, step)
+    for still in ports.filmstrip.of(job_id):
+        ports.blobs.delete(still.key)
+    client.application.extensions["easel"].thumbnails = MadeMeanwhile()
+    assert client.get(f"/v1/jobs/{job_id}/timelapse").data == b"film"
+
+
 def test_of_many_previews_sixty_are_shown_with_the_first_and_the_last() -> None:
     assert chosen(range(60)) == list(range(60))
     picked = chosen(range(1000))

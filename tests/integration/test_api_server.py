@@ -53,6 +53,12 @@ def test_with_keys_it_listens_wherever_it_is_told(settings: Settings, start_serv
         assert http.get("/healthz").status_code == 200
 
 
+def test_without_keys_it_sees_through_a_proxy_on_its_own_machine(server: Server) -> None:
+    for header in ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "Forwarded"):
+        assert server.http.get("/healthz", headers={header: "203.0.113.7"}).json()["code"] == "forbidden"
+    assert server.http.get("/healthz").status_code == 200
+
+
 @pytest.mark.parametrize(("proxy", "secure"), [("127.0.0.1", True), ("10.0.0.7", False)])
 def test_the_cookie_is_for_tls_alone_where_a_proxy_that_is_believed_says_so(
     proxy: str,

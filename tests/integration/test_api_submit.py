@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from fixtures_api import PAINTING, PAINTING_COLOUR, PHOTO, PHOTO_COLOUR, Submit,
 from flask.testing import FlaskClient
 from PIL import Image
 
+from api import form, limits
 from shared import keys
 from shared.errors import LedgerUnavailable
 from shared.ports import Ports
@@ -54,6 +56,22 @@ def test_a_recipe_may_come_as_a_file_or_not_at_all(submit: Submit) -> None:
 
 def test_a_job_can_choose_its_tier(submit: Submit) -> None:
     assert submit(tier="batch").get_json()["tier"] == "batch"
+
+
+def test_uploads_are_read_only_where_there_is_room_to_unpack_them(
+    submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, had_room = threading.Lock(), list[bool]()
+
+    class Upload(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            had_room.append(room.locked())
+            return super().read(size)
+
+    monkeypatch.setattr(limits, "_DECODERS", room)
+    monkeypatch.setattr(form, "default_stream_factory", lambda *_, **__: Upload())
+    assert submit(style=[PAINTING, PAINTING]).status_code == 202
+    assert had_room == [True] * 3
 
 
 def test_several_styles_are_mixed(submit: Submit) -> None:

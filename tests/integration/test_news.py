@@ -11,7 +11,7 @@ from fixtures_ledger import claim, submit
 
 from api.news import News
 from shared.errors import LedgerUnavailable
-from shared.events import FIRST, Event, Events, moment
+from shared.events import FIRST, Event, Events, rank
 from shared.job import JobState
 from shared.ledger import Claim, Ledger, connect
 
@@ -105,4 +105,4 @@ def test_all_who_follow_hear_that_redis_went_away_and_may_follow_again(own_valke
 
 
 def test_ids_are_ordered_as_numbers() -> None:
-    assert moment("9-0") < moment("10-0") < moment("10-9") < moment("10-10") < moment("11")
+    assert rank("9-0") < rank("10-0") < rank("10-9") < rank("10-10") < rank("11")

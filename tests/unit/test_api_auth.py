@@ -82,3 +82,24 @@ def test_without_keys_pages_of_other_sites_cannot_steer(origin: str, tmp_path: P
 def test_without_keys_other_machines_are_shut_out_whatever_they_claim(tmp_path: Path) -> None:
     answer = client_of(tmp_path).get("/v1/jobs", environ_base={"REMOTE_ADDR": "10.0.0.7"})
     assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("X-Forwarded-For", "203.0.113.7"),
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("X-Forwarded-Host", "easel.example"),
+        ("X-Real-IP", "203.0.113.7"),
+        ("Via", "1.1 Caddy"),
+        ("Forwarded", "for=203.0.113.7"),
+        ("forwarded", ""),
+    ],
+)
+def test_a_proxy_on_this_machine_opens_it_to_nobody_without_keys(header: str, value: str, tmp_path: Path) -> None:
+    for path in ("/v1/jobs", "/metrics", "/healthz", "/"):
+        answer = client_of(tmp_path).get(path, headers={header: value})
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
+        assert "EASEL_API_KEYS" in answer.get_json()["detail"]
+    keyed = client_of(tmp_path, api_keys="a-key")
+    assert keyed.get("/v1/jobs", headers={header: value, "Authorization": "Bearer a-key"}).status_code == 503

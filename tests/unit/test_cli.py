@@ -56,6 +56,22 @@ def test_a_setting_without_a_key_or_a_value_is_wrong_usage(images: list[str], se
     assert "KEY=VALUE" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--size", "512", "--set", "size.x=1"], "'size.x=1' reaches inside 'size', which is 512"),
+        (["--set", "optimizer=adam", "--set", "optimizer.history=5"], "reaches inside 'optimizer', which is \"adam\""),
+        (["--set", "a.b=null", "--set", "a.b.c.d=1"], "reaches inside 'b', which is null"),
+        (["--recipe", "missing.json"], "missing.json cannot be read (No such file or directory)"),
+        (["--recipe", "./"], "cannot be read (Is a directory): give the path of a JSON file, or a preset's name."),
+    ],
+)
+def test_a_recipe_that_cannot_be_put_together_is_wrong_usage(images: list[str], options: list[str], said: str) -> None:
+    result, seen = easel("submit", *images, *options)
+    assert (result.exit_code, seen) == (2, [])
+    assert said in re.sub(r"[\s│]+", " ", result.stderr)
+
+
 def test_a_photo_that_is_not_there_is_wrong_usage(images: list[str]) -> None:
     result, seen = easel("submit", "/nowhere.jpg", images[1])
     assert (result.exit_code, seen) == (2, [])

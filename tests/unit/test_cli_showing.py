@@ -19,6 +19,16 @@ def test_json_keeps_fields_that_this_client_does_not_know() -> None:
     assert json.loads(result.stdout)["a_field_of_next_year"] == 1
 
 
+def test_what_the_service_says_is_shown_letter_by_letter() -> None:
+    told = {**FAILED, "error": {"code": "diverged", "detail": "Bad :bug: [red]."}, "recipe": {"preset": ":key:"}}
+    assert json.loads(easel("status", "x", "--json", answers=(says(told),))[0].stdout)["error"] == told["error"]
+    assert "Bad :bug: [red]." in easel("status", "x", answers=(says(told),))[0].stdout
+    page = says({"jobs": [told], "next_cursor": None})
+    assert ":key:" in easel("list", answers=(page,))[0].stdout
+    refusal = says({"code": "x", "detail": "Bad :bug: [red]."}, 422)
+    assert easel("status", "x", answers=(refusal,))[0].stderr == "Error: Bad :bug: [red]. (x)\n"
+
+
 def test_status_says_all_about_a_job() -> None:
     said = easel("status", "x", answers=(says(FAILED),))[0].stdout
     for part in ("failed", "Lower the weights. (diverged)", "fast 256 px", "6 = style 3 + content 2 + variation 1"):

@@ -6,6 +6,7 @@ from tiny_server import JOB, Answer, hangs_up, problem, says, serving
 
 from api.client import ApiError, Conflict, TooMany, Unreachable, sending
 
+BEYOND = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"  # more years than a clock can hold
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
@@ -50,7 +51,9 @@ def test_the_service_may_name_the_time_of_the_next_attempt(connect: Connect, pau
     assert pauses == [7]
 
 
-@pytest.mark.parametrize(("asked", "least"), [("Tue, 24 Nov 2099 10:00:00 GMT", 1e9), ("soon", 0), ("-5", 0)])
+@pytest.mark.parametrize(
+    ("asked", "least"), [("Tue, 24 Nov 2099 10:00:00 GMT", 1e9), ("soon", 0), ("-5", 0), (BEYOND, 0)]
+)
 def test_a_proxy_may_name_it_as_a_date(connect: Connect, asked: str, least: float) -> None:
     with serving(says(b"", 429, Retry_After=asked)) as server, connect(server.url) as easel:
         with pytest.raises(TooMany) as caught:

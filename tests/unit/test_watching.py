@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from tiny_server import JOB, QUEUE, Answer, problem, says, serving, sse, streams
 
 from api.client import Easel, Job, NotFound, Queue
+from api.terminal import watching
 from api.terminal.showing import queue_sheet
 from api.terminal.watching import follow, watch, watch_events, watch_queue
 
@@ -66,6 +68,36 @@ def test_a_job_that_is_deleted_meanwhile_ends_the_watch(show: Callable[[Job], ob
         job = easel.get("a")
         with pytest.raises(NotFound, match="job_not_found"):
             show(job)
+
+
+def test_events_of_one_job_lead_to_no_questions_about_those_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_TICK", 3600.0)
+    looked, ended = threading.Semaphore(0), threading.Event()
+
+    def answer(handler: Any) -> None:
+        match handler.path.split("/")[3:]:
+            case ["busy"]:
+                looked.release()
+                says({**(DONE if ended.is_set() else JOB), "id": "busy"})(handler)
+            case ["waits"]:
+                says({**(DONE if ended.is_set() else {**JOB, "state": "queued"}), "id": "waits"})(handler)
+            case ["busy", _]:
+                streams("")(handler)
+                for number in range(1, 6):  # each once the one before has been looked at
+                    looked.acquire()
+                    handler.wfile.write(sse((f"{number}-0", "progress", {})).encode())
+                looked.acquire()
+                ended.set()
+                handler.wfile.write(sse(("9-0", "state", {"state": "succeeded"})).encode())
+            case ["waits", _]:
+                ended.wait()
+                streams(STORY)(handler)
+
+    with serving(answer) as server, Easel(server.url) as easel:
+        list(follow([easel.get("busy"), easel.get("waits")]))
+    paths = [path for _, path, _, _ in server.seen]
+    assert paths.count("/v1/jobs/busy") == 1 + 6
+    assert paths.count("/v1/jobs/waits") <= 1 + 2, "once at first, and for its own two events"
 
 
 def test_nobody_listens_to_a_job_that_has_ended() -> None:

@@ -2,10 +2,8 @@
 
 import ipaddress
 import itertools
-import time
 from collections.abc import Iterable
 from contextlib import suppress
-from email.utils import formatdate
 
 import pytest
 from hypothesis import given
@@ -17,7 +15,7 @@ from shared.errors import InvalidWebhook, WebhooksDisabled
 from shared.job import EVENTS, PAUSES, Webhook
 from shared.settings import Settings
 from shared.webhook import is_public, webhook
-from worker.courier import Answer, _until
+from worker.courier import Answer
 from worker.postman import pause_after
 
 DAY = 86_400
@@ -150,14 +148,3 @@ def test_a_receiver_may_ask_for_more_patience_but_not_for_less_nor_for_more_than
     pause = pause_after(attempt, 1, Answer(503, asked))
     assert pause is not None
     assert max(PAUSES[attempt - 1], min(asked, DAY)) <= pause <= max(1.2 * PAUSES[attempt - 1], min(asked, DAY))
-
-
-def test_retry_after_is_read_in_seconds_or_as_a_date() -> None:
-    assert _until("120") == 120
-    assert 3500 < _until(formatdate(time.time() + 3600, usegmt=True)) <= 3600
-    assert [_until(text) for text in ("", "soon", "-5", "1.5", formatdate(0, usegmt=True))] == [0] * 5
-
-
-@given(st.text())
-def test_any_retry_after_is_some_number_of_seconds(text: str) -> None:
-    assert _until(text) >= 0
