@@ -11,6 +11,7 @@ from typing import Final
 
 from uuid_utils import uuid7
 
+from benchmarks.processes import ROOT
 from benchmarks.service.talk import Address
 from deploy.processes import Process, wait_until
 from deploy.stack import Plan, Stack, free_port
@@ -20,7 +21,6 @@ from shared.ports import Ports, establish, open_ports
 from shared.recipe import Recipe
 from shared.settings import Settings
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 CACHE: Final = Path("~/.cache/easel").expanduser()
 _QUEUE_LIMIT: Final = 1_000_000
 _STREAMS: Final = 1000

@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Final
 
-from benchmarks.house import ROOT
-
+ROOT: Final = Path(__file__).resolve().parents[2]
 _ENVIRONMENT: Final = {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}", "TF_CPP_MIN_LOG_LEVEL": "2"}
 _SAID: Final = 3000  # characters
 

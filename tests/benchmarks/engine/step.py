@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from benchmarks.engine.scene import Scene
 from benchmarks.figure import Figure, NotHere, figure, ratios, seconds
-from benchmarks.house import ROOT
-from benchmarks.processes import Peer, beside
+from benchmarks.processes import ROOT, Peer, beside
 from shared.recipe import VGG19_LAYERS
 from worker.engine.kernel_files import KERNEL_SHAPES, load_kernels
 
