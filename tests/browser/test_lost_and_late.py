@@ -1,0 +1,39 @@
+"""What comes twice, late or not at all changes nothing of what is on the page."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from browser.acts import OTHER, compose, hold, let_go, png, submit
+from browser.conftest import House
+
+pytestmark = pytest.mark.usefixtures("painter")
+
+
+def test_who_goes_back_to_a_job_done_again_finds_it_as_it_was_left(page: Page, house: House) -> None:
+    job = house.submit(steps=2)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"/?again={job}")
+    expect(page.get_by_alt_text("Your photo")).to_be_visible()
+    page.locator('[name="size"]').fill("96")
+    page.get_by_role("button", name="Paint it").click()
+    expect(page.locator("#recent [aria-current]")).to_be_visible()  # among the last jobs
+    with page.expect_response("**/v1/jobs?limit=*"):  # the last jobs are asked for when the one to do again would be
+        page.go_back()
+    assert asked.count(f"{house.url}/v1/jobs/{job}") == 1
+    expect(page.locator("#styles li")).to_have_count(1)
+    expect(page.locator('[name="size"]')).to_have_value("96")
+
+
+def test_the_paintings_of_a_job_done_again_take_the_place_of_those_chosen_before_they_came(
+    page: Page, house: House
+) -> None:
+    job = house.submit(steps=2)
+    held = hold(page, "**/styles/0")
+    with page.expect_request("**/styles/0"):
+        page.goto(f"/?again={job}")
+    page.get_by_label("Painting: ").set_input_files(png("other.png", OTHER))
+    expect(page.get_by_alt_text("other.png")).to_be_visible()
+    let_go(page, held)
+    expect(page.get_by_alt_text("style-1.png")).to_be_visible()
+    expect(page.get_by_alt_text("other.png")).to_be_hidden()
