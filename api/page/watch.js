@@ -72,7 +72,7 @@ export class Watch {
         this.node.replaceChildren(h("p.wrong", { role: "alert" }, error.message), h("a.button", { href: "/" }, "New picture"));
         return false;
       }
-      tellIf(this.link, WORDS.reconnecting);
+      if (!this.over) tellIf(this.link, WORDS.reconnecting);
       return !this.closed;
     }
   }
@@ -105,7 +105,7 @@ export class Watch {
   }
 
   show(job) {
-    if (this.closed) return;
+    if (this.closed || (this.over && !OVER.has(job.state))) return; // an answer that the end has overtaken
     const before = this.job?.state;
     this.job = job;
     this.over = OVER.has(job.state);

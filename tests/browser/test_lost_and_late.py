@@ -3,10 +3,11 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser.acts import OTHER, compose, hold, let_go, png, submit
-from browser.conftest import House
+from browser.acts import OTHER, hold, let_go, png, sees, submit
+from browser.conftest import House, NewPage
 
 pytestmark = pytest.mark.usefixtures("painter")
+LONG = 4000  # steps: none of these jobs ends by itself
 
 
 def test_who_goes_back_to_a_job_done_again_finds_it_as_it_was_left(page: Page, house: House) -> None:
@@ -37,3 +38,30 @@ def test_the_paintings_of_a_job_done_again_take_the_place_of_those_chosen_before
     let_go(page, held)
     expect(page.get_by_alt_text("style-1.png")).to_be_visible()
     expect(page.get_by_alt_text("other.png")).to_be_hidden()
+
+
+def test_an_answer_that_the_end_has_overtaken_does_not_undo_it(page: Page, house: House) -> None:
+    job = submit(page, steps=LONG)
+    sees(page, "The picture emerges")
+    before = page.request.get(f"/v1/jobs/{job}")
+    held = hold(page, f"**/v1/jobs/{job}", times=1)
+    page.wait_for_event("request", lambda request: request.url.endswith(job))
+    house.ports.ledger.steer(job, "cancel")
+    sees(page, "Canceled")
+    let_go(page, held, answer=before)
+    sees(page, "Canceled")
+    expect(page).to_have_title("Canceled · Easel")
+
+
+def test_a_look_that_fails_after_the_end_leaves_the_page_at_peace(new_page: NewPage, house: House) -> None:
+    page = new_page(quiet=False)  # the browser itself says that a request failed
+    job = submit(page, steps=LONG)
+    sees(page, "The picture emerges")
+    held = hold(page, f"**/v1/jobs/{job}", times=1)
+    page.wait_for_event("request", lambda request: request.url.endswith(job))
+    house.ports.ledger.steer(job, "cancel")
+    sees(page, "Canceled")
+    with page.expect_event("requestfailed"):
+        held[0].abort()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(page.get_by_text("reconnecting")).to_be_hidden()
