@@ -7,6 +7,7 @@ import { WORDS, follow } from "./events.js";
 import { Filmstrip } from "./filmstrip.js";
 import { STATES, duration, eta, number, recipeLine } from "./format.js";
 import { Easel } from "./slider.js";
+import { wished } from "./wish.js";
 
 const KINDS = ["state", "progress", "preview", "warning", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
 const OVER = new Set(["succeeded", "failed", "canceled"]);
@@ -161,15 +162,15 @@ export class Watch {
     this.finish.disabled = !urls.finish || Boolean(ending || canceling);
     this.finish.title = urls.finish ? "Keep the picture as it is" : "Possible after the first step";
     this.cancel.disabled = !urls.cancel || Boolean(canceling);
-    tell(this.finish, ending ? this.wished("Finishing") : "Finish now");
-    tell(this.cancel, canceling ? this.wished("Canceling") : "Cancel");
+    tell(this.finish, ending ? this.doing("Finishing") : "Finish now");
+    tell(this.cancel, canceling ? this.doing("Canceling") : "Cancel");
     this.download.hidden = !urls.result;
     this.again.hidden = !this.over;
     this.film.timelapse.hidden = !urls.timelapse;
     if (urls.timelapse) this.film.timelapse.href = `${urls.timelapse}?download=true`;
   }
 
-  wished = (doing) => (this.job.acknowledged_at ? `${doing}: the worker has stopped` : `${doing} at the next step`);
+  doing = (what) => (this.job.acknowledged_at ? `${what}: the worker has stopped` : `${what} at the next step`);
 
   factsNow() {
     const { state, progress, metrics, recipe } = this.job;
@@ -220,8 +221,9 @@ export class Watch {
 
   async steer(wish, button) {
     button.disabled = true;
+    tellIf(this.wrong, "");
     try {
-      this.show(await call(`${this.path}/${wish}`, { method: "POST", tries: 5 }));
+      this.show(await wished(wish, this.path));
     } catch (error) {
       tellIf(this.wrong, error.message);
       this.look();

@@ -79,4 +79,9 @@ def let_go(page: Page, held: list[Route], *, answer: APIResponse | None = None) 
     for route in held:
         with page.expect_response(lambda response, request=route.request: response.request == request):
             route.fulfill(response=answer) if answer else route.continue_()
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has done with the answers that came."""
     page.evaluate("() => new Promise(requestAnimationFrame)")

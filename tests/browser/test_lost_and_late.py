@@ -1,9 +1,11 @@
 """What comes twice, late or not at all changes nothing of what is on the page."""
 
-import pytest
-from playwright.sync_api import Page, expect
+import re
 
-from browser.acts import OTHER, hold, let_go, png, sees, submit
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from browser.acts import OTHER, heading, hold, let_go, png, sees, settle, submit
 from browser.conftest import House, NewPage
 
 pytestmark = pytest.mark.usefixtures("painter")
@@ -63,5 +65,40 @@ def test_a_look_that_fails_after_the_end_leaves_the_page_at_peace(new_page: NewP
     sees(page, "Canceled")
     with page.expect_event("requestfailed"):
         held[0].abort()
-    page.evaluate("() => new Promise(requestAnimationFrame)")
+    settle(page)
     expect(page.get_by_text("reconnecting")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("button", "end"), [("Cancel", "Canceled"), ("Finish now", "Finished early")])
+def test_a_wish_whose_answer_was_lost_is_not_said_to_be_refused(
+    new_page: NewPage, house: House, button: str, end: str
+) -> None:
+    page = new_page(quiet=False)
+    job = submit(page, steps=LONG)
+    sees(page, "The picture emerges")
+
+    def lose_the_answer(route: Route) -> None:
+        route.fetch()
+        house.wait(job, lambda job: job.completed_at is not None)
+        route.abort()
+
+    page.route(re.compile("/(cancel|finish)$"), lose_the_answer, times=1)
+    with page.expect_response(lambda answer: answer.status == 409):
+        page.get_by_role("button", name=button).click()
+    settle(page)
+    expect(heading(page)).to_contain_text(end)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_wish_that_the_end_has_overtaken_is_said_to_be_refused(new_page: NewPage, house: House) -> None:
+    page = new_page(quiet=False)
+    job = submit(page, steps=LONG)
+    sees(page, "The picture emerges")
+    house.wait(job, lambda job: job.progress.current > 0)
+    held = hold(page, "**/cancel")
+    with page.expect_request("**/cancel"):
+        page.get_by_role("button", name="Cancel").click()
+    house.ports.ledger.steer(job, "finish")
+    house.done(job)
+    let_go(page, held)
+    expect(page.get_by_role("alert")).to_have_text("The job has already ended: it succeeded.")
