@@ -12,6 +12,7 @@ import { wished } from "./wish.js";
 const KINDS = ["state", "progress", "preview", "warning", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
 const OVER = new Set(["succeeded", "failed", "canceled"]);
 const LOOK = 3000; // milliseconds between looks at place and estimate, which are no events
+const GLANCE = 30_000; // the same while the tab is hidden and has no stream: its title goes on
 
 export class Watch {
   constructor(node, id) {
@@ -45,8 +46,10 @@ export class Watch {
       status: (state) => tellIf(this.link, this.over ? "" : WORDS[state]),
       meanwhile: () => (this.over ? this.stop() : this.look() && this.unroll()),
     });
-    if (!this.over) this.timer = setInterval(() => document.hidden || this.look(), LOOK);
+    if (!this.over) this.timer = setInterval(() => this.isTime() && this.look(), LOOK);
   }
+
+  isTime = () => !document.hidden || Date.now() - this.looked >= GLANCE;
 
   /** The film so far: what the stream may not tell any more, or not at the moment. */
   async unroll() {
@@ -63,6 +66,7 @@ export class Watch {
 
   /** Ask for the job. False where there is none to be had. */
   async look() {
+    this.looked = Date.now();
     try {
       this.show(await call(this.path));
       return !this.closed;
@@ -97,8 +101,8 @@ export class Watch {
 
   /** The first step makes it possible to finish early, which no event tells. */
   lookOnce() {
-    if (!this.looked) this.look();
-    this.looked = true;
+    if (!this.begun) this.look();
+    this.begun = true;
   }
 
   note(text) {

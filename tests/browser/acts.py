@@ -85,3 +85,14 @@ def let_go(page: Page, held: list[Route], *, answer: APIResponse | None = None) 
 def settle(page: Page) -> None:
     """Wait until the page has done with the answers that came."""
     page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+def turn(page: Page, *, hidden: bool) -> None:
+    """Another tab comes before this one, or this one comes back: the browser without windows has no such thing."""
+    page.evaluate(
+        """hidden => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
