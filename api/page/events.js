@@ -5,6 +5,7 @@ const LONGEST = 30_000;
 /**
  * Hear the events `kinds` of a stream. `hear(kind, data)`; `status("live" | "reconnecting" | "polling")`;
  * `meanwhile()` is called each time the stream is refused, to look by other means. The answer ends it all.
+ * A hidden tab has no stream, for a browser has six connections to a host in all; seen again, it hears what it missed.
  */
 export function follow(path, kinds, { hear, status = () => {}, meanwhile = () => {} }) {
   const over = new AbortController();
@@ -12,6 +13,7 @@ export function follow(path, kinds, { hear, status = () => {}, meanwhile = () =>
 
   function open() {
     rest();
+    if (document.hidden) return;
     source = new EventSource(last ? `${path}?last_event_id=${last}` : path);
     source.onopen = () => ((wait = 1000), status("live"));
     source.onerror = () => (source.readyState === EventSource.CLOSED ? later() : status("reconnecting"));
@@ -41,6 +43,7 @@ export function follow(path, kinds, { hear, status = () => {}, meanwhile = () =>
     rest();
   }
 
+  document.addEventListener("visibilitychange", open, over);
   addEventListener("pagehide", rest, over);
   addEventListener("pageshow", (event) => event.persisted && open(), over); // back from the browser's cache
   open();

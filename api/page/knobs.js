@@ -32,7 +32,7 @@ export class Knobs {
   card(preset, changed) {
     const choose = () => (this.choose(preset.preset), changed());
     return h("label.card", {},
-      h("input", { type: "radio", name: "preset", value: preset.preset, onchange: choose }),
+      h("input", { type: "radio", name: "preset", value: preset.preset, "aria-describedby": "preset-error", onchange: choose }),
       h("b", {}, words(preset.preset)),
       h("span.soft", {}, BLURBS[preset.preset] || ""),
       h("small.soft", {}, `${preset.size} px · ${plural(preset.steps, "step")}`));

@@ -1,13 +1,16 @@
 /** The queue: one stream for the whole page; the waiting lines by pages of fifty. */
 
 import { blob, call } from "./api.js";
-import { $, h, keyed, tell } from "./dom.js";
+import { $, h, keyed, tell, tellIf } from "./dom.js";
 import { WORDS, follow } from "./events.js";
 import { bytes, clock, duration, eta, number, plural, recipeLine, seconds, short, span } from "./format.js";
 import { enter } from "./session.js";
+import { wished } from "./wish.js";
 
 const PAGE = 50;
 const CALM = 2000; // milliseconds between looks at a line or at one job's preview, at least
+const READ = 20_000; // milliseconds that a refusal stands there
+const said = { stream: "", look: "" }; // of the connection
 let queue = null;
 let tier = null;
 let offset = 0;
@@ -87,10 +90,11 @@ function canceler(job) {
   return button;
   async function act() {
     button.disabled = true;
+    refused("");
     try {
-      settle(button, await call(`/v1/jobs/${job.id}/cancel`, { method: "POST", tries: 4 }));
+      settle(button, await wished("cancel", `/v1/jobs/${job.id}`));
     } catch (error) {
-      complain(error);
+      refused(error.message);
     }
     look();
   }
@@ -124,9 +128,11 @@ async function look() {
   missed = false;
   try {
     const found = await call(`/v1/queue/${encodeURIComponent(tier)}/jobs?offset=${offset}&limit=${PAGE}`);
-    if (looking === mine) fill(found);
+    if (looking !== mine) return;
+    connection({ look: "" });
+    fill(found);
   } catch (error) {
-    complain(error);
+    if (looking === mine) unseen(error);
   }
   setTimeout(() => looking === mine && rested(), CALM);
 }
@@ -203,15 +209,27 @@ function turn(by) {
   look();
 }
 
-const complain = (error) => tell($("#connection"), error.message);
+function connection(news) {
+  Object.assign(said, news);
+  tell($("#connection"), [said.stream, said.look].filter(Boolean).join(" "));
+}
+
+const unseen = (error) => connection({ look: error.message });
+
+/** What a visitor wished in vain: it stands there for a while, or until the next wish, whatever the queue does. */
+function refused(text) {
+  tellIf($("#wrong"), text);
+  clearTimeout(refused.timer);
+  refused.timer = setTimeout(tellIf, READ, $("#wrong"), "");
+}
 
 $("#earlier").addEventListener("click", () => turn(-PAGE));
 $("#later").addEventListener("click", () => turn(PAGE));
 enter(() => {
   follow("/v1/queue/events", ["queue"], {
     hear: (_, found) => show(found),
-    status: (state) => tell($("#connection"), WORDS[state]),
-    meanwhile: () => call("/v1/queue").then(show, complain),
+    status: (state) => connection({ stream: WORDS[state] }),
+    meanwhile: () => call("/v1/queue").then(show, unseen),
   });
   setInterval(tick, 1000);
 });

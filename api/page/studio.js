@@ -11,6 +11,7 @@ const OF_IMAGES = new Set([
 ]);
 const [compose, button] = [$("#compose"), $("#submit")];
 let pictures, knobs, quote, watch, begun, shown;
+let loaded; // the job that was loaded to be done again: once, or Back would undo what was changed since
 let key = null; // names the job that is composed, however often it is sent, until it is another
 
 function form() {
@@ -89,7 +90,7 @@ async function arrive() {
     document.title = "Studio · Easel";
     tell($("#title"), "A photo, in the manner of a painting");
     await (begun ??= begin());
-    if (asked.has("again") && shown === here) await again(id);
+    if (asked.has("again") && shown === here && loaded !== id) await again((loaded = id));
   }
 }
 
@@ -112,7 +113,7 @@ async function again(id) {
     const [photo, ...styles] = found.map(file);
     knobs.show(recipe);
     pictures.setPhoto(photo);
-    pictures.addStyles(styles, recipe.style_mix);
+    pictures.setStyles(styles, recipe.style_mix);
   } catch (error) {
     tellIf($("#form-error"), error.message);
   }

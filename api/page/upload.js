@@ -34,6 +34,13 @@ export class Pictures {
     this.show();
   }
 
+  /** In place of those that are there. */
+  setStyles(files, weights) {
+    for (const { url } of this.styles) URL.revokeObjectURL(url);
+    this.styles = [];
+    this.addStyles(files, weights);
+  }
+
   addStyles(files, weights = []) {
     for (const [at, file] of [...files].entries()) {
       const [key] = crypto.getRandomValues(new Uint32Array(1));

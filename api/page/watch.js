@@ -7,10 +7,12 @@ import { WORDS, follow } from "./events.js";
 import { Filmstrip } from "./filmstrip.js";
 import { STATES, duration, eta, number, recipeLine } from "./format.js";
 import { Easel } from "./slider.js";
+import { wished } from "./wish.js";
 
 const KINDS = ["state", "progress", "preview", "warning", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
 const OVER = new Set(["succeeded", "failed", "canceled"]);
 const LOOK = 3000; // milliseconds between looks at place and estimate, which are no events
+const GLANCE = 30_000; // the same while the tab is hidden and has no stream: its title goes on
 
 export class Watch {
   constructor(node, id) {
@@ -44,8 +46,10 @@ export class Watch {
       status: (state) => tellIf(this.link, this.over ? "" : WORDS[state]),
       meanwhile: () => (this.over ? this.stop() : this.look() && this.unroll()),
     });
-    if (!this.over) this.timer = setInterval(() => document.hidden || this.look(), LOOK);
+    if (!this.over) this.timer = setInterval(() => this.isTime() && this.look(), LOOK);
   }
+
+  isTime = () => !document.hidden || Date.now() - this.looked >= GLANCE;
 
   /** The film so far: what the stream may not tell any more, or not at the moment. */
   async unroll() {
@@ -62,6 +66,7 @@ export class Watch {
 
   /** Ask for the job. False where there is none to be had. */
   async look() {
+    this.looked = Date.now();
     try {
       this.show(await call(this.path));
       return !this.closed;
@@ -72,7 +77,7 @@ export class Watch {
         this.node.replaceChildren(h("p.wrong", { role: "alert" }, error.message), h("a.button", { href: "/" }, "New picture"));
         return false;
       }
-      tellIf(this.link, WORDS.reconnecting);
+      if (!this.over) tellIf(this.link, WORDS.reconnecting);
       return !this.closed;
     }
   }
@@ -96,8 +101,8 @@ export class Watch {
 
   /** The first step makes it possible to finish early, which no event tells. */
   lookOnce() {
-    if (!this.looked) this.look();
-    this.looked = true;
+    if (!this.begun) this.look();
+    this.begun = true;
   }
 
   note(text) {
@@ -105,7 +110,7 @@ export class Watch {
   }
 
   show(job) {
-    if (this.closed) return;
+    if (this.closed || (this.over && !OVER.has(job.state))) return; // an answer that the end has overtaken
     const before = this.job?.state;
     this.job = job;
     this.over = OVER.has(job.state);
@@ -161,15 +166,15 @@ export class Watch {
     this.finish.disabled = !urls.finish || Boolean(ending || canceling);
     this.finish.title = urls.finish ? "Keep the picture as it is" : "Possible after the first step";
     this.cancel.disabled = !urls.cancel || Boolean(canceling);
-    tell(this.finish, ending ? this.wished("Finishing") : "Finish now");
-    tell(this.cancel, canceling ? this.wished("Canceling") : "Cancel");
+    tell(this.finish, ending ? this.doing("Finishing") : "Finish now");
+    tell(this.cancel, canceling ? this.doing("Canceling") : "Cancel");
     this.download.hidden = !urls.result;
     this.again.hidden = !this.over;
     this.film.timelapse.hidden = !urls.timelapse;
     if (urls.timelapse) this.film.timelapse.href = `${urls.timelapse}?download=true`;
   }
 
-  wished = (doing) => (this.job.acknowledged_at ? `${doing}: the worker has stopped` : `${doing} at the next step`);
+  doing = (what) => (this.job.acknowledged_at ? `${what}: the worker has stopped` : `${what} at the next step`);
 
   factsNow() {
     const { state, progress, metrics, recipe } = this.job;
@@ -220,8 +225,9 @@ export class Watch {
 
   async steer(wish, button) {
     button.disabled = true;
+    tellIf(this.wrong, "");
     try {
-      this.show(await call(`${this.path}/${wish}`, { method: "POST", tries: 5 }));
+      this.show(await wished(wish, this.path));
     } catch (error) {
       tellIf(this.wrong, error.message);
       this.look();

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fixtures_worker import picture
-from playwright.sync_api import FilePayload, Locator, Page, Route, expect
+from playwright.sync_api import APIResponse, FilePayload, Locator, Page, Route, expect
 
 from shared.images import canonical
 
@@ -63,20 +63,36 @@ def streams_of(page: Page) -> list[str]:
     return asked
 
 
-def hold(page: Page, pattern: str) -> list[Route]:
-    """Grows by each request that the page makes and that stays without an answer until let_go()."""
+def hold(page: Page, pattern: str, *, times: int | None = None) -> list[Route]:
+    """Grows by each request that the page makes and that stays without an answer until let_go(); by `times` at most."""
     held: list[Route] = []
 
     def keep(route: Route) -> None:
         held.append(route)
 
-    page.route(pattern, keep)
+    page.route(pattern, keep, times=times)
     return held
 
 
-def let_go(page: Page, held: list[Route]) -> None:
-    """Answer what was held, and wait until the page has done with the answers."""
+def let_go(page: Page, held: list[Route], *, answer: APIResponse | None = None) -> None:
+    """Answer what was held, by `answer` or as the service does now, and wait until the page has done with it."""
     for route in held:
-        with page.expect_response(route.request.url):
-            route.continue_()
+        with page.expect_response(lambda response, request=route.request: response.request == request):
+            route.fulfill(response=answer) if answer else route.continue_()
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has done with the answers that came."""
     page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+def turn(page: Page, *, hidden: bool) -> None:
+    """Another tab comes before this one, or this one comes back: the browser without windows has no such thing."""
+    page.evaluate(
+        """hidden => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )

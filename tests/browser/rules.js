@@ -18,6 +18,7 @@
   for (const node of all("[aria-describedby], [aria-labelledby]")) {
     for (const id of `${node.getAttribute("aria-describedby") || ""} ${node.getAttribute("aria-labelledby") || ""}`.trim().split(/\s+/)) if (!document.getElementById(id)) say(node, `points to ${id}, which is not here`);
   }
+  for (const node of document.querySelectorAll(":not([hidden] *).wrong[id]")) if (node.role !== "alert" && !document.querySelector(`[aria-describedby~="${node.id}"]`)) say(node, "is heard by nobody");
   const ids = [...document.querySelectorAll("[id]")].map((node) => node.id);
   for (const id of new Set(ids.filter((one, at) => ids.indexOf(one) !== at))) found.push(`the id ${id} is there twice`);
   for (const node of document.querySelectorAll("[tabindex]")) if (node.tabIndex > 0) say(node, "jumps the order of the keyboard");

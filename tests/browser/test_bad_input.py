@@ -1,6 +1,7 @@
 """What cannot be done is said in words, beside what it is about."""
 
 import io
+import re
 
 import pytest
 from PIL import Image
@@ -71,6 +72,22 @@ def test_nothing_chosen_is_told_where_it_is_missing(page: Page) -> None:
     page.get_by_role("button", name="Paint it").click()
     expect(page.locator("#content-error")).to_have_text("Choose a photo first.")
     expect(page.get_by_label("Photo: ")).to_be_focused()
+
+
+def test_a_submission_that_is_refused_as_a_whole_is_heard(new_page: NewPage) -> None:
+    page = new_page(quiet=False)
+    compose(page)
+    page.route(re.compile("/v1/jobs$"), lambda route: route.fulfill(status=429, json={"detail": "The queue is full."}))
+    page.get_by_role("button", name="Paint it").click()
+    expect(page.get_by_role("alert")).to_have_text("The queue is full.")
+
+
+def test_a_preset_that_is_refused_is_told_of_the_presets(new_page: NewPage) -> None:
+    page = new_page(quiet=False)
+    refused = {"detail": "The recipe is wrong.", "errors": [{"field": "preset", "message": "There is no such preset."}]}
+    page.route("**/v1/jobs?dry_run=true", lambda route: route.fulfill(status=422, json=refused))
+    compose(page)
+    expect(page.get_by_role("radio", name="Fast")).to_have_accessible_description("There is no such preset.")
 
 
 @pytest.mark.parametrize("name", ["0199c0de-0000-7000-8000-000000000001", "../queue"])

@@ -1,9 +1,9 @@
 """The queue, live, while nobody paints."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from browser.acts import hold, let_go
+from browser.acts import hold, let_go, settle
 from browser.conftest import House, NewPage
 from shared.job import JobState
 
@@ -76,6 +76,49 @@ def test_where_streams_are_refused_the_page_looks_now_and_then(new_page: NewPage
     job = house.submit()
     page.clock.run_for(5000)
     expect(page.get_by_role("row", name=job[-6:])).to_be_visible()
+
+
+def test_a_look_that_failed_is_told_until_the_next_one(new_page: NewPage, house: House) -> None:
+    page = new_page(quiet=False)
+    page.route("**/jobs?*", lambda route: route.fulfill(status=503, json={"detail": "The ledger is away."}), times=1)
+    page.goto("/queue")
+    expect(page.get_by_text("The ledger is away.")).to_be_visible()
+    job = house.submit()
+    expect(page.get_by_role("row", name=job[-6:])).to_be_visible()
+    expect(page.get_by_text("The ledger is away.")).to_be_hidden()
+
+
+def test_a_cancel_whose_answer_was_lost_is_not_said_to_be_refused(new_page: NewPage, house: House) -> None:
+    page = new_page(quiet=False)
+
+    def lose_the_answer(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    job = house.submit()
+    page.goto("/queue")
+    page.route("**/cancel", lose_the_answer, times=1)
+    with page.expect_response(lambda answer: answer.status == 409):
+        page.get_by_role("button", name=f"Cancel job {job[-6:]}").click()
+    settle(page)
+    expect(page.get_by_role("row", name=job[-6:])).to_be_hidden()
+    expect(page.get_by_text("already ended")).to_be_hidden()
+
+
+def test_a_cancel_that_is_refused_is_told_for_a_while(new_page: NewPage, house: House) -> None:
+    page = new_page(quiet=False)
+    page.clock.install()
+    refused = {"code": "wrong_state", "detail": "The job has already ended: it succeeded."}
+    page.route("**/cancel", lambda route: route.fulfill(status=409, json=refused))
+    job = house.submit()
+    page.goto("/queue")
+    page.get_by_role("button", name=f"Cancel job {job[-6:]}").click()
+    expect(page.get_by_role("alert")).to_have_text(refused["detail"])
+    other = house.submit()
+    expect(page.get_by_role("row", name=other[-6:])).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.clock.run_for(30_000)
+    expect(page.get_by_text(refused["detail"])).to_be_hidden()
 
 
 def test_a_page_that_comes_back_from_the_browsers_cache_has_one_stream(new_page: NewPage) -> None:
