@@ -71,6 +71,7 @@ export class Watch {
       this.show(await call(this.path));
       return !this.closed;
     } catch (error) {
+      if (this.closed) return false;
       if (error.status === 404) {
         this.close();
         tell($("#title"), "This job is not here");
@@ -78,7 +79,7 @@ export class Watch {
         return false;
       }
       if (!this.over) tellIf(this.link, WORDS.reconnecting);
-      return !this.closed;
+      return true;
     }
   }
 
