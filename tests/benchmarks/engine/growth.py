@@ -12,27 +12,27 @@ from benchmarks.house import House
 from deploy.processes import Process
 from shared.recipe import Recipe, resolve
 
-_JOBS: Final = {False: 100, True: 14}
-_AT_EITHER_END: Final = {False: 10, True: 7}  # a process lives for seven
+_JOBS: Final = 100
+_AT_EITHER_END: Final = 10  # a process lives for seven
 _SMALLEST: Final = 64
 _LOOK_SECONDS: Final = 0.2
 Tell = Callable[[str], None]
 
 
-def resident_growth(*, quick: bool, tell: Tell) -> Figure:
+def resident_growth(tell: Tell) -> Figure:
     """The most bytes in any of the last jobs by the most in any of the first; every job is of another size.
 
     One reading: a worker that starts a fresh process every few sizes goes up and down in between.
     """
-    held, some = _held(_JOBS[quick], tell), _AT_EITHER_END[quick]
-    return figure([max(held[-some:]) / max(held[:some])])
+    held = _held(tell)
+    return figure([max(held[-_AT_EITHER_END:]) / max(held[:_AT_EITHER_END])])
 
 
-def _held(jobs: int, tell: Tell) -> list[int]:
+def _held(tell: Tell) -> list[int]:
     held = []
     with House.opened() as house:
         worker = house.hire()
-        for number in range(jobs):
+        for number in range(_JOBS):
             job_id = house.submit(photo(0), photo(1), _recipe(number))
             held.append(max(_readings(house, job_id, worker)))
             house.finished(job_id)

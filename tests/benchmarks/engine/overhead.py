@@ -25,7 +25,7 @@ from worker.heartbeat import Heartbeat
 from worker.scribe import Scribe
 from worker.vgg19 import Vgg19
 
-_ROUNDS: Final = {False: 5, True: 2}
+_ROUNDS: Final = {False: 5, True: 1}
 _NOTE: Final[dict[str, Any]] = {"fingerprint": "", "bitwise": True, "weights": ""}
 
 

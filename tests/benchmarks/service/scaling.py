@@ -24,7 +24,7 @@ _TARGET: Final = 0.95
 
 def measure(say: Say, *, quick: bool) -> Finding:
     """One crew after the other; a crew's n-th round is compared with the single worker's."""
-    taken = {workers: _rounds(workers, 2 if quick else 5, say) for workers in _CREWS}
+    taken = {workers: _rounds(workers, 1 if quick else 5, say) for workers in _CREWS}
     alone = taken[1]
     shares = {crew: [one / all_ for one, all_ in zip(alone, taken[crew], strict=True)] for crew in _CREWS[1:]}
     throughput = {crew: 60 * crew / mean(rounds) for crew, rounds in taken.items()}
