@@ -44,7 +44,6 @@ class Stack:
             "EASEL_PORT": str(plan.port),
             "EASEL_MEMORY_BYTES": os.environ.get("EASEL_MEMORY_BYTES") or str(machine_memory() // plan.workers),
             "EASEL_THREADS": str(max(1, (os.cpu_count() or 1) // plan.workers)),
-            "TF_CPP_MIN_LOG_LEVEL": "2",
         }
 
     @classmethod

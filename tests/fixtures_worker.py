@@ -32,7 +32,7 @@ class Rig:
     """A queue and its workers, as a test drives them."""
 
     command: tuple[str, ...] = ("worker", "start", "--name")
-    environment: Mapping[str, str] = MappingProxyType({"TF_CPP_MIN_LOG_LEVEL": "2"})
+    environment: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, folder: Path, redis_url: str, weights: Path, *, lease_seconds: float = 30) -> None:
         self.folder = folder
