@@ -1,13 +1,7 @@
 """What was painted, on the wall and close up."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import httpx2
 import pytest
-from missing import ROOT
 from playwright.sync_api import Locator, Page, expect
 
 from browser.acts import hold, let_go
@@ -21,14 +15,6 @@ def job(painter: House) -> Job:
     return painter.done(painter.submit(seed=3))
 
 
-@pytest.fixture
-def unusual(painter: House) -> Job:
-    """A finished one whose recipe has all kinds of values: true and false, numbers, objects."""
-    optimizer = {"kind": "adam", "learning_rate": 0.05}
-    layers = {"block4_conv2": 1, "block5_conv2": 0.5}
-    return painter.done(painter.submit(seed=12, normalize=False, content_layers=layers, optimizer=optimizer))
-
-
 def test_a_finished_job_hangs_on_the_wall_and_opens_with_all_that_is_known_of_it(page: Page, job: Job) -> None:
     card = hung(page, job)
     assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
@@ -40,36 +26,6 @@ def test_a_finished_job_hangs_on_the_wall_and_opens_with_all_that_is_known_of_it
     expect(detail.get_by_text("content_sha256")).to_be_visible()
     page.keyboard.press("Escape")
     expect(detail).to_be_hidden()
-
-
-@pytest.mark.parametrize("kind", ["curl", "CLI", "Python"])
-def test_what_is_copied_submits_the_job_again_as_it_stands(
-    page: Page, unusual: Job, painter: House, tmp_path: Path, kind: str
-) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    detail = opened(page, unusual)
-    detail.get_by_role("button", name=f"Copy as {kind}").click()
-    expect(detail.get_by_text(f"Copied as {kind}.")).to_be_visible()
-    before = len(painter.ports.ledger.list(limit=200))
-    run_copied(kind, page.evaluate("navigator.clipboard.readText()"), tmp_path)
-    again = painter.ports.ledger.list(limit=200)[0]
-    assert len(painter.ports.ledger.list(limit=200)) == before + 1
-    assert again.request.recipe == unusual.request.recipe
-    assert again.request.content == unusual.request.content
-    assert again.request.styles == unusual.request.styles
-
-
-def run_copied(kind: str, text: str, folder: Path) -> None:
-    """As who pastes it would: in Python, the lines that fetch the inputs are comments for a shell."""
-    commands = text
-    if kind == "Python":
-        commands = "\n".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    told = {"cwd": folder, "env": environment, "capture_output": True, "timeout": 60}
-    subprocess.run(["sh", "-ec", commands], check=True, **told)
-    if kind == "Python":
-        subprocess.run([sys.executable, "-c", text], check=True, **told)
 
 
 def test_where_nothing_may_be_copied_the_text_is_shown(page: Page, job: Job) -> None:
