@@ -28,6 +28,22 @@ def test_a_finished_job_hangs_on_the_wall_and_opens_with_all_that_is_known_of_it
     expect(detail).to_be_hidden()
 
 
+def test_of_a_job_that_was_finished_early_it_is_said_what_doing_it_again_means(page: Page, painter: House) -> None:
+    running = painter.submit(steps=400)
+    painter.wait(running, lambda job: job.progress.current > 0)
+    painter.ports.ledger.steer(running, "finish")
+    early = painter.done(running)
+    assert 0 < early.stopped_at_step < 400
+    detail = opened(page, early)
+    expect(detail).to_contain_text(f"It was finished early, at step {early.stopped_at_step} of 400. Done again,")
+
+
+def test_of_a_job_that_was_painted_to_the_end_no_such_thing_is_said(page: Page, job: Job) -> None:
+    detail = opened(page, job)
+    expect(detail.get_by_role("button", name="Copy as curl")).to_be_visible()
+    expect(detail.get_by_text("finished early")).to_have_count(0)
+
+
 def test_where_nothing_may_be_copied_the_text_is_shown(page: Page, job: Job) -> None:
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     detail = opened(page, job)
