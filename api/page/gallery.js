@@ -12,7 +12,7 @@ let cursor = null;
 let asking = null; // the newest question; the answer to an earlier one is dropped
 
 const wall = $("#wall");
-const detail = new Detail($("#detail"), (id) => wall.querySelector(`[data-id="${id}"]`)?.remove());
+const detail = new Detail($("#detail"), (id) => (wall.querySelector(`[data-id="${id}"]`)?.remove(), count()));
 
 async function more() {
   const asked = new URLSearchParams({ limit: PAGE, ...(only && { state: only }), ...(cursor && { cursor }) });
@@ -29,9 +29,13 @@ function hang({ jobs, next_cursor }) {
   wall.append(...jobs.map(card));
   cursor = next_cursor;
   tellIf($("#wrong"), "");
-  tell($("#said"), `${wall.children.length} shown`);
   $("#further").hidden = !cursor;
-  $("#none").hidden = wall.children.length > 0;
+  count();
+}
+
+function count() {
+  tell($("#said"), `${wall.children.length} shown`);
+  $("#none").hidden = wall.children.length > 0 || Boolean(cursor);
 }
 
 function card(job) {

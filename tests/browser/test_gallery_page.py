@@ -75,6 +75,7 @@ def test_a_job_is_deleted_once_that_is_confirmed(page: Page, job: Job, painter: 
     detail.get_by_role("button", name="Really delete").click()
     expect(detail).to_be_hidden()
     expect(page.locator(f'[data-id="{job.id}"]')).to_have_count(0)
+    expect(page.locator("#said")).to_have_text(f"{page.locator('#wall li').count()} shown")
     assert job.id not in {job.id for job in painter.ports.ledger.list(limit=200)}
 
 
