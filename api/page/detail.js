@@ -21,7 +21,7 @@ export class Detail {
     const close = h("button.remove", { type: "button", "aria-label": "Close", onclick: () => this.dialog.close() }, "×");
     this.said = h("p.soft", { role: "status" });
     this.dialog.replaceChildren(close, h("div.atelier", {}, h("div.wall", {}, easel.node), this.side(job)));
-    this.dialog.showModal();
+    if (!this.dialog.open) this.dialog.showModal();
   }
 
   side(job) {

@@ -1,5 +1,7 @@
 """What was painted, on the wall and close up."""
 
+import re
+
 import httpx2
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -26,6 +28,46 @@ def test_a_finished_job_hangs_on_the_wall_and_opens_with_all_that_is_known_of_it
     expect(detail.get_by_text("content_sha256")).to_be_visible()
     page.keyboard.press("Escape")
     expect(detail).to_be_hidden()
+
+
+def test_what_is_shown_close_up_has_an_address_that_back_leaves(page: Page, job: Job) -> None:
+    detail = opened(page, job)
+    expect(page).to_have_url(re.compile(rf"/gallery\?job={job.id}$"))
+    page.reload()
+    expect(detail.get_by_role("heading")).to_contain_text("Finished")
+    page.go_back()
+    expect(detail).to_be_hidden()
+    expect(page).to_have_url(re.compile("/gallery$"))
+    page.go_forward()
+    expect(detail).to_be_visible()
+
+
+def test_closing_it_goes_back_to_the_wall(page: Page, job: Job) -> None:
+    detail = opened(page, job)
+    before = page.evaluate("history.length")
+    for _ in range(2):
+        detail.get_by_role("button", name="Close").click()
+        expect(detail).to_be_hidden()
+        expect(page).to_have_url(re.compile("/gallery$"))
+        page.locator(f'[data-id="{job.id}"]').get_by_role("button").click()
+    assert page.evaluate("history.length") == before
+
+
+def test_a_shared_address_opens_and_closes_on_the_wall(page: Page, job: Job) -> None:
+    page.goto(f"/gallery?job={job.id}")
+    detail = page.get_by_role("dialog")
+    expect(detail.get_by_role("heading")).to_contain_text("Finished")
+    page.keyboard.press("Escape")
+    expect(detail).to_be_hidden()
+    expect(page).to_have_url(re.compile("/gallery$"))
+    expect(page.locator(f'[data-id="{job.id}"]')).to_be_visible()
+
+
+def test_an_address_of_no_job_says_so_on_the_wall(new_page: NewPage, job: Job) -> None:
+    page = new_page(quiet=False)
+    page.goto("/gallery?job=0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88")
+    expect(page.get_by_role("alert")).to_contain_text("no job")
+    expect(page.locator(f'[data-id="{job.id}"]')).to_be_visible()
 
 
 def test_of_a_job_that_was_finished_early_it_is_said_what_doing_it_again_means(page: Page, painter: House) -> None:
