@@ -52,11 +52,13 @@ _EXAMPLE: Final[dict[str, JsonValue]] = {
     "code": "image_too_small",
     "retryable": False,
     "instance": "/v1/jobs",
+    "field": "style",
+    "number": 0,
 }
 
 
 class Problem(BaseModel):
-    """RFC 9457."""
+    """RFC 9457. Of an image it says which: `field` is content or style; `number`, of the styles, begins at 0."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_EXAMPLE]})
 

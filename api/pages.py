@@ -47,6 +47,12 @@ class StudioQuery(PageQuery):
     again: str | None = Field(default=None, description="The job to load, to change it and submit it anew.")
 
 
+class GalleryQuery(PageQuery):
+    """Read by the page itself."""
+
+    job: str | None = Field(default=None, description="The job to show close up.")
+
+
 @routes.get("/")
 @operation(Answer(200, "A page.", media="text/html", headers=("ETag",)), query=StudioQuery)
 def studio(query: StudioQuery) -> Response:  # noqa: ARG001 - the page reads it
@@ -62,8 +68,8 @@ def queue(query: PageQuery) -> Response:  # noqa: ARG001 - it reads none
 
 
 @routes.get("/gallery")
-@operation(Answer(200, "A page.", media="text/html", headers=("ETag",)), query=PageQuery)
-def gallery(query: PageQuery) -> Response:  # noqa: ARG001 - it reads none
+@operation(Answer(200, "A page.", media="text/html", headers=("ETag",)), query=GalleryQuery)
+def gallery(query: GalleryQuery) -> Response:  # noqa: ARG001 - the page reads it
     """See what was painted, and how."""
     return _serve("gallery.html")
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from flask import Blueprint, Response
@@ -84,7 +85,11 @@ def submit(query: SubmitQuery) -> Response:
     recipe = _recipe(order)
     if not query.dry_run:
         _refuse_when_full(ports, order)
-    content, *styles = [_picture(upload, recipe, settings.max_pixels) for upload in (order.content, *order.styles)]
+    content = _picture(order.content, recipe, settings.max_pixels, field="content")
+    styles = [
+        _picture(upload, recipe, settings.max_pixels, field="style", number=number)
+        for number, upload in enumerate(order.styles)
+    ]
     request = _request(order, recipe, content, styles)
     if query.dry_run:
         return answer(_quote(ports, request))
@@ -118,12 +123,16 @@ def _refuse_when_full(ports: Ports, order: Order) -> None:
         raise errors.QueueFull
 
 
-def _picture(upload: FileStorage, recipe: Recipe, max_pixels: int) -> _Picture:
-    """The image as it will be kept. Raises what is wrong with it."""
-    with decoding():
-        image = images.decode(upload.read(), max_pixels=max_pixels)
-        images.fit(image.size, min(longest for longest, _ in recipe.schedule()))
-        png = images.canonical(image)
+def _picture(upload: FileStorage, recipe: Recipe, max_pixels: int, **place: Any) -> _Picture:
+    """The image as it will be kept. Raises what is wrong with it; `place`, in the form, tells which one it is."""
+    try:
+        with decoding():
+            image = images.decode(upload.read(), max_pixels=max_pixels)
+            images.fit(image.size, min(longest for longest, _ in recipe.schedule()))
+            png = images.canonical(image)
+    except errors.BadInput as error:
+        error.extra |= place
+        raise
     return _Picture(hashlib.sha256(png).hexdigest(), png, *image.size)
 
 

@@ -17,8 +17,10 @@ from deploy.demo import run_demo
 from deploy.painter import paint
 from deploy.stack import Plan, Stack, free_port, port_is_free
 from shared.errors import EaselError
+from shared.images import decode
 from shared.recipe import resolve
 from shared.samples import sample_photo
+from shared.settings import Settings
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -55,6 +57,8 @@ def demo(
 ) -> None:
     """Start the stack, paint one picture through the HTTP API, and stop everything again."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is stopped on `kill`, too
+    for path in filter(None, (content, style)):
+        check(path)
     if content is None or style is None:
         samples(out.parent)
     photo, painting = content or out.parent / "photo.png", style or out.parent / "painting.png"
@@ -64,6 +68,14 @@ def demo(
         console.print("Starting Valkey, API, reaper and one worker …")
         with Stack.running(Plan(Path(folder), CACHE, free_port())) as stack:
             run_demo(stack.url, photo, painting, out, known)
+
+
+def check(picture: Path) -> None:
+    """Raise RuntimeError, in the API's words, for what it would refuse once all had been started."""
+    try:
+        decode(picture.read_bytes(), max_pixels=Settings().max_pixels)
+    except EaselError as error:
+        raise RuntimeError(f"{picture}: {error.detail}") from error
 
 
 @app.command()

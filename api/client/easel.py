@@ -10,10 +10,8 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from api.client.answers import JobPage, JobView, Queue, Quote, Recipes
 from api.client.handle import AnyJob, AsyncJob, Job, look
-from api.client.refusals import (
-    BadInput,
-)
-from api.client.sending import OnRetry, Sender, WireKind
+from api.client.refusals import BadInput
+from api.client.sending import Model, OnRetry, Sender, WireKind
 from api.client.twofold import Blocking, Suspending, Twofold, TwofoldStream, run
 from api.client.wires import AsyncWire, BlockingWire
 from shared.job import JobState
@@ -65,16 +63,15 @@ class _Easel(Generic[JobT]):
         """
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         events = json.dumps(list(webhook_events)) if webhook_events else None
-        form = _form(content, styles, recipe, tier=tier, webhook_url=webhook_url, webhook_events=events)
-        return self._hold(await self._sender.ask(JobView, "POST", "/v1/jobs", headers=headers, **form))
+        texts = {"tier": tier, "webhook_url": webhook_url, "webhook_events": events}
+        return self._hold(await self._order(JobView, content, styles, recipe, texts, headers=headers))
 
     @Twofold
     async def quote(
         self, content: Picture, styles: Picture | Sequence[Picture], recipe: Recipe = None, *, tier: str | None = None
     ) -> Quote:
         """What `submit` with the same arguments would cost. Stores nothing."""
-        form = _form(content, styles, recipe, tier=tier)
-        return await self._sender.ask(Quote, "POST", "/v1/jobs", params={"dry_run": "true"}, **form)
+        return await self._order(Quote, content, styles, recipe, {"tier": tier}, params={"dry_run": "true"})
 
     @Twofold
     async def recipes(self) -> Recipes:
@@ -112,6 +109,28 @@ class _Easel(Generic[JobT]):
             async for event in events:
                 if event.kind == "queue":
                     yield Queue.model_validate(event.data)
+
+    async def _order(
+        self,
+        answer: type[Model],
+        content: Picture,
+        styles: Picture | Sequence[Picture],
+        recipe: Recipe,
+        texts: Mapping[str, str | None],
+        **options: Any,
+    ) -> Model:
+        """Post the form. Raises BadInput, which names the picture that it is about."""
+        several = [styles] if isinstance(styles, Picture) else styles
+        form = _form(content, several, recipe, texts)
+        try:
+            return await self._sender.ask(answer, "POST", "/v1/jobs", **options, **form)
+        except BadInput as refused:
+            field, number = refused.extra.get("field"), refused.extra.get("number", 0)
+            if field == "content":
+                refused.name(_name(content, "content"))
+            elif field == "style" and number < len(several):
+                refused.name(_name(several[number], f"style {number + 1}"))
+            raise
 
     def _hold(self, view: JobView) -> JobT:
         return self._job(self._sender, view)
@@ -154,14 +173,20 @@ class AsyncEasel(_Easel[AsyncJob], Suspending):
         await self._sender.close()
 
 
-def _form(content: Picture, styles: Picture | Sequence[Picture], recipe: Recipe, **texts: str | None) -> dict[str, Any]:
+def _form(
+    content: Picture, styles: Sequence[Picture], recipe: Recipe, texts: Mapping[str, str | None]
+) -> dict[str, Any]:
     """The multipart body of `POST /v1/jobs`."""
-    several = [styles] if isinstance(styles, Picture) else styles
     fields = {"recipe": json.dumps(recipe_fields(recipe)), **texts}
     return {
-        "files": [("content", _file(content)), *(("style", _file(style)) for style in several)],
+        "files": [("content", _file(content)), *(("style", _file(style)) for style in styles)],
         "data": {name: text for name, text in fields.items() if text},
     }
+
+
+def _name(picture: Picture, otherwise: str) -> str:
+    """The path as it was given; bytes have none."""
+    return otherwise if isinstance(picture, bytes) else str(picture)
 
 
 def _file(picture: Picture) -> tuple[str, bytes]:

@@ -32,6 +32,11 @@ class ApiError(Exception):
         self.detail, self.code, self.status = detail, code, status
         self.retryable, self.retry_after, self.extra = retryable, retry_after, extra or {}
 
+    def name(self, what: str) -> None:
+        """Say before all else what it is about."""
+        self.detail = f"{what}: {self.detail}"
+        self.args = (f"{self.detail} [{self.code}]",)
+
     @property
     def passing(self) -> bool:
         """Whether the same request is worth another attempt soon."""

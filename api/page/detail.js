@@ -21,7 +21,7 @@ export class Detail {
     const close = h("button.remove", { type: "button", "aria-label": "Close", onclick: () => this.dialog.close() }, "×");
     this.said = h("p.soft", { role: "status" });
     this.dialog.replaceChildren(close, h("div.atelier", {}, h("div.wall", {}, easel.node), this.side(job)));
-    this.dialog.showModal();
+    if (!this.dialog.open) this.dialog.showModal();
   }
 
   side(job) {
@@ -32,6 +32,7 @@ export class Detail {
       this.inputs(urls),
       this.facts(job),
       ...this.acts(job),
+      this.cut(job),
       this.said,
       this.recipe(job),
       urls.provenance && this.provenance(urls.provenance));
@@ -63,6 +64,13 @@ export class Detail {
       h("a.button", { href: `/?job=${id}` }, "Film and curves"));
     const little = h("div.acts", {}, ["curl", "CLI", "Python"].map(copier), this.remover(job));
     return [great, little];
+  }
+
+  /** The recipe asks for all the steps, and does not tell of a finger on the button. */
+  cut({ state, stopped_early: early, stopped_at_step: step, recipe }) {
+    if (!early || state !== "succeeded") return null;
+    const again = "Done again, it will be painted to the end unless you finish it there, too.";
+    return h("p.soft", {}, `It was finished early, at step ${step} of ${recipe.steps}. ${again}`);
   }
 
   async copy(kind, job) {

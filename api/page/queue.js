@@ -24,7 +24,7 @@ function show(found) {
   keyed($("#tiers"), found.tiers, name, tile, ({ parts }, one) => {
     tell(parts.depth, one.depth.toLocaleString("en"));
     parts.oldest = one.oldest_seconds === null ? null : Date.now() - 1000 * one.oldest_seconds;
-    tell(parts.eta, one.eta_seconds ? `A new job: ${eta(one.eta_seconds)}` : "");
+    tell(parts.eta, one.eta_seconds ? `A new job of the default recipe: ${eta(one.eta_seconds)}` : "");
   });
   keyed($("#running"), found.running, (job) => job.id, run, updateRun);
   keyed($("#workers"), found.workers, name, person, updatePerson);

@@ -7,6 +7,7 @@ let asking = null;
 
 /** Begin `work` once this browser may call; what is in the way of it is said on the page. */
 export function enter(work) {
+  document.body.append(h("footer.bar", {}, h("a.soft", { href: "/docs" }, "All calls of the API")));
   session().then(work).catch((error) => $("#main").append(h("p.wrong", { role: "alert" }, error.message)));
 }
 

@@ -1,4 +1,4 @@
-/** The same job in other tongues. Its inputs are fetched first, so that each works as it stands. */
+/** The same job in other tongues. Each fetches the inputs, submits, waits and saves the picture as it stands. */
 
 import { asksForKeys } from "./api.js";
 
@@ -13,15 +13,21 @@ function order({ recipe }, presets) {
 }
 
 const files = ({ urls }) => [["photo.png", urls.content], ...urls.styles.map((url, at) => [`style-${at}.png`, url])];
-const curl = (rest) => `curl -fsS${asksForKeys() ? ' -H "Authorization: Bearer $EASEL_API_KEY"' : ""} ${location.origin}${rest}`;
-const fetching = (job) => files(job).map(([name, url]) => curl(`${url} -o ${name}`)).join("\n");
+const curl = (rest) => `curl -fsS${asksForKeys() ? ' -H "Authorization: Bearer $EASEL_API_KEY"' : ""} "${location.origin}${rest}"`;
+const fetching = (job) => files(job).map(([name, url]) => `${curl(url)} -o ${name}`).join("\n");
 
 const PYTHON = { true: "True", false: "False", null: "None" };
 
 export const snippets = {
   curl(job, presets) {
     const parts = files(job).map(([name], at) => `-F ${at ? "style" : "content"}=@${name}`).join(" ");
-    return `${fetching(job)}\n${curl("/v1/jobs")} ${parts} \\\n  -F recipe=${quoted(JSON.stringify(order(job, presets)))}\n`;
+    return `${fetching(job)}
+job=$(${curl("/v1/jobs")} ${parts} \\
+  -F recipe=${quoted(JSON.stringify(order(job, presets)))} | grep -o '"id": *"[^"]*' | cut -d '"' -f 4)
+echo "$job"
+while ${curl("/v1/jobs/$job?wait=60")} | grep -Eq '"state": *"(queued|running)"'; do sleep 1; done
+${curl("/v1/jobs/$job/result")} -o result.png && echo "Wrote result.png"
+`;
   },
   CLI(job, presets) {
     const { preset, ...rest } = order(job, presets);
@@ -31,14 +37,25 @@ export const snippets = {
     return `${fetching(job)}\neasel --url ${location.origin} submit ${names} --recipe ${preset}${sets} -o result.png\n`;
   },
   Python(job, presets) {
-    const [[photo], ...styles] = files(job);
     const recipe = JSON.stringify(order(job, presets)).replace(/\b(true|false|null)\b/g, (word) => PYTHON[word]);
-    const names = styles.map(([name]) => `"${name}"`).join(", ");
-    return [
-      "from api.client import Easel\n",
-      ...fetching(job).split("\n").map((line) => `# ${line}`),
-      `with Easel("${location.origin}") as easel:`,
-      `    job = easel.submit("${photo}", [${names}], ${recipe})\n`,
-    ].join("\n");
+    const [photo, ...styles] = files(job).map(([, url]) => `fetched("${url}")`);
+    const key = asksForKeys() ? `, headers={"Authorization": "Bearer " + os.environ["EASEL_API_KEY"]}` : "";
+    return `${key && "import os\n"}from pathlib import Path
+from urllib.request import Request, urlopen
+
+from api.client import Easel
+
+URL = "${location.origin}"
+
+def fetched(path):
+    return urlopen(Request(URL + path${key})).read()
+
+with Easel(URL) as easel:
+    job = easel.submit(${photo}, [${styles.join(", ")}], ${recipe})
+    print(job.id)
+    job.wait()
+    Path("result.png").write_bytes(job.result())
+    print("Wrote result.png")
+`;
   },
 };

@@ -64,6 +64,17 @@ def test_the_demo_paints_a_picture_and_leaves_no_process_behind(
     assert left_behind(marked) == []
 
 
+def test_the_demo_refuses_a_file_that_is_no_image_before_it_starts_anything(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("not a picture")
+    options = ["--content", str(words), "--out", str(tmp_path / "out/demo.png")]
+    command = [sys.executable, "-m", "deploy.local", "demo", *options]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"{words}: The file is no image")
+    assert "Starting" not in ran.stderr
+
+
 @pytest.fixture
 def up(tmp_path: Path, marked: dict[str, str]) -> Iterator["Up"]:
     stack = Up(tmp_path / "data", marked)

@@ -7,6 +7,7 @@ from playwright.sync_api import APIResponse, FilePayload, Locator, Page, Route, 
 
 from shared.images import canonical
 
+KEY = "a-key-of-the-service-0123456789"
 PHOTO, PAINTING, OTHER = (canonical(picture(seed)) for seed in (1, 2, 3))
 
 
@@ -33,6 +34,11 @@ def submit(page: Page, **knobs: Any) -> str:
     page.get_by_role("button", name="Paint it").click()
     page.wait_for_url("**/?job=*")
     return page.url.rpartition("=")[2]
+
+
+def sign_in(page: Page, key: str) -> None:
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
 
 
 def heading(page: Page) -> Locator:

@@ -12,6 +12,9 @@ from fixtures_valkey import Valkey
 from fixtures_worker import Rig
 from missing import ROOT, part_missing
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from pydantic import SecretStr
+
+from browser.acts import KEY
 
 STEP_SECONDS = 0.02
 SOON = 15_000  # milliseconds that a busy machine may take for what is done in an instant
@@ -78,6 +81,16 @@ def painter(house: House) -> House:
     """The house with somebody at work."""
     house.start_worker("ada")
     return house
+
+
+@pytest.fixture(scope="module")
+def guarded(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an API over the same queue that asks for a key."""
+    folder: Path = tmp_path_factory.mktemp("guarded")
+    settings = house.settings.model_copy(update={"api_keys": (SecretStr(KEY),)})
+    server = Server(settings, folder / "api.log")
+    yield server.url
+    server.stop()
 
 
 NewPage = Callable[..., Page]

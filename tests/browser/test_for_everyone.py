@@ -72,6 +72,21 @@ def test_every_state_of_every_page_keeps_the_rules(page: Page, finished: str, fa
     assert states(page, finished, failed) == []
 
 
+def test_the_documentation_is_as_wide_as_the_window_and_a_link_away_from_every_page(page: Page) -> None:
+    for path, name in zip(PAGES, ("Studio", "Queue", "Gallery"), strict=True):
+        page.goto(path)
+        page.get_by_role("link", name="All calls of the API").click()
+        sees(page, "Easel")
+        page.get_by_role("link", name=name).click()
+        page.wait_for_url(f"**{path}")
+    page.goto("/docs")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 720})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate(RULES) == []
+
+
 def test_a_job_is_submitted_by_the_keyboard_alone(page: Page) -> None:
     page.on("filechooser", lambda _: None)  # from now on: to begin with it takes Playwright a while
     page.goto("/")

@@ -1,13 +1,9 @@
 """What was painted, on the wall and close up."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import re
 
 import httpx2
 import pytest
-from missing import ROOT
 from playwright.sync_api import Locator, Page, expect
 
 from browser.acts import hold, let_go
@@ -19,14 +15,6 @@ from shared.job import Job, JobState
 def job(painter: House) -> Job:
     """One that is finished."""
     return painter.done(painter.submit(seed=3))
-
-
-@pytest.fixture
-def unusual(painter: House) -> Job:
-    """A finished one whose recipe has all kinds of values: true and false, numbers, objects."""
-    optimizer = {"kind": "adam", "learning_rate": 0.05}
-    layers = {"block4_conv2": 1, "block5_conv2": 0.5}
-    return painter.done(painter.submit(seed=12, normalize=False, content_layers=layers, optimizer=optimizer))
 
 
 def test_a_finished_job_hangs_on_the_wall_and_opens_with_all_that_is_known_of_it(page: Page, job: Job) -> None:
@@ -42,34 +30,60 @@ def test_a_finished_job_hangs_on_the_wall_and_opens_with_all_that_is_known_of_it
     expect(detail).to_be_hidden()
 
 
-@pytest.mark.parametrize("kind", ["curl", "CLI", "Python"])
-def test_what_is_copied_submits_the_job_again_as_it_stands(
-    page: Page, unusual: Job, painter: House, tmp_path: Path, kind: str
-) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    detail = opened(page, unusual)
-    detail.get_by_role("button", name=f"Copy as {kind}").click()
-    expect(detail.get_by_text(f"Copied as {kind}.")).to_be_visible()
-    before = len(painter.ports.ledger.list(limit=200))
-    run_copied(kind, page.evaluate("navigator.clipboard.readText()"), tmp_path)
-    again = painter.ports.ledger.list(limit=200)[0]
-    assert len(painter.ports.ledger.list(limit=200)) == before + 1
-    assert again.request.recipe == unusual.request.recipe
-    assert again.request.content == unusual.request.content
-    assert again.request.styles == unusual.request.styles
+def test_what_is_shown_close_up_has_an_address_that_back_leaves(page: Page, job: Job) -> None:
+    detail = opened(page, job)
+    expect(page).to_have_url(re.compile(rf"/gallery\?job={job.id}$"))
+    page.reload()
+    expect(detail.get_by_role("heading")).to_contain_text("Finished")
+    page.go_back()
+    expect(detail).to_be_hidden()
+    expect(page).to_have_url(re.compile("/gallery$"))
+    page.go_forward()
+    expect(detail).to_be_visible()
 
 
-def run_copied(kind: str, text: str, folder: Path) -> None:
-    """As who pastes it would: in Python, the lines that fetch the inputs are comments for a shell."""
-    commands = text
-    if kind == "Python":
-        commands = "\n".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    told = {"cwd": folder, "env": environment, "capture_output": True, "timeout": 60}
-    subprocess.run(["sh", "-ec", commands], check=True, **told)
-    if kind == "Python":
-        subprocess.run([sys.executable, "-c", text], check=True, **told)
+def test_closing_it_goes_back_to_the_wall(page: Page, job: Job) -> None:
+    detail = opened(page, job)
+    before = page.evaluate("history.length")
+    for _ in range(2):
+        detail.get_by_role("button", name="Close").click()
+        expect(detail).to_be_hidden()
+        expect(page).to_have_url(re.compile("/gallery$"))
+        page.locator(f'[data-id="{job.id}"]').get_by_role("button").click()
+    assert page.evaluate("history.length") == before
+
+
+def test_a_shared_address_opens_and_closes_on_the_wall(page: Page, job: Job) -> None:
+    page.goto(f"/gallery?job={job.id}")
+    detail = page.get_by_role("dialog")
+    expect(detail.get_by_role("heading")).to_contain_text("Finished")
+    page.keyboard.press("Escape")
+    expect(detail).to_be_hidden()
+    expect(page).to_have_url(re.compile("/gallery$"))
+    expect(page.locator(f'[data-id="{job.id}"]')).to_be_visible()
+
+
+def test_an_address_of_no_job_says_so_on_the_wall(new_page: NewPage, job: Job) -> None:
+    page = new_page(quiet=False)
+    page.goto("/gallery?job=0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88")
+    expect(page.get_by_role("alert")).to_contain_text("no job")
+    expect(page.locator(f'[data-id="{job.id}"]')).to_be_visible()
+
+
+def test_of_a_job_that_was_finished_early_it_is_said_what_doing_it_again_means(page: Page, painter: House) -> None:
+    running = painter.submit(steps=400)
+    painter.wait(running, lambda job: job.progress.current > 0)
+    painter.ports.ledger.steer(running, "finish")
+    early = painter.done(running)
+    assert 0 < early.stopped_at_step < 400
+    detail = opened(page, early)
+    expect(detail).to_contain_text(f"It was finished early, at step {early.stopped_at_step} of 400. Done again,")
+
+
+def test_of_a_job_that_was_painted_to_the_end_no_such_thing_is_said(page: Page, job: Job) -> None:
+    detail = opened(page, job)
+    expect(detail.get_by_role("button", name="Copy as curl")).to_be_visible()
+    expect(detail.get_by_text("finished early")).to_have_count(0)
 
 
 def test_where_nothing_may_be_copied_the_text_is_shown(page: Page, job: Job) -> None:
@@ -103,6 +117,7 @@ def test_a_job_is_deleted_once_that_is_confirmed(page: Page, job: Job, painter: 
     detail.get_by_role("button", name="Really delete").click()
     expect(detail).to_be_hidden()
     expect(page.locator(f'[data-id="{job.id}"]')).to_have_count(0)
+    expect(page.locator("#said")).to_have_text(f"{page.locator('#wall li').count()} shown")
     assert job.id not in {job.id for job in painter.ports.ledger.list(limit=200)}
 
 

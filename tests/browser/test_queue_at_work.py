@@ -19,6 +19,7 @@ def test_a_running_job_shows_its_worker_its_progress_and_its_preview(page: Page,
     expect(card).to_contain_text("ada@test")
     expect(card.get_by_role("img")).to_have_attribute("src", re.compile("^blob:"))
     expect(page.locator("#workers")).to_contain_text(f"paints {job[-6:]}")
+    expect(page.locator("#tiers li").first).to_contain_text(re.compile("A new job of the default recipe: about .+"))
     card.get_by_role("button", name="Cancel").click()
     expect(card).to_be_hidden()
     assert page.evaluate("addresses.size") == 0  # or the previews of all jobs ever seen would stay in memory

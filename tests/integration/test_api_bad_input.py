@@ -109,6 +109,13 @@ def test_bad_submissions_get_a_code_and_leave_nothing_behind(
     assert client.get("/readyz").status_code == 200
 
 
+def test_an_image_that_is_refused_is_named(submit: Submit) -> None:
+    photo = submit(content=b"words").get_json()
+    assert (photo["field"], photo.get("number")) == ("content", None)
+    painting = submit(style=[PAINTING, picture(size=(1, 1))]).get_json()
+    assert (painting["field"], painting["number"]) == ("style", 1)
+
+
 BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
     "nothing": ({}, 415, "unsupported_media_type"),
     "json": ({"json": {"content": "photo.jpg"}}, 415, "unsupported_media_type"),

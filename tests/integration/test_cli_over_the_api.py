@@ -125,6 +125,13 @@ def test_bad_input_is_exit_code_2_and_stores_nothing(api: ApiProcess, hand: Hand
     assert hand.ports.overview.depth("standard") == 0
 
 
+def test_the_file_that_is_no_image_is_named(api: ApiProcess, images: list[Path]) -> None:
+    words = images[0].with_name("words.txt")
+    words.write_text("not a picture")
+    for order in ([words, images[1]], [*images, words], [*images, words, "--quote"]):
+        assert f"Error: {words}: The file is no image" in run(api, "submit", *order).stderr
+
+
 def test_ctrl_c_leaves_the_job_and_says_how_to_watch_it_again(
     api: ApiProcess, hand: Hand, easel: Easel, images: list[Path]
 ) -> None:

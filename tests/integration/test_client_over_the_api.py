@@ -106,8 +106,10 @@ def test_recipes_are_told_with_their_schema(easel: Any) -> None:
 
 
 def test_bad_input_says_what_is_wrong(easel: Any, images: list[Path]) -> None:
-    with pytest.raises(BadInput, match="not_an_image"):
+    with pytest.raises(BadInput, match=r"^content: The file is no image.*\[not_an_image\]"):
         easel.submit(b"words", images[1])
+    with pytest.raises(BadInput, match=r"^style 2: The file is no image"):
+        easel.submit(images[0], [images[1], b"words"])
     with pytest.raises(BadInput) as caught:
         easel.submit(images[0], images[1], {"size": 9})
     assert caught.value.extra["errors"]
