@@ -197,25 +197,6 @@ def test_a_restart_of_the_api_loses_nothing(new_page: NewPage, house: House) -> 
     assert page.get_by_role("img", name="Loss by step").get_attribute("data-points") == str(len(told))
 
 
-def test_the_photo_can_be_drawn_over_the_painting_with_the_keyboard(page: Page) -> None:
-    submit(page)
-    sees(page, "Finished")
-    compare = page.get_by_label("Compare")
-    compare.press("End")
-    assert page.locator(".frame").evaluate("frame => frame.style.getPropertyValue('--cut')") == "100"
-
-
-def test_the_film_can_be_scrubbed_and_played(page: Page) -> None:
-    submit(page, steps=30)
-    sees(page, "Finished")
-    film = page.get_by_label("Scrub through the film")
-    expect(film).to_be_visible()
-    film.press("Home")
-    expect(film).to_have_attribute("aria-valuetext", "The painting at step 0")
-    page.get_by_role("button", name="Play").click()
-    expect(film).to_have_attribute("aria-valuetext", re.compile("The finished picture"))
-
-
 def test_a_finished_job_can_be_done_again_with_other_knobs(page: Page, house: House) -> None:
     submit(page, seed=5)
     sees(page, "Finished")
