@@ -82,10 +82,11 @@ async function arrive() {
   watch = null;
   compose.hidden = asked.has("job");
   $("#watch").hidden = !asked.has("job");
-  showRecent($("#recent"), asked.get("job"));
+  const recent = () => showRecent($("#recent"), asked.get("job"));
+  recent();
   if (asked.has("job")) {
     const { Watch } = await import("./watch.js");
-    if (shown === here) watch = new Watch($("#watch"), id);
+    if (shown === here) watch = new Watch($("#watch"), id, recent);
   } else {
     document.title = "Studio · Easel";
     tell($("#title"), "A photo, in the manner of a painting");

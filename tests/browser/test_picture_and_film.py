@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser.acts import painting_hangs, sees, submit
+from browser.acts import heading, painting_hangs, sees, submit
+from browser.conftest import House
 
 pytestmark = pytest.mark.usefixtures("painter")
 
@@ -46,3 +47,18 @@ def test_the_film_can_be_scrubbed_and_played(page: Page) -> None:
     expect(film).to_have_attribute("aria-valuetext", "The painting at step 0")
     page.get_by_role("button", name="Play").click()
     expect(film).to_have_attribute("aria-valuetext", re.compile("The finished picture"))
+
+
+def test_the_last_jobs_are_shown_as_they_are_when_the_one_in_sight_ends(page: Page, house: House) -> None:
+    job = submit(page, steps=4000)
+    tile = page.locator(f'#recent [href="/?job={job}"]')
+    expect(tile).to_have_attribute("aria-current", "true")
+    expect(tile).to_contain_text("Painting")
+    raw = tile.locator("img").get_attribute("src")
+    tile.focus()
+    house.wait(job, lambda job: job.preview is not None and job.progress.current > 0)
+    house.ports.ledger.steer(job, "finish")
+    expect(heading(page)).to_have_text(re.compile("Finished early"))
+    expect(tile).to_contain_text("Finished")
+    expect(tile.locator("img")).not_to_have_attribute("src", str(raw))
+    expect(tile).to_be_focused()
