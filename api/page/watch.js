@@ -132,9 +132,8 @@ export class Watch {
     this.easel.node.dataset.state = job.state;
     if (!this.over) return;
     tellIf(this.link, "");
-    const which = job.state === "succeeded" ? "finished" : "last good";
-    const alt = `The ${which} picture, ${recipeLine(job.recipe)}`;
-    if (job.urls.result) this.film.add(job.progress.total + 1, job.urls.result, alt);
+    const which = `The ${job.state === "succeeded" ? "finished" : "last good"} picture`;
+    if (job.urls.result) this.film.add(job.progress.total + 1, job.urls.result, `${which}, ${recipeLine(job.recipe)}`, which);
     if (job.error) tellIf(this.wrong, job.error.detail);
     clearInterval(this.timer);
   }

@@ -45,6 +45,10 @@ def test_the_film_can_be_scrubbed_and_played(page: Page) -> None:
     expect(film).to_be_visible()
     film.press("Home")
     expect(film).to_have_attribute("aria-valuetext", "The painting at step 0")
+    expect(page.get_by_label("Film", exact=True)).to_contain_text("Step 0")
+    film.press("End")
+    expect(page.get_by_label("Film", exact=True)).to_contain_text("The finished picture")
+    film.press("Home")
     page.get_by_role("button", name="Play").click()
     expect(film).to_have_attribute("aria-valuetext", re.compile("The finished picture"))
 
