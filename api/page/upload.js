@@ -3,6 +3,7 @@
 import { $, h, keyed, tellIf } from "./dom.js";
 
 const ACCEPT = "image/jpeg,image/png,image/webp,image/gif,image/tiff";
+const UNSHOWN = "This file is no picture that the browser can show. If it is a TIFF, the service may take it all the same.";
 
 /** `changed()` is called whenever the pictures or their weights are others. */
 export class Pictures {
@@ -93,9 +94,7 @@ export class Pictures {
 
   show() {
     const { content } = this.zones;
-    content.zone.classList.toggle("full", Boolean(this.photo));
-    content.zone.querySelector("img")?.remove();
-    if (this.photo) content.zone.prepend(this.framed(content.zone));
+    if (this.hung !== this.photo) this.hang(content.zone);
     content.label.textContent = this.photo ? "Another photo" : "Drop, paste or choose a photo";
     this.zones.style.label.textContent = this.styles.length ? "One more" : "Drop, paste or choose a painting";
     keyed($("#styles"), this.styles, (style) => style.key, (style) => this.tile(style), ({ range, node }, style) => {
@@ -108,11 +107,15 @@ export class Pictures {
     this.changed();
   }
 
-  /** The photo; what it lies in takes its shape. */
-  framed(zone) {
-    const image = shown(this.photo, "Your photo");
+  /** Show the photo; what it lies in takes its shape. */
+  hang(zone) {
+    this.hung = this.photo;
+    $("img, .unshown", zone)?.remove();
+    zone.classList.toggle("full", Boolean(this.photo));
+    if (!this.photo) return;
+    const image = shown(this.photo, "Your photo", () => zone.classList.remove("full"));
     image.onload = () => zone.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
-    return image;
+    zone.prepend(image);
   }
 
   tile(style) {
@@ -130,7 +133,17 @@ export class Pictures {
   }
 }
 
-const shown = (picture, alt) => h("img", { src: picture.url, alt });
+/** The picture, or words in its place: browsers cannot show all that the service takes, TIFF for one. */
+function shown({ url }, alt, otherwise = () => {}) {
+  const image = h("img", { src: url, alt, onerror });
+  return image;
+
+  function onerror() {
+    if (!image.isConnected) return; // another one was chosen
+    image.replaceWith(h("p.unshown", { role: "alert" }, UNSHOWN));
+    otherwise();
+  }
+}
 
 /** Whether a complaint is about this file: this browser cannot read it either, or it has the size that is named. */
 async function isMeant(file, text) {

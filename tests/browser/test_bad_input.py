@@ -59,6 +59,25 @@ def test_a_broken_photo_is_told_at_the_photo_and_a_broken_style_at_the_styles(ne
     expect(page.locator("#style-error")).to_contain_text("truncated or corrupt")
 
 
+@pytest.mark.parametrize(("label", "place"), [("Photo: ", "#content"), ("Painting: ", "#styles")])
+def test_a_file_that_the_browser_cannot_show_is_told_of_at_once_in_its_place(
+    page: Page, label: str, place: str
+) -> None:
+    page.goto("/")
+    page.get_by_label(label).set_input_files(png("text.jpg", b"no picture at all"))
+    expect(page.locator(place).get_by_role("alert")).to_contain_text("no picture that the browser can show")
+    expect(page.locator(place).locator("img")).to_have_count(0)
+
+
+def test_a_file_that_the_browser_cannot_show_may_still_be_one_that_the_service_takes(page: Page) -> None:
+    compose(page, photo=tiff())
+    expect(page.locator("#content").get_by_role("alert")).to_contain_text("the service may take it all the same")
+    expect(page.get_by_label("What it would take")).to_contain_text("of painting")
+    page.get_by_label("Photo: ").set_input_files(png("photo.png"))
+    expect(page.get_by_alt_text("Your photo")).to_be_visible()
+    expect(page.locator("#content").get_by_role("alert")).to_have_count(0)
+
+
 def test_a_picture_too_small_is_told_where_it_lies(new_page: NewPage) -> None:
     page = new_page(quiet=False)
     compose(page, photo=tiny())
@@ -111,6 +130,14 @@ def said_of(page: Page, control: str) -> Locator:
 
 
 def tiny() -> bytes:
+    return encoded(Image.new("RGB", (8, 8)), "PNG")
+
+
+def tiff() -> bytes:
+    return encoded(Image.open(io.BytesIO(PHOTO)), "TIFF")
+
+
+def encoded(image: Image.Image, kind: str) -> bytes:
     target = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(target, "PNG")
+    image.save(target, kind)
     return target.getvalue()
