@@ -2,6 +2,7 @@
 
 import { blob, call, freshKey } from "./api.js";
 import { $, tell, tellIf } from "./dom.js";
+import { sentence } from "./format.js";
 import { showRecent } from "./recent.js";
 import { enter } from "./session.js";
 
@@ -44,7 +45,10 @@ async function complain(problem) {
   let first = null;
   if (OF_IMAGES.has(problem.code)) first = await pictures.complain(problem.message);
   else if (problem.code === "does_not_fit") first = knobs.complain("size", problem.message);
-  else for (const { field, message } of problem.errors) first ||= knobs.complain(field, message);
+  else {
+    const lastFirst = problem.errors.toReversed(); // so that of several about one knob the first stands
+    first = lastFirst.map(({ field, message }) => knobs.complain(field, sentence(message))).findLast(Boolean);
+  }
   if (!first) tellIf($("#form-error"), problem.message);
   return first;
 }

@@ -18,9 +18,16 @@ def test_a_number_out_of_range_is_told_beside_its_knob(new_page: NewPage) -> Non
     compose(page, size=5000)
     size = page.locator('[name="size"]')
     expect(size).to_have_attribute("aria-invalid", "true")
-    expect(said_of(page, "knob-size")).to_contain_text("less than or equal to 4096")
+    expect(said_of(page, "knob-size")).to_have_text("At most 4096.")
     size.fill("64")
     expect(said_of(page, "knob-size")).to_be_hidden()
+
+
+def test_each_wrong_knob_has_its_own_words(new_page: NewPage) -> None:
+    page = new_page(quiet=False)
+    compose(page, size=5000, steps="")
+    expect(said_of(page, "knob-size")).to_have_text("At most 4096.")
+    expect(said_of(page, "knob-steps")).to_have_text("A whole number.")
 
 
 def test_a_wrong_knob_under_more_is_brought_into_sight(new_page: NewPage) -> None:
@@ -38,7 +45,7 @@ def test_a_wrong_knob_of_the_optimiser_is_told_there(new_page: NewPage) -> None:
     page.get_by_label("Optimizer").select_option("adam")
     page.get_by_text("Its own knobs").click()
     page.get_by_label("Learning rate").fill("7")
-    expect(said_of(page, "knob-optimizer.learning_rate")).to_contain_text("less than or equal to 1")
+    expect(said_of(page, "knob-optimizer.learning_rate")).to_have_text("At most 1.")
 
 
 def test_json_that_is_none_is_told_beside_its_field(page: Page) -> None:
