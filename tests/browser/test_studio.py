@@ -56,7 +56,12 @@ def test_without_a_painting_there_is_no_quote_any_more(page: Page) -> None:
 
 def test_several_styles_are_mixed_by_their_weights(page: Page, house: House) -> None:
     compose(page, styles=(PAINTING, OTHER))
-    page.get_by_label("Weight of style 2").fill("3")
+    first, second = (page.get_by_label(f"Share of style {number}") for number in (1, 2))
+    expect(page.locator("#styles")).to_have_text(re.compile(r"50 %.*50 %"))
+    second.fill("3")
+    for share, told in ((first, "25 %"), (second, "75 %")):
+        expect(share).to_have_attribute("aria-valuetext", told)
+        expect(page.locator("#styles label").filter(has=share)).to_contain_text(told)
     page.get_by_role("button", name="Paint it").click()
     page.wait_for_url("**/?job=*")
     assert house.ports.ledger.get(page.url.rpartition("=")[2]).request.recipe.style_mix == (1, 3)
