@@ -55,6 +55,7 @@ async function complain(problem) {
 
 async function submit(event) {
   event.preventDefault();
+  await begun; // the form stands there before its parts do
   if (button.getAttribute("aria-busy")) return;
   if (!pictures.photo) return (await pictures.complain("Choose a photo first.", "content")).focus();
   if (!pictures.styles.length) return (await pictures.complain("Choose at least one painting first.", "style")).focus();

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from browser.acts import PAINTING, PHOTO, compose, heading, png
+from browser.acts import PAINTING, PHOTO, compose, heading, hold, let_go, png
 from browser.conftest import NewPage
 
 # The browser itself writes a refused request to its console, so these pages are not listened to.
@@ -98,6 +98,15 @@ def test_nothing_chosen_is_told_where_it_is_missing(page: Page) -> None:
     page.get_by_role("button", name="Paint it").click()
     expect(page.locator("#content-error")).to_have_text("Choose a photo first.")
     expect(page.get_by_label("Photo: ")).to_be_focused()
+
+
+def test_who_clicks_before_the_form_is_complete_is_answered_when_it_is(page: Page) -> None:
+    held = hold(page, "**/upload.js")
+    with page.expect_request("**/upload.js"):
+        page.goto("/", wait_until="commit")
+    page.get_by_role("button", name="Paint it").click()
+    let_go(page, held)
+    expect(page.locator("#content-error")).to_have_text("Choose a photo first.")
 
 
 def test_a_submission_that_is_refused_as_a_whole_is_heard(new_page: NewPage) -> None:
