@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import EaselError, MalformedRequest
+from shared.wording import in_words
 
 View = Callable[..., ResponseReturnValue]
 
@@ -76,6 +77,8 @@ def _read(model: type[Query]) -> Query:
     try:
         return model.model_validate({name: value for name, (value,) in values.items()})
     except ValidationError as error:
-        found = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+        found = [
+            {"field": ".".join(map(str, e["loc"])), "message": in_words(e, kind="parameter")} for e in error.errors()
+        ]
         said = "; ".join(f"{e['field']}: {e['message']}" for e in found)
         raise MalformedRequest(f"The address has a wrong parameter: {said}.", errors=found) from error

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.errors import InvalidRecipe
+from shared.wording import in_words
 
 _CONVOLUTIONS: Final = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
 VGG19_LAYERS: Final = tuple(
@@ -191,16 +192,12 @@ def resolve(fields: dict[str, Any]) -> Recipe:
         recipe = Recipe.model_validate({**base.model_dump(), **fields}, extra="forbid")
     except ValidationError as error:
         found = [
-            {"field": ".".join(map(str, e["loc"])) or "recipe", "message": _told(e["type"], e["msg"])}
+            {"field": ".".join(map(str, e["loc"])) or "recipe", "message": in_words(e, kind="knob")}
             for e in error.errors()
         ]
         said = "; ".join(f"{e['field']}: {e['message']}" for e in found)
         raise InvalidRecipe(f"The recipe cannot be used: {said}.", errors=found) from error
     return recipe if "optimizer" in fields else _with_history_that_fits(recipe)
-
-
-def _told(kind: str, message: str) -> str:
-    return "there is no such knob" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
 
 
 def resized(recipe: Recipe, size: int) -> Recipe:

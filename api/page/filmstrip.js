@@ -1,12 +1,12 @@
 /** The previews as a film: a range to scrub with, a few frames above it, play, and the time-lapse to keep. */
 
-import { all, eachFrame, h } from "./dom.js";
+import { all, eachFrame, h, tell } from "./dom.js";
 
 const THUMBS = 9;
 const BEAT = 140; // milliseconds a frame
 
 export class Filmstrip {
-  /** `look(frame, atOnce)` hangs a frame {step, url, alt}. */
+  /** `look(frame, atOnce)` hangs a frame {step, url, alt, name}. */
   constructor(look) {
     this.look = look;
     this.frames = new Map(); // by step: one that was done again replaces what was there
@@ -17,7 +17,8 @@ export class Filmstrip {
     this.button = h("button", { type: "button", onclick: () => (this.timer ? this.stop() : this.play()) }, "Play");
     this.timelapse = h("a.button", { download: true, hidden: true }, "Time-lapse");
     this.strip = h("div.frames", { "aria-hidden": "true", onclick: jump });
-    const controls = h("div.row", {}, this.button, this.range, this.timelapse);
+    this.told = h("small.soft", { "aria-hidden": "true" }); // the range says it aloud
+    const controls = h("div.row", {}, this.button, h("div.scrub", {}, this.range, this.told), this.timelapse);
     this.node = h("section.film", { "aria-label": "Film", hidden: true }, this.strip, controls);
     this.draw = eachFrame(() => this.render());
     this.following = true;
@@ -27,8 +28,8 @@ export class Filmstrip {
     return [...this.frames.values()].sort((one, other) => one.step - other.step);
   }
 
-  add(step, url, alt = `The painting at step ${step}`) {
-    this.frames.set(step, { step, url, alt });
+  add(step, url, alt = `The painting at step ${step}`, name = `Step ${step.toLocaleString("en")}`) {
+    this.frames.set(step, { step, url, alt, name });
     this.draw();
   }
 
@@ -42,6 +43,7 @@ export class Filmstrip {
 
   say(frame) {
     this.range.setAttribute("aria-valuetext", frame.alt);
+    tell(this.told, frame.name);
   }
 
   play() {

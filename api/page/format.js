@@ -45,6 +45,8 @@ export const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB", { timeSt
 const unbroken = (text) => text.replaceAll(" ", "\u00a0");
 export const short = (id) => id.slice(-6);
 export const words = (name) => name.replace(/[_-]+/g, " ").replace(/^./, (first) => first.toUpperCase());
+/** "at most 4096" -> "At most 4096." */
+export const sentence = (text) => text.replace(/^[a-z]/, (first) => first.toUpperCase()).replace(/[^.!?]$/, "$&.");
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 /** "default · 384 px · 170 steps" */

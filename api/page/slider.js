@@ -12,7 +12,7 @@ export class Easel {
     this.photo = h("img.photo", { src: photo, alt: "The photo" });
     this.frame = h("div.frame.bare", {}, this.photo, h("div.cut"));
     const end = (text) => h("span", { "aria-hidden": "true" }, text);
-    this.node = h("figure.easel", {}, this.frame, h("figcaption", {}, end("Painting"), this.range, end("Photo")));
+    this.node = h("figure.easel", {}, this.frame, h("figcaption", {}, end("Photo"), this.range, end("Painting")));
     this.range.addEventListener("input", () => this.cut(this.range.value));
     this.frame.addEventListener("pointermove", (event) => event.buttons && this.drag(event));
     this.frame.addEventListener("pointerdown", (event) => this.drag(event));

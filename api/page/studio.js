@@ -2,6 +2,7 @@
 
 import { blob, call, freshKey } from "./api.js";
 import { $, tell, tellIf } from "./dom.js";
+import { sentence } from "./format.js";
 import { showRecent } from "./recent.js";
 import { enter } from "./session.js";
 
@@ -44,13 +45,17 @@ async function complain(problem) {
   let first = null;
   if (OF_IMAGES.has(problem.code)) first = await pictures.complain(problem.message);
   else if (problem.code === "does_not_fit") first = knobs.complain("size", problem.message);
-  else for (const { field, message } of problem.errors) first ||= knobs.complain(field, message);
+  else {
+    const lastFirst = problem.errors.toReversed(); // so that of several about one knob the first stands
+    first = lastFirst.map(({ field, message }) => knobs.complain(field, sentence(message))).findLast(Boolean);
+  }
   if (!first) tellIf($("#form-error"), problem.message);
   return first;
 }
 
 async function submit(event) {
   event.preventDefault();
+  await begun; // the form stands there before its parts do
   if (button.getAttribute("aria-busy")) return;
   if (!pictures.photo) return (await pictures.complain("Choose a photo first.", "content")).focus();
   if (!pictures.styles.length) return (await pictures.complain("Choose at least one painting first.", "style")).focus();
@@ -82,10 +87,11 @@ async function arrive() {
   watch = null;
   compose.hidden = asked.has("job");
   $("#watch").hidden = !asked.has("job");
-  showRecent($("#recent"), asked.get("job"));
+  const recent = () => showRecent($("#recent"), asked.get("job"));
+  recent();
   if (asked.has("job")) {
     const { Watch } = await import("./watch.js");
-    if (shown === here) watch = new Watch($("#watch"), id);
+    if (shown === here) watch = new Watch($("#watch"), id, recent);
   } else {
     document.title = "Studio · Easel";
     tell($("#title"), "A photo, in the manner of a painting");

@@ -1,8 +1,9 @@
 /** The photo and the styles: chosen, dropped or pasted, shown, weighed, taken away. */
 
-import { $, h, keyed, tellIf } from "./dom.js";
+import { $, h, keyed, tell, tellIf } from "./dom.js";
 
 const ACCEPT = "image/jpeg,image/png,image/webp,image/gif,image/tiff";
+const UNSHOWN = "This file is no picture that the browser can show. If it is a TIFF, the service may take it all the same.";
 
 /** `changed()` is called whenever the pictures or their weights are others. */
 export class Pictures {
@@ -93,44 +94,66 @@ export class Pictures {
 
   show() {
     const { content } = this.zones;
-    content.zone.classList.toggle("full", Boolean(this.photo));
-    content.zone.querySelector("img")?.remove();
-    if (this.photo) content.zone.prepend(this.framed(content.zone));
+    if (this.hung !== this.photo) this.hang(content.zone);
     content.label.textContent = this.photo ? "Another photo" : "Drop, paste or choose a photo";
     this.zones.style.label.textContent = this.styles.length ? "One more" : "Drop, paste or choose a painting";
-    keyed($("#styles"), this.styles, (style) => style.key, (style) => this.tile(style), ({ range, node }, style) => {
-      range.hidden = this.styles.length < 2;
-      const at = this.styles.indexOf(style) + 1;
-      $("button", node).setAttribute("aria-label", `Remove style ${at}`);
-      $("input", range).setAttribute("aria-label", `Weight of style ${at}`);
-    });
+    this.number();
     this.forgive();
     this.changed();
   }
 
-  /** The photo; what it lies in takes its shape. */
-  framed(zone) {
-    const image = shown(this.photo, "Your photo");
+  /** The styles in their order, and what share each has: a weight by itself tells nothing. */
+  number() {
+    const { styles } = this;
+    const all = styles.reduce((sum, { weight }) => sum + weight, 0);
+    keyed($("#styles"), styles, ({ key }) => key, (style) => this.tile(style), ({ range, told, input, node }, style) => {
+      const at = styles.indexOf(style) + 1;
+      const share = all ? `${Math.round((100 * style.weight) / all)} %` : "none";
+      range.hidden = styles.length < 2;
+      tell(told, share);
+      input.setAttribute("aria-valuetext", share);
+      input.setAttribute("aria-label", `Share of style ${at}`);
+      $("button", node).setAttribute("aria-label", `Remove style ${at}`);
+    });
+  }
+
+  /** Show the photo; what it lies in takes its shape. */
+  hang(zone) {
+    this.hung = this.photo;
+    $("img, .unshown", zone)?.remove();
+    zone.classList.toggle("full", Boolean(this.photo));
+    if (!this.photo) return;
+    const image = shown(this.photo, "Your photo", () => zone.classList.remove("full"));
     image.onload = () => zone.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
-    return image;
+    zone.prepend(image);
   }
 
   tile(style) {
-    const told = h("output", {}, style.weight);
-    const weigh = (event) => {
-      style.weight = Number(event.target.value);
-      told.textContent = event.target.value;
+    const told = h("b");
+    const weigh = () => {
+      style.weight = Number(input.value);
+      this.number();
       this.changed();
     };
-    const share = { type: "range", min: 0, max: 3, step: 0.1, value: style.weight, oninput: weigh };
-    const range = h("label.weight", {}, h("input", share), told);
+    const input = h("input", { type: "range", min: 0, max: 3, step: 0.1, value: style.weight, oninput: weigh });
+    const range = h("label.weight", {}, h("span", {}, "Share", told), input);
     const remove = h("button.remove", { type: "button", onclick: () => this.removeStyle(style) }, "×");
     const thumb = h("div.thumb", {}, shown(style, style.file.name || "A style"), remove);
-    return { node: h("li.tile", {}, thumb, range), range };
+    return { node: h("li.tile", {}, thumb, range), range, told, input };
   }
 }
 
-const shown = (picture, alt) => h("img", { src: picture.url, alt });
+/** The picture, or words in its place: browsers cannot show all that the service takes, TIFF for one. */
+function shown({ url }, alt, otherwise = () => {}) {
+  const image = h("img", { src: url, alt, onerror });
+  return image;
+
+  function onerror() {
+    if (!image.isConnected) return; // another one was chosen
+    image.replaceWith(h("p.unshown", { role: "alert" }, UNSHOWN));
+    otherwise();
+  }
+}
 
 /** Whether a complaint is about this file: this browser cannot read it either, or it has the size that is named. */
 async function isMeant(file, text) {

@@ -15,8 +15,10 @@ const LOOK = 3000; // milliseconds between looks at place and estimate, which ar
 const GLANCE = 30_000; // the same while the tab is hidden and has no stream: its title goes on
 
 export class Watch {
-  constructor(node, id) {
+  /** `turned()` is called when the job comes into another state. */
+  constructor(node, id, turned) {
     this.node = node;
+    this.onTurn = turned;
     this.path = `/v1/jobs/${id}`;
     this.easel = new Easel(`${this.path}/content?longest=1024`);
     this.film = new Filmstrip((frame, atOnce) => this.easel.show(frame.url, frame.alt, atOnce));
@@ -120,6 +122,7 @@ export class Watch {
     this.resumed = resumed;
     this.facing();
     if (before !== job.state) this.turned(job);
+    if (before && before !== job.state) this.onTurn();
   }
 
   /** The state is another one: the only thing that is said aloud, beside every quarter of the way. */
@@ -129,9 +132,8 @@ export class Watch {
     this.easel.node.dataset.state = job.state;
     if (!this.over) return;
     tellIf(this.link, "");
-    const which = job.state === "succeeded" ? "finished" : "last good";
-    const alt = `The ${which} picture, ${recipeLine(job.recipe)}`;
-    if (job.urls.result) this.film.add(job.progress.total + 1, job.urls.result, alt);
+    const which = `The ${job.state === "succeeded" ? "finished" : "last good"} picture`;
+    if (job.urls.result) this.film.add(job.progress.total + 1, job.urls.result, `${which}, ${recipeLine(job.recipe)}`, which);
     if (job.error) tellIf(this.wrong, job.error.detail);
     clearInterval(this.timer);
   }

@@ -56,7 +56,12 @@ def test_without_a_painting_there_is_no_quote_any_more(page: Page) -> None:
 
 def test_several_styles_are_mixed_by_their_weights(page: Page, house: House) -> None:
     compose(page, styles=(PAINTING, OTHER))
-    page.get_by_label("Weight of style 2").fill("3")
+    first, second = (page.get_by_label(f"Share of style {number}") for number in (1, 2))
+    expect(page.locator("#styles")).to_have_text(re.compile(r"50 %.*50 %"))
+    second.fill("3")
+    for share, told in ((first, "25 %"), (second, "75 %")):
+        expect(share).to_have_attribute("aria-valuetext", told)
+        expect(page.locator("#styles label").filter(has=share)).to_contain_text(told)
     page.get_by_role("button", name="Paint it").click()
     page.wait_for_url("**/?job=*")
     assert house.ports.ledger.get(page.url.rpartition("=")[2]).request.recipe.style_mix == (1, 3)
@@ -195,25 +200,6 @@ def test_a_restart_of_the_api_loses_nothing(new_page: NewPage, house: House) -> 
     expect(heading(page)).to_have_text(re.compile("Finished early"))
     told = {event.data["progress"]["current"] for event in house.ports.events.since(job) if event.kind == "progress"}
     assert page.get_by_role("img", name="Loss by step").get_attribute("data-points") == str(len(told))
-
-
-def test_the_photo_can_be_drawn_over_the_painting_with_the_keyboard(page: Page) -> None:
-    submit(page)
-    sees(page, "Finished")
-    compare = page.get_by_label("Compare")
-    compare.press("End")
-    assert page.locator(".frame").evaluate("frame => frame.style.getPropertyValue('--cut')") == "100"
-
-
-def test_the_film_can_be_scrubbed_and_played(page: Page) -> None:
-    submit(page, steps=30)
-    sees(page, "Finished")
-    film = page.get_by_label("Scrub through the film")
-    expect(film).to_be_visible()
-    film.press("Home")
-    expect(film).to_have_attribute("aria-valuetext", "The painting at step 0")
-    page.get_by_role("button", name="Play").click()
-    expect(film).to_have_attribute("aria-valuetext", re.compile("The finished picture"))
 
 
 def test_a_finished_job_can_be_done_again_with_other_knobs(page: Page, house: House) -> None:

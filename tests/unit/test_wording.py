@@ -1,0 +1,41 @@
+"""What is wrong with a knob is said as a person would say it."""
+
+from typing import Any
+
+import pytest
+
+from shared.errors import InvalidRecipe
+from shared.recipe import resolve
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"size": 5000}, "at most 4096"),
+        ({"seed": 2**31}, "below 2147483648"),
+        ({"steps": 0}, "at least 1"),
+        ({"steps": 1.5}, "a whole number"),
+        ({"steps": "many"}, "a whole number"),
+        ({"steps": None}, "a whole number"),
+        ({"style_weight": None}, "a number"),
+        ({"style_weight": "much"}, "a number"),
+        ({"style_weight": float("nan")}, "a finite number"),
+        ({"normalize": "perhaps"}, "true or false"),
+        ({"init": "blank"}, "one of 'content' or 'noise'"),
+        ({"stages": 3}, "a list"),
+        ({"stages": []}, "at least 1 of them"),
+        ({"stages": [{"scale": 1}, {"scale": 1, "share": 1}]}, "is missing"),
+        ({"content_layers": 3}, "an object"),
+        ({"style_mix": [1] * 9}, "at most 8 entries"),
+        ({"optimizer": {"kind": "sgd"}}, "'kind' is one of 'adam', 'lbfgs'"),
+        ({"optimizer": {}}, "'kind' is missing"),
+        ({"optimizer": {"kind": "adam", "learning_rate": 0}}, "above 0"),
+        ({"sise": 1}, "there is no such knob"),
+        ({"style_mix": [0, 0]}, "style_mix must have at least one share above 0"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRecipe) as refused:
+        resolve(fields)
+    assert [error["message"] for error in refused.value.extra["errors"]] == [words]
+    assert f": {words}." in refused.value.detail
