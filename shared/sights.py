@@ -1,6 +1,7 @@
 """Looks at single jobs, as cheaply as can be: status polls are the most frequent request of all."""
 
 import hashlib
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,7 @@ class Sights:
 
     def __init__(self, client: redis.Redis) -> None:
         self._connection: Any = client.connection_pool.make_connection()
+        weakref.finalize(self, self._connection.disconnect)  # whoever holds it has no end of its own to say so at
         self._script = script("look")
         self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
 
