@@ -46,7 +46,7 @@ _SIGNS: Final = {operator.le: "at most", operator.ge: "at least", within: "in"}
 
 
 def main(
-    quick: Annotated[bool, typer.Option(help="A coarser reading, in under ten minutes.")] = False,  # noqa: FBT002 - typer's own
+    quick: Annotated[bool, typer.Option(help="A coarser reading.")] = False,  # noqa: FBT002 - typer's own
     out: Annotated[Path, typer.Option(help="Where the JSON line goes, too.")] = Path("out/bench.json"),
 ) -> None:
     """Measure everything that is promised of speed, beside what it is compared with."""
