@@ -1,6 +1,6 @@
 """The optimisation's state as bytes, and back. Readers learn of a broken checkpoint before they use it.
 
-Format: a line "easel-checkpoint 3 <sha256 of the rest>", a line of JSON that lists each array's name, type and shape,
+Format: a line "easel-checkpoint 4 <sha256 of the rest>", a line of JSON that lists each array's name, type and shape,
 and the arrays' own bytes, one after the other. NumPy's .npz would hash them once more and copy them three times.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-_MAGIC: Final = b"easel-checkpoint 3 "
+_MAGIC: Final = b"easel-checkpoint 4 "
 
 State = dict[str, Any]
 """Names to arrays or scalars, as worker.engine.Iterate.state gives it."""
@@ -23,19 +23,22 @@ class BrokenCheckpointError(ValueError):
     """Truncated, corrupt, or of another version."""
 
 
-def dump(state: Mapping[str, Any]) -> bytes:
-    """Serialise; scalars become arrays without dimensions."""
+def dump(state: Mapping[str, Any]) -> list[bytes | memoryview]:
+    """The checkpoint in parts, to be written one after the other; scalars become arrays without dimensions.
+
+    The arrays' bytes are their own: joined, they would be copied to new pages, which cost more than to write them.
+    """
     arrays = {name: np.ascontiguousarray(value).reshape(np.shape(value)) for name, value in state.items()}
     listed = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
     head, body = json.dumps(listed).encode() + b"\n", [_bytes(array) for array in arrays.values()]
     digest = hashlib.sha256(head)
     for part in body:
         digest.update(part)
-    return b"".join([_MAGIC, digest.hexdigest().encode(), b"\n", head, *body])
+    return [_MAGIC, digest.hexdigest().encode(), b"\n", head, *body]
 
 
 def load(data: bytes) -> State:
-    """The state that `dump` was given. Raises BrokenCheckpointError."""
+    """The state that `dump` was given, from its parts joined. Raises BrokenCheckpointError."""
     head = data[: len(_MAGIC) + 65].partition(b"\n")[0]
     start = len(head) + 1
     if head != _MAGIC + hashlib.sha256(memoryview(data)[start:]).hexdigest().encode():

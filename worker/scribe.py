@@ -113,8 +113,7 @@ class Scribe:
             if key in self._kept:
                 return
             if key != self.unnamed:
-                data = checkpoint.dump({**frame.state(), **self._note})
-                self._ports.blobs.put(key, data, content_type="application/octet-stream")
+                self._ports.blobs.put(key, *checkpoint.dump({**frame.state(), **self._note}))
                 self.unnamed = key
             before = self._kept[-1] if self._kept else None
             self._tell(None, checkpoint=key, previous_checkpoint=before, attempts=0)

@@ -30,8 +30,8 @@ class Blobs(Protocol):
     Every call raises ValueError for anything else, and BlobsUnavailable, with its cause, when the store fails.
     """
 
-    def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
-        """Keep `data` under `key`; when this returns it outlives a crash of the store's machine."""
+    def put(self, key: str, *parts: bytes | memoryview, content_type: str = "application/octet-stream") -> None:
+        """Keep the parts, in their order, as one blob; when this returns it outlives a crash of the store's machine."""
 
     def get(self, key: str) -> bytes:
         """The bytes. Raises BlobMissing."""

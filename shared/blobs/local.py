@@ -4,7 +4,7 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,14 +22,14 @@ class LocalBlobs:
         self._root = root.absolute()
         self._incoming = self._root / ".incoming"
 
-    def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:  # noqa: ARG002
+    def put(self, key: str, *parts: bytes | memoryview, content_type: str = "application/octet-stream") -> None:  # noqa: ARG002
         """As Blobs says; a directory keeps no content types."""
         with _disk():
             path = self._place(checked_key(key))
             _make_folder(self._incoming)
             part = self._incoming / uuid.uuid4().hex
             try:
-                _write_durably(part, data)
+                _write_durably(part, parts)
                 _move(part, path)
             finally:
                 part.unlink(missing_ok=True)
@@ -71,7 +71,7 @@ class LocalBlobs:
             _make_folder(self._incoming)
             probe = self._incoming / uuid.uuid4().hex
             try:
-                _write_durably(probe, b"?")
+                _write_durably(probe, [b"?"])
             finally:
                 probe.unlink(missing_ok=True)
             for part in self._incoming.iterdir():
@@ -97,9 +97,9 @@ def _no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
-def _write_durably(path: Path, data: bytes) -> None:
+def _write_durably(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     with path.open("xb") as file:
-        file.write(data)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 

@@ -16,10 +16,10 @@ class MemoryBlobs:
         self._kept: dict[str, tuple[bytes, float]] = {}
         self._lock = threading.Lock()
 
-    def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:  # noqa: ARG002
+    def put(self, key: str, *parts: bytes | memoryview, content_type: str = "application/octet-stream") -> None:  # noqa: ARG002
         """As Blobs says; the content type matters only where a browser may fetch from the store itself."""
         with self._lock:
-            self._kept[checked_key(key)] = (bytes(data), self._clock())
+            self._kept[checked_key(key)] = (b"".join(parts), self._clock())
 
     def get(self, key: str) -> bytes:
         """As Blobs says."""

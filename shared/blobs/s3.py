@@ -31,10 +31,11 @@ class S3Blobs:
         self._page = page  # keys a listing asks for at a time
         self._made: tuple[int, S3Client] | None = None
 
-    def put(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
+    def put(self, key: str, *parts: bytes | memoryview, content_type: str = "application/octet-stream") -> None:
         """As Blobs says."""
         with self._talking(key):
-            self._client().put_object(Bucket=self._bucket, Key=self._full(key), Body=data, ContentType=content_type)
+            whole = b"".join(parts)
+            self._client().put_object(Bucket=self._bucket, Key=self._full(key), Body=whole, ContentType=content_type)
 
     def get(self, key: str) -> bytes:
         """As Blobs says."""

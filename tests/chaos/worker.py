@@ -35,9 +35,9 @@ class Mortal:
     def __init__(self, blobs: Any, marker: Path) -> None:
         self._blobs, self._marker = blobs, marker
 
-    def put(self, key: str, data: bytes, **options: Any) -> None:
+    def put(self, key: str, *parts: bytes | memoryview, **options: Any) -> None:
         """As Blobs says, perhaps for the last time."""
-        self._blobs.put(key, data, **options)
+        self._blobs.put(key, *parts, **options)
         if "/results/" in key and self._marker_taken():
             log.critical("dies_before_publication", key=key)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -69,7 +69,7 @@ def plain(kind: str) -> Recipe:
 
 
 def resumed(weights: Weights, recipe: Recipe, at: Iterate) -> list[Iterate]:
-    return run(weights, recipe, state=checkpoint.load(checkpoint.dump(at.state())))
+    return run(weights, recipe, state=checkpoint.load(b"".join(checkpoint.dump(at.state()))))
 
 
 def alike(one: Iterate, other: Iterate) -> bool:
@@ -191,4 +191,4 @@ def test_a_saved_state_comes_back_as_the_iterate_that_it_was_taken_from(
 ) -> None:
     disturb({6: not_a_number})
     for iterate in run(weights, small(kind)):
-        assert alike(revive(small(kind), checkpoint.load(checkpoint.dump(iterate.state()))), iterate)
+        assert alike(revive(small(kind), checkpoint.load(b"".join(checkpoint.dump(iterate.state())))), iterate)

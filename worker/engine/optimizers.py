@@ -37,7 +37,7 @@ class OptimizerState(Protocol):
         """Whether `current` is the image evaluated last."""
 
     def arrays(self) -> Arrays:
-        """All of it, flat."""
+        """All of it, flat; read-only views of the tensors where these are in the processor's memory, not copies."""
 
 
 class Optimizer(Protocol):
@@ -76,7 +76,7 @@ class AdamState:
     def arrays(self) -> Arrays:
         """All of it, flat."""
         tensors = {"image": self.image, "current": self.current, "mean": self.mean, "square": self.square}
-        return {name: tensor.numpy() for name, tensor in tensors.items()} | {
+        return {name: np.asarray(tensor) for name, tensor in tensors.items()} | {
             "updates": np.array(self.updates),
             "pace": np.array(self.pace),
             "accepted": np.array(self.accepted),
@@ -134,17 +134,16 @@ class LBFGSState:
         return self.refused == 0
 
     def arrays(self) -> Arrays:
-        """All of it, flat; the secants are stacked, oldest first."""
+        """All of it, flat; the secants are numbered, oldest first."""
         tensors = {
             "image": self.image,
             "current": self.current,
             "gradient": self.gradient,
             "direction": self.direction,
+            **{f"moved/{place}": moved for place, moved in enumerate(self.secants.moved)},
+            **{f"bent/{place}": bent for place, bent in enumerate(self.secants.bent)},
         }
-        empty = np.zeros((0, *self.image.shape), np.float32)
-        return {name: tensor.numpy() for name, tensor in tensors.items()} | {
-            "moved": np.stack([moved.numpy() for moved in self.secants.moved]) if self.secants.moved else empty,
-            "bent": np.stack([bent.numpy() for bent in self.secants.bent]) if self.secants.bent else empty,
+        return {name: np.asarray(tensor) for name, tensor in tensors.items()} | {
             "loss": np.array(self.loss),
             "length": np.array(self.length),
             "refused": np.array(self.refused),
@@ -191,8 +190,8 @@ class LBFGS:
         names = ("image", "current", "gradient", "direction")
         image, current, gradient, direction = (tf.constant(arrays[name]) for name in names)
         secants = self._nothing_known()
-        for moved, bent in zip(arrays["moved"], arrays["bent"], strict=True):
-            secants = secants.learned(tf.constant(moved), tf.constant(bent))
+        for place in range(sum(name.startswith("moved/") for name in arrays)):
+            secants = secants.learned(tf.constant(arrays[f"moved/{place}"]), tf.constant(arrays[f"bent/{place}"]))
         loss, length, refused = float(arrays["loss"]), float(arrays["length"]), int(arrays["refused"])
         return LBFGSState(image, current, gradient, direction, secants, loss, length, refused)
 
