@@ -19,8 +19,10 @@ SIGNING_IN: Final = frozenset({"session.get_session", "session.sign_in", "sessio
 PUBLIC: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs", *_PAGES, *SIGNING_IN})
 """Endpoints that anyone may call who reaches the server."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_PASSED_ON: Final = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "Forwarded")
-"""What proxies add to a request: whoever sent it may be anywhere, though the proxy itself is on this machine."""
+_PASSED_ON: Final = frozenset(
+    {"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP", "HTTP_VIA", "HTTP_FORWARDED"}
+)
+"""Headers that proxies add, as WSGI names them: who sent the request may be anywhere, though the proxy is here."""
 
 
 def check_exposure(settings: Settings) -> None:
@@ -91,12 +93,14 @@ def _stay_at_home() -> None:
     """Against other machines, and against pages of other sites that a browser here shows (DNS rebinding, CSRF)."""
     if request.remote_addr and not is_loopback(request.remote_addr):
         raise Forbidden("Without EASEL_API_KEYS only this machine may call; set keys to let others in.")
-    if any(header in request.headers for header in _PASSED_ON):
+    if not _PASSED_ON.isdisjoint(request.environ):
         raise Forbidden("Without EASEL_API_KEYS no proxy may pass on requests; set EASEL_API_KEYS to let others in.")
     if not is_loopback(_name(f"//{request.host}")):
         raise Forbidden("The Host header names another machine; call 127.0.0.1 or localhost, or set EASEL_API_KEYS.")
+    if request.method in _SAFE:
+        return
     origin = request.headers.get("Origin")
-    if request.method not in _SAFE and origin is not None and not is_loopback(_name(origin)):
+    if origin is not None and not is_loopback(_name(origin)):
         raise Forbidden("The Origin header names another site; only pages from this machine may steer jobs.")
 
 

@@ -38,10 +38,10 @@ def hear_out(response: Response) -> Response:
     Not for ever: a body of many times the limit is cut off, and so is a slow one. Not of strangers: a thread that
     waits for them is a thread that anybody can take away.
     """
-    unread = request.environ["wsgi.input"]
-    refused = request.method == "POST" and response.status_code >= 400 and response.status_code not in _STRANGERS  # noqa: PLR2004 - where HTTP's errors begin
+    refused = response.status_code >= 400 and response.status_code not in _STRANGERS and request.method == "POST"  # noqa: PLR2004 - where HTTP's errors begin
     if not refused or not request.environ.get("wsgi.input_terminated"):
         return response
+    unread = request.environ["wsgi.input"]
     deadline, left = time.monotonic() + _PATIENCE_SECONDS, _PATIENCE_BODIES * (request.max_content_length or 0)
     while left > 0 and time.monotonic() < deadline:
         try:

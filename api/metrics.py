@@ -71,9 +71,9 @@ def install(app: Flask, ports: Ports) -> None:
 
     @app.after_request
     def _count(response: Response) -> Response:
-        method = request.method if request.method in _METHODS else "other"
-        route = request.url_rule.rule if request.url_rule else "unknown"
-        requests, durations = children(method, route, response.status_code)
+        method, rule = request.method, request.url_rule
+        known = method if method in _METHODS else "other"
+        requests, durations = children(known, rule.rule if rule else "unknown", response.status_code)
         requests.inc()
         durations.observe(time.perf_counter() - g.get("begun", time.perf_counter()))
         return response

@@ -166,10 +166,8 @@ def test_bodies_that_are_no_form_get_a_code_and_leave_nothing_behind(
     assert client.get("/readyz").status_code == 200
 
 
-UNKNOWN, ILL_FORMED = (
-    "01a203c1-9362-71d5-a42f-35939c71eb95",
-    ["1", "x" * 36, "{01a203c1-9362-71d5-a42f-35939c71eb95}", "%00"],
-)
+UNKNOWN = "01a203c1-9362-71d5-a42f-35939c71eb95"
+ILL_FORMED = ("1", "x" * 36, f"{{{UNKNOWN}}}", UNKNOWN.replace("-", ""), f"{UNKNOWN}%0A", "%00")
 ACTS = [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/finish")]
 ACTS += [("GET", part) for part in ("/events", "/preview", "/result", "/provenance")]
 ACTS += [("GET", part) for part in ("/content", "/styles/0", "/previews", "/previews/1", "/timelapse")]

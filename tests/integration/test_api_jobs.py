@@ -47,6 +47,10 @@ def test_waiting_jobs_know_their_place_and_when_they_will_be_done(
     assert quote["run_seconds"]["p90"] > quote["seconds"]
 
 
+def test_an_id_may_be_written_in_capitals(job_id: str, client: FlaskClient) -> None:
+    assert client.get(f"/v1/jobs/{job_id.upper()}").get_json()["id"] == job_id
+
+
 def test_pictures_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClient, ports: Ports) -> None:
     for part in ("preview", "result", "provenance"):
         answer = client.get(f"/v1/jobs/{job_id}/{part}")
