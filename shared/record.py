@@ -1,6 +1,5 @@
 """A job's record as Redis has it: a hash of fields, in which models are JSON."""
 
-import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -8,7 +7,7 @@ from typing import Any, Final
 import structlog
 from pydantic import BaseModel
 
-from shared.job import Job, Progress, Request
+from shared.job import Job, JobError, Losses, Progress, Request
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +57,7 @@ def _request(text: str) -> Request:
 
 _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "request": _request,
-    "progress": json.loads,
-    "losses": json.loads,
-    "error": json.loads,
+    "progress": Progress.model_validate_json,
+    "losses": Losses.model_validate_json,
+    "error": JobError.model_validate_json,
 }
