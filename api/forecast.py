@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final, Self
 
 import numpy as np
@@ -42,9 +43,15 @@ class Forecast:
     """The jobs and workers of one moment, played forward in many futures, each drawn from what ended jobs took."""
 
     def __init__(
-        self, jobs: list[Job], workers: list[WorkerInfo], settings: Settings, trials: Sequence[Trial] = ()
+        self,
+        jobs: list[Job],
+        workers: list[WorkerInfo],
+        settings: Settings,
+        trials: Sequence[Trial] = (),
+        *,
+        crowded: bool = False,
     ) -> None:
-        """`trials` are the newest first."""
+        """`trials` are the newest first; `crowded` where more jobs wait than are played, and `jobs` lacks them."""
         self._made = time.monotonic()
         self._random = np.random.default_rng(0)
         self._unreported = settings.heartbeat_seconds / 2  # how old what a worker reported is, on average
@@ -53,15 +60,16 @@ class Forecast:
         self._devices = sorted({worker.device for worker in crew}) or [_UNKNOWN]
         running = [job for job in jobs if job.state is JobState.RUNNING]
         waiting = sorted((job for job in jobs if job.state is JobState.QUEUED), key=lambda job: job.order)
-        self._ends = _quantiles(self._played(running, waiting, crew, settings)) if crew else {}
+        self._ends = _quantiles(self._played(running, None if crowded else waiting, crew, settings)) if crew else {}
 
     @classmethod
     def of_now(cls, ports: Ports, *newcomers: Job) -> Self:
         """From the ledger as it stands, with `newcomers` that are not in it."""
         running = ports.ledger.list(state=JobState.RUNNING, limit=LOOKAHEAD)
-        waiting = ports.ledger.list(state=JobState.QUEUED, limit=LOOKAHEAD + 1)
-        known = [*running, *waiting, *newcomers]
-        return cls(known, ports.overview.workers(), ports.settings, ports.experience.recent())
+        line = ports.ledger.ids(state=JobState.QUEUED, limit=LOOKAHEAD + 1)
+        crowded = len(line) > LOOKAHEAD
+        known = [*running, *(() if crowded else ports.ledger.several(line)), *newcomers]
+        return cls(known, ports.overview.workers(), ports.settings, ports.experience.recent(), crowded=crowded)
 
     def eta(self, job: Job) -> Eta | None:
         """Until this job ends, if it is left to; None for one that has, that nobody works for, or that waits far back.
@@ -84,10 +92,10 @@ class Forecast:
         return _eta(*(seconds - passed for seconds in self._ends[job_id])) if job_id in self._ends else None
 
     def _played(
-        self, running: list[Job], waiting: list[Job], crew: list[WorkerInfo], settings: Settings
+        self, running: list[Job], waiting: list[Job] | None, crew: list[WorkerInfo], settings: Settings
     ) -> dict[str, Draws]:
         lines = {tier: deque[Work]() for tier in settings.tiers}
-        if len(waiting) <= LOOKAHEAD:
+        if waiting is not None:
             for job in waiting:
                 lines.setdefault(job.request.tier, deque()).append(self._work(job))
             for tier, line in lines.items():
@@ -113,7 +121,7 @@ class Forecast:
             loop = chances.by_its_own_pace(usual, 1 / job.pace, done)
         else:
             passed = job.run_seconds if running and not done else 0.0
-            begin = begin + np.maximum(chances.start / len(recipe.schedule()) - passed, 0)
+            begin = begin + np.maximum(chances.start / len(recipe.stages) - passed, 0)
             loop = usual * np.exp(chances.error)
         begin -= self._unreported if running else 0
         alone, held = (begin + (upto - done) * loop + chances.ending for upto in (1.0, until))
@@ -178,9 +186,8 @@ def _later_stages(recipe: Recipe, done: float) -> float:
 
     One at whose very beginning it is counts: its tracing is under way.
     """
-    work = np.array([longest**2 * steps for longest, steps in recipe.schedule()])
-    begins = np.cumsum(work)[:-1] / work.sum()
-    return int((begins >= done - _ROUNDED).sum()) / len(work)
+    *begins, whole = accumulate(longest**2 * steps for longest, steps in recipe.schedule())
+    return sum(begin / whole >= done - _ROUNDED for begin in begins) / (len(begins) + 1)
 
 
 def _quantiles(ends: dict[str, Draws]) -> dict[str, tuple[float, float]]:

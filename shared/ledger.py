@@ -121,11 +121,15 @@ class Ledger:
 
     def list(self, *, state: JobState | None = None, limit: int = 50, before: str | None = None) -> list[Job]:
         """Up to `limit` jobs, newest first, older than the job `before`."""
+        return [*self.several(self.ids(state=state, limit=limit, before=before))]
+
+    def ids(self, *, state: JobState | None = None, limit: int, before: str | None = None) -> Sequence[str]:
+        """As `list`, of the jobs' ids alone."""
         index = f"{NAMESPACE}:jobs" + (f":{state}" if state else "")
         with translated():
             newest = f"({before}" if before else "+"
-            ids = self._redis.zrange(index, newest, "-", desc=True, bylex=True, offset=0, num=limit)
-        return [*self.several(ids)]
+            found: Sequence[str] = self._redis.zrange(index, newest, "-", desc=True, bylex=True, offset=0, num=limit)
+        return found
 
     def several(self, ids: Sequence[str]) -> Sequence[Job]:
         """Those of these jobs that exist, in the same order."""

@@ -4,9 +4,12 @@ import time
 
 import pytest
 from fixtures_api import Submit, claim, succeed, work, worker
+from fixtures_ledger import request
+from fixtures_ledger import submit as enter
 from flask.testing import FlaskClient
 
 from api.app import create_app
+from api.forecast import LOOKAHEAD
 from api.forecaster import Forecaster
 from shared.estimate import START_SECONDS
 from shared.job import JobError, JobState
@@ -161,6 +164,20 @@ def test_looks_at_jobs_share_one_forecast(settings: Settings, ports: Ports, job_
     assert forecaster.now() is first
     assert forecaster.now(fresh=True) is not first
     assert forecaster.now() is not first
+
+
+def test_a_line_is_played_forward_up_to_its_limit(ports: Ports, client: FlaskClient, job_id: str) -> None:
+    def waits_known() -> list[bool]:
+        return [client.get(f"/v1/jobs/{one}").get_json()["eta_seconds"] is not None for one in (job_id, runs)]
+
+    ports.overview.announce(worker(pixels_per_second=50_000))
+    runs = enter(ports.ledger, request("batch"))
+    ports.ledger.claim("tester", ("batch",), lease_seconds=60)
+    for _ in range(LOOKAHEAD - 1):
+        enter(ports.ledger, limit=LOOKAHEAD)
+    assert waits_known() == [True, True]
+    enter(ports.ledger, limit=LOOKAHEAD + 1)
+    assert waits_known() == [False, True]
 
 
 def test_nobody_waits_for_a_forecast_that_is_only_a_little_old(ports: Ports) -> None:

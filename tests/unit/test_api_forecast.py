@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.forecast import LOOKAHEAD, Forecast
+from api.forecast import Forecast
 from shared.experience import Trial
 from shared.job import Job, JobState, Progress, Request
 from shared.overview import STARTING, WorkerInfo
@@ -192,13 +192,12 @@ def test_a_job_that_would_be_submitted_last_waits_for_its_tier_and_delays_nobody
 
 
 def test_where_more_wait_than_are_played_forward_only_the_running_get_an_estimate() -> None:
-    waiting = [job(str(order), order=order) for order in range(LOOKAHEAD + 1)]
-    running = job("r", left=40)
-    forecast = Forecast([running, *waiting], [ONE], SETTINGS)
-    assert forecast.eta(waiting[0]) is None
+    newcomer, running = job("n"), job("r", left=40)
+    forecast = Forecast([running, newcomer], [ONE], SETTINGS, crowded=True)
+    assert forecast.eta(newcomer) is None
     assert forecast.eta_of_last("standard") is None
     assert forecast.eta(running) is not None
-    assert Forecast(waiting, [ONE], SETTINGS).eta(waiting[0]) is None
+    assert Forecast([newcomer], [ONE], SETTINGS, crowded=True).eta(newcomer) is None
 
 
 @given(
