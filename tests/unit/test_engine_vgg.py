@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.recipe import Recipe
 from worker.engine import convolution
 from worker.engine.convolution import Layer
+from worker.engine.kept import Step
 from worker.engine.passes import Passes, Pooling
 from worker.engine.style_content import StyleContentModel
 from worker.engine.vgg import Layers, Vgg19, preprocess
@@ -145,3 +146,13 @@ def test_a_models_two_ways_see_the_same(layers: Layers, image: tf.Tensor) -> Non
     one, other = painting.look(image)[0], glancing.glance(image)
     assert all(close(one.grams[layer], other.grams[layer]) for layer in recipe.style_layers)
     assert all(close(one.maps[layer], other.maps[layer]) for layer in recipe.content_layers)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_a_step_compiled_as_a_whole_finds_the_same(layers: Layers, image: tf.Tensor, pooling: Pooling) -> None:
+    recipe = Recipe(pooling=pooling)
+    grams = StyleContentModel.glancing(recipe, layers).glance(tf.reverse(image, axis=[0])).grams
+    steps = [Step(recipe, layers, tuple(image.shape), whole=whole).towards(grams, image) for whole in (True, False)]
+    (whole, slope), (parts, other) = (step(tf.reverse(image, axis=[1])) for step in steps)
+    np.testing.assert_allclose(whole, parts, rtol=1e-5)
+    assert close(slope, other, 1e-4)  # of two values nearly as great the other one may lead back

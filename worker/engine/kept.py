@@ -58,8 +58,10 @@ class Recent(Generic[V]):
 class Step:
     """Of one recipe's objective at one shape, traced."""
 
-    def __init__(self, recipe: Recipe, layers: Layers, shape: tuple[int, ...]) -> None:
-        model, image = StyleContentModel.painting(recipe, layers), tf.TensorSpec(shape)
+    def __init__(self, recipe: Recipe, layers: Layers, shape: tuple[int, ...], *, whole: bool) -> None:
+        """By XLA as a `whole`, which suits GPUs: their operations take less time than it takes to begin them."""
+        model = (StyleContentModel.glancing if whole else StyleContentModel.painting)(recipe, layers)
+        image = tf.TensorSpec(shape)
 
         def look(image: tf.Tensor) -> Any:
             return model.glance(image).maps  # its Gram matrices, which nobody asks for here, are never made
@@ -71,7 +73,8 @@ class Step:
         self._look = tf.function(look, autograph=False).get_concrete_function(image)
         grams = {layer: tf.TensorSpec([KERNEL_SHAPES[layer][-1]] * 2) for layer in model.style_layers}
         maps = self._look.structured_outputs
-        self._evaluate = tf.function(evaluate, autograph=False).get_concrete_function(image, grams, maps)
+        traced = tf.function(evaluate, autograph=False, jit_compile=whole or None)
+        self._evaluate = traced.get_concrete_function(image, grams, maps)
         model.compiled()
 
     def towards(self, grams: Grams, content: tf.Tensor) -> Evaluate:
@@ -96,7 +99,8 @@ class Kept:
     def step(self, weights: Weights, recipe: Recipe, shape: tuple[int, ...]) -> Step:
         """For images (height, width, 3)."""
         key = (*self._key(weights, recipe, _JUDGED_BY), shape)
-        return self.steps.get(key, lambda: Step(recipe, self._read(weights), shape))
+        whole = bool(tf.config.list_logical_devices("GPU"))
+        return self.steps.get(key, lambda: Step(recipe, self._read(weights), shape, whole=whole))
 
     def grams(self, weights: Weights, recipe: Recipe, style: NDArray[Any], longest: int) -> Grams:
         """The Gram matrices of a style at a size, by layer."""

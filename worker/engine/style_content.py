@@ -35,12 +35,12 @@ class StyleContentModel:
 
     @classmethod
     def painting(cls, recipe: Recipe, layers: Layers) -> Self:
-        """For many images of one shape: what can be compiled for it is. cuDNN does by itself what `fast` is about."""
-        return cls(recipe, layers, Passes(recipe.pooling), fast=not tf.config.list_logical_devices("GPU"))
+        """For many images of one shape, on a processor: what is better compiled for it is."""
+        return cls(recipe, layers, Passes(recipe.pooling), fast=True)
 
     @classmethod
     def glancing(cls, recipe: Recipe, layers: Layers) -> Self:
-        """For one image of any shape."""
+        """For one image of any shape, or for what is compiled as a whole."""
         return cls(recipe, layers, Passes(recipe.pooling, compiled=False), fast=False)
 
     def compiled(self) -> None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from benchmarks.engine.scene import Scene
 from benchmarks.figure import Figure, NotHere, figure, ratios, seconds
 from benchmarks.processes import ROOT, Peer, beside
-from shared.recipe import VGG19_LAYERS
+from shared.recipe import PRESETS, VGG19_LAYERS, Recipe
 from worker.engine.kernel_files import KERNEL_SHAPES, load_kernels
 
 _TORCH: Final = ROOT / ".venv-torch"
@@ -50,11 +50,22 @@ def step_vs_arithmetic(scene: Scene, rounds: int) -> Figure:
 def flop(scene: Scene) -> int:
     """Of the direct convolutions, forward and back to the image, multiplications and additions."""
     total = 0
-    deepest = max(VGG19_LAYERS.index(layer) for layer in scene.recipe.content_layers)
-    for layer in VGG19_LAYERS[: deepest + 1]:
+    for layer in _layers(scene.recipe):
         halvings = int(layer[len("block")]) - 1
         total += 2 * 2 * int(np.prod(KERNEL_SHAPES[layer])) * (scene.width >> halvings) * (scene.height >> halvings)
     return total
+
+
+def named_kernels(weights: Path) -> dict[str, np.ndarray]:
+    """As the peer reads them, down to the tutorial's deepest layer."""
+    found = {layer: pair for layer, pair in load_kernels(weights).items() if layer in _layers(PRESETS["tutorial"])}
+    kernels = {f"{layer}/kernel": kernel for layer, (kernel, _) in found.items()}
+    return kernels | {f"{layer}/bias": bias for layer, (_, bias) in found.items()}
+
+
+def _layers(recipe: Recipe) -> tuple[str, ...]:
+    deepest = max(VGG19_LAYERS.index(layer) for layer in recipe.content_layers)
+    return VGG19_LAYERS[: deepest + 1]
 
 
 @contextmanager
@@ -63,10 +74,7 @@ def _torch(scene: Scene) -> Iterator[Peer]:
         images, kernels = Path(folder, "images.npz"), Path(folder, "kernels.npz")
         content, style = scene.floats()
         np.savez(images, content=content[np.newaxis], style=style[np.newaxis])
-        found = load_kernels(scene.weights.path)
-        parts = {f"{layer}/kernel": kernel for layer, (kernel, _) in found.items()}
-        parts |= {f"{layer}/bias": bias for layer, (_, bias) in found.items()}
-        np.savez(kernels, **parts)  # type: ignore[arg-type]  # its second parameter is no array
+        np.savez(kernels, **named_kernels(scene.weights.path))  # type: ignore[arg-type]  # its second parameter is no array
         with beside(str(_TORCH / "bin/python"), str(_PEER), str(images), str(kernels)) as peer:
             yield peer
 

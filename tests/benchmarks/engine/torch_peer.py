@@ -1,8 +1,8 @@
 """The tutorial's objective in PyTorch, eager: a process of its own, in an environment of its own.
 
-`python torch_peer.py IMAGES.npz KERNELS.npz`: for each line on standard input it does one step and writes the total
-loss that it started from. IMAGES holds `content` and `style`, (1, height, width, 3) in [0, 1]; KERNELS every layer's
-kernel (HWIO) as `name/kernel` and its bias.
+`python torch_peer.py IMAGES.npz KERNELS.npz [DEVICE]`: for each line on standard input it does one step and writes the
+total loss that it started from. IMAGES holds `content` and `style`, (1, height, width, 3) in [0, 1]; KERNELS every
+layer's kernel (HWIO) as `name/kernel` and its bias.
 """
 
 import sys
@@ -16,7 +16,7 @@ from torch.nn import functional
 LAYERS = [f"block{b}_conv{c}" for b, n in ((1, 2), (2, 2), (3, 4), (4, 4), (5, 2)) for c in range(1, n + 1)]
 STYLE = [f"block{b}_conv1" for b in range(1, 6)]
 CONTENT = "block5_conv2"
-MEANS = torch.tensor((103.939, 116.779, 123.68)).view(1, 3, 1, 1)
+MEANS = (103.939, 116.779, 123.68)
 
 
 class Network(nn.Module):  # type: ignore[misc]  # torch lives in an environment of its own
@@ -31,11 +31,12 @@ class Network(nn.Module):  # type: ignore[misc]  # torch lives in an environment
             )
             for layer in LAYERS
         }
+        self.means = torch.tensor(MEANS).view(1, 3, 1, 1)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Features by layer."""
         seen: dict[str, Tensor] = {}
-        features = image.flip(1) * 255.0 - MEANS
+        features = image.flip(1) * 255.0 - self.means
         for layer in LAYERS:
             if layer.endswith("conv1") and seen:
                 features = functional.max_pool2d(features, 2)
@@ -52,6 +53,7 @@ def gram(features: Tensor) -> Tensor:
 def main() -> None:
     """Serve steps."""
     images, kernels = (np.load(path) for path in sys.argv[1:3])
+    torch.set_default_device(sys.argv[3] if sys.argv[3:] else "cpu")
     content, style = (torch.tensor(images[name]).permute(0, 3, 1, 2).contiguous() for name in ("content", "style"))
     network = Network(kernels)
     with torch.no_grad():
