@@ -13,19 +13,21 @@ from deploy.processes import Process
 from shared.recipe import Recipe, resolve
 
 _JOBS: Final = 100
-_AT_EITHER_END: Final = 10  # a process lives for seven
+_TEN: Final = 10
+_AT_EITHER_END: Final = 3
 _SMALLEST: Final = 64
 _LOOK_SECONDS: Final = 0.2
 Tell = Callable[[str], None]
 
 
 def resident_growth(tell: Tell) -> Figure:
-    """The most bytes in any of the last jobs by the most in any of the first; every job is of another size.
+    """The most bytes in any of ten jobs at the end by the most in any of ten at the beginning; all differ in size.
 
-    One reading: a worker that starts a fresh process every few sizes goes up and down in between.
+    A worker starts a fresh process every seven sizes, and how far one grows depends on which: hence three tens each.
     """
     held = _held(tell)
-    return figure([max(held[-_AT_EITHER_END:]) / max(held[:_AT_EITHER_END])])
+    tens = [max(held[start : start + _TEN]) for start in range(0, _JOBS, _TEN)]
+    return figure(late / early for early in tens[:_AT_EITHER_END] for late in tens[-_AT_EITHER_END:])
 
 
 def _held(tell: Tell) -> list[int]:

@@ -20,7 +20,7 @@ def measure(attempts: Attempts, *, quick: bool, out: Path, console: Console) -> 
     figures: dict[str, Figure] = {}
     charts: list[Chart] = []
     with console.status("the service") as status:
-        for part in _PARTS:
+        for part in (part for part in _PARTS if not (quick and part is estimates)):  # they take minutes
             if found := attempts(part.__name__, partial(part.measure, status.update, quick=quick)):
                 figures |= found.figures
                 charts += found.charts
