@@ -46,7 +46,7 @@ test: setup .venv-s3/ready  ## The whole suite: real Valkey, real workers, a rea
 chaos: setup .venv-s3/ready  ## Break everything while jobs run, and audit them (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)
 	PYTHONPATH=tests $(BIN)/python -m chaos --duration $(DURATION) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
 
-bench: setup  ## Measure all speeds beside what they are compared with: out/bench.json (QUICK=1; PyTorch where .venv-torch has it)
+bench: setup  ## Measure all speeds beside what they are compared with: out/bench.json (QUICK=1 for the quick ones; PyTorch where .venv-torch has it)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 .venv-torch/ready:  # the benchmarks' optional peer: `make .venv-torch/ready`

@@ -93,7 +93,7 @@ def _stay_at_home() -> None:
     """Against other machines, and against pages of other sites that a browser here shows (DNS rebinding, CSRF)."""
     if request.remote_addr and not is_loopback(request.remote_addr):
         raise Forbidden("Without EASEL_API_KEYS only this machine may call; set keys to let others in.")
-    if not _PASSED_ON.isdisjoint(request.environ):
+    if not request.environ.keys().isdisjoint(_PASSED_ON):
         raise Forbidden("Without EASEL_API_KEYS no proxy may pass on requests; set EASEL_API_KEYS to let others in.")
     if not is_loopback(_name(f"//{request.host}")):
         raise Forbidden("The Host header names another machine; call 127.0.0.1 or localhost, or set EASEL_API_KEYS.")

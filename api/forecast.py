@@ -23,7 +23,7 @@ from shared.recipe import PRESETS, Recipe
 from shared.settings import Settings
 
 LOOKAHEAD: Final = 200
-"""Jobs played forward; where more wait, those that wait get no estimate."""
+"""Waiting jobs played forward; where more wait, none that waits gets an estimate."""
 _LAST: Final = "last of "
 _UNKNOWN: Final = "unknown"
 _LEAST: Final = 0.05  # seconds, that whatever is left takes
@@ -51,7 +51,7 @@ class Forecast:
         *,
         crowded: bool = False,
     ) -> None:
-        """`trials` are the newest first; `crowded` where more jobs wait than are played, and `jobs` lacks them."""
+        """`trials` are the newest first; `crowded` where too many wait to be played: then none that waits is."""
         self._made = time.monotonic()
         self._random = np.random.default_rng(0)
         self._unreported = settings.heartbeat_seconds / 2  # how old what a worker reported is, on average
@@ -60,7 +60,7 @@ class Forecast:
         self._devices = sorted({worker.device for worker in crew}) or [_UNKNOWN]
         running = [job for job in jobs if job.state is JobState.RUNNING]
         waiting = sorted((job for job in jobs if job.state is JobState.QUEUED), key=lambda job: job.order)
-        self._ends = _quantiles(self._played(running, None if crowded else waiting, crew, settings)) if crew else {}
+        self._ends = _quantiles(self._played(running, waiting, crew, settings, crowded=crowded)) if crew else {}
 
     @classmethod
     def of_now(cls, ports: Ports, *newcomers: Job) -> Self:
@@ -92,10 +92,10 @@ class Forecast:
         return _eta(*(seconds - passed for seconds in self._ends[job_id])) if job_id in self._ends else None
 
     def _played(
-        self, running: list[Job], waiting: list[Job] | None, crew: list[WorkerInfo], settings: Settings
+        self, running: list[Job], waiting: list[Job], crew: list[WorkerInfo], settings: Settings, *, crowded: bool
     ) -> dict[str, Draws]:
         lines = {tier: deque[Work]() for tier in settings.tiers}
-        if waiting is not None:
+        if not crowded:
             for job in waiting:
                 lines.setdefault(job.request.tier, deque()).append(self._work(job))
             for tier, line in lines.items():

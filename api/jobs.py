@@ -60,8 +60,8 @@ def get_job(job_id: str, query: GetQuery) -> Response:
     """Look at a job, or wait for its next change."""
     context, wanted = here(), valid_id(job_id)
     sight, told = _look(context, wanted)
-    last, ended = sight.newest_event, sight.record["state"] in TERMINAL
-    if query.wait and not ended and (not (known := request.if_none_match) or known.contains_weak(last)):
+    last, known = sight.newest_event, request.if_none_match if query.wait else None
+    if query.wait and sight.record["state"] not in TERMINAL and (not known or known.contains_weak(last)):
         if _wait(context, wanted, last, query.wait) == last and known:
             return Response(status=304, headers={"ETag": f'W/"{last}"', "Cache-Control": "no-store"})
         sight, told = _look(context, wanted)

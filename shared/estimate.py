@@ -21,7 +21,7 @@ _BYTES_PER_STYLE_PIXEL: Final = 680  # at the style's size: one layer at a time,
 _BYTES_PER_INPUT_PIXEL: Final = 34  # of the largest upload, while it is scaled
 _BYTES_PER_UPLOAD_PIXEL: Final = 3  # of all uploads
 _IMAGES: Final = 4  # that either optimiser keeps; L-BFGS two more for each pair of its history
-_COPIES_OF_STATE: Final = 5  # the one in use, and those on its way into a checkpoint
+_COPIES_OF_STATE: Final = 5  # the one in use, and those on its way into a checkpoint, which S3 wants in one piece
 _BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 
 

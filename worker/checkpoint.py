@@ -26,7 +26,8 @@ class BrokenCheckpointError(ValueError):
 def dump(state: Mapping[str, Any]) -> list[bytes | memoryview]:
     """The checkpoint in parts, to be written one after the other; scalars become arrays without dimensions.
 
-    The arrays' bytes are their own: joined, they would be copied to new pages, which cost more than to write them.
+    They are views of the arrays, which must stay as they are until then: joined, they would be copied to new pages,
+    and these cost more than the writing.
     """
     arrays = {name: np.ascontiguousarray(value).reshape(np.shape(value)) for name, value in state.items()}
     listed = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]

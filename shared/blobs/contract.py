@@ -31,7 +31,10 @@ class Blobs(Protocol):
     """
 
     def put(self, key: str, *parts: bytes | memoryview, content_type: str = "application/octet-stream") -> None:
-        """Keep the parts, in their order, as one blob; when this returns it outlives a crash of the store's machine."""
+        """Keep the parts, in their order, as one blob, an empty one of none.
+
+        When this returns it outlives a crash of the store's machine.
+        """
 
     def get(self, key: str) -> bytes:
         """The bytes. Raises BlobMissing."""

@@ -26,6 +26,8 @@ def test_what_was_put_is_got(blobs: Blobs) -> None:
 def test_parts_become_one_blob_in_their_order(blobs: Blobs) -> None:
     blobs.put("a", b"first ", memoryview(b"second "), b"", b"third")
     assert blobs.get("a") == b"first second third"
+    blobs.put("a")
+    assert blobs.get("a") == b""
 
 
 def test_an_empty_blob_is_a_blob(blobs: Blobs) -> None:

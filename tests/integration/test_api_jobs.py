@@ -167,7 +167,7 @@ def test_looks_at_jobs_share_one_forecast(settings: Settings, ports: Ports, job_
 
 
 def test_a_line_is_played_forward_up_to_its_limit(ports: Ports, client: FlaskClient, job_id: str) -> None:
-    def waits_known() -> list[bool]:
+    def estimated() -> list[bool]:
         return [client.get(f"/v1/jobs/{one}").get_json()["eta_seconds"] is not None for one in (job_id, runs)]
 
     ports.overview.announce(worker(pixels_per_second=50_000))
@@ -175,9 +175,9 @@ def test_a_line_is_played_forward_up_to_its_limit(ports: Ports, client: FlaskCli
     ports.ledger.claim("tester", ("batch",), lease_seconds=60)
     for _ in range(LOOKAHEAD - 1):
         enter(ports.ledger, limit=LOOKAHEAD)
-    assert waits_known() == [True, True]
+    assert estimated() == [True, True]
     enter(ports.ledger, limit=LOOKAHEAD + 1)
-    assert waits_known() == [False, True]
+    assert estimated() == [False, True]
 
 
 def test_nobody_waits_for_a_forecast_that_is_only_a_little_old(ports: Ports) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from small_runs import CONTENT, STYLE, run, small
 
+from worker.engine import kept as kept_module
 from worker.engine import stylize
 from worker.engine.kept import Kept, Recent, Step
 from worker.engine.weights import Weights
@@ -53,3 +54,14 @@ def test_what_was_not_asked_for_in_a_while_goes_first() -> None:
     for key in ("a", "b", "a", "c", "a", "b"):
         assert recent.get(key, lambda key=key: key.upper()) == key.upper()  # type: ignore[misc]  # a lambda's default
     assert recent.made == 4
+
+
+@pytest.mark.parametrize("gpus", [[], ["GPU:0"]])
+def test_where_there_is_a_gpu_a_step_is_compiled_as_a_whole(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch, gpus: list[str]
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(kept_module, "Step", lambda *_, whole: asked.append(whole))
+    monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind: gpus if kind == "GPU" else [])
+    Kept().step(weights, small(), (64, 64, 3))
+    assert asked == [bool(gpus)]

@@ -150,3 +150,14 @@ def test_a_state_that_went_through_a_file_goes_on_bit_for_bit(
     resumed = run(optimizer, valley, 20 - cut, optimizer.restore(np.load(file, allow_pickle=False)))
     for name, array in states[-1].arrays().items():
         np.testing.assert_array_equal(resumed[-1].arrays()[name], array, err_msg=name)
+
+
+def test_a_state_is_told_without_copies_and_stays_as_it_was(optimizer: Optimizer) -> None:
+    states = run(optimizer, valley, 5)
+    told = states[-1].arrays()
+    before = {name: array.copy() for name, array in told.items()}
+    assert np.shares_memory(told["image"], np.asarray(states[-1].image))
+    run(optimizer, valley, 40, states[-1])
+    del states
+    for name, array in told.items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)

@@ -142,8 +142,8 @@ def test_pooling_and_its_gradient_before_the_relu_are_tensorflows(
 
 def test_a_models_two_ways_see_the_same(layers: Layers, image: tf.Tensor) -> None:
     recipe = Recipe()
-    painting, glancing = StyleContentModel.painting(recipe, layers), StyleContentModel.glancing(recipe, layers)
-    one, other = painting.look(image)[0], glancing.glance(image)
+    tuned, plain = StyleContentModel.tuned(recipe, layers), StyleContentModel.plain(recipe, layers)
+    one, other = tuned.look(image)[0], plain.glance(image)
     assert all(close(one.grams[layer], other.grams[layer]) for layer in recipe.style_layers)
     assert all(close(one.maps[layer], other.maps[layer]) for layer in recipe.content_layers)
 
@@ -151,7 +151,7 @@ def test_a_models_two_ways_see_the_same(layers: Layers, image: tf.Tensor) -> Non
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_a_step_compiled_as_a_whole_finds_the_same(layers: Layers, image: tf.Tensor, pooling: Pooling) -> None:
     recipe = Recipe(pooling=pooling)
-    grams = StyleContentModel.glancing(recipe, layers).glance(tf.reverse(image, axis=[0])).grams
+    grams = StyleContentModel.plain(recipe, layers).glance(tf.reverse(image, axis=[0])).grams
     steps = [Step(recipe, layers, tuple(image.shape), whole=whole).towards(grams, image) for whole in (True, False)]
     (whole, slope), (parts, other) = (step(tf.reverse(image, axis=[1])) for step in steps)
     np.testing.assert_allclose(whole, parts, rtol=1e-5)

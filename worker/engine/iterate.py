@@ -20,7 +20,7 @@ from worker.engine.state import Position, restored
 class Iterate:
     """The picture after `step` evaluations were acted upon; step 0 is the initial image.
 
-    Nothing is copied until `image` or `state()` is asked for, and both stay valid while the run goes on.
+    Nothing is copied until `image` is asked for; `state()` are views, and both stay valid while the run goes on.
     """
 
     step: int

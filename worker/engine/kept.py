@@ -1,8 +1,8 @@
 """What a process keeps from run to run: kernels, traced steps, and what it saw in styles.
 
 A step is traced and compiled for one shape, which takes seconds. Shapes are never padded to a common one, since that
-would alter the Gram matrices. Each takes about 100 MiB, of which XLA never gives back 60: so a process that has met
-more than it keeps is worn, and a fresh one takes over.
+would alter the Gram matrices. On a processor each takes about 100 MiB, of which XLA never gives back 60: so a process
+that has met more than it keeps is worn, and a fresh one takes over.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ class Step:
 
     def __init__(self, recipe: Recipe, layers: Layers, shape: tuple[int, ...], *, whole: bool) -> None:
         """By XLA as a `whole`, which suits GPUs: their operations take less time than it takes to begin them."""
-        model = (StyleContentModel.glancing if whole else StyleContentModel.painting)(recipe, layers)
+        model = StyleContentModel.plain(recipe, layers) if whole else StyleContentModel.tuned(recipe, layers)
         image = tf.TensorSpec(shape)
 
         def look(image: tf.Tensor) -> Any:
@@ -73,7 +73,7 @@ class Step:
         self._look = tf.function(look, autograph=False).get_concrete_function(image)
         grams = {layer: tf.TensorSpec([KERNEL_SHAPES[layer][-1]] * 2) for layer in model.style_layers}
         maps = self._look.structured_outputs
-        traced = tf.function(evaluate, autograph=False, jit_compile=whole or None)
+        traced = tf.function(evaluate, autograph=False, jit_compile=True if whole else None)
         self._evaluate = traced.get_concrete_function(image, grams, maps)
         model.compiled()
 
@@ -109,7 +109,7 @@ class Kept:
         return self.styles.get(key, lambda: self._look_at(weights, recipe, style, longest))
 
     def _look_at(self, weights: Weights, recipe: Recipe, style: NDArray[Any], longest: int) -> Grams:
-        model = StyleContentModel.glancing(recipe, self._read(weights))
+        model = StyleContentModel.plain(recipe, self._read(weights))
         return model.glance(fit(as_tensor(style), longest)).grams
 
     def _read(self, weights: Weights) -> Layers:

@@ -34,13 +34,13 @@ class StyleContentModel:
         self._network = Vgg19(layers.upto(self._weighed), passes, fast=fast)
 
     @classmethod
-    def painting(cls, recipe: Recipe, layers: Layers) -> Self:
-        """For many images of one shape, on a processor: what is better compiled for it is."""
+    def tuned(cls, recipe: Recipe, layers: Layers) -> Self:
+        """For many images of one shape on a processor: its faster convolutions, and compiled what is better so."""
         return cls(recipe, layers, Passes(recipe.pooling), fast=True)
 
     @classmethod
-    def glancing(cls, recipe: Recipe, layers: Layers) -> Self:
-        """For one image of any shape, or for what is compiled as a whole."""
+    def plain(cls, recipe: Recipe, layers: Layers) -> Self:
+        """TensorFlow's own operations: for one image of any shape, or for what XLA compiles as a whole."""
         return cls(recipe, layers, Passes(recipe.pooling, compiled=False), fast=False)
 
     def compiled(self) -> None:

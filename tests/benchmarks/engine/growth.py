@@ -13,8 +13,8 @@ from deploy.processes import Process
 from shared.recipe import Recipe, resolve
 
 _JOBS: Final = 100
-_TEN: Final = 10
-_AT_EITHER_END: Final = 3
+_TOGETHER: Final = 10
+_PAIRS: Final = 3
 _SMALLEST: Final = 64
 _LOOK_SECONDS: Final = 0.2
 Tell = Callable[[str], None]
@@ -23,11 +23,12 @@ Tell = Callable[[str], None]
 def resident_growth(tell: Tell) -> Figure:
     """The most bytes in any of ten jobs at the end by the most in any of ten at the beginning; all differ in size.
 
-    A worker starts a fresh process every seven sizes, and how far one grows depends on which: hence three tens each.
+    A worker starts a fresh process every seven sizes, and how far one grows depends on which: so there are three pairs
+    of such tens, seventy jobs apart.
     """
     held = _held(tell)
-    tens = [max(held[start : start + _TEN]) for start in range(0, _JOBS, _TEN)]
-    return figure(late / early for early in tens[:_AT_EITHER_END] for late in tens[-_AT_EITHER_END:])
+    most = [max(held[start : start + _TOGETHER]) for start in range(0, _JOBS, _TOGETHER)]
+    return figure(late / early for early, late in zip(most[:_PAIRS], most[-_PAIRS:], strict=True))
 
 
 def _held(tell: Tell) -> list[int]:

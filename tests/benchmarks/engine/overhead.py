@@ -5,10 +5,12 @@ anything else has used it.
 """
 
 import json
+import math
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
+from statistics import mean
 from typing import Any, Final
 
 from benchmarks.engine.scene import Scene, best_weights, png
@@ -16,20 +18,18 @@ from benchmarks.figure import Figure, figure, seconds
 from benchmarks.house import House
 from benchmarks.processes import run_alone
 from shared.ledger import Claim
-from shared.ports import Ports
 from shared.recipe import Recipe, resolve
 from shared.settings import Settings
 from worker.heartbeat import Heartbeat
 from worker.scribe import Scribe
 from worker.vgg19 import Vgg19
 
-_READINGS: Final = 8
-_TURN: Final = 3  # steps
+_ROUNDS: Final = 9  # blocks that are alike differ by more than what is looked for
 _NOTE: Final[dict[str, Any]] = {"fingerprint": "", "bitwise": True, "weights": ""}
 
 
 def checkpoint_overhead() -> Figure:
-    """Seconds of a step with all of it by seconds without; L-BFGS with its history full, on one size."""
+    """Seconds of a step with all of it by seconds without, in turns; L-BFGS with its history full, on one size."""
     return figure(json.loads(run_alone("benchmarks.engine.overhead")))
 
 
@@ -41,37 +41,27 @@ def _ratios() -> list[float]:
         frames = engine.stylize(scene.content, [scene.style], recipe, None)
         for _ in islice(frames, recipe.optimizer.history + 2):  # type: ignore[union-attr]  # it is L-BFGS
             pass
-        claim, ports = _claimed(house, scene, recipe), _seldom(house.ports)
-        with (
-            Heartbeat(ports, claim, threading.Event()) as heartbeat,
-            Scribe(ports, claim, resumed=None, note=_NOTE) as scribe,
-        ):
-            return [_reading(frames, heartbeat, scribe, ports.settings.checkpoint_seconds) for _ in range(_READINGS)]
+        block = _block(frames, house.ports.settings)
+        alone = [_alone(frames, block)]
+        return [_ratio(house, _claimed(house, scene, recipe), frames, block, alone) for _ in range(_ROUNDS)]
 
 
-def _seldom(ports: Ports) -> Ports:
-    """Half the time the engine is alone: so what is due by the clock is due half as often."""
-    told = ports.settings
-    twice = {"checkpoint_seconds": 2 * told.checkpoint_seconds, "preview_seconds": 2 * told.preview_seconds}
-    return replace(ports, settings=told.model_copy(update=twice))
+def _block(frames: Iterator[Any], settings: Settings) -> int:
+    """Steps of a block: as long as from one checkpoint to the next where writing them takes a fifth of a second."""
+    few = 8
+    each = seconds(lambda: list(islice(frames, few))) / few
+    return math.ceil(2.1 * settings.checkpoint_seconds / each)
 
 
-def _reading(frames: Iterator[Any], heartbeat: Heartbeat, scribe: Scribe, seconds_at_least: float) -> float:
-    """Turns of few steps, that both may suffer alike from a machine that slows down; a checkpoint at least is due."""
-    alone = accompanied = 0.0
-    while alone + accompanied < 1.05 * seconds_at_least:
-        alone += seconds(lambda: [None for _ in islice(frames, _TURN)])
-        accompanied += seconds(lambda: _accompany(islice(frames, _TURN), heartbeat, scribe))
-    return accompanied / alone
+def _alone(frames: Iterator[Any], block: int) -> float:
+    return seconds(lambda: [None for _ in islice(frames, block)])
 
 
-def _accompany(frames: Iterator[Any], heartbeat: Heartbeat, scribe: Scribe) -> None:
-    """As worker/task.py does; and what was begun in the background ends within the turn."""
-    for frame in frames:
-        heartbeat.note(frame)
-        if not heartbeat.wishes.cancel:
-            scribe.offer(frame)
-    scribe._orders.join()
+def _ratio(house: House, claim: Claim, frames: Iterator[Any], block: int, alone: list[float]) -> float:
+    """Against the mean of the blocks before and after: a machine that slows down meanwhile does so for both."""
+    accompanied = _accompanied(house, claim, frames, block)
+    alone.append(_alone(frames, block))
+    return accompanied / mean(alone[-2:])
 
 
 def _claimed(house: House, scene: Scene, recipe: Recipe) -> Claim:
@@ -80,6 +70,20 @@ def _claimed(house: House, scene: Scene, recipe: Recipe) -> Claim:
     if claim is None:
         raise RuntimeError("The job that was just ordered is not there.")
     return claim
+
+
+def _accompanied(house: House, claim: Claim, frames: Iterator[Any], block: int) -> float:
+    """Seconds of a block as worker/task.py goes through it."""
+    with (
+        Heartbeat(house.ports, claim, threading.Event()) as heartbeat,
+        Scribe(house.ports, claim, resumed=None, note=_NOTE) as scribe,
+    ):
+        began = time.perf_counter()
+        for frame in islice(frames, block):
+            heartbeat.note(frame)
+            if not heartbeat.wishes.cancel:
+                scribe.offer(frame)
+        return time.perf_counter() - began
 
 
 if __name__ == "__main__":

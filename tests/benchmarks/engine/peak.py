@@ -50,7 +50,7 @@ def main(fields: str, width: int, height: int) -> None:
 
 
 def _write(frame: Iterate) -> None:
-    checkpoint.dump(frame.state())
+    b"".join(checkpoint.dump(frame.state()))  # in one piece, as S3 wants it
 
 
 if __name__ == "__main__":

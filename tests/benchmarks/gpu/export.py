@@ -1,6 +1,6 @@
 """`python -m benchmarks.gpu.export FOLDER`: the step's program as StableHLO, its arguments, and what PyTorch needs.
 
-It is the program that XLA gets on a GPU, where a step is compiled as a whole. No GPU is needed to write it down.
+On a GPU a step is compiled as a whole; the program is lowered for a processor here, and taken to be the same.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from worker.engine.kept import Kept, Step
 from worker.engine.vgg import Layers
 
 Array = NDArray[Any]
-WIDTHS: Final = (256, 512, 1024)
+_WIDTHS: Final = (256, 512, 1024)
 
 
 def main(folder: Path) -> None:
@@ -28,7 +28,7 @@ def main(folder: Path) -> None:
     weights = best_weights()
     layers, arrays = Layers(weights.path), dict[str, Array]()
     kernels = _kept(named_kernels(weights.path), arrays)
-    for width in WIDTHS:
+    for width in _WIDTHS:
         scene = Scene(width, weights)
         program, arguments, loss = _program(scene, layers)
         names = [*_kept({str(place): array for place, array in enumerate(arguments)}, arrays).values()]

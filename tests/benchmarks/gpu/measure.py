@@ -1,7 +1,8 @@
 """`python -m benchmarks.gpu.measure FOLDER`: what `benchmarks.gpu.export` wrote, on this machine's GPU.
 
-Needs JAX, PyTorch and NumPy, not TensorFlow. One JSON line a size: milliseconds of a step by XLA and of PyTorch's, in
-turns, both with the loss read after each; and the step's share of the rate of a large matrix product.
+Needs JAX, PyTorch and NumPy, not TensorFlow, and PYTHONPATH=tests. One JSON line a size: milliseconds of an evaluation
+by XLA and of a step of PyTorch, eager, in a process beside, in turns, both with the loss read after each. PyTorch's
+step has its update in it, and its Gram matrices in float32. Raises AssertionError where the losses differ.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,7 @@ from benchmarks.processes import Peer, beside
 _PEER: Final = Path(__file__).parents[1] / "engine" / "torch_peer.py"
 _WARM, _ROUNDS = 20, 100
 _PRODUCT: Final = 8192
+_TOLERANCE: Final = 1e-3  # TF32 keeps ten bits
 _MODULE: Final = re.compile(r"(module @\S+) attributes \{[^}]*\}")
 """What TensorFlow adds there is of no meaning to JAX."""
 
@@ -37,34 +40,42 @@ def main(folder: Path) -> None:
     """Every size that was exported."""
     device, arrays = jax.devices()[0], np.load(folder / "arrays.npz")
     rate = 2 * _PRODUCT**3 / _product_seconds()
-    about = {"device": device.device_kind, "jax": jax.__version__, "flags": os.environ.get("XLA_FLAGS", "")}
-    print(json.dumps(about | {"product_tflops": round(rate / 1e12, 1)}), flush=True)  # noqa: T201 - the answer
+    machine = {"device": device.device_kind, "jax": jax.__version__, "flags": os.environ.get("XLA_FLAGS", "")}
+    print(json.dumps(machine | {"product_tflops": round(rate / 1e12, 1)}), flush=True)  # noqa: T201 - the answer
     for found in sorted(folder.glob("*.json"), key=lambda path: int(path.stem)):
         told = json.loads(found.read_text())
-        step, slope = _step(found.with_suffix(".mlir"), [arrays[digest] for digest in told["arguments"]])
-        apart = abs(step() - told["loss"]) / told["loss"]
+        step, about = _step(found.with_suffix(".mlir"), [arrays[digest] for digest in told["arguments"]])
         with _torch(told, arrays, "cuda" if device.platform == "gpu" else "cpu") as theirs:
+            _check(told["loss"], step(), theirs())
             for _ in range(_WARM):
                 step(), theirs()
             ours, others = zip(*((seconds(step), seconds(theirs)) for _ in range(_ROUNDS)), strict=True)
         times = {"ms": _spread(ours), "torch_ms": _spread(others), "of_rate": told["flop"] / median(ours) / rate}
-        line = {"width": int(found.stem), "loss_apart": apart, "gradient": slope} | times
-        print(json.dumps(line), flush=True)  # noqa: T201 - the answer
+        print(json.dumps({"width": int(found.stem)} | about | times), flush=True)  # noqa: T201 - the answer
 
 
-def _step(program: Path, arguments: list[np.ndarray]) -> tuple[Callable[[], float], str]:
-    """One evaluation, which gives its loss; and a digest of its gradient's bytes."""
+def _check(loss: float, *others: float) -> None:
+    if any(abs(other - loss) > _TOLERANCE * loss for other in others):
+        raise AssertionError(f"A processor's loss is {loss}, and theirs {others}.")
+
+
+def _step(program: Path, arguments: list[np.ndarray]) -> tuple[Callable[[], float], dict[str, Any]]:
+    """One evaluation, which gives its loss; what it took to compile, what memory it needs, a digest of its gradient."""
     given = [jax.device_put(array) for array in arguments]
     with make_ir_context():
         module = ir.Module.parse(_MODULE.sub(r"\1", program.read_text()))
-    devices = DeviceList((jax.devices()[0],))
+    devices, began = DeviceList((jax.devices()[0],)), time.perf_counter()
     compiled = backend.get_backend().compile_and_load(module, devices, backend.get_compile_options(1, 1))
+    about: dict[str, Any] = {"compiled_seconds": round(time.perf_counter() - began, 1)}
+    memory = compiled.get_compiled_memory_stats()
+    about["megabytes"] = round((memory.temp_size_in_bytes + memory.argument_size_in_bytes) / 1e6)
 
     def run() -> list[jax.Array]:
         found: list[jax.Array] = compiled.execute_sharded(given).consume_with_handlers([lambda parts: parts[0]] * 2)
         return found
 
-    return lambda: float(np.asarray(run()[0])[0]), hashlib.sha256(np.asarray(run()[1]).tobytes()).hexdigest()[:12]
+    about["gradient"] = hashlib.sha256(np.asarray(run()[1]).tobytes()).hexdigest()[:12]
+    return lambda: float(np.asarray(run()[0])[0]), about
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from benchmarks.service.all import measure
 
 
 def main(
-    quick: Annotated[bool, typer.Option(help="A coarser reading.")] = False,  # noqa: FBT002 - typer's own
+    quick: Annotated[bool, typer.Option(help="Fewer rounds, and no estimates.")] = False,  # noqa: FBT002 - typer's own
     out: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("out/bench"),
 ) -> None:
     """Measure polls, watchers, lists, submissions and workers side by side."""
