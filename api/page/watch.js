@@ -15,7 +15,7 @@ const LOOK = 3000; // milliseconds between looks at place and estimate, which ar
 const GLANCE = 30_000; // the same while the tab is hidden and has no stream: its title goes on
 
 export class Watch {
-  /** `turned()` is called when the job comes into another state. */
+  /** `turned()` is called when the job is seen in another state, the first one included. */
   constructor(node, id, turned) {
     this.node = node;
     this.onTurn = turned;
@@ -121,8 +121,9 @@ export class Watch {
     if (resumed !== null && resumed !== this.resumed) this.note(`Resumed from step ${resumed}.`);
     this.resumed = resumed;
     this.facing();
-    if (before !== job.state) this.turned(job);
-    if (before && before !== job.state) this.onTurn();
+    if (before === job.state) return;
+    this.turned(job);
+    this.onTurn();
   }
 
   /** The state is another one: the only thing that is said aloud, beside every quarter of the way. */

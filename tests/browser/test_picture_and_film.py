@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from browser.acts import heading, painting_hangs, sees, submit
 from browser.conftest import House
@@ -66,3 +66,17 @@ def test_the_last_jobs_are_shown_as_they_are_when_the_one_in_sight_ends(page: Pa
     expect(tile).to_contain_text("Finished")
     expect(tile.locator("img")).not_to_have_attribute("src", str(raw))
     expect(tile).to_be_focused()
+
+
+def test_a_job_that_began_while_the_last_jobs_were_asked_for_is_not_said_to_wait(page: Page, house: House) -> None:
+    def belated(route: Route) -> None:
+        found = route.fetch().json()
+        route.fulfill(json=found | {"jobs": [one | {"state": "queued"} for one in found["jobs"]]})
+
+    job = submit(page, steps=4000)
+    sees(page, "The picture emerges")
+    page.route("**/v1/jobs?limit=8", belated, times=1)
+    page.reload()
+    expect(page.locator(f'#recent [href="/?job={job}"]')).to_contain_text("Painting")
+    house.ports.ledger.steer(job, "cancel")
+    sees(page, "Canceled")
