@@ -58,9 +58,9 @@ class JobList(BaseModel):
 )
 def get_job(job_id: str, query: GetQuery) -> Response:
     """Look at a job, or wait for its next change."""
-    context, wanted = here(), valid_id(job_id)
+    context, wanted, known = here(), valid_id(job_id), request.if_none_match
     sight, told = _look(context, wanted)
-    last, known = sight.newest_event, request.if_none_match if query.wait else None
+    last = sight.newest_event
     if query.wait and sight.record["state"] not in TERMINAL and (not known or known.contains_weak(last)):
         if _wait(context, wanted, last, query.wait) == last and known:
             return Response(status=304, headers={"ETag": f'W/"{last}"', "Cache-Control": "no-store"})

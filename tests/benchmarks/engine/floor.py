@@ -19,7 +19,8 @@ from benchmarks.engine.scene import Scene, best_weights
 from benchmarks.figure import seconds
 from worker.device import configure_tensorflow
 from worker.engine import convolution
-from worker.engine.kept import Kept, Step
+from worker.engine.kept import Kept
+from worker.engine.kernel_files import KERNEL_SHAPES
 from worker.engine.passes import Passes
 from worker.engine.style_content import gram_matrix, gram_slope
 from worker.engine.vgg import Layers
@@ -44,9 +45,8 @@ def main(width: int) -> None:
     """One table."""
     configure_tensorflow(0)
     scene, random = Scene(width, best_weights()), np.random.default_rng(0)
-    layers = Layers(scene.weights.path)
-    parts = [*_convolutions(scene, layers, random), *_grams(scene, random)]
-    whole, rate = _evaluation(scene, layers), _copying()
+    parts = [*_convolutions(scene, random), *_grams(scene, random)]
+    whole, rate = _evaluation(scene), _copying()
     table = Table("part", "products, ms", "bytes, MB", "at the copying rate, ms", title=f"{width}x{scene.height}")
     for part in [*parts, Part("all", sum(part.products for part in parts), sum(part.moved for part in parts))]:
         row = (1e3 * part.products, part.moved / 1e6, 1e3 * part.moved / rate)
@@ -57,11 +57,11 @@ def main(width: int) -> None:
     console.print(f"{1e3 * floor:.0f} of the {1e3 * whole:.0f} ms of an evaluation; {rate / 1e9:.1f} GB/s")
 
 
-def _convolutions(scene: Scene, layers: Layers, random: np.random.Generator) -> Iterator[Part]:
-    found = layers.upto(scene.recipe.content_layers)
+def _convolutions(scene: Scene, random: np.random.Generator) -> Iterator[Part]:
+    found = Layers(scene.weights.path).upto(scene.recipe.content_layers)
     for at, (name, layer) in enumerate(found.items()):
         entering, leaving = layer.kernel.shape[2:]
-        height, width = (side >> (int(name[len("block")]) - 1) for side in (scene.height, scene.width))
+        height, width = scene.plane(name)
         seen, slope = (_some(random, 1, height, width, channels) for channels in (entering, leaving))
         variant, pooled = layer.fast(Passes("max")), [*found, ""][at + 1].endswith("_conv1")
         products, moved = _timed(variant.forward, seen) + _timed(variant.back, slope), 0.0
@@ -77,18 +77,17 @@ def _convolutions(scene: Scene, layers: Layers, random: np.random.Generator) -> 
 
 def _grams(scene: Scene, random: np.random.Generator) -> Iterator[Part]:
     for name in scene.recipe.style_layers:
-        block = int(name[len("block")]) - 1
-        channels = min(64 << block, 512)
-        features = _some(random, 1, scene.height >> block, scene.width >> block, channels)
+        channels = KERNEL_SHAPES[name][-1]
+        features = _some(random, 1, *scene.plane(name), channels)
         both = _timed(lambda x: gram_matrix(x[0]), features)
         both += _timed(gram_slope, features, _some(random, channels, channels))
         yield Part(f"Gram, {name}", both, 0.0)
 
 
-def _evaluation(scene: Scene, layers: Layers) -> float:
+def _evaluation(scene: Scene) -> float:
     content, style = scene.floats()
     image, kept = tf.constant(content), Kept()
-    step = Step(scene.recipe, layers, content.shape, whole=False)
+    step = kept.step(scene.weights, scene.recipe, content.shape)
     evaluate = step.towards(kept.grams(scene.weights, scene.recipe, style, scene.width), image)
     return _seconds(lambda: float(evaluate(image)[0][0]))
 

@@ -33,6 +33,11 @@ class Scene:
         """Pixels."""
         return self.width * 3 // 4
 
+    def plane(self, layer: str) -> tuple[int, int]:
+        """Height and width of a layer of VGG19: halved from block to block."""
+        halvings = int(layer[len("block")]) - 1
+        return self.height >> halvings, self.width >> halvings
+
     @property
     def recipe(self) -> Recipe:
         """The tutorial's, at this size."""

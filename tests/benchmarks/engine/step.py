@@ -1,8 +1,7 @@
 """One step of the tutorial at 512x384, update and clipping included: the engine's against the others', in turns."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -10,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.engine.scene import Scene
+from benchmarks.engine.torch_beside import torch_beside
 from benchmarks.figure import Figure, NotHere, figure, ratios, seconds
 from benchmarks.processes import ROOT, Peer, beside
 from shared.recipe import PRESETS, VGG19_LAYERS, Recipe
 from worker.engine.kernel_files import KERNEL_SHAPES, load_kernels
 
 _TORCH: Final = ROOT / ".venv-torch"
-_PEER: Final = Path(__file__).with_name("torch_peer.py")
 _PRODUCT: Final = 2048
 _TOLERANCE: Final = 1e-4
 
@@ -51,8 +50,7 @@ def flop(scene: Scene) -> int:
     """Of the direct convolutions, forward and back to the image, multiplications and additions."""
     total = 0
     for layer in _layers(scene.recipe):
-        halvings = int(layer[len("block")]) - 1
-        total += 2 * 2 * int(np.prod(KERNEL_SHAPES[layer])) * (scene.width >> halvings) * (scene.height >> halvings)
+        total += 2 * 2 * int(np.prod(KERNEL_SHAPES[layer])) * math.prod(scene.plane(layer))
     return total
 
 
@@ -68,15 +66,9 @@ def _layers(recipe: Recipe) -> tuple[str, ...]:
     return VGG19_LAYERS[: deepest + 1]
 
 
-@contextmanager
-def _torch(scene: Scene) -> Iterator[Peer]:
-    with tempfile.TemporaryDirectory() as folder:
-        images, kernels = Path(folder, "images.npz"), Path(folder, "kernels.npz")
-        content, style = scene.floats()
-        np.savez(images, content=content[np.newaxis], style=style[np.newaxis])
-        np.savez(kernels, **named_kernels(scene.weights.path))  # type: ignore[arg-type]  # its second parameter is no array
-        with beside(str(_TORCH / "bin/python"), str(_PEER), str(images), str(kernels)) as peer:
-            yield peer
+def _torch(scene: Scene) -> AbstractContextManager[Peer]:
+    images = dict(zip(("content", "style"), scene.floats(), strict=True))
+    return torch_beside(str(_TORCH / "bin/python"), images, named_kernels(scene.weights.path))
 
 
 def _ratios(step: Peer, theirs: Peer, rounds: int) -> list[float]:

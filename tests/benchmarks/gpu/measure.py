@@ -10,10 +10,9 @@ import json
 import os
 import re
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -25,10 +24,10 @@ from jax.extend import backend
 from jax.extend.mlir import ir
 from jaxlib.xla_client import DeviceList
 
+from benchmarks.engine.torch_beside import torch_beside
 from benchmarks.figure import seconds
-from benchmarks.processes import Peer, beside
+from benchmarks.processes import Peer
 
-_PEER: Final = Path(__file__).parents[1] / "engine" / "torch_peer.py"
 _WARM, _ROUNDS = 20, 100
 _PRODUCT: Final = 8192
 _TOLERANCE: Final = 1e-3  # TF32 keeps ten bits
@@ -78,16 +77,10 @@ def _step(program: Path, arguments: list[np.ndarray]) -> tuple[Callable[[], floa
     return lambda: float(np.asarray(run()[0])[0]), about
 
 
-@contextmanager
-def _torch(told: dict[str, Any], arrays: Mapping[str, np.ndarray], device: str) -> Iterator[Peer]:
+def _torch(told: dict[str, Any], arrays: Mapping[str, np.ndarray], device: str) -> AbstractContextManager[Peer]:
     """PyTorch as it comes: convolutions in TF32, where the GPU has it."""
-    with tempfile.TemporaryDirectory() as folder:
-        images, kernels = Path(folder, "images.npz"), Path(folder, "kernels.npz")
-        pictures = {name: arrays[digest][np.newaxis] for name, digest in told["images"].items()}
-        np.savez(images, **pictures)  # type: ignore[arg-type]  # its second parameter is no array
-        np.savez(kernels, **{name: arrays[digest] for name, digest in told["kernels"].items()})  # type: ignore[arg-type]
-        with beside(sys.executable, str(_PEER), str(images), str(kernels), device) as peer:
-            yield peer
+    images, kernels = ({name: arrays[digest] for name, digest in told[what].items()} for what in ("images", "kernels"))
+    return torch_beside(sys.executable, images, kernels, device)
 
 
 def _product_seconds() -> float:
