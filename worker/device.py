@@ -17,12 +17,10 @@ _PACKAGES: Final = ("keras", "numpy", "pillow")
 
 
 def configure_tensorflow(threads: int) -> None:
-    """Use `threads`, 0 for all cores; take a GPU's memory only as it is needed, so that workers can share one."""
+    """Use `threads`, 0 for all cores."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.get_logger().setLevel("ERROR")  # it warns of what is meant here: a function that is traced for many shapes
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, enable=True)
 
 
 @cache

@@ -1,9 +1,12 @@
 """What memory a worker states: found out from the machine and its limits, shared out by the stack."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from missing import ROOT
 
 from deploy.stack import Plan, Stack
 from worker.memory import machine_memory
@@ -50,3 +53,13 @@ def test_the_workers_of_a_stack_share_the_machine(tmp_path: Path, monkeypatch: p
 def test_the_operator_knows_better_than_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EASEL_MEMORY_BYTES", "1000")
     assert Stack(Plan(tmp_path, tmp_path, 0, workers=3), tmp_path)._environment["EASEL_MEMORY_BYTES"] == "1000"
+
+
+@pytest.mark.parametrize(("told", "expected"), [({}, "true"), ({"TF_FORCE_GPU_ALLOW_GROWTH": "false"}, "false")])
+def test_a_gpu_is_not_filled_by_one_process_unless_the_operator_says_so(told: dict[str, str], expected: str) -> None:
+    asked = "import os, worker; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | told
+    said = subprocess.run(
+        [sys.executable, "-c", asked], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == expected
