@@ -199,6 +199,10 @@ class WeightsUnavailable(EaselError, code="weights_unavailable"):
     """The VGG19 weights asked for cannot be had here."""
 
 
+class GpuUnavailable(EaselError, code="gpu_unavailable"):
+    """A worker was asked to use a GPU that is not here."""
+
+
 # What ends a job `failed`; only `code` and `detail` reach the record.
 
 

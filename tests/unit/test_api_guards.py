@@ -81,7 +81,7 @@ def test_every_documented_code_exists_and_stands_at_its_status(app: Flask) -> No
 
 def test_every_code_a_client_can_meet_is_documented_somewhere(app: Flask) -> None:
     told = set(re.findall(r"\(`(\w+)`\)", str(document(app)["paths"])))
-    of_workers = {kind.code for kind in _tree(JobFailure)} | {"claim_lost", "weights_unavailable"}
+    of_workers = {kind.code for kind in _tree(JobFailure)} | {"claim_lost", "weights_unavailable", "gpu_unavailable"}
     of_families = {"bad_input", "blob_missing", "unavailable"}
     never_of_a_known_route = {"not_found", "method_not_allowed"}
     missing = {kind.code for kind in codes()} - told - of_workers - of_families - never_of_a_known_route

@@ -1,0 +1,55 @@
+"""NVIDIA's management library for machines without it: a C library of that name, which the real bindings load.
+
+It lists two GPUs of 80 GiB, one of which is split into MIG instances, and one of 24 GiB. NVML_ANSWERS=9 makes it refuse
+to begin, as the real one does where no driver is loaded.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from missing import part_missing
+
+_SOURCE = """
+#include <stdlib.h>
+#include <string.h>
+typedef struct { unsigned long long total, free, used; } memory_t;
+static const struct device { const char *uuid, *name; unsigned long long gib; } DEVICES[] = {
+  {"GPU-aaaa1111", "NVIDIA H100 80GB HBM3", 80},
+  {"GPU-aabb2222", "NVIDIA H100 80GB HBM3", 80},
+  {"GPU-cccc3333", "NVIDIA L4", 24},
+  {"MIG-1a2b3c4d-5e6f", "NVIDIA H100 80GB HBM3 MIG 1g.10gb", 10},
+};
+enum { GPUS = 3, ALL = 4, NOT_FOUND = 6 };
+static const struct device *of(void *handle) { return handle; }
+static int told(char *to, const char *text, unsigned size) { strncpy(to, text, size); return 0; }
+
+int nvmlInitWithFlags(unsigned flags) { return getenv("NVML_ANSWERS") ? atoi(getenv("NVML_ANSWERS")) : 0; }
+int nvmlShutdown(void) { return 0; }
+const char *nvmlErrorString(int code) { return "?"; }
+int nvmlDeviceGetCount_v2(unsigned *count) { *count = GPUS; return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, const void **handle) { *handle = &DEVICES[index]; return 0; }
+int nvmlDeviceGetHandleByUUID(const char *uuid, const void **handle) {
+  for (int i = 0; i < ALL; i++) if (!strcmp(DEVICES[i].uuid, uuid)) { *handle = &DEVICES[i]; return 0; }
+  return NOT_FOUND;
+}
+int nvmlDeviceGetUUID(void *device, char *to, unsigned size) { return told(to, of(device)->uuid, size); }
+int nvmlDeviceGetName(void *device, char *to, unsigned size) { return told(to, of(device)->name, size); }
+int nvmlDeviceGetMemoryInfo(void *device, memory_t *memory) { memory->total = of(device)->gib << 30; return 0; }
+int nvmlSystemGetDriverVersion(char *to, unsigned size) { return told(to, "580.95.05", size); }
+int nvmlSystemGetCudaDriverVersion(int *version) { *version = 13020; return 0; }
+"""
+
+
+@pytest.fixture(scope="session")
+def three_gpus(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """The environment of a process that shall see them."""
+    compiler = shutil.which("cc") or part_missing("there is no C compiler")
+    folder = tmp_path_factory.mktemp("nvml")
+    library = ["-shared", "-fPIC", "-o", folder / "libnvidia-ml.so.1"]
+    subprocess.run([compiler, *library, "-x", "c", "-"], input=_SOURCE, text=True, check=True)
+    seen = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    return seen | {"LD_LIBRARY_PATH": str(Path(folder))}
