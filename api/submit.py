@@ -20,7 +20,7 @@ from api.limits import decoding
 from api.schema import Answer, Query, operation
 from api.view import JobView, answer, job_url, job_view, views
 from shared import errors, images, keys
-from shared.estimate import Quote, peak_memory, quote
+from shared.estimate import MemoryKind, Quote, peak_memory, quote
 from shared.job import Job, JobState, Progress, Request
 from shared.ports import Ports
 from shared.recipe import Recipe, resolve
@@ -42,6 +42,9 @@ class QuoteView(Quote):
     seconds: float = Field(description="On one worker, waiting not counted; as likely less as more.")
     tier: str
     recipe: Recipe
+    memory_kind: MemoryKind = Field(
+        description="Which of the two peaks counts for the workers of its tier; `host` where none lives."
+    )
     fits: bool = Field(description="Whether a worker of its tier has the memory; true where nobody can know.")
     fitting_size: int | None = Field(
         description="The largest size that would fit; null where it fits as it is, or at no size."
@@ -151,6 +154,7 @@ def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Pict
         height=content.height,
         style_pixels=pixels,
         peak_memory_bytes=peak_memory(recipe, content.width, content.height, pixels),
+        peak_gpu_memory_bytes=peak_memory(recipe, content.width, content.height, pixels, kind="gpu"),
         created_at=time.time(),
         idempotency_key=order.idempotency_key,
         webhook=order.webhook,
@@ -167,6 +171,7 @@ def _quote(ports: Ports, request: Request) -> QuoteView:
     return QuoteView(
         **cost.model_dump(),
         seconds=run.p50,
+        memory_kind=room.kind,
         fits=room.fits,
         fitting_size=room.fitting_size,
         tier=request.tier,

@@ -17,7 +17,7 @@ import httpx2
 import redis
 
 from deploy.processes import Process, Supervisor, wait_until
-from worker.memory import machine_memory
+from worker.memory import expected_memory
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Stack:
             "EASEL_STORE_URL": (plan.data / "blobs").resolve().as_uri(),
             "EASEL_CACHE": str(plan.cache.resolve()),
             "EASEL_PORT": str(plan.port),
-            "EASEL_MEMORY_BYTES": os.environ.get("EASEL_MEMORY_BYTES") or str(machine_memory() // plan.workers),
+            "EASEL_MEMORY_BYTES": os.environ.get("EASEL_MEMORY_BYTES") or str(expected_memory().size // plan.workers),
             "EASEL_THREADS": str(max(1, (os.cpu_count() or 1) // plan.workers)),
         }
 

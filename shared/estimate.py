@@ -1,11 +1,14 @@
 """What a job will cost before it has run: the arithmetic is known, the machine's speed is measured."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from shared.recipe import LBFGS, Recipe, resized
+
+MemoryKind = Literal["host", "gpu"]
+"""Which memory decides whether a job fits a worker: the machine's, or that of its GPU where it has one."""
 
 DEFAULT_PIXELS_PER_SECOND: Final = 100_000.0
 """Pixels whose loss and gradient two cores evaluate in a second, until a worker has measured its own."""
@@ -24,11 +27,22 @@ _IMAGES: Final = 4  # that either optimiser keeps; L-BFGS two more for each pair
 _COPIES_OF_STATE: Final = 5  # the one in use, and those on its way into a checkpoint, which S3 wants in one piece
 _BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 
+# Peak memory of a worker's GPU, a cautious upper bound. Measured at version 0.1.0 on an NVIDIA H100 with TensorFlow
+# 2.21, by TensorFlow's own allocator: 820 MB for `default` at 512x384 and 1,743 MB at 1024x768, each with 20 pairs of
+# L-BFGS history, 448 and 1,163 MB for `tutorial`. *Not measured again for the present code*, nor for other sizes, nor
+# what CUDA takes beside the allocator. Uploads are scaled on the processor and take none of it.
+_GPU_BASE_BYTES: Final = 1024 * 2**20  # VGG19, cuDNN's workspaces; CUDA's own context, half of it or so
+_GPU_BYTES_PER_STAGE: Final = 100 * 2**20  # as above
+_GPU_BYTES_PER_PIXEL: Final = 1700  # all activations (some 1,300), the widest gradients, workspace
+_GPU_BYTES_PER_STYLE_PIXEL: Final = 1000  # the two widest layers, and as much again of workspace
+_GPU_COPIES_OF_STATE: Final = 2  # an L-BFGS step may hold the history before and after it at once
+
 
 class Quote(BaseModel):
     """What one job will take of one worker, but for the time: that is learned (api/forecast.py)."""
 
-    peak_memory_bytes: int
+    peak_memory_bytes: int = Field(description="Of the machine's memory, on a worker without a GPU.")
+    peak_gpu_memory_bytes: int = Field(description="Of the GPU's memory, on a worker with one.")
     width: int
     height: int
 
@@ -43,34 +57,51 @@ def quote(recipe: Recipe, width: int, height: int, styles: Sequence[int] = ()) -
     longest = recipe.schedule()[-1][0]
     return Quote(
         peak_memory_bytes=peak_memory(recipe, width, height, styles),
+        peak_gpu_memory_bytes=peak_memory(recipe, width, height, styles, kind="gpu"),
         width=max(1, round(width * longest / max(width, height))),
         height=max(1, round(height * longest / max(width, height))),
     )
 
 
-def peak_memory(recipe: Recipe, width: int, height: int, styles: Sequence[int] = ()) -> int:
+def peak_memory(
+    recipe: Recipe, width: int, height: int, styles: Sequence[int] = (), *, kind: MemoryKind = "host"
+) -> int:
     """Bytes that a worker takes at most, for a content image of this shape and styles of so many pixels each.
 
     Scaled, each style is taken to be as large as a square.
     """
-    uploads = [width * height, *styles]
     longest = max(size for size, _ in recipe.schedule())
     painting = _pixels(longest, width, height) + 4 * recipe.bleed * (longest + recipe.bleed)
-    working = max(
-        painting * _BYTES_PER_PIXEL,
-        (longest * recipe.style_scale) ** 2 * _BYTES_PER_STYLE_PIXEL,
-        max(uploads) * _BYTES_PER_INPUT_PIXEL,
-    )
+    style = (longest * recipe.style_scale) ** 2
     state = painting * _BYTES_PER_IMAGE_PIXEL * _images(recipe)
+    if kind == "gpu":
+        return int(_gpu_peak(painting, style, state, len(recipe.stages)))
+    uploads = [width * height, *styles]
+    working = max(painting * _BYTES_PER_PIXEL, style * _BYTES_PER_STYLE_PIXEL, max(uploads) * _BYTES_PER_INPUT_PIXEL)
     fixed = _BASE_BYTES + len(recipe.stages) * _BYTES_PER_STAGE + sum(uploads) * _BYTES_PER_UPLOAD_PIXEL
     return int(fixed + working + _COPIES_OF_STATE * state)
 
 
-def fitting_size(recipe: Recipe, width: int, height: int, memory_bytes: int, styles: Sequence[int] = ()) -> int | None:
+def fitting_size(
+    recipe: Recipe,
+    width: int,
+    height: int,
+    memory_bytes: int,
+    styles: Sequence[int] = (),
+    *,
+    kind: MemoryKind = "host",
+) -> int | None:
     """The largest `size` up to the recipe's, a multiple of 8 pixels, whose peak fits; None where not even 64 does."""
-    sizes = range(recipe.size // 8 * 8, 63, -8)
-    fits = (size for size in sizes if peak_memory(resized(recipe, size), width, height, styles) <= memory_bytes)
-    return next(fits, None)
+
+    def fits(size: int) -> bool:
+        return peak_memory(resized(recipe, size), width, height, styles, kind=kind) <= memory_bytes
+
+    return next(filter(fits, range(recipe.size // 8 * 8, 63, -8)), None)
+
+
+def _gpu_peak(painting: float, style: float, state: float, stages: int) -> float:
+    working = max(painting * _GPU_BYTES_PER_PIXEL, style * _GPU_BYTES_PER_STYLE_PIXEL)
+    return _GPU_BASE_BYTES + stages * _GPU_BYTES_PER_STAGE + working + _GPU_COPIES_OF_STATE * state
 
 
 def _images(recipe: Recipe) -> int:

@@ -85,6 +85,7 @@ class Request(_Frozen):
     height: int = 0
     style_pixels: tuple[int, ...] = ()  # of each style as it was uploaded; for the same
     peak_memory_bytes: int = 0  # predicted when it was submitted; 0 where unknown, and then it fits everywhere
+    peak_gpu_memory_bytes: int = 0  # the same, of the GPU's memory on a worker that has one
     created_at: float  # seconds since the epoch, as are all times here
     idempotency_key: str | None = None
     webhook: Webhook | None = None
@@ -98,7 +99,8 @@ class Job(_Frozen):
     state: JobState
     request: Request
     order: int  # place in the tier's sorted set: lower goes first
-    peak_memory_bytes: int = 0  # the request's, where claim.lua can read it
+    peak_memory_bytes: int = 0  # both are the request's, where claim.lua can read them
+    peak_gpu_memory_bytes: int = 0
     progress: Progress
     losses: Losses | None = None
     started_at: float | None = None  # first claim

@@ -16,6 +16,7 @@ from redis.commands.core import Script
 
 from shared.database import NAMESPACE, connect, script, translated
 from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, LedgerLost, NotReady, QueueFull, WrongState
+from shared.estimate import MemoryKind
 from shared.job import Job, JobError, JobState, Request
 from shared.record import newborn, pairs, parse, readable
 
@@ -161,11 +162,17 @@ class Ledger:
     # The workers' side. Each of these is fenced by the claim's token.
 
     def claim(
-        self, worker: str, tiers: tuple[str, ...], *, lease_seconds: float, memory_bytes: int = 0
+        self,
+        worker: str,
+        tiers: tuple[str, ...],
+        *,
+        lease_seconds: float,
+        memory_bytes: int = 0,
+        memory_kind: MemoryKind = "host",
     ) -> Claim | None:
         """Take the next job that is predicted to fit into `memory_bytes`, 0 for any, if one waits."""
         token = secrets.token_hex(8)
-        flat = self._act("claim", token, worker, lease_seconds, memory_bytes, *tiers)
+        flat = self._act("claim", token, worker, lease_seconds, memory_bytes, memory_kind, *tiers)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         return Claim(parse(fields), token) if fields else None
 

@@ -9,6 +9,7 @@ import redis
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.database import NAMESPACE, translated
+from shared.estimate import MemoryKind
 from shared.job import Job, JobState
 
 STARTING: Final = "starting"
@@ -27,6 +28,7 @@ class WorkerInfo(BaseModel):
     tiers: tuple[str, ...]
     job: str | None = None
     memory_bytes: int = Field(0, description="For its job; 0 where it does not say, and then it takes any.")
+    memory_kind: MemoryKind = Field("host", description="Whether that is the machine's memory or its GPU's (\"gpu\").")
     pixels_per_second: float | None = None  # evaluated, as measured on its last job
     seen_at: float
 

@@ -18,6 +18,7 @@ def newborn(request: Request) -> dict[str, Any]:
         "request": request,
         "progress": Progress(total=request.recipe.steps),
         "peak_memory_bytes": request.peak_memory_bytes,
+        "peak_gpu_memory_bytes": request.peak_gpu_memory_bytes,
         **({"webhook_url": hook.url, "webhook_events": " ".join(hook.events)} if (hook := request.webhook) else {}),
     }
 

@@ -69,7 +69,9 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(10, gt=0, description="Between checkpoints; more where writing them is slow.")
     preview_seconds: float = Field(2, gt=0)
     threads: int = Field(0, ge=0, description="Of one worker's TensorFlow; 0 means all cores.")
-    memory_bytes: int = Field(0, ge=0, description="A worker takes no job that needs more; 0 means the machine's.")
+    memory_bytes: int = Field(
+        0, ge=0, description="A worker takes no job that needs more; 0: its GPU's, else the machine's."
+    )
 
     # The operator's window.
     log_format: str = Field("text", pattern="^(text|json)$")

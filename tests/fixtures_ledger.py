@@ -18,6 +18,7 @@ def request(
     digest: str = "d",
     key: str | None = None,
     peak: int = 0,
+    gpu_peak: int = 0,
     events: tuple[str, ...] = (),
     url: str = "https://example.com/hook",
 ) -> Request:
@@ -33,6 +34,7 @@ def request(
         idempotency_key=key,
         webhook=Webhook(url=url, events=events) if events else None,
         peak_memory_bytes=peak,
+        peak_gpu_memory_bytes=gpu_peak,
     )
 
 

@@ -50,7 +50,10 @@ class Engine(Protocol):
         """For people: the GPU's name, or the number of processor cores."""
 
     def environment(self) -> Mapping[str, Any]:
-        """What the bytes depend on besides inputs, recipe and weights; the same for as long as the process lives."""
+        """What the bytes depend on besides inputs, recipe and weights; the same for as long as the process lives.
+
+        Under `gpus`, the names of the GPUs it runs on; without any, its jobs have to fit into the machine's memory.
+        """
 
     def weights(self) -> Mapping[str, str]:
         """`source` and `sha256` of what it paints with, found or learned once. Raises WeightsUnavailable."""

@@ -41,7 +41,7 @@ def visible_gpus(environ: Mapping[str, str] = os.environ) -> tuple[Gpu, ...]:
 
 
 def first_gpu_memory() -> int:
-    """Bytes of the GPU that TensorFlow uses in this process; 0 where there is none, or nobody can say."""
+    """Bytes of the GPU that TensorFlow uses in this process, the first it sees; 0 without one, or where unknown."""
     try:
         return next((gpu.memory_bytes for gpu in visible_gpus()), 0)
     except GpuUnavailable:

@@ -28,7 +28,7 @@ from shared.ports import Ports, open_ports
 from shared.settings import Settings
 from shared.telemetry import configure_logging
 from worker.contract import Engine
-from worker.memory import machine_memory
+from worker.memory import WorkerMemory, expected_memory
 from worker.presence import Presence
 from worker.studio import Studio
 from worker.task import work
@@ -61,6 +61,8 @@ class Worker:
 
     def __init__(self, settings: Settings, name: str, open_engine: OpenEngine = vgg19) -> None:
         self.settings, self.name, self.open_engine = settings, name, open_engine
+        # Asked in the parent: NVIDIA's driver may take seconds to answer, and a child has four to begin.
+        self.memory = expected_memory(settings.memory_bytes)
         self.app: Celery = celery_app(settings)
         self.app.task(name=BELL, Request=Bell)(self.hear)
         self.child: Child | None = None
@@ -88,7 +90,7 @@ class Worker:
 
     def _begin_child(self, **_: Any) -> None:
         configure_logging(self.settings)
-        self.child = Child(self.settings, self.name, self.open_engine)
+        self.child = Child(self.settings, self.name, self.memory, self.open_engine)
 
     def _end_child(self, **_: Any) -> None:
         if self.child:
@@ -106,12 +108,11 @@ class Worker:
 class Child:
     """The process that paints."""
 
-    def __init__(self, settings: Settings, name: str, open_engine: OpenEngine) -> None:
+    def __init__(self, settings: Settings, name: str, memory: WorkerMemory, open_engine: OpenEngine) -> None:
         self.settings, self.name = settings, name
         self.drain = threading.Event()
         self.ports: Ports = open_ports(settings, PATIENT)
-        memory = settings.memory_bytes
-        self.presence = Presence(self.ports.overview, name, settings.tiers, memory_bytes=memory).open()
+        self.presence = Presence(self.ports.overview, name, settings.tiers, memory).open()
         self._studio: Studio | None = None
         # Celery gives a child four seconds to begin, which TensorFlow's import may exceed: so it runs beside.
         self._engine = ThreadPoolExecutor(1, "warm-up").submit(open_engine, settings)
@@ -121,7 +122,7 @@ class Child:
         signal.signal(signal.SIGTERM, lambda *_: self.drain.set())  # here: billiard resets it after the child's start
         if self.drain.is_set():
             return
-        self._studio = self._studio or Studio(self._engine.result(), self.name, self.presence)
+        self._studio = self._studio or self._begin_studio()
         if self.drain.is_set():  # TensorFlow took its time
             return
         if work(self.ports, self._studio, self.drain):
@@ -129,6 +130,9 @@ class Child:
         if self._studio.spent or self._studio.engine.worn():
             log.info("replaced", why="a fresh process has more memory")
             os._exit(EX_RECYCLE)  # Celery's parent, if there is one, starts another child
+
+    def _begin_studio(self) -> Studio:
+        return Studio(self._engine.result(), self.name, self.presence, self.settings.memory_bytes)
 
     def _pass_on(self) -> None:
         with suppress(LedgerUnavailable):  # the reaper rings, too
@@ -140,6 +144,4 @@ class Child:
 def start(settings: Settings, name: str | None = None, open_engine: OpenEngine = vgg19) -> None:
     """Run a worker in this process; see `easel-worker start --help`."""
     configure_logging(settings)
-    stated = {"memory_bytes": settings.memory_bytes or machine_memory()}
-    settings = settings.model_copy(update=stated)
     Worker(settings, name or f"easel@{socket.gethostname()}-{os.getpid()}", open_engine).run()

@@ -1,12 +1,14 @@
-"""How much memory there is, and what to do where it was too little."""
+"""How much memory a worker has for its job, and what to do where it was too little."""
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shared.estimate import fitting_size, peak_memory
+from shared.estimate import MemoryKind, fitting_size, peak_memory
 from shared.job import Request
+from worker.gpus import first_gpu_memory, tensorflow_supports_gpus
 
 _SAFE_SHARE: Final = 0.6
 _LIMITS: Final = {
@@ -16,19 +18,39 @@ _LIMITS: Final = {
 """By the controller that a line of /proc/self/cgroup names: where its groups are mounted, and the limit's file."""
 
 
-def machine_memory(root: Path = Path("/")) -> int:
-    """What a worker states where EASEL_MEMORY_BYTES leaves it to find out.
+@dataclass(frozen=True)
+class WorkerMemory:
+    """What a worker states: no job that is predicted to need more of this kind of memory is given to it."""
 
-    In bytes: the smallest of the physical memory and the limits of this process's cgroups; 0 where nobody can say.
+    kind: MemoryKind
+    size: int  # in bytes; 0 where unknown, and then it takes any job
+
+
+def expected_memory(memory_bytes: int = 0) -> WorkerMemory:
+    """Before TensorFlow is imported: of the first visible GPU, if TensorFlow can use one, else of the machine.
+
+    `memory_bytes` overrides the size that is found; 0 does not.
     """
+    return engine_memory(memory_bytes, on_gpu=tensorflow_supports_gpus() and first_gpu_memory() > 0)
+
+
+def engine_memory(memory_bytes: int, *, on_gpu: bool) -> WorkerMemory:
+    """The same, once the engine has told whether it runs on a GPU."""
+    if on_gpu:
+        return WorkerMemory("gpu", memory_bytes or first_gpu_memory())
+    return WorkerMemory("host", memory_bytes or machine_memory())
+
+
+def machine_memory(root: Path = Path("/")) -> int:
+    """In bytes: the smallest of the physical memory and the limits of this process's cgroups; 0 where unknown."""
     return min((*_cgroup_limits(root), *_physical()), default=0)
 
 
-def what_would_fit(request: Request) -> str:
+def what_would_fit(request: Request, kind: MemoryKind) -> str:
     """Advice for a job that ran out of memory twice: well below the prediction, which was too low."""
     shape = request.recipe, request.width or 1, request.height or 1
-    predicted = peak_memory(*shape, request.style_pixels)
-    size = fitting_size(*shape, int(_SAFE_SHARE * predicted), request.style_pixels)
+    predicted = peak_memory(*shape, request.style_pixels, kind=kind)
+    size = fitting_size(*shape, int(_SAFE_SHARE * predicted), request.style_pixels, kind=kind)
     return f"It failed twice. At size {size} it should fit." if size else "It failed twice, and is small already."
 
 

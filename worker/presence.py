@@ -8,6 +8,7 @@ import structlog
 
 from shared.errors import LedgerUnavailable
 from shared.overview import STARTING, Overview, WorkerInfo
+from worker.memory import WorkerMemory
 
 log = structlog.get_logger(__name__)
 
@@ -17,14 +18,15 @@ _ANNOUNCE_SECONDS: Final = 5.0
 class Presence:
     """Announces the worker every few seconds and at each change, from a thread of its own."""
 
-    def __init__(self, overview: Overview, name: str, tiers: tuple[str, ...], *, memory_bytes: int) -> None:
+    def __init__(self, overview: Overview, name: str, tiers: tuple[str, ...], memory: WorkerMemory) -> None:
         self._overview = overview
         self._info = WorkerInfo(
             name=name,
             device=STARTING,
             weights="not loaded yet",
             tiers=tiers,
-            memory_bytes=memory_bytes,
+            memory_bytes=memory.size,
+            memory_kind=memory.kind,
             seen_at=0,
         )
         self._changed, self._closed = threading.Event(), threading.Event()

@@ -9,20 +9,22 @@ from shared.experience import Experience, Trial
 from shared.job import Job
 from worker.contract import Engine
 from worker.heartbeat import Times
+from worker.memory import engine_memory
 from worker.presence import Presence
 from worker.provenance import fingerprint
 
 
 class Studio:
-    """One per child process."""
+    """One per child process. `memory_bytes` is EASEL_MEMORY_BYTES; 0 detects it."""
 
-    def __init__(self, engine: Engine, name: str, presence: Presence) -> None:
+    def __init__(self, engine: Engine, name: str, presence: Presence, memory_bytes: int = 0) -> None:
         self.engine, self.name = engine, name
         self.fingerprint = fingerprint(engine.environment())
+        self.memory = engine_memory(memory_bytes, on_gpu=bool(engine.environment().get("gpus")))
         self.used = False  # whether it has painted before
         self.spent = False  # whether a fresh child must take over
         self._presence = presence
-        presence.show(device=engine.device())
+        presence.show(device=engine.device(), memory_bytes=self.memory.size, memory_kind=self.memory.kind)
 
     def weights(self) -> Mapping[str, str]:
         """Their source and sha256, announced. Raises WeightsUnavailable."""

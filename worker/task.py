@@ -54,10 +54,14 @@ def work(ports: Ports, studio: Studio, drain: threading.Event) -> bool:
 
 
 def _claim(ports: Ports, studio: Studio) -> Claim | None:
-    settings = ports.settings
+    settings, memory = ports.settings, studio.memory
     try:
         return ports.ledger.claim(
-            studio.name, settings.tiers, lease_seconds=settings.lease_seconds, memory_bytes=settings.memory_bytes
+            studio.name,
+            settings.tiers,
+            lease_seconds=settings.lease_seconds,
+            memory_bytes=memory.size,
+            memory_kind=memory.kind,
         )
     except Unavailable as error:
         log.warning("nothing_claimed", detail=error.detail)  # the reaper rings again
@@ -201,7 +205,7 @@ class _Task:
         if not self.job.memory_failures:
             self.supplies.tell(event=("warning", {"code": error.code, "detail": error.detail}))
             return self._give_back("head", memory_failures=1)
-        return self._fail(error.code, f"{error.detail} {what_would_fit(self.job.request)}")
+        return self._fail(error.code, f"{error.detail} {what_would_fit(self.job.request, self.studio.memory.kind)}")
 
     def _publish(self, state: JobState, error: JobError | None = None) -> None:
         """Write the picture and its provenance, then make both visible by the fenced transition."""

@@ -76,7 +76,9 @@ class Quote(_Answer):
     """The predicted cost of a job on one worker, waiting not counted; sizes in pixels."""
 
     seconds: float
-    peak_memory_bytes: int
+    peak_memory_bytes: int  # of the machine, on a worker without a GPU
+    peak_gpu_memory_bytes: int = 0  # of the GPU, on a worker with one
+    memory_kind: str = "host"  # which of the two counts for the workers that live now: "host" or "gpu"
     width: int
     height: int
     fits: bool = True  # into the memory of a worker that lives now, as far as anybody knows
@@ -141,6 +143,7 @@ class Worker(_Answer):
     weights: str
     job: str | None = None
     memory_bytes: int = 0  # 0 where unknown
+    memory_kind: str = "host"  # "gpu" where it is the GPU's
 
 
 class Bucket(_Answer):

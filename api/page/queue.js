@@ -182,7 +182,8 @@ function updatePerson({ parts }, worker) {
   tell(parts.name, worker.name);
   parts.doing.replaceChildren(worker.job ? h("a", { href: `/?job=${worker.job}` }, `paints ${short(worker.job)}`) : "idle");
   const speed = worker.pixels_per_second && `${number(worker.pixels_per_second / 1e6)} Mpx/s`;
-  tell(parts.facts, [worker.device, worker.memory_bytes && bytes(worker.memory_bytes), speed, worker.weights].filter(Boolean).join(" · "));
+  const memory = worker.memory_bytes && `${bytes(worker.memory_bytes)}${worker.memory_kind === "gpu" ? " of GPU memory" : ""}`;
+  tell(parts.facts, [worker.device, memory, speed, worker.weights].filter(Boolean).join(" · "));
 }
 
 /** Twelve bars of five minutes. */

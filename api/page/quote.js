@@ -40,9 +40,11 @@ export class Quote {
   show(found) {
     const line = found.queue_depth ? `${plural(found.queue_depth, "job is", "jobs are")} before it` : "Nobody is before it";
     const ready = found.eta_seconds ? `ready in ${eta(found.eta_seconds)}` : "no worker is alive to say when";
+    const [peak, memory] =
+      found.memory_kind === "gpu" ? [found.peak_gpu_memory_bytes, "GPU memory"] : [found.peak_memory_bytes, "memory"];
     this.say(
       h("p", {}, h("b", {}, duration(found.seconds)), " of painting, ",
-        h("b", {}, bytes(found.peak_memory_bytes)), ` of memory, ${found.width} × ${found.height} px`),
+        h("b", {}, bytes(peak)), ` of ${memory}, ${found.width} × ${found.height} px`),
       h("p.soft", {}, `${line}; ${ready}`),
       !found.fits && this.misfit(found.fitting_size),
     );

@@ -75,8 +75,12 @@ def ordinal(number: int) -> str:
 def quoted(quote: Quote) -> str:
     """A quote as a sentence, or as three where no worker can hold the job."""
     advice = f" At size {quote.fitting_size} it would fit." if quote.fitting_size else ""
+    on_gpu = quote.memory_kind == "gpu"
+    memory = (
+        f"{gib(quote.peak_gpu_memory_bytes)} of GPU memory" if on_gpu else f"{gib(quote.peak_memory_bytes)} of memory"
+    )
     return (
-        f"About {clock(quote.seconds)} of work and {gib(quote.peak_memory_bytes)} of memory on one worker, "
+        f"About {clock(quote.seconds)} of work and {memory} on one worker, "
         f"for a picture of {quote.width} x {quote.height} pixels."
         f"{'' if quote.fits else f' No worker has so much.{advice}'}"
     )
@@ -171,8 +175,11 @@ def queue_sheet(queue: Queue, later: float = 0.0) -> Group:
         running.add_row(job.id, holder, job.progress.phase, f"{job.progress.percentage:.0f} %", left)
     workers = _table("worker", "device", "memory", "weights", "does")
     for worker in queue.workers:
-        memory, does = worker.memory_bytes, "works" if worker.job else "waits"
-        workers.add_row(worker.name, worker.device, gib(memory) if memory else "", worker.weights, does)
+        memory = gib(worker.memory_bytes) if worker.memory_bytes else ""
+        if memory and worker.memory_kind == "gpu":
+            memory += " (GPU)"
+        does = "works" if worker.job else "waits"
+        workers.add_row(worker.name, worker.device, memory, worker.weights, does)
     done = queue.completed_last_hour
     said = [f"{done} job{'' if done == 1 else 's'} ended in the last hour.  {_sparks(queue)}".rstrip()]
     said += [] if queue.workers else ["No worker is alive: jobs wait until one is started."]

@@ -9,7 +9,7 @@ from fixtures_api import Submit, worker
 from flask.testing import FlaskClient
 
 from shared import keys
-from shared.estimate import peak_memory
+from shared.estimate import MemoryKind, peak_memory
 from shared.ports import Ports
 from shared.recipe import resolve
 
@@ -17,18 +17,18 @@ LARGE = {"preset": "default", "size": 2048}
 SENT = json.dumps(LARGE)
 
 
-def peak(**fields: Any) -> int:
+def peak(kind: MemoryKind = "host", **fields: Any) -> int:
     """Predicted for the photo and the painting of the `submit` fixture."""
-    return peak_memory(resolve(fields), 96, 64, styles=[96 * 64])
+    return peak_memory(resolve(fields), 96, 64, styles=[96 * 64], kind=kind)
 
 
 @pytest.fixture
 def employ(ports: Ports) -> Callable[..., None]:
     """Workers of so much memory appear; the tier that each serves may be named."""
 
-    def appear(*memories: int, tiers: tuple[str, ...] = ("standard", "batch")) -> None:
+    def appear(*memories: int, tiers: tuple[str, ...] = ("standard", "batch"), kind: MemoryKind = "host") -> None:
         for memory in memories:
-            told = worker(name=f"{tiers[0]}-{memory}", memory_bytes=memory, tiers=tiers)
+            told = worker(name=f"{tiers[0]}-{kind}-{memory}", memory_bytes=memory, memory_kind=kind, tiers=tiers)
             ports.overview.announce(told)
 
     return appear
@@ -48,11 +48,11 @@ def test_what_no_worker_can_hold_is_refused_with_what_would_fit_and_nothing_is_s
     problem = answer.get_json()
     assert (answer.status_code, problem["code"], problem["retryable"]) == (422, "does_not_fit", False)
     assert problem["peak_memory_bytes"] == peak(**LARGE)
-    assert problem["available_memory_bytes"] == room
+    assert (problem["available_memory_bytes"], problem["memory_kind"]) == (room, "host")
     assert problem["fitting_size"] == 1024
     needed, had = (f"{size / 2**30:.1f} GiB" for size in (peak(**LARGE), room))
     assert problem["detail"] == (
-        f"This job would need about {needed}; the largest worker has {had}. At size 1024 it would fit."
+        f"This job would need about {needed} of memory; the largest worker has {had}. At size 1024 it would fit."
     )
     assert kept() == before
 
@@ -87,6 +87,29 @@ def test_only_workers_of_the_jobs_own_tier_count(submit: Submit, employ: Employ)
     assert submit(recipe=SENT, tier="batch").status_code == 202
 
 
+def test_on_a_gpu_the_gpus_memory_counts_and_the_refusal_says_so(submit: Submit, employ: Employ) -> None:
+    room = peak("gpu", size=1024)
+    employ(room, kind="gpu")
+    problem = submit(recipe=SENT).get_json()
+    assert (problem["memory_kind"], problem["fitting_size"]) == ("gpu", 1024)
+    assert (problem["peak_memory_bytes"], problem["available_memory_bytes"]) == (peak("gpu", **LARGE), room)
+    assert "of GPU memory; the largest worker has" in problem["detail"]
+    assert submit(recipe=json.dumps({**LARGE, "size": 1024})).status_code == 202
+
+
+def test_a_job_fits_where_either_a_gpu_or_a_machine_holds_it(submit: Submit, employ: Employ) -> None:
+    employ(1)
+    employ(peak("gpu", **LARGE), kind="gpu")
+    assert submit(recipe=SENT).status_code == 202
+
+
+def test_where_neither_holds_it_the_advice_is_for_the_one_that_comes_nearest(submit: Submit, employ: Employ) -> None:
+    employ(peak(size=512))
+    employ(peak("gpu", size=1024), kind="gpu")
+    problem = submit(recipe=SENT).get_json()
+    assert (problem["memory_kind"], problem["fitting_size"]) == ("gpu", 1024)
+
+
 def test_where_nobody_can_know_the_job_is_taken(submit: Submit, employ: Employ, ports: Ports) -> None:
     assert submit(recipe=SENT).status_code == 202, "no worker lives"
     employ(1, tiers=("batch",))
@@ -96,10 +119,11 @@ def test_where_nobody_can_know_the_job_is_taken(submit: Submit, employ: Employ, 
     assert ports.overview.depth("standard") == 3
 
 
-def test_the_predicted_peak_is_kept_with_the_request_and_the_record(submit: Submit, ports: Ports) -> None:
+def test_the_predicted_peaks_are_kept_with_the_request_and_the_record(submit: Submit, ports: Ports) -> None:
     job = ports.ledger.get(submit(recipe=SENT).get_json()["id"])
-    assert job.peak_memory_bytes == job.request.peak_memory_bytes == peak(**LARGE)
-    assert json.loads(ports.blobs.get(keys.request(job.id)))["peak_memory_bytes"] == peak(**LARGE)
+    stored = json.loads(ports.blobs.get(keys.request(job.id)))
+    assert job.peak_memory_bytes == stored["peak_memory_bytes"] == peak(**LARGE)
+    assert job.peak_gpu_memory_bytes == stored["peak_gpu_memory_bytes"] == peak("gpu", **LARGE)
 
 
 def test_a_job_that_was_accepted_is_answered_again_when_only_small_workers_are_left(
@@ -126,12 +150,27 @@ def test_a_dry_run_says_whether_the_job_fits_and_keeps_nothing(submit: Submit, e
     assert dry() == (True, None)
 
 
+def test_a_quote_has_both_peaks_and_says_which_of_them_counts(submit: Submit, employ: Employ) -> None:
+    def counts() -> str:
+        quote = submit(recipe=SENT, query="?dry_run=true").get_json()
+        assert (quote["peak_memory_bytes"], quote["peak_gpu_memory_bytes"]) == (peak(**LARGE), peak("gpu", **LARGE))
+        return str(quote["memory_kind"])
+
+    assert counts() == "host", "no worker lives"
+    employ(peak("gpu", **LARGE), kind="gpu")
+    assert counts() == "gpu"
+    employ(2**60)
+    assert counts() == "host", "the machine without a GPU has more room"
+
+
 def test_the_refusal_and_the_workers_memory_are_in_the_document(client: FlaskClient) -> None:
     told = client.get("/openapi.json").get_json()
     assert "`does_not_fit`" in told["paths"]["/v1/jobs"]["post"]["responses"]["422"]["description"]
-    assert "memory_bytes" in told["components"]["schemas"]["WorkerInfo"]["properties"]
+    assert {"memory_bytes", "memory_kind"} <= set(told["components"]["schemas"]["WorkerInfo"]["properties"])
 
 
 def test_the_queue_shows_each_workers_memory(client: FlaskClient, employ: Employ) -> None:
     employ(2**32)
-    assert [one["memory_bytes"] for one in client.get("/v1/queue").get_json()["workers"]] == [2**32]
+    employ(2**33, kind="gpu")
+    told = client.get("/v1/queue").get_json()["workers"]
+    assert {(one["memory_kind"], one["memory_bytes"]) for one in told} == {("host", 2**32), ("gpu", 2**33)}

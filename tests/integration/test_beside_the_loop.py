@@ -16,6 +16,7 @@ from shared.ports import Ports
 from worker import heartbeat
 from worker.contract import Frame
 from worker.heartbeat import Heartbeat
+from worker.memory import WorkerMemory
 from worker.presence import Presence
 from worker.scribe import Scribe
 
@@ -108,7 +109,7 @@ def test_a_fresh_process_keeps_the_speed_that_the_one_before_it_measured(ports: 
         seen_at=time.time(),
     )
     ports.overview.announce(killed)
-    presence = Presence(ports.overview, "one", ports.settings.tiers, memory_bytes=1).open()
+    presence = Presence(ports.overview, "one", ports.settings.tiers, WorkerMemory("host", 1)).open()
     presence.show(device="cpu:4")
     try:
         while (told := ports.overview.workers()[0]).device != "cpu:4":

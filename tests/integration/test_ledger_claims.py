@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fixtures_ledger import TIERS, claim, reap, request, submit
 
+from shared.estimate import MemoryKind
 from shared.job import JobState
 from shared.ledger import NAMESPACE, Ledger, connect
 from shared.overview import Overview
@@ -17,10 +18,10 @@ def queue_up(ledger: Ledger, *peaks: int, tier: str = "standard") -> list[str]:
     return [submit(ledger, request(tier, peak=peak)) for peak in peaks]
 
 
-def taken(ledger: Ledger, memory: int) -> list[str]:
+def taken(ledger: Ledger, memory: int, kind: MemoryKind = "host") -> list[str]:
     """What a worker of so much memory gets, until it gets nothing more."""
     ids = []
-    while found := ledger.claim("w", TIERS, lease_seconds=60, memory_bytes=memory):
+    while found := ledger.claim("w", TIERS, lease_seconds=60, memory_bytes=memory, memory_kind=kind):
         ids.append(found.job.id)
     return ids
 
@@ -51,6 +52,22 @@ def test_a_record_from_before_peaks_were_predicted_fits_everywhere(ledger: Ledge
     (old,) = queue_up(ledger, TOO_LARGE)
     connect(valkey_url).hdel(f"{NAMESPACE}:job:{old}", "peak_memory_bytes")
     assert taken(ledger, 1) == [old]
+
+
+def test_on_a_gpu_the_gpus_memory_decides_and_elsewhere_the_machines(ledger: Ledger) -> None:
+    light_on_gpu = submit(ledger, request(peak=TOO_LARGE, gpu_peak=FITS_ALL))
+    light_on_host = submit(ledger, request(peak=FITS_ALL, gpu_peak=TOO_LARGE))
+    assert taken(ledger, SMALL, "gpu") == [light_on_gpu]
+    assert ledger.get(light_on_host).peak_gpu_memory_bytes == TOO_LARGE
+    assert taken(ledger, SMALL, "host") == [light_on_host]
+
+
+def test_a_record_from_before_gpu_peaks_were_predicted_fits_every_gpu(ledger: Ledger, valkey_url: str) -> None:
+    old = submit(ledger, request(peak=TOO_LARGE, gpu_peak=TOO_LARGE))
+    connect(valkey_url).hdel(f"{NAMESPACE}:job:{old}", "peak_gpu_memory_bytes")
+    assert taken(ledger, SMALL, "host") == []
+    assert taken(ledger, SMALL, "gpu") == [old]
+    assert ledger.get(old).peak_gpu_memory_bytes == 0
 
 
 def test_a_misfit_is_still_one_after_it_came_back(ledger: Ledger) -> None:

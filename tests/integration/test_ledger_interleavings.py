@@ -1,6 +1,7 @@
 """All acts together: the table of transitions, and any order in which acts can come."""
 
 import contextlib
+from typing import get_args
 
 import pytest
 import redis
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from shared.errors import ClaimLost, NotReady, WrongState
+from shared.estimate import MemoryKind
 from shared.job import EVENTS, TERMINAL, TRANSITIONS, JobState, Progress
 from shared.ledger import NAMESPACE, Claim, Ledger, connect
+
+MEMORY_KINDS: tuple[MemoryKind, ...] = get_args(MemoryKind)
 
 
 @pytest.mark.parametrize("before", list(JobState))
@@ -49,16 +53,19 @@ class Queue(RuleBasedStateMachine):
         target=jobs,
         tier=st.sampled_from(TIERS),
         peak=st.integers(0, 3),
+        gpu_peak=st.integers(0, 3),
         events=st.lists(st.sampled_from(EVENTS), unique=True),
     )
-    def submit(self, tier: str, peak: int, events: list[str]) -> str:
-        self.ids.append(submit(self.ledger, request(tier, peak=peak, events=tuple(events))))
+    def submit(self, tier: str, peak: int, gpu_peak: int, events: list[str]) -> str:
+        self.ids.append(submit(self.ledger, request(tier, peak=peak, gpu_peak=gpu_peak, events=tuple(events))))
         return self.ids[-1]
 
-    @rule(target=claims, lease=st.sampled_from([-1.0, 60.0]), memory=st.integers(0, 3))
-    def claim(self, lease: float, memory: int) -> Claim | None:
-        fitting = [i for i in self._waiting() if not memory or self.ledger.get(i).peak_memory_bytes <= memory]
-        found = self.ledger.claim("w", TIERS, lease_seconds=lease, memory_bytes=memory)
+    @rule(
+        target=claims, lease=st.sampled_from([-1.0, 60.0]), memory=st.integers(0, 3), kind=st.sampled_from(MEMORY_KINDS)
+    )
+    def claim(self, lease: float, memory: int, kind: MemoryKind) -> Claim | None:
+        fitting = [i for i in self._waiting() if not memory or self._peak(i, kind) <= memory]
+        found = self.ledger.claim("w", TIERS, lease_seconds=lease, memory_bytes=memory, memory_kind=kind)
         assert [found.job.id if found else None] == (fitting or [None])[:1]
         return found
 
@@ -87,6 +94,10 @@ class Queue(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 3))
     def reap(self, limit: int) -> None:
         reap(self.ledger, limit)
+
+    def _peak(self, job_id: str, kind: MemoryKind) -> int:
+        job = self.ledger.get(job_id)
+        return job.peak_gpu_memory_bytes if kind == "gpu" else job.peak_memory_bytes
 
     def _waiting(self) -> list[str]:
         return [i for tier in TIERS for i in self.client.zrange(f"{NAMESPACE}:queue:{tier}", 0, -1)]

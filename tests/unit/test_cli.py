@@ -77,7 +77,14 @@ def test_a_photo_that_is_not_there_is_wrong_usage(images: list[str]) -> None:
     assert (result.exit_code, seen) == (2, [])
 
 
-QUOTE = {"seconds": 75.2, "peak_memory_bytes": 1_400_000_000, "width": 384, "height": 288}
+QUOTE = {
+    "seconds": 75.2,
+    "peak_memory_bytes": 1_400_000_000,
+    "peak_gpu_memory_bytes": 0,
+    "memory_kind": "host",
+    "width": 384,
+    "height": 288,
+}
 
 
 def test_a_quote_is_one_sentence(images: list[str]) -> None:
@@ -88,6 +95,14 @@ def test_a_quote_is_one_sentence(images: list[str]) -> None:
     )
     assert "dry_run=true" in seen[0][1]
     assert json.loads(easel("submit", *images, "--quote", "--json", answers=(says(quote),))[0].stdout) == quote
+
+
+def test_a_quote_shows_gpu_memory_where_that_is_what_counts(images: list[str]) -> None:
+    quote = {**QUOTE, "peak_gpu_memory_bytes": 2**31, "memory_kind": "gpu"}
+    assert (
+        "and 2.0 GiB of GPU memory on one worker"
+        in easel("submit", *images, "--quote", answers=(says(quote),))[0].stdout
+    )
 
 
 @pytest.mark.parametrize(

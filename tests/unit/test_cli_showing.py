@@ -92,11 +92,20 @@ def test_the_queue_names_lines_jobs_and_workers() -> None:
     queue = {
         "tiers": [{"name": "standard", "depth": 2, "oldest_seconds": 65}],
         "running": [JOB],
-        "workers": [worker],
+        "workers": [worker, {**worker, "name": "two@here", "memory_bytes": 80 * 2**30, "memory_kind": "gpu"}],
         "completed_last_hour": 1,
     }
     said = easel("queue", answers=(says(queue),))[0].stdout
-    for part in ("standard", "1:05", JOB["id"], "one@here", "cpu:2", "16.0 GiB", "1 job ended in the last hour."):
+    for part in (
+        "standard",
+        "1:05",
+        JOB["id"],
+        "one@here",
+        "cpu:2",
+        "16.0 GiB",
+        "80.0 GiB (GPU)",
+        "1 job ended in the last hour.",
+    ):
         assert part in said
     assert json.loads(easel("queue", "--json", answers=(says(queue),))[0].stdout)["workers"][0]["tiers"] == []
     with out.capture() as captured:

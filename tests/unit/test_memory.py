@@ -9,7 +9,7 @@ import pytest
 from missing import ROOT
 
 from deploy.stack import Plan, Stack
-from worker.memory import machine_memory
+from worker.memory import WorkerMemory, engine_memory, expected_memory, machine_memory
 
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 SMALL, SMALLER = 300 * 2**20, 200 * 2**20
@@ -44,10 +44,16 @@ def test_a_system_without_groups_has_its_physical_memory(tmp_path: Path) -> None
     assert machine_memory(tmp_path) == PHYSICAL
 
 
+def test_a_size_that_is_set_overrides_what_is_found_on_a_gpu_and_without_one() -> None:
+    assert engine_memory(7, on_gpu=True) == WorkerMemory("gpu", 7)
+    assert engine_memory(7, on_gpu=False) == WorkerMemory("host", 7)
+    assert engine_memory(0, on_gpu=False) == WorkerMemory("host", machine_memory())
+
+
 def test_the_workers_of_a_stack_share_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EASEL_MEMORY_BYTES", raising=False)
     three = Stack(Plan(tmp_path, tmp_path, 0, workers=3), tmp_path)
-    assert three._environment["EASEL_MEMORY_BYTES"] == str(machine_memory() // 3)
+    assert three._environment["EASEL_MEMORY_BYTES"] == str(expected_memory().size // 3)
 
 
 def test_the_operator_knows_better_than_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
