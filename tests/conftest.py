@@ -13,7 +13,7 @@ pytest_plugins = [
     "fixtures_api",
     "fixtures_client",
     "fixtures_ledger",
-    "fixtures_nvml",
+    "fixtures_nvidia",
     "fixtures_s3",
     "fixtures_valkey",
     "fixtures_webhooks",

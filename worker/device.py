@@ -11,6 +11,7 @@ from typing import Any, Final
 import tensorflow as tf
 
 from shared import __version__
+from worker.cuda import cuda_versions
 
 _SWITCHES: Final = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_XLA_FLAGS")
 _PACKAGES: Final = ("keras", "numpy", "pillow")
@@ -25,7 +26,7 @@ def configure_tensorflow(threads: int) -> None:
 
 @cache
 def environment() -> Mapping[str, Any]:
-    """Processor, GPUs, threads and versions."""
+    """Processor, GPUs, threads and versions; with a GPU, also those of its driver and of CUDA's libraries."""
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     return {
         "processor": _processor(),
@@ -37,6 +38,7 @@ def environment() -> Mapping[str, Any]:
         "easel": __version__,
         "tensorflow": tf.__version__,
         **{name: version(name) for name in _PACKAGES},
+        **(cuda_versions(tf.sysconfig.get_build_info()) if gpus else {}),
     }
 
 

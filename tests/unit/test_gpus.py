@@ -1,4 +1,4 @@
-"""Which GPUs there are, and which of them CUDA_VISIBLE_DEVICES leaves: the real bindings over fixtures_nvml.py."""
+"""Which GPUs there are, and which of them CUDA_VISIBLE_DEVICES leaves: the real bindings over fixtures_nvidia.py."""
 
 import ctypes.util
 import json

@@ -1,7 +1,7 @@
-"""NVIDIA's management library for machines without it: a C library of that name, which the real bindings load.
+"""NVIDIA's libraries for machines without them: C libraries of those names, which the real bindings load.
 
-It lists two GPUs of 80 GiB, one of which is split into MIG instances, and one of 24 GiB. NVML_ANSWERS=9 makes it refuse
-to begin, as the real one does where no driver is loaded.
+NVML lists two GPUs of 80 GiB, one of which is split into MIG instances, and one of 24 GiB. NVML_ANSWERS=9 makes it
+refuse to begin, as the real one does where no driver is loaded. CUDA's and cuDNN's tell their versions, nothing else.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from missing import part_missing
 
-_SOURCE = """
+_NVML = """
 #include <stdlib.h>
 #include <string.h>
 typedef struct { unsigned long long total, free, used; } memory_t;
@@ -42,14 +42,20 @@ int nvmlDeviceGetMemoryInfo(void *device, memory_t *memory) { memory->total = of
 int nvmlSystemGetDriverVersion(char *to, unsigned size) { return told(to, "580.95.05", size); }
 int nvmlSystemGetCudaDriverVersion(int *version) { *version = 13020; return 0; }
 """
+_LIBRARIES = {
+    "libnvidia-ml.so.1": _NVML,
+    "libcudart.so.12": "int cudaRuntimeGetVersion(int *version) { *version = 12090; return 0; }",
+    "libcudnn.so.9": "unsigned long cudnnGetVersion(void) { return 91900; }",
+}
 
 
 @pytest.fixture(scope="session")
 def three_gpus(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """The environment of a process that shall see them."""
     compiler = shutil.which("cc") or part_missing("there is no C compiler")
-    folder = tmp_path_factory.mktemp("nvml")
-    library = ["-shared", "-fPIC", "-o", folder / "libnvidia-ml.so.1"]
-    subprocess.run([compiler, *library, "-x", "c", "-"], input=_SOURCE, text=True, check=True)
+    folder = tmp_path_factory.mktemp("nvidia")
+    for name, source in _LIBRARIES.items():
+        library = ["-shared", "-fPIC", "-o", folder / name]
+        subprocess.run([compiler, *library, "-x", "c", "-"], input=source, text=True, check=True)
     seen = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     return seen | {"LD_LIBRARY_PATH": str(Path(folder))}
