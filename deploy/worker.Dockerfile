@@ -1,6 +1,7 @@
 # A worker or a reaper. Build from the repository's root:
 #   docker build -f deploy/worker.Dockerfile -t easel-worker .
-# For NVIDIA GPUs add --build-arg LOCK=worker-gpu.txt and run with --gpus all (one worker per GPU).
+# For NVIDIA GPUs add --build-arg LOCK=worker-gpu.txt and run with docker's --gpus all; for one worker on each of them,
+# give the command: python -m worker start --gpus all
 FROM python:3.12-slim
 
 ARG LOCK=worker.txt

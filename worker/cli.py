@@ -1,7 +1,9 @@
 """`easel-worker`: run a worker or a reaper, or the engine alone with no server at all."""
 
 import json
+import os
 import signal
+import socket
 import threading
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,11 +30,25 @@ Weights = Annotated[
 @app.command()
 def start(
     name: Annotated[str | None, typer.Option(help="Unique; host and process id where not given.")] = None,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            help="One worker process per GPU: all, or nvidia-smi's numbers such as 0,2. Each is NAME-gpu0 ..."
+        ),
+    ] = None,
 ) -> None:
-    """Serve the queue until SIGTERM, which checkpoints the job at hand and gives it back."""
+    """Serve the queue until SIGTERM, which checkpoints the job at hand and gives it back.
+
+    Without --gpus it is one worker, on the first GPU that TensorFlow finds, else on the processor.
+    """
+    name = name or f"easel@{socket.gethostname()}-{os.getpid()}"
+    if gpus is not None:
+        from worker import gpu_workers  # noqa: PLC0415 - as below
+
+        return gpu_workers.start(Settings(), name, gpus)
     from worker.main import start as serve  # noqa: PLC0415 - Celery is not needed by the other commands
 
-    serve(Settings(), name)
+    return serve(Settings(), name)
 
 
 @app.command()

@@ -6,7 +6,6 @@ parent waits for its child's job, which may take an hour: so it forwards the sig
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -141,7 +140,7 @@ class Child:
                     self.ports.bells.ring(tier)
 
 
-def start(settings: Settings, name: str | None = None, open_engine: OpenEngine = vgg19) -> None:
+def start(settings: Settings, name: str, open_engine: OpenEngine = vgg19) -> None:
     """Run a worker in this process; see `easel-worker start --help`."""
     configure_logging(settings)
-    Worker(settings, name or f"easel@{socket.gethostname()}-{os.getpid()}", open_engine).run()
+    Worker(settings, name, open_engine).run()

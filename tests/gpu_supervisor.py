@@ -1,0 +1,21 @@
+"""`python -m gpu_supervisor ARGUMENT... NAME`: the supervisor of `--gpus` with two GPUs that are not there.
+
+What it runs for each is `python ARGUMENT... NAME-gpu0` and so on. FIRST_PAUSE is in seconds.
+"""
+
+import os
+import sys
+from typing import Final
+
+from shared.settings import Settings
+from shared.telemetry import configure_logging
+from worker import gpu_workers
+from worker.gpus import Gpu
+
+GPUS: Final = tuple(Gpu(f"gpu{number}", f"GPU-{number}", "none", 0) for number in (0, 2))
+
+if __name__ == "__main__":
+    configure_logging(Settings())
+    *arguments, name = sys.argv[1:]
+    pause = float(os.environ.get("FIRST_PAUSE", "0.1"))
+    gpu_workers.run(GPUS, name, command=(sys.executable, *arguments), first_pause=pause)
