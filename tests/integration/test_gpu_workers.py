@@ -19,17 +19,22 @@ from shared.job import Job, JobState
 from worker.gpu_workers import numbered
 from worker.gpus import Gpu
 
-PATIENT = """
+SAY = """
 import json, os, signal, sys
+def say(**fields):  # by one write: several processes share the pipe
+    os.write(1, f"{json.dumps(fields)}\\n".encode())
+"""
+PATIENT = f"""{SAY}
 def leave(number, frame):
-    print(json.dumps({"drained": sys.argv[1], "signal": signal.Signals(number).name}), flush=True)
+    say(drained=sys.argv[1], signal=signal.Signals(number).name)
     sys.exit()
 signal.signal(signal.SIGTERM, leave)
 signal.signal(signal.SIGINT, leave)
-print(json.dumps({"name": sys.argv[1], "gpu": os.environ["CUDA_VISIBLE_DEVICES"], "pid": os.getpid()}), flush=True)
+say(name=sys.argv[1], gpu=os.environ["CUDA_VISIBLE_DEVICES"], pid=os.getpid())
 while True:
     signal.pause()
 """
+BROKEN = f"{SAY}\nsay(name=sys.argv[1])\nsys.exit(3)"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])}
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -101,7 +106,7 @@ def test_workers_drain_when_their_supervisor_is_killed(start: Start) -> None:
 
 
 def test_one_that_cannot_start_is_tried_again_after_ever_longer_pauses(start: Start) -> None:
-    supervisor = start("import sys; print('{}', flush=True); sys.exit(3)", FIRST_PAUSE="0.01")
+    supervisor = start(BROKEN, FIRST_PAUSE="0.01")
     says(supervisor, 8)  # tries
     supervisor.terminate()
     _, log = supervisor.communicate(timeout=30)
@@ -111,7 +116,7 @@ def test_one_that_cannot_start_is_tried_again_after_ever_longer_pauses(start: St
 
 
 def test_a_signal_during_a_pause_ends_the_supervisor_at_once(start: Start) -> None:
-    supervisor = start("import sys; print('{}', flush=True); sys.exit(3)", FIRST_PAUSE="600")
+    supervisor = start(BROKEN, FIRST_PAUSE="600")
     says(supervisor, 2)
     supervisor.terminate()
     assert supervisor.wait(timeout=30) == 0
