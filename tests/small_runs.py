@@ -1,6 +1,7 @@
 """Runs of the engine that are over in a second: small images, shallow layers, a few steps."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,13 @@ from numpy.typing import NDArray
 
 from shared.recipe import Recipe, resolve
 from worker.engine import Iterate, stylize
+from worker.engine.cache import Cache
 from worker.engine.weights import Weights
 
 RANDOM = np.random.default_rng(5)
 CONTENT = RANDOM.integers(0, 256, (60, 80, 3), np.uint8)
 STYLE = RANDOM.integers(0, 256, (70, 64, 3), np.uint8)
+CACHE = Cache()
 
 
 def small(kind: str = "lbfgs", **fields: Any) -> Recipe:
@@ -31,8 +34,13 @@ def small(kind: str = "lbfgs", **fields: Any) -> Recipe:
     )
 
 
+def begin(weights: Weights, recipe: Recipe, **arguments: Any) -> Iterator[Iterate]:
+    """With what earlier runs traced, unless `cache=` says otherwise: it changes no byte, and saves most of the time."""
+    return stylize(CONTENT, [STYLE], recipe, weights=weights, **{"cache": CACHE, **arguments})
+
+
 def run(weights: Weights, recipe: Recipe, **arguments: Any) -> list[Iterate]:
-    return list(stylize(CONTENT, [STYLE], recipe, weights=weights, **arguments))
+    return list(begin(weights, recipe, **arguments))
 
 
 def digest(image: NDArray[np.float32]) -> str:

@@ -2,9 +2,7 @@
 
 import os
 
-# TensorFlow's own import ends with one of all of Keras, unless the old Keras is asked for, which is not installed. A
-# worker uses neither, and each fresh child starts the sooner.
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings and above: the rest would run through progress bars
 # A GPU's memory is taken only as it is needed, so that several processes can share one: without this a single process
 # of TensorFlow takes nearly all of it (76 of 80 GiB on an H100). TensorFlow reads it when it first uses a GPU, so here

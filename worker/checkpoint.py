@@ -1,6 +1,6 @@
 """The optimisation's state as bytes, and back. Readers learn of a broken checkpoint before they use it.
 
-Format: a line "easel-checkpoint 4 <sha256 of the rest>", a line of JSON that lists each array's name, type and shape,
+Format: a line "easel-checkpoint 5 <sha256 of the rest>", a line of JSON that lists each array's name, type and shape,
 and the arrays' own bytes, one after the other. NumPy's .npz would hash them once more and copy them three times.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-_MAGIC: Final = b"easel-checkpoint 4 "
+_MAGIC: Final = b"easel-checkpoint 5 "
 
 State = dict[str, Any]
 """Names to arrays or scalars, as worker.engine.Iterate.state gives it."""

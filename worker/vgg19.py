@@ -10,7 +10,7 @@ from shared.recipe import Recipe
 from shared.settings import Settings
 from worker.device import configure_tensorflow, environment
 from worker.engine import Iterate, revive, stylize
-from worker.engine.kept import Kept
+from worker.engine.cache import Cache
 from worker.engine.weights import Weights, resolve_weights
 
 log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ class Vgg19:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._found: Weights | None = None
-        self._kept = Kept()
+        self._cache = Cache()
         configure_tensorflow(settings.threads)
 
     def device(self) -> str:
@@ -43,7 +43,7 @@ class Vgg19:
         self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
     ) -> Iterator[Iterate]:
         """As Engine says."""
-        return stylize(content, styles, recipe, weights=self._weights(), state=state, kept=self._kept)
+        return stylize(content, styles, recipe, weights=self._weights(), state=state, cache=self._cache)
 
     def revive(self, recipe: Recipe, state: Mapping[str, Any]) -> Iterate:
         """As Engine says."""
@@ -51,7 +51,7 @@ class Vgg19:
 
     def worn(self) -> bool:
         """As Engine says."""
-        return self._kept.worn
+        return self._cache.needs_restart
 
     def _weights(self) -> Weights:
         if self._found is None:

@@ -38,7 +38,9 @@ def test_every_loss_is_within_half_a_percent_up_to_step_20(
 ) -> None:
     for step in (step for step in reference if step <= 20):
         for term in TERMS:
-            assert getattr(run[step].losses, term) == pytest.approx(reference[step][term], rel=0.005), (step, term)
+            rounding = 1e-6 * reference[step]["total"]  # at step 0 image and content target come by different paths
+            expected = pytest.approx(reference[step][term], rel=0.005, abs=rounding)
+            assert getattr(run[step].losses, term) == expected, (step, term)
 
 
 def test_every_loss_is_within_two_percent_at_step_100(

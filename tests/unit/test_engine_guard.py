@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from small_runs import CONTENT, STYLE, digest, run, small
+from small_runs import CACHE, CONTENT, STYLE, digest, run, small
 
 from shared.errors import Diverged
 from shared.recipe import Recipe
@@ -79,7 +79,7 @@ def alike(one: Iterate, other: Iterate) -> bool:
 
 def until_it_diverges(weights: Weights, recipe: Recipe) -> tuple[list[Iterate], str]:
     """What a run yields, and how it says that it diverged."""
-    iterates, seen = stylize(CONTENT, [STYLE], recipe, weights=weights), []
+    iterates, seen = stylize(CONTENT, [STYLE], recipe, weights=weights, cache=CACHE), []
     try:
         for iterate in iterates:
             seen.append(iterate)  # noqa: PERF402 - kept when the next one raises

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from small_runs import CONTENT, RANDOM, STYLE, digest, run, small
+from small_runs import CACHE, CONTENT, RANDOM, STYLE, begin, digest, run, small
 
 from shared.errors import Diverged, ImageTooSmall, InvalidRecipe
 from shared.images import encode_png
@@ -43,7 +43,7 @@ def test_a_run_yields_every_step_from_the_initial_image_to_the_last_update(weigh
     iterates = run(weights, small())
     assert [iterate.step for iterate in iterates] == list(range(9))
     assert [iterate.phase for iterate in iterates] == ["64 px"] * 4 + ["80 px"] * 5
-    assert iterates[0].losses.content == 0
+    assert iterates[0].losses.content < 1e-6 * iterates[0].losses.total
     np.testing.assert_array_equal(iterates[-1].image.shape, CONTENT.shape)
 
 
@@ -65,7 +65,7 @@ def test_the_total_is_the_sum_of_the_terms_and_falls(weights: Weights) -> None:
 
 
 def test_nothing_is_computed_beyond_the_iterate_asked_for(weights: Weights) -> None:
-    iterates = stylize(CONTENT, [STYLE], small(steps=20_000), weights=weights)
+    iterates = begin(weights, small(steps=20_000))
     assert next(iterates).step == 0
     iterates.close()
 
@@ -94,49 +94,47 @@ def test_a_finished_run_has_nothing_more_to_yield(weights: Weights) -> None:
 
 
 def test_an_iterate_keeps_its_picture_while_the_run_goes_on(weights: Weights) -> None:
-    iterates = stylize(CONTENT, [STYLE], small(), weights=weights)
+    iterates = begin(weights, small())
     kept, first = next(iterates), None
     for iterate in iterates:
         first = first if first is not None else iterate.step
     assert first == 1
-    fresh = next(stylize(CONTENT, [STYLE], small(), weights=weights))
+    fresh = next(begin(weights, small()))
     np.testing.assert_array_equal(kept.image, fresh.image)
 
 
 def test_noise_is_the_same_for_the_same_seed_only(weights: Weights) -> None:
-    one, again, other = (
-        next(stylize(CONTENT, [STYLE], small(init="noise", seed=seed), weights=weights)).image for seed in (1, 1, 2)
-    )
+    one, again, other = (next(begin(weights, small(init="noise", seed=seed))).image for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, other)
 
 
 def test_a_style_mixed_with_itself_is_that_style(weights: Weights) -> None:
-    alone = next(stylize(CONTENT, [STYLE], small(), weights=weights))
-    mixed = next(stylize(CONTENT, [STYLE, STYLE], small(style_mix=[3, 1]), weights=weights))
+    alone = next(begin(weights, small()))
+    mixed = next(stylize(CONTENT, [STYLE, STYLE], small(style_mix=[3, 1]), weights=weights, cache=CACHE))
     assert mixed.losses.style == pytest.approx(alone.losses.style, rel=1e-4)
 
 
 def test_a_style_of_another_scale_is_another_target(weights: Weights) -> None:
-    as_is, larger = (
-        next(stylize(CONTENT, [STYLE], small(style_scale=scale), weights=weights)).losses.style for scale in (1, 2)
-    )
+    as_is, larger = (next(begin(weights, small(style_scale=scale))).losses.style for scale in (1, 2))
     assert as_is != pytest.approx(larger, rel=1e-3)
 
 
 def test_a_mix_that_does_not_fit_the_styles_is_refused(weights: Weights) -> None:
     with pytest.raises(InvalidRecipe, match="one for each"):
-        stylize(CONTENT, [STYLE], small(style_mix=[1, 1]), weights=weights)
+        begin(weights, small(style_mix=[1, 1]))
 
 
 def test_a_shape_too_thin_for_the_network_is_refused(weights: Weights) -> None:
     with pytest.raises(ImageTooSmall):
-        stylize(np.zeros((40, 900, 3), np.uint8), [STYLE], small(), weights=weights)
+        stylize(np.zeros((40, 900, 3), np.uint8), [STYLE], small(), weights=weights, cache=CACHE)
 
 
 def test_a_thin_shape_is_kept_wide_enough_in_the_small_stages(weights: Weights) -> None:
     thin = RANDOM.integers(0, 256, (64, 160, 3), np.uint8)
-    sizes = [iterate.image.shape[:2] for iterate in stylize(thin, [STYLE], small(steps=3), weights=weights)]
+    sizes = [
+        iterate.image.shape[:2] for iterate in stylize(thin, [STYLE], small(steps=3), weights=weights, cache=CACHE)
+    ]
     assert sizes == [(32, 80)] * 4
 
 

@@ -5,28 +5,12 @@ import pytest
 import tensorflow as tf
 
 from worker.engine.losses import ContentLoss, StyleLoss, TotalVariationLoss
-from worker.engine.style_content import gram_matrix, gram_slope
 
 RANDOM = np.random.default_rng(7)
 
 
 def _random(*shape: int) -> tf.Tensor:
     return tf.constant(RANDOM.random(shape, np.float32))
-
-
-def test_a_gram_matrix_is_the_mean_outer_product_over_places() -> None:
-    features = RANDOM.random((3, 5, 4), np.float32)
-    expected = np.einsum("ijc,ijd->cd", features, features) / 15
-    np.testing.assert_allclose(gram_matrix(tf.constant(features)), expected, rtol=1e-5)
-
-
-def test_the_gradient_of_a_gram_matrix_is_that_of_automatic_differentiation() -> None:
-    features, slope = _random(3, 5, 4), _random(4, 4)
-    with tf.GradientTape() as tape:
-        tape.watch(features)
-        weighed = tf.reduce_sum(gram_matrix(features) * slope)
-    found = gram_slope(features[tf.newaxis], slope)[0]
-    np.testing.assert_allclose(found, tape.gradient(weighed, features), rtol=1e-5)
 
 
 def test_absolute_variation_is_that_of_tensorflow() -> None:

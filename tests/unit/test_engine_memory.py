@@ -10,23 +10,25 @@ import tensorflow as tf
 from small_runs import run, small
 
 from shared.errors import OutOfMemory
-from worker.engine.kept import Kept
+from worker.engine.cache import Cache
 from worker.engine.loop import _Run
 from worker.engine.memory import shortage_named
+from worker.engine.model import Features
 from worker.engine.objective import Objective
 from worker.engine.optimizers import LBFGS
 from worker.engine.weights import Weights
 
+LOSSES = Objective.__call__
 PETABYTES = 10**8  # squared, floats: no machine has them, so asking for them fails for real
 
 
-def ask_numpy(*_: Any) -> Any:
+def ask_numpy(*_: Any, **__: Any) -> Any:
     return np.empty((PETABYTES, PETABYTES), np.float32)
 
 
-def ask_tensorflow(_: Any, image: tf.Tensor) -> Any:
+def ask_tensorflow(objective: Objective, image: tf.Tensor, features: Features) -> Any:
     """Depends on the image, so that it is asked for in the evaluation and not when that is traced."""
-    return tf.fill([PETABYTES, PETABYTES], image[0, 0, 0]), image
+    return LOSSES(objective, image, features) + tf.fill([PETABYTES, PETABYTES], image[0, 0, 0])[0, :4]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +40,9 @@ def weights(random_weights: Path) -> Weights:
     ("part", "method", "ask"),
     [
         (_Run, "__init__", ask_numpy),
-        (Kept, "grams", ask_numpy),
+        (Cache, "style", ask_numpy),
         (LBFGS, "step", ask_numpy),
-        (Objective, "evaluate", ask_tensorflow),  # takes 10 s: TensorFlow waits for memory to become free
+        (Objective, "__call__", ask_tensorflow),  # takes 10 s: TensorFlow waits for memory to become free
     ],
 )
 def test_every_part_of_a_run_that_lacks_memory_says_that_a_smaller_size_fits(
@@ -48,7 +50,7 @@ def test_every_part_of_a_run_that_lacks_memory_says_that_a_smaller_size_fits(
 ) -> None:
     monkeypatch.setattr(part, method, ask)
     with pytest.raises(OutOfMemory, match=r"80 pixels .* smaller `size`") as told:
-        run(weights, small())
+        run(weights, small(), cache=Cache())
     assert isinstance(told.value.__cause__, (MemoryError, tf.errors.ResourceExhaustedError))
 
 

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from shared import images
 from shared.errors import Diverged, InvalidRecipe
 from shared.recipe import Recipe
+from worker.engine.cache import Cache, Evaluate, PathName
 from worker.engine.iterate import Iterate, iterate_at
-from worker.engine.kept import Evaluate, Kept
 from worker.engine.memory import shortage_named
-from worker.engine.objective import mixed
 from worker.engine.optimizers import optimizer_for
 from worker.engine.plan import Plan, Stage
 from worker.engine.resize import as_tensor, bled, fit, resize, trimmed
@@ -33,14 +32,16 @@ def stylize(
     *,
     weights: Weights,
     state: Mapping[str, NDArray[Any]] | None = None,
-    kept: Kept | None = None,
+    cache: Cache | None = None,
+    path: PathName = "auto",
 ) -> Iterator[Iterate]:
     """Paint `content` in the manner of `styles`, one evaluation of loss and gradient at a time.
 
     Images are (height, width, 3) RGB, upright and sRGB, uint8 or float32 in [0, 1], of any size. Yields steps 0 to
     `recipe.steps` (one evaluation more than updates, so that the last picture's losses are known); with `state`, the
-    steps after the Iterate that it came from. The work is done inside `next`: stop whenever you like. What is `kept`
-    from earlier runs saves the next one of the same size seconds.
+    steps after the Iterate that it came from. The work is done inside `next`: stop whenever you like. A `cache`
+    from earlier runs saves the next one of the same size seconds. `path` is how an evaluation is computed: `reference`,
+    the Keras model itself, `fast`, the path for processors, or `auto`, which is `reference` on a GPU.
 
     The same arguments give the same bytes on the same machine with the same number of threads, interrupted or not.
     An evaluation whose loss explodes or is not finite yields the last good picture once more, and the next step is half
@@ -56,7 +57,7 @@ def stylize(
     # Grappler would add in another order from one tracing to the next, and saves a step nothing.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     with shortage_named(recipe.size):
-        run = _Run(content, styles, recipe, weights, kept or Kept())
+        run = _Run(content, styles, recipe, weights=weights, cache=cache or Cache(), path=path)
         position = restored(state, run.optimizer) if state else None
     return run.iterates(position)
 
@@ -64,8 +65,17 @@ def stylize(
 class _Run:
     """One run's inputs and its plan."""
 
-    def __init__(self, content: Image, styles: Sequence[Image], recipe: Recipe, weights: Weights, kept: Kept) -> None:
-        self.recipe, self.weights, self.kept = recipe, weights, kept
+    def __init__(
+        self,
+        content: Image,
+        styles: Sequence[Image],
+        recipe: Recipe,
+        *,
+        weights: Weights,
+        cache: Cache,
+        path: PathName,
+    ) -> None:
+        self.recipe, self.weights, self.cache, self.path = recipe, weights, cache, path
         self.content, self.styles = content, styles  # as they came: as floats they would take four times the memory
         self.plan = Plan.of(recipe)
         self.optimizer = optimizer_for(recipe.optimizer)
@@ -96,10 +106,9 @@ class _Run:
 
     def _evaluation(self, content: tf.Tensor, longest: int) -> Evaluate:
         """Of the stage's images."""
-        styles = round(longest * self.recipe.style_scale)
-        grams = [self.kept.grams(self.weights, self.recipe, style, styles) for style in self.styles]
-        step = self.kept.step(self.weights, self.recipe, tuple(content.shape))
-        return step.towards(mixed(grams, self.recipe), content)
+        style_longest = round(longest * self.recipe.style_scale)
+        styles = [self.cache.style(self.weights, self.recipe, style, style_longest) for style in self.styles]
+        return self.cache.evaluation(self.weights, self.recipe, content, styles, self.path)
 
     def _enter(self, stage: Stage, content: tf.Tensor, before: Position | None) -> Position:
         """The stage's first image, not evaluated yet: the last one's picture enlarged, or the recipe's init."""
@@ -117,17 +126,16 @@ class _Run:
 
     def _step(self, position: Position, evaluate: Evaluate) -> Position:
         measured, gradient = evaluate(position.optimizer.image)
-        found: NDArray[np.float32] = measured.numpy()
-        if np.isfinite(found).all():
-            state = self.optimizer.step(position.optimizer, float(found[0]), gradient)
-            if not (state.accepted and position.explodes(float(found[0]))):
-                return position.forward(found, state)
+        state = self.optimizer.step(position.optimizer, measured[0], gradient)
+        found: NDArray[np.float32] = measured.numpy()  # after the step was begun: a GPU does not wait in between
+        if np.isfinite(found).all() and not (state.accepted and position.explodes(float(found[0]))):
+            return position.forward(found, state)
         return self._retreat(position)
 
     def _retreat(self, position: Position) -> Position:
         """The last good picture, and half the step from it. Raises Diverged where that is of no use."""
         if position.least < math.inf and position.retreats < _MOST_RETREATS:
-            return position.back(self.optimizer.retreat(position.optimizer))
+            return position.back(self.optimizer.back_off(position.optimizer))
         tried = (
             f"though the step was halved {position.retreats} times; lower the learning rate or the weights"
             if position.retreats

@@ -1,7 +1,8 @@
-"""The three terms of the objective, one small class each.
+"""The three losses of the objective, one small class each. x is the image, p the photo and a the style image.
 
-Every term can be `relative`: divided by its target's energy, so that the same weight means the same at any
-size and with any network weights. The paper and TensorFlow's tutorial do not divide.
+Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, CVPR 2016. Where the paper sums squares,
+these are means, as in TensorFlow's tutorial. `relative` also divides each layer by the mean square of its target, so
+that one set of weights means the same at any size and with any network weights.
 """
 
 from collections.abc import Mapping
@@ -9,41 +10,48 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-_TINY = 1e-12  # keeps the division finite where a layer does not respond to the target at all
+_TINY = 1e-12  # keeps the division finite where a layer does not respond to its target at all
 
 
 @dataclass(frozen=True)
 class StyleLoss:
-    """Distance between Gram matrices, summed over `weights`' layers."""
+    """L_style = sum_l w_l E_l, E_l = mean((G^l - A^l)^2): G and A are the Gram matrices of x and a in layer l.
+
+    The paper's equations 4 and 5.
+    """
 
     targets: Mapping[str, tf.Tensor]
     weights: Mapping[str, float]
     relative: bool
 
-    def __call__(self, grams: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """A scalar; `grams` are (channels, channels) by layer."""
-        return _weighted(grams, self.targets, self.weights, relative=self.relative)
+    def __call__(self, gram_matrices: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """A scalar; `gram_matrices` are (1, channels, channels) by layer."""
+        return _weighted_sum(gram_matrices, self.targets, self.weights, relative=self.relative)
 
 
 @dataclass(frozen=True)
 class ContentLoss:
-    """Distance between feature maps, summed over `weights`' layers."""
+    """L_content = sum_l w_l mean((F^l - P^l)^2): F and P are the activations of x and p in layer l.
+
+    The paper's equation 1.
+    """
 
     targets: Mapping[str, tf.Tensor]
     weights: Mapping[str, float]
     relative: bool
 
-    def __call__(self, maps: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """A scalar; `maps` are (height, width, channels) by layer."""
-        return _weighted(maps, self.targets, self.weights, relative=self.relative)
+    def __call__(self, activations: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """A scalar; `activations` are (1, height, width, channels) by layer."""
+        return _weighted_sum(activations, self.targets, self.weights, relative=self.relative)
 
 
 @dataclass(frozen=True)
 class TotalVariationLoss:
-    """How restless an image is, from each pixel to the next below and to the right.
+    """How much neighbouring pixels differ: d_ij = x_(i+1)j - x_ij, e_ij = x_i(j+1) - x_ij.
 
-    `relative`: the mean square of the differences, the same at any size, where a difference in colour counts `chroma`
-    times as much as one in brightness. Otherwise their absolute sum, as in `tf.image.total_variation`.
+    L_tv = sum |d| + sum |e|, as `tf.image.total_variation`. `relative`: L_tv = q(d) + q(e), the same at any size, where
+    q(d) = mean(b^2) + chroma mean((d - b)^2) and b is the mean of d over the three colours: a difference in colour
+    counts `chroma` times as much as one in brightness. (Mahendran and Vedaldi, CVPR 2015.)
     """
 
     relative: bool
@@ -53,21 +61,24 @@ class TotalVariationLoss:
         """A scalar; `image` is (height, width, 3)."""
         if not self.relative:
             return tf.image.total_variation(image)
-        return self._mean(image[1:] - image[:-1]) + self._mean(image[:, 1:] - image[:, :-1])
+        return self._mean_square(image[1:] - image[:-1]) + self._mean_square(image[:, 1:] - image[:, :-1])
 
-    def _mean(self, differences: tf.Tensor) -> tf.Tensor:
+    def _mean_square(self, differences: tf.Tensor) -> tf.Tensor:
         brightness = tf.reduce_mean(differences, axis=-1, keepdims=True)
         colour = differences - brightness
         return tf.reduce_mean(tf.square(brightness)) + self.chroma * tf.reduce_mean(tf.square(colour))
 
 
-def _weighted(
+def _weighted_sum(
     values: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor], weights: Mapping[str, float], *, relative: bool
 ) -> tf.Tensor:
-    terms = [weights[layer] * _distance(values[layer], target, relative=relative) for layer, target in targets.items()]
+    terms = [
+        weights[layer] * _mean_squared_error(values[layer], target, relative=relative)
+        for layer, target in targets.items()
+    ]
     return tf.add_n(terms) if terms else tf.constant(0.0)
 
 
-def _distance(value: tf.Tensor, target: tf.Tensor, *, relative: bool) -> tf.Tensor:
+def _mean_squared_error(value: tf.Tensor, target: tf.Tensor, *, relative: bool) -> tf.Tensor:
     error = tf.reduce_mean(tf.math.squared_difference(value, target))
     return error / tf.maximum(tf.reduce_mean(tf.square(target)), _TINY) if relative else error

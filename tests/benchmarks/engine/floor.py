@@ -17,14 +17,16 @@ from rich.table import Table
 
 from benchmarks.engine.scene import Scene, best_weights
 from benchmarks.figure import seconds
+from shared.recipe import VGG19_LAYERS
 from worker.device import configure_tensorflow
-from worker.engine import convolution
-from worker.engine.kept import Kept
+from worker.engine.cache import Cache
 from worker.engine.kernel_files import KERNEL_SHAPES
-from worker.engine.passes import Passes
-from worker.engine.style_content import gram_matrix, gram_slope
-from worker.engine.vgg import Layers
-from worker.engine.winograd import tiles
+from worker.engine.model import GramMatrix, feature_extractor, load_vgg19
+from worker.engine.vgg19 import convolution
+from worker.engine.vgg19.convolution import Kernels
+from worker.engine.vgg19.fast_path import gram_gradient
+from worker.engine.vgg19.fused_ops import FusedOps
+from worker.engine.vgg19.winograd import tile_count
 
 _ROUNDS: Final = 9
 _COPIED: Final = 2**26  # values
@@ -58,15 +60,16 @@ def main(width: int) -> None:
 
 
 def _convolutions(scene: Scene, random: np.random.Generator) -> Iterator[Part]:
-    found = Layers(scene.weights.path).upto(scene.recipe.content_layers)
+    extractor, kernels = feature_extractor(load_vgg19(scene.weights.path), scene.recipe.content_layers), Kernels()
+    found = {layer.name: kernels[layer] for layer in extractor.layers if layer.name in VGG19_LAYERS}
     for at, (name, layer) in enumerate(found.items()):
         entering, leaving = layer.kernel.shape[2:]
         height, width = scene.plane(name)
         seen, slope = (_some(random, 1, height, width, channels) for channels in (entering, leaving))
-        variant, pooled = layer.fast(Passes("max")), [*found, ""][at + 1].endswith("_conv1")
-        products, moved = _timed(variant.forward, seen) + _timed(variant.back, slope), 0.0
+        variant, pooled = layer.fast(FusedOps("max")), [*found, ""][at + 1].endswith("_conv1")
+        products, moved = _timed(variant.forward, seen) + _timed(variant.backward, slope), 0.0
         if isinstance(variant, convolution._Winograd):
-            count = tiles(height) * tiles(width)
+            count = tile_count(height) * tile_count(width)
             there, back = (_some(random, 36, count, channels) for channels in (entering, leaving))
             products = _timed(lambda x, k: x @ k, there, layer.transformed)
             products += _timed(lambda x, k: tf.matmul(x, k, transpose_b=True), back, layer.transformed)
@@ -79,16 +82,16 @@ def _grams(scene: Scene, random: np.random.Generator) -> Iterator[Part]:
     for name in scene.recipe.style_layers:
         channels = KERNEL_SHAPES[name][-1]
         features = _some(random, 1, *scene.plane(name), channels)
-        both = _timed(lambda x: gram_matrix(x[0]), features)
-        both += _timed(gram_slope, features, _some(random, channels, channels))
+        both = _timed(GramMatrix(), features)
+        both += _timed(gram_gradient, features, _some(random, 1, channels, channels))
         yield Part(f"Gram, {name}", both, 0.0)
 
 
 def _evaluation(scene: Scene) -> float:
     content, style = scene.floats()
-    image, kept = tf.constant(content), Kept()
-    step = kept.step(scene.weights, scene.recipe, content.shape)
-    evaluate = step.towards(kept.grams(scene.weights, scene.recipe, style, scene.width), image)
+    image, cache = tf.constant(content), Cache()
+    styles = [cache.style(scene.weights, scene.recipe, style, scene.width)]
+    evaluate = cache.evaluation(scene.weights, scene.recipe, image, styles)
     return _seconds(lambda: float(evaluate(image)[0][0]))
 
 

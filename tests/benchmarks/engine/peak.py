@@ -18,7 +18,7 @@ from shared.estimate import peak_memory
 from shared.recipe import LBFGS, resolve
 from worker import checkpoint
 from worker.engine import Iterate, stylize
-from worker.engine.kept import Kept
+from worker.engine.cache import Cache
 
 _EVALUATIONS = 4  # beyond those that fill the history
 _MET_BEFORE = 6  # one more, and a fresh process would have taken over
@@ -34,13 +34,13 @@ def main(fields: str, width: int, height: int) -> None:
     random = np.random.default_rng(0)
     side = round(recipe.size * recipe.style_scale)
     content, style = (random.integers(0, 256, (*shape, 3), np.uint8) for shape in ((height, width), (side, side)))
-    weights, kept = best_weights(), Kept()
+    weights, cache = best_weights(), Cache()
     for size in range(64, 64 + 8 * _MET_BEFORE, 8):
         met = resolve({"preset": "tutorial", "size": size, "steps": 1})
-        deque(stylize(content[:size, :size], [style[:64, :64]], met, weights=weights, kept=kept), maxlen=0)
+        deque(stylize(content[:size, :size], [style[:64, :64]], met, weights=weights, cache=cache), maxlen=0)
     beside: list[threading.Thread] = []
     final = recipe.model_copy(update={"steps": steps})
-    for frame in stylize(content, [style], final, weights=weights, kept=kept):
+    for frame in stylize(content, [style], final, weights=weights, cache=cache):
         if frame.step >= steps - 2:
             beside.append(threading.Thread(target=_write, args=(frame,)))
             beside[-1].start()

@@ -39,8 +39,8 @@ def timed(settings: Settings) -> Engine:
             yield from frames
 
         def _write(self, seconds: float) -> None:
-            kept = self._kept
-            note = Note(first_seconds=seconds, styles_made=kept.styles.made, steps_made=kept.steps.made)
+            cache = self._cache
+            note = Note(first_seconds=seconds, styles_made=cache.styles.made, steps_made=cache.evaluations.made)
             with Path(sys.argv[1]).open("a") as file:
                 file.write(note.model_dump_json() + "\n")
 

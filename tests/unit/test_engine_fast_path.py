@@ -1,0 +1,153 @@
+"""The path for processors equals the Keras model for any layers, pooling and size; and so do its parts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.recipe import VGG19_LAYERS, Recipe
+from worker.engine.cache import Evaluation, Network
+from worker.engine.model import GramMatrix, Pooling, StyleContentModel, load_vgg19
+from worker.engine.objective import Objective
+from worker.engine.vgg19 import convolution
+from worker.engine.vgg19.convolution import Kernel, Kernels
+from worker.engine.vgg19.fast_path import FastPath, gram_gradient
+from worker.engine.vgg19.fused_ops import FusedOps
+
+LAYER_SETS = st.sets(st.sampled_from(VGG19_LAYERS), min_size=1, max_size=5)
+SIDES = st.integers(32, 61)
+
+
+@pytest.fixture(scope="module")
+def vgg19(random_weights: Path) -> keras.Model:
+    return load_vgg19(random_weights)
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Kernels:
+    return Kernels()
+
+
+def close(one: tf.Tensor, other: tf.Tensor, tolerance: float = 1e-5) -> bool:
+    return bool(tf.norm(one - other) <= tolerance * tf.norm(other))
+
+
+def agree(found: tuple[tf.Tensor, tf.Tensor], expected: tuple[tf.Tensor, tf.Tensor]) -> None:
+    np.testing.assert_allclose(found[0][:4], expected[0][:4], rtol=1e-5)
+    np.testing.assert_allclose(found[0][4], expected[0][4], rtol=1e-4)
+    assert close(found[1], expected[1], 1e-2)  # of two values nearly as great the other one may be the maximum
+
+
+@settings(max_examples=25)
+@given(
+    style=LAYER_SETS,
+    content=LAYER_SETS,
+    pooling=st.sampled_from(["max", "average"]),
+    sides=st.tuples(SIDES, SIDES),
+    normalize=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_losses_and_gradient_are_the_models_for_any_layers_pooling_and_size(
+    vgg19: keras.Model,
+    kernels: Kernels,
+    style: set[str],
+    content: set[str],
+    *,
+    pooling: Pooling,
+    sides: tuple[int, int],
+    normalize: bool,
+    seed: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    image, other = (tf.constant(random.random((*sides, 3), np.float32)) for _ in range(2))
+    weights = {layer: float(random.uniform(0.1, 2)) for layer in VGG19_LAYERS}
+    recipe = Recipe(
+        style_layers={layer: weights[layer] for layer in style},
+        content_layers={layer: weights[layer] for layer in content},
+        pooling=pooling,
+        normalize=normalize,
+    )
+    model = StyleContentModel(vgg19, recipe.style_layers, recipe.content_layers, pooling)
+    objective = Objective(recipe, model(other[tf.newaxis]))
+    fast = FastPath(model, kernels, compiled=False)
+    agree(fast.losses_and_gradient(image, objective), model.losses_and_gradient(image, objective))
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_traced_and_compiled_it_is_still_the_same(vgg19: keras.Model, kernels: Kernels, pooling: Pooling) -> None:
+    recipe, random = Recipe(pooling=pooling), np.random.default_rng(4)
+    image, content, style = (tf.constant(random.random((37, 50, 3), np.float32)) for _ in range(3))
+    network = Network(vgg19, kernels, recipe)
+    targets = {"style": network.gram_matrices(style), "content": network.activations(content)}
+    fast, reference = (
+        Evaluation(network, recipe, content, targets, path).towards(targets)(image) for path in ("fast", "reference")
+    )
+    agree(fast, reference)
+
+
+def test_the_gradient_of_a_gram_matrix_is_that_of_automatic_differentiation() -> None:
+    random = np.random.default_rng(7)
+    features, gradient = (tf.constant(random.random(shape, np.float32)) for shape in ((1, 3, 5, 4), (1, 4, 4)))
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        weighted = tf.reduce_sum(GramMatrix()(features) * gradient)
+    np.testing.assert_allclose(gram_gradient(features, gradient), tape.gradient(weighted, features), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("in_channels", "out_channels"), [(3, 64), (64, 128), (128, 160)])
+@settings(max_examples=10)
+@given(height=st.integers(1, 21), width=st.integers(1, 21), seed=st.integers(0, 99))
+def test_a_fast_convolution_is_tensorflows_at_any_height_and_width(
+    in_channels: int, out_channels: int, height: int, width: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    kernel = _kernel(random, in_channels, out_channels)
+    fast, direct = kernel.fast(FusedOps("max", compiled=False)), kernel.direct()
+    x, gradient = (
+        tf.constant(random.standard_normal((1, height, width, channels), np.float32))
+        for channels in (in_channels, out_channels)
+    )
+    assert type(fast) is not type(direct)
+    assert close(fast.forward(x), direct.forward(x))
+    assert close(fast.backward(gradient), direct.backward(gradient))
+
+
+def test_a_large_plane_of_few_channels_is_convolved_directly_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "_MAX_POSITIONS", 30)
+    random = np.random.default_rng(3)
+    kernel = _kernel(random, 128, 256)
+    fast, direct = kernel.fast(FusedOps("max", compiled=False)), kernel.direct()
+    for positions, same in ((5 * 6, False), (5 * 7, True)):
+        x = tf.constant(random.standard_normal((1, 5, positions // 5, 128), np.float32))
+        gradient = tf.constant(random.standard_normal((1, 5, positions // 5, 256), np.float32))
+        assert np.array_equal(fast.forward(x), direct.forward(x)) is same
+        assert np.array_equal(fast.backward(gradient), direct.backward(gradient)) is same
+
+
+@settings(max_examples=12)
+@given(sides=st.tuples(st.integers(2, 7), st.integers(2, 7)), levels=st.integers(1, 4), seed=st.integers(0, 99))
+@pytest.mark.parametrize(("pooling", "theirs"), [("max", tf.nn.max_pool2d), ("average", tf.nn.avg_pool2d)])
+def test_pooling_and_its_gradient_before_the_relu_are_tensorflows(
+    pooling: Pooling, theirs: Callable[..., tf.Tensor], sides: tuple[int, int], levels: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    before = tf.constant(random.integers(-1, levels, (1, *sides, 3)), tf.float32)  # full of ties
+    gradient = tf.constant(random.random((1, sides[0] // 2, sides[1] // 2, 3), np.float32))
+    fused = FusedOps(pooling)
+    with tf.GradientTape() as tape:
+        tape.watch(before)
+        activations = tf.nn.relu(before)
+        expected = theirs(activations, 2, 2, "VALID")
+    pooled, mask = fused.pool(activations)
+    np.testing.assert_array_equal(pooled, expected)
+    np.testing.assert_array_equal(fused.unpool(mask, gradient, *sides), tape.gradient(expected, before, gradient))
+
+
+def _kernel(random: np.random.Generator, in_channels: int, out_channels: int) -> Kernel:
+    shapes = (3, 3, in_channels, out_channels), (out_channels,)
+    return Kernel(*(tf.constant(random.standard_normal(shape, np.float32)) for shape in shapes))

@@ -1,0 +1,35 @@
+"""The line search: which trials are accepted, and how long the next one is."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.engine.optimizers.line_search import is_accepted, shorter_step
+
+POSITIVE = st.floats(1e-3, 1e3)
+
+
+def test_any_decrease_that_is_a_fair_part_of_the_promised_one_is_accepted() -> None:
+    assert is_accepted(0.9, 1.0, -0.5)
+    assert not is_accepted(1.0, 1.0, -0.5)
+
+
+def test_the_first_loss_is_accepted_and_one_that_is_not_a_number_never() -> None:
+    assert is_accepted(5.0, math.inf, 0.0)
+    assert not is_accepted(math.nan, 1.0, -0.5)
+    assert not is_accepted(math.inf, 1.0, -0.5)
+
+
+def test_on_a_parabola_the_next_step_ends_at_its_minimum() -> None:
+    def phi(t: float) -> float:
+        return 2 * (t - 0.3) ** 2
+
+    slope = -4 * 0.3
+    assert shorter_step(1.0, phi(1.0), phi(0.0), slope) == pytest.approx(0.3)
+
+
+@given(t=POSITIVE, phi_t=st.floats(allow_nan=False, allow_infinity=False, width=32), decrease=POSITIVE)
+def test_the_next_step_is_a_tenth_to_a_half_of_the_last(t: float, phi_t: float, decrease: float) -> None:
+    assert 0.1 * t <= shorter_step(t, phi_t, 0.0, -decrease) <= 0.5 * t

@@ -1,0 +1,84 @@
+"""The reference model does what a reader of TensorFlow's tutorial expects, by independent computations."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from shared.recipe import Recipe
+from worker.engine.model import GramMatrix, Pooling, StyleContentModel, feature_extractor, load_vgg19, preprocess
+from worker.engine.objective import Objective
+
+LAYERS = ["block1_conv2", "block3_conv4", "block5_conv1"]
+
+
+@pytest.fixture(scope="module")
+def vgg19(random_weights: Path) -> keras.Model:
+    return load_vgg19(random_weights)
+
+
+@pytest.fixture(scope="module")
+def image() -> tf.Tensor:
+    return tf.constant(np.random.default_rng(1).random((37, 50, 3), np.float32))
+
+
+def test_a_gram_matrix_is_the_mean_outer_product_over_positions() -> None:
+    features = np.random.default_rng(7).random((2, 3, 5, 4), np.float32)
+    expected = np.einsum("bijc,bijd->bcd", features, features) / 15
+    np.testing.assert_allclose(GramMatrix()(tf.constant(features)), expected, rtol=1e-5)
+
+
+def test_preprocessing_is_that_of_keras(image: tf.Tensor) -> None:
+    expected = keras.applications.vgg19.preprocess_input(image.numpy() * 255)
+    np.testing.assert_allclose(preprocess(image), expected, atol=1e-3)
+
+
+def test_the_features_are_those_of_keras_own_model(vgg19: keras.Model, image: tf.Tensor) -> None:
+    theirs = keras.Model(vgg19.input, [vgg19.get_layer(layer).output for layer in LAYERS])
+    found = feature_extractor(vgg19, LAYERS)(preprocess(image)[tf.newaxis])
+    for layer, expected in zip(LAYERS, theirs(preprocess(image)[tf.newaxis]), strict=True):
+        np.testing.assert_array_equal(found[layer], expected)
+
+
+def test_the_extractor_ends_at_the_deepest_layer_asked_for(vgg19: keras.Model) -> None:
+    extractor = feature_extractor(vgg19, ["block2_conv1", "block1_conv1"])
+    names = [layer.name for layer in extractor.layers[1:]]
+    assert names == ["block1_conv1", "block1_conv2", "block1_pool", "block2_conv1"]
+    assert list(extractor.output) == ["block1_conv1", "block2_conv1"]
+
+
+def test_extractors_share_the_weights_of_one_vgg19(vgg19: keras.Model) -> None:
+    one, other = (feature_extractor(vgg19, LAYERS, pooling) for pooling in ("max", "average"))
+    assert one.get_layer("block3_conv1") is other.get_layer("block3_conv1")
+
+
+def test_average_pooling_takes_means_of_cells_where_maxima_were_taken(vgg19: keras.Model, image: tf.Tensor) -> None:
+    before = feature_extractor(vgg19, ["block1_conv2"])(preprocess(image)[tf.newaxis])["block1_conv2"]
+    for pooling, pool in (("max", tf.nn.max_pool2d), ("average", tf.nn.avg_pool2d)):
+        found = feature_extractor(vgg19, ["block2_conv1"], pooling)(preprocess(image)[tf.newaxis])["block2_conv1"]
+        expected = vgg19.get_layer("block2_conv1")(pool(before, 2, 2, "VALID"))
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_the_gradient_leads_where_the_loss_falls_as_fast_as_it_says(
+    vgg19: keras.Model, image: tf.Tensor, pooling: Pooling
+) -> None:
+    recipe = Recipe(pooling=pooling)
+    model = StyleContentModel(vgg19, recipe.style_layers, recipe.content_layers, pooling)
+    objective = Objective(recipe, model(tf.reverse(image, axis=[0])[tf.newaxis]))
+    losses, gradient = model.losses_and_gradient(image, objective)
+    length = 1e-3 * float(tf.norm(image) / tf.norm(gradient))
+    above, below = (
+        float(model.losses_and_gradient(image + sign * length * gradient, objective)[0][0]) for sign in (1, -1)
+    )
+    slope = (above - below) / (2 * length)
+    assert slope == pytest.approx(float(tf.norm(gradient)) ** 2, rel=0.02)
+    assert float(losses[4]) == pytest.approx(float(tf.norm(gradient)))
+    assert float(losses[0]) == pytest.approx(float(tf.reduce_sum(losses[1:4])), rel=1e-6)
+
+
+def test_nothing_of_the_model_is_trained(vgg19: keras.Model) -> None:
+    assert StyleContentModel(vgg19, LAYERS, LAYERS).trainable_variables == []

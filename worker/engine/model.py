@@ -1,0 +1,104 @@
+"""VGG19 in Keras, and what the style transfer of Gatys, Ecker and Bethge (CVPR 2016) reads from it.
+
+This is the reference: every faster path is tested against it. It follows TensorFlow's tutorial "Neural style transfer";
+docs/from-the-tutorial.md puts each cell of the tutorial beside the line that does the same here.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from worker.engine.kernel_files import BGR_MEANS
+
+Pooling = Literal["max", "average"]
+Features = dict[str, dict[str, tf.Tensor]]
+"""`{"style": {layer: Gram matrix}, "content": {layer: activations}}`."""
+LossFunction = Callable[[tf.Tensor, Features], tf.Tensor]
+"""From an image and its features to the weighted losses [total, style, content, total variation]."""
+
+
+def load_vgg19(weights: Path) -> keras.Model:
+    """Keras' VGG19 without its top, from an `.h5` file in Keras' own layout."""
+    vgg19 = keras.applications.VGG19(include_top=False, weights=str(weights))
+    vgg19.trainable = False
+    return vgg19
+
+
+def feature_extractor(vgg19: keras.Model, layers: Iterable[str], pooling: Pooling = "max") -> keras.Model:
+    """A functional model from preprocessed images (batch, height, width, 3) to `{layer: activations after the ReLU}`.
+
+    It ends at the deepest of `layers` and shares its weights with `vgg19`.
+    """
+    wanted, outputs = set(layers), dict[str, Any]()
+    images = features = keras.Input((None, None, 3))
+    for layer in vgg19.layers[1:]:  # the first is the input
+        features = _with_pooling(layer, pooling)(features)
+        if layer.name in wanted:
+            outputs[layer.name] = features
+        if len(outputs) == len(wanted):
+            break
+    return keras.Model(images, outputs, name=f"vgg19_{pooling}_pooling")
+
+
+def _with_pooling(layer: keras.Layer, pooling: Pooling) -> keras.Layer:
+    if pooling == "average" and isinstance(layer, keras.layers.MaxPooling2D):
+        return keras.layers.AveragePooling2D(layer.pool_size, layer.strides, name=layer.name)
+    return layer
+
+
+def preprocess(images: tf.Tensor) -> tf.Tensor:
+    """RGB in [0, 1] to what VGG19 was trained on: BGR in 0..255 less ImageNet's mean."""
+    return tf.reverse(images, axis=[-1]) * 255.0 - tf.constant(BGR_MEANS)
+
+
+class GramMatrix(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """How often two features occur together, wherever they are: G_cd = sum_ij F_ijc F_ijd / (height width).
+
+    (batch, height, width, channels) to (batch, channels, channels), float32. Gatys et al., equation 3, as a mean over
+    positions, so that images of different sizes can be compared.
+    """
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        """As above."""
+        height, width = keras.ops.shape(features)[1:3]
+        return tf.einsum("bijc,bijd->bcd", features, features) / tf.cast(height * width, tf.float32)
+
+
+class StyleContentModel(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """From images (batch, height, width, 3), float32 RGB in [0, 1], to the Features of its layers."""
+
+    def __init__(
+        self, vgg19: keras.Model, style_layers: Iterable[str], content_layers: Iterable[str], pooling: Pooling = "max"
+    ) -> None:
+        super().__init__(name="style_content_model")
+        self.style_layers, self.content_layers, self.pooling = tuple(style_layers), tuple(content_layers), pooling
+        self.extractor = feature_extractor(vgg19, {*self.style_layers, *self.content_layers}, pooling)
+        self.gram_matrix = GramMatrix()
+
+    def call(self, images: tf.Tensor) -> Features:
+        """Gram matrices of the style layers, activations of the content layers."""
+        features = self.extractor(preprocess(images))
+        return {
+            "style": {layer: self.gram_matrix(features[layer]) for layer in self.style_layers},
+            "content": {layer: features[layer] for layer in self.content_layers},
+        }
+
+    def losses_and_gradient(self, image: tf.Tensor, losses: LossFunction) -> tuple[tf.Tensor, tf.Tensor]:
+        """One evaluation: [total, style, content, total variation, gradient norm], and dL/dx of the total loss L.
+
+        `image` x is (height, width, 3), as is the gradient.
+        """
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(image)
+            found = losses(image, self(image[tf.newaxis]))
+            total = found[0]
+        gradient = tape.gradient(total, image)
+        return with_norm(found, gradient), gradient
+
+
+def with_norm(losses: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """The losses, and the gradient's Euclidean norm after them."""
+    return tf.concat([losses, [tf.norm(gradient)]], axis=0)

@@ -1,0 +1,124 @@
+"""VGG19's convolutions: 3x3, zeros beyond the edges, then a bias and a ReLU; forward and backward.
+
+The two variants differ by a few millionths. Activations are (1, height, width, channels) float32.
+"""
+
+from functools import cached_property
+from typing import Final, Protocol
+
+import keras
+import tensorflow as tf
+
+from worker.engine.vgg19.fused_ops import FusedOps
+from worker.engine.vgg19.winograd import transform_kernel
+
+_COLOURS: Final = 3
+_MIN_CHANNELS: Final = 128
+"""Of the output: below, Winograd's passes over memory cost more than the multiplications that it saves."""
+_MANY_CHANNELS: Final = 256
+_MAX_POSITIONS: Final = 2**17
+"""Of a layer with fewer channels: beyond, its tiles would be most of a step's memory, for a gain of a few per cent."""
+
+
+class Convolution(Protocol):
+    """One layer."""
+
+    def forward(self, x: tf.Tensor) -> tf.Tensor:
+        """The layer's activations, after its ReLU."""
+
+    def backward(self, gradient: tf.Tensor) -> tf.Tensor:
+        """The gradient by the layer's input, from the one by its output before the ReLU."""
+
+
+class Kernel:
+    """One layer's weights, in the forms that the variants want. They take memory, so each is made when it is needed."""
+
+    def __init__(self, kernel: tf.Tensor, bias: tf.Tensor) -> None:
+        """(3, 3, in, out) and (out,), float32."""
+        self.kernel, self.bias = kernel, bias
+
+    def direct(self) -> Convolution:
+        """TensorFlow's own convolution."""
+        return _Direct(self)
+
+    def fast(self, fused: FusedOps) -> Convolution:
+        """The variant that is faster on a processor."""
+        in_channels, out_channels = self.kernel.shape[2:]
+        if in_channels == _COLOURS:
+            return _First(self, fused)
+        return _Winograd(self, fused) if out_channels >= _MIN_CHANNELS else _Direct(self)
+
+    @cached_property
+    def flipped(self) -> tf.Tensor:
+        """(3, 3, out, in): a convolution with it is the gradient by the input."""
+        with tf.init_scope():
+            return tf.transpose(tf.reverse(self.kernel, axis=[0, 1]), [0, 1, 3, 2])
+
+    @cached_property
+    def transformed(self) -> tf.Tensor:
+        """(36, in, out), for Winograd's algorithm."""
+        with tf.init_scope():
+            return transform_kernel(self.kernel)
+
+
+class Kernels:
+    """Of a VGG19's layers, shared by everything that is traced with it."""
+
+    def __init__(self) -> None:
+        self._kernels: dict[str, Kernel] = {}
+
+    def __getitem__(self, layer: keras.layers.Conv2D) -> Kernel:
+        """The layer's own arrays, not copies."""
+        if layer.name not in self._kernels:
+            with tf.init_scope():  # outside of any graph: within, they would be copied into every one
+                kernel, bias = tf.convert_to_tensor(layer.kernel), tf.convert_to_tensor(layer.bias)
+            self._kernels[layer.name] = Kernel(kernel, bias)
+        return self._kernels[layer.name]
+
+
+class _Direct:
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def forward(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, self._kernel.kernel, 1, "SAME"), self._kernel.bias))
+
+    def backward(self, gradient: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(gradient, self._kernel.flipped, 1, "SAME")
+
+
+class _First(_Direct):
+    """From three channels, for which TensorFlow has no fast gradient: one product, and a sum of nine shifted planes."""
+
+    def __init__(self, kernel: Kernel, fused: FusedOps) -> None:
+        super().__init__(kernel)
+        self._fused = fused
+
+    def backward(self, gradient: tf.Tensor) -> tf.Tensor:
+        _, height, width, channels = gradient.shape
+        taps = tf.reshape(self._kernel.kernel, [-1, channels])
+        products = tf.matmul(tf.reshape(gradient, [-1, channels]), taps, transpose_b=True)
+        return self._fused.sum_taps(products, height, width)
+
+
+class _Winograd:
+    """The products by TensorFlow's own matrix kernel, the transforms around them compiled."""
+
+    def __init__(self, kernel: Kernel, fused: FusedOps) -> None:
+        self._kernel, self._fused = kernel, fused
+
+    def forward(self, x: tf.Tensor) -> tf.Tensor:
+        if self._is_too_large(x):
+            return self._kernel.direct().forward(x)
+        products = tf.matmul(self._fused.to_tiles(x), self._kernel.transformed)
+        return self._fused.activations_from_tiles(products, self._kernel.bias, *x.shape[1:3])
+
+    def backward(self, gradient: tf.Tensor) -> tf.Tensor:
+        if self._is_too_large(gradient):
+            return self._kernel.direct().backward(gradient)
+        products = tf.matmul(self._fused.gradient_to_tiles(gradient), self._kernel.transformed, transpose_b=True)
+        return self._fused.gradient_from_tiles(products, *gradient.shape[1:3])
+
+    def _is_too_large(self, plane: tf.Tensor) -> bool:
+        few = min(self._kernel.kernel.shape[2:]) < _MANY_CHANNELS
+        return bool(few and plane.shape[1] * plane.shape[2] > _MAX_POSITIONS)
