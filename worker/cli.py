@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -81,6 +81,10 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
     size: Annotated[int | None, typer.Option(help="Longest side in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
     weights: Weights = None,
+    engine: Annotated[
+        Literal["auto", "reference", "fast"],
+        typer.Option(help="reference: the Keras model; fast: the path for processors; auto: what is faster here."),
+    ] = "auto",
     trace: Annotated[Path | None, typer.Option(help="Write one JSON line a step to this file.")] = None,
 ) -> None:
     """Paint CONTENT in the manner of STYLES right here."""
@@ -89,7 +93,7 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
 
     configure_tensorflow(Settings().threads)
     last = alone.run(
-        content, styles, _recipe(recipe, size, steps), _weights(weights), out, trace=trace, console=console
+        content, styles, _recipe(recipe, size, steps), _weights(weights), out, path=engine, trace=trace, console=console
     )
     console.print(f"{out}: {last.step} steps, loss {last.losses.total:.4g}")
 

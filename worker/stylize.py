@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from shared.images import decode, encode_png, to_array
 from shared.recipe import Recipe, suited_to
 from worker.engine import Iterate, stylize
+from worker.engine.cache import PathName
 from worker.engine.weights import Weights
 
 Show = Callable[[Iterate, float], None]
@@ -27,6 +28,7 @@ def run(
     weights: Weights,
     out: Path,
     *,
+    path: PathName = "auto",
     trace: Path | None = None,
     console: Console | None = None,
 ) -> Iterate:
@@ -36,14 +38,14 @@ def run(
     KeyboardInterrupt goes on. Raises what `decode` and `stylize` raise, and OSError for files that cannot be
     read or written.
     """
-    arrays = [to_array(decode(path.read_bytes(), max_pixels=_MAX_PIXELS)) for path in (content, *styles)]
+    arrays = [to_array(decode(file.read_bytes(), max_pixels=_MAX_PIXELS)) for file in (content, *styles)]
     recipe = suited_to(recipe, weights.source)
     out.parent.mkdir(parents=True, exist_ok=True)
     last: Iterate | None = None
     try:
         with _lines(trace) as write, _bar(recipe, console or Console(stderr=True)) as show:
             started = time.perf_counter()
-            for last in stylize(arrays[0], arrays[1:], recipe, weights=weights):
+            for last in stylize(arrays[0], arrays[1:], recipe, weights=weights, path=path):
                 seconds = time.perf_counter() - started
                 write(last, seconds)
                 show(last, seconds)
