@@ -3,9 +3,10 @@
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from browser.acts import hold, let_go, settle
+from browser.acts import compose, hold, let_go, settle
 from browser.conftest import House, NewPage
 from shared.job import JobState
+from shared.overview import WorkerInfo
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,20 @@ def test_an_empty_queue_says_so(page: Page) -> None:
     expect(page.get_by_text("Nobody paints at the moment.")).to_be_visible()
     expect(page.get_by_text("No job waits in this line.")).to_be_visible()
     expect(page.get_by_text("No worker is alive")).to_be_visible()
+
+
+def test_a_worker_on_a_gpu_shows_the_gpus_memory_and_so_does_a_quote(page: Page, house: House) -> None:
+    worker = WorkerInfo(
+        name="one@gpu", device="NVIDIA H100", weights="w", tiers=("standard",), seen_at=2e10, memory_bytes=80 * 2**30
+    )
+    house.ports.overview.announce(worker.model_copy(update={"memory_kind": "gpu"}))
+    try:
+        page.goto("/queue")
+        expect(page.locator("#workers")).to_contain_text("NVIDIA H100 · 80.0 GiB of GPU memory")
+        compose(page)
+        expect(page.get_by_label("What it would take")).to_contain_text("of GPU memory")
+    finally:
+        house.ports.overview.withdraw(worker.name)
 
 
 def test_waiting_jobs_come_and_go_without_a_reload(page: Page, house: House) -> None:
