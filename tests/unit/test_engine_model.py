@@ -35,8 +35,9 @@ def test_preprocessing_is_that_of_keras(image: tf.Tensor) -> None:
     np.testing.assert_allclose(preprocess(image), expected, atol=1e-3)
 
 
-def test_the_features_are_those_of_keras_own_model(vgg19: keras.Model, image: tf.Tensor) -> None:
-    theirs = keras.Model(vgg19.input, [vgg19.get_layer(layer).output for layer in LAYERS])
+def test_the_features_are_those_of_keras_own_model(random_weights: Path, vgg19: keras.Model, image: tf.Tensor) -> None:
+    whole = keras.applications.VGG19(include_top=False, weights=str(random_weights))
+    theirs = keras.Model(whole.input, [whole.get_layer(layer).output for layer in LAYERS])
     found = feature_extractor(vgg19, LAYERS)(preprocess(image)[tf.newaxis])
     for layer, expected in zip(LAYERS, theirs(preprocess(image)[tf.newaxis]), strict=True):
         np.testing.assert_array_equal(found[layer], expected)

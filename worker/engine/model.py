@@ -11,7 +11,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from worker.engine.kernel_files import BGR_MEANS
+from worker.engine.kernel_files import BGR_MEANS, load_kernels
 
 Pooling = Literal["max", "average"]
 Features = dict[str, dict[str, tf.Tensor]]
@@ -21,8 +21,13 @@ LossFunction = Callable[[tf.Tensor, Features], tf.Tensor]
 
 
 def load_vgg19(weights: Path) -> keras.Model:
-    """Keras' VGG19 without its top, from an `.h5` file in Keras' own layout."""
-    vgg19 = keras.applications.VGG19(include_top=False, weights=str(weights))
+    """Keras' VGG19 without its top, with the weights of an `.h5` file in Keras' own layout, whatever its name.
+
+    Raises WeightsUnavailable for a file that is no such VGG19.
+    """
+    vgg19 = keras.applications.VGG19(include_top=False, weights=None)
+    for layer, kernel_and_bias in load_kernels(weights).items():
+        vgg19.get_layer(layer).set_weights(kernel_and_bias)
     vgg19.trainable = False
     return vgg19
 
