@@ -12,6 +12,7 @@ from shared import images
 from shared.errors import Diverged, InvalidRecipe
 from shared.recipe import Recipe
 from worker.engine.cache import Cache, Evaluate, PathName
+from worker.engine.determinism import make_deterministic
 from worker.engine.iterate import Iterate, iterate_at
 from worker.engine.memory import shortage_named
 from worker.engine.optimizers import optimizer_for
@@ -53,9 +54,7 @@ def stylize(
             f"style_mix has {len(recipe.style_mix)} shares for {len(styles)} styles; give one for each."
         )
     images.fit((content.shape[1], content.shape[0]), recipe.size)  # raises for too extreme a shape
-    tf.config.experimental.enable_op_determinism()
-    # Grappler would add in another order from one tracing to the next, and saves a step nothing.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    make_deterministic()
     with shortage_named(recipe.size):
         run = _Run(content, styles, recipe, weights=weights, cache=cache or Cache(), path=path)
         position = restored(state, run.optimizer) if state else None
