@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from worker.engine.optimizers import tensor_ops
 from worker.engine.optimizers.initial_hessian import apply_initial_hessian
-from worker.engine.optimizers.lbfgs import _quasi_newton
-from worker.engine.optimizers.lbfgs_hessian import PairHistory, appended, apply_inverse
+from worker.engine.optimizers.lbfgs import _direction
+from worker.engine.optimizers.lbfgs_hessian import PairHistory, append_products, apply_inverse
 from worker.engine.optimizers.tensor_ops import inner, inner_products, weighted_sum
 
 SIDES = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -58,9 +58,15 @@ def pairs(sides: tuple[int, int], count: int, seed: int, limit: int = 6) -> Pair
 
 
 def with_pair(history: PairHistory, s: tf.Tensor, y: tf.Tensor) -> PairHistory:
-    slots, keep = appended(history.slots(), s, y)
+    s_dot_y, keep = with_products(history, s, y)
     assert keep
-    return history.append(s, y, slots.s_dot_y)
+    return history.append(s, y, s_dot_y)
+
+
+def with_products(history: PairHistory, s: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    slots = history.slots()
+    products: tuple[tf.Tensor, tf.Tensor] = append_products(slots.s_dot_y, (*slots.s[1:], s), y, slots.limit)
+    return products
 
 
 @settings(max_examples=20)
@@ -103,15 +109,15 @@ def test_histories_of_about_the_same_length_share_what_is_traced() -> None:
     x, g = pictures((6, 11), 2, 3)
     traced = set()
     for limit in (1, 3, 10):
-        _quasi_newton(x, g, pairs((6, 11), 2, 0, limit).slots())
-        traced.add(_quasi_newton.experimental_get_tracing_count())
+        _direction(x, g, pairs((6, 11), 2, 0, limit).slots())
+        traced.add(_direction.experimental_get_tracing_count())
     assert len(traced) == 1
 
 
 def test_a_pair_that_bends_the_wrong_way_is_not_to_be_kept() -> None:
     history, (s,) = pairs((5, 7), 2, 3), pictures((5, 7), 1, 4)
-    assert not appended(history.slots(), s, -s)[1]
-    assert not appended(history.slots(), s, 0 * s)[1]
+    assert not with_products(history, s, -s)[1]
+    assert not with_products(history, s, 0 * s)[1]
 
 
 def test_of_too_many_pairs_the_oldest_is_dropped() -> None:
@@ -137,6 +143,6 @@ def test_stacked_as_on_a_gpu_the_products_and_sums_are_the_same(sides: tuple[int
 def test_a_gpu_gets_stacks_and_nothing_compiled_by_xla(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensor_ops, "on_gpu", lambda: True)
     history, (x, g) = pairs((9, 6), 3, 1), pictures((9, 6), 2, 5)
-    graph = tf.function(_quasi_newton.python_function).get_concrete_function(x, g, history.slots()).graph
+    graph = tf.function(_direction.python_function).get_concrete_function(x, g, history.slots()).graph
     assert "Pack" in {operation.type for operation in graph.get_operations()}
     assert not any("PartitionedCall" in operation.type for operation in graph.get_operations())

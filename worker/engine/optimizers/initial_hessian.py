@@ -7,13 +7,12 @@ each region and colour by how far the latest pairs moved it for each change of i
 with the latest pair: y_k^T H_0 y_k = s_k^T y_k. W and P are symmetric and positive definite, so H_0 is.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import tensorflow as tf
 
-from worker.engine.optimizers.tensor_ops import inner
+from worker.engine.optimizers.tensor_ops import Vectors, inner, sum_of_squares
 
 LATEST: Final = 4
 """Pairs that W is computed from."""
@@ -26,9 +25,7 @@ _MEANS: Final = np.outer((1, 3, 3, 1), (1, 3, 3, 1))[:, :, None, None].repeat(6,
 _STRIDES: Final = (1, 2, 2, 1)
 
 
-def apply_initial_hessian(
-    q: tf.Tensor, s_latest: Sequence[tf.Tensor], y_latest: Sequence[tf.Tensor], s_dot_y: tf.Tensor
-) -> tf.Tensor:
+def apply_initial_hessian(q: tf.Tensor, s_latest: Vectors, y_latest: Vectors, s_dot_y: tf.Tensor) -> tf.Tensor:
     """H_0 q, (height, width, 3), from the latest pairs, oldest first; `s_dot_y` is s_k^T y_k of the last of them."""
     w = tf.sqrt(_scale_by_region(s_latest, y_latest))
     both = _multiscale(tf.concat([w * q, w * y_latest[-1]], axis=2), _LEVELS)  # P for both at once
@@ -45,9 +42,9 @@ def _multiscale(x: tf.Tensor, levels: int) -> tf.Tensor:
     return x + 4 * tf.nn.depthwise_conv2d_backprop_input(shape, _MEANS, coarse, _STRIDES, "SAME")[0]
 
 
-def _scale_by_region(s_latest: Sequence[tf.Tensor], y_latest: Sequence[tf.Tensor]) -> tf.Tensor:
+def _scale_by_region(s_latest: Vectors, y_latest: Vectors) -> tf.Tensor:
     """W^2 before its root: (sum s^2 / sum y^2)^(1/4) over each region and colour, relative to the mean of all."""
-    moved, bent = (_sum_by_region(tf.add_n([tf.square(part) for part in parts])) for parts in (s_latest, y_latest))
+    moved, bent = (_sum_by_region(sum_of_squares(parts)) for parts in (s_latest, y_latest))
     ratio = tf.sqrt(tf.sqrt(moved / (bent + _TINY)))
     return tf.clip_by_value(ratio / (tf.reduce_mean(ratio) + _TINY), *_BOUNDS)
 

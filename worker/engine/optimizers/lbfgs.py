@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from shared import recipe
 from worker.engine.optimizers.initial_hessian import LATEST, apply_initial_hessian
-from worker.engine.optimizers.lbfgs_hessian import PairHistory, Slots, appended, apply_inverse
+from worker.engine.optimizers.lbfgs_hessian import PairHistory, Slots, append_products, apply_inverse
 from worker.engine.optimizers.line_search import is_accepted, shorter_step
 from worker.engine.optimizers.protocol import Arrays
-from worker.engine.optimizers.tensor_ops import for_this_device, fused, inner, traced
+from worker.engine.optimizers.tensor_ops import Vectors, for_this_device, fused, inner, traced
 
 _FIRST_CHANGE: Final = 0.02  # mean absolute change of a pixel in a step along the plain gradient
 REFUSALS_LIMIT: Final = 6
@@ -125,7 +125,7 @@ class LBFGS:
     def _restart_line(self, state: LBFGSState, step_size: float = 1.0) -> LBFGSState:
         """A direction from `current` without a new pair: -H g, or -g where there are no pairs or H is of no use."""
         if state.history.s_history:
-            direction, slope = _quasi_newton(state.current, state.gradient, state.history.slots())
+            direction, slope = _direction(state.current, state.gradient, state.history.slots())
             if float(slope) < 0:  # it can be NaN
                 return _with_step(replace(state, direction=direction), step_size)
         downhill = _movable(state.gradient, state.current, state.gradient)
@@ -145,21 +145,28 @@ def _with_step(state: LBFGSState, step_size: float) -> LBFGSState:
 def _accept(x: tf.Tensor, g: tf.Tensor, x_new: tf.Tensor, g_new: tf.Tensor, slots: Slots) -> Next:
     """What follows if the trial `x_new` is accepted."""
     s, y = x_new - x, g_new - g
-    slots, keep = appended(slots, s, y)
-    direction, slope = _quasi_newton(x_new, g_new, slots)
+    s_all, y_all = for_this_device((*slots.s[1:], s)), for_this_device((*slots.y[1:], y))
+    s_dot_y, keep = append_products(slots.s_dot_y, s_all, y, slots.limit)
+    direction, slope = _quasi_newton(x_new, g_new, s_all, y_all, s_dot_y)
     report = tf.stack([inner(g, s), tf.cast(keep, tf.float32), slope])
-    return Next(s, y, slots.s_dot_y, direction, _clipped_step(x_new, direction, tf.constant(1.0)), report)
+    return Next(s, y, s_dot_y, direction, _clipped_step(x_new, direction, tf.constant(1.0)), report)
 
 
 @traced
-def _quasi_newton(x: tf.Tensor, g: tf.Tensor, slots: Slots) -> tuple[tf.Tensor, tf.Tensor]:
+def _direction(x: tf.Tensor, g: tf.Tensor, slots: Slots) -> tuple[tf.Tensor, tf.Tensor]:
+    """By the pairs that there are."""
+    return _quasi_newton(x, g, for_this_device(slots.s), for_this_device(slots.y), slots.s_dot_y)
+
+
+def _quasi_newton(
+    x: tf.Tensor, g: tf.Tensor, s: Vectors, y: Vectors, s_dot_y: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The direction d = -H g over the pixels that can move, and d^T g."""
 
     def initial(q: tf.Tensor) -> tf.Tensor:
-        return apply_initial_hessian(q, slots.s[-LATEST:], slots.y[-LATEST:], slots.s_dot_y[-1, -1])
+        return apply_initial_hessian(q, s[-LATEST:], y[-LATEST:], s_dot_y[-1, -1])
 
-    s, y = for_this_device(slots.s), for_this_device(slots.y)
-    direction = -_movable(apply_inverse(_movable(g, x, g), s, y, slots.s_dot_y, initial), x, g)
+    direction = -_movable(apply_inverse(_movable(g, x, g), s, y, s_dot_y, initial), x, g)
     return direction, inner(direction, g)
 
 

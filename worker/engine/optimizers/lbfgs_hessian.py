@@ -55,7 +55,7 @@ class PairHistory:
         return cls(limit, tf.zeros_like(image), tf.zeros([slots, slots], tf.float64))
 
     def append(self, s: tf.Tensor, y: tf.Tensor, s_dot_y: tf.Tensor) -> Self:
-        """With one more pair, and without the oldest of too many; `s_dot_y` comes from `appended`."""
+        """With one more pair, and without the oldest of too many; `s_dot_y` comes from `append_products`."""
         s_history, y_history = (*self.s_history, s)[-self.limit :], (*self.y_history, y)[-self.limit :]
         return replace(self, s_dot_y=s_dot_y, s_history=s_history, y_history=y_history)
 
@@ -65,15 +65,17 @@ class PairHistory:
         return Slots(padding + self.s_history, padding + self.y_history, self.s_dot_y, tf.constant(self.limit))
 
 
-def appended(slots: Slots, s: tf.Tensor, y: tf.Tensor) -> tuple[Slots, tf.Tensor]:
-    """The slots with a new pair in the last one, and whether its curvature s^T y is positive enough to be kept."""
-    oldest = tf.cast(tf.range(len(slots.s)) >= len(slots.s) - slots.limit, tf.float64)  # 0 where it has to go
-    s_slots = (*slots.s[1:], s)
-    column = oldest * inner_products(y, s_slots)
-    shifted = tf.pad(slots.s_dot_y[1:, 1:], [(0, 1), (0, 0)]) * oldest[:, tf.newaxis]
-    s_dot_y = tf.concat([shifted, column[:, tf.newaxis]], axis=1) * oldest
-    keep = column[-1] > _MIN_CURVATURE * tf.cast(inner(y, y), tf.float64)
-    return Slots(s_slots, (*slots.y[1:], y), s_dot_y, slots.limit), keep
+def append_products(s_dot_y: tf.Tensor, s: Vectors, y: tf.Tensor, limit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """R with the newest pair in its last row and column, and whether the pair's s^T y is positive enough to be kept.
+
+    `s_dot_y` is R without it; the last of `s`, of which there is one a slot, and `y` are the new pair.
+    """
+    slots = s_dot_y.shape[0]
+    in_use = tf.cast(tf.range(slots) >= slots - limit, tf.float64)  # 0 where the oldest have to go
+    column = inner_products(y, s)
+    shifted = tf.pad(s_dot_y[1:, 1:], [(0, 1), (0, 0)])
+    appended = tf.concat([shifted, column[:, tf.newaxis]], axis=1) * in_use * in_use[:, tf.newaxis]
+    return appended, column[-1] > _MIN_CURVATURE * tf.cast(inner(y, y), tf.float64)
 
 
 def apply_inverse(q: tf.Tensor, s: Vectors, y: Vectors, s_dot_y: tf.Tensor, initial: Hessian) -> tf.Tensor:

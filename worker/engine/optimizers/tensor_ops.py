@@ -62,6 +62,13 @@ def inner_products(vector: tf.Tensor, vectors: Vectors) -> tf.Tensor:
     return tf.cast(found, tf.float64)
 
 
+def sum_of_squares(vectors: Vectors) -> tf.Tensor:
+    """Of all of them, place by place: (height, width, 3)."""
+    if tf.is_tensor(vectors):
+        return tf.reduce_sum(tf.square(vectors), axis=0)
+    return tf.add_n([tf.square(vector) for vector in vectors])
+
+
 def weighted_sum(vector: tf.Tensor, vectors: Vectors, weights: tf.Tensor) -> tf.Tensor:
     """`vector` plus each of `vectors` times its weight; `weights` are (count,), float64."""
     weights = tf.cast(weights, tf.float32)
