@@ -12,7 +12,7 @@ from worker.vgg19 import Vgg19
 _MOST: Final = 1200  # steps
 
 
-def _painting(width: int, optimizer: str) -> Step:
+def steps_of(width: int, optimizer: str) -> Step:
     """As a worker's child does it. The tutorial's own optimiser is Adam."""
     scene = Scene(width, best_weights())
     engine = Vgg19(Settings(weights=str(scene.weights.path)))
@@ -23,4 +23,4 @@ def _painting(width: int, optimizer: str) -> Step:
 
 
 if __name__ == "__main__":
-    serve(lambda: _painting(int(sys.argv[1]), sys.argv[2]))
+    serve(lambda: steps_of(int(sys.argv[1]), sys.argv[2]))
