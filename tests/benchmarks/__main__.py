@@ -26,6 +26,7 @@ def within(value: float, bounds: tuple[float, float]) -> bool:
 
 TARGETS: Final[dict[str, tuple[Callable[[Any, Any], bool], Any]]] = {
     "step_vs_tutorial": (operator.le, 0.55),
+    "step_vs_reference": (operator.le, 0.9),
     "step_vs_torch": (operator.le, 0.72),
     "step_vs_arithmetic": (operator.le, 0.95),
     "speedup_to_loss_256": (operator.ge, 6),

@@ -15,7 +15,7 @@ from benchmarks.engine.memory import peak_memory_vs_tutorial
 from benchmarks.engine.overhead import checkpoint_overhead
 from benchmarks.engine.scene import Scene, best_weights
 from benchmarks.engine.speedup import Tell, speedup
-from benchmarks.engine.step import step_vs_arithmetic, step_vs_torch, step_vs_tutorial
+from benchmarks.engine.step import step_vs_arithmetic, step_vs_reference, step_vs_torch, step_vs_tutorial
 from benchmarks.engine.warm import warm_start
 from benchmarks.figure import Figure
 
@@ -46,6 +46,7 @@ def _figures(out: Path, tell: Tell, note: Tell, *, quick: bool) -> dict[str, Mea
     small, middle, large = (Scene(width, weights) for width in _WIDTHS)
     found: dict[str, Measure] = {
         "step_vs_tutorial": partial(step_vs_tutorial, middle, rounds),
+        "step_vs_reference": partial(step_vs_reference, middle, rounds),
         "step_vs_torch": partial(step_vs_torch, middle, rounds),
         "step_vs_arithmetic": partial(step_vs_arithmetic, middle, rounds),
         "speedup_to_loss_256": partial(speedup, small, out, tell, note, rounds=rounds, quick=quick),

@@ -15,6 +15,7 @@ from skimage import data
 
 from benchmarks.processes import module
 from shared.recipe import PRESETS, Recipe
+from shared.settings import Settings
 from worker.engine.weights import Weights, resolve_weights
 
 BESIDE: Final = Path(__file__).parents[4] / "shared"
@@ -57,9 +58,9 @@ class Scene:
         """Content and style in [0, 1]."""
         return as_floats(self.content), as_floats(self.style)
 
-    def ours(self, optimizer: str = "adam") -> tuple[str, ...]:
-        """The command that starts the engine as a peer, "adam" being the tutorial's optimiser, the other "lbfgs"."""
-        return module("benchmarks.engine.ours", str(self.width), optimizer)
+    def ours(self, optimizer: str = "adam", path: str = "auto") -> tuple[str, ...]:
+        """The command that starts the engine as a peer, "adam" being the tutorial's optimizer, the other "lbfgs"."""
+        return module("benchmarks.engine.ours", str(self.width), optimizer, path)
 
     def theirs(self) -> tuple[str, ...]:
         """The same for the tutorial's loop."""
@@ -77,8 +78,8 @@ class Scene:
 
 
 def best_weights() -> Weights:
-    """ImageNet's where they lie beside the checkout or can be had, else calibrated ones: the speed is the same."""
-    return resolve_weights("auto", cache=Path("~/.cache/easel").expanduser())
+    """Those of EASEL_WEIGHTS, else ImageNet's if they can be had, else calibrated ones: the speed is the same."""
+    return resolve_weights(Settings().weights, cache=Path("~/.cache/easel").expanduser())
 
 
 def png(picture: Picture) -> bytes:

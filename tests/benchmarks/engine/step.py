@@ -26,6 +26,12 @@ def step_vs_tutorial(scene: Scene, rounds: int) -> Figure:
         return figure(_ratios(step, theirs, rounds))
 
 
+def step_vs_reference(scene: Scene, rounds: int) -> Figure:
+    """The fast path against the Keras model. Raises AssertionError where the losses differ."""
+    with beside(*scene.ours(path="fast")) as step, beside(*scene.ours(path="reference")) as theirs:
+        return figure(_ratios(step, theirs, rounds))
+
+
 def step_vs_torch(scene: Scene, rounds: int) -> Figure:
     """Against PyTorch, eager. Raises NotHere without `make .venv-torch/ready`, AssertionError where losses differ."""
     if not (_TORCH / "ready").exists():
