@@ -1,0 +1,91 @@
+"""Short runs: the memory that they take and the bytes that they end in.
+
+`python -m benchmarks.gpu.short_run WIDTH [resumed]` prints as JSON, by recipe, the GPU memory at most (bytes of
+TensorFlow's allocator, 0 without a GPU) and the digest of the last picture. With `resumed` each run is also interrupted
+and resumed from a checkpoint, and that picture's digest is printed, too.
+"""
+
+import hashlib
+import json
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.engine.scene import Scene, best_weights
+from benchmarks.figure import percentiles
+from benchmarks.gpu.report import Row, Rows
+from benchmarks.processes import run_alone
+from shared.recipe import PRESETS, Recipe, resolve
+from worker import checkpoint
+from worker.device import configure_tensorflow
+from worker.engine import Iterate, stylize
+from worker.engine.cache import Cache
+
+Runs = dict[str, dict[str, Any]]
+_STAGES: Final = [{"scale": 0.5, "share": 0.1}, {"scale": 0.7, "share": 0.1}, {"scale": 1, "share": 0.8}]
+_CUT: Final = 0.6  # of the steps: of L-BFGS in the last stage, with some pairs
+
+
+def memory_and_bytes(scene: Scene) -> Rows:
+    """The most GPU memory by recipe, and how many recipes end otherwise in a second process."""
+    one, other = in_two_processes(scene.width)
+    different = sum(one[name]["digest"] != other[name]["digest"] for name in one)
+    megabytes = {name: percentiles([one[name]["peak"] / 1e6, other[name]["peak"] / 1e6]) for name in one}
+    peaks = [Row(f"peak_memory_{name}_{scene.width}", "MB", peak) for name, peak in megabytes.items()]
+    return Rows([*peaks, Row(f"different_bytes_{scene.width}", "runs", percentiles([different]))])
+
+
+def in_two_processes(width: int, *more: str) -> tuple[Runs, Runs]:
+    """The same runs, at the same time."""
+    with ThreadPoolExecutor(2) as threads:
+        said = [threads.submit(run_alone, "benchmarks.gpu.short_run", str(width), *more) for _ in range(2)]
+        one, other = (json.loads(line.result()) for line in said)
+    return one, other
+
+
+def recipes(width: int) -> dict[str, Recipe]:
+    """The tutorial's, which uses Adam, and `default` until the history of L-BFGS is full."""
+    return {
+        "tutorial": PRESETS["tutorial"].model_copy(update={"size": width, "steps": 12}),
+        "default": resolve({"preset": "default", "size": width, "steps": 30, "stages": _STAGES}),
+    }
+
+
+def _run(scene: Scene, recipe: Recipe, *, resumed: bool) -> dict[str, Any]:
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    if on_gpu:
+        tf.config.experimental.reset_memory_stats("GPU:0")
+    cache = Cache()
+    last = _last(_iterates(scene, recipe, cache))
+    peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] if on_gpu else 0
+    found = {"peak": peak, "digest": _digest(last.image)}
+    if resumed:
+        cut = next(islice(_iterates(scene, recipe, cache), round(_CUT * recipe.steps), None))
+        state = checkpoint.load(b"".join(checkpoint.dump(cut.state())))
+        found["resumed"] = _digest(_last(_iterates(scene, recipe, Cache(), state)).image)
+    return found
+
+
+def _iterates(scene: Scene, recipe: Recipe, cache: Cache, state: dict[str, Any] | None = None) -> Iterator[Iterate]:
+    return stylize(scene.content, [scene.style], recipe, weights=scene.weights, state=state, cache=cache)
+
+
+def _last(iterates: Iterator[Iterate]) -> Iterate:
+    return deque(iterates, maxlen=1).pop()  # the others are let go as they come: each holds a history
+
+
+def _digest(image: np.ndarray) -> str:
+    return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    configure_tensorflow(0)
+    chosen = Scene(int(sys.argv[1]), best_weights())
+    again = sys.argv[2:] == ["resumed"]
+    print(json.dumps({name: _run(chosen, recipe, resumed=again) for name, recipe in recipes(chosen.width).items()}))  # noqa: T201 - the answer

@@ -1,0 +1,154 @@
+"""`python -m benchmarks.gpu.variant NAME WIDTH FOLDER`: an evaluation, computed in one of the ways below, as a peer.
+
+Its first answer comes when everything is loaded, the second one is the loss of the first call with all its tracing, the
+others are losses of later calls. The gradient is written to FOLDER/NAME.npy. The engine runs `reference` on a GPU.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.engine.scene import Scene, best_weights
+from benchmarks.processes import Step, serve
+from worker.device import configure_tensorflow
+from worker.engine import determinism
+from worker.engine.cache import Network
+from worker.engine.model import LossFunction, StyleContentModel, load_vgg19
+from worker.engine.objective import Objective
+from worker.engine.vgg19.convolution import Kernels
+from worker.engine.vgg19.fast_path import FastPath
+
+
+class Model(Protocol):
+    """The reference or something in its place."""
+
+    def losses_and_gradient(self, image: tf.Tensor, losses: LossFunction) -> tuple[tf.Tensor, tf.Tensor]:
+        """As StyleContentModel."""
+
+
+def _reference(network: Network, _: Path) -> Model:
+    return network.model
+
+
+def _fast(network: Network, _: Path) -> Model:
+    return FastPath(network.model, network.kernels)
+
+
+def _fast_uncompiled(network: Network, _: Path) -> Model:
+    return FastPath(network.model, network.kernels, compiled=False)
+
+
+def _in_bfloat16(network: Network, weights: Path) -> Model:
+    """Convolutions in bfloat16 (Keras' mixed precision); their activations in float32 again, as all that follows."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    vgg19 = load_vgg19(weights)
+    keras.config.set_dtype_policy("float32")
+    model = _like(network.model, vgg19)
+    model.extractor = keras.Model(
+        model.extractor.inputs,
+        {name: keras.layers.Activation("linear", dtype="float32")(x) for name, x in model.extractor.output.items()},
+    )
+    return model
+
+
+def _channels_first(network: Network, weights: Path) -> Model:
+    """Planes of (batch, channels, height, width) from the first layer to the last; the images and features as ever."""
+    model = _like(network.model, load_vgg19(weights))
+    keras.config.set_image_data_format("channels_first")
+    vgg19 = load_vgg19(weights)
+    images, outputs = keras.Input((None, None, 3)), {}
+    features = keras.layers.Permute((3, 1, 2))(images)
+    for layer in model.extractor.layers[1:]:  # the first is the input
+        features = vgg19.get_layer(layer.name)(features)
+        if layer.name in model.extractor.output:
+            outputs[layer.name] = keras.layers.Permute((2, 3, 1))(features)
+    model.extractor = keras.Model(images, outputs)
+    return model
+
+
+def _like(model: StyleContentModel, vgg19: keras.Model) -> StyleContentModel:
+    """Another one, whose extractor can still be replaced."""
+    return StyleContentModel(vgg19, model.style_layers, model.content_layers, model.pooling)
+
+
+_PRUNED: Final = dict.fromkeys(determinism._GRAPPLER, False)
+_GRAPPLER: Final[dict[str, dict[str, bool]]] = {
+    "pruning": _PRUNED,
+    "off": {"disable_meta_optimizer": True},
+    "remapper": _PRUNED | {"remapping": True},
+    "on": {},
+}
+"""TensorFlow's optimizer of graphs: options of `tf.config.optimizer.set_experimental_options`."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How TensorFlow is set up and what is traced. The defaults are the engine's."""
+
+    model: Callable[[Network, Path], Model] = _reference
+    deterministic: bool = True
+    grappler: str = "pruning"
+    inter_op_threads: int = 1  # 0 is TensorFlow's default, one for each core
+    jit_compile: bool | None = None
+    needs_gpu: bool = False
+
+    def set_up(self) -> None:
+        """Before TensorFlow computes anything."""
+        configure_tensorflow(0)
+        tf.config.threading.set_inter_op_parallelism_threads(self.inter_op_threads)
+        if self.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        tf.config.optimizer.set_experimental_options(_GRAPPLER[self.grappler])
+
+
+WAYS: Final = {
+    "reference": Way(),
+    "fast": Way(_fast),
+    "fast_uncompiled": Way(_fast_uncompiled),
+    "reference_nondeterministic": Way(deterministic=False),
+    "reference_unpruned": Way(grappler="off"),
+    "reference_grappler": Way(grappler="on"),
+    "reference_remapper_only": Way(grappler="remapper"),
+    "reference_jit": Way(jit_compile=True, deterministic=False),  # XLA's gradient of max-pooling is not
+    "reference_bfloat16": Way(_in_bfloat16),
+    "reference_nchw": Way(_channels_first, needs_gpu=True),
+    "reference_inter_op_default": Way(inter_op_threads=0),
+}
+
+
+def _peer(name: str, width: int, folder: Path) -> Step:
+    WAYS[name].set_up()
+    answers = _answers(WAYS[name], Scene(width, best_weights()), folder / f"{name}.npy")
+    return lambda: next(answers)
+
+
+def _answers(way: Way, scene: Scene, file: Path) -> Iterator[float]:
+    network = Network(load_vgg19(scene.weights.path), Kernels(), scene.recipe)
+    content, style = map(tf.constant, scene.floats())
+    targets = {"style": network.gram_matrices(style), "content": network.activations(content)}
+    noise = np.random.default_rng(0).random(content.shape, np.float32)
+    image = 0.8 * content + 0.2 * tf.constant(noise)  # where every loss has a gradient
+    model = way.model(network, scene.weights.path)
+    yield 0.0
+
+    def evaluate(image: tf.Tensor, targets: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return model.losses_and_gradient(image, Objective(scene.recipe, targets))
+
+    traced = tf.function(evaluate, autograph=False, jit_compile=way.jit_compile).get_concrete_function(image, targets)
+    if isinstance(model, FastPath):
+        model.wait_until_compiled()
+    losses, gradient = traced(image, targets)
+    yield float(losses[0])
+    np.save(file, gradient)
+    while True:
+        yield float(traced(image, targets)[0][0])
+
+
+if __name__ == "__main__":
+    serve(lambda: _peer(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])))
