@@ -5,8 +5,9 @@ PORT    ?= 8080
 DURATION ?= 900
 BIN     := .venv/bin
 UV      ?= uv
+GPU_PYTHON ?= $(if $(wildcard .venv-gpu/ready),.venv-gpu/bin/python,$(BIN)/python)
 
-.PHONY: help setup demo up samples gallery screenshots test chaos bench lint lock clean
+.PHONY: help setup demo up samples gallery screenshots test test-gpu chaos bench lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +44,17 @@ screenshots: setup  ## Paint docs/pages anew: every state of the pages, three wi
 test: setup .venv-s3/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
 	$(BIN)/python -m pytest $(TESTS)
 
+test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can change, in 3 minutes; skipped without one (`make .venv-gpu/ready` installs TensorFlow with CUDA first)
+	$(GPU_PYTHON) -m pytest tests/gpu
+
+.venv-gpu/ready: deploy/locks/dev.txt deploy/locks/worker-gpu.txt pyproject.toml  # .venv with the other TensorFlow
+	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/dev.txt
+	.venv-gpu/bin/python -m pip uninstall --yes tensorflow-cpu  # both would write into the same folder
+	.venv-gpu/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/worker-gpu.txt
+	.venv-gpu/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
 chaos: setup .venv-s3/ready  ## Break everything while jobs run, and audit them (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)
 	PYTHONPATH=tests $(BIN)/python -m chaos --duration $(DURATION) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
 
@@ -64,4 +76,4 @@ lock:  ## Resolve pyproject.toml anew into deploy/locks (needs uv)
 	deploy/locks/resolve.sh $(UV)
 
 clean:  ## Remove what `make` made; `var/` with your jobs stays
-	rm -rf .venv .venv-s3 .venv-torch out
+	rm -rf .venv .venv-s3 .venv-torch .venv-gpu out

@@ -1,0 +1,94 @@
+"""Whole runs on a GPU, each in a process of its own as workers have it: their bytes, their memory, their failures."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pynvml
+import pytest
+from benchmarks.gpu.short_run import in_two_processes
+from benchmarks.processes import beside, module
+from fixtures_worker import picture
+from missing import ROOT
+from PIL import Image
+
+from worker.device import environment
+from worker.gpus import visible_gpus
+
+MUCH_MEMORY = 8 * 2**30  # without memory growth TensorFlow takes nearly all there is
+TOO_LARGE = """
+import sys
+import numpy as np
+import worker
+import tensorflow as tf
+from pathlib import Path
+from shared.errors import OutOfMemory
+from shared.recipe import resolve
+from worker.engine import stylize
+from worker.engine.weights import Weights
+for gpu in tf.config.list_physical_devices("GPU"):
+    tf.config.set_logical_device_configuration(gpu, [tf.config.LogicalDeviceConfiguration(memory_limit=768)])  # MiB
+content, style = np.zeros((1536, 2048, 3), np.uint8), np.zeros((64, 64, 3), np.uint8)
+weights = Weights("path", Path(sys.argv[1]), "")
+try:
+    next(stylize(content, [style], resolve({"preset": "tutorial", "size": 2048}), weights=weights))
+except OutOfMemory as error:
+    print(error.detail)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _weights(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_WEIGHTS", str(random_weights))
+
+
+def _python(*arguments: str) -> str:
+    ran = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    return ran.stdout
+
+
+def test_runs_with_either_optimizer_end_in_the_same_bytes_in_two_processes_and_when_resumed() -> None:
+    one, other = in_two_processes(256, "resumed")
+    for name, run in one.items():
+        assert run["digest"] == run["resumed"] == other[name]["digest"] == other[name]["resumed"], name
+        assert run["peak"] > 0, name
+
+
+def test_a_process_takes_only_the_memory_that_it_needs() -> None:
+    before = _memory_in_use()
+    with beside(*module("benchmarks.engine.ours", "256", "adam")) as step:
+        step()
+        assert 0 < _memory_in_use() - before < MUCH_MEMORY
+
+
+def test_too_little_memory_is_told_with_what_would_help() -> None:
+    assert "2048 pixels takes more memory" in _python("-c", TOO_LARGE, os.environ["EASEL_WEIGHTS"])
+
+
+def test_the_command_writes_a_picture(tmp_path: Path) -> None:
+    for number, name in enumerate(("content.png", "style.png")):
+        picture(number).save(tmp_path / name)
+    out = tmp_path / "out.png"
+    few = ["--recipe", "fast", "--size", "96", "--steps", "8"]
+    _python("-m", "worker", "stylize", str(tmp_path / "content.png"), str(tmp_path / "style.png"), *few, "-o", str(out))
+    with Image.open(out) as written:
+        assert written.size == (96, 72)
+
+
+def test_the_environment_names_gpu_driver_cuda_and_cudnn() -> None:
+    about = environment()
+    assert about["gpus"][0] not in {"", "GPU"}
+    for name in ("gpu_driver", "cuda", "cudnn"):
+        assert about[name][0].isdecimal(), (name, about[name])  # the library's own word, not what TensorFlow expects
+
+
+def _memory_in_use() -> int:
+    """Bytes of the GPU that TensorFlow uses, by all processes."""
+    pynvml.nvmlInit()
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByUUID(visible_gpus()[0].uuid)
+        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+    finally:
+        pynvml.nvmlShutdown()
