@@ -4,13 +4,11 @@ With PYTHONPATH=tests. About 8 minutes on a current data centre GPU. Without a G
 works: choose small widths then.
 """
 
-import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -19,7 +17,8 @@ from benchmarks.attempts import Attempts
 from benchmarks.engine.scene import Scene, best_weights
 from benchmarks.gpu.default_job import default_job
 from benchmarks.gpu.lbfgs_update import lbfgs_update
-from benchmarks.gpu.report import Row, Rows, Variant, rows_table, variants_table
+from benchmarks.gpu.report import Rows, rows_table, variants_table
+from benchmarks.gpu.results import Results
 from benchmarks.gpu.rounds import FULL, QUICK, Rounds
 from benchmarks.gpu.short_run import memory_and_bytes
 from benchmarks.gpu.stage_start import stage_start
@@ -32,8 +31,6 @@ console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
 
 _WIDTHS: Final = "512,1024,2048"
 _LARGEST_OF_FEW: Final = 1024  # pixels: beyond, only whole steps, jobs and memory are measured
-_TOLD: Final = ("gpu_driver", "tensorflow", "cuda", "cudnn")
-Measure = Callable[[], Rows]
 
 
 def main(
@@ -45,54 +42,44 @@ def main(
     out: Annotated[Path, typer.Option(help="Where the JSON line goes, too.")] = Path("out/gpu.json"),
 ) -> None:
     """Measure the engine on a GPU, beside what people would run there instead."""
-    began, attempts, about = time.monotonic(), Attempts(console), environment()
-    on_gpu = bool(about["gpus"])
-    title = _title(about)
-    console.print(title)
-    names = list(_ways(variants, on_gpu=on_gpu))
+    attempts, results = Attempts(console), Results(environment(), quick=quick)
+    console.print(results.title)
+    names, rounds = list(_ways(variants, on_gpu=results.on_gpu)), QUICK if quick else FULL
     scenes = [Scene(width, weights) for weights in [best_weights()] for width in map(int, widths.split(","))]
-    rounds, rows, found = QUICK if quick else FULL, list[Row](), dict[int, dict[str, Variant]]()
-    with console.status("starting") as status:
-        for name, measure in _parts(scenes, rounds, on_gpu=on_gpu, quick=quick):
-            if _chosen(name, only):
-                status.update(name)
-                rows += attempts(name, measure) or []
-        for scene in _few(scenes):
-            if _chosen(name := f"variants_{scene.width}", only):
-                status.update(name)
-                measure_them = partial(measure_variants, scene, names, rounds, attempts)
-                found[scene.width] = attempts(name, measure_them) or {}
-    line = json.dumps(
-        {
-            "gpu": on_gpu,
-            "machine": dict(about),
-            "quick": quick,
-            "seconds": round(time.monotonic() - began),
-            "rows": {row.name: row.json(judged=on_gpu) for row in rows},
-            "variants": {
-                width: {name: one.json() for name, one in by_name.items()} for width, by_name in found.items()
-            },
-        }
-    )
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(line + "\n")
-    console.print(rows_table(rows, title, judged=on_gpu))
-    console.print(variants_table(found, "An evaluation, by variants"))
-    print(line)  # noqa: T201 - for scripts
+    with console.status("starting") as status:
+        for name, measure in _parts(scenes, names, rounds, attempts, results, quick=quick):
+            if not only or any(name.startswith(chosen) for chosen in only.split(",")):
+                status.update(name)
+                attempts(name, measure)
+                out.write_text(results.line() + "\n")  # after each one: the time on a GPU may run out
+    console.print(rows_table(results.rows, results.title, judged=results.on_gpu))
+    console.print(variants_table(results.variants, "An evaluation, by variants"))
+    print(results.line())  # noqa: T201 - for scripts
     raise typer.Exit(attempts.failed)
 
 
-def _parts(scenes: list[Scene], rounds: Rounds, *, on_gpu: bool, quick: bool) -> Iterator[tuple[str, Measure]]:
+def _parts(
+    scenes: list[Scene], names: list[str], rounds: Rounds, attempts: Attempts, results: Results, *, quick: bool
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """By name; what decides most comes first."""
+    few = [scene for scene in scenes if scene.width <= _LARGEST_OF_FEW]
+    rows = dict[str, Callable[[], Rows]]()
     for scene in scenes:
-        device = "cuda" if on_gpu else "cpu"
-        yield f"step_adam_{scene.width}", partial(step_adam, scene, rounds, _note, device=device)
-    for scene in _few(scenes):
-        yield f"lbfgs_update_{scene.width}", partial(lbfgs_update, scene, rounds)
-        yield f"stage_start_{scene.width}", partial(stage_start, scene, 2 if quick else 4)
+        device = "cuda" if results.on_gpu else "cpu"
+        yield f"step_adam_{scene.width}", partial(results.add, partial(step_adam, scene, rounds, _note, device=device))
+    for scene in few:
+        variants = partial(measure_variants, scene, names, rounds, attempts)
+        yield f"variants_{scene.width}", partial(results.add_variants, scene.width, variants)
+    for scene in few:
+        rows[f"lbfgs_update_{scene.width}"] = partial(lbfgs_update, scene, rounds)
+        rows[f"stage_start_{scene.width}"] = partial(stage_start, scene, 2 if quick else 4)
     for scene in scenes:
-        yield f"memory_{scene.width}", partial(memory_and_bytes, scene)
+        rows[f"default_{scene.width}"] = partial(default_job, scene, 1 if quick else 2)
     for scene in scenes:
-        yield f"default_{scene.width}", partial(default_job, scene, 1 if quick else 2)
+        rows[f"memory_{scene.width}"] = partial(memory_and_bytes, scene)
+    for name, measure in rows.items():
+        yield name, partial(results.add, measure)
 
 
 def _ways(names: str, *, on_gpu: bool) -> Iterator[str]:
@@ -104,19 +91,6 @@ def _ways(names: str, *, on_gpu: bool) -> Iterator[str]:
             yield name
         else:
             _note(f"{name}: not measured, it needs a GPU")
-
-
-def _few(scenes: list[Scene]) -> list[Scene]:
-    return [scene for scene in scenes if scene.width <= _LARGEST_OF_FEW]
-
-
-def _chosen(name: str, only: str) -> bool:
-    return not only or any(name.startswith(chosen) for chosen in only.split(","))
-
-
-def _title(about: Any) -> str:
-    devices = ", ".join(about["gpus"]) or "no GPU, so nothing here counts"
-    return ", ".join([devices, *(f"{name} {about[name]}" for name in _TOLD if name in about)])
 
 
 def _note(line: str) -> None:

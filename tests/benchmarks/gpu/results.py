@@ -1,0 +1,51 @@
+"""What a run has found so far."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from benchmarks.gpu.report import Rows, Variant
+
+_TOLD: Final = ("gpu_driver", "tensorflow", "cuda", "cudnn")
+
+
+class Results:
+    """What was found so far."""
+
+    def __init__(self, machine: Mapping[str, Any], *, quick: bool) -> None:
+        self.machine, self.quick, self.on_gpu = machine, quick, bool(machine["gpus"])
+        self.rows, self.variants = Rows(), dict[int, dict[str, Variant]]()
+        self._began = time.monotonic()
+
+    @property
+    def title(self) -> str:
+        """GPU and versions."""
+        devices = ", ".join(self.machine["gpus"]) or "no GPU, so nothing here counts"
+        return ", ".join([devices, *(f"{name} {self.machine[name]}" for name in _TOLD if name in self.machine)])
+
+    def add(self, measure: Callable[[], Rows]) -> Rows:
+        """And return it."""
+        found = measure()
+        self.rows += found
+        return found
+
+    def add_variants(self, width: int, measure: Callable[[], dict[str, Variant]]) -> str:
+        """And return their names."""
+        self.variants[width] = measure()
+        return ", ".join(self.variants[width])
+
+    def line(self) -> str:
+        """All of it as JSON."""
+        return json.dumps(
+            {
+                "gpu": self.on_gpu,
+                "machine": dict(self.machine),
+                "quick": self.quick,
+                "seconds": round(time.monotonic() - self._began),
+                "rows": {row.name: row.json(judged=self.on_gpu) for row in self.rows},
+                "variants": {
+                    width: {name: one.json() for name, one in found.items()} for width, found in self.variants.items()
+                },
+            }
+        )
