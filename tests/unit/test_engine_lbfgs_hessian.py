@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from worker.engine.optimizers import tensor_ops
 from worker.engine.optimizers.initial_hessian import apply_initial_hessian
-from worker.engine.optimizers.lbfgs import _direction
+from worker.engine.optimizers.lbfgs import _accept, _direction
 from worker.engine.optimizers.lbfgs_hessian import PairHistory, append_products, apply_inverse
 from worker.engine.optimizers.tensor_ops import inner, inner_products, weighted_sum
 
@@ -64,7 +64,7 @@ def with_pair(history: PairHistory, s: tf.Tensor, y: tf.Tensor) -> PairHistory:
 
 
 def with_products(history: PairHistory, s: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    slots = history.slots()
+    slots = history.slots(room_for=1)
     products: tuple[tf.Tensor, tf.Tensor] = append_products(slots.s_dot_y, (*slots.s[1:], s), y, slots.limit)
     return products
 
@@ -103,6 +103,19 @@ def test_the_initial_hessian_moves_the_coarse_further_than_the_fine() -> None:
     )
     far, near = (float(inner(picture, initial(picture))) for picture in (flat, chequered))
     assert far > 3 * near
+
+
+@settings(max_examples=10)
+@given(sides=SIDES, count=st.integers(1, 14), seed=st.integers(0, 99), limit=st.integers(1, 12))
+def test_the_direction_of_an_accepted_trial_is_that_of_the_history_with_its_pair(
+    sides: tuple[int, int], count: int, seed: int, limit: int
+) -> None:
+    history, (x, g, s) = pairs(sides, count, seed, limit), pictures(sides, 3, seed + 5)
+    (steep,) = pictures(sides, 1, seed + 1)
+    y = s * (0.5 + tf.square(steep))
+    found = _accept(x, g, x + s, g + y, history.slots(room_for=1))
+    expected, _ = _direction(x + s, g + y, history.append(found.s, found.y, found.s_dot_y).slots())
+    np.testing.assert_allclose(found.direction, expected, atol=1e-5 * float(tf.reduce_max(tf.abs(expected))))
 
 
 def test_histories_of_about_the_same_length_share_what_is_traced() -> None:

@@ -91,7 +91,7 @@ class LBFGS:
 
     def step(self, state: LBFGSState, loss: tf.Tensor, gradient: tf.Tensor) -> LBFGSState:
         """Accept the trial and find the next direction, or try a shorter step."""
-        found = _accept(state.current, state.gradient, state.image, gradient, state.history.slots())
+        found = _accept(state.current, state.gradient, state.image, gradient, state.history.slots(room_for=1))
         decrease, keep, slope = found.report.numpy().tolist()  # here a GPU is waited for
         value = float(loss)
         if not is_accepted(value, state.loss, decrease):

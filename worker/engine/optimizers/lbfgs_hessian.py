@@ -59,10 +59,12 @@ class PairHistory:
         s_history, y_history = (*self.s_history, s)[-self.limit :], (*self.y_history, y)[-self.limit :]
         return replace(self, s_dot_y=s_dot_y, s_history=s_history, y_history=y_history)
 
-    def slots(self) -> Slots:
-        """As above."""
-        padding = (self.empty,) * (self.s_dot_y.shape[0] - len(self.s_history))
-        return Slots(padding + self.s_history, padding + self.y_history, self.s_dot_y, tf.constant(self.limit))
+    def slots(self, *, room_for: int = 0) -> Slots:
+        """As above, without the oldest pairs if more would be over the limit."""
+        first = max(0, len(self.s_history) + room_for - self.limit)
+        s, y = self.s_history[first:], self.y_history[first:]
+        padding = (self.empty,) * (self.s_dot_y.shape[0] - len(s))
+        return Slots(padding + s, padding + y, self.s_dot_y, tf.constant(self.limit))
 
 
 def append_products(s_dot_y: tf.Tensor, s: Vectors, y: tf.Tensor, limit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
