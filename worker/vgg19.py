@@ -22,8 +22,8 @@ class Vgg19:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._found: Weights | None = None
-        self._cache = Cache()
         configure_tensorflow(settings.threads)
+        self._cache = Cache()  # asks for a GPU, so after the configuration
 
     def device(self) -> str:
         """As Engine says."""

@@ -48,6 +48,14 @@ def test_a_process_needs_a_restart_once_it_traced_more_shapes_than_are_kept() ->
     assert restart == [False] * 12 + [True] * 2
 
 
+def test_on_a_gpu_more_shapes_are_kept_for_xla_keeps_nothing_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = []
+    for gpus in ([], ["GPU:0"]):
+        monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda _, gpus=gpus: gpus)
+        limits.append(Cache().evaluations.limit)
+    assert limits[0] < limits[1]
+
+
 def test_what_was_not_asked_for_in_a_while_goes_first() -> None:
     lru: Lru[str] = Lru(2)
     for key in ("a", "b", "a", "c", "a", "b"):
