@@ -132,8 +132,8 @@ def succeed(ports: Ports, held: Claim) -> None:
 
 
 def worker(**measured: Any) -> WorkerInfo:
-    told = {"name": "tester", "device": "cpu:2", "weights": "calibrated abc", "tiers": ("standard", "batch")}
-    return WorkerInfo.model_validate({**told, "seen_at": time.time(), **measured})
+    fields = {"name": "tester", "device": "cpu:2", "weights": "calibrated abc", "tiers": ("standard", "batch")}
+    return WorkerInfo.model_validate({**fields, "seen_at": time.time(), **measured})
 
 
 @pytest.fixture

@@ -73,11 +73,11 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long the client would have waited, each time; it does not."""
-    told: list[float] = []
+    waited: list[float] = []
 
     async def pause(_: object, seconds: float) -> None:
-        told.append(seconds)
+        waited.append(seconds)
 
     for wire in (BlockingWire, AsyncWire):
         monkeypatch.setattr(wire, "pause", pause)
-    return told
+    return waited

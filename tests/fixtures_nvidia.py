@@ -25,7 +25,7 @@ static const struct device { const char *uuid, *name; unsigned long long gib; } 
 };
 enum { GPUS = 3, ALL = 4, NOT_FOUND = 6 };
 static const struct device *of(void *handle) { return handle; }
-static int told(char *to, const char *text, unsigned size) { strncpy(to, text, size); return 0; }
+static int copy_text(char *to, const char *text, unsigned size) { strncpy(to, text, size); return 0; }
 
 int nvmlInitWithFlags(unsigned flags) { return getenv("NVML_ANSWERS") ? atoi(getenv("NVML_ANSWERS")) : 0; }
 int nvmlShutdown(void) { return 0; }
@@ -36,10 +36,10 @@ int nvmlDeviceGetHandleByUUID(const char *uuid, const void **handle) {
   for (int i = 0; i < ALL; i++) if (!strcmp(DEVICES[i].uuid, uuid)) { *handle = &DEVICES[i]; return 0; }
   return NOT_FOUND;
 }
-int nvmlDeviceGetUUID(void *device, char *to, unsigned size) { return told(to, of(device)->uuid, size); }
-int nvmlDeviceGetName(void *device, char *to, unsigned size) { return told(to, of(device)->name, size); }
+int nvmlDeviceGetUUID(void *device, char *to, unsigned size) { return copy_text(to, of(device)->uuid, size); }
+int nvmlDeviceGetName(void *device, char *to, unsigned size) { return copy_text(to, of(device)->name, size); }
 int nvmlDeviceGetMemoryInfo(void *device, memory_t *memory) { memory->total = of(device)->gib << 30; return 0; }
-int nvmlSystemGetDriverVersion(char *to, unsigned size) { return told(to, "580.95.05", size); }
+int nvmlSystemGetDriverVersion(char *to, unsigned size) { return copy_text(to, "580.95.05", size); }
 int nvmlSystemGetCudaDriverVersion(int *version) { *version = 13020; return 0; }
 """
 _LIBRARIES = {
@@ -51,11 +51,11 @@ _LIBRARIES = {
 
 @pytest.fixture(scope="session")
 def three_gpus(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    """The environment of a process that shall see them."""
+    """The environment of a process that is to find three GPUs."""
     compiler = shutil.which("cc") or part_missing("there is no C compiler")
     folder = tmp_path_factory.mktemp("nvidia")
     for name, source in _LIBRARIES.items():
         library = ["-shared", "-fPIC", "-o", folder / name]
         subprocess.run([compiler, *library, "-x", "c", "-"], input=source, text=True, check=True)
-    seen = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    return seen | {"LD_LIBRARY_PATH": str(Path(folder))}
+    others = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    return others | {"LD_LIBRARY_PATH": str(Path(folder))}

@@ -52,10 +52,10 @@ class Rig:
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
 
     def start_worker(self, name: str = "one", **settings: Any) -> subprocess.Popen[bytes]:
-        told = self.settings.model_copy(update=settings).model_dump(
+        chosen = self.settings.model_copy(update=settings).model_dump(
             exclude={"api_keys", "tiers", "s3_endpoint", "webhook_secret"}
         )
-        environment = {f"EASEL_{key.upper()}": str(value) for key, value in told.items()}
+        environment = {f"EASEL_{key.upper()}": str(value) for key, value in chosen.items()}
         with (self.folder / f"{name}.log").open("ab") as log:
             self.workers[name] = subprocess.Popen(
                 [sys.executable, "-m", *self.command, f"{name}@test"],
