@@ -27,15 +27,21 @@ _IMAGES: Final = 4  # that either optimiser keeps; L-BFGS two more for each pair
 _COPIES_OF_STATE: Final = 5  # the one in use, and those on its way into a checkpoint, which S3 wants in one piece
 _BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 
-# Peak memory of a worker's GPU, a cautious upper bound. Measured at version 0.1.0 on an NVIDIA H100 with TensorFlow
-# 2.21, by TensorFlow's own allocator: 820 MB for `default` at 512x384 and 1,743 MB at 1024x768, each with 20 pairs of
-# L-BFGS history, 448 and 1,163 MB for `tutorial`. *Not measured again for the present code*, nor for other sizes, nor
-# what CUDA takes beside the allocator. Uploads are scaled on the processor and take none of it.
-_GPU_BASE_BYTES: Final = 1024 * 2**20  # VGG19, cuDNN's workspaces; CUDA's own context, half of it or so
-_GPU_BYTES_PER_STAGE: Final = 100 * 2**20  # as above
-_GPU_BYTES_PER_PIXEL: Final = 1700  # all activations (some 1,300), the widest gradients, workspace
-_GPU_BYTES_PER_STYLE_PIXEL: Final = 1000  # the two widest layers, and as much again of workspace
-_GPU_COPIES_OF_STATE: Final = 2  # an L-BFGS step may hold the history before and after it at once
+# Peak memory of a worker's GPU, an upper bound. *The present code has not been measured*: each number has its reason
+# beside it. All that was read are the peaks of TensorFlow's allocator at version 0.1.0, on an NVIDIA H100 with
+# TensorFlow 2.21: 448 MB for `tutorial` at 512x384 and 1,163 MB at 1024x768, 820 and 1,743 MB for `default` with 20
+# pairs of L-BFGS history. Uploads are scaled on the processor and take no GPU memory.
+_GPU_CONTEXT_BYTES: Final = 512 * 2**20  # not measured: an allowance for CUDA's own context, beside the allocator
+_GPU_BASE_BYTES: Final = 512 * 2**20  # not measured: VGG19's kernels (80 MB), and an allowance for cuDNN and cuBLAS
+_GPU_BYTES_PER_STAGE: Final = 100 * 2**20  # not measured: as on the host
+# Not measured: 1,280 for the activations that the gradient tape keeps (block1 512, pools and deeper blocks 768), and
+# as much again for five gradients as wide as block1's layers (256 each), or for a convolution's workspace. The two
+# readings of `tutorial` are 1,200 bytes a pixel apart.
+_GPU_BYTES_PER_PIXEL: Final = 2600
+_GPU_BYTES_PER_STYLE_PIXEL: Final = 1300  # not measured: all activations, should none be freed before the last layer
+# Not measured: the images kept; a second copy of them, since an L-BFGS step stacks all pairs; and for a moment a
+# product as large as one half of the pairs, counted as a whole copy.
+_GPU_COPIES_OF_STATE: Final = 3
 
 
 class Quote(BaseModel):
@@ -101,7 +107,8 @@ def fitting_size(
 
 def _gpu_peak(painting: float, style: float, state: float, stages: int) -> float:
     working = max(painting * _GPU_BYTES_PER_PIXEL, style * _GPU_BYTES_PER_STYLE_PIXEL)
-    return _GPU_BASE_BYTES + stages * _GPU_BYTES_PER_STAGE + working + _GPU_COPIES_OF_STATE * state
+    fixed = _GPU_CONTEXT_BYTES + _GPU_BASE_BYTES + stages * _GPU_BYTES_PER_STAGE
+    return fixed + working + _GPU_COPIES_OF_STATE * state
 
 
 def _images(recipe: Recipe) -> int:
