@@ -17,7 +17,6 @@ import httpx2
 import redis
 
 from deploy.processes import Process, Supervisor, wait_until
-from worker.memory import expected_memory
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Stack:
             "EASEL_STORE_URL": (plan.data / "blobs").resolve().as_uri(),
             "EASEL_CACHE": str(plan.cache.resolve()),
             "EASEL_PORT": str(plan.port),
-            "EASEL_MEMORY_BYTES": os.environ.get("EASEL_MEMORY_BYTES") or str(expected_memory().size // plan.workers),
+            "EASEL_MEMORY_SHARE": os.environ.get("EASEL_MEMORY_SHARE") or str(1 / plan.workers),
             "EASEL_THREADS": str(max(1, (os.cpu_count() or 1) // plan.workers)),
         }
 

@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     memory_bytes: int = Field(
         0, ge=0, description="A worker takes no job that needs more; 0: its GPU's, else the machine's."
     )
+    memory_share: float = Field(
+        1,
+        gt=0,
+        le=1,
+        description="Of that GPU's or machine's memory, for each of several workers; without effect on memory_bytes.",
+    )
 
     # The operator's window.
     log_format: str = Field("text", pattern="^(text|json)$")

@@ -61,7 +61,7 @@ class Worker:
     def __init__(self, settings: Settings, name: str, open_engine: OpenEngine = vgg19) -> None:
         self.settings, self.name, self.open_engine = settings, name, open_engine
         # Asked in the parent: NVIDIA's driver may take seconds to answer, and a child has four to begin.
-        self.memory = expected_memory(settings.memory_bytes)
+        self.memory = expected_memory(settings.memory_bytes, settings.memory_share)
         self.app: Celery = celery_app(settings)
         self.app.task(name=BELL, Request=Bell)(self.hear)
         self.child: Child | None = None
@@ -131,7 +131,7 @@ class Child:
             os._exit(EX_RECYCLE)  # Celery's parent, if there is one, starts another child
 
     def _begin_studio(self) -> Studio:
-        return Studio(self._engine.result(), self.name, self.presence, self.settings.memory_bytes)
+        return Studio(self._engine.result(), self.name, self.presence, self.settings)
 
     def _pass_on(self) -> None:
         with suppress(LedgerUnavailable):  # the reaper rings, too

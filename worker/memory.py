@@ -26,19 +26,19 @@ class WorkerMemory:
     size: int  # in bytes; 0 where unknown, and then it takes any job
 
 
-def expected_memory(memory_bytes: int = 0) -> WorkerMemory:
+def expected_memory(memory_bytes: int = 0, share: float = 1) -> WorkerMemory:
     """Before TensorFlow is imported: of the first visible GPU, if TensorFlow can use one, else of the machine.
 
-    `memory_bytes` overrides the size that is found; 0 does not.
+    It is `share` of the size that is found, or `memory_bytes` unless that is 0.
     """
-    return engine_memory(memory_bytes, on_gpu=tensorflow_supports_gpus() and first_gpu_memory() > 0)
+    return engine_memory(memory_bytes, share, on_gpu=tensorflow_supports_gpus() and first_gpu_memory() > 0)
 
 
-def engine_memory(memory_bytes: int, *, on_gpu: bool) -> WorkerMemory:
-    """The same, once the engine has told whether it runs on a GPU."""
+def engine_memory(memory_bytes: int = 0, share: float = 1, *, on_gpu: bool) -> WorkerMemory:
+    """The same, once the engine runs: it may not run where it was expected, and then the other memory counts."""
     if on_gpu:
-        return WorkerMemory("gpu", memory_bytes or first_gpu_memory())
-    return WorkerMemory("host", memory_bytes or machine_memory())
+        return WorkerMemory("gpu", memory_bytes or int(share * first_gpu_memory()))
+    return WorkerMemory("host", memory_bytes or int(share * machine_memory()))
 
 
 def machine_memory(root: Path = Path("/")) -> int:

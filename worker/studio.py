@@ -7,6 +7,7 @@ from shared.errors import Unavailable
 from shared.estimate import pixel_evaluations
 from shared.experience import Experience, Trial
 from shared.job import Job
+from shared.settings import Settings
 from worker.contract import Engine
 from worker.heartbeat import Times
 from worker.memory import engine_memory
@@ -15,12 +16,13 @@ from worker.provenance import fingerprint
 
 
 class Studio:
-    """One per child process. `memory_bytes` is EASEL_MEMORY_BYTES; 0 detects it."""
+    """One per child process."""
 
-    def __init__(self, engine: Engine, name: str, presence: Presence, memory_bytes: int = 0) -> None:
+    def __init__(self, engine: Engine, name: str, presence: Presence, settings: Settings) -> None:
         self.engine, self.name = engine, name
         self.fingerprint = fingerprint(engine.environment())
-        self.memory = engine_memory(memory_bytes, on_gpu=bool(engine.environment().get("gpus")))
+        on_gpu = bool(engine.environment().get("gpus"))
+        self.memory = engine_memory(settings.memory_bytes, settings.memory_share, on_gpu=on_gpu)
         self.used = False  # whether it has painted before
         self.spent = False  # whether a fresh child must take over
         self._presence = presence

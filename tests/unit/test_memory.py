@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from missing import ROOT
+from pydantic import ValidationError
 
 from deploy.stack import Plan, Stack
+from shared.settings import Settings
+from worker import memory
 from worker.memory import WorkerMemory, engine_memory, expected_memory, machine_memory
 
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -50,22 +53,58 @@ def test_a_size_that_is_set_overrides_what_is_found_on_a_gpu_and_without_one() -
     assert engine_memory(0, on_gpu=False) == WorkerMemory("host", machine_memory())
 
 
-def test_the_workers_of_a_stack_share_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("EASEL_MEMORY_BYTES", raising=False)
-    three = Stack(Plan(tmp_path, tmp_path, 0, workers=3), tmp_path)
-    assert three._environment["EASEL_MEMORY_BYTES"] == str(expected_memory().size // 3)
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_a_share_is_of_the_memory_of_the_device_that_the_engine_uses(
+    *, on_gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "first_gpu_memory", lambda: 80 * 2**30)
+    monkeypatch.setattr(memory, "machine_memory", lambda: 12 * 2**30)
+    expected = WorkerMemory("gpu", 20 * 2**30) if on_gpu else WorkerMemory("host", 3 * 2**30)
+    assert engine_memory(share=0.25, on_gpu=on_gpu) == expected
+    assert engine_memory(7, 0.25, on_gpu=on_gpu).size == 7, "what is set in bytes is not shared out"
 
 
-def test_the_operator_knows_better_than_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EASEL_MEMORY_BYTES", "1000")
-    assert Stack(Plan(tmp_path, tmp_path, 0, workers=3), tmp_path)._environment["EASEL_MEMORY_BYTES"] == "1000"
+@pytest.mark.parametrize("tensorflow_for_gpus", [True, False])
+def test_what_a_worker_expects_at_its_start_is_its_share_of_the_same_memory(
+    *, tensorflow_for_gpus: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "first_gpu_memory", lambda: 80 * 2**30)
+    monkeypatch.setattr(memory, "tensorflow_supports_gpus", lambda: tensorflow_for_gpus)
+    assert expected_memory(share=0.5) == engine_memory(share=0.5, on_gpu=tensorflow_for_gpus)
 
 
-@pytest.mark.parametrize(("told", "expected"), [({}, "true"), ({"TF_FORCE_GPU_ALLOW_GROWTH": "false"}, "false")])
-def test_a_gpu_is_not_filled_by_one_process_unless_the_operator_says_so(told: dict[str, str], expected: str) -> None:
-    asked = "import os, worker; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | told
-    said = subprocess.run(
-        [sys.executable, "-c", asked], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+@pytest.mark.parametrize("share", [0, 1.01])
+def test_a_share_is_more_than_nothing_and_at_most_all(share: float) -> None:
+    with pytest.raises(ValidationError, match="memory_share"):
+        Settings(memory_share=share)
+
+
+def environment_of_a_stack(folder: Path, workers: int) -> dict[str, str]:
+    return Stack(Plan(folder, folder, 0, workers), folder)._environment
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_workers_of_a_stack_have_equal_shares_and_no_size_whose_device_is_not_known_yet(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EASEL_MEMORY_SHARE", raising=False)
+    environment = environment_of_a_stack(tmp_path, workers)
+    assert float(environment["EASEL_MEMORY_SHARE"]) == 1 / workers
+    assert "EASEL_MEMORY_BYTES" not in environment, "each worker inherits what the operator has set"
+
+
+def test_the_operators_share_overrides_the_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_MEMORY_SHARE", "0.2")
+    assert environment_of_a_stack(tmp_path, 3)["EASEL_MEMORY_SHARE"] == "0.2"
+
+
+@pytest.mark.parametrize(("variables", "expected"), [({}, "true"), ({"TF_FORCE_GPU_ALLOW_GROWTH": "false"}, "false")])
+def test_a_gpu_is_not_filled_by_one_process_unless_the_operator_says_so(
+    variables: dict[str, str], expected: str
+) -> None:
+    question = "import os, worker; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | variables
+    answer = subprocess.run(
+        [sys.executable, "-c", question], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert said.stdout.strip() == expected
+    assert answer.stdout.strip() == expected
