@@ -20,7 +20,7 @@ _PACKAGES: Final = (
 def cuda_versions(built: Mapping[str, Any]) -> dict[str, str]:
     """Of driver, CUDA and cuDNN; `built` is `tf.sysconfig.get_build_info()`.
 
-    The libraries tell their own versions, if TensorFlow has loaded them, which it does when it first looks for GPUs.
+    The libraries' own versions, if TensorFlow has loaded them, which it does when it first looks for GPUs.
     Else the version that TensorFlow was built for has to do.
     """
     cuda, cudnn = (str(built.get(name, "unknown")) for name in ("cuda_version", "cudnn_version"))
@@ -52,5 +52,5 @@ def _cudnn(major: str) -> str | None:
     return None
 
 
-def _major(told: str) -> str:
-    return told.partition(".")[0]
+def _major(full_version: str) -> str:
+    return full_version.partition(".")[0]

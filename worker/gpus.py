@@ -11,8 +11,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, Final
 
 import pynvml
+import structlog
 
 from shared.errors import GpuUnavailable
+
+log = structlog.get_logger(__name__)
 
 _NO_DRIVER: Final = pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
 
@@ -30,12 +33,12 @@ class Gpu:
 def visible_gpus(environ: Mapping[str, str] = os.environ) -> tuple[Gpu, ...]:
     """Those that CUDA would show to this process, in its order. Raises GpuUnavailable where the driver has none.
 
+    One that does not answer is logged and left out; the others keep their numbers.
     Indices in CUDA_VISIBLE_DEVICES are taken to be nvidia-smi's, which CUDA's own may differ from on a machine with
     unequal GPUs, unless CUDA_DEVICE_ORDER=PCI_BUS_ID is set.
     """
     with _nvml():
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        gpus = [_described(handle, f"gpu{index}") for index, handle in enumerate(handles)]
+        gpus = [gpu for index in range(pynvml.nvmlDeviceGetCount()) for gpu in _numbered(index)]
         wanted = environ.get("CUDA_VISIBLE_DEVICES")
         return tuple(gpus if wanted is None else _chosen(gpus, wanted))
 
@@ -78,10 +81,17 @@ def _chosen(gpus: list[Gpu], wanted: str) -> Iterator[Gpu]:
         elif part.startswith("GPU-"):
             found = [gpu for gpu in gpus if gpu.uuid.startswith(part)]
         else:
-            found = gpus[int(part) :][:1] if part.isdecimal() else []
+            found = [gpu for gpu in gpus if part.isdecimal() and gpu.label == f"gpu{int(part)}"]
         if len(found) != 1:
             return
         yield found[0]
+
+
+def _numbered(index: int) -> Iterator[Gpu]:
+    try:
+        yield _described(pynvml.nvmlDeviceGetHandleByIndex(index), f"gpu{index}")
+    except pynvml.NVMLError as error:  # it was lost, or this process may not use it
+        log.warning("gpu_left_out", gpu=f"gpu{index}", error=str(error))
 
 
 def _mig_instance(uuid: str) -> Iterator[Gpu]:

@@ -21,7 +21,7 @@ def ask(question: str, environment: Mapping[str, str]) -> Any:
     command = [sys.executable, "-c", f"import json; from worker.gpus import *; print(json.dumps({question}))"]
     asked = subprocess.run(command, env=dict(environment), cwd=ROOT, capture_output=True, text=True, check=False)
     assert asked.returncode == 0, asked.stderr
-    return json.loads(asked.stdout)
+    return json.loads(asked.stdout.splitlines()[-1])  # after what was logged
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,25 @@ def test_the_memory_that_counts_is_that_of_the_gpu_which_is_seen_first(three_gpu
     assert ask("first_gpu_memory()", three_gpus) == 80 * GIB
     assert ask("first_gpu_memory()", {**three_gpus, "CUDA_VISIBLE_DEVICES": "2"}) == 24 * GIB
     assert ask("first_gpu_memory()", {**three_gpus, "CUDA_VISIBLE_DEVICES": ""}) == 0
+
+
+@pytest.mark.parametrize("fault", ["NVML_LOST", "NVML_NAMELESS"])
+@pytest.mark.parametrize(
+    ("visible", "labels"), [(None, ["gpu0", "gpu2"]), ("2,0", ["gpu2", "gpu0"]), ("2,1,0", ["gpu2"])]
+)
+def test_a_gpu_that_does_not_answer_is_left_out_and_the_others_keep_their_numbers(
+    fault: str, visible: str | None, labels: list[str], three_gpus: Mapping[str, str]
+) -> None:
+    environment = {**three_gpus, fault: "1", **({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})}
+    assert ask("[gpu.label for gpu in visible_gpus()]", environment) == labels
+
+
+def test_a_gpu_that_is_left_out_is_logged_with_the_reason(three_gpus: Mapping[str, str]) -> None:
+    command = [sys.executable, "-c", "from worker.gpus import visible_gpus; visible_gpus()"]
+    environment = {**three_gpus, "NVML_LOST": "1", "NO_COLOR": "1"}
+    logged = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = logged.stdout.splitlines()
+    assert all(part in line for part in ("gpu_left_out", "gpu1", "GPU is lost"))
 
 
 def test_the_driver_tells_its_version_and_the_newest_cuda_that_it_runs(three_gpus: Mapping[str, str]) -> None:
