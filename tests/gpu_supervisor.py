@@ -1,6 +1,7 @@
 """`python -m gpu_supervisor ARGUMENT... NAME`: the supervisor of `--gpus` with two GPUs that are not there.
 
-What it runs for each is `python ARGUMENT... NAME-gpu0` and so on. FIRST_PAUSE is in seconds.
+What it runs for each is `python ARGUMENT... NAME-gpu0` and so on; PYTHON is another executable.
+FIRST_PAUSE is in seconds.
 """
 
 import os
@@ -18,4 +19,5 @@ if __name__ == "__main__":
     configure_logging(Settings())
     *arguments, name = sys.argv[1:]
     pause = float(os.environ.get("FIRST_PAUSE", "0.1"))
-    gpu_workers.run(GPUS, name, command=(sys.executable, *arguments), first_pause=pause)
+    python = os.environ.get("PYTHON", sys.executable)
+    gpu_workers.run(GPUS, name, command=(python, *arguments), first_pause=pause)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import structlog
@@ -105,16 +106,23 @@ class _Supervisor:
                 return
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _run_once(self, worker: str, gpu: Gpu) -> int:
-        """In a session of its own: a terminal's Ctrl-C reaches the supervisor alone, which passes it on once."""
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            worker,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": gpu.uuid},
-            stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-        )
+    async def _run_once(self, worker: str, gpu: Gpu) -> int | None:
+        """Its exit code; None where it could not be started, for want of memory or processes for example.
+
+        In a session of its own: a terminal's Ctrl-C reaches the supervisor alone, which passes it on once.
+        """
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                worker,
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": gpu.uuid},
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=partial(_end_with_parent, os.getpid()) if sys.platform == "linux" else None,
+            )
+        except OSError as error:
+            log.error("gpu_worker_not_started", worker=worker, error=str(error))  # noqa: TRY400 - no traceback
+            return None
         log.info("gpu_worker_started", worker=worker, gpu=gpu.name, pid=process.pid)
         self._running.add(process)
         if self._stopping.is_set():  # since the process was asked for
@@ -130,6 +138,8 @@ def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
         process.send_signal(number)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Should the supervisor be killed, its workers drain (Linux only)."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it was killed before this process asked for the signal, which will not come
+        os._exit(1)

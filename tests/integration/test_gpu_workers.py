@@ -115,6 +115,34 @@ def test_one_that_cannot_start_is_tried_again_after_ever_longer_pauses(start: St
     assert [float(pause) for pause in pauses[:3]] == [0.01, 0.02, 0.04]
 
 
+def test_one_that_the_system_refuses_to_start_is_tried_again_and_the_other_goes_on(
+    start: Start, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o700)
+    supervisor = start(PATIENT, PYTHON=str(python))
+    victim, other = says(supervisor, 2)
+    away = python.rename(tmp_path / "away")
+    os.kill(victim["pid"], signal.SIGKILL)
+    assert supervisor.stderr is not None
+    assert any("gpu_worker_not_started" in line and "No such file" in line for line in supervisor.stderr)
+    away.rename(python)
+    (heir,) = says(supervisor)
+    assert (heir["name"], heir["gpu"]) == (victim["name"], victim["gpu"])
+    assert not ended(other["pid"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+@pytest.mark.parametrize(("parent", "runs"), [("os.getppid()", True), ("os.getpid()", False)])
+def test_a_worker_whose_supervisor_was_killed_before_it_could_ask_for_the_signal_ends(
+    parent: str, *, runs: bool
+) -> None:
+    code = f"import os; from worker.gpu_workers import _end_with_parent; _end_with_parent({parent}); print('runs')"
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == ((0, "runs\n") if runs else (1, ""))
+
+
 def test_a_signal_during_a_pause_ends_the_supervisor_at_once(start: Start) -> None:
     supervisor = start(BROKEN, FIRST_PAUSE="600")
     says(supervisor, 2)
