@@ -1,4 +1,4 @@
-"""A figure is a median and its spread; a comparison is measured in pairs, so that a noisy machine hurts both sides."""
+"""A figure is a median and its spread. Comparisons are measured in pairs, so that noise affects both sides."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -9,12 +9,12 @@ import numpy as np
 
 
 class NotHere(Exception):
-    """What this machine lacks for a figure; no fault of what is measured."""
+    """This machine lacks something that a figure needs. That is not a failure of what is measured."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """The middle of several readings, the least and the greatest of them."""
+    """The median of several readings, with the lowest and the highest."""
 
     median: float
     low: float
@@ -30,25 +30,25 @@ class Figure:
 
 
 def figure(readings: Iterable[float]) -> Figure:
-    """Raises StatisticsError of none."""
+    """Raises StatisticsError if there are no readings."""
     found = list(readings)
     return Figure(median(found), min(found), max(found))
 
 
 def percentiles(readings: Iterable[float]) -> Figure:
-    """The median, with the 10th and 90th percentile in place of the least and the greatest."""
+    """The median, with the 10th and 90th percentile in place of the lowest and the highest."""
     low, middle, high = np.quantile(list(readings), (0.1, 0.5, 0.9)).tolist()
     return Figure(middle, low, high)
 
 
 def seconds(act: Callable[[], object]) -> float:
-    """That one call takes."""
+    """How many seconds one call of `act` takes."""
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
 
 
 def ratios(one: Callable[[], object], other: Callable[[], object], rounds: int) -> list[float]:
-    """Seconds of `one` by those of `other`, in turns; both have been called once before."""
+    """The seconds of `one` divided by those of `other`, called in turns after one call of each to warm up."""
     one(), other()
     return [seconds(one) / seconds(other) for _ in range(rounds)]

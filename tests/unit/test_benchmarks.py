@@ -1,11 +1,13 @@
-"""How the benchmarks go on where a part of them fails, and whom they measure beside them."""
+"""How the benchmarks continue when a part fails, how they run other processes, and one short run."""
 
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from benchmarks.attempts import Attempts
 from benchmarks.figure import Figure, NotHere, figure
-from benchmarks.processes import beside
+from benchmarks.processes import beside, run_alone
 from rich.console import Console
 
 SERVE = """
@@ -60,3 +62,11 @@ def test_a_peer_that_ended_is_told_with_its_last_words() -> None:
     ending = "raise SystemExit('no memory left')"
     with beside(sys.executable, "-c", ending) as step, pytest.raises(RuntimeError, match="no memory left"):
         step()
+
+
+def test_the_initial_hessian_is_compared_with_the_scaled_identity(
+    random_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EASEL_WEIGHTS", str(random_weights))
+    last_line = run_alone("benchmarks.engine.initial_hessian", "64", "6")
+    assert re.fullmatch(r"H_0 reaches the \S+ of 6 evaluations after [1-7]", last_line)

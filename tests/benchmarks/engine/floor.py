@@ -1,7 +1,7 @@
-"""`python -m benchmarks.engine.floor WIDTH`: what an evaluation takes, and what it could not do without.
+"""`python -m benchmarks.engine.floor WIDTH`: the time of an evaluation, and the least time that it could take.
 
-That are its products, timed by themselves as TensorFlow's own kernels do them, and the bytes that the passes between
-them have to move, at the rate at which this machine copies. What remains is what better code could gain at most.
+The least time is that of the products, each timed by itself with TensorFlow's own kernels, plus that of the bytes that
+the passes between them move, at this machine's copying rate. The rest is what better code could gain at most.
 """
 
 import sys
@@ -36,7 +36,7 @@ _TRANSFORMED: Final = 36 / 16  # values of a plane in tiles, by those of the pla
 
 @dataclass(frozen=True)
 class Part:
-    """Of one layer, or of its Gram matrix, both ways."""
+    """The forward and backward pass of one layer, or of its Gram matrix."""
 
     name: str
     products: float  # seconds
@@ -44,7 +44,7 @@ class Part:
 
 
 def main(width: int) -> None:
-    """One table."""
+    """Print one table."""
     configure_tensorflow(0)
     scene, random = Scene(width, best_weights()), np.random.default_rng(0)
     parts = [*_convolutions(scene, random), *_grams(scene, random)]
@@ -65,16 +65,16 @@ def _convolutions(scene: Scene, random: np.random.Generator) -> Iterator[Part]:
     for at, (name, layer) in enumerate(found.items()):
         entering, leaving = layer.kernel.shape[2:]
         height, width = scene.plane(name)
-        seen, slope = (_some(random, 1, height, width, channels) for channels in (entering, leaving))
+        features, gradient = (_some(random, 1, height, width, channels) for channels in (entering, leaving))
         variant, pooled = layer.fast(FusedOps("max")), [*found, ""][at + 1].endswith("_conv1")
-        products, moved = _timed(variant.forward, seen) + _timed(variant.backward, slope), 0.0
+        products, moved = _timed(variant.forward, features) + _timed(variant.backward, gradient), 0.0
         if isinstance(variant, convolution._Winograd):
             count = tile_count(height) * tile_count(width)
-            there, back = (_some(random, 36, count, channels) for channels in (entering, leaving))
-            products = _timed(lambda x, k: x @ k, there, layer.transformed)
-            products += _timed(lambda x, k: tf.matmul(x, k, transpose_b=True), back, layer.transformed)
+            forward, backward = (_some(random, 36, count, channels) for channels in (entering, leaving))
+            products = _timed(lambda x, k: x @ k, forward, layer.transformed)
+            products += _timed(lambda x, k: tf.matmul(x, k, transpose_b=True), backward, layer.transformed)
             moved = 2 * (1 + _TRANSFORMED) * (entering + leaving)
-        gate = 2 * (1 + 5 / 16) if pooled else 3.0  # pooling and its bits both ways; else a ReLU's gradient
+        gate = 2 * (1 + 5 / 16) if pooled else 3.0  # pooling and its mask, forward and backward; else a ReLU's gradient
         yield Part(name, products, _BYTES * height * width * (moved + gate * leaving))
 
 
@@ -96,7 +96,7 @@ def _evaluation(scene: Scene) -> float:
 
 
 def _copying() -> float:
-    """Bytes a second, read and written."""
+    """Bytes read and written in a second."""
     values = tf.ones(_COPIED)
     scaled = tf.function(lambda x: 1.5 * x, jit_compile=True, autograph=False)
     return 2 * _BYTES * _COPIED / _seconds(lambda: scaled(values))

@@ -1,8 +1,8 @@
 """`python -m benchmarks.engine.initial_hessian WIDTH [EVALUATIONS]`: what the first guess of the inverse Hessian gains.
 
-The tutorial's objective by L-BFGS twice, each in a process of its own: with H_0 as the engine has it
-(docs/initial-hessian.md) and with the usual one, gamma I. Prints the losses after some evaluations, and how many the
-engine takes to reach the last one of gamma I.
+L-BFGS minimizes the tutorial's objective twice, each time in a process of its own: with the engine's H_0
+(docs/initial-hessian.md), and with the usual gamma I. Prints the losses after some evaluations, and how many of them
+the engine needs to reach the last loss of gamma I.
 """
 
 import sys
@@ -34,7 +34,7 @@ def scaled_identity(
 
 
 def main(width: int, evaluations: int) -> None:
-    """One table."""
+    """Print one table."""
     ours: list[float] = []
     usual: list[float] = []
     with beside(*Scene(width, best_weights()).ours("lbfgs")) as one, beside(*module(_NAME, str(width), "peer")) as two:

@@ -1,6 +1,8 @@
 """`python -m benchmarks.engine.tutorial WIDTH`: the loop of TensorFlow's style transfer tutorial, as a peer.
 
-Written anew: what many people run, and the baseline. Nothing of TensorFlow is set otherwise than they have it.
+This is the baseline, rewritten from the tutorial, which many people run. TensorFlow keeps its default settings except
+for the three that importing `worker` sets (worker/__init__.py): Keras uses the TensorFlow backend, TensorFlow logs only
+errors, and GPU memory grows as it is needed. None of them changes what is computed.
 
 tensorflow.org/tutorials/generative/style_transfer: Keras' VGG19, Gram matrices by einsum, mean squared errors, and
 Adam's updates clipped to [0, 1], all in one `tf.function`.
@@ -31,15 +33,15 @@ def _loop(content: np.ndarray, style: np.ndarray, weights: Path) -> Step:
     vgg = keras.applications.VGG19(include_top=False, weights=str(weights))
     vgg.trainable = False
     network = keras.Model(vgg.input, [vgg.get_layer(layer).output for layer in (*STYLE, CONTENT)])
-    style_targets = [_gram(features) for features in _seen(network, tf.constant(style))[:-1]]
-    content_target = _seen(network, tf.constant(content))[-1]
+    style_targets = [_gram(features) for features in _activations(network, tf.constant(style))[:-1]]
+    content_target = _activations(network, tf.constant(content))[-1]
     image = tf.Variable(content)
     optimizer = keras.optimizers.Adam(learning_rate=0.02, beta_1=0.99, epsilon=1e-1)
 
     @tf.function  # type: ignore[untyped-decorator]
     def step() -> tf.Tensor:
         with tf.GradientTape() as tape:
-            *styles, deep = _seen(network, image)
+            *styles, deep = _activations(network, image)
             apart = [tf.reduce_mean((_gram(one) - to) ** 2) for one, to in zip(styles, style_targets, strict=True)]
             loss = STYLE_WEIGHT / len(STYLE) * tf.add_n(apart)
             loss += CONTENT_WEIGHT * tf.reduce_mean((deep - content_target) ** 2)
@@ -51,7 +53,7 @@ def _loop(content: np.ndarray, style: np.ndarray, weights: Path) -> Step:
     return lambda: float(step())
 
 
-def _seen(network: keras.Model, image: tf.Tensor) -> list[tf.Tensor]:
+def _activations(network: keras.Model, image: tf.Tensor) -> list[tf.Tensor]:
     found: list[tf.Tensor] = network(keras.applications.vgg19.preprocess_input(image * 255.0))
     return found
 
