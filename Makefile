@@ -44,7 +44,7 @@ screenshots: setup  ## Paint docs/pages anew: every state of the pages, three wi
 test: setup .venv-s3/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
 	$(BIN)/python -m pytest $(TESTS)
 
-test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can change, in 3 minutes; skipped without one (`make .venv-gpu/ready` installs TensorFlow with CUDA first)
+test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can change; skipped without one (run `make .venv-gpu/ready` first, which installs TensorFlow with CUDA)
 	$(GPU_PYTHON) -m pytest tests/gpu
 
 .venv-gpu/ready: deploy/locks/dev.txt deploy/locks/worker-gpu.txt pyproject.toml  # .venv with the other TensorFlow

@@ -1,4 +1,4 @@
-"""What a GPU can change. Without one these tests are skipped, on CI, too: it is no part that can be installed."""
+"""Tests of what a GPU can change. Without a GPU they are skipped, on CI too: a GPU cannot be installed there."""
 
 import pytest
 import tensorflow as tf

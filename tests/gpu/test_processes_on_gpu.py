@@ -1,5 +1,6 @@
-"""Whole runs on a GPU, each in a process of its own as workers have it: their bytes, their memory, their failures."""
+"""Whole runs on a GPU, each in a process of its own like a worker's: their bytes, their memory and their failures."""
 
+import io
 import os
 import subprocess
 import sys
@@ -7,15 +8,17 @@ from pathlib import Path
 
 import pynvml
 import pytest
-from benchmarks.gpu.short_run import in_two_processes
+from benchmarks.gpu.short_run import in_two_processes, recipes
 from benchmarks.processes import beside, module
-from fixtures_worker import picture
+from fixtures_worker import Rig, picture
 from missing import ROOT
 from PIL import Image
 
+from shared.estimate import peak_memory
 from worker.device import environment
-from worker.gpus import visible_gpus
+from worker.gpus import first_gpu_memory, visible_gpus
 
+CUDA_CONTEXT = 512 * 2**20  # bytes outside TensorFlow's allocator: what shared/estimate.py allows for it
 MUCH_MEMORY = 8 * 2**30  # without memory growth TensorFlow takes nearly all there is
 TOO_LARGE = """
 import sys
@@ -53,7 +56,15 @@ def test_runs_with_either_optimizer_end_in_the_same_bytes_in_two_processes_and_w
     one, other = in_two_processes(256, "resumed")
     for name, run in one.items():
         assert run["digest"] == run["resumed"] == other[name]["digest"] == other[name]["resumed"], name
-        assert run["peak"] > 0, name
+
+
+@pytest.mark.parametrize("width", [256, 1024])
+def test_a_run_takes_no_more_gpu_memory_than_a_worker_expects_when_it_accepts_a_job(width: int) -> None:
+    height = width * 3 // 4
+    for runs in in_two_processes(width):
+        for name, recipe in recipes(width).items():
+            predicted = peak_memory(recipe, width, height, [width * height], kind="gpu")
+            assert 0 < runs[name]["peak"] <= predicted - CUDA_CONTEXT, name
 
 
 def test_a_process_takes_only_the_memory_that_it_needs() -> None:
@@ -63,7 +74,7 @@ def test_a_process_takes_only_the_memory_that_it_needs() -> None:
         assert 0 < _memory_in_use() - before < MUCH_MEMORY
 
 
-def test_too_little_memory_is_told_with_what_would_help() -> None:
+def test_a_run_that_exceeds_the_memory_limit_names_the_size_that_was_too_large() -> None:
     assert "2048 pixels takes more memory" in _python("-c", TOO_LARGE, os.environ["EASEL_WEIGHTS"])
 
 
@@ -77,15 +88,25 @@ def test_the_command_writes_a_picture(tmp_path: Path) -> None:
         assert written.size == (96, 72)
 
 
+def test_a_worker_states_the_gpus_memory_and_renders_a_job_on_the_gpu(rig: Rig) -> None:
+    rig.start_worker()
+    job = rig.done(rig.submit())
+    with Image.open(io.BytesIO(rig.picture_of(job))) as result:
+        assert result.size == (64, 48)
+    (worker,) = rig.ports.overview.workers()
+    assert (worker.memory_kind, worker.memory_bytes) == ("gpu", first_gpu_memory())
+    assert worker.device == environment()["gpus"][0]
+
+
 def test_the_environment_names_gpu_driver_cuda_and_cudnn() -> None:
     about = environment()
     assert about["gpus"][0] not in {"", "GPU"}
     for name in ("gpu_driver", "cuda", "cudnn"):
-        assert about[name][0].isdecimal(), (name, about[name])  # the library's own word, not what TensorFlow expects
+        assert about[name][0].isdecimal(), (name, about[name])  # as the library states it, not as TensorFlow expects it
 
 
 def _memory_in_use() -> int:
-    """Bytes of the GPU that TensorFlow uses, by all processes."""
+    """Bytes that all processes use of TensorFlow's GPU."""
     pynvml.nvmlInit()
     try:
         handle = pynvml.nvmlDeviceGetHandleByUUID(visible_gpus()[0].uuid)
