@@ -83,7 +83,9 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
     weights: Weights = None,
     engine: Annotated[
         Literal["auto", "reference", "fast"],
-        typer.Option(help="reference: the Keras model; fast: the path for processors; auto: what is faster here."),
+        typer.Option(
+            help="reference: the Keras model; fast: the path for processors; auto: reference on a GPU, else fast."
+        ),
     ] = "auto",
     trace: Annotated[Path | None, typer.Option(help="Write one JSON line a step to this file.")] = None,
 ) -> None:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from shared.recipe import VGG19_LAYERS, Recipe
@@ -19,7 +19,7 @@ from worker.engine.vgg19.convolution import Kernel, Kernels
 from worker.engine.vgg19.fast_path import FastPath, gram_gradient
 from worker.engine.vgg19.fused_ops import FusedOps
 
-LAYER_SETS = st.sets(st.sampled_from(VGG19_LAYERS), min_size=1, max_size=5)
+LAYER_SETS = st.sets(st.sampled_from(VGG19_LAYERS), max_size=5)
 SIDES = st.integers(32, 61)
 
 
@@ -37,10 +37,11 @@ def close(one: tf.Tensor, other: tf.Tensor, tolerance: float = 1e-5) -> bool:
     return bool(tf.norm(one - other) <= tolerance * tf.norm(other))
 
 
-def agree(found: tuple[tf.Tensor, tf.Tensor], expected: tuple[tf.Tensor, tf.Tensor]) -> None:
+def agree(found: tuple[tf.Tensor, tf.Tensor], expected: tuple[tf.Tensor, tf.Tensor], pooling: Pooling) -> None:
     np.testing.assert_allclose(found[0][:4], expected[0][:4], rtol=1e-5)
     np.testing.assert_allclose(found[0][4], expected[0][4], rtol=1e-4)
-    assert close(found[1], expected[1], 1e-2)  # of two values nearly as great the other one may be the maximum
+    # Of two values nearly as great the other one may be the maximum: its gradient goes to another pixel then.
+    assert close(found[1], expected[1], 1e-2 if pooling == "max" else 1e-4)
 
 
 @settings(max_examples=25)
@@ -63,6 +64,7 @@ def test_losses_and_gradient_are_the_models_for_any_layers_pooling_and_size(
     normalize: bool,
     seed: int,
 ) -> None:
+    assume(style or content)
     random = np.random.default_rng(seed)
     image, other = (tf.constant(random.random((*sides, 3), np.float32)) for _ in range(2))
     weights = {layer: float(random.uniform(0.1, 2)) for layer in VGG19_LAYERS}
@@ -75,7 +77,7 @@ def test_losses_and_gradient_are_the_models_for_any_layers_pooling_and_size(
     model = StyleContentModel(vgg19, recipe.style_layers, recipe.content_layers, pooling)
     objective = Objective(recipe, model(other[tf.newaxis]))
     fast = FastPath(model, kernels, compiled=False)
-    agree(fast.losses_and_gradient(image, objective), model.losses_and_gradient(image, objective))
+    agree(fast.losses_and_gradient(image, objective), model.losses_and_gradient(image, objective), pooling)
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
@@ -87,7 +89,7 @@ def test_traced_and_compiled_it_is_still_the_same(vgg19: keras.Model, kernels: K
     fast, reference = (
         Evaluation(network, recipe, content, targets, path).towards(targets)(image) for path in ("fast", "reference")
     )
-    agree(fast, reference)
+    agree(fast, reference, pooling)
 
 
 def test_the_gradient_of_a_gram_matrix_is_that_of_automatic_differentiation() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from worker.engine.optimizers import tensor_ops
 from worker.engine.optimizers.initial_hessian import apply_initial_hessian
-from worker.engine.optimizers.lbfgs import _accept, _direction
+from worker.engine.optimizers.lbfgs import Trial, _accept, _direction
 from worker.engine.optimizers.lbfgs_hessian import PairHistory, append_products, apply_inverse
 from worker.engine.optimizers.tensor_ops import inner, inner_products, weighted_sum
 
@@ -113,7 +113,7 @@ def test_the_direction_of_an_accepted_trial_is_that_of_the_history_with_its_pair
     history, (x, g, s) = pairs(sides, count, seed, limit), pictures(sides, 3, seed + 5)
     (steep,) = pictures(sides, 1, seed + 1)
     y = s * (0.5 + tf.square(steep))
-    found = _accept(x, g, x + s, g + y, history.slots(room_for=1))
+    found = _accept(x, g, Trial(x + s, tf.constant(1.0), g + y), history.slots(room_for=1))
     expected, _ = _direction(x + s, g + y, history.append(found.s, found.y, found.s_dot_y).slots())
     np.testing.assert_allclose(found.direction, expected, atol=1e-5 * float(tf.reduce_max(tf.abs(expected))))
 
@@ -151,6 +151,23 @@ def test_stacked_as_on_a_gpu_the_products_and_sums_are_the_same(sides: tuple[int
     np.testing.assert_allclose(
         weighted_sum(vector, vectors, weights), weighted_sum(vector, stacked, weights), atol=1e-4
     )
+
+
+@settings(max_examples=5)
+@given(sides=SIDES, count=st.integers(1, 6), seed=st.integers(0, 99))
+def test_stacked_as_on_a_gpu_an_accepted_trial_has_the_same_direction(
+    sides: tuple[int, int], count: int, seed: int
+) -> None:
+    history, (x, g, s) = pairs(sides, count, seed), pictures(sides, 3, seed + 5)
+    (steep,) = pictures(sides, 1, seed + 1)
+    arguments = x, g, Trial(x + s, tf.constant(1.0), g + s * (0.5 + tf.square(steep))), history.slots(room_for=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tensor_ops, "on_gpu", lambda: True)
+        stacked = _accept.python_function(*arguments)
+    one_by_one = _accept(*arguments)
+    scale = float(tf.reduce_max(tf.abs(one_by_one.direction)))
+    np.testing.assert_allclose(stacked.direction, one_by_one.direction, atol=1e-4 * scale)
+    np.testing.assert_allclose(stacked.report, one_by_one.report, rtol=1e-3)
 
 
 def test_a_gpu_gets_stacks_and_nothing_compiled_by_xla(monkeypatch: pytest.MonkeyPatch) -> None:

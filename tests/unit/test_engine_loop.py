@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,15 @@ import numpy as np
 from pathlib import Path
 from shared.recipe import Recipe
 from worker.engine import stylize
+from worker.engine.cache import Cache
 from worker.engine.weights import Weights
 weights, content, style, *runs = sys.argv[1:]
+cache = Cache()
 for run in runs:
-    recipe, state = run.split("=")
+    recipe, state, path = run.split("=")
     state, recipe = dict(np.load(state)), Recipe.model_validate_json(Path(recipe).read_text())
     inputs = np.load(content), [np.load(style)], recipe
-    for last in stylize(*inputs, weights=Weights("path", Path(weights), ""), state=state):
+    for last in stylize(*inputs, weights=Weights("path", Path(weights), ""), state=state, cache=cache, path=path):
         pass
     print(hashlib.sha256(last.image.tobytes()).hexdigest())
 """
@@ -74,13 +77,14 @@ def test_an_interrupted_run_ends_in_the_same_bytes_in_another_process(weights: W
     np.save(tmp_path / "content.npy", CONTENT)
     np.save(tmp_path / "style.npy", STYLE)
     expected, runs = [], []
-    for kind in ("adam", "lbfgs"):
+    for kind, path in product(("adam", "lbfgs"), ("fast", "reference")):
         recipe = tmp_path / f"{kind}.json"
         recipe.write_text(small(kind).model_dump_json())
-        iterates = run(weights, small(kind))
+        iterates = run(weights, small(kind), path=path)
         for cut in (1, 3, 4):  # within the first stage, at its end, and after the first step of the second
-            np.savez(tmp_path / f"{kind}{cut}.npz", **iterates[cut].state())
-            runs.append(f"{recipe}={tmp_path / f'{kind}{cut}.npz'}")
+            state = tmp_path / f"{kind}-{path}-{cut}.npz"
+            np.savez(state, **iterates[cut].state())
+            runs.append(f"{recipe}={state}={path}")
             expected.append(digest(iterates[-1].image))
     inputs = [weights.path, tmp_path / "content.npy", tmp_path / "style.npy"]
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS, *map(str, inputs), *runs]

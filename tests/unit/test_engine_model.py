@@ -50,6 +50,11 @@ def test_the_extractor_ends_at_the_deepest_layer_asked_for(vgg19: keras.Model) -
     assert list(extractor.output) == ["block1_conv1", "block2_conv1"]
 
 
+def test_a_layer_that_is_not_there_is_named(vgg19: keras.Model) -> None:
+    with pytest.raises(ValueError, match="no layer block6_conv1"):
+        feature_extractor(vgg19, ["block1_conv1", "block6_conv1"])
+
+
 def test_extractors_share_the_weights_of_one_vgg19(vgg19: keras.Model) -> None:
     one, other = (feature_extractor(vgg19, LAYERS, pooling) for pooling in ("max", "average"))
     assert one.get_layer("block3_conv1") is other.get_layer("block3_conv1")

@@ -1,8 +1,9 @@
 """What a process keeps from run to run: networks, traced evaluations, and the Gram matrices of styles.
 
 An evaluation is traced for one shape, which takes seconds. Shapes are never padded to a common one, since that would
-alter the Gram matrices. On a processor each takes about 100 MiB, of which XLA never gives back 60; on a GPU, where XLA
-compiles nothing, about 5. A process that has met more shapes than it keeps should be replaced by a fresh one.
+alter the Gram matrices. On a processor each takes about 100 MiB, of which XLA never gives back 60. On a GPU, where XLA
+compiles nothing, it was not measured; on a processor without XLA it was about 5. A process that has met more shapes
+than it keeps should be replaced by a fresh one.
 """
 
 import hashlib
@@ -45,7 +46,7 @@ _OBJECTIVE_FIELDS: Final = _MODEL_FIELDS | {
 
 
 def best_path() -> PathName:
-    """On a GPU the model itself: the fast path's Winograd convolutions are what cuDNN does by itself."""
+    """The model itself on a GPU, else the fast path: docs/decisions/0006-two-paths.md."""
     return "reference" if on_gpu() else "fast"
 
 

@@ -4,10 +4,9 @@ from typing import Final
 
 import tensorflow as tf
 
-_GRAPPLER: Final = (
+GRAPPLER_PASSES: Final = (
     "arithmetic_optimization",
     "auto_mixed_precision",
-    "common_subgraph_elimination",
     "constant_folding",
     "debug_stripper",
     "dependency_optimization",
@@ -20,14 +19,15 @@ _GRAPPLER: Final = (
     "scoped_allocator_optimization",
     "shape_optimization",
 )
-"""Passes of TensorFlow's graph optimizer. Some add in another order from one tracing to the next, and saved nothing."""
+"""Passes of Grappler, TensorFlow's graph optimizer, that can be switched off by name."""
 
 
 def make_deterministic() -> None:
-    """For the whole process: deterministic kernels, and of the graph optimizer only the pruning of dead nodes.
+    """For the whole process: deterministic kernels, and no pass of Grappler that can be switched off.
 
-    That one is needed: the gradient of a convolution by its kernel, which nobody asks for, is in every traced graph of
-    the Keras model, and is as much work as the gradient by its input.
+    Some of them add in another order from one tracing to the next, and they saved nothing. What stays on is pruning,
+    which the Keras model needs, and the memory optimizer, which has no switch. Without pruning each evaluation also
+    computes the gradients by all kernels, which nobody reads and which are as much work as those by the inputs.
     """
     tf.config.experimental.enable_op_determinism()
-    tf.config.optimizer.set_experimental_options(dict.fromkeys(_GRAPPLER, False))
+    tf.config.optimizer.set_experimental_options(dict.fromkeys(GRAPPLER_PASSES, False))

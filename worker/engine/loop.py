@@ -126,7 +126,9 @@ class _Run:
     def _step(self, position: Position, evaluate: Evaluate) -> Position:
         measured, gradient = evaluate(position.optimizer.image)
         state = self.optimizer.step(position.optimizer, measured[0], gradient)
-        found: NDArray[np.float32] = measured.numpy()  # after the step was begun: a GPU does not wait in between
+        found: NDArray[np.float32] = (
+            measured.numpy()
+        )  # after the update was started, so that a GPU has no gap between the two
         if np.isfinite(found).all() and not (state.accepted and position.explodes(float(found[0]))):
             return position.forward(found, state)
         return self._retreat(position)

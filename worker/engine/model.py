@@ -35,9 +35,11 @@ def load_vgg19(weights: Path) -> keras.Model:
 def feature_extractor(vgg19: keras.Model, layers: Iterable[str], pooling: Pooling = "max") -> keras.Model:
     """A functional model from preprocessed images (batch, height, width, 3) to `{layer: activations after the ReLU}`.
 
-    It ends at the deepest of `layers` and shares its weights with `vgg19`.
+    It ends at the deepest of `layers` and shares its weights with `vgg19`. Raises ValueError for an unknown layer.
     """
     wanted, outputs = set(layers), dict[str, Any]()
+    if unknown := wanted - {layer.name for layer in vgg19.layers}:
+        raise ValueError(f"VGG19 has no layer {', '.join(sorted(unknown))}.")
     images = features = keras.Input((None, None, 3))
     for layer in vgg19.layers[1:]:  # the first is the input
         features = _with_pooling(layer, pooling)(features)
@@ -67,7 +69,7 @@ class GramMatrix(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
     """
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
-        """As above."""
+        """The Gram matrices of a batch."""
         height, width = keras.ops.shape(features)[1:3]
         return tf.einsum("bijc,bijd->bcd", features, features) / tf.cast(height * width, tf.float32)
 
@@ -82,6 +84,7 @@ class StyleContentModel(keras.Model):  # type: ignore[misc]  # Keras has no type
         self.style_layers, self.content_layers, self.pooling = tuple(style_layers), tuple(content_layers), pooling
         self.extractor = feature_extractor(vgg19, {*self.style_layers, *self.content_layers}, pooling)
         self.gram_matrix = GramMatrix()
+        self.gram_matrix.built = True  # it has no weights; Keras would warn where there are no style layers
 
     def call(self, images: tf.Tensor) -> Features:
         """Gram matrices of the style layers, activations of the content layers."""

@@ -1,8 +1,8 @@
-"""L-BFGS inside [0, 1]: Liu and Nocedal 1989, projected as in Schmidt, van den Berg, Friedlander, Murphy 2009.
+"""L-BFGS (Liu and Nocedal 1989) inside [0, 1], by two-metric projection (Bertsekas 1982; Schmidt, Kim, Sra 2011).
 
-Pixels at a bound whose gradient points outward stay; the others move along the direction d = -H g, clipped. All that
-follows from an evaluation if its image is accepted is one traced function, and one small tensor comes back from it: a
-GPU would wait longer for its many small operations than it takes to compute them.
+Pixels at a bound whose gradient points outward stay; the others move along d = -H g, and the trial is clipped. All that
+follows from an evaluation if its image is accepted is one traced function with one report to wait for: a GPU would
+otherwise wait longer for its many small operations than it takes to compute them.
 """
 
 from collections.abc import Mapping
@@ -64,10 +64,18 @@ class LBFGSState:
         }
 
 
-class Next(NamedTuple):
-    """What follows from an accepted trial: its pair, a direction, and the first trial along it.
+class Trial(NamedTuple):
+    """An image with its loss, a scalar, and its gradient."""
 
-    `report` is [g_k^T s, whether the pair is to be kept, d^T g], float32.
+    image: tf.Tensor
+    loss: tf.Tensor
+    gradient: tf.Tensor
+
+
+class AcceptedTrial(NamedTuple):
+    """What follows from a trial if it is accepted: its pair, a direction, and the first trial along it.
+
+    `report` is [loss, g_k^T s, whether the pair is to be kept, d^T g], float32.
     """
 
     s: tf.Tensor
@@ -91,14 +99,14 @@ class LBFGS:
 
     def step(self, state: LBFGSState, loss: tf.Tensor, gradient: tf.Tensor) -> LBFGSState:
         """Accept the trial and find the next direction, or try a shorter step."""
-        found = _accept(state.current, state.gradient, state.image, gradient, state.history.slots(room_for=1))
-        decrease, keep, slope = found.report.numpy().tolist()  # here a GPU is waited for
-        value = float(loss)
+        trial = Trial(state.image, loss, gradient)
+        accepted = _accept(state.current, state.gradient, trial, state.history.slots(room_for=1))
+        value, decrease, keep, slope = accepted.report.numpy().tolist()  # here a GPU is waited for
         if not is_accepted(value, state.loss, decrease):
             return self._refuse(replace(state, refusals=state.refusals + 1), value, decrease)
-        history = state.history.append(found.s, found.y, found.s_dot_y) if keep else state.history
-        accepted = LBFGSState(found.image, state.image, gradient, found.direction, history, value, 1.0)
-        return accepted if keep and slope < 0 else self._restart_line(accepted)
+        history = state.history.append(accepted.s, accepted.y, accepted.s_dot_y) if keep else state.history
+        after = LBFGSState(accepted.image, state.image, gradient, accepted.direction, history, value, 1.0)
+        return after if keep and slope < 0 else self._restart_line(after)
 
     def back_off(self, state: LBFGSState) -> LBFGSState:
         """A refusal that says nothing about the curvature: the step is halved."""
@@ -142,14 +150,14 @@ def _with_step(state: LBFGSState, step_size: float) -> LBFGSState:
 
 
 @traced
-def _accept(x: tf.Tensor, g: tf.Tensor, x_new: tf.Tensor, g_new: tf.Tensor, slots: Slots) -> Next:
-    """What follows if the trial `x_new` is accepted."""
-    s, y = x_new - x, g_new - g
+def _accept(x: tf.Tensor, g: tf.Tensor, trial: Trial, slots: Slots) -> AcceptedTrial:
+    """What follows if the trial is accepted; `x` and `g` are the accepted image before it and its gradient."""
+    s, y = trial.image - x, trial.gradient - g
     s_all, y_all = for_this_device((*slots.s[1:], s)), for_this_device((*slots.y[1:], y))
     s_dot_y, keep = append_products(slots.s_dot_y, s_all, y, slots.limit)
-    direction, slope = _quasi_newton(x_new, g_new, s_all, y_all, s_dot_y)
-    report = tf.stack([inner(g, s), tf.cast(keep, tf.float32), slope])
-    return Next(s, y, s_dot_y, direction, _clipped_step(x_new, direction, tf.constant(1.0)), report)
+    direction, slope = _quasi_newton(trial.image, trial.gradient, s_all, y_all, s_dot_y)
+    report = tf.stack([trial.loss, inner(g, s), tf.cast(keep, tf.float32), slope])
+    return AcceptedTrial(s, y, s_dot_y, direction, _clipped_step(trial.image, direction, tf.constant(1.0)), report)
 
 
 @traced

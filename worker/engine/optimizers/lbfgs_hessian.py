@@ -7,8 +7,8 @@ their Theorem 2.2 is
     H = H_0 + [S  H_0 Y] [R^-T (D + Y^T H_0 Y) R^-1   -R^-T] [S^T    ]
                          [-R^-1                          0 ] [Y^T H_0]
 
-which reads each pair twice for a product H q, instead of the four times, one after the other, of the two-loop recursion
-(Nocedal 1980).
+A product H q costs as many inner products and sums as the two-loop recursion (Nocedal 1980), but those with all pairs
+are taken at once, where the recursion rewrites q pair by pair.
 """
 
 from collections.abc import Callable

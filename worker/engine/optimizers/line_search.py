@@ -1,7 +1,8 @@
 """The backtracking line search of L-BFGS, as functions: it keeps no memory but the optimizer's state.
 
 phi(t) = f(x + t d) along a direction d, with phi'(0) = g^T d < 0. Nocedal and Wright, Numerical Optimization, 2nd
-edition, section 3.5.
+edition: Armijo's condition in section 3.1, interpolation in 3.5. Where the trial x_t is clipped to [0, 1],
+g^T (x_t - x) takes the place of t phi'(0) (Bertsekas 1976), and the parabola is an approximation.
 """
 
 from typing import Final
@@ -11,7 +12,7 @@ _SHORTEST, _LONGEST = 0.1, 0.5  # of the step before: interpolation is safeguard
 
 
 def is_accepted(phi_t: float, phi_0: float, decrease: float) -> bool:
-    """Armijo's condition: phi(t) <= phi(0) + c_1 t phi'(0). `decrease` is t phi'(0), or g^T (x_t - x) where clipped.
+    """Armijo's condition: phi(t) <= phi(0) + c_1 t phi'(0). `decrease` is t phi'(0) or g^T (x_t - x).
 
     False for a loss that is not a number.
     """
@@ -21,7 +22,7 @@ def is_accepted(phi_t: float, phi_0: float, decrease: float) -> bool:
 def shorter_step(t: float, phi_t: float, phi_0: float, decrease: float) -> float:
     """The minimum of the parabola through phi(0), phi'(0) and phi(t), between a tenth and a half of t.
 
-    t_new = -t^2 phi'(0) / (2 (phi(t) - phi(0) - t phi'(0))); `decrease` is t phi'(0).
+    t_new = -t^2 phi'(0) / (2 (phi(t) - phi(0) - t phi'(0))); `decrease` is as above.
     """
     curvature = 2 * (phi_t - phi_0 - decrease)
     factor = -decrease / curvature if curvature > 0 else _LONGEST

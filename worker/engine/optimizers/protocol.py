@@ -35,7 +35,7 @@ class OptimizerState(Protocol):
 
 
 class Optimizer(Protocol):
-    """Either of them."""
+    """`init`, `step`, `back_off` and `restore`, as Adam and LBFGS have them."""
 
     def init(self, image: tf.Tensor) -> Any:
         """The state before the first evaluation."""
@@ -43,7 +43,8 @@ class Optimizer(Protocol):
     def step(self, state: Any, loss: tf.Tensor, gradient: tf.Tensor) -> Any:
         """The state after `state.image` was found to have this loss, a scalar, and this gradient.
 
-        On a GPU it waits for them once at most. If they are not finite, the state that it returns is of no use.
+        A GPU is waited for once where the image is accepted. If loss or gradient are not finite, the state that is
+        returned is of no use.
         """
 
     def back_off(self, state: Any) -> Any:
