@@ -1,7 +1,7 @@
 """`python -m benchmarks.gpu [--quick] [--only NAMES] [--variants NAMES] [--widths PIXELS]`; ends with one JSON line.
 
-With PYTHONPATH=tests. About 8 minutes on a current data centre GPU. Without a GPU it runs too, which only shows that it
-works: choose small widths then.
+Needs PYTHONPATH=tests. A run on a current data centre GPU is expected to take 8 minutes. Without a GPU the measurements
+run on the processor; that only shows that they work, so choose small widths.
 """
 
 import sys
@@ -23,28 +23,28 @@ from benchmarks.gpu.rounds import FULL, QUICK, Rounds
 from benchmarks.gpu.short_run import memory_and_bytes
 from benchmarks.gpu.stage_start import stage_start
 from benchmarks.gpu.step_adam import step_adam
-from benchmarks.gpu.variant import WAYS
+from benchmarks.gpu.variant import VARIANTS
 from benchmarks.gpu.variants import measure_variants
 from worker.device import environment
 
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
 
 _WIDTHS: Final = "512,1024,2048"
-_LARGEST_OF_FEW: Final = 1024  # pixels: beyond, only whole steps, jobs and memory are measured
+_LARGEST_OF_FEW: Final = 1024  # pixels: at larger widths only whole steps, jobs and memory are measured
 
 
 def main(
     *,
     quick: Annotated[bool, typer.Option(help="Fewer rounds, fewer sizes.")] = False,
-    only: Annotated[str, typer.Option(help="Rows or groups of rows, such as step_adam,variants_512.")] = "",
-    variants: Annotated[str, typer.Option(help="Which ones.")] = ",".join(WAYS),
-    widths: Annotated[str, typer.Option(help="In pixels; heights are three quarters.")] = _WIDTHS,
-    out: Annotated[Path, typer.Option(help="Where the JSON line goes, too.")] = Path("out/gpu.json"),
+    only: Annotated[str, typer.Option(help="Rows or groups of rows to measure, such as step_adam,variants_512.")] = "",
+    variants: Annotated[str, typer.Option(help="Variants of an evaluation to measure.")] = ",".join(VARIANTS),
+    widths: Annotated[str, typer.Option(help="In pixels; each height is three quarters of the width.")] = _WIDTHS,
+    out: Annotated[Path, typer.Option(help="File to which the JSON line is written, too.")] = Path("out/gpu.json"),
 ) -> None:
     """Measure the engine on a GPU, beside what people would run there instead."""
     attempts, results = Attempts(console), Results(environment(), quick=quick)
     console.print(results.title)
-    names, rounds = list(_ways(variants, on_gpu=results.on_gpu)), QUICK if quick else FULL
+    names, rounds = list(_supported(variants, on_gpu=results.on_gpu)), QUICK if quick else FULL
     scenes = [Scene(width, weights) for weights in [best_weights()] for width in map(int, widths.split(","))]
     out.parent.mkdir(parents=True, exist_ok=True)
     with console.status("starting") as status:
@@ -52,7 +52,7 @@ def main(
             if not only or any(name.startswith(chosen) for chosen in only.split(",")):
                 status.update(name)
                 attempts(name, measure)
-                out.write_text(results.line() + "\n")  # after each one: the time on a GPU may run out
+                out.write_text(results.line() + "\n")  # after each part, because the time on a GPU may run out
     console.print(rows_table(results.rows, results.title, judged=results.on_gpu))
     console.print(variants_table(results.variants, "An evaluation, by variants"))
     print(results.line())  # noqa: T201 - for scripts
@@ -62,7 +62,7 @@ def main(
 def _parts(
     scenes: list[Scene], names: list[str], rounds: Rounds, attempts: Attempts, results: Results, *, quick: bool
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    """By name; what decides most comes first."""
+    """Names and measurements, the most important ones first."""
     few = [scene for scene in scenes if scene.width <= _LARGEST_OF_FEW]
     rows = dict[str, Callable[[], Rows]]()
     for scene in scenes:
@@ -82,12 +82,12 @@ def _parts(
         yield name, partial(results.add, measure)
 
 
-def _ways(names: str, *, on_gpu: bool) -> Iterator[str]:
-    """Those that can be tried here. Raises BadParameter where there is none of that name."""
+def _supported(names: str, *, on_gpu: bool) -> Iterator[str]:
+    """The variants that can run here. Raises BadParameter for an unknown name."""
     for name in names.split(","):
-        if name not in WAYS:
-            raise typer.BadParameter(f"There is no variant {name}; there are {', '.join(WAYS)}.")
-        if on_gpu or not WAYS[name].needs_gpu:
+        if name not in VARIANTS:
+            raise typer.BadParameter(f"There is no variant {name}; there are {', '.join(VARIANTS)}.")
+        if on_gpu or not VARIANTS[name].needs_gpu:
             yield name
         else:
             _note(f"{name}: not measured, it needs a GPU")

@@ -14,9 +14,9 @@ _WARM_UP: Final[dict[str, Any]] = {"preset": "fast", "size": 80, "steps": 2, "st
 
 
 def default_job(scene: Scene, known: int) -> Rows:
-    """Of a size that the worker has not seen, then `known` jobs of the same size with other pictures.
+    """One job of a size that is new to the worker, then `known` jobs of the same size with other pictures.
 
-    Each size has a worker of its own: one that has seen more sizes than it keeps is replaced by a fresh process.
+    Each size gets a worker of its own, because a process that has met more sizes than it keeps is replaced.
     """
     with House.opened() as house:
         house.hire()

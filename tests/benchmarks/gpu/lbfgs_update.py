@@ -21,7 +21,7 @@ _WARM_UP: Final = LBFGS().history + 5  # steps, until the history is full
 
 
 def lbfgs_update(scene: Scene, rounds: Rounds) -> Rows:
-    """A step less a bare evaluation, in pairs, and both by themselves."""
+    """Differences between a step and a bare evaluation, measured in pairs, and both by themselves."""
     pairs = rounds.count * rounds.steps
     steps, evaluations = json.loads(run_alone("benchmarks.gpu.lbfgs_update", str(scene.width), str(pairs)))
     found = {
@@ -33,7 +33,7 @@ def lbfgs_update(scene: Scene, rounds: Rounds) -> Rows:
 
 
 def _milliseconds(scene: Scene, pairs: int) -> tuple[list[float], list[float]]:
-    """Of steps and of bare evaluations, one after the other; the losses are read after each."""
+    """The times of steps and of bare evaluations, in turns. The losses are read after each."""
     recipe, cache = scene.recipe.model_copy(update={"optimizer": LBFGS(), "steps": 20_000}), Cache()
     iterates = stylize(scene.content, [scene.style], recipe, weights=scene.weights, cache=cache)
     for _ in islice(iterates, _WARM_UP):

@@ -1,4 +1,4 @@
-"""Rows of measurements, what each has to reach, and how they are shown."""
+"""Rows of measurements, their targets, and the tables that show them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ _COLOURS: Final = {"aim": "green", "pass": "yellow", "fail": "red"}
 
 @dataclass(frozen=True)
 class Row:
-    """The engine's median with 10th and 90th percentile, and the same of the others."""
+    """The engine's median with 10th and 90th percentile, and the same for the others."""
 
     name: str
     unit: str
@@ -50,14 +50,14 @@ class Row:
 
     @property
     def verdict(self) -> Verdict | None:
-        """None where nothing is asked of this row."""
+        """None for a row without a target."""
         if self.name not in TARGETS:
             return None
         limit, aim = TARGETS[self.name]
         return "aim" if self.easel.median <= aim else "pass" if self.easel.median <= limit else "fail"
 
     def json(self, *, judged: bool) -> dict[str, Any]:
-        """`judged` on a GPU only."""
+        """As it is written. Only measurements on a GPU are `judged`."""
         limit, aim = TARGETS.get(self.name, (None, None))
         return {
             "unit": self.unit,
@@ -70,16 +70,16 @@ class Row:
 
 
 class Rows(list[Row]):
-    """What one measurement found."""
+    """The rows of one measurement."""
 
     def __str__(self) -> str:
-        """On one line."""
+        """All rows on one line."""
         return "; ".join(map(str, self))
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One way to compute an evaluation, as measured; differences are relative to `reference`, None without it."""
+class MeasuredVariant:
+    """What was measured of one variant of an evaluation. Differences are relative to `reference`, None without it."""
 
     milliseconds: Figure
     first_seconds: float
@@ -87,24 +87,24 @@ class Variant:
     gradient_difference: float | None
 
     def json(self) -> dict[str, Any]:
-        """All of it."""
+        """As it is written."""
         return {**vars(self), "milliseconds": self.milliseconds.row()}
 
 
 def rows_table(rows: Iterable[Row], title: str, *, judged: bool) -> Table:
-    """Median, and 10th to 90th percentile in brackets."""
+    """Each cell is a median, with the 10th to 90th percentile in brackets."""
     table = Table(Column("row", no_wrap=True), "unit", "easel", *_OTHERS, "pass", "aim", "", title=title)
     for row in rows:
         verdict = row.verdict if judged else None
         targets = [f"{target:g}" for target in TARGETS.get(row.name, ())] or ["", ""]
         others = [str(row.others.get(name, "")) for name in _OTHERS]
-        said = f"[{_COLOURS[verdict]}]{verdict}" if verdict else ""
-        table.add_row(row.name, row.unit, str(row.easel), *others, *targets, said)
+        label = f"[{_COLOURS[verdict]}]{verdict}" if verdict else ""
+        table.add_row(row.name, row.unit, str(row.easel), *others, *targets, label)
     return table
 
 
-def variants_table(found: Mapping[int, Mapping[str, Variant]], title: str) -> Table:
-    """One line a variant, four columns a width; medians."""
+def variants_table(found: Mapping[int, Mapping[str, MeasuredVariant]], title: str) -> Table:
+    """One line for each variant and four columns for each width; times are medians."""
     heads = [(f"{width}: ms", "first call, s", "loss differs", "gradient differs") for width in found]
     table = Table(Column("variant", no_wrap=True), *(head for four in heads for head in four), title=title)
     for name in dict.fromkeys(name for variants in found.values() for name in variants):
@@ -116,7 +116,7 @@ def variants_table(found: Mapping[int, Mapping[str, Variant]], title: str) -> Ta
     return table
 
 
-def _cells(variant: Variant) -> list[str]:
+def _cells(variant: MeasuredVariant) -> list[str]:
     differences = (variant.loss_difference, variant.gradient_difference)
-    said = ["" if difference is None else f"{difference:.1e}" for difference in differences]
-    return [f"{variant.milliseconds.median:.4g}", f"{variant.first_seconds:.1f}", *said]
+    shown = ["" if difference is None else f"{difference:.1e}" for difference in differences]
+    return [f"{variant.milliseconds.median:.4g}", f"{variant.first_seconds:.1f}", *shown]

@@ -1,42 +1,42 @@
-"""What a run has found so far."""
+"""The results of a run, as they come."""
 
 import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from benchmarks.gpu.report import Rows, Variant
+from benchmarks.gpu.report import MeasuredVariant, Rows
 
-_TOLD: Final = ("gpu_driver", "tensorflow", "cuda", "cudnn")
+_VERSIONS: Final = ("gpu_driver", "tensorflow", "cuda", "cudnn")
 
 
 class Results:
-    """What was found so far."""
+    """Rows and variants measured so far."""
 
     def __init__(self, machine: Mapping[str, Any], *, quick: bool) -> None:
         self.machine, self.quick, self.on_gpu = machine, quick, bool(machine["gpus"])
-        self.rows, self.variants = Rows(), dict[int, dict[str, Variant]]()
+        self.rows, self.variants = Rows(), dict[int, dict[str, MeasuredVariant]]()
         self._began = time.monotonic()
 
     @property
     def title(self) -> str:
-        """GPU and versions."""
+        """The GPU, and versions of driver and libraries."""
         devices = ", ".join(self.machine["gpus"]) or "no GPU, so nothing here counts"
-        return ", ".join([devices, *(f"{name} {self.machine[name]}" for name in _TOLD if name in self.machine)])
+        return ", ".join([devices, *(f"{name} {self.machine[name]}" for name in _VERSIONS if name in self.machine)])
 
     def add(self, measure: Callable[[], Rows]) -> Rows:
-        """And return it."""
+        """Run `measure`, add its rows and return them."""
         found = measure()
         self.rows += found
         return found
 
-    def add_variants(self, width: int, measure: Callable[[], dict[str, Variant]]) -> str:
-        """And return their names."""
+    def add_variants(self, width: int, measure: Callable[[], dict[str, MeasuredVariant]]) -> str:
+        """Run `measure`, add its variants and return their names."""
         self.variants[width] = measure()
         return ", ".join(self.variants[width])
 
     def line(self) -> str:
-        """All of it as JSON."""
+        """Everything measured so far, as one line of JSON."""
         return json.dumps(
             {
                 "gpu": self.on_gpu,

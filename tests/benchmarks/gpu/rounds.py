@@ -1,4 +1,4 @@
-"""How often is measured, and in which order: one side after the other, again and again."""
+"""How many measurements are taken, and in which order: the sides take turns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ QUICK = Rounds(count=1, steps=10, warm_up=3)
 
 
 def milliseconds_in_turns(sides: Mapping[str, Step], rounds: Rounds) -> dict[str, list[float]]:
-    """Of each step of each side, all of them warm."""
+    """The time of each step, by side. All sides must be warm."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds.count):
         for name, step in sides.items():

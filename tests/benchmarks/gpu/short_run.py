@@ -1,8 +1,8 @@
-"""Short runs: the memory that they take and the bytes that they end in.
+"""Short runs: how much GPU memory they take, and whether their results are the same bytes.
 
-`python -m benchmarks.gpu.short_run WIDTH [resumed]` prints as JSON, by recipe, the GPU memory at most (bytes of
-TensorFlow's allocator, 0 without a GPU) and the digest of the last picture. With `resumed` each run is also interrupted
-and resumed from a checkpoint, and that picture's digest is printed, too.
+`python -m benchmarks.gpu.short_run WIDTH [resumed]` prints as JSON, for each recipe, the peak GPU memory (bytes
+of TensorFlow's allocator, 0 without a GPU) and the digest of the last picture. With `resumed` each run is also
+interrupted and resumed from a checkpoint, and the digest of that picture is printed, too.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ from worker.engine.cache import Cache
 
 Runs = dict[str, dict[str, Any]]
 _STAGES: Final = [{"scale": 0.5, "share": 0.1}, {"scale": 0.7, "share": 0.1}, {"scale": 1, "share": 0.8}]
-_CUT: Final = 0.6  # of the steps: of L-BFGS in the last stage, with some pairs
+_CUT: Final = 0.6  # of the steps: L-BFGS is then in the last stage and has some pairs
 
 
 def memory_and_bytes(scene: Scene) -> Rows:
-    """The most GPU memory by recipe, and how many recipes end otherwise in a second process."""
+    """The peak GPU memory of each recipe, and how many recipes give other bytes in a second process."""
     one, other = in_two_processes(scene.width)
     different = sum(one[name]["digest"] != other[name]["digest"] for name in one)
     megabytes = {name: percentiles([one[name]["peak"] / 1e6, other[name]["peak"] / 1e6]) for name in one}
@@ -44,8 +44,8 @@ def memory_and_bytes(scene: Scene) -> Rows:
 def in_two_processes(width: int, *more: str) -> tuple[Runs, Runs]:
     """The same runs, at the same time."""
     with ThreadPoolExecutor(2) as threads:
-        said = [threads.submit(run_alone, "benchmarks.gpu.short_run", str(width), *more) for _ in range(2)]
-        one, other = (json.loads(line.result()) for line in said)
+        outputs = [threads.submit(run_alone, "benchmarks.gpu.short_run", str(width), *more) for _ in range(2)]
+        one, other = (json.loads(output.result()) for output in outputs)
     return one, other
 
 
@@ -77,7 +77,7 @@ def _iterates(scene: Scene, recipe: Recipe, cache: Cache, state: dict[str, Any] 
 
 
 def _last(iterates: Iterator[Iterate]) -> Iterate:
-    return deque(iterates, maxlen=1).pop()  # the others are let go as they come: each holds a history
+    return deque(iterates, maxlen=1).pop()  # the others are freed as they come, because each holds a history
 
 
 def _digest(image: np.ndarray) -> str:

@@ -16,7 +16,7 @@ from worker.engine import stylize
 from worker.engine.cache import Cache
 
 _STEP: Final = 16  # pixels from one size to the next
-_LATER: Final = 5  # steps that the first one is compared with
+_LATER: Final = 5  # steps; their median is what a step takes by itself
 
 
 def stage_start(scene: Scene, sizes: int) -> Rows:
@@ -26,20 +26,20 @@ def stage_start(scene: Scene, sizes: int) -> Rows:
 
 
 def _starts(width: int, sizes: int) -> list[float]:
-    """Of `sizes` sizes after the first, which does what a process does only once."""
+    """Seconds for `sizes` new sizes, without the first one, which includes what a process does only once."""
     scene, cache = Scene(width + sizes * _STEP, best_weights()), Cache()
     found = [_start(scene, cache, width + number * _STEP) for number in range(sizes + 1)]
     return found[1:]
 
 
 def _start(scene: Scene, cache: Cache, size: int) -> float:
-    """Style and content features, tracing, and the first run of everything, with the recipe `default`."""
+    """Seconds for style and content features, tracing and the first step, with the recipe `default`."""
     recipe = resolve({"preset": "default", "size": size, "stages": [{"scale": 1, "share": 1}]})
     began = time.perf_counter()
     iterates = stylize(scene.content, [scene.style], recipe, weights=scene.weights, cache=cache)
     next(iterates)
     first = time.perf_counter() - began
-    next(iterates)  # whatever only the second step does is not counted as a later step
+    next(iterates)  # not a later step: it may do something that only a second step does
     return first - median(seconds(lambda: next(iterates)) for _ in range(_LATER))
 
 

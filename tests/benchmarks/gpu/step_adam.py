@@ -1,13 +1,12 @@
 """A whole step of the tutorial's objective with Adam: the engine's, the tutorial's own loop's, and PyTorch's."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from importlib.util import find_spec
 from typing import Final
 
 from benchmarks.engine.scene import Scene
-from benchmarks.engine.speedup import Tell
 from benchmarks.engine.step import named_kernels
 from benchmarks.engine.torch_beside import torch_beside
 from benchmarks.figure import percentiles
@@ -18,10 +17,10 @@ from benchmarks.processes import ROOT, Peer, beside
 _TORCH: Final = ROOT / ".venv-torch"
 
 
-def step_adam(scene: Scene, rounds: Rounds, note: Tell, *, device: str) -> Rows:
-    """With the loss read after each step on every side. `device` is PyTorch's: cuda or cpu.
+def step_adam(scene: Scene, rounds: Rounds, note: Callable[[str], None], *, device: str) -> Rows:
+    """Each side reads the loss after each step. `device` is PyTorch's: cuda or cpu.
 
-    A side that fails is told by `note` and left out; where it is the engine, raises RuntimeError.
+    A side that fails is reported through `note` and left out. Raises RuntimeError if the engine fails.
     """
     with ExitStack() as stack:
         started = {name: stack.enter_context(side) for name, side in _sides(scene, device)}  # they start at once
@@ -44,7 +43,7 @@ def _python_with_torch() -> str | None:
     return sys.executable if find_spec("torch") else None
 
 
-def _warmed_up(started: Mapping[str, Peer], steps: int, note: Tell) -> Iterator[tuple[str, Peer]]:
+def _warmed_up(started: Mapping[str, Peer], steps: int, note: Callable[[str], None]) -> Iterator[tuple[str, Peer]]:
     for name, peer in started.items():
         try:
             losses = [peer() for _ in range(steps)]

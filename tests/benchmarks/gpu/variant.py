@@ -1,7 +1,8 @@
-"""`python -m benchmarks.gpu.variant NAME WIDTH FOLDER`: an evaluation, computed in one of the ways below, as a peer.
+"""`python -m benchmarks.gpu.variant NAME WIDTH FOLDER`: one variant of an evaluation, as a peer.
 
-Its first answer comes when everything is loaded, the second one is the loss of the first call with all its tracing, the
-others are losses of later calls. The gradient is written to FOLDER/NAME.npy. The engine runs `reference` on a GPU.
+The first answer comes once the network is loaded and the targets are computed. The second is the loss of the first
+call, which includes all tracing, and the others are the losses of later calls. The gradient is written to
+FOLDER/NAME.npy. The engine runs `reference` on a GPU.
 """
 
 import sys
@@ -17,8 +18,8 @@ import tensorflow as tf
 from benchmarks.engine.scene import Scene, best_weights
 from benchmarks.processes import Step, serve
 from worker.device import configure_tensorflow
-from worker.engine import determinism
 from worker.engine.cache import Network
+from worker.engine.determinism import GRAPPLER_PASSES
 from worker.engine.model import LossFunction, StyleContentModel, load_vgg19
 from worker.engine.objective import Objective
 from worker.engine.vgg19.convolution import Kernels
@@ -26,10 +27,10 @@ from worker.engine.vgg19.fast_path import FastPath
 
 
 class Model(Protocol):
-    """The reference or something in its place."""
+    """The reference, or a replacement for it."""
 
     def losses_and_gradient(self, image: tf.Tensor, losses: LossFunction) -> tuple[tf.Tensor, tf.Tensor]:
-        """As StyleContentModel."""
+        """As StyleContentModel does."""
 
 
 def _reference(network: Network, _: Path) -> Model:
@@ -45,7 +46,7 @@ def _fast_uncompiled(network: Network, _: Path) -> Model:
 
 
 def _in_bfloat16(network: Network, weights: Path) -> Model:
-    """Convolutions in bfloat16 (Keras' mixed precision); their activations in float32 again, as all that follows."""
+    """Convolutions in bfloat16 (Keras' mixed precision); activations are cast to float32 for all that follows."""
     keras.config.set_dtype_policy("mixed_bfloat16")
     vgg19 = load_vgg19(weights)
     keras.config.set_dtype_policy("float32")
@@ -58,7 +59,7 @@ def _in_bfloat16(network: Network, weights: Path) -> Model:
 
 
 def _channels_first(network: Network, weights: Path) -> Model:
-    """Planes of (batch, channels, height, width) from the first layer to the last; the images and features as ever."""
+    """The network computes in (batch, channels, height, width); images and features keep channels last."""
     model = _like(network.model, load_vgg19(weights))
     keras.config.set_image_data_format("channels_first")
     vgg19 = load_vgg19(weights)
@@ -73,12 +74,12 @@ def _channels_first(network: Network, weights: Path) -> Model:
 
 
 def _like(model: StyleContentModel, vgg19: keras.Model) -> StyleContentModel:
-    """Another one, whose extractor can still be replaced."""
+    """A model with the same layers and pooling, whose extractor may be replaced."""
     return StyleContentModel(vgg19, model.style_layers, model.content_layers, model.pooling)
 
 
-_PRUNED: Final = dict.fromkeys(determinism._GRAPPLER, False)
-_GRAPPLER: Final[dict[str, dict[str, bool]]] = {
+_PRUNED: Final = dict.fromkeys(GRAPPLER_PASSES, False)
+_GRAPPLER_OPTIONS: Final[dict[str, dict[str, bool]]] = {
     "pruning": _PRUNED,
     "off": {"disable_meta_optimizer": True},
     "remapper": _PRUNED | {"remapping": True},
@@ -88,7 +89,7 @@ _GRAPPLER: Final[dict[str, dict[str, bool]]] = {
 
 
 @dataclass(frozen=True)
-class Way:
+class Variant:
     """How TensorFlow is set up and what is traced. The defaults are the engine's."""
 
     model: Callable[[Network, Path], Model] = _reference
@@ -99,48 +100,49 @@ class Way:
     needs_gpu: bool = False
 
     def set_up(self) -> None:
-        """Before TensorFlow computes anything."""
+        """Must run before TensorFlow computes anything."""
         configure_tensorflow(0)
         tf.config.threading.set_inter_op_parallelism_threads(self.inter_op_threads)
         if self.deterministic:
             tf.config.experimental.enable_op_determinism()
-        tf.config.optimizer.set_experimental_options(_GRAPPLER[self.grappler])
+        tf.config.optimizer.set_experimental_options(_GRAPPLER_OPTIONS[self.grappler])
 
 
-WAYS: Final = {
-    "reference": Way(),
-    "fast": Way(_fast),
-    "fast_uncompiled": Way(_fast_uncompiled),
-    "reference_nondeterministic": Way(deterministic=False),
-    "reference_unpruned": Way(grappler="off"),
-    "reference_grappler": Way(grappler="on"),
-    "reference_remapper_only": Way(grappler="remapper"),
-    "reference_jit": Way(jit_compile=True, deterministic=False),  # XLA's gradient of max-pooling is not
-    "reference_bfloat16": Way(_in_bfloat16),
-    "reference_nchw": Way(_channels_first, needs_gpu=True),
-    "reference_inter_op_default": Way(inter_op_threads=0),
+VARIANTS: Final = {
+    "reference": Variant(),
+    "fast": Variant(_fast),
+    "fast_uncompiled": Variant(_fast_uncompiled),
+    "reference_nondeterministic": Variant(deterministic=False),
+    "reference_unpruned": Variant(grappler="off"),
+    "reference_grappler": Variant(grappler="on"),
+    "reference_remapper_only": Variant(grappler="remapper"),
+    "reference_jit": Variant(jit_compile=True, deterministic=False),  # XLA's gradient of max-pooling is not
+    "reference_bfloat16": Variant(_in_bfloat16),
+    "reference_nchw": Variant(_channels_first, needs_gpu=True),
+    "reference_inter_op_default": Variant(inter_op_threads=0),
 }
 
 
 def _peer(name: str, width: int, folder: Path) -> Step:
-    WAYS[name].set_up()
-    answers = _answers(WAYS[name], Scene(width, best_weights()), folder / f"{name}.npy")
+    VARIANTS[name].set_up()
+    answers = _answers(VARIANTS[name], Scene(width, best_weights()), folder / f"{name}.npy")
     return lambda: next(answers)
 
 
-def _answers(way: Way, scene: Scene, file: Path) -> Iterator[float]:
+def _answers(variant: Variant, scene: Scene, file: Path) -> Iterator[float]:
     network = Network(load_vgg19(scene.weights.path), Kernels(), scene.recipe)
     content, style = map(tf.constant, scene.floats())
     targets = {"style": network.gram_matrices(style), "content": network.activations(content)}
     noise = np.random.default_rng(0).random(content.shape, np.float32)
     image = 0.8 * content + 0.2 * tf.constant(noise)  # where every loss has a gradient
-    model = way.model(network, scene.weights.path)
+    model = variant.model(network, scene.weights.path)
     yield 0.0
 
     def evaluate(image: tf.Tensor, targets: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return model.losses_and_gradient(image, Objective(scene.recipe, targets))
 
-    traced = tf.function(evaluate, autograph=False, jit_compile=way.jit_compile).get_concrete_function(image, targets)
+    function = tf.function(evaluate, autograph=False, jit_compile=variant.jit_compile)
+    traced = function.get_concrete_function(image, targets)
     if isinstance(model, FastPath):
         model.wait_until_compiled()
     losses, gradient = traced(image, targets)

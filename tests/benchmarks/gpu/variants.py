@@ -1,4 +1,4 @@
-"""Ways to compute an evaluation, each in a process of its own, in turns: what to keep on a GPU."""
+"""Measures the variants of an evaluation in turns, each in a process of its own, to find the fastest one on a GPU."""
 
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -11,19 +11,21 @@ import numpy as np
 from benchmarks.attempts import Attempts
 from benchmarks.engine.scene import Scene
 from benchmarks.figure import percentiles, seconds
-from benchmarks.gpu.report import Variant
+from benchmarks.gpu.report import MeasuredVariant
 from benchmarks.gpu.rounds import Rounds, milliseconds_in_turns
 from benchmarks.processes import Peer, beside, module
 
 REFERENCE = "reference"
 
 
-def measure_variants(scene: Scene, names: Iterable[str], rounds: Rounds, attempts: Attempts) -> dict[str, Variant]:
-    """By name, those that work; `attempts` tells of the first call of each, and what goes wrong with the others."""
+def measure_variants(
+    scene: Scene, names: Iterable[str], rounds: Rounds, attempts: Attempts
+) -> dict[str, MeasuredVariant]:
+    """Results by name, without the variants that fail. `attempts` reports each first call and each failure."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         started = {
             name: stack.enter_context(beside(*module("benchmarks.gpu.variant", name, str(scene.width), folder)))
-            for name in names  # all load at once, and none computes before all have loaded
+            for name in names  # they import TensorFlow at the same time; each loads its network before its first answer
         }
         loaded = [name for name, peer in started.items() if attempts(f"{name} {scene.width}, loaded", peer) is not None]
         first = {
@@ -34,11 +36,11 @@ def measure_variants(scene: Scene, names: Iterable[str], rounds: Rounds, attempt
         times = milliseconds_in_turns({name: started[name] for name in first}, rounds)
         gradients = {name: np.load(Path(folder, f"{name}.npy")) for name in first}
     differences = {name: _differences(name, first, gradients) for name in first}
-    return {name: Variant(percentiles(times[name]), first[name][0], *differences[name]) for name in first}
+    return {name: MeasuredVariant(percentiles(times[name]), first[name][0], *differences[name]) for name in first}
 
 
 def _first_call(peer: Peer, rounds: Rounds) -> tuple[float, float]:
-    """Its seconds and its loss; then the peer is warmed up."""
+    """Seconds and loss of the first call, after which the peer is warmed up."""
     losses = list[float]()
     took = seconds(lambda: losses.append(peer()))
     for _ in range(rounds.warm_up):
@@ -49,7 +51,7 @@ def _first_call(peer: Peer, rounds: Rounds) -> tuple[float, float]:
 def _differences(
     name: str, first: Mapping[str, tuple[float, float]], gradients: Mapping[str, np.ndarray]
 ) -> tuple[float, float] | tuple[None, None]:
-    """Of the loss and of the gradient, relative to the reference's."""
+    """Relative differences of loss and gradient from the reference's."""
     if REFERENCE not in first:
         return None, None
     loss, gradient = first[REFERENCE][1], gradients[REFERENCE]
