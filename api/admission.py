@@ -12,10 +12,10 @@ from shared.overview import WorkerInfo
 class Admission:
     """What a job needs, and what there is for it."""
 
-    fits: bool  # into a worker's memory, as far as anybody knows
+    fits: bool  # into a worker's memory, as far as that is known
     kind: MemoryKind  # which memory decides: that of the worker which holds it, or comes nearest to holding it
     peak: int  # bytes of it, as predicted
-    available: int  # bytes of it; 0 where nobody can know
+    available: int  # bytes of it; 0 where unknown
     fitting_size: int | None = None  # the largest at which it would fit; None where it fits as it is, or at no size
 
     def check(self) -> None:

@@ -26,8 +26,8 @@ def test_on_a_parabola_the_next_step_ends_at_its_minimum() -> None:
     def phi(t: float) -> float:
         return 2 * (t - 0.3) ** 2
 
-    slope = -4 * 0.3
-    assert shorter_step(1.0, phi(1.0), phi(0.0), slope) == pytest.approx(0.3)
+    derivative = -4 * 0.3
+    assert shorter_step(1.0, phi(1.0), phi(0.0), derivative) == pytest.approx(0.3)
 
 
 @given(t=POSITIVE, phi_t=st.floats(allow_nan=False, allow_infinity=False, width=32), decrease=POSITIVE)

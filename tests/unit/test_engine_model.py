@@ -80,8 +80,8 @@ def test_the_gradient_leads_where_the_loss_falls_as_fast_as_it_says(
     above, below = (
         float(model.losses_and_gradient(image + sign * length * gradient, objective)[0][0]) for sign in (1, -1)
     )
-    slope = (above - below) / (2 * length)
-    assert slope == pytest.approx(float(tf.norm(gradient)) ** 2, rel=0.02)
+    derivative = (above - below) / (2 * length)
+    assert derivative == pytest.approx(float(tf.norm(gradient)) ** 2, rel=0.02)
     assert float(losses[4]) == pytest.approx(float(tf.norm(gradient)))
     assert float(losses[0]) == pytest.approx(float(tf.reduce_sum(losses[1:4])), rel=1e-6)
 

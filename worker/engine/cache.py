@@ -93,8 +93,7 @@ class Evaluation:
     """One recipe's objective at one shape, traced for images and targets of these shapes."""
 
     def __init__(self, network: Network, recipe: Recipe, content: tf.Tensor, targets: Features, path: PathName) -> None:
-        fast = (best_path() if path == "auto" else path) == "fast"
-        model = FastPath(network.model, network.kernels) if fast else network.model
+        model = FastPath(network.model, network.kernels) if path == "fast" else network.model
 
         def evaluate(image: tf.Tensor, targets: Features) -> tuple[tf.Tensor, tf.Tensor]:
             return model.losses_and_gradient(image, Objective(recipe, targets))
@@ -128,6 +127,7 @@ class Cache:
         self, weights: Weights, recipe: Recipe, content: tf.Tensor, styles: list[GramMatrices], path: PathName = "auto"
     ) -> Evaluate:
         """Towards the activations of `content`, (height, width, 3), and the blended Gram matrices of `styles`."""
+        path = best_path() if path == "auto" else path
         network = self._network(weights, recipe)
         targets = {"style": blend_styles(styles, recipe), "content": network.activations(content)}
         key = (*self._key(weights, recipe, _OBJECTIVE_FIELDS), tuple(content.shape), path)

@@ -27,7 +27,7 @@ def make_deterministic() -> None:
 
     Some of them add in another order from one tracing to the next, and they saved nothing. What stays on is pruning,
     which the Keras model needs, and the memory optimizer, which has no switch. Without pruning each evaluation also
-    computes the gradients by all kernels, which nobody reads and which are as much work as those by the inputs.
+    computes the gradients by all kernels, which are not used and are as much work as those by the inputs.
     """
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options(dict.fromkeys(GRAPPLER_PASSES, False))

@@ -101,12 +101,12 @@ class LBFGS:
         """Accept the trial and find the next direction, or try a shorter step."""
         trial = Trial(state.image, loss, gradient)
         accepted = _accept(state.current, state.gradient, trial, state.history.slots(room_for=1))
-        value, decrease, keep, slope = accepted.report.numpy().tolist()  # here a GPU is waited for
+        value, decrease, keep, derivative = accepted.report.numpy().tolist()  # here a GPU is waited for
         if not is_accepted(value, state.loss, decrease):
             return self._refuse(replace(state, refusals=state.refusals + 1), value, decrease)
         history = state.history.append(accepted.s, accepted.y, accepted.s_dot_y) if keep else state.history
         after = LBFGSState(accepted.image, state.image, gradient, accepted.direction, history, value, 1.0)
-        return after if keep and slope < 0 else self._restart_line(after)
+        return after if keep and derivative < 0 else self._restart_line(after)
 
     def back_off(self, state: LBFGSState) -> LBFGSState:
         """A refusal that says nothing about the curvature: the step is halved."""
@@ -133,8 +133,8 @@ class LBFGS:
     def _restart_line(self, state: LBFGSState, step_size: float = 1.0) -> LBFGSState:
         """A direction from `current` without a new pair: -H g, or -g where there are no pairs or H is of no use."""
         if state.history.s_history:
-            direction, slope = _direction(state.current, state.gradient, state.history.slots())
-            if float(slope) < 0:  # it can be NaN
+            direction, derivative = _direction(state.current, state.gradient, state.history.slots())
+            if float(derivative) < 0:  # it can be NaN
                 return _with_step(replace(state, direction=direction), step_size)
         downhill = _movable(state.gradient, state.current, state.gradient)
         mean = float(tf.reduce_mean(tf.abs(downhill)))
@@ -155,8 +155,8 @@ def _accept(x: tf.Tensor, g: tf.Tensor, trial: Trial, slots: Slots) -> AcceptedT
     s, y = trial.image - x, trial.gradient - g
     s_all, y_all = for_this_device((*slots.s[1:], s)), for_this_device((*slots.y[1:], y))
     s_dot_y, keep = append_products(slots.s_dot_y, s_all, y, slots.limit)
-    direction, slope = _quasi_newton(trial.image, trial.gradient, s_all, y_all, s_dot_y)
-    report = tf.stack([trial.loss, inner(g, s), tf.cast(keep, tf.float32), slope])
+    direction, derivative = _quasi_newton(trial.image, trial.gradient, s_all, y_all, s_dot_y)
+    report = tf.stack([trial.loss, inner(g, s), tf.cast(keep, tf.float32), derivative])
     return AcceptedTrial(s, y, s_dot_y, direction, _clipped_step(trial.image, direction, tf.constant(1.0)), report)
 
 

@@ -7,7 +7,7 @@ g^T (x_t - x) takes the place of t phi'(0) (Bertsekas 1976), and the parabola is
 
 from typing import Final
 
-_SUFFICIENT: Final = 1e-4  # c_1, of the decrease that the slope promises
+_SUFFICIENT: Final = 1e-4  # c_1, of the decrease that the derivative promises
 _SHORTEST, _LONGEST = 0.1, 0.5  # of the step before: interpolation is safeguarded
 
 
