@@ -149,7 +149,8 @@ def test_a_second_click_on_show_more_shows_nothing_twice(page: Page, painter: Ho
 @pytest.mark.usefixtures("job")
 def test_an_answer_from_before_a_switch_of_the_tab_is_dropped(page: Page) -> None:
     held = hold(page, "**/v1/jobs?*state=succeeded*")
-    page.goto("/gallery")
+    with page.expect_request("**/v1/jobs?*state=succeeded*"):  # else the click may come before the first question
+        page.goto("/gallery")
     page.get_by_role("button", name="All jobs").click()
     expect(page.locator("#wall li").first).to_be_attached()
     assert len(held) == 1
