@@ -12,31 +12,39 @@ GPU_PYTHON ?= $(if $(wildcard .venv-gpu/ready),.venv-gpu/bin/python,$(BIN)/pytho
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: .venv/ready  ## Make .venv from the hashed lock
+setup: .venv/ready  ## Make .venv from the hashed lock, with all tools for development
 
 .venv/ready: deploy/locks/dev.txt pyproject.toml
+	$(call install,dev)
+
+.venv/local: deploy/locks/local.txt pyproject.toml  # what `make demo` and `make up` need; no test or development tools
+	$(call install,local)
+
+define install
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Easel needs Python 3.11, 3.12 or 3.13; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/$(1).txt
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	ln -sf ../../deploy/easel-worker $(BIN)/easel-worker
 	touch $@
+endef
 
 .venv-s3/ready: deploy/locks/s3.txt  # the S3 server of the tests; a world of its own
 	test -x .venv-s3/bin/python || $(PYTHON) -m venv .venv-s3
 	.venv-s3/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/s3.txt
 	touch $@
 
-demo: setup  ## Paint one picture through the whole stack: out/demo.png (CONTENT=a.jpg STYLE=b.jpg)
+demo: .venv/local  ## Paint one picture through the whole stack: out/demo.png (CONTENT=a.jpg STYLE=b.jpg)
 	$(BIN)/python -m deploy.local demo $(if $(CONTENT),--content "$(CONTENT)") $(if $(STYLE),--style "$(STYLE)") $(if $(RECIPE),--recipe "$(RECIPE)")
 
-up: setup  ## Run the stack until Ctrl-C (PORT=8080 WORKERS=1)
+up: .venv/local  ## Run the stack until Ctrl-C (PORT=8080 WORKERS=1)
 	$(BIN)/python -m deploy.local up --port $(PORT) --workers $(WORKERS)
 
-samples: setup  ## Write a free photo and a painting to try things with: out/photo.png, out/painting.png
+samples: .venv/local  ## Write a free photo and a painting to try things with: out/photo.png, out/painting.jpg
 	$(BIN)/python -m deploy.local samples
 
-gallery: setup  ## Paint the README's gallery anew
-	$(BIN)/python -m deploy.gallery
+gallery: setup  ## Render the README's gallery again
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.gallery
 
 screenshots: setup  ## Paint docs/pages anew: every state of the pages, three widths, light and dark
 	PYTHONPATH=tests $(BIN)/python -m browser.screenshots

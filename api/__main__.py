@@ -15,9 +15,9 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from api import wsgi
-from api.auth import check_exposure
+from api.http.auth import check_exposure
+from shared.logging import configure_logging
 from shared.settings import Settings
-from shared.telemetry import configure_logging
 
 GRACE_SECONDS = 10
 

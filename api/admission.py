@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from shared.errors import DoesNotFit
-from shared.estimate import MemoryKind, fitting_size
-from shared.job import Request
-from shared.overview import WorkerInfo
+from shared.jobs.estimate import MemoryKind, fitting_size
+from shared.jobs.job import Request
+from shared.ledger.queue_stats import WorkerInfo
 
 
 @dataclass(frozen=True)

@@ -5,33 +5,20 @@ from typing import Any, Final
 
 from flask import Flask, Response
 
-from api import (
-    docs,
-    health,
-    jobs,
-    metrics,
-    pages,
-    pictures,
-    problems,
-    queue_view,
-    recipes,
-    session,
-    stream,
-    submit,
-    webhooks,
-)
-from api.auth import authorize
 from api.context import Context
-from api.forecaster import Forecaster
-from api.form import StrictRequest
-from api.limits import Watchers, hear_out, limit_bodies
-from api.lookout import Lookout
-from api.news import News
-from api.view import sight_view
-from shared.ports import Ports
+from api.eta.service import Forecaster
+from api.http import problems
+from api.http.auth import authorize
+from api.http.limits import Watchers, hear_out, limit_bodies
+from api.http.multipart import StrictRequest
+from api.http.serializers import sight_view
+from api.live.event_hub import News
+from api.live.snapshot_batcher import Lookout
+from api.routes import deliveries, docs, events, health, images, jobs, metrics, pages, queue, recipes, session, submit
+from shared.services import Ports
 from shared.settings import Settings
 
-_PARTS: Final = (submit, jobs, stream, pictures, webhooks, queue_view, recipes, session, health, metrics, docs, pages)
+_PARTS: Final = (submit, jobs, events, images, deliveries, queue, recipes, session, health, metrics, docs, pages)
 """In the order of the documentation: what one comes for first."""
 
 

@@ -7,14 +7,14 @@ from typing import Final
 
 from flask import current_app
 
-from api.forecaster import Forecaster
-from api.lately import Lately
-from api.limits import Watchers
-from api.lookout import Lookout
-from api.news import News
-from api.thumbnails import Thumbnails
+from api.eta.service import Forecaster
+from api.http.limits import Watchers
+from api.imaging.thumbnails import Thumbnails
+from api.live.event_hub import News
+from api.live.snapshot_batcher import Lookout
+from api.live.ttl_cache import Lately
 from shared.errors import InvalidJobId
-from shared.ports import Ports
+from shared.services import Ports
 from shared.settings import Settings
 
 _UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -31,12 +31,12 @@ class Context:
     lookout: Lookout
     news: News
     glances: Lately[tuple[str, str]] = field(default_factory=Lately)
-    """At the queue, for all who watch it (api/queue_view.py)."""
+    """At the queue, for all who watch it (api/routes/queue.py)."""
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down, so that streams end."""
     known_identity: str | None = None
-    """Of the ledger, once it and the blob store were found to belong together (api/health.py)."""
+    """Of the ledger, once it and the blob store were found to belong together (api/routes/health.py)."""
 
 
 def here() -> Context:

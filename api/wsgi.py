@@ -6,11 +6,11 @@ from contextlib import suppress
 from flask import Flask
 
 from api.app import create_app
-from api.auth import check_exposure
+from api.http.auth import check_exposure
 from shared.errors import EaselError
-from shared.ports import Ports, establish, open_ports
+from shared.logging import configure_logging
+from shared.services import Ports, establish, open_ports
 from shared.settings import Settings
-from shared.telemetry import configure_logging
 
 
 def app(settings: Settings | None = None) -> Flask:

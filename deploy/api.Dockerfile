@@ -6,6 +6,7 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /easel
 COPY deploy/locks/api.txt ./
 RUN pip install --no-cache-dir --require-hashes -r api.txt
+COPY easel/ easel/
 COPY shared/ shared/
 COPY api/ api/
 RUN useradd --system --uid 10001 easel

@@ -1,7 +1,7 @@
 # A worker or a reaper. Build from the repository's root:
 #   docker build -f deploy/worker.Dockerfile -t easel-worker .
 # For NVIDIA GPUs add --build-arg LOCK=worker-gpu.txt and run with docker's --gpus all; for one worker on each of them,
-# give the command: python -m worker start --gpus all
+# give the command: easel-worker start --gpus all
 FROM python:3.12-slim
 
 ARG LOCK=worker.txt
@@ -9,13 +9,15 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /easel
 COPY deploy/locks/${LOCK} ./lock.txt
 RUN pip install --no-cache-dir --require-hashes -r lock.txt
+COPY deploy/easel-worker /usr/local/bin/
+COPY easel/ easel/
 COPY shared/ shared/
 COPY worker/ worker/
 RUN useradd --system --uid 10001 easel && install -d -o easel /var/cache/easel
 USER 10001
 
-ENV EASEL_CACHE=/var/cache/easel EASEL_LOG_FORMAT=json TF_CPP_MIN_LOG_LEVEL=2
+ENV PYTHONPATH=/easel EASEL_CACHE=/var/cache/easel EASEL_LOG_FORMAT=json TF_CPP_MIN_LOG_LEVEL=2
 VOLUME /var/cache/easel
 # SIGTERM makes a worker checkpoint its job and give it back; allow it an evaluation and a write.
 STOPSIGNAL SIGTERM
-CMD ["python", "-m", "worker", "start"]
+CMD ["easel-worker", "start"]

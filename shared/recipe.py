@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.errors import InvalidRecipe
-from shared.wording import in_words
+from shared.validation_messages import in_words
 
 _CONVOLUTIONS: Final = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
 VGG19_LAYERS: Final = tuple(

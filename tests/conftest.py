@@ -1,27 +1,27 @@
-"""Fixtures for all tests. Servers live in modules of their own beside this one."""
+"""Fixtures for all tests. The fixtures themselves are in tests/support."""
 
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from missing import ROOT, part_missing
+from support.requirements import ROOT, part_missing
 
 settings.register_profile("easel", deadline=None)  # a machine that has other work is no failure
 settings.load_profile("easel")
 
 pytest_plugins = [
-    "fixtures_api",
-    "fixtures_client",
-    "fixtures_ledger",
-    "fixtures_nvidia",
-    "fixtures_s3",
-    "fixtures_valkey",
-    "fixtures_webhooks",
-    "fixtures_worker",
+    "support.fixtures.api",
+    "support.fixtures.client",
+    "support.fixtures.ledger",
+    "support.fixtures.nvidia",
+    "support.fixtures.s3",
+    "support.fixtures.valkey",
+    "support.fixtures.webhooks",
+    "support.fixtures.worker",
     # These stand on others of them.
-    "by_hand",
-    "fixtures_blobs",
-    "fixtures_history",
+    "support.fake_worker",
+    "support.fixtures.blobs",
+    "support.fixtures.history",
 ]
 
 

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from shared import truth
-from shared.blobs import PATIENT
 from shared.errors import EaselError
-from shared.ports import open_ports
+from shared.logging import configure_logging
 from shared.recipe import Recipe, resolve
+from shared.recovery import job_files
+from shared.services import open_ports
 from shared.settings import Settings
-from shared.telemetry import configure_logging
+from shared.storage import PATIENT
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console(stderr=True)
@@ -46,7 +46,7 @@ def start(
         from worker import gpu_workers  # noqa: PLC0415 - as below
 
         return gpu_workers.start(Settings(), name, gpus)
-    from worker.main import start as serve  # noqa: PLC0415 - Celery is not needed by the other commands
+    from worker.celery_app import start as serve  # noqa: PLC0415 - Celery is not needed by the other commands
 
     return serve(Settings(), name)
 
@@ -54,7 +54,7 @@ def start(
 @app.command()
 def reaper() -> None:
     """Put right what dead workers left behind, every EASEL_REAPER_SECONDS; any number may run."""
-    from worker.reaper import Reaper  # noqa: PLC0415 - as above
+    from worker.maintenance.reaper import Reaper  # noqa: PLC0415 - as above
 
     settings, stop = Settings(), threading.Event()
     configure_logging(settings)
@@ -66,7 +66,7 @@ def reaper() -> None:
 @app.command()
 def reconcile() -> None:
     """Rebuild the queue from the blob store after Redis lost it; harmless to repeat."""
-    restored = truth.reconcile(open_ports(Settings(), PATIENT))
+    restored = job_files.reconcile(open_ports(Settings(), PATIENT))
     console.print(f"{restored} jobs restored.")
 
 
@@ -90,8 +90,8 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
     trace: Annotated[Path | None, typer.Option(help="Write one JSON line a step to this file.")] = None,
 ) -> None:
     """Paint CONTENT in the manner of STYLES right here."""
-    from worker import stylize as alone  # noqa: PLC0415 - TensorFlow comes with it
-    from worker.device import configure_tensorflow  # noqa: PLC0415 - the same
+    from worker import stylize_command as alone  # noqa: PLC0415 - TensorFlow comes with it
+    from worker.devices.device import configure_tensorflow  # noqa: PLC0415 - the same
 
     configure_tensorflow(Settings().threads)
     last = alone.run(
@@ -105,7 +105,7 @@ def calibrate(
     photos: Annotated[list[Path] | None, typer.Argument(help="What to learn from; sample photos if none.")] = None,
 ) -> None:
     """Learn VGG19 filters from a few photos, for machines that cannot have the ImageNet ones; prints their path."""
-    from worker.engine.weights import resolve_weights  # noqa: PLC0415 - TensorFlow comes with it
+    from worker.engine.weights.sources import resolve_weights  # noqa: PLC0415 - TensorFlow comes with it
 
     with console.status("learning filters") as status:
         found = resolve_weights(
@@ -126,7 +126,7 @@ def _recipe(name_or_file: str, size: int | None, steps: int | None) -> Recipe:
 
 
 def _weights(spec: str | None) -> Any:
-    from worker.engine.weights import resolve_weights  # noqa: PLC0415 - TensorFlow comes with it
+    from worker.engine.weights.sources import resolve_weights  # noqa: PLC0415 - TensorFlow comes with it
 
     settings = Settings()
     with console.status("finding weights") as status:

@@ -18,9 +18,9 @@ from typing import Final
 import structlog
 
 from shared.errors import GpuUnavailable
+from shared.logging import configure_logging
 from shared.settings import Settings
-from shared.telemetry import configure_logging
-from worker.gpus import Gpu, tensorflow_supports_gpus, visible_gpus
+from worker.devices.gpus import Gpu, tensorflow_supports_gpus, visible_gpus
 
 log = structlog.get_logger(__name__)
 

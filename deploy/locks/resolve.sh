@@ -8,9 +8,9 @@ resolve() { # OUT EXTRA...
     --no-emit-index-url --no-header --no-annotate "$@" -o "deploy/locks/$out"
 }
 UV=${1:-uv}
-resolve dev.txt pyproject.toml --extra dev
-resolve api.txt pyproject.toml --extra api
-resolve worker.txt pyproject.toml --extra worker
-resolve worker-gpu.txt pyproject.toml --extra worker-gpu
-# The S3 server that the tests start (tests/s3_server.py) lives in .venv-s3: its pins are no business of ours.
+resolve dev.txt --group dev
+for group in api worker worker-gpu local; do # the same versions everywhere
+  resolve "$group.txt" --group "$group" --constraint deploy/locks/dev.txt
+done
+# The S3 server that the tests start (tests/support/s3_server.py) lives in .venv-s3: its pins are no business of ours.
 echo 'swift>=2.38,<3' | resolve s3.txt -

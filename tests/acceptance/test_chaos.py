@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from chaos.faults import FAULTS
-from missing import ROOT, part_missing
+from support.requirements import ROOT, part_missing
 
 PROMISES = ("lost", "duplicated", "trespasses", "differing_pictures", "left_terminal", "results_of_canceled")
 

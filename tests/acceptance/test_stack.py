@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from fixtures_valkey import free_port
-from fixtures_worker import picture
-from missing import ROOT
 from PIL import Image
+from support.fixtures.valkey import free_port
+from support.fixtures.worker import picture
+from support.requirements import ROOT
 
-from api.client import Easel
+from easel import Easel
 
 TINY = {"preset": "fast", "size": 64, "steps": 6}
 

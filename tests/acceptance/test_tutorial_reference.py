@@ -12,7 +12,7 @@ from PIL import Image
 from shared.recipe import PRESETS
 from worker.engine import Iterate, stylize
 from worker.engine.optimizers.tensor_ops import on_gpu
-from worker.engine.weights import resolve_weights
+from worker.engine.weights.sources import resolve_weights
 
 TERMS = ("total", "style", "content", "total_variation")
 

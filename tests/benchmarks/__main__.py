@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from worker.device import environment
+from worker.devices.device import environment
 
 console = Console(stderr=True)
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from fixtures_worker import picture
 from playwright.sync_api import APIResponse, FilePayload, Locator, Page, Route, expect
+from support.fixtures.worker import picture
 
 from shared.images import canonical
 

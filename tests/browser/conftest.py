@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures_api import Server
-from fixtures_valkey import Valkey
-from fixtures_worker import Rig
-from missing import ROOT, part_missing
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 from pydantic import SecretStr
+from support.fixtures.api import Server
+from support.fixtures.valkey import Valkey
+from support.fixtures.worker import Rig
+from support.requirements import ROOT, part_missing
 
 from browser.acts import KEY
 

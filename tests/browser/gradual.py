@@ -1,6 +1,6 @@
 """An engine that needs no network: it gives the photo the painting's colours, little by little, and waits between.
 
-Behind worker/contract.py, as the one that paints. What a page shows of it is a picture that emerges.
+Behind worker/protocols.py, as the one that paints. What a page shows of it is a picture that emerges.
 """
 
 import hashlib
@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from easel.models import Losses
 from shared import errors
-from shared.job import Losses
 from shared.recipe import Recipe
 
 DOOMED: Final = 666

@@ -1,16 +1,16 @@
 """What the screenshots show: each state of each page, brought about by a visitor, real jobs and a real worker."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Page, expect
+from support.requirements import ROOT
 
-from api.client import Easel, Job
-from deploy.painter import paint
+from easel import Easel, Job
 from shared.samples import sample_photo
 
 Shoot = Callable[[str], None]
+PAINTINGS: Final = ROOT / "deploy" / "samples"
 KEY: Final = "a-key-of-the-service-0123456789"
 PICTURE: Final = {"preset": "default", "size": 384, "steps": 160}
 LONG: Final = {"preset": "default", "size": 512, "steps": 300}  # long enough to be looked at while it runs
@@ -27,11 +27,9 @@ DOOMED: Final[dict[str, Any]] = {
 class Scenes:
     """Shows the pages over `easel` in one tab, and calls `shoot(name)` in each state."""
 
-    def __init__(self, page: Page, easel: Easel, folder: Path, shoot: Shoot) -> None:
+    def __init__(self, page: Page, easel: Easel, shoot: Shoot) -> None:
         self.page, self.easel, self.shoot = page, easel, shoot
-        self.photo, self.styles = sample_photo("chelsea"), [folder / "tide.png", folder / "starlit.png"]
-        for path in self.styles:
-            paint(path.stem).save(path)
+        self.photo, self.styles = sample_photo("chelsea"), [PAINTINGS / "tide.jpg", PAINTINGS / "starlit.jpg"]
 
     def before_anybody_paints(self) -> None:
         """Nothing was ever submitted, and no worker is alive."""

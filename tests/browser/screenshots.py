@@ -13,16 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from missing import ROOT
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 from rich.console import Console
+from support.requirements import ROOT
 
-from api.client import Easel
 from browser.conftest import chromium
 from browser.scenes import KEY, Scenes
-from deploy.processes import Process, wait_until
-from deploy.stack import Plan, Stack, free_port
+from deploy.local.processes import Process, wait_until
+from deploy.local.stack import Plan, Stack, free_port
+from easel import Easel
 
 SHOTS, SHEETS = ROOT / "out/pages", ROOT / "docs/pages"
 WIDTHS: Final = (320, 768, 1280)
@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="easel-shots-") as folder:
         plan = Plan(Path(folder), ROOT / "var/cache", free_port())
         with Atelier.running(plan) as atelier, Easel(atelier.url) as easel, tab(atelier.url) as page:
-            scenes = Scenes(page, easel, Path(folder), lambda name: shoot(page, name))
+            scenes = Scenes(page, easel, lambda name: shoot(page, name))
             scenes.before_anybody_paints()
             first = scenes.in_line()
             atelier.hire()

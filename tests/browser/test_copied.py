@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from missing import ROOT
 from playwright.sync_api import Page, expect
+from support.requirements import ROOT
 
 from browser.acts import KEY, sign_in
 from browser.conftest import House, NewPage
-from shared.job import Job
+from shared.jobs.job import Job
 
 pytestmark = pytest.mark.parametrize("kind", ["curl", "CLI", "Python"])
 

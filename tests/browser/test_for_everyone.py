@@ -6,8 +6,8 @@ from typing import Final, Literal
 
 import httpx2
 import pytest
-from missing import ROOT
 from playwright.sync_api import Locator, Page, expect
+from support.requirements import ROOT
 
 from browser.acts import PAINTING, PHOTO, compose, heading, png, sees, submit
 from browser.conftest import House
@@ -155,7 +155,7 @@ def test_a_page_is_light_and_comes_from_here_alone(page: Page, house: House, fin
 
 
 def test_all_pages_together_are_light_as_they_are_sent(house: House) -> None:
-    sent = [httpx2.get(f"{house.url}/assets/{path.name}") for path in (ROOT / "api/page").iterdir()]
+    sent = [httpx2.get(f"{house.url}/assets/{path.name}") for path in (ROOT / "api/web").iterdir()]
     assert all(answer.headers["Content-Encoding"] == "gzip" for answer in sent)
     assert sum(int(answer.headers["Content-Length"]) for answer in sent) < MOST_BYTES
 

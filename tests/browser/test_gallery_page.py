@@ -8,7 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from browser.acts import hold, let_go
 from browser.conftest import House, NewPage
-from shared.job import Job, JobState
+from easel.models import JobState
+from shared.jobs.job import Job
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_where_nothing_may_be_copied_the_text_is_shown(page: Page, job: Job) -> 
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     detail = opened(page, job)
     detail.get_by_role("button", name="Copy as Python").click()
-    expect(detail.get_by_text("from api.client import Easel")).to_be_visible()
+    expect(detail.get_by_text("from easel import Easel")).to_be_visible()
 
 
 def test_what_hinders_the_copying_is_said(new_page: NewPage, job: Job) -> None:

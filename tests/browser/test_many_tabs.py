@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 
 from browser.acts import sees, settle, streams_of, turn
 from browser.conftest import House
+from easel.models import JobState
 from shared.errors import WrongState
-from shared.job import JobState
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from playwright.sync_api import Page, Route, expect
 
 from browser.acts import compose, hold, let_go, settle
 from browser.conftest import House, NewPage
-from shared.job import JobState
-from shared.overview import WorkerInfo
+from easel.models import JobState
+from shared.ledger.queue_stats import WorkerInfo
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from browser.acts import (
     submit,
 )
 from browser.conftest import House, NewPage
-from shared.job import JobState
+from easel.models import JobState
 
 pytestmark = pytest.mark.usefixtures("painter")
 LONG = 4000  # steps: none of these jobs ends by itself

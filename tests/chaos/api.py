@@ -14,9 +14,9 @@ from flask import g, has_request_context, request
 
 from api import wsgi
 from api.__main__ import main as serve
-from shared import ports
-from shared.blobs import HASTY, Patience
+from shared import services
 from shared.settings import Settings
+from shared.storage import HASTY, Patience
 
 log = structlog.get_logger(__name__)
 
@@ -59,15 +59,15 @@ def _moment(what: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def opened(settings: Settings, patience: Patience = HASTY) -> ports.Ports:
+def opened(settings: Settings, patience: Patience = HASTY) -> services.Ports:
     """As open_ports, with parts that can be the last thing their user touches."""
-    found = ports.open_ports(settings, patience)
+    found = services.open_ports(settings, patience)
     mortal = {
         "blobs": Mortal(found.blobs, "put"),
         "ledger": Mortal(found.ledger, "submit", "get"),
         "bells": Mortal(found.bells, "ring"),
     }
-    return ports.Ports(**{**vars(found), **mortal})
+    return services.Ports(**{**vars(found), **mortal})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An engine that sleeps instead of painting, behind worker/contract.py: what it costs is time alone.
+"""An engine that sleeps instead of painting, behind worker/protocols.py: what it costs is time alone.
 
 Its pictures are noise, but each depends on every step before it, so a step that is skipped, done twice or resumed
 from a wrong state changes all that follow. Some seeds mean a job that kills, hangs or fills its worker.
@@ -18,9 +18,9 @@ from typing import Any, Final
 import numpy as np
 
 from chaos.scale import STEP_SECONDS
+from easel.models import Losses
 from shared import errors
 from shared.images import encode_png
-from shared.job import Losses
 from shared.recipe import Recipe
 
 JOBS_OF_A_LIFE: Final = 8

@@ -12,10 +12,9 @@ from chaos.notes import Notes, Pulse
 from chaos.pictures import PAINTED, pixels
 from chaos.story import Story
 from chaos.world import World
-from shared import keys
-from shared.blobs import Blobs
 from shared.errors import BlobMissing, JobNotFound
-from shared.job import Job
+from shared.jobs.job import Job
+from shared.storage import Blobs, keys
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ def pixels(png: bytes) -> np.ndarray:
 
 def main(folder: Path) -> None:
     """Write the weights, and sha256 of every step's picture by the recipe's name."""
-    from worker.engine.kernel_files import KERNEL_SHAPES, save_kernels  # noqa: PLC0415 - TensorFlow comes with it
-    from worker.vgg19 import Vgg19  # noqa: PLC0415 - the same
+    from worker.engine.weights.hdf5 import KERNEL_SHAPES, save_kernels  # noqa: PLC0415 - TensorFlow comes with it
+    from worker.tensorflow_engine import Vgg19  # noqa: PLC0415 - the same
 
     random, kernels = np.random.default_rng(0), {}
     for layer, shape in KERNEL_SHAPES.items():

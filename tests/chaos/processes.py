@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from deploy.processes import _die_with_parent
+from deploy.local.processes import _die_with_parent
 
 _CRASH_PAUSE_SECONDS: Final = 0.3
 

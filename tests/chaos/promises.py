@@ -9,7 +9,7 @@ from chaos.notes import REDIS, WHOEVER_PUBLISHES
 from chaos.scale import LEASE_SECONDS
 from chaos.seconds import cancels, percentile, recoveries
 from chaos.story import Claim
-from shared.job import TERMINAL, JobState
+from easel.models import TERMINAL, JobState
 
 Check = Callable[[Evidence], Iterator[str]]
 

@@ -10,7 +10,7 @@ from typing import Final
 import boto3
 
 from chaos.wires import S3Wire
-from shared.blobs import PATIENT, Blobs, LocalBlobs, S3Options, open_blobs
+from shared.storage import PATIENT, Blobs, LocalBlobs, S3Options, open_blobs
 
 ROOT: Final = Path(__file__).parents[2]
 _SECRET: Final = "loopback-secret"  # noqa: S105 - of a server that lives as long as the run
@@ -70,7 +70,14 @@ class Bucket(Store):
         python = ROOT / ".venv-s3/bin/python"
         if not python.exists():
             raise RuntimeError("There is no S3 server here; run `make .venv-s3/ready`, or choose STORE=local.")
-        command: list[str | Path] = [python, "-W", "ignore", ROOT / "tests/s3_server.py", folder / "s3", _SECRET]
+        command: list[str | Path] = [
+            python,
+            "-W",
+            "ignore",
+            ROOT / "tests/support/s3_server.py",
+            folder / "s3",
+            _SECRET,
+        ]
         with (folder / "s3.log").open("w") as log:
             self._server = Popen(command, stdout=PIPE, stderr=log)
         word, _, port = _first_line(self._server).partition(" ")

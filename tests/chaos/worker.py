@@ -16,10 +16,10 @@ from celery.concurrency.asynpool import AsynPool
 
 from chaos.engine import JOBS_OF_A_LIFE, Sleeper
 from chaos.scale import CHILD_WATCH_SECONDS
-from shared import database, ports
-from shared.blobs import HASTY, Patience
+from shared import redis_client, services
 from shared.settings import Settings
-from worker import main as worker_main
+from shared.storage import HASTY, Patience
+from worker import celery_app as worker_main
 
 log = structlog.get_logger(__name__)
 
@@ -58,9 +58,9 @@ def main() -> None:
     """Serve until SIGTERM."""
     folder = Path(os.environ["CHAOS_FOLDER"])
 
-    def opened(settings: Settings, patience: Patience = HASTY) -> ports.Ports:
-        found = ports.open_ports(settings, patience)
-        return ports.Ports(**{**vars(found), "blobs": Mortal(found.blobs, folder / DIE_BEFORE_PUBLICATION)})
+    def opened(settings: Settings, patience: Patience = HASTY) -> services.Ports:
+        found = services.open_ports(settings, patience)
+        return services.Ports(**{**vars(found), "blobs": Mortal(found.blobs, folder / DIE_BEFORE_PUBLICATION)})
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(worker_main, "open_ports", opened))
@@ -77,10 +77,10 @@ def _scaled_timers(pool: Any) -> dict[Any, float]:
 
 def broken_fence() -> Any:
     """Let every token through, whoever holds the claim. Raises RuntimeError where there is no fence to break."""
-    sound = database._lua
+    sound = redis_client._lua
     if _FENCE not in sound("common"):
-        raise RuntimeError("The fence in shared/lua/common.lua reads otherwise now; mend this mutation.")
-    return patch.object(database, "_lua", lambda act: sound(act).replace(_FENCE, _BROKEN))
+        raise RuntimeError("The fence in shared/ledger/scripts/common.lua reads otherwise now; mend this mutation.")
+    return patch.object(redis_client, "_lua", lambda act: sound(act).replace(_FENCE, _BROKEN))
 
 
 if __name__ == "__main__":

@@ -21,13 +21,14 @@ from chaos.processes import Kept, end_marked
 from chaos.scale import TENSORFLOW, environment
 from chaos.stores import ROOT, Store, open_store
 from chaos.wires import Wire
-from deploy.stack import free_port, valkey_binary
-from shared.blobs import PATIENT
+from deploy.local.stack import free_port, valkey_binary
+from easel.models import JobState
 from shared.errors import Unavailable
-from shared.job import Job, JobState
-from shared.ledger import connect
-from shared.ports import Ports, open_ports
+from shared.jobs.job import Job
+from shared.ledger.ledger import connect
+from shared.services import Ports, open_ports
 from shared.settings import Settings
+from shared.storage import PATIENT
 
 PAINTER: Final = "painter"
 _START_SECONDS: Final = 180.0

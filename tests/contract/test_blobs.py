@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fixtures_blobs import keys
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.fixtures.blobs import keys
 
-from shared.blobs import Blobs, LocalBlobs, MemoryBlobs, S3Options, open_blobs
-from shared.blobs.contract import is_key
-from shared.blobs.s3 import S3Blobs
 from shared.errors import BlobMissing
+from shared.storage import Blobs, LocalBlobs, MemoryBlobs, S3Options, open_blobs
+from shared.storage.blob_store import is_key
+from shared.storage.s3 import S3Blobs
 
 # Every store.
 

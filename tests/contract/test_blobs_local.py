@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fixtures_blobs import keys
+from support.fixtures.blobs import keys
 
-from shared.blobs import LocalBlobs
 from shared.errors import BlobsUnavailable
+from shared.storage import LocalBlobs
 
 TOO_MUCH = """
 import resource, signal, sys
 from pathlib import Path
-from shared.blobs import LocalBlobs
+from shared.storage import LocalBlobs
 from shared.errors import BlobsUnavailable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures_blobs import keys
-from fixtures_s3 import S3Server
+from support.fixtures.blobs import keys
+from support.fixtures.s3 import S3Server
 
-from shared.blobs import HASTY, PATIENT, Blobs, Patience, S3Options
-from shared.blobs.s3 import S3Blobs
 from shared.errors import BlobsUnavailable
+from shared.storage import HASTY, PATIENT, Blobs, Patience, S3Options
+from shared.storage.s3 import S3Blobs
 
 QUICK = Patience(connect=0.3, read=0.3, attempts=1)
 

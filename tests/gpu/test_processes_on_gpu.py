@@ -10,15 +10,15 @@ import pynvml
 import pytest
 from benchmarks.gpu.short_run import in_two_processes, recipes
 from benchmarks.processes import beside, module
-from fixtures_worker import Rig, picture
-from missing import ROOT
 from PIL import Image
+from support.fixtures.worker import Rig, picture
+from support.requirements import ROOT
 
-from shared.estimate import peak_memory
-from worker.device import environment
-from worker.gpus import first_gpu_memory, visible_gpus
+from shared.jobs.estimate import peak_memory
+from worker.devices.device import environment
+from worker.devices.gpus import first_gpu_memory, visible_gpus
 
-CUDA_CONTEXT = 512 * 2**20  # bytes outside TensorFlow's allocator: what shared/estimate.py allows for it
+CUDA_CONTEXT = 512 * 2**20  # bytes outside TensorFlow's allocator: what shared/jobs/estimate.py allows for it
 MUCH_MEMORY = 8 * 2**30  # without memory growth TensorFlow takes nearly all there is
 TOO_LARGE = """
 import sys
@@ -29,7 +29,7 @@ from pathlib import Path
 from shared.errors import OutOfMemory
 from shared.recipe import resolve
 from worker.engine import stylize
-from worker.engine.weights import Weights
+from worker.engine.weights.sources import Weights
 for gpu in tf.config.list_physical_devices("GPU"):
     tf.config.set_logical_device_configuration(gpu, [tf.config.LogicalDeviceConfiguration(memory_limit=768)])  # MiB
 content, style = np.zeros((1536, 2048, 3), np.uint8), np.zeros((64, 64, 3), np.uint8)

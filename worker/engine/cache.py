@@ -17,13 +17,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.recipe import Recipe
+from worker.engine.image_ops import as_tensor, fit
 from worker.engine.model import Features, StyleContentModel, load_vgg19
 from worker.engine.objective import GramMatrices, Objective, blend_styles
 from worker.engine.optimizers.tensor_ops import on_gpu
-from worker.engine.resize import as_tensor, fit
 from worker.engine.vgg19.convolution import Kernels
 from worker.engine.vgg19.fast_path import FastPath
-from worker.engine.weights import Weights
+from worker.engine.weights.sources import Weights
 
 V = TypeVar("V")
 Evaluate = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Losses
+from easel.models import Losses
 from shared.recipe import Recipe
+from worker.engine.image_ops import trimmed
 from worker.engine.optimizers import Arrays, optimizer_for
-from worker.engine.plan import Plan
-from worker.engine.resize import trimmed
+from worker.engine.schedule import Plan
 from worker.engine.state import Position, restored
 
 

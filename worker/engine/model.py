@@ -11,7 +11,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from worker.engine.kernel_files import BGR_MEANS, load_kernels
+from worker.engine.weights.hdf5 import BGR_MEANS, load_kernels
 
 Pooling = Literal["max", "average"]
 Features = dict[str, dict[str, tf.Tensor]]

@@ -18,15 +18,15 @@ from rich.table import Table
 from benchmarks.engine.scene import Scene, best_weights
 from benchmarks.figure import seconds
 from shared.recipe import VGG19_LAYERS
-from worker.device import configure_tensorflow
+from worker.devices.device import configure_tensorflow
 from worker.engine.cache import Cache
-from worker.engine.kernel_files import KERNEL_SHAPES
 from worker.engine.model import GramMatrix, feature_extractor, load_vgg19
 from worker.engine.vgg19 import convolution
 from worker.engine.vgg19.convolution import Kernels
 from worker.engine.vgg19.fast_path import gram_gradient
 from worker.engine.vgg19.fused_ops import FusedOps
 from worker.engine.vgg19.winograd import tile_count
+from worker.engine.weights.hdf5 import KERNEL_SHAPES
 
 _ROUNDS: Final = 9
 _COPIED: Final = 2**26  # values

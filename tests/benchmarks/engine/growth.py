@@ -8,8 +8,8 @@ from typing import Final
 from chaos.pictures import photo
 
 from benchmarks.figure import Figure, figure
-from benchmarks.house import House
-from deploy.processes import Process
+from benchmarks.stack import House
+from deploy.local.processes import Process
 from shared.recipe import Recipe, resolve
 
 _JOBS: Final = 100

@@ -6,7 +6,7 @@ from typing import Final, cast
 from benchmarks.engine.scene import Scene, best_weights
 from benchmarks.processes import Step, serve
 from shared.recipe import LBFGS
-from worker.device import configure_tensorflow
+from worker.devices.device import configure_tensorflow
 from worker.engine import stylize
 from worker.engine.cache import PathName
 

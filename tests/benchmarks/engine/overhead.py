@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from benchmarks.engine.scene import Scene, best_weights, png
 from benchmarks.figure import Figure, figure, seconds
-from benchmarks.house import House
 from benchmarks.processes import run_alone
-from shared.ledger import Claim
+from benchmarks.stack import House
+from shared.ledger.ledger import Claim
 from shared.recipe import Recipe, resolve
 from shared.settings import Settings
-from worker.heartbeat import Heartbeat
-from worker.scribe import Scribe
-from worker.vgg19 import Vgg19
+from worker.job.checkpoints import Scribe
+from worker.job.heartbeat import Heartbeat
+from worker.tensorflow_engine import Vgg19
 
 _ROUNDS: Final = 9  # blocks that are alike differ by more than what is looked for
 _NOTE: Final[dict[str, Any]] = {"fingerprint": "", "bitwise": True, "weights": ""}
@@ -73,7 +73,7 @@ def _claimed(house: House, scene: Scene, recipe: Recipe) -> Claim:
 
 
 def _accompanied(house: House, claim: Claim, frames: Iterator[Any], block: int) -> float:
-    """Seconds of a block as worker/task.py goes through it."""
+    """Seconds of a block as worker/job/run.py goes through it."""
     with (
         Heartbeat(house.ports, claim, threading.Event()) as heartbeat,
         Scribe(house.ports, claim, resumed=None, note=_NOTE) as scribe,

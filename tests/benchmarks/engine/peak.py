@@ -1,8 +1,8 @@
 """`python -m benchmarks.engine.peak RECIPE_JSON WIDTH HEIGHT`: what one job takes of memory at most, in mebibytes.
 
-Prints what was measured, in this process alone, and what `shared.estimate` predicts: the base of its constants and of
-the table in tests/unit/test_estimate.py. Paints as a worker does at its worst: checkpoints beside the loop, the history
-full, and as many shapes met before as it keeps.
+Prints what was measured, in this process alone, and what `shared.jobs.estimate` predicts: the base of its constants and
+of the table in tests/unit/shared/test_estimate.py. Renders as a worker does at its worst: checkpoints beside the loop,
+the history full, and as many shapes met before as it keeps.
 """
 
 import json
@@ -14,11 +14,11 @@ import numpy as np
 
 from benchmarks.engine.memory import most_resident
 from benchmarks.engine.scene import best_weights
-from shared.estimate import peak_memory
+from shared.jobs.estimate import peak_memory
 from shared.recipe import LBFGS, resolve
-from worker import checkpoint
 from worker.engine import Iterate, stylize
 from worker.engine.cache import Cache
+from worker.job import checkpoint_format
 
 _EVALUATIONS = 4  # beyond those that fill the history
 _MET_BEFORE = 6  # one more, and a fresh process would have taken over
@@ -50,7 +50,7 @@ def main(fields: str, width: int, height: int) -> None:
 
 
 def _write(frame: Iterate) -> None:
-    b"".join(checkpoint.dump(frame.state()))  # in one piece, as S3 wants it
+    b"".join(checkpoint_format.dump(frame.state()))  # in one piece, as S3 wants it
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from skimage import data
 from benchmarks.processes import module
 from shared.recipe import PRESETS, Recipe
 from shared.settings import Settings
-from worker.engine.weights import Weights, resolve_weights
+from worker.engine.weights.sources import Weights, resolve_weights
 
 BESIDE: Final = Path(__file__).parents[4] / "shared"
 Picture = NDArray[np.uint8]

@@ -13,7 +13,7 @@ from benchmarks.engine.torch_beside import torch_beside
 from benchmarks.figure import Figure, NotHere, figure, ratios, seconds
 from benchmarks.processes import ROOT, Peer, beside
 from shared.recipe import PRESETS, VGG19_LAYERS, Recipe
-from worker.engine.kernel_files import KERNEL_SHAPES, load_kernels
+from worker.engine.weights.hdf5 import KERNEL_SHAPES, load_kernels
 
 _TORCH: Final = ROOT / ".venv-torch"
 _PRODUCT: Final = 2048

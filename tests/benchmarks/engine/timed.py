@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from shared.recipe import Recipe
 from shared.settings import Settings
-from worker.contract import Engine
-from worker.main import start
+from worker.celery_app import start
+from worker.protocols import Engine
 
 
 class Note(BaseModel):
@@ -25,7 +25,7 @@ class Note(BaseModel):
 
 def timed(settings: Settings) -> Engine:
     """Called in the child only."""
-    from worker.vgg19 import Vgg19  # noqa: PLC0415 - TensorFlow comes with it
+    from worker.tensorflow_engine import Vgg19  # noqa: PLC0415 - TensorFlow comes with it
 
     class Timed(Vgg19):
         def stylize(

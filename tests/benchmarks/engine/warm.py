@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from api.client import Easel
 from benchmarks.engine.scene import Scene, best_weights, png
 from benchmarks.engine.timed import Note
 from benchmarks.figure import Figure, figure
-from benchmarks.house import House
+from benchmarks.stack import House
+from easel import Easel
 
 _WIDTH: Final = 256
 _RECIPE: Final[dict[str, Any]] = {"size": _WIDTH, "steps": 2, "stages": [{"scale": 1, "share": 1}]}

@@ -25,7 +25,7 @@ from benchmarks.gpu.stage_start import stage_start
 from benchmarks.gpu.step_adam import step_adam
 from benchmarks.gpu.variant import VARIANTS
 from benchmarks.gpu.variants import measure_variants
-from worker.device import environment
+from worker.devices.device import environment
 
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
 

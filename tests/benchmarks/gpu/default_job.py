@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.engine.scene import Picture, Scene, png
 from benchmarks.figure import percentiles
 from benchmarks.gpu.report import Row, Rows
-from benchmarks.house import House
+from benchmarks.stack import House
 from shared.recipe import resolve
 
 _WARM_UP: Final[dict[str, Any]] = {"preset": "fast", "size": 80, "steps": 2, "stages": [{"scale": 1, "share": 1}]}

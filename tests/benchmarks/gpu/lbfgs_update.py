@@ -13,7 +13,7 @@ from benchmarks.gpu.report import Row, Rows
 from benchmarks.gpu.rounds import Rounds
 from benchmarks.processes import run_alone
 from shared.recipe import LBFGS
-from worker.device import configure_tensorflow
+from worker.devices.device import configure_tensorflow
 from worker.engine import stylize
 from worker.engine.cache import Cache
 

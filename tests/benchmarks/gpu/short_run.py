@@ -22,10 +22,10 @@ from benchmarks.figure import percentiles
 from benchmarks.gpu.report import Row, Rows
 from benchmarks.processes import run_alone
 from shared.recipe import PRESETS, Recipe, resolve
-from worker import checkpoint
-from worker.device import configure_tensorflow
+from worker.devices.device import configure_tensorflow
 from worker.engine import Iterate, stylize
 from worker.engine.cache import Cache
+from worker.job import checkpoint_format
 
 Runs = dict[str, dict[str, Any]]
 _STAGES: Final = [{"scale": 0.5, "share": 0.1}, {"scale": 0.7, "share": 0.1}, {"scale": 1, "share": 0.8}]
@@ -67,7 +67,7 @@ def _run(scene: Scene, recipe: Recipe, *, resumed: bool) -> dict[str, Any]:
     found = {"peak": peak, "digest": _digest(last.image)}
     if resumed:
         cut = next(islice(_iterates(scene, recipe, cache), round(_CUT * recipe.steps), None))
-        state = checkpoint.load(b"".join(checkpoint.dump(cut.state())))
+        state = checkpoint_format.load(b"".join(checkpoint_format.dump(cut.state())))
         found["resumed"] = _digest(_last(_iterates(scene, recipe, Cache(), state)).image)
     return found
 

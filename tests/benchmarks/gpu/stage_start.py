@@ -11,7 +11,7 @@ from benchmarks.figure import percentiles, seconds
 from benchmarks.gpu.report import Row, Rows
 from benchmarks.processes import run_alone
 from shared.recipe import resolve
-from worker.device import configure_tensorflow
+from worker.devices.device import configure_tensorflow
 from worker.engine import stylize
 from worker.engine.cache import Cache
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from benchmarks.engine.scene import Scene, best_weights
 from benchmarks.processes import Step, serve
-from worker.device import configure_tensorflow
+from worker.devices.device import configure_tensorflow
 from worker.engine.cache import Network
 from worker.engine.determinism import GRAPPLER_PASSES
 from worker.engine.model import LossFunction, StyleContentModel, load_vgg19

@@ -12,9 +12,9 @@ from typing import Final
 from chaos.engine import Sleeper
 
 from benchmarks.service.moody import Moody
-from deploy.processes import _die_with_parent
+from deploy.local.processes import _die_with_parent
 from shared.settings import Settings
-from worker import main as worker_main
+from worker import celery_app as worker_main
 
 STEP_SECONDS: Final = 0.1
 _TEMPERS: Final = {"even": lambda _: Sleeper(None, STEP_SECONDS), "moody": lambda _: Moody()}

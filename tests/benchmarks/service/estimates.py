@@ -17,8 +17,8 @@ import httpx2
 from chaos.pictures import photo
 
 from benchmarks.figure import Figure
-from benchmarks.house import House
 from benchmarks.service.finding import Chart, Finding, Say
+from benchmarks.stack import House
 
 _WORKERS: Final = 8
 _BEFORE: Final = 24  # jobs that are not counted

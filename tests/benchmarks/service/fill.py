@@ -11,12 +11,13 @@ from uuid import UUID
 
 import redis
 
-from shared import keys
-from shared.job import JobState, Losses, Progress, Request
-from shared.ledger import NAMESPACE, Claim, Ledger, connect
-from shared.overview import WorkerInfo
-from shared.ports import Ports
+from easel.models import JobState, Losses, Progress
+from shared.jobs.job import Request
+from shared.ledger.ledger import NAMESPACE, Claim, Ledger, connect
+from shared.ledger.queue_stats import WorkerInfo
 from shared.recipe import resolve
+from shared.services import Ports
+from shared.storage import keys
 
 RECIPE: Final = resolve({"preset": "default"})
 LOSSES: Final = Losses(total=1.6180339, style=0.9, content=0.6, total_variation=0.1180339)

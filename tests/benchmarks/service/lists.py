@@ -5,10 +5,10 @@ from typing import Final
 
 from itsdangerous import URLSafeSerializer
 
-from benchmarks.house import House
 from benchmarks.service.fill import Filling
 from benchmarks.service.finding import Chart, Finding, Say
-from benchmarks.service.talk import Load, get, talk
+from benchmarks.service.load_client import Load, get, talk
+from benchmarks.stack import House
 
 _SIZES: Final = (1_000, 10_000, 100_000)
 _RUNNING, _WAITING = 64, 436

@@ -12,11 +12,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from api.forecast import Forecast
-from shared.estimate import pixel_evaluations
-from shared.experience import Trial
-from shared.job import Job, JobState, Progress, Request
-from shared.overview import WorkerInfo
+from api.eta.forecast import Forecast
+from easel.models import JobState, Progress
+from shared.jobs.estimate import pixel_evaluations
+from shared.jobs.job import Job, Request
+from shared.jobs.run_history import Trial
+from shared.ledger.queue_stats import WorkerInfo
 from shared.recipe import Recipe, resolve
 from shared.settings import Settings
 

@@ -9,10 +9,10 @@ from typing import Final
 import httpx2
 
 from benchmarks.figure import figure
-from benchmarks.house import House
 from benchmarks.service.fill import Filling
 from benchmarks.service.finding import Chart, Curve, Finding, Say
-from benchmarks.service.talk import Address, Load, get, talk
+from benchmarks.service.load_client import Address, Load, get, talk
+from benchmarks.stack import House
 
 _SIZES: Final = (10, 100, 1_000)
 _POLLERS: Final = 32

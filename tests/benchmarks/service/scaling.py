@@ -11,8 +11,8 @@ from typing import Any, Final
 from chaos.pictures import photo
 
 from benchmarks.figure import figure
-from benchmarks.house import House
 from benchmarks.service.finding import Chart, Finding, Say
+from benchmarks.stack import House
 from shared.recipe import resolve
 
 _CREWS: Final = (1, 8, 64)

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from benchmarks.house import House
 from benchmarks.service.finding import Chart, Finding, Say
-from benchmarks.service.talk import Load, talk
+from benchmarks.service.load_client import Load, talk
+from benchmarks.stack import House
 
 _WORKERS: Final = 8
 _SIZES: Final = {10_000: (204, 153), 100_000: (620, 465), 1_000_000: (1920, 1440)}

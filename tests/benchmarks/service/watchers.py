@@ -7,12 +7,12 @@ from functools import partial
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.house import House
 from benchmarks.service.fill import Filling
 from benchmarks.service.finding import Chart, Finding, Say
-from benchmarks.service.talk import get, percentile
-from shared.ledger import Claim
-from shared.ports import Ports
+from benchmarks.service.load_client import get, percentile
+from benchmarks.stack import House
+from shared.ledger.ledger import Claim
+from shared.services import Ports
 
 _CROWDS: Final = (2, 20, 200)
 _WATCHERS_PER_JOB: Final = 8

@@ -11,7 +11,7 @@ from chaos.engine import Kind
 from chaos.orders import dream
 from chaos.processes import Kept
 from chaos.world import World
-from shared.job import Job
+from shared.jobs.job import Job
 
 _PAINTER_SHARE: Final = 0.03  # TensorFlow takes many seconds to come back, and has to paint now and then
 

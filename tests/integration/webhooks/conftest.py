@@ -1,7 +1,7 @@
 """Settings with which there are webhooks."""
 
 import pytest
-from fixtures_webhooks import SECRETS
+from support.fixtures.webhooks import SECRETS
 
 from shared.settings import Settings
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures_webhooks import TAKEN, canceled, deliver
-from missing import part_missing
-from tiny_server import Serving, serving
+from support.fixtures.webhooks import TAKEN, canceled, deliver
+from support.requirements import part_missing
+from support.scripted_server import Serving, serving
 
-from shared.ports import Ports
-from shared.webhook import literal
-from worker.courier import Courier, Undelivered
-from worker.postman import Postman
+from shared.jobs.webhook import literal
+from shared.services import Ports
+from worker.webhooks.http import Courier, Undelivered
+from worker.webhooks.sender import Postman
 
 
 @pytest.fixture

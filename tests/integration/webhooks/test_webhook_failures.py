@@ -6,16 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from fixtures_api import claim, succeed
-from fixtures_webhooks import TAKEN, canceled, deliver, due, order, serving_post, told
 from flask.testing import FlaskClient
-from keeping import redis
-from tiny_server import Handler, Serving, says, serving
+from support.fixtures.api import claim, succeed
+from support.fixtures.webhooks import TAKEN, canceled, deliver, due, order, serving_post, told
+from support.retention import redis
+from support.scripted_server import Handler, Serving, says, serving
 
-from shared.job import PAUSES, JobState
-from shared.ports import Ports
-from worker.courier import Courier, Undelivered
-from worker.postman import AT_ONCE, AT_ONCE_TO_ONE, Postman
+from easel.models import JobState
+from shared.jobs.job import PAUSES
+from shared.services import Ports
+from worker.webhooks.http import Courier, Undelivered
+from worker.webhooks.sender import AT_ONCE, AT_ONCE_TO_ONE, Postman
 
 # When it does not arrive.
 

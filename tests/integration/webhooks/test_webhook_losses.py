@@ -8,16 +8,17 @@ import threading
 import time
 from pathlib import Path
 
-from fixtures_ledger import request
-from fixtures_webhooks import SECRETS, TAKEN, canceled, deliver, order, told
-from keeping import redis
-from tiny_server import Handler, Serving, serving
+from support.fixtures.ledger import request
+from support.fixtures.webhooks import SECRETS, TAKEN, canceled, deliver, order, told
+from support.retention import redis
+from support.scripted_server import Handler, Serving, serving
 
-from shared import truth
-from shared.job import EVENTS, PAUSES, JobState
-from shared.ports import Ports, establish
+from easel.models import JobState
+from shared.jobs.job import EVENTS, PAUSES
+from shared.recovery import job_files
+from shared.services import Ports, establish
 from shared.settings import Settings
-from worker.postman import Postman
+from worker.webhooks.sender import Postman
 
 
 def test_who_lost_its_lease_writes_nothing(ports: Ports, receiver: Serving) -> None:
@@ -72,11 +73,11 @@ def test_after_the_loss_of_redis_a_recent_end_is_told_again_under_the_same_id(
     ports: Ports, postman: Postman, receiver: Serving
 ) -> None:
     job_id, waiting = canceled(ports, receiver.url), order(ports, receiver.url)
-    truth.seal(ports.ledger, ports.blobs, job_id)
+    job_files.seal(ports.ledger, ports.blobs, job_id)
     deliver(postman)
     redis(ports).flushall()
     assert postman.take() is None
-    assert truth.reconcile(ports) == 2
+    assert job_files.reconcile(ports) == 2
     assert establish(ports)
     deliver(postman)
     assert postman.take() is None

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fixtures_api import Submit, claim, succeed
-from fixtures_webhooks import SECRETS, canceled, deliver, due, order, told
 from flask.testing import FlaskClient
-from keeping import traces
 from standardwebhooks import Webhook as Verifier
-from tiny_server import Serving, says, serving
+from support.fixtures.api import Submit, claim, succeed
+from support.fixtures.webhooks import SECRETS, canceled, deliver, due, order, told
+from support.retention import traces
+from support.scripted_server import Serving, says, serving
 
-from shared.job import JobState, Webhook
-from shared.ports import Ports
-from worker.postman import Postman
+from easel.models import JobState
+from shared.jobs.job import Webhook
+from shared.services import Ports
+from worker.webhooks.sender import Postman
 
 # What is sent.
 

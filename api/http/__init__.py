@@ -1,0 +1,1 @@
+"""What every route shares: authentication, forms, limits, errors, serializers and the OpenAPI document."""

@@ -1,0 +1,1 @@
+"""Thumbnails and time-lapses made from a job's images."""

@@ -1,0 +1,1 @@
+"""What many clients follow at once: the event hub, and answers shared between requests."""

@@ -1,1 +1,0 @@
-"""What the `easel` command (api/cli.py) shows: tables, live bars, pictures."""

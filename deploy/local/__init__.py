@@ -1,0 +1,1 @@
+"""The whole of Easel on one machine: `make up` and `make demo`."""

@@ -1,1 +1,0 @@
-"""What `deploy.painter` paints: the brush, the sketchbook, and one module per painting."""

@@ -1,0 +1,1 @@
+"""What the `easel` command (easel/cli.py) shows: tables, live bars, pictures."""

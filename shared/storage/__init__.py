@@ -1,0 +1,30 @@
+"""Where bytes are kept: one contract, and a directory, an S3 bucket and a dictionary that honour it."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from shared.storage.blob_store import Blob, Blobs
+from shared.storage.local import LocalBlobs
+from shared.storage.memory import MemoryBlobs
+from shared.storage.s3_options import HASTY, PATIENT, Patience, S3Options
+
+__all__ = ["HASTY", "PATIENT", "Blob", "Blobs", "LocalBlobs", "MemoryBlobs", "Patience", "S3Options", "open_blobs"]
+
+
+def open_blobs(url: str, s3: S3Options | None = None) -> Blobs:
+    """The store at `file:///folder`, `file:relative/folder`, `s3://bucket/prefix` or `memory:` (a new, empty one).
+
+    Touches neither disk nor network. Raises ValueError for any other address.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    match parts.scheme:
+        case "file" if path and parts.netloc in {"", "localhost"}:
+            return LocalBlobs(Path(path))
+        case "memory" if not path and not parts.netloc:
+            return MemoryBlobs()
+        case "s3" if parts.netloc:
+            from shared.storage.s3 import S3Blobs  # noqa: PLC0415 - boto3 takes 0.3 s to import, and few need it
+
+            return S3Blobs(parts.netloc, prefix=path.strip("/"), options=s3 or S3Options())
+    raise ValueError(f"{url!r} names no blob store; use file:///folder, s3://bucket/prefix or memory:")

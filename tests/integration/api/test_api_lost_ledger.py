@@ -1,0 +1,52 @@
+"""What is answered over a Redis that was emptied, restored, or is another's."""
+
+import pytest
+from flask.testing import FlaskClient
+from support.fixtures.api import Submit
+
+from api.app import create_app
+from shared.errors import JobNotFound
+from shared.recovery.job_files import reconcile
+from shared.services import Ports
+from shared.settings import Settings
+
+
+@pytest.fixture
+def emptied(job_id: str, ports: Ports) -> str:
+    """A job's id, and a Redis that forgot everything."""
+    ports.ledger._redis.flushall()
+    return job_id
+
+
+def test_a_ledger_that_lost_its_memory_is_no_empty_queue(emptied: str, client: FlaskClient, submit: Submit) -> None:
+    answers = [client.get("/v1/jobs"), client.get(f"/v1/jobs/{emptied}"), client.get("/v1/queue"), submit()]
+    assert {(answer.status_code, answer.get_json()["code"]) for answer in answers} == {(503, "ledger_lost")}
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.get_json()["checks"]["ledger"]["ok"]) == (503, False)
+
+
+def test_idempotency_keys_survive_the_loss_of_redis(submit: Submit, ports: Ports) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = submit(headers=headers).get_json()["id"]
+    ports.ledger._redis.flushall()
+    assert reconcile(ports) == 1
+    again = submit(headers=headers)
+    assert (again.status_code, again.get_json()["id"]) == (202, first)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = submit(headers=headers, tier="batch")
+    assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_redis_of_another_easel_is_noticed(client: FlaskClient, ports: Ports, job_id: str) -> None:
+    ports.ledger._redis.set("easel:ledger", "another")
+    answer = client.get(f"/v1/jobs/{job_id}")
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "ledger_unavailable")
+
+
+def test_a_new_pair_of_redis_and_store_is_married_at_the_first_request(settings: Settings, ports: Ports) -> None:
+    ports.ledger._redis.flushall()
+    ports.blobs.delete("ledger.json")
+    client = create_app(settings, ports).test_client()
+    assert client.get("/v1/jobs").get_json() == {"jobs": [], "next_cursor": None}
+    with pytest.raises(JobNotFound):
+        ports.ledger.get("01a203c1-9362-71d5-a42f-35939c71eb95")

@@ -1,0 +1,123 @@
+"""Redis or the blob store is down, or swallows everything: 503 within three seconds, never a hang."""
+
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+from support.fixtures.api import PAINTING, PHOTO, Server, claim
+from support.fixtures.valkey import free_port
+
+from shared.services import Ports, establish
+from shared.settings import Settings
+
+FILES = {"content": ("a.png", PHOTO), "style": ("b.png", PAINTING)}
+SOME_JOB = "/v1/jobs/01a203c1-9362-71d5-a42f-35939c71eb95"
+Start = Callable[[Settings], Server]
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port that takes every connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        yield int(listener.getsockname()[1])
+
+
+def ask_everything(server: Server) -> list[httpx2.Response]:
+    """Every call that touches a job, several at once, by clients of three seconds' patience."""
+    calls = [("POST", "/v1/jobs"), ("POST", "/v1/jobs?dry_run=true"), ("DELETE", SOME_JOB)]
+    calls += [("GET", path) for path in ("/v1/jobs", "/v1/queue", "/v1/queue/events", SOME_JOB, f"{SOME_JOB}?wait=30")]
+    calls += [("GET", f"{SOME_JOB}/{part}") for part in ("events", "preview", "result", "provenance")]
+    calls += [("GET", f"{SOME_JOB}/{part}") for part in ("content", "styles/0", "previews", "previews/1", "timelapse")]
+    calls += [("GET", "/v1/queue/standard/jobs")]
+    calls += [("POST", f"{SOME_JOB}/{wish}") for wish in ("cancel", "finish")]
+
+    def ask(call: tuple[str, str]) -> httpx2.Response:
+        method, path = call
+        return httpx2.request(method, server.url + path, files=FILES if method == "POST" else None, timeout=3)
+
+    with ThreadPoolExecutor(5) as pool:
+        return list(pool.map(ask, calls))
+
+
+@pytest.mark.parametrize("kind", ["dead", "black hole"])
+def test_without_redis_every_call_is_answered_503(
+    kind: str, black_hole: int, tmp_path: Path, start_server: Start
+) -> None:
+    port = black_hole if kind == "black hole" else free_port()
+    store = (tmp_path / "blobs").as_uri()
+    server = start_server(Settings(redis_url=f"redis://127.0.0.1:{port}/0", store_url=store))
+    for answer in ask_everything(server):
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (503, "ledger_unavailable"), answer.request
+        assert problem["retryable"]
+        assert answer.headers["Retry-After"]
+    with httpx2.Client(base_url=server.url, timeout=3) as http:
+        assert http.get("/healthz").status_code == 200
+        ready = http.get("/readyz")
+        assert ready.status_code == 503
+        assert {name: check["ok"] for name, check in ready.json()["checks"].items()} == {
+            "redis": False,
+            "store": True,
+            "ledger": False,
+        }
+        assert "easel_ledger_up 0.0" in http.get("/metrics").text
+
+
+@pytest.mark.parametrize("kind", ["dead", "black hole"])
+def test_without_the_blob_store_a_new_easel_is_answered_503(
+    kind: str, black_hole: int, valkey_url: str, start_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    port = black_hole if kind == "black hole" else free_port()
+    server = start_server(
+        Settings(
+            redis_url=valkey_url,
+            store_url="s3://bucket/prefix",
+            s3_endpoint=f"http://127.0.0.1:{port}",
+            s3_path_style=True,
+        )
+    )
+    assert server.http.get("/readyz").status_code == 503  # and everything that answers is loaded by now
+    for answer in ask_everything(server):
+        assert (answer.status_code, answer.json()["code"]) == (503, "blobs_unavailable"), answer.request
+    with httpx2.Client(base_url=server.url, timeout=3) as http:
+        checks = http.get("/readyz").json()["checks"]
+        assert {name: check["ok"] for name, check in checks.items()} == {"redis": True, "store": False, "ledger": False}
+
+
+def test_a_store_that_breaks_later_takes_down_only_what_needs_it(
+    server: Server, ports: Ports, settings: Settings
+) -> None:
+    job = server.http.post("/v1/jobs", files=FILES).json()
+    claim(ports)
+    folder = Path(settings.store_url.removeprefix("file://"))
+    folder.rename(folder.with_name("away"))
+    folder.write_text("a file where the folder was")
+    with httpx2.Client(base_url=server.url, timeout=3) as http:
+        assert http.get(job["urls"]["self"]).status_code == 200
+        assert http.get("/v1/queue").status_code == 200
+        for answer in (
+            http.post("/v1/jobs", files=FILES),
+            http.post(job["urls"]["cancel"]),
+            http.get("/readyz"),
+        ):
+            assert answer.status_code == 503, answer.text
+    assert ports.overview.depth("standard") == 0, "no record without its request"
+
+
+def test_a_redis_that_is_full_is_answered_503_and_leaves_no_job(server: Server, ports: Ports) -> None:
+    assert establish(ports)
+    client = ports.ledger._redis
+    client.config_set("maxmemory", 1)
+    try:
+        answer = server.http.post("/v1/jobs", files=FILES)
+        assert (answer.status_code, answer.json()["code"]) == (503, "ledger_read_only")
+        assert server.http.get("/v1/jobs").status_code == 200
+        assert list(ports.blobs.list("jobs/")) == [], "nothing that could come back later as a job"
+    finally:
+        client.config_set("maxmemory", 0)
+    assert server.http.get("/v1/jobs").json()["jobs"] == []

@@ -1,0 +1,115 @@
+"""The pages, and what they ask for besides jobs."""
+
+import gzip
+
+from flask.testing import FlaskClient
+from support.fixtures.api import Submit, claim, succeed, worker
+
+from api.routes import pages
+from shared.recipe import PRESETS, Recipe, resolve
+from shared.services import Ports
+
+# Pages.
+
+
+def test_each_page_is_served_and_may_run_nothing_but_its_own_script(client: FlaskClient) -> None:
+    for path in ("/", "/queue", "/gallery", "/?job=0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.mimetype) == (200, "text/html")
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
+        assert "unsafe" not in policy
+
+
+def test_every_file_of_the_pages_is_served_by_its_type_and_name(client: FlaskClient) -> None:
+    kept = {path.relative_to(pages._FOLDER).as_posix() for path in pages._FOLDER.rglob("*") if path.is_file()}
+    assert kept == set(pages._FILES)
+    for name in kept:
+        answer = client.get(f"/assets/{name}")
+        assert answer.mimetype == pages._TYPES[f".{name.rpartition('.')[2]}"]
+        assert answer.data == (pages._FOLDER / name).read_bytes()
+
+
+def test_a_page_that_did_not_change_is_not_sent_again(client: FlaskClient) -> None:
+    answer = client.get("/")
+    assert (answer.headers["Cache-Control"], answer.headers["ETag"][0]) == ("no-cache", '"')
+    same = client.get("/", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (same.status_code, same.data) == (304, b"")
+
+
+def test_a_page_is_packed_for_whoever_can_unpack_it(client: FlaskClient) -> None:
+    plain, packed = client.get("/"), client.get("/", headers={"Accept-Encoding": "br, gzip"})
+    assert gzip.decompress(packed.data) == plain.data
+    assert (packed.headers["Content-Encoding"], packed.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert "Content-Encoding" not in client.get("/", headers={"Accept-Encoding": "gzip;q=0"}).headers
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+
+
+def test_no_path_leads_out_of_the_folder(client: FlaskClient) -> None:
+    for name in ("../pages.py", "..%2fpages.py", "%2e%2e/pages.py", "/etc/passwd", "nothing.js", "", "."):
+        assert client.get(f"/assets/{name}").status_code == 404
+
+
+# Recipes.
+
+
+def test_recipes_tell_every_preset_and_every_knob(client: FlaskClient) -> None:
+    told = client.get("/v1/recipes").get_json()
+    assert {name: Recipe.model_validate(recipe) for name, recipe in told["presets"].items()} == PRESETS
+    assert set(told["schema"]["properties"]) == set(Recipe.model_fields)
+    assert set(told["knobs"]) <= set(Recipe.model_fields)
+    assert all(resolve(recipe) == PRESETS[name] for name, recipe in told["presets"].items())
+
+
+# The queue.
+
+
+def test_a_waiting_line_is_paged_in_the_order_it_is_served(submit: Submit, client: FlaskClient) -> None:
+    ids = [submit().get_json()["id"] for _ in range(5)]
+    seen: list[str] = []
+    for offset in (0, 2, 4, 6):
+        page = client.get(f"/v1/queue/standard/jobs?offset={offset}&limit=2").get_json()
+        assert page["total"] == 5
+        assert [job["queue_position"] for job in page["jobs"]] == list(range(offset + 1, min(offset + 2, 5) + 1))
+        seen += [job["id"] for job in page["jobs"]]
+    assert seen == ids
+    assert client.get("/v1/queue/batch/jobs").get_json() == {"jobs": [], "total": 0}
+    assert client.get("/v1/queue/nothing/jobs").get_json()["code"] == "not_found"
+
+
+def test_of_a_long_line_only_the_page_is_read(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+    job_id = submit().get_json()["id"]
+    redis = ports.ledger._redis
+    redis.zadd("easel:queue:standard", {f"ghost-{number}": 1000 + number for number in range(10_000)})
+    redis.config_resetstat()
+    page = client.get("/v1/queue/standard/jobs?limit=10").get_json()
+    assert ([job["id"] for job in page["jobs"]], page["total"]) == ([job_id], 10_001)
+    assert redis.info("commandstats")["cmdstat_hgetall"]["calls"] < 20
+
+
+def test_the_queue_tells_how_long_one_who_came_now_would_wait(
+    submit: Submit, client: FlaskClient, ports: Ports
+) -> None:
+    assert [tier["eta_seconds"] for tier in client.get("/v1/queue").get_json()["tiers"]] == [None, None]
+    ports.overview.announce(worker(pixels_per_second=50_000))
+    alone = client.get("/v1/queue").get_json()["tiers"][0]["eta_seconds"]
+    submit()
+    behind = client.get("/v1/queue").get_json()["tiers"][0]["eta_seconds"]
+    assert behind["p50"] > alone["p50"]
+    assert behind["p90"] >= behind["p50"]
+
+
+def test_the_queue_tells_what_was_done_in_the_last_hour(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+    submit()
+    succeed(ports, claim(ports))
+    buckets = client.get("/v1/queue").get_json()["throughput"]
+    assert [bucket["completed"] for bucket in buckets][-2:] in ([0, 1], [1, 0])
+    assert sum(bucket["completed"] for bucket in buckets) == 1
+    assert len(buckets) == 12
+    assert [bucket["at"] for bucket in buckets] == sorted(bucket["at"] for bucket in buckets)
+
+
+def test_running_jobs_tell_who_holds_them(job_id: str, client: FlaskClient, ports: Ports) -> None:
+    assert client.get(f"/v1/jobs/{job_id}").get_json()["worker"] is None
+    claim(ports)
+    assert [job["worker"] for job in client.get("/v1/queue").get_json()["running"]] == ["tester"]

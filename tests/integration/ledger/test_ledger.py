@@ -1,0 +1,215 @@
+"""The queue's acts, each on a real Valkey."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support.fixtures.ledger import EXHAUSTED, TIERS, claim, reap, request, submit
+
+from easel.models import JobState, Progress
+from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, NotReady, QueueFull, WrongState
+from shared.jobs.events import Events
+from shared.ledger.ledger import NAMESPACE, Ledger, Wishes, connect
+from shared.ledger.queue_stats import Overview
+
+
+def test_jobs_are_claimed_in_the_order_in_which_they_came_and_the_first_tier_goes_first(ledger: Ledger) -> None:
+    late, first, second = submit(ledger, request("batch")), submit(ledger), submit(ledger)
+    assert [claim(ledger).job.id for _ in range(3)] == [first, second, late]
+    assert ledger.claim("w", TIERS, lease_seconds=60) is None
+
+
+def test_many_workers_at_once_never_claim_the_same_job(ledger: Ledger) -> None:
+    ids = {submit(ledger) for _ in range(40)}
+    start = threading.Barrier(8)
+
+    def worker(number: int) -> list[str]:
+        start.wait()
+        mine = []
+        while found := ledger.claim(f"w{number}", TIERS, lease_seconds=60):
+            mine.append(found.job.id)
+        return mine
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [job_id for mine in pool.map(worker, range(8)) for job_id in mine]
+    assert sorted(taken) == sorted(ids)
+
+
+def test_the_same_idempotency_key_and_request_gives_the_first_job_again(ledger: Ledger, overview: Overview) -> None:
+    first = submit(ledger, request(key="k"))
+    again, new = ledger.submit(request(key="k"), queue_limit=100, remember_seconds=60)
+    assert (again, new) == (first, False)
+    assert overview.depth("standard") == 1
+    assert ledger.remembered("k") == ("d", first)
+
+
+def test_the_same_idempotency_key_with_another_request_is_refused(ledger: Ledger) -> None:
+    submit(ledger, request(key="k"))
+    with pytest.raises(IdempotencyKeyReused):
+        submit(ledger, request(key="k", digest="other"))
+
+
+def test_a_full_queue_refuses_and_creates_nothing(ledger: Ledger, overview: Overview) -> None:
+    submit(ledger, limit=1)
+    refused = request()
+    with pytest.raises(QueueFull):
+        submit(ledger, refused, limit=1)
+    with pytest.raises(JobNotFound):
+        ledger.get(refused.id)
+    assert overview.depth("standard") == 1
+
+
+def test_what_a_holder_reports_is_seen_in_the_record_and_in_the_events(ledger: Ledger, valkey_url: str) -> None:
+    job_id = submit(ledger)
+    held = claim(ledger)
+    progress = Progress(phase="192 px", current=3, total=60, percentage=2.5)
+    wishes = ledger.renew(held, lease_seconds=60, event=("progress", {"current": 3}), progress=progress)
+    assert wishes == Wishes(cancel=False, finish=False, others_wait=False)
+    assert ledger.get(job_id).progress == progress
+    kinds = [event.kind for event in Events(connect(valkey_url)).since(job_id)]
+    assert kinds == ["state", "state", "progress"]
+
+
+def test_a_lost_lease_puts_the_job_back_at_the_head_and_fences_its_former_holder(ledger: Ledger) -> None:
+    lost, waiting = submit(ledger), submit(ledger)
+    zombie = claim(ledger, lease=-1)
+    assert reap(ledger) == {lost: JobState.QUEUED}
+    for act in (
+        lambda: ledger.renew(zombie, lease_seconds=60, result="evil"),
+        lambda: ledger.finish(zombie, JobState.SUCCEEDED, result="evil"),
+        lambda: ledger.release(zombie, place="head"),
+    ):
+        with pytest.raises(ClaimLost):
+            act()
+    heir = claim(ledger)
+    assert (heir.job.id, heir.job.epoch, heir.job.attempts, heir.job.result) == (lost, 2, 1, None)
+    assert claim(ledger).job.id == waiting
+
+
+def test_a_new_claim_begins_without_the_pace_of_the_one_before(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    fast = claim(ledger)
+    ledger.renew(fast, lease_seconds=60, pace=0.5, steps_per_second=30.0, run_seconds=1.0)
+    ledger.release(fast, place="tail")
+    assert ledger.get(job_id).pace == 0.5
+    slow = claim(ledger).job
+    assert (slow.pace, slow.steps_per_second, slow.run_seconds) == (None, None, 1)
+
+
+def test_a_late_renewal_counts_while_the_token_stands(ledger: Ledger) -> None:
+    submit(ledger)
+    late = claim(ledger, lease=-1)
+    ledger.renew(late, lease_seconds=60)
+    assert reap(ledger) == {}
+
+
+def test_a_job_that_loses_its_lease_too_often_fails_and_a_new_checkpoint_resets_the_count(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    claim(ledger, lease=-1)
+    assert reap(ledger, limit=2) == {job_id: JobState.QUEUED}
+    ledger.renew(claim(ledger, lease=60), lease_seconds=-1, checkpoint="k", attempts=0)
+    assert reap(ledger, limit=2) == {job_id: JobState.QUEUED}
+    claim(ledger, lease=-1)
+    assert reap(ledger, limit=2) == {job_id: JobState.FAILED}
+    assert ledger.get(job_id).error == EXHAUSTED
+
+
+def test_a_job_given_back_goes_to_the_head_on_a_drain_and_to_the_tail_after_a_slice(ledger: Ledger) -> None:
+    first, second = submit(ledger), submit(ledger)
+    ledger.release(claim(ledger), place="head")
+    ledger.release(claim(ledger), place="tail")
+    assert [claim(ledger).job.id, claim(ledger).job.id] == [second, first]
+
+
+def test_finishing_twice_with_the_same_claim_is_one_finish(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    held = claim(ledger)
+    for _ in range(2):
+        ledger.finish(held, JobState.SUCCEEDED, result="key")
+    job = ledger.get(job_id)
+    assert (job.state, job.result, job.claim) == (JobState.SUCCEEDED, "key", None)
+    assert list(ledger.unsealed(older_than_seconds=-1)) == [job_id]
+
+
+def test_a_cancel_that_was_asked_for_before_the_end_wins_over_it(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    held = claim(ledger)
+    ledger.steer(job_id, "cancel")
+    ledger.finish(held, JobState.SUCCEEDED, result="key")
+    job = ledger.get(job_id)
+    assert (job.state, job.result) == (JobState.CANCELED, None)
+    assert job.canceled_at is not None
+
+
+def test_a_waiting_job_is_canceled_at_once_and_a_running_one_hears_of_it(ledger: Ledger, overview: Overview) -> None:
+    running, waiting = submit(ledger), submit(ledger)
+    held = claim(ledger)
+    assert ledger.steer(waiting, "cancel").state is JobState.CANCELED
+    assert overview.depth("standard") == 0
+    assert ledger.steer(running, "cancel").state is JobState.RUNNING
+    assert ledger.renew(held, lease_seconds=60).cancel
+    with pytest.raises(WrongState):
+        ledger.steer(waiting, "cancel")
+
+
+def test_a_cancel_that_meets_a_drain_or_a_lost_lease_ends_the_job(ledger: Ledger) -> None:
+    drained, orphaned = submit(ledger), submit(ledger)
+    held = claim(ledger)
+    claim(ledger, lease=-1)
+    ledger.steer(drained, "cancel")
+    ledger.steer(orphaned, "cancel")
+    ledger.release(held, place="head")
+    assert reap(ledger, limit=1) == {orphaned: JobState.CANCELED}
+    assert ledger.get(drained).state is JobState.CANCELED
+
+
+def test_finish_needs_a_first_picture(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    with pytest.raises(NotReady):
+        ledger.steer(job_id, "finish")
+    held = claim(ledger)
+    ledger.renew(held, lease_seconds=60, progress=Progress(current=1, total=60))
+    ledger.steer(job_id, "finish")
+    assert ledger.renew(held, lease_seconds=60).finish
+
+
+def test_only_a_job_that_has_ended_can_be_deleted(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    with pytest.raises(WrongState):
+        ledger.delete(job_id)
+    ledger.steer(job_id, "cancel")
+    ledger.delete(job_id)
+    assert ledger.list() == []
+    with pytest.raises(JobNotFound):
+        ledger.get(job_id)
+
+
+def test_a_deletion_spares_a_key_that_stands_for_another_job(ledger: Ledger, valkey_url: str) -> None:
+    first = submit(ledger, request(key="k"))
+    ledger.steer(first, "cancel")
+    connect(valkey_url).set(f"{NAMESPACE}:idempotency:k", "d another")
+    ledger.delete(first)
+    assert ledger.remembered("k") == ("d", "another")
+
+
+def test_jobs_expire_by_the_time_they_ended_and_those_that_have_not_never(ledger: Ledger) -> None:
+    first, running, _ = [submit(ledger) for _ in range(3)]
+    held = claim(ledger)
+    assert claim(ledger).job.id == running
+    ledger.steer(running, "cancel")
+    ledger.release(held, place="tail")
+    assert ledger.expired(older_than_seconds=-1, limit=9) == []
+    ledger.steer(first, "cancel")
+    assert ledger.expired(older_than_seconds=-1, limit=9) == [first]
+    assert ledger.expired(older_than_seconds=3600, limit=9) == []
+    ledger.delete(first)
+    assert ledger.expired(older_than_seconds=-1, limit=9) == []
+
+
+def test_lists_page_from_the_newest_to_the_oldest_and_by_state(ledger: Ledger) -> None:
+    ids = [submit(ledger) for _ in range(5)]
+    ledger.steer(ids[2], "cancel")
+    page = ledger.list(limit=3)
+    assert [job.id for job in page] == ids[:1:-1]
+    assert [job.id for job in ledger.list(limit=3, before=page[-1].id)] == ids[1::-1]
+    assert [job.id for job in ledger.list(state=JobState.CANCELED)] == [ids[2]]

@@ -1,0 +1,156 @@
+"""All acts together: the table of transitions, and any order in which acts can come."""
+
+import contextlib
+from typing import get_args
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from support.fixtures.ledger import TIERS, claim, reap, request, submit
+
+from easel.models import TERMINAL, JobState, Progress
+from shared.errors import ClaimLost, NotReady, WrongState
+from shared.jobs.estimate import MemoryKind
+from shared.jobs.job import EVENTS, TRANSITIONS
+from shared.ledger.ledger import NAMESPACE, Claim, Ledger, connect
+
+MEMORY_KINDS: tuple[MemoryKind, ...] = get_args(MemoryKind)
+
+
+@pytest.mark.parametrize("before", list(JobState))
+@pytest.mark.parametrize("after", list(JobState))
+def test_the_acts_obey_the_one_table_of_transitions(
+    before: JobState, after: JobState, ledger: Ledger, valkey_url: str
+) -> None:
+    job_id = submit(ledger)
+    held = claim(ledger)
+    connect(valkey_url).hset(f"{NAMESPACE}:job:{job_id}", "state", before)
+    if after in TRANSITIONS[before]:
+        ledger.finish(held, after)
+        assert ledger.get(job_id).state is after
+    else:
+        with pytest.raises(redis.ResponseError, match="illegal transition"):
+            ledger.finish(held, after)
+
+
+class Queue(RuleBasedStateMachine):
+    """Any interleaving of the acts leaves every job in exactly one place, and held by one worker at most."""
+
+    url = ""
+    jobs: Bundle[str] = Bundle("jobs")
+    claims: Bundle[Claim] = Bundle("claims")
+
+    @initialize()
+    def empty(self) -> None:
+        self.client = connect(self.url)
+        self.client.flushall()
+        self.ledger, self.ended = Ledger(self.client), dict[str, JobState]()
+        self.ledger.adopt("test")
+        self.ids: list[str] = []
+
+    @rule(
+        target=jobs,
+        tier=st.sampled_from(TIERS),
+        peak=st.integers(0, 3),
+        gpu_peak=st.integers(0, 3),
+        events=st.lists(st.sampled_from(EVENTS), unique=True),
+    )
+    def submit(self, tier: str, peak: int, gpu_peak: int, events: list[str]) -> str:
+        self.ids.append(submit(self.ledger, request(tier, peak=peak, gpu_peak=gpu_peak, events=tuple(events))))
+        return self.ids[-1]
+
+    @rule(
+        target=claims, lease=st.sampled_from([-1.0, 60.0]), memory=st.integers(0, 3), kind=st.sampled_from(MEMORY_KINDS)
+    )
+    def claim(self, lease: float, memory: int, kind: MemoryKind) -> Claim | None:
+        fitting = [i for i in self._waiting() if not memory or self._peak(i, kind) <= memory]
+        found = self.ledger.claim("w", TIERS, lease_seconds=lease, memory_bytes=memory, memory_kind=kind)
+        assert [found.job.id if found else None] == (fitting or [None])[:1]
+        return found
+
+    @rule(held=claims, lease=st.sampled_from([-1.0, 60.0]), step=st.integers(0, 3))
+    def renew(self, held: Claim | None, lease: float, step: int) -> None:
+        self._fenced(
+            held, lambda h: self.ledger.renew(h, lease_seconds=lease, progress=Progress(current=step, total=9))
+        )
+
+    @rule(held=claims, state=st.sampled_from(sorted(TERMINAL)))
+    def finish(self, held: Claim | None, state: JobState) -> None:
+        if held and self.ledger.get(held.job.id).claim == held.token:
+            self.ledger.finish(held, state, result=held.token)
+        else:
+            self._fenced(held, lambda h: self.ledger.finish(h, state, result="zombie"))
+
+    @rule(held=claims, place=st.sampled_from(["head", "tail"]))
+    def release(self, held: Claim | None, place: str) -> None:
+        self._fenced(held, lambda h: self.ledger.release(h, place=place))  # type: ignore[arg-type]
+
+    @rule(job_id=jobs, wish=st.sampled_from(["cancel", "finish"]))
+    def steer(self, job_id: str, wish: str) -> None:
+        with contextlib.suppress(WrongState, NotReady):
+            self.ledger.steer(job_id, wish)  # type: ignore[arg-type]
+
+    @rule(limit=st.integers(1, 3))
+    def reap(self, limit: int) -> None:
+        reap(self.ledger, limit)
+
+    def _peak(self, job_id: str, kind: MemoryKind) -> int:
+        job = self.ledger.get(job_id)
+        return job.peak_gpu_memory_bytes if kind == "gpu" else job.peak_memory_bytes
+
+    def _waiting(self) -> list[str]:
+        return [i for tier in TIERS for i in self.client.zrange(f"{NAMESPACE}:queue:{tier}", 0, -1)]
+
+    def _fenced(self, held: Claim | None, act: object) -> None:
+        if held is None:
+            return
+        stands = self.ledger.get(held.job.id).claim == held.token
+        try:
+            act(held)  # type: ignore[operator]
+        except ClaimLost:
+            assert not stands
+        else:
+            assert stands or self.ledger.get(held.job.id).state in TERMINAL
+
+    @invariant()
+    def every_job_is_in_exactly_one_place(self) -> None:
+        if not hasattr(self, "ids"):
+            return
+        waiting = self._waiting()
+        leased = self.client.zrange(f"{NAMESPACE}:leases", 0, -1)
+        for job in self.ledger.list(limit=1000):
+            assert (job.id in waiting) == (job.state is JobState.QUEUED)
+            assert (job.id in leased) == (job.state is JobState.RUNNING) == (job.claim is not None)
+            assert job.result != "zombie"
+            assert self.ended.setdefault(job.id, job.state) == job.state or self.ended[job.id] not in TERMINAL
+            self.ended[job.id] = job.state
+        assert len(waiting) == len(set(waiting))
+        assert {job.id for job in self.ledger.list(limit=1000)} == set(self.ids)
+
+    @invariant()
+    def the_outbox_holds_what_happened_and_was_asked_for(self) -> None:
+        if not hasattr(self, "ids"):
+            return
+        happened = {
+            (job.id, event)
+            for job in self.ledger.list(limit=1000)
+            for event in (f"job.{job.state}", *(["job.started"] if job.started_at else []))
+            if job.request.webhook and event in job.request.webhook.events
+        }
+        posted = [name.rpartition("-") for name in self.client.zrange(f"{NAMESPACE}:outbox", 0, -1)]
+        assert {(job_id, f"job.{kind}") for job_id, _, kind in posted} == happened
+
+
+def test_no_interleaving_of_acts_breaks_the_queue(valkey_url: str) -> None:
+    Queue.url = valkey_url
+    run_state_machine_as_test(
+        Queue,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=40,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,66 @@
+"""A Redis that is dead or was emptied, and the records that are restored into it."""
+
+import time
+from typing import Any
+
+import pytest
+from support.fixtures.ledger import claim, reap, request, submit
+
+from easel.models import JobState
+from shared.errors import LedgerLost, LedgerUnavailable
+from shared.ledger.ledger import NAMESPACE, Ledger, connect
+from shared.ledger.queue_stats import Overview
+
+
+def test_an_emptied_redis_is_recognised_and_nothing_is_created_in_it(ledger: Ledger, valkey_url: str) -> None:
+    job_id = submit(ledger)
+    connect(valkey_url).flushall()
+    for act in (lambda: submit(ledger), lambda: claim(ledger), lambda: ledger.get(job_id), lambda: reap(ledger)):
+        with pytest.raises(LedgerLost):
+            act()
+
+
+def test_a_redis_that_is_emptied_again_during_its_rebuilding_is_not_taken_for_whole(
+    ledger: Ledger, valkey_url: str
+) -> None:
+    connect(valkey_url).flushall()
+    slow = ledger.begin_rebuilding()
+    connect(valkey_url).flushall()
+    ledger.end_rebuilding(slow, "test")
+    assert ledger.identity() is None
+    ledger.end_rebuilding(ledger.begin_rebuilding(), "test")
+    assert ledger.identity() == "test"
+
+
+def test_a_dead_redis_is_an_error_of_ours(valkey_url: str) -> None:
+    with pytest.raises(LedgerUnavailable):
+        Ledger(connect(valkey_url.rsplit(":", 1)[0] + ":1/0")).get("x")
+
+
+def test_a_restored_job_keeps_its_key_for_the_rest_of_its_time(ledger: Ledger, valkey_url: str) -> None:
+    young = request(key="young").model_copy(update={"created_at": time.time() - 60})
+    assert ledger.restore(young, JobState.QUEUED, remember_seconds=100)
+    assert ledger.remembered("young") == ("d", young.id)
+    left: Any = connect(valkey_url).ttl(f"{NAMESPACE}:idempotency:young")
+    assert 0 < left <= 40
+    assert ledger.restore(request(key="old"), JobState.QUEUED)
+    assert ledger.remembered("old") is None
+
+
+def test_of_two_restored_jobs_under_one_key_neither_is_lost(ledger: Ledger, overview: Overview) -> None:
+    first, second = (request(key="k").model_copy(update={"created_at": time.time()}) for _ in range(2))
+    assert ledger.restore(first, JobState.QUEUED)
+    assert ledger.restore(second, JobState.QUEUED)
+    assert ledger.remembered("k") == ("d", first.id)
+    assert overview.depth("standard") == 2
+
+
+def test_restored_jobs_that_have_ended_are_sealed_and_counted(ledger: Ledger, overview: Overview) -> None:
+    recent, old, waiting = request(), request(), request()
+    ledger.restore(recent, JobState.CANCELED, completed_at=time.time())
+    ledger.restore(old, JobState.SUCCEEDED, completed_at=time.time() - 7200)
+    ledger.restore(waiting, JobState.QUEUED)
+    assert set(ledger.unsealed(older_than_seconds=-1)) == {recent.id, old.id}
+    assert overview.completed_last_hour() == 1
+    assert ledger.expired(older_than_seconds=3600, limit=9) == [old.id]
+    assert ledger.expired(older_than_seconds=-1, limit=9) == [old.id, recent.id]

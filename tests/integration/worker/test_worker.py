@@ -1,0 +1,219 @@
+"""Real workers on real jobs: started, steered, killed, and looked at."""
+
+import hashlib
+import io
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.fixtures.worker import Rig, children
+
+from easel.models import JobState
+from shared.jobs.job import Job
+from shared.ledger.ledger import connect
+from shared.recovery import job_files
+from shared.services import establish
+from shared.storage import keys
+from worker.engine.weights.hdf5 import load_kernels, save_kernels
+
+LONG = {"steps": 3000}
+
+
+def past(step: int) -> Callable[[Job], bool]:
+    return lambda job: job.progress.current >= step
+
+
+def kept_step(job: Job) -> int:
+    return keys.step_of(job.checkpoint)
+
+
+def warnings(rig: Rig, job_id: str) -> list[str]:
+    return [event.data["code"] for event in rig.ports.events.since(job_id) if event.kind == "warning"]
+
+
+def running(job: Job) -> bool:
+    return job.state is JobState.RUNNING
+
+
+def test_a_job_is_painted_published_and_told(rig: Rig) -> None:
+    rig.start_worker()
+    job = rig.done(rig.submit())
+    picture = rig.picture_of(job)
+    assert Image.open(io.BytesIO(picture)).size == (64, 48)
+    about = json.loads(rig.ports.blobs.get(keys.provenance(job.result or "")))
+    assert about["result_sha256"] == hashlib.sha256(picture).hexdigest()
+    assert about["weights"]["source"] == "path"
+    assert (about["steps"], about["bitwise"]) == (6, True)
+    assert job.progress.percentage == 100
+    assert Image.open(io.BytesIO(rig.ports.blobs.get(job.preview or ""))).format == "JPEG"
+    assert rig.ports.filmstrip.of(job.id)[-1].key == job.preview
+    kinds = [event.kind for event in rig.ports.events.since(job.id)]
+    assert kinds[:2] == ["state", "state"]
+    assert kinds[-1] == "state"
+    rig.wait(job.id, lambda _: not rig.ports.ledger.unsealed(older_than_seconds=-1))
+    assert json.loads(rig.ports.blobs.get(keys.final(job.id)))["state"] == "succeeded"
+
+
+@pytest.mark.parametrize(("optimizer", "victim"), [("adam", "child"), ("lbfgs", "parent")])
+def test_a_killed_worker_costs_time_but_not_one_byte_of_the_picture(
+    hasty_rig: Rig, optimizer: str, victim: str
+) -> None:
+    rig, recipe = hasty_rig, {"steps": 120, "optimizer": {"kind": optimizer}}
+    worker = rig.start_worker()
+    undisturbed = rig.done(rig.submit(**recipe))
+    job_id = rig.submit(**recipe)
+    rig.wait(job_id, lambda job: kept_step(job) > 0, reap=False)
+    if victim == "child":
+        rig.kill_child()
+    else:
+        worker.kill()
+        rig.start_worker("two")
+    disturbed = rig.done(job_id)
+    assert disturbed.epoch == 2
+    assert (disturbed.resumed_from_step or 0) > 0
+    assert rig.picture_of(disturbed) == rig.picture_of(undisturbed)
+
+
+def test_a_checkpoint_made_with_other_weights_is_not_gone_on_from(rig: Rig, tmp_path: Path) -> None:
+    worker = rig.start_worker()
+    job_id = rig.submit(**LONG)
+    rig.wait(job_id, lambda job: kept_step(job) > 0)
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(30)
+    kernels = load_kernels(Path(rig.settings.weights))
+    save_kernels(tmp_path / "other.h5", {layer: (kernel, bias + 1) for layer, (kernel, bias) in kernels.items()})
+    rig.start_worker("two", weights=str(tmp_path / "other.h5"))
+    rig.wait(job_id, lambda _: "checkpoint_unusable" in warnings(rig, job_id))
+    assert rig.ports.ledger.get(job_id).resumed_from_step is None
+
+
+def test_a_drained_worker_gives_its_job_back_at_the_step_it_had_reached(rig: Rig) -> None:
+    worker = rig.start_worker()
+    job_id = rig.submit(**LONG)
+    rig.wait(job_id, past(5))
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    job = rig.ports.ledger.get(job_id)
+    assert job.state is JobState.QUEUED
+    assert job.checkpoint is not None
+    assert kept_step(job) == job.progress.current
+    rig.start_worker("two")
+    assert rig.wait(job_id, lambda job: job.resumed_from_step is not None).resumed_from_step == job.progress.current
+
+
+def test_a_running_job_is_canceled_and_keeps_only_its_preview(rig: Rig) -> None:
+    rig.start_worker()
+    job_id = rig.submit(**LONG)
+    rig.wait(job_id, past(2))
+    rig.ports.ledger.steer(job_id, "cancel")
+    job = rig.done(job_id, JobState.CANCELED)
+    assert (job.cancel_requested_at or 0) < (job.acknowledged_at or 0) <= (job.canceled_at or 0)
+    acknowledged = [event.data for event in rig.ports.events.since(job_id) if event.kind == "acknowledged"]
+    assert acknowledged == [{"wish": "cancel", "step": job.stopped_at_step}]
+    assert (job.result, job.preview is not None) == (None, True)
+    rig.wait(job_id, lambda _: not rig.ports.ledger.unsealed(older_than_seconds=-1))
+    assert list(rig.ports.blobs.list(keys.checkpoints(job_id))) == []
+
+
+def test_a_job_finished_early_equals_the_run_that_was_asked_for_so_many_steps(rig: Rig) -> None:
+    rig.start_worker()
+    one_size = {"stages": [{"scale": 1, "share": 1}]}
+    job_id = rig.submit(steps=3000, **one_size)
+    rig.wait(job_id, past(3))
+    rig.ports.ledger.steer(job_id, "finish")
+    early = rig.done(job_id)
+    assert early.stopped_early
+    exact = rig.done(rig.submit(steps=early.stopped_at_step, **one_size))
+    assert rig.picture_of(early) == rig.picture_of(exact)
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(rig: Rig) -> None:
+    worker = rig.start_worker()
+    job_id = rig.submit(**LONG)
+    rig.wait(job_id, lambda job: job.previous_checkpoint is not None)
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(30)
+    job = rig.ports.ledger.get(job_id)
+    rig.ports.blobs.put(job.checkpoint or "", rig.ports.blobs.get(job.checkpoint or "")[:-100])
+    rig.start_worker("two")
+    resumed = rig.wait(job_id, lambda job: job.resumed_from_step is not None)
+    assert resumed.resumed_from_step == keys.step_of(job.previous_checkpoint)
+    assert warnings(rig, job_id) == ["checkpoint_unusable"]
+
+
+def test_ten_jobs_on_two_workers_are_each_done_once(rig: Rig) -> None:
+    rig.start_worker("one", threads=1)
+    rig.start_worker("two", threads=1)
+    ids = [rig.submit(seed=number, steps=3) for number in range(10)]
+    jobs = [rig.done(job_id) for job_id in ids]
+    assert [job.epoch for job in jobs] == [1] * 10
+
+
+def test_a_long_job_steps_back_for_others_after_its_time_slice(rig: Rig) -> None:
+    rig.start_worker(slice_seconds=0.5)
+    long, short = rig.submit(**LONG), rig.submit()
+    rig.done(short)
+    job = rig.wait(long, lambda job: job.epoch > 1 and running(job))
+    assert job.checkpoint is not None
+
+
+def test_a_loss_that_is_not_finite_from_the_first_step_on_fails_the_job(rig: Rig, tmp_path: Path) -> None:
+    kernels = load_kernels(Path(rig.settings.weights))
+    huge = {layer: (kernel, bias + np.float32(1e38)) for layer, (kernel, bias) in kernels.items()}
+    save_kernels(tmp_path / "huge.h5", huge)
+    rig.start_worker(weights=str(tmp_path / "huge.h5"))
+    job = rig.done(rig.submit(), JobState.FAILED)
+    assert job.error is not None
+    assert job.error.code == "diverged"
+    assert job.result is None
+
+
+def test_missing_weights_fail_the_job_with_the_reason(rig: Rig, tmp_path: Path) -> None:
+    rig.start_worker(weights=str(tmp_path / "nowhere.h5"))
+    job = rig.done(rig.submit(), JobState.FAILED)
+    assert job.error is not None
+    assert job.error.code == "weights_unavailable"
+
+
+def test_an_emptied_redis_is_rebuilt_from_the_blob_store(rig: Rig) -> None:
+    worker = rig.start_worker()
+    finished, stopped, half_done = rig.done(rig.submit()), rig.submit(**LONG), rig.submit(**LONG)
+    rig.wait(stopped, past(1))
+    rig.ports.ledger.steer(stopped, "cancel")
+    rig.done(stopped, JobState.CANCELED)
+    rig.wait(half_done, lambda job: job.checkpoint is not None)
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(30)
+    before = rig.ports.ledger.get(half_done)
+    connect(rig.settings.redis_url).flushall()
+    assert not establish(rig.ports)
+    assert job_files.reconcile(rig.ports) == 3
+    assert establish(rig.ports)
+    assert rig.ports.ledger.get(finished.id).result == finished.result
+    assert rig.ports.ledger.get(stopped).state is JobState.CANCELED
+    after = rig.ports.ledger.get(half_done)
+    assert (after.state, after.checkpoint) == (JobState.QUEUED, before.checkpoint)
+    assert job_files.reconcile(rig.ports) == 0
+
+
+def test_a_worker_that_slept_past_its_lease_is_fenced(hasty_rig: Rig) -> None:
+    rig = hasty_rig
+    worker = rig.start_worker()
+    job_id = rig.submit(**LONG)
+    rig.wait(job_id, past(2))
+    sleepers = children(worker.pid)
+    for pid in sleepers:
+        os.kill(pid, signal.SIGSTOP)
+    rig.wait(job_id, lambda job: job.state is JobState.QUEUED)
+    rig.start_worker("two")
+    heir = rig.wait(job_id, lambda job: job.epoch == 2 and job.resumed_from_step is not None)
+    for pid in sleepers:
+        os.kill(pid, signal.SIGCONT)
+    rig.ports.ledger.steer(job_id, "finish")
+    job = rig.done(job_id)
+    assert job.result == keys.result(job_id, heir.claim or "")

@@ -1,0 +1,23 @@
+"""`python -m support.gpu_supervisor ARGUMENT... NAME`: the supervisor of `--gpus` with two GPUs that are not there.
+
+What it runs for each is `python ARGUMENT... NAME-gpu0` and so on; PYTHON is another executable.
+FIRST_PAUSE is in seconds.
+"""
+
+import os
+import sys
+from typing import Final
+
+from shared.logging import configure_logging
+from shared.settings import Settings
+from worker import gpu_workers
+from worker.devices.gpus import Gpu
+
+GPUS: Final = tuple(Gpu(f"gpu{number}", f"GPU-{number}", "none", 0) for number in (0, 2))
+
+if __name__ == "__main__":
+    configure_logging(Settings())
+    *arguments, name = sys.argv[1:]
+    pause = float(os.environ.get("FIRST_PAUSE", "0.1"))
+    python = os.environ.get("PYTHON", sys.executable)
+    gpu_workers.run(GPUS, name, command=(python, *arguments), first_pause=pause)

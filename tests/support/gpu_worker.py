@@ -1,0 +1,22 @@
+"""`python -m support.gpu_worker NAME`: a worker whose engine sleeps and reports a GPU."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from chaos.engine import Sleeper
+
+from shared.settings import Settings
+from worker import celery_app as worker_main
+
+
+class SleeperOnGpu(Sleeper):
+    """What Sleeper is, on a GPU."""
+
+    def environment(self) -> Mapping[str, Any]:
+        """As Engine says."""
+        return {**super().environment(), "gpus": ["NVIDIA H100 80GB HBM3"]}
+
+
+if __name__ == "__main__":
+    worker_main.start(Settings(), sys.argv[1], lambda _: SleeperOnGpu(None))

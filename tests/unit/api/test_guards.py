@@ -1,0 +1,127 @@
+"""What must hold for every route and every error, those to come included."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from api.app import create_app
+from api.http.auth import PUBLIC
+from api.http.openapi import codes, document
+from shared.errors import EaselError, JobFailure, LedgerLost
+from shared.services import open_ports
+from shared.settings import Settings
+
+KEY = "0123456789abcdef"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    """An app without any Redis: what is refused for want of a key is refused before anyone asks for it."""
+    settings = Settings.model_validate(
+        {"redis_url": "redis://127.0.0.1:1/0", "store_url": tmp_path.as_uri(), "api_keys": KEY}
+    )
+    return create_app(settings, open_ports(settings))
+
+
+def test_every_route_asks_for_a_key_unless_it_is_declared_public(app: Flask) -> None:
+    client = app.test_client()
+    open_endpoints = set()
+    for rule in app.url_map.iter_rules():
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            answer = client.open(re.sub("<[^>]*>", "1", rule.rule), method=method)
+            if answer.status_code != 401:
+                open_endpoints.add(rule.endpoint)
+            else:
+                assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+                assert answer.get_json()["code"] == "unauthorized"
+    assert open_endpoints == PUBLIC
+
+
+def test_every_route_is_documented_with_a_summary(app: Flask) -> None:
+    paths = document(app)["paths"]
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            call = paths[path][method.lower()]
+            assert call["summary"]
+            assert any(status.startswith("2") for status in call["responses"])
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    kinds = codes()
+    assert len({kind.code for kind in kinds}) == len(kinds)
+    for kind in kinds:
+        assert re.fullmatch(r"[a-z0-9_]+", kind.code)
+        assert 400 <= kind.status < 600
+        assert kind.__doc__
+
+
+def test_every_error_that_is_raised_has_a_code_of_its_own() -> None:
+    leaves = [kind for kind in _tree(EaselError) if not kind.__subclasses__()]
+    assert [kind for kind in leaves if "code" not in vars(kind)] == []
+
+
+def test_an_error_without_a_detail_says_the_usual() -> None:
+    assert LedgerLost().detail == str(LedgerLost()) == LedgerLost.usual_detail
+    assert LedgerLost("Today it is special.").detail == "Today it is special."
+
+
+def test_every_documented_code_exists_and_stands_at_its_status(app: Flask) -> None:
+    statuses = {kind.code: kind.status for kind in codes()}
+    for methods in document(app)["paths"].values():
+        for call in methods.values():
+            for status, response in call["responses"].items():
+                content = response.get("content", {}).get("application/problem+json")
+                for code in content["schema"]["allOf"][1]["properties"]["code"]["enum"] if content else ():
+                    assert statuses[code] == int(status)
+
+
+def test_every_code_a_client_can_meet_is_documented_somewhere(app: Flask) -> None:
+    told = set(re.findall(r"\(`(\w+)`\)", str(document(app)["paths"])))
+    of_workers = {kind.code for kind in _tree(JobFailure)} | {"claim_lost", "weights_unavailable", "gpu_unavailable"}
+    of_families = {"bad_input", "blob_missing", "unavailable"}
+    never_of_a_known_route = {"not_found", "method_not_allowed"}
+    missing = {kind.code for kind in codes()} - told - of_workers - of_families - never_of_a_known_route
+    assert missing == set()
+
+
+def test_the_page_explains_every_code(app: Flask) -> None:
+    page = app.test_client().get("/docs")
+    assert page.status_code == 200
+    for kind in codes():
+        assert f'id="{kind.code}"' in page.text
+    assert "<script" not in page.text
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+
+
+def test_the_document_begins_with_submitting_a_job_and_ends_with_the_pages(app: Flask) -> None:
+    paths = document(app)["paths"]
+    assert next(iter(paths["/v1/jobs"])) == "post"
+    assert next(iter(paths)) == "/v1/jobs"
+    assert set(list(paths)[-4:]) == {"/", "/queue", "/gallery", "/assets/{name}"}
+
+
+def test_the_document_refers_to_nothing_that_it_lacks(app: Flask) -> None:
+    told = document(app)
+    referred = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(told)))
+    assert referred == set(told["components"]["schemas"])
+
+
+def test_the_document_tells_what_webhooks_receive(app: Flask) -> None:
+    sent = document(app)["webhooks"]["job"]["post"]
+    assert sent["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/Notice")
+    assert {one["name"] for one in sent["parameters"]} == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+
+
+def test_the_document_names_the_routes_of_the_readme(app: Flask) -> None:
+    assert document(app)["openapi"].startswith("3.1")
+    assert {"/v1/jobs", "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/events", "/v1/queue", "/healthz", "/readyz"} <= set(
+        document(app)["paths"]
+    )
+
+
+def _tree(kind: type[EaselError]) -> list[type[EaselError]]:
+    return [kind, *(one for below in kind.__subclasses__() for one in _tree(below))]

@@ -1,0 +1,54 @@
+"""Recipes as text: whatever is sent, the outcome is a recipe's fields or a refusal with a code."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.http.multipart import parse_recipe
+from shared.errors import BadInput, InvalidRecipe, MalformedRequest
+from shared.recipe import PRESETS, Recipe, resolve
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from([*Recipe.model_fields, "beta1", "unknown"])
+
+
+@given(st.text())
+def test_any_text_is_a_recipe_or_refused(text: str) -> None:
+    with suppress(BadInput):
+        assert isinstance(parse_recipe(text), dict)
+
+
+@given(st.dictionaries(FIELDS, JSON, max_size=4))
+def test_any_fields_make_a_recipe_or_are_refused(fields: dict[str, Any]) -> None:
+    try:
+        assert isinstance(resolve(parse_recipe(json.dumps(fields))), Recipe)
+    except BadInput as error:
+        json.dumps(error.extra).encode()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_recipe_survives_its_own_json(name: str) -> None:
+    recipe = PRESETS[name]
+    assert resolve(parse_recipe(recipe.model_dump_json())) == recipe
+
+
+def test_nothing_is_the_default_recipe() -> None:
+    assert resolve(parse_recipe(" \n")) == PRESETS["default"]
+
+
+def test_a_field_given_twice_inside_another_is_noticed() -> None:
+    with pytest.raises(InvalidRecipe, match="beta1"):
+        parse_recipe('{"optimizer": {"kind": "adam", "beta1": 0.5, "beta1": 0.6}}')
+
+
+def test_the_place_of_a_slip_is_told() -> None:
+    with pytest.raises(MalformedRequest, match="line 1 column 10"):
+        parse_recipe('{"size": }')

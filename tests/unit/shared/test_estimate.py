@@ -1,0 +1,101 @@
+"""What a job will take: predictions against measurements, and the largest picture that fits."""
+
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.jobs.estimate import MemoryKind, fitting_size, peak_memory
+from shared.recipe import Recipe, resized, resolve
+
+RECIPES = st.builds(
+    lambda preset, size, **more: resolve({"preset": preset, "size": size, **more}),
+    st.sampled_from(["default", "fast", "tutorial"]),
+    st.integers(64, 4096),
+    style_scale=st.floats(0.25, 4),
+    bleed=st.integers(0, 31),
+)
+SIDES = st.integers(32, 8000)
+KINDS: tuple[MemoryKind, ...] = get_args(MemoryKind)
+
+
+# Mebibytes that a process took which painted as a worker does at its worst: `python -m benchmarks.engine.peak`.
+MEASURED = [
+    ({"preset": "tutorial", "size": 64}, (1024, 768), 1681),
+    ({"preset": "tutorial", "size": 256}, (1024, 768), 1747),
+    ({"preset": "tutorial", "size": 384}, (1024, 768), 1866),
+    ({"preset": "tutorial", "size": 512}, (1024, 768), 2030),
+    ({"preset": "tutorial", "size": 768}, (1024, 768), 2538),
+    ({"preset": "tutorial", "size": 1024}, (1024, 768), 2794),
+    ({"preset": "tutorial", "size": 768}, (1000, 1000), 2507),
+    ({"preset": "tutorial", "size": 768}, (1024, 340), 2080),
+    ({"preset": "tutorial", "size": 384, "style_scale": 3}, (1024, 768), 2550),  # the style takes most
+    ({"preset": "tutorial", "size": 384}, (5600, 4200), 2480),  # scaling the upload takes most
+    ({"preset": "default", "size": 256}, (1024, 768), 2108),
+    ({"preset": "default", "size": 384}, (1024, 768), 2339),
+    ({"preset": "default", "size": 512}, (1024, 768), 2622),
+    ({"preset": "default", "size": 768}, (1024, 768), 3531),
+    ({"preset": "default", "size": 1024, "optimizer": {"kind": "lbfgs", "history": 6}}, (1024, 768), 3398),
+]
+
+
+@pytest.mark.parametrize(("fields", "shape", "mebibytes"), MEASURED)
+def test_the_predicted_peak_is_what_was_measured_or_up_to_a_quarter_more(
+    fields: dict[str, Any], shape: tuple[int, int], mebibytes: int
+) -> None:
+    assert 1 <= peak_memory(resolve(fields), *shape) / (mebibytes * 2**20) <= 1.25
+
+
+# Megabytes of TensorFlow's allocator on an NVIDIA H100, at version 0.1.0; a picture of 4 : 3, 20 pairs of history.
+# The present code has not been measured, and takes more than that version: so the bound is a wide one.
+GPU_READINGS = [
+    ({"preset": "tutorial", "size": 512}, 448),
+    ({"preset": "tutorial", "size": 1024}, 1163),
+    ({"preset": "default", "size": 512}, 820),
+    ({"preset": "default", "size": 1024}, 1743),
+]
+AT_MOST = 4  # times the reading
+
+
+@pytest.mark.parametrize(("fields", "megabytes"), GPU_READINGS)
+def test_the_bound_for_a_gpu_lies_above_the_readings_of_version_0_1_0_and_at_most_four_times_above(
+    fields: dict[str, Any], megabytes: int
+) -> None:
+    bound = peak_memory(resolve(fields), 1024, 768, kind="gpu")
+    assert 1 < bound / (megabytes * 1e6) <= AT_MOST
+
+
+@given(recipe=RECIPES, width=SIDES, height=SIDES, memory=st.integers(2**29, 2**37), kind=st.sampled_from(KINDS))
+def test_the_size_that_fits_does_fit_and_the_next_one_up_does_not(
+    recipe: Recipe, width: int, height: int, memory: int, kind: MemoryKind
+) -> None:
+    size = fitting_size(recipe, width, height, memory, kind=kind)
+    following = 64 if size is None else size + 8
+    if size is not None:
+        assert size % 8 == 0
+        assert peak_memory(resized(recipe, size), width, height, kind=kind) <= memory
+    assert following > recipe.size or peak_memory(resized(recipe, following), width, height, kind=kind) > memory
+
+
+@pytest.mark.parametrize("preset", ["default", "tutorial"])
+def test_a_job_that_fits_keeps_its_size(preset: str) -> None:
+    recipe = resolve({"preset": preset, "size": 512})
+    assert fitting_size(recipe, 800, 600, peak_memory(recipe, 800, 600)) == 512
+    assert fitting_size(recipe, 800, 600, peak_memory(recipe, 800, 600) - 1) == 504
+
+
+def test_nothing_fits_where_not_even_tensorflow_does() -> None:
+    assert fitting_size(resolve({}), 800, 600, 256 * 2**20) is None
+
+
+def test_a_style_takes_memory_as_it_was_uploaded_and_all_of_them_are_held() -> None:
+    recipe, small, large = resolve({}), 10**6, 64 * 10**6
+    alone, one, two = (peak_memory(recipe, 800, 600, styles) for styles in ([small], [large], [large, large]))
+    assert one - alone > large * 20, "it is scaled in floats"
+    assert two - one == 3 * large, "one after the other"
+    assert fitting_size(recipe, 800, 600, alone, [small])
+    assert fitting_size(recipe, 800, 600, alone, [large]) is None, "no size makes an upload smaller"
+    assert peak_memory(recipe, 800, 600, [large], kind="gpu") == peak_memory(recipe, 800, 600, [small], kind="gpu"), (
+        "a GPU sees it only once it is scaled"
+    )

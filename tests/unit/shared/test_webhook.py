@@ -1,0 +1,150 @@
+"""Which webhooks are accepted, which addresses are called, and how long we wait between tries."""
+
+import ipaddress
+import itertools
+from collections.abc import Iterable
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from api.http.multipart import parse_events
+from shared.errors import InvalidWebhook, WebhooksDisabled
+from shared.jobs.job import EVENTS, PAUSES, Webhook
+from shared.jobs.webhook import is_public, webhook
+from shared.settings import Settings
+from worker.webhooks.http import Answer
+from worker.webhooks.sender import pause_after
+
+DAY = 86_400
+UNCALLABLE = (
+    *(
+        "",
+        "nonsense",
+        "example.com",
+        "http://",
+        "ftp://example.com",
+        "file:///etc/passwd",
+        "http://a b/",
+        "http://[::1",
+    ),
+    *("http://user@example.com", "http://user:word@example.com", "http://example.com:0", "http://example.com:99999"),
+    *("http://%6c/", "http://exa\nmple.com", "https://example.com/" + "x" * 2000),
+)
+PRIVATE = (
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
+    *("192.168.0.0/16", "198.18.0.0/15", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32"),
+    *("::/96", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8", "2001:db8::/32", "2001::/32", "2002::/16"),
+    *("64:ff9b:1::/48", "100::/64", "::1/128"),
+)
+
+
+@st.composite
+def addresses(draw: st.DrawFn, networks: Iterable[str]) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    network = ipaddress.ip_network(draw(st.sampled_from(sorted(networks))))
+    return network[draw(st.integers(0, network.num_addresses - 1))]
+
+
+def wrapped(address: ipaddress.IPv4Address) -> list[ipaddress.IPv6Address]:
+    """The same host as IPv6 may have it: mapped, and behind a NAT64."""
+    return [ipaddress.IPv6Address((0xFFFF << 32) | int(address)), ipaddress.ip_network("64:ff9b::/96")[int(address)]]
+
+
+@given(addresses(PRIVATE))
+def test_no_address_of_a_network_that_is_not_the_open_internet_is_public(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> None:
+    assert not is_public(address)
+    if isinstance(address, ipaddress.IPv4Address):
+        assert not any(map(is_public, wrapped(address)))
+
+
+@given(st.ip_addresses(v=4))
+def test_an_address_inside_another_is_judged_as_what_it_is(address: ipaddress.IPv4Address) -> None:
+    assert [is_public(one) for one in wrapped(address)] == [is_public(address)] * 2
+    tunnel = ipaddress.IPv6Address((0x2002 << 112) | (int(address) << 80) | 1)
+    assert not is_public(tunnel)
+
+
+@pytest.mark.parametrize("text", ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "2a00:1450:4001:800::200e"])
+def test_hosts_of_the_open_internet_are_public(text: str) -> None:
+    assert is_public(ipaddress.ip_address(text))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com",
+        "http://example.com:8000/a?b=c",
+        "https://1.1.1.1/",
+        "https://[2606:4700::1111]:8443/",
+        "https://bücher.example/",
+    ],
+)
+def test_a_public_address_is_accepted_and_all_events_are_meant_where_none_is_named(url: str) -> None:
+    assert webhook(url, [], enabled=True, private=False) == Webhook(url=url, events=EVENTS)
+
+
+@pytest.mark.parametrize("url", UNCALLABLE)
+def test_an_address_that_cannot_be_called_is_refused_by_the_name_of_its_part(url: str) -> None:
+    with pytest.raises(InvalidWebhook) as refused:
+        webhook(url, [], enabled=True, private=True)
+    assert refused.value.extra["errors"][0]["field"] == "webhook_url"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "[::1]", "[::ffff:127.0.0.1]", "localhost", "a.localhost."])
+def test_an_address_of_our_own_is_refused_at_once_unless_that_is_allowed(host: str) -> None:
+    with pytest.raises(InvalidWebhook, match="EASEL_WEBHOOK_PRIVATE"):
+        webhook(f"http://{host}:8000/", [], enabled=True, private=False)
+    assert webhook(f"http://{host}:8000/", [], enabled=True, private=True)
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_refused(text: str) -> None:
+    with suppress(InvalidWebhook):
+        assert webhook(text, [], enabled=True, private=False).url == text
+
+
+def test_without_a_secret_there_are_no_webhooks() -> None:
+    with pytest.raises(WebhooksDisabled, match="EASEL_WEBHOOK_SECRET"):
+        webhook("https://example.com", [], enabled=False, private=False)
+
+
+def test_events_come_as_json_or_between_commas_and_are_kept_once_in_their_order() -> None:
+    for text in ('["job.failed", "job.started", "job.failed"]', " job.failed,job.started, "):
+        found = webhook("https://example.com", parse_events(text.strip()), enabled=True, private=False)
+        assert found.events == ("job.started", "job.failed")
+
+
+@pytest.mark.parametrize("text", ["job.done", '["job.done"]', "[1]", "[", '[["job.failed"]]', "job.failed;job.started"])
+def test_an_event_that_there_is_not_is_refused(text: str) -> None:
+    with pytest.raises(InvalidWebhook) as refused:
+        webhook("https://example.com", parse_events(text), enabled=True, private=False)
+    assert refused.value.extra["errors"][0]["field"] == "webhook_events"
+
+
+@pytest.mark.parametrize(
+    "secret", ["secret", "whsec_", "whsec_c2hvcnQ=", "whsec_no base64 at all, but long enough", "sk_"]
+)
+def test_a_secret_that_is_none_stops_the_start(secret: str) -> None:
+    with pytest.raises(ValidationError, match="EASEL_WEBHOOK_SECRET"):
+        Settings.model_validate({"webhook_secret": secret})
+
+
+def test_pauses_grow_from_seconds_to_a_day_and_end_after_three() -> None:
+    pauses = [pause_after(attempt, 1, Answer(500)) for attempt in range(1, len(PAUSES) + 1)]
+    assert all(usual <= pause <= 1.2 * usual for usual, pause in zip(PAUSES, pauses, strict=True) if pause)
+    assert all(one < other for one, other in itertools.pairwise(pauses) if one and other)
+    assert 3 * DAY < sum(PAUSES) < 3.2 * DAY
+    assert pause_after(len(PAUSES) + 1, 1, None) is None
+
+
+@given(attempt=st.integers(1, len(PAUSES)), asked=st.floats(0, 1e9))
+def test_a_receiver_may_ask_for_more_patience_but_not_for_less_nor_for_more_than_a_day(
+    attempt: int, asked: float
+) -> None:
+    pause = pause_after(attempt, 1, Answer(503, asked))
+    assert pause is not None
+    assert max(PAUSES[attempt - 1], min(asked, DAY)) <= pause <= max(1.2 * PAUSES[attempt - 1], min(asked, DAY))

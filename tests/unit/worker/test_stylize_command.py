@@ -1,0 +1,30 @@
+"""`easel-worker stylize` from the shell: each engine renders the same picture."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.requirements import ROOT
+from support.small_runs import CONTENT, STYLE, small
+
+from shared.images import encode_png
+
+
+def test_the_reference_and_the_fast_engine_end_at_the_same_loss(random_weights: Path, tmp_path: Path) -> None:
+    for name, pixels in (("content.png", CONTENT), ("style.png", STYLE)):
+        (tmp_path / name).write_bytes(encode_png(pixels))
+    (tmp_path / "recipe.json").write_text(small("adam", steps=2).model_dump_json(exclude={"preset"}))
+    images = str(tmp_path / "content.png"), str(tmp_path / "style.png")
+    totals = []
+    for engine in ("reference", "fast"):
+        out, trace = tmp_path / f"{engine}.png", tmp_path / f"{engine}.jsonl"
+        options = ("--recipe", tmp_path / "recipe.json", "--weights", random_weights, "--trace", trace, "-o", out)
+        command = [sys.executable, "-m", "worker", "stylize", *images, *map(str, options), "--engine", engine]
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        assert out.read_bytes().startswith(b"\x89PNG")
+        totals.append([json.loads(line)["total"] for line in trace.read_text().splitlines()])
+    assert len(totals[0]) == 3
+    assert totals[0] == pytest.approx(totals[1], rel=1e-4)
+    assert totals[0] != totals[1]  # they were computed differently

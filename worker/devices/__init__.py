@@ -1,0 +1,1 @@
+"""What a worker runs on: GPUs, the CUDA libraries, memory."""

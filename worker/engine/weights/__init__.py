@@ -1,0 +1,1 @@
+"""Where VGG19's weights come from: a file, Keras' download, or filters learned here."""

@@ -1,0 +1,1 @@
+"""VGG19 filters learned from a few photos, for machines without pretrained weights."""

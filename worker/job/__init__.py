@@ -1,0 +1,1 @@
+"""One job from claim to result: inputs, the loop, heartbeat, checkpoints, publication, drain."""

@@ -1,0 +1,47 @@
+"""What made a picture: enough to make it again, byte for byte, on the same machine."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from shared.jobs.job import Job
+from shared.recipe import Recipe
+
+
+def fingerprint(environment: Mapping[str, Any]) -> str:
+    """The short hash of all that the bytes depend on besides inputs, recipe and weights.
+
+    Two machines with equal fingerprints paint equal bytes.
+    """
+    return hashlib.sha256(repr(sorted(environment.items())).encode()).hexdigest()[:16]
+
+
+def provenance(
+    job: Job,
+    *,
+    step: int,
+    picture: bytes,
+    recipe: Recipe,
+    weights: Mapping[str, str],
+    environment: Mapping[str, Any],
+    bitwise: bool,
+) -> dict[str, Any]:
+    """The document beside a result; `recipe` is the one that was painted.
+
+    `bitwise` says whether the bytes are those of an uninterrupted run here.
+    """
+    return {
+        "job": job.id,
+        "result_sha256": hashlib.sha256(picture).hexdigest(),
+        "content_sha256": job.request.content,
+        "style_sha256": list(job.request.styles),
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": recipe.seed,
+        "steps": step,
+        "weights": dict(weights),
+        "claims": job.epoch,
+        "resumed_from_step": job.resumed_from_step,
+        "fingerprint": fingerprint(environment),
+        "bitwise": bitwise,
+        "environment": dict(environment),
+    }

@@ -1,0 +1,1 @@
+"""Background work of the reaper: expired leases, retention, garbage collection."""
