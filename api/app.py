@@ -15,7 +15,7 @@ from api.http.serializers import sight_view
 from api.live.event_hub import News
 from api.live.snapshot_batcher import Lookout
 from api.routes import deliveries, docs, events, health, images, jobs, metrics, pages, queue, recipes, session, submit
-from shared.services import Ports
+from shared.services import Services
 from shared.settings import Settings
 
 _PARTS: Final = (submit, jobs, events, images, deliveries, queue, recipes, session, health, metrics, docs, pages)
@@ -32,15 +32,15 @@ class Easel(Flask):
         return func
 
 
-def create_app(settings: Settings, ports: Ports) -> Flask:
+def create_app(settings: Settings, services: Services) -> Flask:
     """The WSGI app. Asks nothing of Redis or the blob store before the first request."""
     app = Easel("api", static_folder=None)
-    app.extensions["easel"] = _context(settings, ports)
+    app.extensions["easel"] = _context(settings, services)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.url_map.merge_slashes = False
     limit_bodies(app, settings)
     problems.install(app)
-    metrics.install(app, ports)
+    metrics.install(app, services)
     app.before_request(authorize)
     app.before_request(health.require_ledger)
     app.after_request(_careful)
@@ -50,16 +50,16 @@ def create_app(settings: Settings, ports: Ports) -> Flask:
     return app
 
 
-def _context(settings: Settings, ports: Ports) -> Context:
-    forecaster = Forecaster(ports)
-    lookout = Lookout(ports.sights, lambda sight: sight_view(sight, forecaster).model_dump_json())
+def _context(settings: Settings, services: Services) -> Context:
+    forecaster = Forecaster(services)
+    lookout = Lookout(services.snapshots, lambda sight: sight_view(sight, forecaster).model_dump_json())
     return Context(
         settings,
-        ports,
+        services,
         Watchers(settings.api_threads, settings.streams_per_client),
         forecaster,
         lookout,
-        News(ports.events),
+        News(services.events),
     )
 
 

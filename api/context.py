@@ -14,7 +14,7 @@ from api.live.event_hub import News
 from api.live.snapshot_batcher import Lookout
 from api.live.ttl_cache import Lately
 from shared.errors import InvalidJobId
-from shared.services import Ports
+from shared.services import Services
 from shared.settings import Settings
 
 _UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -25,7 +25,7 @@ class Context:
     """One app's share of the world."""
 
     settings: Settings
-    ports: Ports
+    services: Services
     watchers: Watchers
     forecaster: Forecaster
     lookout: Lookout

@@ -9,7 +9,7 @@ from api.app import create_app
 from api.http.auth import check_exposure
 from shared.errors import EaselError
 from shared.logging import configure_logging
-from shared.services import Ports, establish, open_ports
+from shared.services import Services, ensure_paired, open_services
 from shared.settings import Settings
 
 
@@ -18,12 +18,12 @@ def app(settings: Settings | None = None) -> Flask:
     found = settings or Settings()
     check_exposure(found)
     configure_logging(found)
-    ports = open_ports(found)
-    threading.Thread(target=_warm_up, args=(ports,), daemon=True).start()
-    return create_app(found, ports)
+    services = open_services(found)
+    threading.Thread(target=_warm_up, args=(services,), daemon=True).start()
+    return create_app(found, services)
 
 
-def _warm_up(ports: Ports) -> None:
+def _warm_up(services: Services) -> None:
     """Loading the store's client takes a second that the first request, with three in all, had better not spend."""
     with suppress(EaselError):
-        establish(ports)
+        ensure_paired(services)

@@ -49,14 +49,14 @@ def celery_app(settings: Settings) -> Celery:
     return app
 
 
-class Bells:
+class Dispatcher:
     """Rings and counts bells."""
 
     def __init__(self, app: Celery, client: redis.Redis) -> None:
         self._app = app
         self._redis: Any = client
 
-    def ring(self, tier: str) -> bool:
+    def wake(self, tier: str) -> bool:
         """Wake one idle worker of the tier; False where that failed, which only costs time: the reaper rings again."""
         try:
             self._app.send_task(BELL, queue=queue_name(tier), retry=False)
@@ -65,7 +65,7 @@ class Bells:
             return False
         return True
 
-    def hanging(self, tier: str) -> int:
+    def pending(self, tier: str) -> int:
         """Bells rung that no worker has heard yet."""
         with translated():
             return int(self._redis.llen(queue_name(tier)))

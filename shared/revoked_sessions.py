@@ -7,7 +7,7 @@ import redis
 from shared.redis_client import NAMESPACE, translated
 
 
-class SignedOut:
+class RevokedSessions:
     """One key in Redis for each. Where Redis loses its memory, those cookies open again what they opened before."""
 
     def __init__(self, client: redis.Redis) -> None:

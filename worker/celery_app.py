@@ -23,7 +23,7 @@ from celery.worker.state import task_ready
 from shared.dispatch import BELL, celery_app, queue_name
 from shared.errors import LedgerUnavailable
 from shared.logging import configure_logging
-from shared.services import Ports, open_ports
+from shared.services import Services, open_services
 from shared.settings import Settings
 from shared.storage import PATIENT
 from worker.consumer_watchdog import Vigil, end_this_process
@@ -97,7 +97,7 @@ class Worker:
 
     def _remember(self, sender: Any, **_: Any) -> None:
         self._parent = sender
-        Vigil(open_ports(self.settings), end_this_process).begin()
+        Vigil(open_services(self.settings), end_this_process).begin()
 
     def _forward(self, **_: Any) -> None:
         for process in self._parent.pool.info["processes"] if self._parent else ():
@@ -110,8 +110,8 @@ class Child:
     def __init__(self, settings: Settings, name: str, memory: WorkerMemory, open_engine: OpenEngine) -> None:
         self.settings, self.name = settings, name
         self.drain = threading.Event()
-        self.ports: Ports = open_ports(settings, PATIENT)
-        self.presence = Presence(self.ports.overview, name, settings.tiers, memory).open()
+        self.services: Services = open_services(settings, PATIENT)
+        self.presence = Presence(self.services.queue_stats, name, settings.tiers, memory).open()
         self._studio: Studio | None = None
         # Celery gives a child four seconds to begin, which TensorFlow's import may exceed: so it runs beside.
         self._engine = ThreadPoolExecutor(1, "warm-up").submit(open_engine, settings)
@@ -124,7 +124,7 @@ class Child:
         self._studio = self._studio or self._begin_studio()
         if self.drain.is_set():  # TensorFlow took its time
             return
-        if work(self.ports, self._studio, self.drain):
+        if work(self.services, self._studio, self.drain):
             self._pass_on()
         if self._studio.spent or self._studio.engine.worn():
             log.info("replaced", why="a fresh process has more memory")
@@ -136,8 +136,8 @@ class Child:
     def _pass_on(self) -> None:
         with suppress(LedgerUnavailable):  # the reaper rings, too
             for tier in self.settings.tiers:
-                if self.ports.overview.depth(tier) and not self.ports.bells.hanging(tier):
-                    self.ports.bells.ring(tier)
+                if self.services.queue_stats.depth(tier) and not self.services.dispatcher.pending(tier):
+                    self.services.dispatcher.wake(tier)
 
 
 def start(settings: Settings, name: str, open_engine: OpenEngine = vgg19) -> None:

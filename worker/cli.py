@@ -15,7 +15,7 @@ from shared.errors import EaselError
 from shared.logging import configure_logging
 from shared.recipe import Recipe, resolve
 from shared.recovery import job_files
-from shared.services import open_ports
+from shared.services import open_services
 from shared.settings import Settings
 from shared.storage import PATIENT
 
@@ -60,13 +60,13 @@ def reaper() -> None:
     configure_logging(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Reaper(open_ports(settings, PATIENT)).run(stop)
+    Reaper(open_services(settings, PATIENT)).run(stop)
 
 
 @app.command()
 def reconcile() -> None:
     """Rebuild the queue from the blob store after Redis lost it; harmless to repeat."""
-    restored = job_files.reconcile(open_ports(Settings(), PATIENT))
+    restored = job_files.reconcile(open_services(Settings(), PATIENT))
     console.print(f"{restored} jobs restored.")
 
 

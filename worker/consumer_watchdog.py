@@ -16,7 +16,7 @@ from celery.signals import task_received
 from celery.worker import state
 
 from shared.errors import LedgerUnavailable
-from shared.services import Ports
+from shared.services import Services
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +27,8 @@ _GONE_SECONDS: Final = 15.0
 class Vigil:
     """A thread in Celery's parent, the only place that knows what the consumer took."""
 
-    def __init__(self, ports: Ports, leave: Callable[[], None]) -> None:
-        self._ports, self._leave = ports, leave
+    def __init__(self, services: Services, leave: Callable[[], None]) -> None:
+        self._ports, self._leave = services, leave
         self._heard_at = time.monotonic()
         task_received.connect(self._heard, weak=False)
 
@@ -51,7 +51,7 @@ class Vigil:
 
     def _bells_hang(self) -> bool:
         try:
-            return any(self._ports.bells.hanging(tier) for tier in self._ports.settings.tiers)
+            return any(self._ports.dispatcher.pending(tier) for tier in self._ports.settings.tiers)
         except LedgerUnavailable:
             return False
 

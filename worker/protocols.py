@@ -32,7 +32,7 @@ class Frame(Protocol):
         """Of this step's picture."""
 
     @property
-    def halvings(self) -> int:
+    def step_backoffs(self) -> int:
         """How often the step was halved so far because a loss was not finite or exploded."""
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import structlog
 
 from shared.errors import LedgerUnavailable
-from shared.ledger.queue_stats import STARTING, Overview, WorkerInfo
+from shared.ledger.queue_stats import STARTING, QueueStats, WorkerInfo
 from worker.devices.memory import WorkerMemory
 
 log = structlog.get_logger(__name__)
@@ -18,8 +18,8 @@ _ANNOUNCE_SECONDS: Final = 5.0
 class Presence:
     """Announces the worker every few seconds and at each change, from a thread of its own."""
 
-    def __init__(self, overview: Overview, name: str, tiers: tuple[str, ...], memory: WorkerMemory) -> None:
-        self._overview = overview
+    def __init__(self, queue_stats: QueueStats, name: str, tiers: tuple[str, ...], memory: WorkerMemory) -> None:
+        self._overview = queue_stats
         self._info = WorkerInfo(
             name=name,
             device=STARTING,

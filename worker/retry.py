@@ -30,7 +30,7 @@ class Patience:
                 return act()
             except Unavailable as error:
                 self._wait_with(error)
-                if self._heartbeat.wishes.cancel or self._drain.wait(_RETRY_SECONDS):
+                if self._heartbeat.control_flags.cancel or self._drain.wait(_RETRY_SECONDS):
                     raise
 
     def for_seconds(self, seconds: float, act: Callable[[], Answer]) -> Answer:

@@ -20,7 +20,7 @@ from shared.jobs.job import Job, Request
 from shared.jobs.run_history import Trial
 from shared.ledger.queue_stats import STARTING, WorkerInfo
 from shared.recipe import PRESETS, Recipe
-from shared.services import Ports
+from shared.services import Services
 from shared.settings import Settings
 
 LOOKAHEAD: Final = 200
@@ -64,13 +64,15 @@ class Forecast:
         self._ends = _quantiles(self._played(running, waiting, crew, settings, crowded=crowded)) if crew else {}
 
     @classmethod
-    def of_now(cls, ports: Ports, *newcomers: Job) -> Self:
+    def of_now(cls, services: Services, *newcomers: Job) -> Self:
         """From the ledger as it stands, with `newcomers` that are not in it."""
-        running = ports.ledger.list(state=JobState.RUNNING, limit=LOOKAHEAD)
-        line = ports.ledger.ids(state=JobState.QUEUED, limit=LOOKAHEAD + 1)
+        running = services.ledger.list(state=JobState.RUNNING, limit=LOOKAHEAD)
+        line = services.ledger.ids(state=JobState.QUEUED, limit=LOOKAHEAD + 1)
         crowded = len(line) > LOOKAHEAD
-        known = [*running, *(() if crowded else ports.ledger.several(line)), *newcomers]
-        return cls(known, ports.overview.workers(), ports.settings, ports.experience.recent(), crowded=crowded)
+        known = [*running, *(() if crowded else services.ledger.several(line)), *newcomers]
+        return cls(
+            known, services.queue_stats.workers(), services.settings, services.run_history.recent(), crowded=crowded
+        )
 
     def eta(self, job: Job) -> Eta | None:
         """Until this job ends, if it is left to; None for one that has, that nobody works for, or that waits far back.

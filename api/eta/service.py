@@ -8,7 +8,7 @@ import structlog
 
 from api.eta.forecast import Forecast
 from shared.errors import EaselError
-from shared.services import Ports
+from shared.services import Services
 
 log = structlog.get_logger(__name__)
 
@@ -19,9 +19,9 @@ _STALE: Final = 10
 class Forecaster:
     """Keeps the newest forecast, for every look at a job: it takes hundreds of records to make one."""
 
-    def __init__(self, ports: Ports, lifetime: float = 1.0) -> None:
+    def __init__(self, services: Services, lifetime: float = 1.0) -> None:
         """`lifetime` is in seconds."""
-        self._ports, self.lifetime = ports, lifetime
+        self._ports, self.lifetime = services, lifetime
         self._kept: tuple[float, Forecast] | None = None  # and when it was begun; replaced as one: readers need no lock
         self._failed: tuple[float, EaselError] | None = None  # the last attempt that came to nothing
         self._making, self._renewing = threading.Lock(), threading.Lock()

@@ -71,7 +71,7 @@ def _by_key(settings: Settings) -> str:
 
 
 def _by_cookie(settings: Settings) -> str:
-    session = session_cookie.read(settings, here().ports.signed_out)
+    session = session_cookie.read(settings, here().services.revoked_sessions)
     if session is None:
         raise Unauthorized("Send one of the service's keys as `Authorization: Bearer <key>`, or sign in on a page.")
     if request.method not in _SAFE and not session.sent_by_its_page():

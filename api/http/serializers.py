@@ -12,7 +12,7 @@ from api.eta.forecast import Eta
 from api.eta.service import Forecaster
 from easel.models import TERMINAL, JobError, JobState, Losses, Progress
 from shared.jobs.job import Job
-from shared.ledger.job_snapshot import Sight
+from shared.ledger.job_snapshot import JobSnapshot
 from shared.recipe import Recipe
 
 
@@ -97,11 +97,11 @@ def views(context: Context, jobs: list[Job], *, fresh: bool = False) -> list[Job
     """
     if all(job.state in TERMINAL for job in jobs):
         return [job_view(job) for job in jobs]
-    forecast, places = context.forecaster.now(fresh=fresh), context.ports.overview.positions(jobs)
+    forecast, places = context.forecaster.now(fresh=fresh), context.services.queue_stats.positions(jobs)
     return [job_view(job, place, forecast.eta(job)) for job, place in zip(jobs, places, strict=True)]
 
 
-def sight_view(sight: Sight, forecaster: Forecaster) -> JobView:
+def sight_view(sight: JobSnapshot, forecaster: Forecaster) -> JobView:
     """One look at a job as clients see it. Raises JobNotFound, LedgerLost."""
     job = sight.job()
     eta = None if job.state in TERMINAL else forecaster.now().eta(job)

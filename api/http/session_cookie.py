@@ -13,7 +13,7 @@ from flask import Response, request
 from itsdangerous import BadData, Signer, URLSafeTimedSerializer
 from pydantic import SecretStr
 
-from shared.revoked_sessions import SignedOut
+from shared.revoked_sessions import RevokedSessions
 from shared.settings import Settings
 
 NAME: Final = "easel_session"
@@ -33,7 +33,7 @@ class Session(NamedTuple):
         return hmac.compare_digest(request.headers.get("X-CSRF-Token", "").encode(), self.csrf_token.encode())
 
 
-def read(settings: Settings, signed_out: SignedOut) -> Session | None:
+def read(settings: Settings, revoked_sessions: RevokedSessions) -> Session | None:
     """The session of the request at hand; None without one, or where it is forged, old, over, or its key is gone.
 
     Raises LedgerUnavailable where nobody can know whether it is over.
@@ -41,7 +41,7 @@ def read(settings: Settings, signed_out: SignedOut) -> Session | None:
     cookie = request.cookies.get(NAME, "")
     found = (_session(cookie, key) for key in settings.api_keys)
     session = next((session for session in found if session is not None), None)
-    return None if session and signed_out.has(session.id) else session
+    return None if session and revoked_sessions.has(session.id) else session
 
 
 def begin(key: SecretStr) -> tuple[Session, str]:
@@ -55,9 +55,9 @@ def give(response: Response, value: str) -> None:
     _set(response, value, _SECONDS)
 
 
-def end(session: Session, signed_out: SignedOut) -> None:
+def end(session: Session, revoked_sessions: RevokedSessions) -> None:
     """No copy of its cookie opens anything from now on. Raises LedgerUnavailable, LedgerReadOnly."""
-    signed_out.add(session.id, for_seconds=_SECONDS + _LONGER)
+    revoked_sessions.add(session.id, for_seconds=_SECONDS + _LONGER)
 
 
 def take_back(response: Response) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from shared.errors import LedgerUnavailable
-from shared.ledger.job_snapshot import Sight, Sights
+from shared.ledger.job_snapshot import JobSnapshot, JobSnapshots
 
 
 @dataclass(eq=False, slots=True)
@@ -14,7 +14,7 @@ class _Question:
     """Of one thread; `sight` or `error` is there when it is answered, and both where nothing could be made of it."""
 
     job_id: str
-    sight: Sight | None = None
+    sight: JobSnapshot | None = None
     made: str = ""
     error: Exception | None = None
 
@@ -26,12 +26,12 @@ class Lookout:
     times in a row by one thread, which is cheaper than once by each of ten threads that take turns.
     """
 
-    def __init__(self, sights: Sights, make: Callable[[Sight], str]) -> None:
-        self._sights, self._make = sights, make
+    def __init__(self, snapshots: JobSnapshots, make: Callable[[JobSnapshot], str]) -> None:
+        self._sights, self._make = snapshots, make
         self._open: deque[_Question] = deque()
         self._asking = threading.Lock()
 
-    def look(self, job_id: str, confirm: Callable[[str | None], None]) -> tuple[Sight, str]:
+    def look(self, job_id: str, confirm: Callable[[str | None], None]) -> tuple[JobSnapshot, str]:
         """The job as it stands after this call began, and what was made of it.
 
         `confirm` is handed the ledger's id before anything is believed. Raises what it raises, LedgerUnavailable, and
@@ -52,13 +52,13 @@ class Lookout:
         """Once for all that wait by now."""
         questions = self._waiting()
         try:
-            sights = self._sights.of([question.job_id for question in questions])
+            snapshots = self._sights.of([question.job_id for question in questions])
         except LedgerUnavailable as error:  # whoever came meanwhile would wait as long again, and be told the same
             self._fail([*questions, *self._waiting()], error)
         except Exception as error:  # noqa: BLE001 - each thread raises it for itself
             self._fail(questions, error)
         else:
-            for question, sight in zip(questions, sights, strict=True):
+            for question, sight in zip(questions, snapshots, strict=True):
                 self._answer(question, sight)
                 if isinstance(question.error, LedgerUnavailable):  # what is made of the others would wait for it, too
                     return self._fail([one for one in questions if one.sight is None], question.error)
@@ -70,7 +70,7 @@ class Lookout:
         for question in questions:
             question.error = error
 
-    def _answer(self, question: _Question, sight: Sight) -> None:
+    def _answer(self, question: _Question, sight: JobSnapshot) -> None:
         question.sight = sight
         try:
             question.made = self._make(sight)

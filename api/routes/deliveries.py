@@ -35,7 +35,7 @@ class DeliveryList(BaseModel):
 @operation(Answer(200, "The tries.", DeliveryList))
 def get_deliveries(job_id: str) -> Response:
     """See what was sent to a job's webhook, and what it answered."""
-    ports = here().ports
-    job = ports.ledger.get(valid_id(job_id))
-    found = [DeliveryView.model_validate(one.model_dump()) for one in ports.outbox.deliveries(job.id)]
+    services = here().services
+    job = services.ledger.get(valid_id(job_id))
+    found = [DeliveryView.model_validate(one.model_dump()) for one in services.outbox.deliveries(job.id)]
     return answer(DeliveryList(deliveries=found))

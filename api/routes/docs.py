@@ -11,9 +11,9 @@ from api.http.openapi import codes, document
 from api.http.operations import Answer, operation
 from api.http.problems import title
 
-routes = Blueprint("docs", __name__, template_folder="../web/templates")
+routes = Blueprint("docs", __name__, template_folder="../templates")
 
-STYLE: Final = (Path(__file__).parents[1] / "web" / "templates" / "docs.css").read_text()
+STYLE: Final = (Path(__file__).parents[1] / "templates" / "docs.css").read_text()
 _HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 _POLICY: Final = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-ancestors 'none'"
 

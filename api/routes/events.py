@@ -100,8 +100,8 @@ def _story(context: Context, job: str, after: str) -> Iterator[str]:
 
 def _nothing_will_come(context: Context, job: str, after: str) -> bool:
     """Whether the job ended, and no later than with the event `after`. Raises JobNotFound."""
-    ended = context.ports.ledger.get(job).state in TERMINAL
-    return ended and rank(context.ports.events.last_id(job)) <= rank(after)
+    ended = context.services.ledger.get(job).state in TERMINAL
+    return ended and rank(context.services.events.last_id(job)) <= rank(after)
 
 
 def shown(job: str, event: Event) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _while_signed_in(lines: Iterator[str], context: Context, session: Session) -
     looked = time.monotonic()
     for line in lines:
         if time.monotonic() - looked >= HEARTBEAT_SECONDS:
-            if context.ports.signed_out.has(session.id):
+            if context.services.revoked_sessions.has(session.id):
                 return
             looked = time.monotonic()
         yield line

@@ -11,7 +11,7 @@ from api.context import Context, here
 from api.http.operations import Answer, operation
 from api.http.serializers import answer
 from shared.errors import EaselError, LedgerLost, Unavailable
-from shared.services import establish
+from shared.services import ensure_paired
 
 EXCUSED: Final = frozenset({"jobs.get_job", "recipes.get_recipes", "session.get_session", "session.sign_in"})
 """Endpoints whose own look at Redis brings the ledger's id along, since polls are many; and those without jobs."""
@@ -64,25 +64,25 @@ def require_ledger() -> None:
     emptied or replaced. Raises LedgerUnavailable, LedgerLost, BlobsUnavailable.
     """
     if request.path.startswith("/v1/") and request.endpoint not in EXCUSED:
-        confirm_identity(here(), here().ports.ledger.identity())
+        confirm_identity(here(), here().services.ledger.identity())
 
 
 def confirm_identity(context: Context, found: str | None) -> None:
     """As `require_ledger` says, of the id that was found in Redis."""
     if found is None or found != context.known_identity:
-        if not establish(context.ports):
+        if not ensure_paired(context.services):
             raise LedgerLost
-        context.known_identity = context.ports.ledger.identity()
+        context.known_identity = context.services.ledger.identity()
 
 
 def _checks(context: Context) -> dict[str, Check]:
     """Both parts are asked at once: each may need two seconds to fail."""
     with ThreadPoolExecutor(2) as pool:
-        redis = pool.submit(_check, context.ports.ledger.identity)
-        store = pool.submit(_check, context.ports.blobs.check)
+        redis = pool.submit(_check, context.services.ledger.identity)
+        store = pool.submit(_check, context.services.blobs.check)
         found = {"redis": redis.result(), "store": store.result()}
     if all(check.ok for check in found.values()):
-        found["ledger"] = _check(lambda: confirm_identity(context, context.ports.ledger.identity()))
+        found["ledger"] = _check(lambda: confirm_identity(context, context.services.ledger.identity()))
     else:
         found["ledger"] = Check(ok=False, detail="Cannot be judged before both answer.")
     return found

@@ -93,7 +93,7 @@ def get_preview(job_id: str) -> Response:
 def list_previews(job_id: str) -> Response:
     """List the previews, by step; a step that was done again after a fault stands here as it came out last."""
     job = _job(job_id)
-    stills = here().ports.filmstrip.of(job.id)
+    stills = here().services.filmstrip.of(job.id)
     return answer(PreviewList(previews=[_preview(job.id, still) for still in stills]))
 
 
@@ -102,7 +102,7 @@ def list_previews(job_id: str) -> Response:
 def get_preview_at(job_id: str, step: int) -> Response:
     """Fetch the picture as it was after a step, small."""
     job = _job(job_id)
-    still = here().ports.filmstrip.at(job.id, step)
+    still = here().services.filmstrip.at(job.id, step)
     if still is None:
         raise errors.NotFound(f"There is no preview of step {step}; the list of previews names those that there are.")
     return _blob(still.key, "image/jpeg", cache=_cache(job))
@@ -117,7 +117,7 @@ def get_preview_at(job_id: str, step: int) -> Response:
 def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
     """Fetch the previews as a film of a few seconds that begins again and again."""
     job = _job(job_id)
-    stills = chosen(here().ports.filmstrip.of(job.id))
+    stills = chosen(here().services.filmstrip.of(job.id))
     if len(stills) < FEWEST_STILLS:
         raise errors.NotReady("A time-lapse takes two previews; wait for the next.")
     shown = [still.key for still in stills]
@@ -154,7 +154,7 @@ def get_provenance(job_id: str) -> Response:
 
 
 def _job(text: str) -> Job:
-    return here().ports.ledger.get(valid_id(text))
+    return here().services.ledger.get(valid_id(text))
 
 
 def _cache(job: Job) -> str:
@@ -187,7 +187,7 @@ def _made(name: str, sources: Sequence[str], make: Callable[[Sequence[bytes]], b
     with context.watchers.seat(), rendering():  # before the blobs are in memory, of which those who wait need none
         if found := context.thumbnails.find(name):
             return found
-        return context.thumbnails.keep(name, make([context.ports.blobs.get(key) for key in sources]))
+        return context.thumbnails.keep(name, make([context.services.blobs.get(key) for key in sources]))
 
 
 def _small(png: bytes, longest: int) -> bytes:
@@ -207,7 +207,7 @@ def _blob(key: str, media_type: str, *, cache: str) -> Response:
     """A blob as a response; its key carries a hash or the claim's token and so names these bytes alone."""
     response = _conditional(key, media_type, cache=cache)
     if response.status_code != _NOT_MODIFIED:
-        response.set_data(here().ports.blobs.get(key))
+        response.set_data(here().services.blobs.get(key))
     return response
 
 

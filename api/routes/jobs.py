@@ -15,7 +15,7 @@ from api.routes.health import confirm_identity
 from easel.models import TERMINAL, JobState
 from shared import errors
 from shared.jobs.job import Job
-from shared.ledger.job_snapshot import Sight
+from shared.ledger.job_snapshot import JobSnapshot
 from shared.recovery.job_files import forget, take_back_wish, write_wish
 
 routes = Blueprint("jobs", __name__)
@@ -73,9 +73,9 @@ def get_job(job_id: str, query: GetQuery) -> Response:
 @operation(Answer(200, "One page.", JobList), query=ListQuery, errors=(errors.InvalidCursor,))
 def list_jobs(query: ListQuery) -> Response:
     """List jobs, newest first."""
-    ports = here().ports
+    services = here().services
     before = _read_cursor(query) if query.cursor else None
-    found = ports.ledger.list(state=query.state, limit=query.limit + 1, before=before)
+    found = services.ledger.list(state=query.state, limit=query.limit + 1, before=before)
     page = found[: query.limit]
     following = _signer().dumps([page[-1].id, query.state]) if len(found) > len(page) else None
     return answer(JobList(jobs=views(here(), page), next_cursor=str(following) if following else None))
@@ -102,15 +102,15 @@ def delete_job(job_id: str) -> Response:
 
     Its inputs go within a day, unless other jobs use them, too.
     """
-    forget(here().ports, valid_id(job_id))
+    forget(here().services, valid_id(job_id))
     return Response(status=204)
 
 
 def _job(text: str) -> Job:
-    return here().ports.ledger.get(valid_id(text))
+    return here().services.ledger.get(valid_id(text))
 
 
-def _look(context: Context, job: str) -> tuple[Sight, str]:
+def _look(context: Context, job: str) -> tuple[JobSnapshot, str]:
     return context.lookout.look(job, lambda ledger: confirm_identity(context, ledger))
 
 
@@ -132,15 +132,15 @@ def _wait(context: Context, job: str, last: str, seconds: float) -> str:
 
 def _steer(job: Job, wish: Literal["cancel", "finish"]) -> Response:
     """Write the wish where it survives the loss of Redis, then raise the flag."""
-    ports = here().ports
+    services = here().services
     impossible = job.state in TERMINAL or (wish == "finish" and job.progress.current < 1)
     if not impossible:
-        write_wish(ports.blobs, job.id, wish)
+        write_wish(services.blobs, job.id, wish)
     try:
-        steered = ports.ledger.steer(job.id, wish)
+        steered = services.ledger.request_control(job.id, wish)
     except (errors.WrongState, errors.NotReady):
         if not impossible:
-            take_back_wish(ports.ledger, ports.blobs, job.id)
+            take_back_wish(services.ledger, services.blobs, job.id)
         raise
     (view,) = views(here(), [steered])
     return answer(view, 202, Location=job_url(job.id))
@@ -148,7 +148,7 @@ def _steer(job: Job, wish: Literal["cancel", "finish"]) -> Response:
 
 def _signer() -> URLSafeSerializer:
     """Cursors are signed with the ledger's identity: they hold only where they were made."""
-    identity = here().ports.ledger.identity()
+    identity = here().services.ledger.identity()
     if identity is None:
         raise errors.LedgerLost
     return URLSafeSerializer(identity, salt="cursor")

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from api.http.operations import Answer, operation
 from easel.models import JobState
 from shared.errors import EaselError
-from shared.services import Ports
+from shared.services import Services
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 """Any other counts as one, so that strangers cannot make up labels."""
@@ -24,8 +24,8 @@ routes = Blueprint("metrics", __name__)
 class _Ledger(Collector):
     """Asked at each scrape, so that every API process tells the same."""
 
-    def __init__(self, ports: Ports) -> None:
-        self._ports = ports
+    def __init__(self, services: Services) -> None:
+        self._ports = services
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("easel_ledger_up", "Whether Redis answers.")
@@ -37,25 +37,25 @@ class _Ledger(Collector):
         yield up
 
     def _of_the_ledger(self) -> Iterator[Metric]:
-        overview = self._ports.overview
+        queue_stats = self._ports.queue_stats
         depth = GaugeMetricFamily("easel_queue_depth", "Jobs that wait.", labels=["tier"])
         for tier in self._ports.settings.tiers:
-            depth.add_metric([tier], overview.depth(tier))
+            depth.add_metric([tier], queue_stats.depth(tier))
         jobs = GaugeMetricFamily("easel_jobs", "Jobs in the ledger.", labels=["state"])
         for state in JobState:
-            jobs.add_metric([str(state)], overview.count(state))
-        workers = overview.workers()
+            jobs.add_metric([str(state)], queue_stats.count(state))
+        workers = queue_stats.workers()
         yield depth
         yield jobs
         yield GaugeMetricFamily("easel_workers", "Workers that live.", value=len(workers))
         yield GaugeMetricFamily("easel_workers_busy", "With a job.", value=sum(one.job is not None for one in workers))
-        yield GaugeMetricFamily("easel_completed_last_hour", "Jobs ended.", value=overview.completed_last_hour())
+        yield GaugeMetricFamily("easel_completed_last_hour", "Jobs ended.", value=queue_stats.completed_last_hour())
 
 
-def install(app: Flask, ports: Ports) -> None:
+def install(app: Flask, services: Services) -> None:
     """Count and time every request of this app."""
     registry = CollectorRegistry()
-    registry.register(_Ledger(ports))
+    registry.register(_Ledger(services))
     labels = ["method", "route", "status"]
     counter = Counter("easel_http_requests", "Requests answered.", labels, registry=registry)
     seconds = Histogram("easel_http_seconds", "Until the answer began.", ["method", "route"], registry=registry)

@@ -16,7 +16,7 @@ from api.routes.events import HEARTBEAT_SECONDS, MEDIA_TYPE, RETRY, STILL_HERE, 
 from easel.models import JobState
 from shared.errors import JobNotFound, NotFound, TooManyStreams, TooManyWatchers
 from shared.ledger.queue_stats import WorkerInfo
-from shared.services import Ports
+from shared.services import Services
 
 routes = Blueprint("queue", __name__)
 
@@ -78,10 +78,10 @@ def get_line(tier: str, query: LineQuery) -> Response:
     context = here()
     if tier not in context.settings.tiers:
         raise NotFound(f"There is no tier {tier!r}; there are {', '.join(context.settings.tiers)}.")
-    ports = context.ports
-    jobs = ports.ledger.several(ports.overview.line(tier, query.offset, query.limit))
+    services = context.services
+    jobs = services.ledger.several(services.queue_stats.line(tier, query.offset, query.limit))
     waiting = [job for job in jobs if job.state is JobState.QUEUED]  # some may have been taken just now
-    return answer(LineView(jobs=views(context, waiting), total=ports.overview.depth(tier)))
+    return answer(LineView(jobs=views(context, waiting), total=services.queue_stats.depth(tier)))
 
 
 @routes.get("/v1/queue/events")
@@ -96,39 +96,39 @@ def get_queue_events() -> Response:
 
 def snapshot(context: Context) -> QueueView:
     """The queue as it is now."""
-    ports = context.ports
+    services = context.services
     return QueueView(
-        tiers=[_tier(context, tier) for tier in ports.settings.tiers],
-        running=views(context, ports.ledger.list(state=JobState.RUNNING, limit=200)),
-        workers=ports.overview.workers(),
-        completed_last_hour=ports.overview.completed_last_hour(),
-        throughput=_throughput(ports, time.time()),
+        tiers=[_tier(context, tier) for tier in services.settings.tiers],
+        running=views(context, services.ledger.list(state=JobState.RUNNING, limit=200)),
+        workers=services.queue_stats.workers(),
+        completed_last_hour=services.queue_stats.completed_last_hour(),
+        throughput=_throughput(services, time.time()),
     )
 
 
 def _tier(context: Context, tier: str) -> TierView:
-    ports = context.ports
-    depth, head = ports.overview.depth(tier), ports.overview.head(tier)
+    services = context.services
+    depth, head = services.queue_stats.depth(tier), services.queue_stats.head(tier)
     return TierView(
         name=tier,
         depth=depth,
-        oldest_seconds=_age(ports, head) if head else None,
+        oldest_seconds=_age(services, head) if head else None,
         eta_seconds=context.forecaster.now().eta_of_last(tier),
     )
 
 
-def _age(ports: Ports, job: str) -> float | None:
+def _age(services: Services, job: str) -> float | None:
     try:
-        return round(max(0.0, time.time() - ports.ledger.get(job).request.created_at), 1)
+        return round(max(0.0, time.time() - services.ledger.get(job).request.created_at), 1)
     except JobNotFound:  # taken and deleted since
         return None
 
 
-def _throughput(ports: Ports, now: float) -> list[Bucket]:
+def _throughput(services: Services, now: float) -> list[Bucket]:
     """Buckets begin at full five minutes, so that a picture of them stands still between two."""
     latest = now // _BUCKET_SECONDS * _BUCKET_SECONDS
     starts = [latest - _BUCKET_SECONDS * back for back in reversed(range(_BUCKETS))]
-    counts = ports.overview.completed(starts, _BUCKET_SECONDS)
+    counts = services.queue_stats.completed(starts, _BUCKET_SECONDS)
     return [Bucket(at=moment(start), completed=count) for start, count in zip(starts, counts, strict=True)]
 
 

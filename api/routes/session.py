@@ -77,14 +77,14 @@ def sign_out() -> Response:
     Other browsers stay signed in, with the same key, too.
     """
     if session := _session():
-        session_cookie.end(session, here().ports.signed_out)
+        session_cookie.end(session, here().services.revoked_sessions)
     response = Response(status=204)
     session_cookie.take_back(response)
     return response
 
 
 def _session() -> session_cookie.Session | None:
-    return session_cookie.read(here().settings, here().ports.signed_out)
+    return session_cookie.read(here().settings, here().services.revoked_sessions)
 
 
 def _view(session: session_cookie.Session | None) -> SessionView:

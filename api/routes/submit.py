@@ -25,7 +25,7 @@ from shared.jobs.estimate import MemoryKind, Quote, peak_memory, quote
 from shared.jobs.job import Job, Request
 from shared.recipe import Recipe, resolve
 from shared.recovery.job_files import write_request
-from shared.services import Ports
+from shared.services import Services
 from shared.storage import keys
 
 routes = Blueprint("submit", __name__)
@@ -85,11 +85,11 @@ def submit(query: SubmitQuery) -> Response:
 
     Images are turned upright, converted to sRGB and stripped of all metadata before they are kept.
     """
-    settings, ports = here().settings, here().ports
+    settings, services = here().settings, here().services
     order = read_order(settings)
     recipe = _recipe(order)
     if not query.dry_run:
-        _refuse_when_full(ports, order)
+        _refuse_when_full(services, order)
     content = _picture(order.content, recipe, settings.max_pixels, field="content")
     styles = [
         _picture(upload, recipe, settings.max_pixels, field="style", number=number)
@@ -97,17 +97,17 @@ def submit(query: SubmitQuery) -> Response:
     ]
     request = _request(order, recipe, content, styles)
     if query.dry_run:
-        return answer(_quote(ports, request))
+        return answer(_quote(services, request))
 
-    if earlier := _earlier(ports, request):
-        return _accepted(ports, earlier, replayed=True)
-    admission(request, ports.overview.workers()).check()
-    _store(ports, request, [content, *styles])
-    job_id, created = _enter(ports, request)
+    if earlier := _earlier(services, request):
+        return _accepted(services, earlier, replayed=True)
+    admission(request, services.queue_stats.workers()).check()
+    _store(services, request, [content, *styles])
+    job_id, created = _enter(services, request)
     if created:
-        ports.bells.ring(request.tier)  # a bell that fails is no failure: the reaper rings again
+        services.dispatcher.wake(request.tier)  # a bell that fails is no failure: the reaper rings again
         log.info("job_submitted", job=job_id, tier=request.tier, preset=recipe.preset)
-    return _accepted(ports, job_id, request, replayed=not created)
+    return _accepted(services, job_id, request, replayed=not created)
 
 
 def _recipe(order: Order) -> Recipe:
@@ -120,11 +120,11 @@ def _recipe(order: Order) -> Recipe:
     return recipe
 
 
-def _refuse_when_full(ports: Ports, order: Order) -> None:
+def _refuse_when_full(services: Services, order: Order) -> None:
     """Before any work is done. Only a request that was accepted earlier gets its answer all the same."""
-    limit = ports.settings.queue_limit
-    known = order.idempotency_key and ports.ledger.remembered(order.idempotency_key)
-    if not known and ports.overview.count(JobState.QUEUED) >= limit:
+    limit = services.settings.queue_limit
+    known = order.idempotency_key and services.ledger.remembered(order.idempotency_key)
+    if not known and services.queue_stats.count(JobState.QUEUED) >= limit:
         raise errors.QueueFull
 
 
@@ -164,12 +164,12 @@ def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Pict
     )
 
 
-def _quote(ports: Ports, request: Request) -> QuoteView:
+def _quote(services: Services, request: Request) -> QuoteView:
     newcomer = _fresh(request)
-    forecast = Forecast.of_now(ports, newcomer)
+    forecast = Forecast.of_now(services, newcomer)
     run = forecast.run(newcomer)
     cost = quote(request.recipe, request.width, request.height, request.style_pixels)
-    room = admission(request, ports.overview.workers())
+    room = admission(request, services.queue_stats.workers())
     return QuoteView(
         **cost.model_dump(),
         seconds=run.p50,
@@ -178,15 +178,15 @@ def _quote(ports: Ports, request: Request) -> QuoteView:
         fitting_size=room.fitting_size,
         tier=request.tier,
         recipe=request.recipe,
-        queue_depth=ports.overview.depth(request.tier),
+        queue_depth=services.queue_stats.depth(request.tier),
         run_seconds=run,
         eta_seconds=forecast.eta(newcomer),
     )
 
 
-def _earlier(ports: Ports, request: Request) -> str | None:
+def _earlier(services: Services, request: Request) -> str | None:
     """The job that this idempotency key stands for. Raises IdempotencyKeyReused."""
-    found = ports.ledger.remembered(request.idempotency_key) if request.idempotency_key else None
+    found = services.ledger.remembered(request.idempotency_key) if request.idempotency_key else None
     if found is None:
         return None
     digest, job_id = found
@@ -195,34 +195,34 @@ def _earlier(ports: Ports, request: Request) -> str | None:
     return job_id
 
 
-def _store(ports: Ports, request: Request, pictures: list[_Picture]) -> None:
+def _store(services: Services, request: Request, pictures: list[_Picture]) -> None:
     """Inputs first, then the request that names them. Written anew where they exist: the sweep spares the young."""
     for picture in {picture.sha256: picture for picture in pictures}.values():
-        ports.blobs.put(keys.input_image(picture.sha256), picture.png, content_type="image/png")
-    write_request(ports.blobs, request)
+        services.blobs.put(keys.input_image(picture.sha256), picture.png, content_type="image/png")
+    write_request(services.blobs, request)
 
 
-def _enter(ports: Ports, request: Request) -> tuple[str, bool]:
+def _enter(services: Services, request: Request) -> tuple[str, bool]:
     """Create the record. Where the ledger will have none of it, no request.json may outlive that."""
-    settings = ports.settings
+    settings = services.settings
     try:
-        job_id, created = ports.ledger.submit(
+        job_id, created = services.ledger.submit(
             request, queue_limit=settings.queue_limit, remember_seconds=settings.idempotency_seconds
         )
     except errors.EaselError as error:
         # Where no answer came, or the ledger is being rebuilt, the record may exist all the same; the request stays.
         unsure = isinstance(error, (errors.LedgerUnavailable, errors.LedgerLost))
         if isinstance(error, errors.LedgerReadOnly) or not unsure:
-            ports.blobs.delete(keys.request(request.id))
+            services.blobs.delete(keys.request(request.id))
         raise
     if not created:
-        ports.blobs.delete(keys.request(request.id))
+        services.blobs.delete(keys.request(request.id))
     return job_id, created
 
 
-def _accepted(ports: Ports, job_id: str, request: Request | None = None, *, replayed: bool) -> Response:
+def _accepted(services: Services, job_id: str, request: Request | None = None, *, replayed: bool) -> Response:
     try:
-        (view,) = views(here(), [ports.ledger.get(job_id)], fresh=not replayed)
+        (view,) = views(here(), [services.ledger.get(job_id)], fresh=not replayed)
     except errors.Unavailable:
         if request is None or replayed:
             raise

@@ -43,7 +43,7 @@ ${curl("/v1/jobs/$job/result")} -o result.png && echo "Wrote result.png"
     return `${key && "import os\n"}from pathlib import Path
 from urllib.request import Request, urlopen
 
-from api.client import Easel
+from easel import Easel
 
 URL = "${location.origin}"
 

@@ -77,7 +77,7 @@ class Job(_Frozen):
     epoch: int = 0  # counts claims
     attempts: int = 0  # lease losses since the last new checkpoint
     memory_failures: int = 0  # times a device ran out of memory
-    halvings: int = 0  # times the step was halved since a loss was not finite or exploded
+    step_backoffs: int = 0  # times the step was halved since a loss was not finite or exploded
     worker: str | None = None  # who holds the claim
     resumed_from_step: int | None = None
     run_seconds: float = 0.0  # in the loop, over all claims

@@ -28,7 +28,7 @@ class Trial(BaseModel):
     drift: float | None = Field(description="Logarithm of the pace after half-way by that before; None where unknown.")
 
 
-class Experience:
+class RunHistory:
     """A list in Redis, the newest first, that never grows beyond REMEMBERED."""
 
     def __init__(self, client: redis.Redis) -> None:

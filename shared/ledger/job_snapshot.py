@@ -15,7 +15,7 @@ from shared.redis_client import NAMESPACE, script, translated
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class JobSnapshot:
     """All that one look at a job tells, of one moment."""
 
     job_id: str
@@ -33,7 +33,7 @@ class Sight:
         raise JobNotFound(f"There is no job {self.job_id}; it may have been deleted.")
 
 
-class Sights:
+class JobSnapshots:
     """Reads over a connection of its own, past redis-py's pool and hooks: they cost six times what they carry.
 
     For one thread at a time.
@@ -45,12 +45,12 @@ class Sights:
         self._script = script("look")
         self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
 
-    def of(self, ids: Sequence[str]) -> list[Sight]:
+    def of(self, ids: Sequence[str]) -> list[JobSnapshot]:
         """Each of these jobs, all at the same moment, whether or not they exist. Raises LedgerUnavailable."""
         with translated():
             ledger, *found = self._look(ids)
         return [
-            Sight(job_id, ledger, newest, position or None, dict(zip(flat[::2], flat[1::2], strict=True)))
+            JobSnapshot(job_id, ledger, newest, position or None, dict(zip(flat[::2], flat[1::2], strict=True)))
             for job_id, (newest, position, flat) in zip(ids, found, strict=True)
         ]
 

@@ -21,7 +21,7 @@ from shared.jobs.job import Job, Request
 from shared.jobs.record import newborn, pairs, parse, readable
 from shared.redis_client import NAMESPACE, connect, script, translated
 
-__all__ = ["NAMESPACE", "Claim", "Ledger", "Wishes", "connect"]  # a ledger comes with its connection
+__all__ = ["NAMESPACE", "Claim", "ControlFlags", "Ledger", "connect"]  # a ledger comes with its connection
 
 _REBUILDING_SECONDS: Final = 24 * 3600
 _ACTS: Final = ("submit", "claim", "renew", "finish", "release", "steer", "reap", "delete", "restore", "adopt")
@@ -36,7 +36,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ControlFlags:
     """What a holder hears back when it renews its lease."""
 
     cancel: bool
@@ -141,7 +141,7 @@ class Ledger:
         with translated():
             return [job for fields in pipe.execute() if fields and (job := readable(fields))]
 
-    def steer(self, job_id: str, wish: Literal["cancel", "finish"]) -> Job:
+    def request_control(self, job_id: str, wish: Literal["cancel", "finish"]) -> Job:
         """Ask for the job's end. Raises JobNotFound, WrongState, NotReady."""
         match self._act("steer", job_id, wish):
             case "missing":
@@ -179,13 +179,13 @@ class Ledger:
 
     def renew(
         self, claim: Claim, *, lease_seconds: float, event: tuple[str, Any] | None = None, **fields: Any
-    ) -> Wishes:
+    ) -> ControlFlags:
         """Prove to be alive, and write `fields` into the record. Raises ClaimLost."""
         kind, data = (event[0], json.dumps(event[1])) if event else ("", "")
         answer = self._act("renew", claim.job.id, claim.token, lease_seconds, kind, data, *pairs(fields))
         if not answer:
             raise ClaimLost(f"Job {claim.job.id} has another holder now.")
-        return Wishes(cancel=bool(answer[0]), finish=bool(answer[1]), others_wait=answer[2] > 0)
+        return ControlFlags(cancel=bool(answer[0]), finish=bool(answer[1]), others_wait=answer[2] > 0)
 
     def finish(self, claim: Claim, state: JobState, **fields: Any) -> None:
         """End the job and make its result visible. Raises ClaimLost."""

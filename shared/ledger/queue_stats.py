@@ -34,7 +34,7 @@ class WorkerInfo(BaseModel):
     seen_at: float
 
 
-class Overview:
+class QueueStats:
     """Counts and positions. All reads are O(log n) or O(workers)."""
 
     def __init__(self, client: redis.Redis) -> None:

@@ -15,33 +15,33 @@ from easel.models import TERMINAL, JobState
 from shared.errors import BlobMissing, JobNotFound, LedgerLost, WrongState
 from shared.jobs.job import Job, Request
 from shared.ledger.ledger import Ledger
-from shared.services import Ports, stored_identity
-from shared.storage import Blobs, keys
+from shared.services import Services, stored_identity
+from shared.storage import BlobStore, keys
 
 log = structlog.get_logger(__name__)
 
 _JSON = "application/json"
 
 
-def write_request(blobs: Blobs, request: Request) -> None:
+def write_request(blobs: BlobStore, request: Request) -> None:
     """Before the record: from here on the job can be rebuilt."""
     blobs.put(keys.request(request.id), request.model_dump_json().encode(), content_type=_JSON)
 
 
-def write_wish(blobs: Blobs, job_id: str, wish: Literal["cancel", "finish"]) -> None:
+def write_wish(blobs: BlobStore, job_id: str, wish: Literal["cancel", "finish"]) -> None:
     """Before the flag. A cancel is never weakened to a finish."""
     earlier = _read(blobs, keys.requested(job_id)) or {}
     body = {"wish": "cancel" if earlier.get("wish") == "cancel" else wish, "at": time.time()}
     blobs.put(keys.requested(job_id), json.dumps(body).encode(), content_type=_JSON)
 
 
-def take_back_wish(ledger: Ledger, blobs: Blobs, job_id: str) -> None:
+def take_back_wish(ledger: Ledger, blobs: BlobStore, job_id: str) -> None:
     """Of a wish that came too late or too early; not where another one like it was heard. Raises JobNotFound."""
     if ledger.get(job_id).state is not JobState.CANCELED:
         blobs.delete(keys.requested(job_id))
 
 
-def write_verdict(blobs: Blobs, job: Job, token: str) -> None:
+def write_verdict(blobs: BlobStore, job: Job, token: str) -> None:
     """Before the transition: `job` is the record as its holder is about to end it.
 
     Were Redis lost before `seal`, nobody could tell an end that clients saw from one that never came.
@@ -50,18 +50,18 @@ def write_verdict(blobs: Blobs, job: Job, token: str) -> None:
     blobs.put(keys.verdict(job.id, job.epoch, token), body, content_type=_JSON)
 
 
-def write_parting(blobs: Blobs, job_id: str, token: str, checkpoint: str) -> None:
+def write_parting(blobs: BlobStore, job_id: str, token: str, checkpoint: str) -> None:
     """For the next holder, from one that had to leave while the record could not be written."""
     blobs.put(keys.parting(job_id, token), json.dumps({"checkpoint": checkpoint}).encode(), content_type=_JSON)
 
 
-def read_parting(blobs: Blobs, job_id: str, token: str) -> str | None:
+def read_parting(blobs: BlobStore, job_id: str, token: str) -> str | None:
     """The key of the checkpoint that the holder of this claim left, if it had to leave so."""
     note = _read(blobs, keys.parting(job_id, token))
     return str(note["checkpoint"]) if note else None
 
 
-def seal(ledger: Ledger, blobs: Blobs, job_id: str) -> None:
+def seal(ledger: Ledger, blobs: BlobStore, job_id: str) -> None:
     """Write down how the job ended, and let its checkpoints go: they are by far its largest blobs.
 
     Whoever ended it does so; the reaper makes up for who could not. Raises JobNotFound, Unavailable.
@@ -77,13 +77,13 @@ def seal(ledger: Ledger, blobs: Blobs, job_id: str) -> None:
     ledger.sealed(job_id)
 
 
-def forget(ports: Ports, job_id: str) -> None:
+def forget(services: Services, job_id: str) -> None:
     """Remove a job that has ended, and all that is kept of it. Raises JobNotFound and WrongState, with nothing touched.
 
     The request goes first, without which nothing brings the job back; then the record, which names the rest; then
     the rest. What a crash leaves of it the upkeep completes (worker/maintenance/garbage_collection.py).
     """
-    ledger, blobs = ports.ledger, ports.blobs
+    ledger, blobs = services.ledger, services.blobs
     try:
         if not blobs.exists(keys.final(job_id)):  # else it would come back unfinished, were Redis lost from here on
             seal(ledger, blobs, job_id)
@@ -100,7 +100,7 @@ def forget(ports: Ports, job_id: str) -> None:
     discard(blobs, job_id)
 
 
-def discard(blobs: Blobs, job_id: str) -> bool:
+def discard(blobs: BlobStore, job_id: str) -> bool:
     """Delete whatever is left of a job whose request and record have gone; whether there was anything."""
     left = [blob.key for blob in blobs.list(keys.everything(job_id))]
     for key in left:
@@ -108,42 +108,42 @@ def discard(blobs: Blobs, job_id: str) -> bool:
     return bool(left)
 
 
-def reconcile(ports: Ports) -> int:
+def reconcile(services: Services) -> int:
     """Rebuild every record that Redis lost, then declare it the ledger again, unless it lost them again; how many.
 
     Records that stand are left alone, so it may be run at any time and by many at once.
     """
-    identity = stored_identity(ports.blobs)
-    witness = ports.ledger.begin_rebuilding()
-    names = (blob.key for blob in ports.blobs.list("jobs/"))
+    identity = stored_identity(services.blobs)
+    witness = services.ledger.begin_rebuilding()
+    names = (blob.key for blob in services.blobs.list("jobs/"))
     requests = sorted(key for key in names if key.endswith("/request.json"))
-    restored = sum(brought_back(ports, key.split("/")[1]) for key in requests)
+    restored = sum(brought_back(services, key.split("/")[1]) for key in requests)
     if identity is not None:
-        ports.ledger.end_rebuilding(witness, identity)
+        services.ledger.end_rebuilding(witness, identity)
     return restored
 
 
-def brought_back(ports: Ports, job_id: str) -> bool:
+def brought_back(services: Services, job_id: str) -> bool:
     """Whether the job's lost record stands again. One job that cannot be read must not keep the others away."""
     try:
-        done = not ports.ledger.exists(job_id) and _restore(ports, job_id)
+        done = not services.ledger.exists(job_id) and _restore(services, job_id)
     except (ValueError, KeyError):
         log.exception("job_not_restored", job=job_id)
         return False
-    if done and not ports.blobs.exists(keys.request(job_id)):  # it was forgotten meanwhile
+    if done and not services.blobs.exists(keys.request(job_id)):  # it was forgotten meanwhile
         with suppress(JobNotFound, LedgerLost, WrongState):
-            ports.ledger.delete(job_id)
+            services.ledger.delete(job_id)
         return False
     return done
 
 
-def _restore(ports: Ports, job_id: str) -> bool:
-    blobs, ledger = ports.blobs, ports.ledger
+def _restore(services: Services, job_id: str) -> bool:
+    blobs, ledger = services.blobs, services.ledger
     asked = _read(blobs, keys.request(job_id))  # after the look at the record: a deletion takes the request first
     if asked is None:
         return False
     request = Request.model_validate(asked)
-    restore = partial(ledger.restore, request, remember_seconds=ports.settings.idempotency_seconds)
+    restore = partial(ledger.restore, request, remember_seconds=services.settings.idempotency_seconds)
     final, wish = _read(blobs, keys.final(job_id)), _read(blobs, keys.requested(job_id)) or {}
     if final is None and wish.get("wish") == "cancel":  # before any verdict: where both were in time, the cancel won
         ended = {"cancel_requested_at": wish["at"], "canceled_at": time.time(), "completed_at": time.time()}
@@ -157,7 +157,7 @@ def _restore(ports: Ports, job_id: str) -> bool:
     return restore(JobState.QUEUED, finish_requested_at=wish.get("at"), **found)
 
 
-def _last_verdict(blobs: Blobs, job_id: str) -> dict[str, Any] | None:
+def _last_verdict(blobs: BlobStore, job_id: str) -> dict[str, Any] | None:
     """The newest: an earlier holder that wrote one was either heard, and then the last, or superseded."""
     found = [
         (blob.modified, blob.key) for blob in blobs.list(keys.claims(job_id)) if blob.key.endswith(".verdict.json")
@@ -171,7 +171,7 @@ def _fields(job: Job) -> dict[str, Any]:
     return {name: getattr(job, name) for name in Job.model_fields if name not in own}
 
 
-def _read(blobs: Blobs, key: str) -> dict[str, Any] | None:
+def _read(blobs: BlobStore, key: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(blobs.get(key))
     except BlobMissing:

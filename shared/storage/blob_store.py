@@ -23,7 +23,7 @@ class Blob:
     modified: float  # seconds since the epoch, by the store's clock
 
 
-class Blobs(Protocol):
+class BlobStore(Protocol):
     """A store of bytes by key. Safe to share between threads and to carry across a fork.
 
     A key is names of `A-Z a-z 0-9 . _ -` joined by `/`; no name starts with a dot, and no key is another's folder.

@@ -12,7 +12,7 @@ from shared.errors import BlobMissing, BlobsUnavailable
 from shared.storage.blob_store import Blob, checked_key, checked_prefix, is_key
 
 
-class LocalBlobs:
+class LocalBlobStore:
     """A directory. A blob is written beside the others under `.incoming`, made durable, then renamed into place.
 
     A symbolic link is never followed: not to a blob, and not to a folder outside.

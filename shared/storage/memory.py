@@ -8,7 +8,7 @@ from shared.errors import BlobMissing
 from shared.storage.blob_store import Blob, checked_key, checked_prefix
 
 
-class MemoryBlobs:
+class MemoryBlobStore:
     """A dictionary: for tests and for trying things. Across a fork each side has its own."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # exists for the type checker only, and is not installed besi
     from mypy_boto3_s3 import S3Client
 
 
-class S3Blobs:
+class S3BlobStore:
     """One bucket, every key under `prefix`. The bucket must exist.
 
     The client is made at the first call of each process, because sockets must not be carried across a fork.

@@ -18,7 +18,7 @@ from deploy.local.stack import Plan, Stack, free_port
 from shared.jobs.job import Job, Request
 from shared.recipe import Recipe
 from shared.recovery import job_files
-from shared.services import Ports, establish, open_ports
+from shared.services import Services, ensure_paired, open_services
 from shared.settings import Settings
 from shared.storage import keys
 
@@ -48,8 +48,8 @@ class House(Stack):
         self._environment |= {"EASEL_QUEUE_LIMIT": str(_QUEUE_LIMIT), "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"}
         self._environment |= {"EASEL_STREAMS_PER_CLIENT": str(_STREAMS)}  # all come from this machine
         self._start_valkey()
-        self.ports: Ports = open_ports(self._settings())
-        establish(self.ports)
+        self.services: Services = open_services(self._settings())
+        ensure_paired(self.services)
         self._listening("api", self._start("api", sys.executable, "-m", "api"))
 
     @property
@@ -80,24 +80,24 @@ class House(Stack):
         """A job's id: in the line as the API puts it there, past HTTP. Images are PNG or JPEG."""
         request = Request(
             id=str(uuid7()),
-            tier=self.ports.settings.tiers[0],
+            tier=self.services.settings.tiers[0],
             recipe=recipe,
             content=self._stored(content),
             styles=(self._stored(style),),
             created_at=time.time(),
             digest=str(uuid7()),
         )
-        job_files.write_request(self.ports.blobs, request)
-        self.ports.ledger.submit(request, queue_limit=_QUEUE_LIMIT, remember_seconds=60)
-        self.ports.bells.ring(request.tier)
+        job_files.write_request(self.services.blobs, request)
+        self.services.ledger.submit(request, queue_limit=_QUEUE_LIMIT, remember_seconds=60)
+        self.services.dispatcher.wake(request.tier)
         return request.id
 
     def finished(self, job_id: str) -> Job:
         """The job once it has ended. Raises RuntimeError where that was not well."""
-        last = self.ports.events.last_id(job_id)
-        while not (job := self.ports.ledger.get(job_id)).completed_at:
+        last = self.services.events.last_id(job_id)
+        while not (job := self.services.ledger.get(job_id)).completed_at:
             self.check()
-            for event in self.ports.events.wait({job_id: last}).get(job_id, []):
+            for event in self.services.events.wait({job_id: last}).get(job_id, []):
                 last = event.id
         if job.error:
             raise RuntimeError(f"A job failed: {job.error.detail}")
@@ -113,14 +113,14 @@ class House(Stack):
         process = self._start("workers", sys.executable, "-m", *command, patience=60)
 
         def there() -> bool:
-            return len(self.ports.overview.workers()) == workers
+            return len(self.services.queue_stats.workers()) == workers
 
         wait_until(there, seconds=_HIRE_SECONDS, what=f"{workers} of {command[0]}", process=process)
         return process
 
     def _stored(self, image: bytes) -> str:
         sha256 = hashlib.sha256(image).hexdigest()
-        self.ports.blobs.put(keys.input_image(sha256), image)
+        self.services.blobs.put(keys.input_image(sha256), image)
         return sha256
 
     def _listening(self, what: str, process: Process) -> None:

@@ -30,7 +30,7 @@ class Sketch:
     size: int  # pixels of the longest side
     photo: np.ndarray  # (H, W, 3) float32 in [0, 1]
     painted: np.ndarray  # the same, when all is done
-    halvings = 0
+    step_backoffs = 0
 
     @property
     def phase(self) -> str:

@@ -30,7 +30,7 @@ def test_what_is_copied_paints_the_job_again_and_saves_the_picture(
     page = new_page()
     page.goto("/gallery")
     told = run(kind, copied(page, unusual, kind), tmp_path)
-    again = painter.ports.ledger.list(limit=1)[0]
+    again = painter.services.ledger.list(limit=1)[0]
     assert again.id != unusual.id
     assert again.request.recipe == unusual.request.recipe
     assert again.request.content == unusual.request.content

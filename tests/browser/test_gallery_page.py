@@ -74,7 +74,7 @@ def test_an_address_of_no_job_says_so_on_the_wall(new_page: NewPage, job: Job) -
 def test_of_a_job_that_was_finished_early_it_is_said_what_doing_it_again_means(page: Page, painter: House) -> None:
     running = painter.submit(steps=400)
     painter.wait(running, lambda job: job.progress.current > 0)
-    painter.ports.ledger.steer(running, "finish")
+    painter.services.ledger.request_control(running, "finish")
     early = painter.done(running)
     assert 0 < early.stopped_at_step < 400
     detail = opened(page, early)
@@ -114,12 +114,12 @@ def test_a_job_that_was_deleted_already_leaves_the_wall(new_page: NewPage, job: 
 def test_a_job_is_deleted_once_that_is_confirmed(page: Page, job: Job, painter: House) -> None:
     detail = opened(page, job)
     detail.get_by_role("button", name="Delete").click()
-    assert painter.ports.ledger.get(job.id).state is JobState.SUCCEEDED
+    assert painter.services.ledger.get(job.id).state is JobState.SUCCEEDED
     detail.get_by_role("button", name="Really delete").click()
     expect(detail).to_be_hidden()
     expect(page.locator(f'[data-id="{job.id}"]')).to_have_count(0)
     expect(page.locator("#said")).to_have_text(f"{page.locator('#wall li').count()} shown")
-    assert job.id not in {job.id for job in painter.ports.ledger.list(limit=200)}
+    assert job.id not in {job.id for job in painter.services.ledger.list(limit=200)}
 
 
 def test_jobs_that_failed_are_shown_among_all_jobs_only(page: Page, painter: House) -> None:
@@ -136,7 +136,7 @@ def test_jobs_that_failed_are_shown_among_all_jobs_only(page: Page, painter: Hou
 
 def test_a_second_click_on_show_more_shows_nothing_twice(page: Page, painter: House) -> None:
     for _ in range(30):
-        painter.ports.ledger.steer(painter.submit(), "cancel")
+        painter.services.ledger.request_control(painter.submit(), "cancel")
     page.goto("/gallery")
     page.get_by_role("button", name="All jobs").click()
     expect(page.locator("#wall li")).to_have_count(24)

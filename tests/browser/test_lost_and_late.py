@@ -48,7 +48,7 @@ def test_an_answer_that_the_end_has_overtaken_does_not_undo_it(page: Page, house
     before = page.request.get(f"/v1/jobs/{job}")
     held = hold(page, f"**/v1/jobs/{job}", times=1)
     page.wait_for_event("request", lambda request: request.url.endswith(job))
-    house.ports.ledger.steer(job, "cancel")
+    house.services.ledger.request_control(job, "cancel")
     sees(page, "Canceled")
     let_go(page, held, answer=before)
     sees(page, "Canceled")
@@ -61,7 +61,7 @@ def test_a_look_that_fails_after_the_end_leaves_the_page_at_peace(new_page: NewP
     sees(page, "The picture emerges")
     held = hold(page, f"**/v1/jobs/{job}", times=1)
     page.wait_for_event("request", lambda request: request.url.endswith(job))
-    house.ports.ledger.steer(job, "cancel")
+    house.services.ledger.request_control(job, "cancel")
     sees(page, "Canceled")
     with page.expect_event("requestfailed"):
         held[0].abort()
@@ -98,7 +98,7 @@ def test_a_wish_that_the_end_has_overtaken_is_said_to_be_refused(new_page: NewPa
     held = hold(page, "**/cancel")
     with page.expect_request("**/cancel"):
         page.get_by_role("button", name="Cancel").click()
-    house.ports.ledger.steer(job, "finish")
+    house.services.ledger.request_control(job, "finish")
     house.done(job)
     let_go(page, held)
     expect(page.get_by_role("alert")).to_have_text("The job has already ended: it succeeded.")

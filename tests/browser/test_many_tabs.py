@@ -19,7 +19,7 @@ def job(painter: House) -> Iterator[str]:
     job = painter.submit(steps=4000)
     yield job
     with suppress(WrongState):
-        painter.ports.ledger.steer(job, "cancel")
+        painter.services.ledger.request_control(job, "cancel")
 
 
 def test_the_seventh_tab_is_as_alive_as_the_first(page: Page, job: str) -> None:
@@ -35,13 +35,15 @@ def test_a_tab_that_comes_back_hears_all_that_it_missed(page: Page, painter: Hou
     page.goto(f"/?job={job}")
     expect(page.get_by_role("img", name="Loss by step")).to_be_visible()
     turn(page, hidden=True)
-    seen = painter.ports.ledger.get(job).progress.current
+    seen = painter.services.ledger.get(job).progress.current
     painter.wait(job, lambda job: job.progress.current > seen + 30)
     assert len(streams) == 1
     turn(page, hidden=False)
     page.get_by_role("button", name="Finish now").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("Finished early"))
-    told = {event.data["progress"]["current"] for event in painter.ports.events.since(job) if event.kind == "progress"}
+    told = {
+        event.data["progress"]["current"] for event in painter.services.events.since(job) if event.kind == "progress"
+    }
     assert page.get_by_role("img", name="Loss by step").get_attribute("data-points") == str(len(told))
     assert len(streams) == 2
 
@@ -63,7 +65,7 @@ def test_the_title_of_a_hidden_tab_goes_on(page: Page, painter: House, job: str)
     page.goto(f"/?job={job}")
     sees(page, "The picture emerges")
     turn(page, hidden=True)
-    before, seen = page.title(), painter.ports.ledger.get(job).progress.percentage
+    before, seen = page.title(), painter.services.ledger.get(job).progress.percentage
     painter.wait(job, lambda job: job.progress.percentage > seen + 1)
     page.clock.run_for(60_000)
     expect(page).not_to_have_title(before)
@@ -74,7 +76,7 @@ def test_a_queue_that_is_looked_at_again_is_the_queue_of_now(page: Page, painter
     card = page.locator("#running li", has=page.locator(f'a[href="/?job={job}"]'))
     expect(card).to_be_visible()
     turn(page, hidden=True)
-    painter.ports.ledger.steer(job, "cancel")
+    painter.services.ledger.request_control(job, "cancel")
     painter.done(job, JobState.CANCELED)
     turn(page, hidden=False)
     expect(card).to_be_hidden()

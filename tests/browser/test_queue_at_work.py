@@ -43,7 +43,7 @@ def test_the_queue_takes_up_one_stream_only_and_comes_back_after_a_restart(new_p
     job = painter.submit(steps=LONG)
     card = page.locator("#running li", has=page.locator(f'a[href="/?job={job}"]'))
     expect(card).to_be_visible()
-    painter.ports.ledger.steer(job, "cancel")
+    painter.services.ledger.request_control(job, "cancel")
     expect(card).to_be_hidden()
 
 

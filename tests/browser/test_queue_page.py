@@ -12,8 +12,8 @@ from shared.ledger.queue_stats import WorkerInfo
 @pytest.fixture(autouse=True)
 def empty(house: House) -> None:
     """Every test finds a queue without jobs."""
-    for job in house.ports.ledger.list(state=JobState.QUEUED, limit=200):
-        house.ports.ledger.steer(job.id, "cancel")
+    for job in house.services.ledger.list(state=JobState.QUEUED, limit=200):
+        house.services.ledger.request_control(job.id, "cancel")
 
 
 def test_an_empty_queue_says_so(page: Page) -> None:
@@ -27,14 +27,14 @@ def test_a_worker_on_a_gpu_shows_the_gpus_memory_and_so_does_a_quote(page: Page,
     worker = WorkerInfo(
         name="one@gpu", device="NVIDIA H100", weights="w", tiers=("standard",), seen_at=2e10, memory_bytes=80 * 2**30
     )
-    house.ports.overview.announce(worker.model_copy(update={"memory_kind": "gpu"}))
+    house.services.queue_stats.announce(worker.model_copy(update={"memory_kind": "gpu"}))
     try:
         page.goto("/queue")
         expect(page.locator("#workers")).to_contain_text("NVIDIA H100 · 80.0 GiB of GPU memory")
         compose(page)
         expect(page.get_by_label("What it would take")).to_contain_text("of GPU memory")
     finally:
-        house.ports.overview.withdraw(worker.name)
+        house.services.queue_stats.withdraw(worker.name)
 
 
 def test_waiting_jobs_come_and_go_without_a_reload(page: Page, house: House) -> None:
@@ -44,7 +44,7 @@ def test_waiting_jobs_come_and_go_without_a_reload(page: Page, house: House) -> 
     expect(row).to_be_visible()
     row.get_by_role("button", name="Cancel").click()
     expect(row).to_be_hidden()
-    assert house.ports.ledger.get(job).state is JobState.CANCELED
+    assert house.services.ledger.get(job).state is JobState.CANCELED
 
 
 def test_a_long_line_is_shown_page_by_page(page: Page, house: House) -> None:
@@ -58,11 +58,11 @@ def test_a_long_line_is_shown_page_by_page(page: Page, house: House) -> None:
     expect(rows.last).to_contain_text(jobs[-1][-6:])
     expect(page.get_by_role("button", name="Later")).to_be_disabled()
     expect(page.get_by_text("101 to 101 of 101")).to_be_visible()
-    house.ports.ledger.steer(jobs.pop(), "cancel")
+    house.services.ledger.request_control(jobs.pop(), "cancel")
     expect(page.get_by_text("51 to 100 of 100")).to_be_visible()  # the page that was the last one is no more
     expect(rows).to_have_count(50)
     for job in jobs:
-        house.ports.ledger.steer(job, "cancel")
+        house.services.ledger.request_control(job, "cancel")
     expect(page.get_by_text("No job waits in this line.")).to_be_visible()
 
 

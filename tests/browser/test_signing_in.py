@@ -24,7 +24,7 @@ def test_a_visitor_signs_in_steers_and_signs_out(new_page: NewPage, guarded: str
 
 
 def test_who_could_not_be_signed_out_is_told_so(new_page: NewPage, guarded: str, house: House) -> None:
-    page, redis = new_page(quiet=False), house.ports.ledger._redis
+    page, redis = new_page(quiet=False), house.services.ledger._redis
     page.goto(f"{guarded}/gallery")
     sign_in(page, KEY)
     redis.config_set("maxmemory", 1)  # it takes no writes

@@ -32,7 +32,7 @@ def test_two_pictures_become_a_painting_that_can_be_fetched(page: Page, house: H
     painting_hangs(page)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
-    assert download.value.path().read_bytes() == house.picture_of(house.ports.ledger.get(job))
+    assert download.value.path().read_bytes() == house.picture_of(house.services.ledger.get(job))
     expect(page).to_have_title("Finished · Easel")
 
 
@@ -64,7 +64,7 @@ def test_several_styles_are_mixed_by_their_weights(page: Page, house: House) -> 
         expect(page.locator("#styles label").filter(has=share)).to_contain_text(told)
     page.get_by_role("button", name="Paint it").click()
     page.wait_for_url("**/?job=*")
-    assert house.ports.ledger.get(page.url.rpartition("=")[2]).request.recipe.style_mix == (1, 3)
+    assert house.services.ledger.get(page.url.rpartition("=")[2]).request.recipe.style_mix == (1, 3)
 
 
 def test_only_what_differs_from_the_preset_is_sent(page: Page) -> None:
@@ -92,12 +92,12 @@ def test_a_submission_whose_answer_is_lost_is_sent_again_and_is_one_job(new_page
         route.fetch()
         return route.abort()
 
-    before = len(house.ports.ledger.list(limit=200))
+    before = len(house.services.ledger.list(limit=200))
     page.route("**/v1/jobs*", lose_the_first_answer)
     submit(page)
     assert len(keys) == 2
     assert len(set(keys)) == 1
-    assert len(house.ports.ledger.list(limit=200)) == before + 1
+    assert len(house.services.ledger.list(limit=200)) == before + 1
 
 
 def test_what_is_sent_by_a_second_click_is_the_same_job(new_page: NewPage, house: House) -> None:
@@ -107,14 +107,14 @@ def test_what_is_sent_by_a_second_click_is_the_same_job(new_page: NewPage, house
         route.fetch()
         route.fulfill(status=400, json={"detail": "A proxy has lost its way."})
 
-    before = len(house.ports.ledger.list(limit=200))
+    before = len(house.services.ledger.list(limit=200))
     compose(page)
     page.route(re.compile("/v1/jobs$"), garble_the_answer, times=1)
     page.get_by_role("button", name="Paint it").click()
     expect(page.get_by_text("A proxy has lost its way.")).to_be_visible()
     page.get_by_role("button", name="Paint it").click()
     page.wait_for_url("**/?job=*")
-    assert len(house.ports.ledger.list(limit=200)) == before + 1
+    assert len(house.services.ledger.list(limit=200)) == before + 1
 
 
 def test_who_goes_back_before_the_film_is_here_leaves_no_stream_behind(page: Page) -> None:
@@ -158,7 +158,7 @@ def test_a_job_can_be_canceled_and_the_page_says_so(page: Page, house: House) ->
     sees(page, "The picture emerges")
     page.get_by_role("button", name="Cancel").click()
     sees(page, "Canceled")
-    assert house.ports.ledger.get(job).state is JobState.CANCELED
+    assert house.services.ledger.get(job).state is JobState.CANCELED
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
 
 
@@ -167,7 +167,7 @@ def test_a_job_can_be_finished_early_and_keeps_its_picture(page: Page, house: Ho
     sees(page, "The picture emerges")
     page.get_by_role("button", name="Finish now").click()
     expect(heading(page)).to_have_text(re.compile(r"Finished early, at step \d+"))
-    assert house.ports.ledger.get(job).stopped_early
+    assert house.services.ledger.get(job).stopped_early
     painting_hangs(page)
 
 
@@ -191,14 +191,14 @@ def test_a_restart_of_the_api_loses_nothing(new_page: NewPage, house: House) -> 
 
     def while_it_is_away() -> None:
         expect(page.get_by_text("reconnecting")).to_be_visible()
-        seen = house.ports.ledger.get(job).progress.current
+        seen = house.services.ledger.get(job).progress.current
         house.wait(job, lambda job: job.progress.current > seen + 30)
 
     house.restart_api(while_it_is_away)
     expect(page.get_by_text("reconnecting")).to_be_hidden()
     page.get_by_role("button", name="Finish now").click()
     expect(heading(page)).to_have_text(re.compile("Finished early"))
-    told = {event.data["progress"]["current"] for event in house.ports.events.since(job) if event.kind == "progress"}
+    told = {event.data["progress"]["current"] for event in house.services.events.since(job) if event.kind == "progress"}
     assert page.get_by_role("img", name="Loss by step").get_attribute("data-points") == str(len(told))
 
 
@@ -210,7 +210,7 @@ def test_a_finished_job_can_be_done_again_with_other_knobs(page: Page, house: Ho
     expect(page.locator('[name="seed"]')).to_have_value("5")
     page.get_by_role("button", name="Paint it").click()
     page.wait_for_url("**/?job=*")
-    assert house.ports.ledger.get(page.url.rpartition("=")[2]).request.recipe.seed == 5
+    assert house.services.ledger.get(page.url.rpartition("=")[2]).request.recipe.seed == 5
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])

@@ -59,15 +59,15 @@ def _moment(what: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def opened(settings: Settings, patience: Patience = HASTY) -> services.Ports:
+def opened(settings: Settings, patience: Patience = HASTY) -> services.Services:
     """As open_ports, with parts that can be the last thing their user touches."""
-    found = services.open_ports(settings, patience)
+    found = services.open_services(settings, patience)
     mortal = {
         "blobs": Mortal(found.blobs, "put"),
         "ledger": Mortal(found.ledger, "submit", "get"),
-        "bells": Mortal(found.bells, "ring"),
+        "dispatcher": Mortal(found.dispatcher, "wake"),
     }
-    return services.Ports(**{**vars(found), **mortal})
+    return services.Services(**{**vars(found), **mortal})
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class Dream:
     drift: Canvas  # the same
 
     phase = "asleep"
-    halvings = 0
+    step_backoffs = 0
 
     @property
     def fraction(self) -> float:

@@ -14,7 +14,7 @@ from chaos.story import Story
 from chaos.world import World
 from shared.errors import BlobMissing, JobNotFound
 from shared.jobs.job import Job
-from shared.storage import Blobs, keys
+from shared.storage import BlobStore, keys
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Case:
     known: Accepted
     job: Job | None  # None where the ledger knows of no such job
     story: Story
-    blobs: Blobs
+    blobs: BlobStore
     painted: Mapping[str, list[str]]  # the undisturbed TensorFlow pictures' sha256 by step
 
     @property
@@ -88,6 +88,6 @@ def gather(world: World, accepted: Mapping[str, Accepted], due: Sequence[str]) -
 
 def _record(world: World, job_id: str) -> Job | None:
     try:
-        return world.ports.ledger.get(job_id)
+        return world.services.ledger.get(job_id)
     except JobNotFound:
         return None

@@ -150,7 +150,7 @@ class Director:
         share = 1 - self.left / self.plan.seconds
         ahead = self.plan.jobs and sent >= min(self.plan.jobs, self.plan.jobs * share + depth)
         try:
-            return not ahead and self.world.ports.overview.depth(tier) < depth
+            return not ahead and self.world.services.queue_stats.depth(tier) < depth
         except EaselError:
             return False
 

@@ -10,7 +10,7 @@ from typing import Final
 import boto3
 
 from chaos.wires import S3Wire
-from shared.storage import PATIENT, Blobs, LocalBlobs, S3Options, open_blobs
+from shared.storage import PATIENT, BlobStore, LocalBlobStore, S3Options, open_blob_store
 
 ROOT: Final = Path(__file__).parents[2]
 _SECRET: Final = "loopback-secret"  # noqa: S105 - of a server that lives as long as the run
@@ -24,7 +24,7 @@ class Store(ABC):
     kind: str
     environment: Mapping[str, str]
     """What the stack's processes are told of it."""
-    blobs: Blobs
+    blobs: BlobStore
     """The same blobs, past whatever stands in the way."""
 
     @abstractmethod
@@ -43,7 +43,7 @@ class Directory(Store):
 
     def __init__(self, folder: Path) -> None:
         self._incoming = folder / "blobs" / ".incoming"
-        self.blobs = LocalBlobs(folder / "blobs")
+        self.blobs = LocalBlobStore(folder / "blobs")
         self.blobs.check()
         self.environment = {"EASEL_STORE_URL": (folder / "blobs").as_uri()}
 
@@ -87,7 +87,7 @@ class Bucket(Store):
         os.environ |= {"AWS_ACCESS_KEY_ID": _ACCESS, "AWS_SECRET_ACCESS_KEY": _SECRET}
         _make_bucket(f"http://127.0.0.1:{int(port)}")
         direct = S3Options(f"http://127.0.0.1:{int(port)}", access_key=_ACCESS, secret_key=_SECRET, patience=PATIENT)
-        self.blobs = open_blobs(f"s3://{_BUCKET}", direct)
+        self.blobs = open_blob_store(f"s3://{_BUCKET}", direct)
         self.environment = {
             "EASEL_STORE_URL": f"s3://{_BUCKET}",
             "EASEL_S3_ENDPOINT": f"http://127.0.0.1:{self.wire.port}",

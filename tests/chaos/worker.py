@@ -58,9 +58,9 @@ def main() -> None:
     """Serve until SIGTERM."""
     folder = Path(os.environ["CHAOS_FOLDER"])
 
-    def opened(settings: Settings, patience: Patience = HASTY) -> services.Ports:
-        found = services.open_ports(settings, patience)
-        return services.Ports(**{**vars(found), "blobs": Mortal(found.blobs, folder / DIE_BEFORE_PUBLICATION)})
+    def opened(settings: Settings, patience: Patience = HASTY) -> services.Services:
+        found = services.open_services(settings, patience)
+        return services.Services(**{**vars(found), "blobs": Mortal(found.blobs, folder / DIE_BEFORE_PUBLICATION)})
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(worker_main, "open_ports", opened))

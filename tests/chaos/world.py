@@ -26,7 +26,7 @@ from easel.models import JobState
 from shared.errors import Unavailable
 from shared.jobs.job import Job
 from shared.ledger.ledger import connect
-from shared.services import Ports, open_ports
+from shared.services import Services, open_services
 from shared.settings import Settings
 from shared.storage import PATIENT
 
@@ -56,7 +56,7 @@ class World:
         redis_port = free_port()
         self.worker_wire, self.other_wire = (Wire(("127.0.0.1", redis_port)) for _ in range(2))
         self.redis: Any = connect(f"redis://127.0.0.1:{redis_port}/0")
-        self.ports = self._open_ports(redis_port)
+        self.services = self._open_ports(redis_port)
         self.url = f"http://127.0.0.1:{free_port()}"
         self.valkey = self._kept("valkey", *_valkey(redis_port, self.folder / "valkey"))
         self.api = self._kept("api", sys.executable, "-m", "chaos.api")
@@ -89,7 +89,7 @@ class World:
         """Claimed jobs with their holders; none where Redis does not answer."""
         by_name = {worker.name: worker for worker in self.all_workers}
         try:
-            jobs = self.ports.ledger.list(state=JobState.RUNNING, limit=200)
+            jobs = self.services.ledger.list(state=JobState.RUNNING, limit=200)
         except Unavailable:
             return []
         return [(job, by_name[job.worker]) for job in jobs if job.worker in by_name]
@@ -160,14 +160,16 @@ class World:
         for process in (self.api, *self.reapers, *self.all_workers):
             process.start()
         self._expect(self.ready, "The API", self.api)
-        self._expect(lambda: len(self.ports.overview.workers()) == len(self.all_workers), "A worker", self.workers[0])
+        self._expect(
+            lambda: len(self.services.queue_stats.workers()) == len(self.all_workers), "A worker", self.workers[0]
+        )
         return self
 
     def _expect(self, what: Callable[[], bool], who: str, process: Kept) -> None:
         if not self.wait_for(what, _START_SECONDS):
             raise RuntimeError(f"{who} did not start; see {process.log}.")
 
-    def _open_ports(self, redis_port: int) -> Ports:
+    def _open_ports(self, redis_port: int) -> Services:
         """Past all wires."""
         told = self.store.environment
         settings = Settings(
@@ -175,7 +177,7 @@ class World:
             store_url=told["EASEL_STORE_URL"],
             s3_endpoint=told.get("EASEL_S3_ENDPOINT"),
         )
-        return replace(open_ports(settings, PATIENT), blobs=self.store.blobs)
+        return replace(open_services(settings, PATIENT), blobs=self.store.blobs)
 
     def _kept(self, name: str, *command: str, wire: Wire | None = None, **settings: Any) -> Kept:
         given = self._environment(wire or self.other_wire, **settings)

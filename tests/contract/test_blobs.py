@@ -11,56 +11,56 @@ from hypothesis import strategies as st
 from support.fixtures.blobs import keys
 
 from shared.errors import BlobMissing
-from shared.storage import Blobs, LocalBlobs, MemoryBlobs, S3Options, open_blobs
+from shared.storage import BlobStore, LocalBlobStore, MemoryBlobStore, S3Options, open_blob_store
 from shared.storage.blob_store import is_key
-from shared.storage.s3 import S3Blobs
+from shared.storage.s3 import S3BlobStore
 
 # Every store.
 
 
-def test_what_was_put_is_got(blobs: Blobs) -> None:
+def test_what_was_put_is_got(blobs: BlobStore) -> None:
     blobs.put("inputs/abc", b"\x00\xffbytes", content_type="image/png")
     assert blobs.get("inputs/abc") == b"\x00\xffbytes"
 
 
-def test_parts_become_one_blob_in_their_order(blobs: Blobs) -> None:
+def test_parts_become_one_blob_in_their_order(blobs: BlobStore) -> None:
     blobs.put("a", b"first ", memoryview(b"second "), b"", b"third")
     assert blobs.get("a") == b"first second third"
     blobs.put("a")
     assert blobs.get("a") == b""
 
 
-def test_an_empty_blob_is_a_blob(blobs: Blobs) -> None:
+def test_an_empty_blob_is_a_blob(blobs: BlobStore) -> None:
     blobs.put("empty", b"")
     assert blobs.get("empty") == b""
     assert [blob.size for blob in blobs.list()] == [0]
 
 
-def test_a_later_put_replaces_the_whole_blob(blobs: Blobs) -> None:
+def test_a_later_put_replaces_the_whole_blob(blobs: BlobStore) -> None:
     blobs.put("a", b"a long first value")
     blobs.put("a", b"short")
     assert blobs.get("a") == b"short"
 
 
-def test_a_blob_of_many_megabytes_survives(blobs: Blobs) -> None:
+def test_a_blob_of_many_megabytes_survives(blobs: BlobStore) -> None:
     data = bytes(range(256)) * 40_000
     blobs.put("jobs/1/checkpoints/t-5", data)
     assert blobs.get("jobs/1/checkpoints/t-5") == data
 
 
-def test_a_missing_blob_is_said_to_be_missing(blobs: Blobs) -> None:
+def test_a_missing_blob_is_said_to_be_missing(blobs: BlobStore) -> None:
     with pytest.raises(BlobMissing, match="inputs/none"):
         blobs.get("inputs/none")
 
 
-def test_a_folder_is_no_blob(blobs: Blobs) -> None:
+def test_a_folder_is_no_blob(blobs: BlobStore) -> None:
     blobs.put("inputs/abc", b"x")
     assert not blobs.exists("inputs")
     with pytest.raises(BlobMissing):
         blobs.get("inputs")
 
 
-def test_exists_follows_put_and_delete(blobs: Blobs) -> None:
+def test_exists_follows_put_and_delete(blobs: BlobStore) -> None:
     seen = [blobs.exists("a/b")]
     blobs.put("a/b", b"x")
     seen.append(blobs.exists("a/b"))
@@ -68,7 +68,7 @@ def test_exists_follows_put_and_delete(blobs: Blobs) -> None:
     assert [*seen, blobs.exists("a/b")] == [False, True, False]
 
 
-def test_deleting_twice_is_no_error_and_spares_the_neighbours(blobs: Blobs) -> None:
+def test_deleting_twice_is_no_error_and_spares_the_neighbours(blobs: BlobStore) -> None:
     blobs.put("jobs/1/a", b"x")
     blobs.put("jobs/2/a", b"x")
     blobs.delete("jobs/1/a")
@@ -77,21 +77,21 @@ def test_deleting_twice_is_no_error_and_spares_the_neighbours(blobs: Blobs) -> N
     assert keys(blobs) == ["jobs/2/a"]
 
 
-def test_a_deleted_blob_can_be_put_again(blobs: Blobs) -> None:
+def test_a_deleted_blob_can_be_put_again(blobs: BlobStore) -> None:
     blobs.put("jobs/1/a", b"x")
     blobs.delete("jobs/1/a")
     blobs.put("jobs/1/a", b"y")
     assert blobs.get("jobs/1/a") == b"y"
 
 
-def test_a_listing_is_sorted_by_key_across_folders_and_pages(blobs: Blobs) -> None:
+def test_a_listing_is_sorted_by_key_across_folders_and_pages(blobs: BlobStore) -> None:
     names = ["jobs/1/z", "jobs/1-x/a", "jobs/1.x", "jobs/10/a", "jobs/1_/a", "jobs/2/b/c", "Jobs/1", "ledger.json"]
     for name in names:
         blobs.put(name, b"x")
     assert keys(blobs) == sorted(names)
 
 
-def test_a_prefix_is_compared_letter_by_letter(blobs: Blobs) -> None:
+def test_a_prefix_is_compared_letter_by_letter(blobs: BlobStore) -> None:
     for name in ("jobs/1/a", "jobs/1/b/c", "jobs/10/a", "jobs/2/a", "jobs1"):
         blobs.put(name, b"x")
     assert keys(blobs, "jobs/1") == ["jobs/1/a", "jobs/1/b/c", "jobs/10/a"]
@@ -100,7 +100,7 @@ def test_a_prefix_is_compared_letter_by_letter(blobs: Blobs) -> None:
     assert keys(blobs, "nothing/here") == []
 
 
-def test_a_listing_tells_sizes_and_times(blobs: Blobs) -> None:
+def test_a_listing_tells_sizes_and_times(blobs: BlobStore) -> None:
     before = time.time()
     blobs.put("a", b"12345")
     (blob,) = blobs.list()
@@ -108,7 +108,7 @@ def test_a_listing_tells_sizes_and_times(blobs: Blobs) -> None:
     assert before - 2 <= blob.modified <= time.time() + 2  # S3 tells whole seconds
 
 
-def test_blobs_may_be_deleted_while_they_are_listed(blobs: Blobs) -> None:
+def test_blobs_may_be_deleted_while_they_are_listed(blobs: BlobStore) -> None:
     for number in range(8):
         blobs.put(f"jobs/{number}/a", b"x")
     for blob in blobs.list("jobs/"):
@@ -119,7 +119,7 @@ def test_blobs_may_be_deleted_while_they_are_listed(blobs: Blobs) -> None:
 @pytest.mark.parametrize(
     "key", ["", "/a", "a/", "a//b", "../a", "a/../b", ".", ".a", "a b", "a\n", "ä", "a\\b", "a\0b"]
 )
-def test_what_is_no_key_is_refused(blobs: Blobs, key: str) -> None:
+def test_what_is_no_key_is_refused(blobs: BlobStore, key: str) -> None:
     acts = (lambda: blobs.put(key, b"x"), lambda: blobs.get(key), lambda: blobs.exists(key), lambda: blobs.delete(key))
     for act in acts:
         with pytest.raises(ValueError, match="is no blob key"):
@@ -127,19 +127,19 @@ def test_what_is_no_key_is_refused(blobs: Blobs, key: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/", "../", ".incoming", "a//", "a b"])
-def test_what_no_key_starts_with_is_refused_at_once(blobs: Blobs, prefix: str) -> None:
+def test_what_no_key_starts_with_is_refused_at_once(blobs: BlobStore, prefix: str) -> None:
     with pytest.raises(ValueError, match="no blob key starts"):
         blobs.list(prefix)
 
 
-def test_of_writers_at_once_one_wins_whole(blobs: Blobs) -> None:
+def test_of_writers_at_once_one_wins_whole(blobs: BlobStore) -> None:
     values = [bytes([65 + number]) * 50_000 for number in range(6)]
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(lambda value: blobs.put("a/b", value), values))
     assert blobs.get("a/b") in values
 
 
-def test_a_reader_never_sees_half_a_blob(blobs: Blobs) -> None:
+def test_a_reader_never_sees_half_a_blob(blobs: BlobStore) -> None:
     values = [b"a" * 200_000, b"b" * 100_000]
     blobs.put("a", values[0])
     with ThreadPoolExecutor(1) as threads:
@@ -149,13 +149,13 @@ def test_a_reader_never_sees_half_a_blob(blobs: Blobs) -> None:
         writing.result()
 
 
-def test_a_store_that_works_passes_its_check(blobs: Blobs) -> None:
+def test_a_store_that_works_passes_its_check(blobs: BlobStore) -> None:
     blobs.check()
     assert keys(blobs) == []
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # some thread of a library may be about
-def test_a_forked_child_can_use_the_store_its_parent_opened(blobs: Blobs) -> None:
+def test_a_forked_child_can_use_the_store_its_parent_opened(blobs: BlobStore) -> None:
     blobs.put("a", b"from the parent")
     child = os.fork()
     if child == 0:  # pragma: no cover - another process
@@ -188,7 +188,7 @@ def test_the_directory_agrees_with_the_dictionary(
     tmp_path_factory: pytest.TempPathFactory, content: dict[str, bytes]
 ) -> None:
     content = {key: data for key, data in content.items() if not any(other.startswith(f"{key}/") for other in content)}
-    local, memory = LocalBlobs(tmp_path_factory.mktemp("agree")), MemoryBlobs()
+    local, memory = LocalBlobStore(tmp_path_factory.mktemp("agree")), MemoryBlobStore()
     for key, data in content.items():
         local.put(key, data)
         memory.put(key, data)
@@ -198,10 +198,10 @@ def test_the_directory_agrees_with_the_dictionary(
 
 def test_an_address_opens_its_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    open_blobs("file:var/blobs").put("a", b"relative")
-    assert open_blobs(f"file://{tmp_path}/var/blobs").get("a") == b"relative"
-    assert isinstance(open_blobs("memory:"), MemoryBlobs)
-    assert isinstance(open_blobs("s3://bucket/some/prefix"), S3Blobs)
+    open_blob_store("file:var/blobs").put("a", b"relative")
+    assert open_blob_store(f"file://{tmp_path}/var/blobs").get("a") == b"relative"
+    assert isinstance(open_blob_store("memory:"), MemoryBlobStore)
+    assert isinstance(open_blob_store("s3://bucket/some/prefix"), S3BlobStore)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_an_address_opens_its_store(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 )
 def test_an_address_of_no_store_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="use file:///folder"):
-        open_blobs(url)
+        open_blob_store(url)
 
 
 def test_an_endpoint_without_a_scheme_is_refused() -> None:

@@ -11,17 +11,17 @@ import pytest
 from support.fixtures.blobs import keys
 
 from shared.errors import BlobsUnavailable
-from shared.storage import LocalBlobs
+from shared.storage import LocalBlobStore
 
 TOO_MUCH = """
 import resource, signal, sys
 from pathlib import Path
-from shared.storage import LocalBlobs
+from shared.storage import LocalBlobStore
 from shared.errors import BlobsUnavailable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
-    LocalBlobs(Path(sys.argv[1])).put("a", b"x" * 5000)
+    LocalBlobStore(Path(sys.argv[1])).put("a", b"x" * 5000)
 except BlobsUnavailable as error:
     print(type(error.__cause__).__name__, error)
 """
@@ -32,7 +32,7 @@ def files(root: Path) -> list[Path]:
 
 
 def test_a_disk_that_is_full_keeps_the_old_blob_and_nothing_of_the_new(tmp_path: Path) -> None:
-    blobs = LocalBlobs(tmp_path)
+    blobs = LocalBlobStore(tmp_path)
     blobs.put("a", b"old")
     done = subprocess.run([sys.executable, "-c", TOO_MUCH, tmp_path], capture_output=True, text=True, check=True)
     assert "OSError" in done.stdout
@@ -43,7 +43,7 @@ def test_a_disk_that_is_full_keeps_the_old_blob_and_nothing_of_the_new(tmp_path:
 
 def test_a_folder_that_cannot_be_made_is_an_unavailable_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    blobs = LocalBlobs(tmp_path / "file" / "blobs")
+    blobs = LocalBlobStore(tmp_path / "file" / "blobs")
     for act in (blobs.check, lambda: blobs.put("a", b"x")):
         with pytest.raises(BlobsUnavailable) as caught:
             act()
@@ -57,7 +57,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     (outside / "secret").write_text("secret")
     (root / "folder").symlink_to(outside)
     (root / "file").symlink_to(outside / "secret")
-    blobs = LocalBlobs(root)
+    blobs = LocalBlobStore(root)
     for act in (lambda: blobs.get("file"), lambda: blobs.get("folder/secret"), lambda: blobs.put("folder/new", b"x")):
         with pytest.raises(BlobsUnavailable, match="symbolic link"):
             act()
@@ -68,18 +68,18 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
 def test_the_store_itself_may_be_reached_by_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "disk")
-    LocalBlobs(tmp_path / "link").put("a/b", b"x")
-    assert LocalBlobs(tmp_path / "disk").get("a/b") == b"x"
+    LocalBlobStore(tmp_path / "link").put("a/b", b"x")
+    assert LocalBlobStore(tmp_path / "disk").get("a/b") == b"x"
 
 
 def test_a_directory_listing_skips_what_is_no_blob(tmp_path: Path) -> None:
     for name in (".hidden", "not a key.txt", "blob"):
         (tmp_path / name).write_text("x")
-    assert keys(LocalBlobs(tmp_path)) == ["blob"]
+    assert keys(LocalBlobStore(tmp_path)) == ["blob"]
 
 
 def test_emptied_folders_vanish_even_while_others_write_into_them(tmp_path: Path) -> None:
-    blobs = LocalBlobs(tmp_path)
+    blobs = LocalBlobStore(tmp_path)
 
     def put_and_delete(number: int) -> None:
         for _ in range(30):
@@ -92,7 +92,7 @@ def test_emptied_folders_vanish_even_while_others_write_into_them(tmp_path: Path
 
 
 def test_the_check_clears_away_what_a_crash_left_a_day_ago(tmp_path: Path) -> None:
-    blobs = LocalBlobs(tmp_path)
+    blobs = LocalBlobStore(tmp_path)
     blobs.check()
     for name, age in (("fresh", 60), ("stale", 100_000)):
         part = tmp_path / ".incoming" / name

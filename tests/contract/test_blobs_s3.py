@@ -13,8 +13,8 @@ from support.fixtures.blobs import keys
 from support.fixtures.s3 import S3Server
 
 from shared.errors import BlobsUnavailable
-from shared.storage import HASTY, PATIENT, Blobs, Patience, S3Options
-from shared.storage.s3 import S3Blobs
+from shared.storage import HASTY, PATIENT, BlobStore, Patience, S3Options
+from shared.storage.s3 import S3BlobStore
 
 QUICK = Patience(connect=0.3, read=0.3, attempts=1)
 
@@ -27,12 +27,12 @@ def silent() -> Iterator[socket.socket]:
         yield listening
 
 
-def at_port(port: int, patience: Patience = QUICK) -> S3Blobs:
+def at_port(port: int, patience: Patience = QUICK) -> S3BlobStore:
     options = S3Options(f"http://127.0.0.1:{port}", access_key="a", secret_key="b", patience=patience)  # noqa: S106
-    return S3Blobs("bucket", options=options)
+    return S3BlobStore("bucket", options=options)
 
 
-def assert_every_act_is_refused(blobs: Blobs, because: str) -> None:
+def assert_every_act_is_refused(blobs: BlobStore, because: str) -> None:
     for act in (
         lambda: blobs.put("a", b"x"),
         lambda: blobs.get("a"),
@@ -96,14 +96,14 @@ def test_a_blob_cut_short_on_its_way_is_not_taken_for_the_whole() -> None:
 
 def test_a_wrong_secret_is_an_unavailable_store(s3_server: S3Server) -> None:
     wrong = replace(s3_server.options(), secret_key="wrong")  # noqa: S106 - that it is none is the point
-    blobs = S3Blobs(s3_server.bucket, options=wrong)
+    blobs = S3BlobStore(s3_server.bucket, options=wrong)
     with pytest.raises(BlobsUnavailable, match="SignatureDoesNotMatch"):
         blobs.put("a", b"x")
     assert_every_act_is_refused(blobs, "refused")
 
 
 def test_a_missing_bucket_is_an_unavailable_store(s3_server: S3Server) -> None:
-    assert_every_act_is_refused(S3Blobs("no-such-bucket", options=s3_server.options()), "bucket")
+    assert_every_act_is_refused(S3BlobStore("no-such-bucket", options=s3_server.options()), "bucket")
 
 
 def test_missing_credentials_are_an_unavailable_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -113,25 +113,27 @@ def test_missing_credentials_are_an_unavailable_store(monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(BlobsUnavailable, match="credentials"):
-        S3Blobs("bucket", options=S3Options(endpoint="http://127.0.0.1:1", patience=QUICK)).check()
+        S3BlobStore("bucket", options=S3Options(endpoint="http://127.0.0.1:1", patience=QUICK)).check()
 
 
 def test_prefixes_of_one_bucket_do_not_see_each_other(s3_server: S3Server) -> None:
-    one, other = (S3Blobs(s3_server.bucket, prefix=prefix, options=s3_server.options()) for prefix in ("one", "one-b"))
+    one, other = (
+        S3BlobStore(s3_server.bucket, prefix=prefix, options=s3_server.options()) for prefix in ("one", "one-b")
+    )
     one.put("a", b"1")
     other.put("a", b"2")
     assert (one.get("a"), other.get("a"), keys(one), keys(other)) == (b"1", b"2", ["a"], ["a"])
 
 
 def test_a_bucket_listing_skips_what_is_no_blob(s3_server: S3Server) -> None:
-    blobs = S3Blobs(s3_server.bucket, prefix="browsed", options=s3_server.options())
+    blobs = S3BlobStore(s3_server.bucket, prefix="browsed", options=s3_server.options())
     blobs._client().put_object(Bucket=s3_server.bucket, Key="browsed/folder/", Body=b"")  # as web consoles do
     blobs.put("folder/a", b"x")
     assert keys(blobs) == ["folder/a"]
 
 
 def test_threads_that_come_first_together_all_get_through(s3_server: S3Server) -> None:
-    blobs = S3Blobs(s3_server.bucket, prefix="threads", options=s3_server.options(PATIENT))
+    blobs = S3BlobStore(s3_server.bucket, prefix="threads", options=s3_server.options(PATIENT))
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda number: blobs.put(f"n/{number}", b"x"), range(8)))
     assert len(keys(blobs)) == 8

@@ -93,7 +93,7 @@ def test_a_worker_states_the_gpus_memory_and_renders_a_job_on_the_gpu(rig: Rig) 
     job = rig.done(rig.submit())
     with Image.open(io.BytesIO(rig.picture_of(job))) as result:
         assert result.size == (64, 48)
-    (worker,) = rig.ports.overview.workers()
+    (worker,) = rig.services.queue_stats.workers()
     assert (worker.memory_kind, worker.memory_bytes) == ("gpu", first_gpu_memory())
     assert worker.device == environment()["gpus"][0]
 

@@ -17,7 +17,7 @@ from PIL import Image
 from easel.models import JobError, JobState, Losses, Progress
 from shared.ledger.ledger import Claim
 from shared.ledger.queue_stats import WorkerInfo
-from shared.services import Ports, establish, open_ports, stored_identity
+from shared.services import Services, ensure_paired, open_services, stored_identity
 from shared.settings import Settings
 from shared.storage import keys
 from support.fixtures.valkey import Valkey, free_port
@@ -59,22 +59,22 @@ class Hand:
     """Does what a worker does to the records, without painting."""
 
     def __init__(self, settings: Settings) -> None:
-        self.ports: Ports = open_ports(settings)
-        if not establish(self.ports):  # the database was emptied for this test, the folder was not
-            self.ports.ledger.adopt(stored_identity(self.ports.blobs) or "")
+        self.services: Services = open_services(settings)
+        if not ensure_paired(self.services):  # the database was emptied for this test, the folder was not
+            self.services.ledger.adopt(stored_identity(self.services.blobs) or "")
 
     def appear(self, job: str | None = None) -> None:
         """Announce a worker."""
         info = WorkerInfo(
             name="hand@test", device="cpu:2", weights="random:0123", tiers=("standard",), job=job, seen_at=2e10
         )
-        self.ports.overview.announce(info)
+        self.services.queue_stats.announce(info)
 
     def take(self, *, seconds: float = 0.0) -> Claim:
         """Claim the job that is next, waiting for one if told to."""
         deadline = time.monotonic() + seconds
         while True:
-            claim = self.ports.ledger.claim("hand@test", ("standard", "batch"), lease_seconds=LEASE)
+            claim = self.services.ledger.claim("hand@test", ("standard", "batch"), lease_seconds=LEASE)
             if claim is not None:
                 return claim
             assert time.monotonic() < deadline, "no job came"
@@ -100,7 +100,7 @@ class Hand:
         losses = Losses(total=90.0 / step, style=60.0 / step, content=29.0 / step, total_variation=1.0 / step)
         progress = Progress(phase="64 px", current=step, total=total, percentage=round(100 * step / total, 2))
         told = {"progress": progress.model_dump(), "losses": losses.model_dump(), "steps_per_second": 2.5}
-        self.ports.ledger.renew(
+        self.services.ledger.renew(
             claim,
             lease_seconds=LEASE,
             event=("progress", told),
@@ -112,21 +112,21 @@ class Hand:
 
     def succeed(self, claim: Claim) -> bytes:
         """Publish a picture; the picture."""
-        path = Path(self.ports.settings.store_url.removeprefix("file://")) / "picture.png"
+        path = Path(self.services.settings.store_url.removeprefix("file://")) / "picture.png"
         Image.new("RGB", (64, 48), "teal").save(path)
         picture, key = path.read_bytes(), keys.result(claim.job.id, claim.token)
         about = {"weights": {"source": "random", "sha256": "0123"}, "steps": claim.job.progress.total}
-        self.ports.blobs.put(key, picture, content_type="image/png")
-        self.ports.blobs.put(keys.provenance(key), json.dumps(about).encode(), content_type="application/json")
+        self.services.blobs.put(key, picture, content_type="image/png")
+        self.services.blobs.put(keys.provenance(key), json.dumps(about).encode(), content_type="application/json")
         total = claim.job.progress.total
         progress = Progress(phase="done", current=total, total=total, percentage=100)
-        self.ports.ledger.finish(claim, JobState.SUCCEEDED, result=key, progress=progress)
+        self.services.ledger.finish(claim, JobState.SUCCEEDED, result=key, progress=progress)
         return picture
 
     def fail(self, claim: Claim) -> None:
         """End the job badly."""
         error = JobError(code="diverged", detail="The loss is not a finite number any more; lower the weights.")
-        self.ports.ledger.finish(claim, JobState.FAILED, error=error)
+        self.services.ledger.finish(claim, JobState.FAILED, error=error)
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,13 @@ from shared.jobs.job import Job, Request
 from shared.ledger.ledger import Claim
 from shared.recipe import PRESETS
 from shared.recovery.job_files import seal, write_request
-from shared.services import Ports
-from shared.storage import Blobs, keys
+from shared.services import Services
+from shared.storage import BlobStore, keys
 from support.fixtures.api import claim, succeed, work
 from worker.maintenance.garbage_collection import DAY, upkeep
 
 
-def sent(ports: Ports, content: str = "photo", *, tier: str = "batch", key: str | None = None) -> str:
+def sent(services: Services, content: str = "photo", *, tier: str = "batch", key: str | None = None) -> str:
     """A job that waits."""
     request = Request(
         id=str(uuid_utils.uuid7()),
@@ -35,42 +35,42 @@ def sent(ports: Ports, content: str = "photo", *, tier: str = "batch", key: str 
         idempotency_key=key,
     )
     for name in (content, "painting"):
-        ports.blobs.put(keys.input_image(name), b"an image")
-    write_request(ports.blobs, request)
-    return ports.ledger.submit(request, queue_limit=1000, remember_seconds=600)[0]
+        services.blobs.put(keys.input_image(name), b"an image")
+    write_request(services.blobs, request)
+    return services.ledger.submit(request, queue_limit=1000, remember_seconds=600)[0]
 
 
-def started(ports: Ports, content: str = "photo", *, key: str | None = None) -> Claim:
+def started(services: Services, content: str = "photo", *, key: str | None = None) -> Claim:
     """A job that runs and has a preview and a checkpoint."""
-    job_id, held = sent(ports, content, tier="standard", key=key), claim(ports)  # the tier that is served first
+    job_id, held = sent(services, content, tier="standard", key=key), claim(services)  # the tier that is served first
     assert held.job.id == job_id
-    work(ports, held, 3)
+    work(services, held, 3)
     checkpoint = keys.checkpoint(job_id, held.token, 3)
-    ports.blobs.put(checkpoint, b"state")
-    ports.ledger.renew(held, lease_seconds=600, checkpoint=checkpoint)
+    services.blobs.put(checkpoint, b"state")
+    services.ledger.renew(held, lease_seconds=600, checkpoint=checkpoint)
     return held
 
 
-def ended(ports: Ports, content: str = "photo", *, sealed: bool = True) -> str:
+def ended(services: Services, content: str = "photo", *, sealed: bool = True) -> str:
     """A job that succeeded."""
-    held = started(ports, content, key=str(uuid_utils.uuid7()))
-    succeed(ports, held)
+    held = started(services, content, key=str(uuid_utils.uuid7()))
+    succeed(services, held)
     if sealed:
-        seal(ports.ledger, ports.blobs, held.job.id)
+        seal(services.ledger, services.blobs, held.job.id)
     return held.job.id
 
 
-def expired(ports: Ports, content: str = "photo", *, sealed: bool = True) -> str:
+def expired(services: Services, content: str = "photo", *, sealed: bool = True) -> str:
     """A job that succeeded longer ago than jobs are kept."""
-    job_id = ended(ports, content, sealed=sealed)
-    redis(ports).zadd("easel:completed", {job_id: time.time() - 31 * DAY})
+    job_id = ended(services, content, sealed=sealed)
+    redis(services).zadd("easel:completed", {job_id: time.time() - 31 * DAY})
     return job_id
 
 
-def lost(ports: Ports, job_id: str) -> str:
+def lost(services: Services, job_id: str) -> str:
     """The job, after Redis forgot it and nothing else."""
-    client = redis(ports)
-    for key in mentions(ports, job_id):
+    client = redis(services)
+    for key in mentions(services, job_id):
         if client.type(key) == "zset":
             client.zrem(key, job_id)
         else:
@@ -78,46 +78,46 @@ def lost(ports: Ports, job_id: str) -> str:
     return job_id
 
 
-def redis(ports: Ports) -> Any:
-    return ports.ledger._redis
+def redis(services: Services) -> Any:
+    return services.ledger._redis
 
 
-def age(ports: Ports, seconds: float = 2 * DAY) -> None:
+def age(services: Services, seconds: float = 2 * DAY) -> None:
     """Make all blobs older."""
-    for path in Path(ports.settings.store_url.removeprefix("file://")).rglob("*"):
+    for path in Path(services.settings.store_url.removeprefix("file://")).rglob("*"):
         then = path.stat().st_mtime - seconds
         os.utime(path, (then, then))
 
 
-def mentions(ports: Ports, job_id: str) -> list[str]:
+def mentions(services: Services, job_id: str) -> list[str]:
     """Redis' keys that are the job's or name it."""
-    client = redis(ports)
+    client = redis(services)
     look = {"zset": lambda key: client.zrange(key, 0, -1), "string": client.get, "hash": client.hgetall}
     found = {key: look.get(client.type(key), lambda _: "")(key) for key in client.scan_iter("easel:*")}
     return sorted(key for key, value in found.items() if job_id in f"{key} {value}")
 
 
-def stored(ports: Ports, prefix: str = "") -> dict[str, bytes]:
-    return {blob.key: ports.blobs.get(blob.key) for blob in ports.blobs.list(prefix)}
+def stored(services: Services, prefix: str = "") -> dict[str, bytes]:
+    return {blob.key: services.blobs.get(blob.key) for blob in services.blobs.list(prefix)}
 
 
-def traces(ports: Ports, *job_ids: str) -> list[str]:
+def traces(services: Services, *job_ids: str) -> list[str]:
     """All that is left of the jobs."""
-    return [trace for one in job_ids for trace in (*mentions(ports, one), *stored(ports, keys.everything(one)))]
+    return [trace for one in job_ids for trace in (*mentions(services, one), *stored(services, keys.everything(one)))]
 
 
-def seen(ports: Ports, *job_ids: str) -> list[tuple[Job, dict[str, bytes]]]:
+def seen(services: Services, *job_ids: str) -> list[tuple[Job, dict[str, bytes]]]:
     """The jobs with all that is kept of them, to be compared before and after."""
-    return [(ports.ledger.get(one), stored(ports, keys.everything(one))) for one in job_ids]
+    return [(services.ledger.get(one), stored(services, keys.everything(one))) for one in job_ids]
 
 
-def inputs(ports: Ports) -> set[str]:
-    return {key.removeprefix("inputs/") for key in stored(ports, "inputs/")}
+def inputs(services: Services) -> set[str]:
+    return {key.removeprefix("inputs/") for key in stored(services, "inputs/")}
 
 
-def run(ports: Ports) -> Counter[str | None]:
+def run(services: Services) -> Counter[str | None]:
     """A whole run of the upkeep; what it did."""
-    done = Counter(upkeep(ports))
+    done = Counter(upkeep(services))
     del done[None]
     return done
 
@@ -129,7 +129,7 @@ class Crash(BaseException):
 class Eventful:
     """A store where something happens at the n-th call, right before or right after it takes effect."""
 
-    def __init__(self, blobs: Blobs, at: int, when: str, event: Callable[[], object]) -> None:
+    def __init__(self, blobs: BlobStore, at: int, when: str, event: Callable[[], object]) -> None:
         self.calls = 0
         self._blobs, self._at, self._when, self._event = blobs, at, when, event
 
@@ -150,11 +150,11 @@ class Eventful:
         return call
 
 
-def each_call(ports: Ports, when: str, event: Callable[[], object]) -> Iterator[tuple[Ports, Eventful]]:
+def each_call(services: Services, when: str, event: Callable[[], object]) -> Iterator[tuple[Services, Eventful]]:
     """The same ports again and again, with the event at the first, second ... call, until there is no such call."""
     for number in count(1):
-        eventful = Eventful(ports.blobs, number, when, event)
-        yield replace(ports, blobs=eventful), eventful
+        eventful = Eventful(services.blobs, number, when, event)
+        yield replace(services, blobs=eventful), eventful
         if eventful.calls < number:
             return
 

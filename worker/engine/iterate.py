@@ -28,7 +28,7 @@ class Iterate:
     gradient_norm: float  # of the total loss there, by pixel values in [0, 1]
     phase: str  # such as "192 px"
     fraction: float  # of the run's arithmetic that is done, in [0, 1]
-    halvings: int  # of the optimiser's step so far, each after an evaluation that was of no use
+    step_backoffs: int  # of the optimiser's step so far, each after an evaluation that was of no use
     position: Position = field(repr=False)
     bleed: int = field(repr=False)  # pixels beyond each edge that belong to the run, not to the picture
 
@@ -52,7 +52,7 @@ def iterate_at(position: Position, recipe: Recipe, plan: Plan) -> Iterate:
         gradient_norm=norm,
         phase=f"{plan.stages[position.stage].longest} px",
         fraction=plan.fraction(position.step),
-        halvings=position.halvings,
+        step_backoffs=position.step_backoffs,
         position=position,
         bleed=recipe.bleed,
     )

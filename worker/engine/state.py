@@ -12,7 +12,7 @@ from worker.engine.optimizers import Arrays, Optimizer, OptimizerState
 
 _EXPLOSION: Final = 1000.0  # times the least loss: far beyond what an optimiser that works ever overshoots
 _PREFIX: Final = "optimizer/"
-_LOOP: Final = ("step", "stage", "measured", "least", "retreats", "halvings")
+_LOOP: Final = ("step", "stage", "measured", "least", "retreats", "step_backoffs")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Position:
     optimizer: OptimizerState
     least: float = math.inf  # total of this stage; infinite until something was evaluated at its size
     retreats: int = 0  # evaluations in a row, up to this one, that were of no use
-    halvings: int = 0  # of the step, in the whole run
+    step_backoffs: int = 0  # of the step, in the whole run
 
     def explodes(self, total: float) -> bool:
         """Whether a loss lies so far above the stage's least that no good can come of it."""
@@ -45,7 +45,11 @@ class Position:
     def back(self, optimizer: OptimizerState) -> "Position":
         """One evaluation on, which was of no use: the optimiser is to try half the step from the same picture."""
         return replace(
-            self, step=self.step + 1, optimizer=optimizer, retreats=self.retreats + 1, halvings=self.halvings + 1
+            self,
+            step=self.step + 1,
+            optimizer=optimizer,
+            retreats=self.retreats + 1,
+            step_backoffs=self.step_backoffs + 1,
         )
 
     def arrays(self) -> Arrays:
@@ -64,5 +68,5 @@ def restored(arrays: Mapping[str, NDArray[Any]], optimizer: Optimizer) -> Positi
         optimizer=optimizer.restore(own),
         least=float(arrays["least"]),
         retreats=int(arrays["retreats"]),
-        halvings=int(arrays["halvings"]),
+        step_backoffs=int(arrays["step_backoffs"]),
     )

@@ -119,9 +119,9 @@ class _Run:
             image = content
         else:
             image = _noise(tuple(content.shape), self.recipe.seed)
-        halvings = before.halvings if before else 0
+        step_backoffs = before.step_backoffs if before else 0
         measured = np.zeros(5, np.float32)
-        return Position(stage.first - 1, stage.index, measured, self.optimizer.init(image), halvings=halvings)
+        return Position(stage.first - 1, stage.index, measured, self.optimizer.init(image), step_backoffs=step_backoffs)
 
     def _step(self, position: Position, evaluate: Evaluate) -> Position:
         measured, gradient = evaluate(position.optimizer.image)

@@ -12,7 +12,7 @@ import structlog
 from shared.errors import ClaimLost, Unavailable
 from shared.images import encode_jpeg
 from shared.ledger.ledger import Claim
-from shared.services import Ports
+from shared.services import Services
 from shared.storage import keys
 from worker.job import checkpoint_format
 from worker.protocols import Frame
@@ -28,16 +28,16 @@ _PREVIEWS_PER_JOB: Final = 100  # the interval grows with the run: a filmstrip n
 class Scribe:
     """Takes an iterate now and then; writes it in the background; names it in the record."""
 
-    def __init__(self, ports: Ports, claim: Claim, *, resumed: str | None, note: dict[str, Any]) -> None:
+    def __init__(self, services: Services, claim: Claim, *, resumed: str | None, note: dict[str, Any]) -> None:
         """`resumed` is the checkpoint that the job goes on from; `note` is kept in each new one beside the state."""
-        self._ports, self._claim, self._note = ports, claim, note
+        self._ports, self._claim, self._note = services, claim, note
         known = (claim.job.previous_checkpoint, claim.job.checkpoint)
         self._kept = [key for key in known if key and key != resumed]
         self._kept += [resumed] if resumed else []  # the good one last: a damaged one is deleted before it
         self._writing = threading.Lock()
         self._shortage: MemoryError | None = None
         self.unnamed: str | None = None  # the key of a checkpoint that was written, but is not in the record
-        self._checkpoint_due = time.monotonic() + ports.settings.checkpoint_seconds
+        self._checkpoint_due = time.monotonic() + services.settings.checkpoint_seconds
         self._preview_due = time.monotonic()
         self._began = self._preview_due - claim.job.run_seconds  # over all claims
         self._orders: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=2)

@@ -8,7 +8,7 @@ import structlog
 from shared.errors import BlobsUnavailable, LedgerUnavailable
 from shared.ledger.ledger import Claim
 from shared.recovery import job_files
-from shared.services import Ports
+from shared.services import Services
 from worker.job.checkpoints import Scribe
 from worker.protocols import Frame
 from worker.retry import Patience
@@ -31,8 +31,8 @@ def keep_every_step(scribe: Scribe, frame: Frame, patience: Patience) -> None:
         log.warning("steps_not_kept", detail=error.detail)
 
 
-def leave_a_note(ports: Ports, claim: Claim, scribe: Scribe) -> None:
+def leave_a_note(services: Services, claim: Claim, scribe: Scribe) -> None:
     """Where Redis did not hear of the last checkpoint, tell the next holder of it. Raises BlobsUnavailable."""
     if scribe.unnamed:
-        job_files.write_parting(ports.blobs, claim.job.id, claim.token, scribe.unnamed)
+        job_files.write_parting(services.blobs, claim.job.id, claim.token, scribe.unnamed)
         log.warning("note_left", checkpoint=scribe.unnamed)

@@ -13,8 +13,8 @@ import structlog
 
 from easel.models import Progress
 from shared.errors import ClaimLost, LedgerUnavailable, Unavailable
-from shared.ledger.ledger import Claim, Wishes
-from shared.services import Ports
+from shared.ledger.ledger import Claim, ControlFlags
+from shared.services import Services
 from worker.protocols import Frame
 
 log = structlog.get_logger(__name__)
@@ -56,15 +56,15 @@ class Times(NamedTuple):
 class Heartbeat:
     """Renews the claim every EASEL_HEARTBEAT_SECONDS, while the loop moves."""
 
-    def __init__(self, ports: Ports, claim: Claim, drain: threading.Event) -> None:
-        self._ports, self._claim, self._drain = ports, claim, drain
+    def __init__(self, services: Services, claim: Claim, drain: threading.Event) -> None:
+        self._ports, self._claim, self._drain = services, claim, drain
         self._leaving_since: float | None = None
         self._evaluating = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._over, self._woken = threading.Event(), threading.Event()
         self.lost = threading.Event()
         """Set once the claim is another's."""
-        self._wishes = Wishes(cancel=False, finish=False, others_wait=False)
+        self._wishes = ControlFlags(cancel=False, finish=False, others_wait=False)
         self._began = self._moved = time.monotonic()
         self._last_seconds = 0.0  # the last evaluation took
         self._first: _Mark | None = None  # of this claim: the speed that later estimates use
@@ -88,7 +88,7 @@ class Heartbeat:
         self._thread.join()
 
     @property
-    def wishes(self) -> Wishes:
+    def control_flags(self) -> ControlFlags:
         """As last heard from the ledger. Raises ClaimLost once the claim is another's."""
         if self.lost.is_set():
             raise ClaimLost(f"Job {self._claim.job.id} has another holder now.")
@@ -154,7 +154,7 @@ class Heartbeat:
                 percentage=round(100 * frame.fraction, 2),
             ),
             "losses": frame.losses,
-            "halvings": frame.halvings,
+            "step_backoffs": frame.step_backoffs,
             "steps_per_second": self.steps_per_second,
             "pace": self.fraction_per_second,
             "run_seconds": run_seconds,

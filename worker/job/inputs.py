@@ -11,7 +11,7 @@ from shared.images import decode
 from shared.ledger.ledger import Claim
 from shared.recipe import Recipe
 from shared.recovery import job_files
-from shared.services import Ports, stored_identity
+from shared.services import Services, stored_identity
 from shared.storage import keys
 from worker.job import checkpoint_format
 from worker.job.worker_state import Studio
@@ -35,8 +35,8 @@ class Resumption:
 class Supplies:
     """Fetches blobs; waits for a store that is away."""
 
-    def __init__(self, ports: Ports, studio: Studio, claim: Claim, patience: Patience) -> None:
-        self._ports, self._studio, self._claim, self._patience = ports, studio, claim, patience
+    def __init__(self, services: Services, studio: Studio, claim: Claim, patience: Patience) -> None:
+        self._ports, self._studio, self._claim, self._patience = services, studio, claim, patience
 
     def image(self, sha256: str) -> np.ndarray:
         """(H, W, 3) uint8. Raises BlobMissing."""

@@ -13,7 +13,7 @@ from shared.images import encode_png
 from shared.jobs.job import Job
 from shared.ledger.ledger import Claim
 from shared.recovery import job_files
-from shared.services import Ports
+from shared.services import Services
 from shared.storage import keys
 from worker.protocols import Frame
 from worker.retry import Patience
@@ -27,8 +27,8 @@ Describe = Callable[[Frame, bytes], Mapping[str, Any]]
 class Ending:
     """Nothing of it is visible before `ledger.finish`, and nothing ever of a claim that is lost."""
 
-    def __init__(self, ports: Ports, claim: Claim, patience: Patience) -> None:
-        self._ports, self._claim, self._patience = ports, claim, patience
+    def __init__(self, services: Services, claim: Claim, patience: Patience) -> None:
+        self._ports, self._claim, self._patience = services, claim, patience
 
     def picture(self, frame: Frame, describe: Describe) -> dict[str, Any]:
         """Write the result and its provenance; the record's fields that name them."""

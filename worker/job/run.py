@@ -16,7 +16,7 @@ from easel.models import JobError, JobState
 from shared.errors import ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
 from shared.ledger.ledger import Claim
 from shared.recipe import suited_to
-from shared.services import Ports
+from shared.services import Services
 from worker.devices.memory import what_would_fit
 from worker.job.checkpoints import Scribe
 from worker.job.drain import keep_every_step, leave_a_note
@@ -34,18 +34,18 @@ Stop = Literal["painted", "canceled", "drained", "slice over"]
 _LEAVE_SECONDS: Final = 3.0  # for Redis to come back while we are told to go
 
 
-def work(ports: Ports, studio: Studio, drain: threading.Event) -> bool:
+def work(services: Services, studio: Studio, drain: threading.Event) -> bool:
     """Claim the next job and do it; False where none waits."""
-    claim = _claim(ports, studio)
+    claim = _claim(services, studio)
     if claim is None:
         return False
     with structlog.contextvars.bound_contextvars(job=claim.job.id), studio.busy_with(claim.job.id):
         log.info("claimed", epoch=claim.job.epoch, recipe=claim.job.request.recipe.preset)
         try:
             if claim.job.memory_failures and studio.used:
-                return _leave_to_a_fresh_child(ports, studio, claim)
+                return _leave_to_a_fresh_child(services, studio, claim)
             studio.used = True
-            _Task(ports, studio, drain, claim).run()
+            _Task(services, studio, drain, claim).run()
         except ClaimLost as lost:
             log.warning("claim_lost", detail=str(lost))
         except Unavailable as error:
@@ -53,10 +53,10 @@ def work(ports: Ports, studio: Studio, drain: threading.Event) -> bool:
     return True
 
 
-def _claim(ports: Ports, studio: Studio) -> Claim | None:
-    settings, memory = ports.settings, studio.memory
+def _claim(services: Services, studio: Studio) -> Claim | None:
+    settings, memory = services.settings, studio.memory
     try:
-        return ports.ledger.claim(
+        return services.ledger.claim(
             studio.name,
             settings.tiers,
             lease_seconds=settings.lease_seconds,
@@ -68,23 +68,23 @@ def _claim(ports: Ports, studio: Studio) -> Claim | None:
         return None
 
 
-def _leave_to_a_fresh_child(ports: Ports, studio: Studio, claim: Claim) -> bool:
+def _leave_to_a_fresh_child(services: Services, studio: Studio, claim: Claim) -> bool:
     """A job that ran out of memory once gets a process of which it has all the memory."""
     studio.spent = True
-    ports.ledger.release(claim, place="head")
-    return ports.bells.ring(claim.job.request.tier)
+    services.ledger.release(claim, place="head")
+    return services.dispatcher.wake(claim.job.request.tier)
 
 
 class _Task:
     """One claim, from the first beat of its heart to its outcome."""
 
-    def __init__(self, ports: Ports, studio: Studio, drain: threading.Event, claim: Claim) -> None:
-        self.ports, self.studio, self.drain, self.claim = ports, studio, drain, claim
+    def __init__(self, services: Services, studio: Studio, drain: threading.Event, claim: Claim) -> None:
+        self.services, self.studio, self.drain, self.claim = services, studio, drain, claim
         self.job, self.recipe = claim.job, claim.job.request.recipe
-        self.heartbeat = Heartbeat(ports, claim, drain)
+        self.heartbeat = Heartbeat(services, claim, drain)
         self.patience = Patience(self.heartbeat, drain)
-        self.supplies = Supplies(ports, studio, claim, self.patience)
-        self.ending = Ending(ports, claim, self.patience)
+        self.supplies = Supplies(services, studio, claim, self.patience)
+        self.ending = Ending(services, claim, self.patience)
         self.scribe: Scribe | None = None
         self.last: Frame | None = None  # the last good picture
         self.bitwise = True  # whether every step so far was done on machines like this one
@@ -100,7 +100,7 @@ class _Task:
                 self._retry_or_fail(error if isinstance(error, OutOfMemory) else OutOfMemory(str(error)))
             except Unavailable as error:  # a cancel or a drain came while a part was away
                 log.warning("left_unfinished", detail=error.detail)
-                if self.heartbeat.wishes.cancel:
+                if self.heartbeat.control_flags.cancel:
                     self._end(JobState.CANCELED)
                 else:
                     self._leave()
@@ -120,7 +120,7 @@ class _Task:
             self.last, self.bitwise = resumed.frame, resumed.bitwise
             self.job = self.job.model_copy(update={"resumed_from_step": resumed.frame.step})
         frames = engine.stylize(content, styles, recipe, resumed.state if resumed else None)
-        self.scribe = Scribe(self.ports, self.claim, resumed=resumed.key if resumed else None, note=self._note())
+        self.scribe = Scribe(self.services, self.claim, resumed=resumed.key if resumed else None, note=self._note())
         with self.scribe as scribe:
             if resumed and resumed.unnamed and self.last:
                 self.patience(partial(scribe.keep, self.last))
@@ -133,27 +133,27 @@ class _Task:
 
     def _iterate(self, frames: Iterator[Frame], scribe: Scribe) -> Stop:
         """Paint on until it is done or somebody wishes it to stop. Raises ClaimLost."""
-        steps, slice_seconds = self.job.request.recipe.steps, self.ports.settings.slice_seconds
+        steps, slice_seconds = self.job.request.recipe.steps, self.services.settings.slice_seconds
         for frame in self.heartbeat.watched(frames):
             self._notice(frame)
-            wishes = self.heartbeat.wishes
-            if wishes.cancel:
+            control_flags = self.heartbeat.control_flags
+            if control_flags.cancel:
                 return "canceled"
-            if frame.step == steps or (wishes.finish and frame.step > 0):
+            if frame.step == steps or (control_flags.finish and frame.step > 0):
                 return "painted"
             if self.drain.is_set():
                 return "drained"
-            if wishes.others_wait and self.heartbeat.seconds > slice_seconds and scribe.can_keep(frame):
+            if control_flags.others_wait and self.heartbeat.seconds > slice_seconds and scribe.can_keep(frame):
                 return "slice over"
             scribe.offer(frame)
         return "painted"
 
     def _notice(self, frame: Frame) -> None:
-        before = self.last.halvings if self.last else 0
+        before = self.last.step_backoffs if self.last else 0
         self.last = frame
         self.heartbeat.note(frame)
-        if frame.halvings > before:
-            log.warning("step_halved", step=frame.step, times=frame.halvings)
+        if frame.step_backoffs > before:
+            log.warning("step_halved", step=frame.step, times=frame.step_backoffs)
             detail = f"At step {frame.step} the loss was not finite or exploded; the step was halved."
             self._say("warning", code="step_halved", detail=detail)
 
@@ -164,7 +164,7 @@ class _Task:
             case "slice over":
                 self.patience(lambda: self._give_back("tail"))
             case "painted":
-                if self.heartbeat.wishes.finish:
+                if self.heartbeat.control_flags.finish:
                     self._acknowledge("finish")
                 self.patience(lambda: scribe.show(self.last) if self.last else None)
                 self._publish(JobState.SUCCEEDED)
@@ -177,7 +177,7 @@ class _Task:
         """Give the job back with every step kept; where Redis does not hear of it, by a note for the next holder."""
         if self.scribe and self.last:
             keep_every_step(self.scribe, self.last, self.patience)
-            leave_a_note(self.ports, self.claim, self.scribe)
+            leave_a_note(self.services, self.claim, self.scribe)
         try:
             self.patience.for_seconds(_LEAVE_SECONDS, lambda: self._give_back("head"))
         except LedgerUnavailable as error:
@@ -185,8 +185,8 @@ class _Task:
 
     def _give_back(self, place: Literal["head", "tail"], **fields: Any) -> None:
         """Step back: to the head of the line on a drain, to its tail after a time slice."""
-        self.ports.ledger.release(self.claim, place=place, **self.heartbeat.record(), **fields)
-        self.ports.bells.ring(self.job.request.tier)
+        self.services.ledger.release(self.claim, place=place, **self.heartbeat.record(), **fields)
+        self.services.dispatcher.wake(self.job.request.tier)
 
     def _acknowledge(self, wish: Literal["cancel", "finish"]) -> None:
         """Tell that the loop has stopped for it."""
@@ -195,8 +195,8 @@ class _Task:
     def _say(self, kind: str, **news: Any) -> None:
         """Add to the job's events; not worth waiting for."""
         with suppress(Unavailable):
-            lease = self.ports.settings.lease_seconds
-            self.ports.ledger.renew(self.claim, lease_seconds=lease, event=(kind, news))
+            lease = self.services.settings.lease_seconds
+            self.services.ledger.renew(self.claim, lease_seconds=lease, event=(kind, news))
 
     def _retry_or_fail(self, error: OutOfMemory) -> None:
         """Once more on a fresh child, for memory may have been short for a reason that has gone; then no more."""
@@ -236,7 +236,7 @@ class _Task:
         if state is not JobState.CANCELED:
             self.ending.seal()
         if self.last is not None and times:
-            self.studio.learn(self.ports.experience, self.job, times, shape=self.last.image.shape)
+            self.studio.learn(self.services.run_history, self.job, times, shape=self.last.image.shape)
 
     def _note(self) -> dict[str, Any]:
         """Kept in each checkpoint beside the engine's state."""

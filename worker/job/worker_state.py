@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from shared.errors import Unavailable
 from shared.jobs.estimate import pixel_evaluations
 from shared.jobs.job import Job
-from shared.jobs.run_history import Experience, Trial
+from shared.jobs.run_history import RunHistory, Trial
 from shared.settings import Settings
 from worker.devices.memory import engine_memory
 from worker.job.heartbeat import Times
@@ -43,7 +43,7 @@ class Studio:
         finally:
             self._presence.show(job=None)
 
-    def learn(self, experience: Experience, job: Job, times: Times, *, shape: tuple[int, ...]) -> None:
+    def learn(self, run_history: RunHistory, job: Job, times: Times, *, shape: tuple[int, ...]) -> None:
         """Tell this machine's speed from a job that has ended, (H, W, 3): the base of every later estimate."""
         recipe, (height, width, _) = job.request.recipe, shape
         work = pixel_evaluations(recipe, width, height)
@@ -60,4 +60,4 @@ class Studio:
             drift=times.drift,
         )
         with suppress(Unavailable):  # one more or less
-            experience.remember(trial)
+            run_history.remember(trial)

@@ -17,7 +17,7 @@ import structlog
 from easel.models import JobError
 from shared.errors import AttemptsExhausted, EaselError, JobNotFound, LedgerUnavailable
 from shared.recovery import job_files
-from shared.services import Ports, establish
+from shared.services import Services, ensure_paired
 from worker.maintenance.garbage_collection import Step, upkeep
 from worker.webhooks.sender import Postman
 
@@ -31,8 +31,8 @@ _UPKEEP_SHARE: Final = 0.2  # of the time between rounds: lost leases must not w
 class Reaper:
     """Watches leases and bells, and tends the store, each every EASEL_REAPER_SECONDS; and has the post sent."""
 
-    def __init__(self, ports: Ports) -> None:
-        self.ports = ports
+    def __init__(self, services: Services) -> None:
+        self.services = services
         self._upkeep: Iterator[Step] = iter(())  # what is left of the present run
         self._upkeep_at = float("-inf")  # when the next one is due, by time.monotonic
         self._away_at = time.monotonic()  # when Redis was last found away; nobody knows what was before we came
@@ -40,8 +40,8 @@ class Reaper:
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set. Lost leases wait neither for a slow store nor for a receiver of webhooks."""
         beside: dict[str, Callable[[], None]] = {"tend": self.tend}
-        if self.ports.settings.webhook_secret:
-            beside["post"] = partial(Postman(self.ports).run, stop)
+        if self.services.settings.webhook_secret:
+            beside["post"] = partial(Postman(self.services).run, stop)
         threads = [
             threading.Thread(target=self._every, args=(act, stop), name=name, daemon=True)
             for name, act in beside.items()
@@ -50,7 +50,7 @@ class Reaper:
             thread.start()
         self._every(self.watch, stop)
         for thread in threads:
-            thread.join(self.ports.settings.reaper_seconds)
+            thread.join(self.services.settings.reaper_seconds)
 
     def _every(self, act: Callable[[], None], stop: threading.Event) -> None:
         """Again and again; survives whatever it meets."""
@@ -64,7 +64,7 @@ class Reaper:
                 log.warning("round_cut_short", code=error.code, detail=error.detail)
             except Exception:  # the next round may go better, and without rounds nothing is ever put right
                 log.exception("round_cut_short")
-            if stop.wait(self.ports.settings.reaper_seconds):
+            if stop.wait(self.services.settings.reaper_seconds):
                 return
 
     def watch(self) -> None:
@@ -75,28 +75,28 @@ class Reaper:
 
     def tend(self) -> None:
         """Heal, seal, and do some upkeep. Raises what the ledger and the blob store raise."""
-        if not establish(self.ports):
-            log.warning("ledger_lost", restored=job_files.reconcile(self.ports))
-        for job_id in self.ports.ledger.unsealed(older_than_seconds=_SEAL_AFTER_SECONDS):
+        if not ensure_paired(self.services):
+            log.warning("ledger_lost", restored=job_files.reconcile(self.services))
+        for job_id in self.services.ledger.unsealed(older_than_seconds=_SEAL_AFTER_SECONDS):
             self._seal(job_id)
         if told := Counter[str](step for step in self._steps() if step):
             log.info("upkeep", **told)
 
     def _leases_can_be_judged(self) -> bool:
         """While Redis was away nobody could renew: everyone gets one lease's time to do so first."""
-        grace = self.ports.settings.lease_seconds
-        return time.monotonic() - self._away_at > grace and self.ports.ledger.uptime() > grace
+        grace = self.services.settings.lease_seconds
+        return time.monotonic() - self._away_at > grace and self.services.ledger.uptime() > grace
 
     def _reap(self) -> None:
-        limit = self.ports.settings.attempts_limit
+        limit = self.services.settings.attempts_limit
         detail = f"The job's worker died or hung {limit} times without a new checkpoint; see the workers' logs."
         exhausted = JobError(code=AttemptsExhausted.code, detail=detail)
-        for job_id, state in self.ports.ledger.reap(attempts_limit=limit, exhausted=exhausted).items():
+        for job_id, state in self.services.ledger.reap(attempts_limit=limit, exhausted=exhausted).items():
             log.warning("lease_lost", job=job_id, now=str(state))
 
     def _seal(self, job_id: str) -> None:
         try:
-            job_files.seal(self.ports.ledger, self.ports.blobs, job_id)
+            job_files.seal(self.services.ledger, self.services.blobs, job_id)
         except JobNotFound:
             return  # deleted meanwhile
         except ValueError:  # a record that this version cannot read must not keep the others waiting
@@ -104,19 +104,19 @@ class Reaper:
 
     def _steps(self) -> Iterator[Step]:
         """Go on with the upkeep where the round before left it; when that is done and it is time, begin anew."""
-        enough = time.monotonic() + _UPKEEP_SHARE * self.ports.settings.reaper_seconds
+        enough = time.monotonic() + _UPKEEP_SHARE * self.services.settings.reaper_seconds
         for step in self._upkeep:
             yield step
             if time.monotonic() >= enough:
                 return
         if time.monotonic() >= self._upkeep_at:
             self._upkeep_at = time.monotonic() + _UPKEEP_SECONDS
-            self._upkeep = upkeep(self.ports)
+            self._upkeep = upkeep(self.services)
 
     def _top_up_bells(self) -> None:
         """As many bells as there is work, and no more than there are workers to hear them."""
-        workers = self.ports.overview.workers()
-        for tier in self.ports.settings.tiers:
-            wanted = min(self.ports.overview.depth(tier), sum(tier in worker.tiers for worker in workers))
-            for _ in range(wanted - self.ports.bells.hanging(tier)):
-                self.ports.bells.ring(tier)
+        workers = self.services.queue_stats.workers()
+        for tier in self.services.settings.tiers:
+            wanted = min(self.services.queue_stats.depth(tier), sum(tier in worker.tiers for worker in workers))
+            for _ in range(wanted - self.services.dispatcher.pending(tier)):
+                self.services.dispatcher.wake(tier)

@@ -19,7 +19,7 @@ from shared.errors import EaselError, JobNotFound
 from shared.jobs.job import PAUSES, Job
 from shared.jobs.webhook import Notice
 from shared.ledger.outbox import Delivery, Letter
-from shared.services import Ports
+from shared.services import Services
 from worker.webhooks.http import GONE, Answer, Courier, Undelivered
 
 log = structlog.get_logger(__name__)
@@ -37,9 +37,9 @@ _LUCK: Final = random.SystemRandom()
 class Postman:
     """One sender."""
 
-    def __init__(self, ports: Ports, courier: Courier | None = None) -> None:
-        settings = self.settings = ports.settings
-        self.ports = ports
+    def __init__(self, services: Services, courier: Courier | None = None) -> None:
+        settings = self.settings = services.settings
+        self.services = services
         self._courier = courier or Courier(private=settings.webhook_private, seconds=settings.webhook_seconds)
         self._signers = [Signer(secret.get_secret_value()) for secret in settings.webhook_secret]
         self._seats = threading.Semaphore(AT_ONCE)
@@ -59,7 +59,7 @@ class Postman:
         """The next event, unless its receiver has as much at hand as we give to one."""
         with self._lock:
             busy = [receiver for receiver, count in self._at_work.items() if count >= AT_ONCE_TO_ONE]
-        return self.ports.outbox.take(lease_seconds=_LEASE_FACTOR * self.settings.webhook_seconds, busy=busy)
+        return self.services.outbox.take(lease_seconds=_LEASE_FACTOR * self.settings.webhook_seconds, busy=busy)
 
     def deliver(self, letter: Letter) -> None:
         """Try once, and write down how it went. Raises what the ledger raises."""
@@ -88,7 +88,7 @@ class Postman:
             next_attempt_at=time.time() + pause if pause is not None else None,
             delivered=complaint is None,
         )
-        self.ports.outbox.settle(letter, delivery, pause=pause, gone=gone)
+        self.services.outbox.settle(letter, delivery, pause=pause, gone=gone)
         log.info("webhook_told", letter=letter.id, attempt=letter.attempt, error=complaint)
 
     def _send_next(self) -> bool:
@@ -119,7 +119,7 @@ class Postman:
             self._at_work += Counter()  # forgets who has nothing at hand
 
     def _send(self, letter: Letter) -> Answer:
-        job = self.ports.ledger.get(letter.job_id)
+        job = self.services.ledger.get(letter.job_id)
         if job.request.webhook is None:  # of a record that somebody else wrote
             raise Undelivered("The job has no webhook.")
         body, now = notice(job, letter.event), datetime.now(UTC)

@@ -45,7 +45,7 @@ def _held(tell: Tell) -> list[int]:
 
 def _readings(house: House, job_id: str, worker: Process) -> Iterator[int]:
     """Bytes, again and again while the job runs; afterwards the process may be gone."""
-    while not house.ports.ledger.get(job_id).completed_at:
+    while not house.services.ledger.get(job_id).completed_at:
         house.check()
         yield resident_bytes(worker.pid or 0)
         time.sleep(_LOOK_SECONDS)

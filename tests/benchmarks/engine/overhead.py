@@ -41,7 +41,7 @@ def _ratios() -> list[float]:
         frames = engine.stylize(scene.content, [scene.style], recipe, None)
         for _ in islice(frames, recipe.optimizer.history + 2):  # type: ignore[union-attr]  # it is L-BFGS
             pass
-        block = _block(frames, house.ports.settings)
+        block = _block(frames, house.services.settings)
         alone = [_alone(frames, block)]
         return [_ratio(house, _claimed(house, scene, recipe), frames, block, alone) for _ in range(_ROUNDS)]
 
@@ -66,7 +66,7 @@ def _ratio(house: House, claim: Claim, frames: Iterator[Any], block: int, alone:
 
 def _claimed(house: House, scene: Scene, recipe: Recipe) -> Claim:
     house.submit(png(scene.content), png(scene.style), recipe)
-    claim = house.ports.ledger.claim("bench", house.ports.settings.tiers, lease_seconds=600)
+    claim = house.services.ledger.claim("bench", house.services.settings.tiers, lease_seconds=600)
     if claim is None:
         raise RuntimeError("The job that was just ordered is not there.")
     return claim
@@ -75,13 +75,13 @@ def _claimed(house: House, scene: Scene, recipe: Recipe) -> Claim:
 def _accompanied(house: House, claim: Claim, frames: Iterator[Any], block: int) -> float:
     """Seconds of a block as worker/job/run.py goes through it."""
     with (
-        Heartbeat(house.ports, claim, threading.Event()) as heartbeat,
-        Scribe(house.ports, claim, resumed=None, note=_NOTE) as scribe,
+        Heartbeat(house.services, claim, threading.Event()) as heartbeat,
+        Scribe(house.services, claim, resumed=None, note=_NOTE) as scribe,
     ):
         began = time.perf_counter()
         for frame in islice(frames, block):
             heartbeat.note(frame)
-            if not heartbeat.wishes.cancel:
+            if not heartbeat.control_flags.cancel:
                 scribe.offer(frame)
         return time.perf_counter() - began
 

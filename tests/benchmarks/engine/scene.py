@@ -36,8 +36,8 @@ class Scene:
 
     def plane(self, layer: str) -> tuple[int, int]:
         """Height and width of a layer of VGG19: halved from block to block."""
-        halvings = int(layer[len("block")]) - 1
-        return self.height >> halvings, self.width >> halvings
+        step_backoffs = int(layer[len("block")]) - 1
+        return self.height >> step_backoffs, self.width >> step_backoffs
 
     @property
     def recipe(self) -> Recipe:

@@ -16,7 +16,7 @@ from shared.jobs.job import Request
 from shared.ledger.ledger import NAMESPACE, Claim, Ledger, connect
 from shared.ledger.queue_stats import WorkerInfo
 from shared.recipe import resolve
-from shared.services import Ports
+from shared.services import Services
 from shared.storage import keys
 
 RECIPE: Final = resolve({"preset": "default"})
@@ -48,12 +48,12 @@ class _Bulk(Ledger):
 class Filling:
     """What a ledger holds so far; the same in every run."""
 
-    ports: Ports
+    services: Services
     random: Random
     total: int = 0
 
     @classmethod
-    def of(cls, ports: Ports) -> "Filling":
+    def of(cls, services: Services) -> "Filling":
         """An empty one, with eight workers on the board that nobody needs to run."""
         far = time.time() + _DAY
         for number in range(8):
@@ -61,16 +61,16 @@ class Filling:
                 name=f"w{number}",
                 device="cpu:2",
                 weights="path 0",
-                tiers=ports.settings.tiers,
+                tiers=services.settings.tiers,
                 pixels_per_second=1e5,
                 seen_at=far,
             )
-            ports.overview.announce(info)
-        return cls(ports, Random(0))  # noqa: S311 - the same jobs in every run
+            services.queue_stats.announce(info)
+        return cls(services, Random(0))  # noqa: S311 - the same jobs in every run
 
     def live(self, *, running: int, waiting: int) -> list[Claim]:
         """Jobs of the last hour, first those that are claimed here."""
-        bulk, now = _Bulk(connect(self.ports.settings.redis_url)), time.time()
+        bulk, now = _Bulk(connect(self.services.settings.redis_url)), time.time()
         for number in range(running + waiting):
             bulk.submit(self._request(now - 3600 + number), queue_limit=10**9, remember_seconds=1)
         bulk.flush()
@@ -79,7 +79,7 @@ class Filling:
 
     def ended(self, jobs: int) -> None:
         """Jobs of the last month."""
-        bulk, now = _Bulk(connect(self.ports.settings.redis_url)), time.time()
+        bulk, now = _Bulk(connect(self.services.settings.redis_url)), time.time()
         for number in range(jobs):
             request = self._request(now - _DAY - 29 * _DAY * self.random.random())
             bulk.restore(request, _ENDS[number % len(_ENDS)], **_outcome(request))
@@ -88,21 +88,21 @@ class Filling:
 
     def ids(self) -> list[str]:
         """Of all jobs, the oldest first."""
-        client: Any = connect(self.ports.settings.redis_url)
+        client: Any = connect(self.services.settings.redis_url)
         found: list[str] = client.zrange(f"{NAMESPACE}:jobs", 0, -1)
         return found
 
     def _held(self) -> Claim:
-        claim = self.ports.ledger.claim("w0", self.ports.settings.tiers, lease_seconds=_DAY)
+        claim = self.services.ledger.claim("w0", self.services.settings.tiers, lease_seconds=_DAY)
         assert claim is not None
         step = self.random.randrange(1, RECIPE.steps)
-        self.ports.ledger.renew(claim, lease_seconds=_DAY, event=("progress", {"step": step}), **_progress(step))
+        self.services.ledger.renew(claim, lease_seconds=_DAY, event=("progress", {"step": step}), **_progress(step))
         return claim
 
     def _request(self, at: float) -> Request:
         return Request(
             id=_uuid7(at, self.random),
-            tier=self.ports.settings.tiers[0],
+            tier=self.services.settings.tiers[0],
             recipe=RECIPE,
             content="0" * 64,
             styles=("1" * 64,),

@@ -19,7 +19,7 @@ def measure(say: Say, *, quick: bool) -> Finding:
     """The same ledger with ever more jobs: 64 run, 436 wait, all others have ended."""
     found: dict[int, dict[str, Load]] = {}
     with House.opened() as house:
-        filling = Filling.of(house.ports)
+        filling = Filling.of(house.services)
         filling.live(running=_RUNNING, waiting=_WAITING)
         _views(house, filling, 50)  # to warm it
         for size in _SIZES:
@@ -36,7 +36,7 @@ def measure(say: Say, *, quick: bool) -> Finding:
 
 def _views(house: House, filling: Filling, requests: int) -> dict[str, Load]:
     """One client that asks for each view, `requests` times in a row."""
-    ids, identity = filling.ids(), house.ports.ledger.identity()
+    ids, identity = filling.ids(), house.services.ledger.identity()
     cursor = URLSafeSerializer(identity or "", salt="cursor").dumps([ids[len(ids) // 2], None])
     paths = {
         "first page": "/v1/jobs",

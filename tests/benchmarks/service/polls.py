@@ -27,7 +27,7 @@ def measure(say: Say, *, quick: bool) -> Finding:
     """At 1,000 jobs it counts; fewer show what a job more costs."""
     counts = (2, 2, 8) if quick else (8, 8, 40)
     with House.opened() as house:
-        filling, bare, turns = Filling.of(house.ports), None, dict[int, list[Turn]]()
+        filling, bare, turns = Filling.of(house.services), None, dict[int, list[Turn]]()
         for size, count in zip(_SIZES, counts, strict=True):
             _grow(filling, size)
             bare = bare or house.bare(_document(house, filling))

@@ -56,7 +56,7 @@ def _rounds(workers: int, count: int, say: Say) -> list[float]:
 
 def _claims(house: House, ids: list[str]) -> list[float]:
     """When each job was claimed first, by Redis' clock."""
-    found = [house.ports.ledger.get(job_id).started_at for job_id in ids]
+    found = [house.services.ledger.get(job_id).started_at for job_id in ids]
     return sorted(moment for moment in found if moment is not None)
 
 
@@ -72,7 +72,7 @@ def _submit(house: House, **recipe: Any) -> str:
 
 def _wait_for_claim(house: House, job_id: str) -> None:
     deadline = time.monotonic() + _ROUND_SECONDS
-    while house.ports.ledger.get(job_id).started_at is None:
+    while house.services.ledger.get(job_id).started_at is None:
         house.check()
         if time.monotonic() > deadline:
             raise RuntimeError("The workers do not get on; the machine may be too small for so many.")

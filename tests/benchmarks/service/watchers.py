@@ -12,7 +12,7 @@ from benchmarks.service.finding import Chart, Finding, Say
 from benchmarks.service.load_client import get, percentile
 from benchmarks.stack import House
 from shared.ledger.ledger import Claim
-from shared.services import Ports
+from shared.services import Services
 
 _CROWDS: Final = (2, 20, 200)
 _WATCHERS_PER_JOB: Final = 8
@@ -28,7 +28,7 @@ def measure(say: Say, *, quick: bool) -> Finding:
     with House.opened() as house:
         for crowd in _CROWDS:
             say(f"{crowd} watchers listen")
-            claims = Filling.of(house.ports).live(running=max(2, crowd // _WATCHERS_PER_JOB), waiting=0)
+            claims = Filling.of(house.services).live(running=max(2, crowd // _WATCHERS_PER_JOB), waiting=0)
             late[crowd] = asyncio.run(_listen(house, claims, crowd, 5 if quick else 20))
     curves = {
         "median": {crowd: 1e3 * median(seconds) for crowd, seconds in late.items()},
@@ -50,7 +50,7 @@ async def _listen(house: House, claims: list[Claim], crowd: int, words: int) -> 
         await loop.create_connection(partial(_itself, listener), *house.address)
         listeners.append(listener)
     await asyncio.gather(*(listener.begun for listener in listeners))
-    await asyncio.to_thread(_talk, house.ports, claims, words)
+    await asyncio.to_thread(_talk, house.services, claims, words)
     await asyncio.sleep(_GRACE_SECONDS)
     for listener in listeners:
         listener.close()
@@ -59,13 +59,13 @@ async def _listen(house: House, claims: list[Claim], crowd: int, words: int) -> 
     return late
 
 
-def _talk(ports: Ports, claims: list[Claim], words: int) -> None:
+def _talk(services: Services, claims: list[Claim], words: int) -> None:
     """The jobs take turns, evenly."""
     began = time.monotonic()
     for number in range(words * len(claims)):
         time.sleep(max(0.0, began + number / len(claims) - time.monotonic()))
         event = ("progress", {"sent": time.time()})
-        ports.ledger.renew(claims[number % len(claims)], lease_seconds=_LEASE_SECONDS, event=event)
+        services.ledger.renew(claims[number % len(claims)], lease_seconds=_LEASE_SECONDS, event=event)
 
 
 def _itself(listener: "_Listener") -> "_Listener":

@@ -73,7 +73,7 @@ def flushall(stage: Stage) -> bool:
     world = stage.world
     with world.notes.suffers(REDIS, "flushall"):
         world.redis.flushall()
-        return world.wait_for(lambda: world.ports.ledger.identity() is not None, _HEAL_SECONDS)
+        return world.wait_for(lambda: world.services.ledger.identity() is not None, _HEAL_SECONDS)
 
 
 @fault(domain="redis")
@@ -97,7 +97,7 @@ def flushall_reconcile(stage: Stage) -> bool:
 def bells_lost(stage: Stage) -> bool:
     """Every message that waits in Celery's queues."""
     try:
-        stage.world.redis.delete(*(f"easel.{tier}" for tier in stage.world.ports.settings.tiers))
+        stage.world.redis.delete(*(f"easel.{tier}" for tier in stage.world.services.settings.tiers))
     except redis.RedisError:
         return False
     return True
@@ -106,7 +106,7 @@ def bells_lost(stage: Stage) -> bool:
 @fault()
 def bells_fifty(stage: Stage) -> bool:
     """Fifty times the same bell."""
-    rung = [stage.world.ports.bells.ring("standard") for _ in range(50)]
+    rung = [stage.world.services.dispatcher.wake("standard") for _ in range(50)]
     return all(rung)
 
 

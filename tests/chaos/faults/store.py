@@ -66,7 +66,7 @@ def checkpoint_corrupt(stage: Stage) -> bool:
             world.notes.killed(worker.name, "checkpoint_corrupt")
             os.kill(child, signal.SIGKILL)
     time.sleep(_ON_THE_WAY_SECONDS)  # a last word may still be on the wire
-    now = world.ports.ledger.get(job.id)
+    now = world.services.ledger.get(job.id)
     if now.claim != job.claim or now.checkpoint is None:
         return False
     blobs = world.store.blobs

@@ -83,7 +83,7 @@ def sigstop_past_lease(stage: Stage) -> bool:
     with stage.world.notes.suffers(worker.name, "sigstop_past_lease"):
         worker.send(signal.SIGSTOP, group=True)
         taken = stage.world.wait_for(
-            lambda: stage.world.ports.ledger.get(job.id).claim != job.claim or stage.over.is_set(), 3 * LEASE_SECONDS
+            lambda: stage.world.services.ledger.get(job.id).claim != job.claim or stage.over.is_set(), 3 * LEASE_SECONDS
         )
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGCONT)

@@ -10,7 +10,7 @@ from support.fixtures.api import Submit, worker
 
 from shared.jobs.estimate import MemoryKind, peak_memory
 from shared.recipe import resolve
-from shared.services import Ports
+from shared.services import Services
 from shared.storage import keys
 
 LARGE = {"preset": "default", "size": 2048}
@@ -23,13 +23,13 @@ def peak(kind: MemoryKind = "host", **fields: Any) -> int:
 
 
 @pytest.fixture
-def employ(ports: Ports) -> Callable[..., None]:
+def employ(services: Services) -> Callable[..., None]:
     """Workers of so much memory appear; the tier that each serves may be named."""
 
     def appear(*memories: int, tiers: tuple[str, ...] = ("standard", "batch"), kind: MemoryKind = "host") -> None:
         for memory in memories:
             told = worker(name=f"{tiers[0]}-{kind}-{memory}", memory_bytes=memory, memory_kind=kind, tiers=tiers)
-            ports.overview.announce(told)
+            services.queue_stats.announce(told)
 
     return appear
 
@@ -110,18 +110,18 @@ def test_where_neither_holds_it_the_advice_is_for_the_one_that_comes_nearest(sub
     assert (problem["memory_kind"], problem["fitting_size"]) == ("gpu", 1024)
 
 
-def test_where_nobody_can_know_the_job_is_taken(submit: Submit, employ: Employ, ports: Ports) -> None:
+def test_where_nobody_can_know_the_job_is_taken(submit: Submit, employ: Employ, services: Services) -> None:
     assert submit(recipe=SENT).status_code == 202, "no worker lives"
     employ(1, tiers=("batch",))
     assert submit(recipe=SENT).status_code == 202, "none lives that serves this tier"
     employ(1, 0)
     assert submit(recipe=SENT).status_code == 202, "one does not say how much it has"
-    assert ports.overview.depth("standard") == 3
+    assert services.queue_stats.depth("standard") == 3
 
 
-def test_the_predicted_peaks_are_kept_with_the_request_and_the_record(submit: Submit, ports: Ports) -> None:
-    job = ports.ledger.get(submit(recipe=SENT).get_json()["id"])
-    stored = json.loads(ports.blobs.get(keys.request(job.id)))
+def test_the_predicted_peaks_are_kept_with_the_request_and_the_record(submit: Submit, services: Services) -> None:
+    job = services.ledger.get(submit(recipe=SENT).get_json()["id"])
+    stored = json.loads(services.blobs.get(keys.request(job.id)))
     assert job.peak_memory_bytes == stored["peak_memory_bytes"] == peak(**LARGE)
     assert job.peak_gpu_memory_bytes == stored["peak_gpu_memory_bytes"] == peak("gpu", **LARGE)
 

@@ -6,49 +6,49 @@ from collections.abc import Callable
 from flask.testing import FlaskClient
 from support.fixtures.api import Submit, claim, succeed, work
 
-from shared.services import Ports
+from shared.services import Services
 from shared.storage import keys
 
 # Steering.
 
 
-def test_a_waiting_job_is_canceled_at_once(job_id: str, client: FlaskClient, ports: Ports) -> None:
+def test_a_waiting_job_is_canceled_at_once(job_id: str, client: FlaskClient, services: Services) -> None:
     answer = client.post(f"/v1/jobs/{job_id}/cancel")
     assert (answer.status_code, answer.get_json()["state"]) == (202, "canceled")
-    assert json.loads(ports.blobs.get(keys.requested(job_id)))["wish"] == "cancel"
-    assert ports.overview.depth("standard") == 0
+    assert json.loads(services.blobs.get(keys.requested(job_id)))["wish"] == "cancel"
+    assert services.queue_stats.depth("standard") == 0
     again = client.post(f"/v1/jobs/{job_id}/cancel")
     assert (again.status_code, again.get_json()["code"]) == (409, "wrong_state")
 
 
-def test_a_running_job_is_asked_to_cancel(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    held = claim(ports)
+def test_a_running_job_is_asked_to_cancel(job_id: str, client: FlaskClient, services: Services) -> None:
+    held = claim(services)
     job = client.post(f"/v1/jobs/{job_id}/cancel").get_json()
     assert job["state"] == "running"
     assert job["cancel_requested_at"]
-    assert ports.ledger.renew(held, lease_seconds=60).cancel
+    assert services.ledger.renew(held, lease_seconds=60).cancel
 
 
 def test_a_job_finishes_early_only_with_a_picture_to_keep(
-    job_id: str, client: FlaskClient, ports: Ports, kept: Callable[[], object]
+    job_id: str, client: FlaskClient, services: Services, kept: Callable[[], object]
 ) -> None:
-    held, before = claim(ports), kept()
+    held, before = claim(services), kept()
     early = client.post(f"/v1/jobs/{job_id}/finish")
     assert (early.status_code, early.get_json()["code"]) == (409, "not_ready")
     assert kept() == before
     assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"] is None
-    work(ports, held, 3)
+    work(services, held, 3)
     offered = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"]
     job = client.post(offered).get_json()
     assert job["finish_requested_at"]
-    assert json.loads(ports.blobs.get(keys.requested(job_id)))["wish"] == "finish"
-    assert ports.ledger.renew(held, lease_seconds=60).finish
+    assert json.loads(services.blobs.get(keys.requested(job_id)))["wish"] == "finish"
+    assert services.ledger.renew(held, lease_seconds=60).finish
 
 
 def test_the_wish_is_not_written_for_a_job_that_has_ended(
-    job_id: str, client: FlaskClient, ports: Ports, kept: Callable[[], object]
+    job_id: str, client: FlaskClient, services: Services, kept: Callable[[], object]
 ) -> None:
-    succeed(ports, claim(ports))
+    succeed(services, claim(services))
     before = kept()
     for wish in ("cancel", "finish"):
         assert client.post(f"/v1/jobs/{job_id}/{wish}").get_json()["code"] == "wrong_state"
@@ -58,24 +58,26 @@ def test_the_wish_is_not_written_for_a_job_that_has_ended(
 # Deleting.
 
 
-def test_a_job_that_has_ended_can_be_deleted_with_its_pictures(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    held = claim(ports)
-    work(ports, held, 3)
+def test_a_job_that_has_ended_can_be_deleted_with_its_pictures(
+    job_id: str, client: FlaskClient, services: Services
+) -> None:
+    held = claim(services)
+    work(services, held, 3)
     assert client.delete(f"/v1/jobs/{job_id}").get_json()["code"] == "wrong_state"
-    succeed(ports, held)
+    succeed(services, held)
     answer = client.delete(f"/v1/jobs/{job_id}")
     assert (answer.status_code, answer.data) == (204, b"")
-    assert list(ports.blobs.list(keys.everything(job_id))) == []
+    assert list(services.blobs.list(keys.everything(job_id))) == []
     assert client.get(f"/v1/jobs/{job_id}").status_code == 404
     assert client.delete(f"/v1/jobs/{job_id}").status_code == 404
 
 
-def test_a_deletion_that_was_cut_short_can_be_completed(job_id: str, client: FlaskClient, ports: Ports) -> None:
+def test_a_deletion_that_was_cut_short_can_be_completed(job_id: str, client: FlaskClient, services: Services) -> None:
     client.post(f"/v1/jobs/{job_id}/cancel")
-    ports.blobs.delete(keys.request(job_id))
-    ports.ledger.delete(job_id)
+    services.blobs.delete(keys.request(job_id))
+    services.ledger.delete(job_id)
     assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
-    assert list(ports.blobs.list(keys.everything(job_id))) == []
+    assert list(services.blobs.list(keys.everything(job_id))) == []
 
 
 def test_a_deleted_job_gives_its_idempotency_key_back(submit: Submit, client: FlaskClient) -> None:

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from support.fixtures.api import PAINTING, PHOTO, Server, claim, succeed, work
 
 from api.routes import events
-from shared.services import Ports, establish, open_ports
+from shared.services import Services, ensure_paired, open_services
 from shared.settings import Settings
 
 
@@ -60,25 +60,25 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
     return [event["data"].get("state", event["event"]) for event in events]
 
 
-def test_a_job_is_watched_live_and_in_full_and_the_stream_ends_with_it(server: Server, ports: Ports) -> None:
+def test_a_job_is_watched_live_and_in_full_and_the_stream_ends_with_it(server: Server, services: Services) -> None:
     job_id = submit(server)
     with watch(server, f"/v1/jobs/{job_id}/events") as watcher:
         assert kinds([watcher.next()]) == ["queued"]
-        held = claim(ports)
+        held = claim(services)
         assert kinds([watcher.next()]) == ["running"]
         for step in (1, 2):
-            work(ports, held, step)
+            work(services, held, step)
             assert watcher.next()["data"]["current"] == step
-        succeed(ports, held)
+        succeed(services, held)
         assert kinds(watcher.rest()) == ["succeeded"]
 
 
-def test_late_joiners_see_everything_and_others_what_they_missed(server: Server, ports: Ports) -> None:
+def test_late_joiners_see_everything_and_others_what_they_missed(server: Server, services: Services) -> None:
     job_id = submit(server)
-    held = claim(ports)
+    held = claim(services)
     for step in (1, 2, 3):
-        work(ports, held, step)
-    succeed(ports, held)
+        work(services, held, step)
+    succeed(services, held)
     path = f"/v1/jobs/{job_id}/events"
     with watch(server, path) as watcher:
         story = watcher.rest()
@@ -103,26 +103,26 @@ def test_a_quiet_stream_is_kept_open_by_comments(
 
 
 def test_a_stream_ends_when_its_job_is_deleted(
-    client: FlaskClient, job_id: str, ports: Ports, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, job_id: str, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0)
     response = client.get(f"/v1/jobs/{job_id}/events")
     pieces = iter(response.response)
     next(pieces)
-    ports.ledger.steer(job_id, "cancel")
-    ports.ledger._redis.delete(f"easel:events:{job_id}", f"easel:job:{job_id}")
+    services.ledger.request_control(job_id, "cancel")
+    services.ledger._redis.delete(f"easel:events:{job_id}", f"easel:job:{job_id}")
     assert list(pieces)[-1] == b": job_not_found\n\n"
     response.close()
 
 
 def test_who_begins_behind_the_last_event_does_not_wait_for_ever(
-    client: FlaskClient, job_id: str, ports: Ports, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, job_id: str, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0)
     response = client.get(f"/v1/jobs/{job_id}/events?last_event_id=18446744073709551615-0")
     pieces = iter(response.response)
     next(pieces)
-    ports.ledger.steer(job_id, "cancel")
+    services.ledger.request_control(job_id, "cancel")
     assert list(pieces) == []
     response.close()
 
@@ -160,11 +160,11 @@ def test_a_stream_begins_with_how_soon_to_come_back(server: Server) -> None:
         assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_a_long_poll_is_answered_when_the_job_changes(server: Server, ports: Ports) -> None:
+def test_a_long_poll_is_answered_when_the_job_changes(server: Server, services: Services) -> None:
     job_id = submit(server)
     path = f"/v1/jobs/{job_id}"
     etag = server.http.get(path).headers["ETag"]
-    worker = threading.Thread(target=claim, args=(ports,))
+    worker = threading.Thread(target=claim, args=(services,))
     worker.start()
     answer = server.http.get(f"{path}?wait=20", headers={"If-None-Match": etag})
     worker.join()
@@ -177,18 +177,18 @@ def test_a_long_poll_is_answered_when_the_job_changes(server: Server, ports: Por
     assert server.http.get(f"{path}?wait=0.1").json()["state"] == "running"
 
 
-def test_a_long_poll_for_a_job_that_has_ended_returns_at_once(server: Server, ports: Ports) -> None:
+def test_a_long_poll_for_a_job_that_has_ended_returns_at_once(server: Server, services: Services) -> None:
     job_id = submit(server)
-    succeed(ports, claim(ports))
+    succeed(services, claim(services))
     assert server.http.get(f"/v1/jobs/{job_id}?wait=60", timeout=10).json()["state"] == "succeeded"
 
 
-def test_the_queue_is_watched_change_by_change(server: Server, ports: Ports) -> None:
+def test_the_queue_is_watched_change_by_change(server: Server, services: Services) -> None:
     with watch(server, "/v1/queue/events") as watcher:
         assert watcher.next()["data"]["tiers"][0]["depth"] == 0
         submit(server)
         assert watcher.next()["data"]["tiers"][0]["depth"] == 1
-        claim(ports)
+        claim(services)
         assert [job["state"] for job in watcher.next()["data"]["running"]] == ["running"]
 
 
@@ -209,9 +209,9 @@ def test_watchers_leave_room_for_short_requests(settings: Settings, start_server
         assert server.http.head(f"/v1/jobs/{job_id}/events").status_code == 200
 
 
-def test_a_seat_is_free_again_when_its_watcher_has_gone(server: Server, ports: Ports) -> None:
+def test_a_seat_is_free_again_when_its_watcher_has_gone(server: Server, services: Services) -> None:
     job_id = submit(server)
-    succeed(ports, claim(ports))
+    succeed(services, claim(services))
     for _ in range(40):  # more than there are threads
         with watch(server, f"/v1/jobs/{job_id}/events") as watcher:
             assert len(watcher.rest()) == 3
@@ -236,8 +236,8 @@ def test_the_api_recovers_by_itself_when_redis_comes_back(
     assert server.http.get("/readyz").status_code == 503
     own_valkey.start()
     job_id = submit(server)
-    ports = open_ports(own)
-    establish(ports)
+    services = open_services(own)
+    ensure_paired(services)
     with watch(server, f"/v1/jobs/{job_id}/events") as watcher:
         watcher.next()
         own_valkey.stop()

@@ -17,7 +17,7 @@ from api.imaging.timelapse import chosen
 from easel.models import JobState
 from shared.errors import ClaimLost
 from shared.recovery.job_files import reconcile
-from shared.services import Ports
+from shared.services import Services
 from shared.settings import Settings
 from shared.storage import keys
 
@@ -52,7 +52,7 @@ def test_inputs_can_be_had_small(job_id: str, client: FlaskClient) -> None:
 
 
 def test_small_inputs_are_long_requests_but_for_those_that_were_made_before(
-    job_id: str, client: FlaskClient, ports: Ports
+    job_id: str, client: FlaskClient, services: Services
 ) -> None:
     path = f"/v1/jobs/{job_id}/content"
     small = client.get(f"{path}?longest=48")
@@ -62,7 +62,7 @@ def test_small_inputs_are_long_requests_but_for_those_that_were_made_before(
         g.caller = "somebody"
         leave = context.watchers.sit_down()
     assert client.get(f"{path}?longest=49").get_json()["code"] == "too_many_watchers"
-    ports.blobs.delete(keys.input_image(ports.ledger.get(job_id).request.content))
+    services.blobs.delete(keys.input_image(services.ledger.get(job_id).request.content))
     assert client.get(f"{path}?longest=48").data == small.data
     leave()
 
@@ -88,12 +88,12 @@ def test_a_style_that_the_job_does_not_have_is_not_found(job_id: str, client: Fl
 # The filmstrip.
 
 
-def test_previews_form_a_filmstrip_in_the_order_of_steps(job_id: str, client: FlaskClient, ports: Ports) -> None:
+def test_previews_form_a_filmstrip_in_the_order_of_steps(job_id: str, client: FlaskClient, services: Services) -> None:
     strip = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["previews"]
     assert client.get(strip).get_json() == {"previews": []}
-    held = claim(ports)
+    held = claim(services)
     for step in (2, 5, 11):
-        paint(ports, held, step)
+        paint(services, held, step)
     previews = client.get(strip).get_json()["previews"]
     assert [one["step"] for one in previews] == [2, 5, 11]
     assert sorted(one["at"] for one in previews) == [one["at"] for one in previews]
@@ -103,30 +103,32 @@ def test_previews_form_a_filmstrip_in_the_order_of_steps(job_id: str, client: Fl
         assert abs(red - one["step"]) < 4
         assert "no-cache" in answer.headers["Cache-Control"], "the step may be done again after a fault"
     assert client.get(f"{strip}/3").get_json()["code"] == "not_found"
-    succeed(ports, held)
+    succeed(services, held)
     assert "immutable" in client.get(previews[0]["url"]).headers["Cache-Control"]
 
 
-def test_a_step_that_is_done_again_after_a_fault_appears_once(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    held = claim(ports)
-    paint(ports, held, 1)
-    paint(ports, held, 2)
-    ports.ledger.release(held, place="head")
-    again = claim(ports)
-    paint(ports, again, 2, b"anew")
+def test_a_step_that_is_done_again_after_a_fault_appears_once(
+    job_id: str, client: FlaskClient, services: Services
+) -> None:
+    held = claim(services)
+    paint(services, held, 1)
+    paint(services, held, 2)
+    services.ledger.release(held, place="head")
+    again = claim(services)
+    paint(services, again, 2, b"anew")
     with pytest.raises(ClaimLost):
-        paint(ports, held, 3)
+        paint(services, held, 3)
     assert [one["step"] for one in client.get(f"/v1/jobs/{job_id}/previews").get_json()["previews"]] == [1, 2]
     assert client.get(f"/v1/jobs/{job_id}/previews/2").data == b"anew"
-    assert ports.ledger.get(job_id).previews == 2
+    assert services.ledger.get(job_id).previews == 2
 
 
 def test_events_tell_where_each_preview_is_and_not_where_its_blob_lies(
-    job_id: str, client: FlaskClient, ports: Ports
+    job_id: str, client: FlaskClient, services: Services
 ) -> None:
-    held = claim(ports)
-    paint(ports, held, 7)
-    ports.ledger.finish(held, JobState.FAILED)
+    held = claim(services)
+    paint(services, held, 7)
+    services.ledger.finish(held, JobState.FAILED)
     told = client.get(f"/v1/jobs/{job_id}/events").text
     (data,) = (part.partition("data: ")[2] for part in told.split("\n\n") if "event: preview" in part)
     assert json.loads(data) == {"step": 7, "url": f"/v1/jobs/{job_id}/previews/7"}
@@ -134,28 +136,28 @@ def test_events_tell_where_each_preview_is_and_not_where_its_blob_lies(
 
 
 def test_a_filmstrip_goes_with_its_job_and_begins_anew_when_redis_is_lost(
-    job_id: str, client: FlaskClient, ports: Ports
+    job_id: str, client: FlaskClient, services: Services
 ) -> None:
-    paint(ports, claim(ports), 1)
-    ports.ledger._redis.flushall()
-    assert reconcile(ports) == 1
+    paint(services, claim(services), 1)
+    services.ledger._redis.flushall()
+    assert reconcile(services) == 1
     assert client.get(f"/v1/jobs/{job_id}/previews").get_json() == {"previews": []}
-    held = claim(ports)
-    paint(ports, held, 1)
-    succeed(ports, held)
+    held = claim(services)
+    paint(services, held, 1)
+    succeed(services, held)
     assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
-    assert ports.filmstrip.of(job_id) == []
+    assert services.filmstrip.of(job_id) == []
 
 
 # The time-lapse.
 
 
-def test_two_previews_make_a_time_lapse(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    path, held = f"/v1/jobs/{job_id}/timelapse", claim(ports)
-    paint(ports, held, 1, picture((250, 0, 0), (24, 16), "JPEG"))
+def test_two_previews_make_a_time_lapse(job_id: str, client: FlaskClient, services: Services) -> None:
+    path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
+    paint(services, held, 1, picture((250, 0, 0), (24, 16), "JPEG"))
     assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["timelapse"] is None
     assert client.get(path).get_json()["code"] == "not_ready"
-    paint(ports, held, 2, picture((0, 0, 250), (48, 32), "JPEG"))
+    paint(services, held, 2, picture((0, 0, 250), (48, 32), "JPEG"))
     assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["timelapse"] == path
     answer = client.get(path)
     film = opened(answer)
@@ -168,50 +170,50 @@ def test_two_previews_make_a_time_lapse(job_id: str, client: FlaskClient, ports:
     assert film.info["duration"] >= 1000, "the picture is looked at longer"
 
 
-def test_a_time_lapse_changes_only_with_its_previews(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    path, held = f"/v1/jobs/{job_id}/timelapse", claim(ports)
-    paint(ports, held, 1)
-    paint(ports, held, 2)
+def test_a_time_lapse_changes_only_with_its_previews(job_id: str, client: FlaskClient, services: Services) -> None:
+    path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
+    paint(services, held, 1)
+    paint(services, held, 2)
     tag = {"If-None-Match": client.get(path).headers["ETag"]}
     assert client.get(path, headers=tag).status_code == 304
-    paint(ports, held, 3)
+    paint(services, held, 3)
     assert client.get(path, headers=tag).status_code == 200
-    succeed(ports, held)
+    succeed(services, held)
     saved = client.get(f"{path}?download=true")
     assert saved.headers["Content-Disposition"] == f'attachment; filename="easel-{job_id}.webp"'
     assert "immutable" in saved.headers["Cache-Control"]
 
 
 def test_a_step_that_is_painted_again_in_the_middle_makes_another_film(
-    job_id: str, client: FlaskClient, ports: Ports
+    job_id: str, client: FlaskClient, services: Services
 ) -> None:
-    path, held = f"/v1/jobs/{job_id}/timelapse", claim(ports)
+    path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
     for step in (1, 2, 3):
-        paint(ports, held, step)
+        paint(services, held, step)
     tag = {"If-None-Match": client.get(path).headers["ETag"]}
-    ports.ledger.release(held, place="head")
-    paint(ports, claim(ports), 2, picture((9, 9, 9), (48, 32), "JPEG"))
+    services.ledger.release(held, place="head")
+    paint(services, claim(services), 2, picture((9, 9, 9), (48, 32), "JPEG"))
     assert client.get(path, headers=tag).status_code == 200, "as many stills, and the same last one"
 
 
 def test_a_film_is_made_once_for_all_who_look(
-    job_id: str, client: FlaskClient, ports: Ports, settings: Settings
+    job_id: str, client: FlaskClient, services: Services, settings: Settings
 ) -> None:
-    path, held = f"/v1/jobs/{job_id}/timelapse", claim(ports)
+    path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
     for step in (1, 2):
-        paint(ports, held, step)
-    succeed(ports, held)
+        paint(services, held, step)
+    succeed(services, held)
     film = client.get(path).data
-    for still in ports.filmstrip.of(job_id):
-        ports.blobs.delete(still.key)  # without its stills nobody could make it again
+    for still in services.filmstrip.of(job_id):
+        services.blobs.delete(still.key)  # without its stills nobody could make it again
     assert client.get(path).data == film
     assert client.get(path, headers={"If-None-Match": client.get(path).headers["ETag"]}).status_code == 304
-    another = create_app(settings, ports).test_client()
+    another = create_app(settings, services).test_client()
     assert another.get(path).status_code == 404
 
 
 def test_who_waits_to_make_a_film_holds_no_stills_and_needs_none_where_another_made_it(
-    job_id: str, client: FlaskClient, ports: Ports
+    job_id: str, client: FlaskClient, services: Services
 ) -> None:
     class MadeMeanwhile(Thumbnails):
         def find(self, name: str) -> bytes | None:
@@ -219,11 +221,11 @@ def test_who_waits_to_make_a_film_holds_no_stills_and_needs_none_where_another_m
             self.keep(name, b"film")
             return found
 
-    held = claim(ports)
+    held = claim(services)
     for step in (1, 2):
-        paint(ports, held, step)
-    for still in ports.filmstrip.of(job_id):
-        ports.blobs.delete(still.key)
+        paint(services, held, step)
+    for still in services.filmstrip.of(job_id):
+        services.blobs.delete(still.key)
     client.application.extensions["easel"].thumbnails = MadeMeanwhile()
     assert client.get(f"/v1/jobs/{job_id}/timelapse").data == b"film"
 

@@ -13,15 +13,15 @@ from api.eta.forecast import LOOKAHEAD
 from api.eta.service import Forecaster
 from easel.models import JobError, JobState
 from shared.jobs.estimate import START_SECONDS
-from shared.services import Ports
+from shared.services import Services
 from shared.settings import Settings
 
 # Watching.
 
 
-def test_a_job_tells_its_progress(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    ports.overview.announce(worker(pixels_per_second=50_000))
-    work(ports, claim(ports), 15)
+def test_a_job_tells_its_progress(job_id: str, client: FlaskClient, services: Services) -> None:
+    services.queue_stats.announce(worker(pixels_per_second=50_000))
+    work(services, claim(services), 15)
     job = client.get(f"/v1/jobs/{job_id}").get_json()
     assert (job["state"], job["attempt"], job["queue_position"]) == ("running", 1, None)
     assert job["progress"] == {"phase": "96 px", "current": 15, "total": 60, "percentage": 25.0}
@@ -34,9 +34,9 @@ def test_a_job_tells_its_progress(job_id: str, client: FlaskClient, ports: Ports
 
 
 def test_waiting_jobs_know_their_place_and_when_they_will_be_done(
-    submit: Submit, client: FlaskClient, ports: Ports
+    submit: Submit, client: FlaskClient, services: Services
 ) -> None:
-    ports.overview.announce(worker(pixels_per_second=50_000))
+    services.queue_stats.announce(worker(pixels_per_second=50_000))
     ids = [submit().get_json()["id"] for _ in range(3)]
     jobs = [client.get(f"/v1/jobs/{one}").get_json() for one in ids]
     assert [job["queue_position"] for job in jobs] == [1, 2, 3]
@@ -54,22 +54,22 @@ def test_an_id_may_be_written_in_capitals(job_id: str, client: FlaskClient) -> N
     assert client.get(f"/v1/jobs/{job_id.upper()}").get_json()["id"] == job_id
 
 
-def test_pictures_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClient, ports: Ports) -> None:
+def test_pictures_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClient, services: Services) -> None:
     for part in ("preview", "result", "provenance"):
         answer = client.get(f"/v1/jobs/{job_id}/{part}")
         assert (answer.status_code, answer.get_json()["code"]) == (409, "not_ready")
 
-    held = claim(ports)
-    work(ports, held, 10)
+    held = claim(services)
+    work(services, held, 10)
     preview = client.get(f"/v1/jobs/{job_id}/preview")
     assert (preview.mimetype, preview.data) == ("image/jpeg", b"\xff\xd8preview")
     same = client.get(f"/v1/jobs/{job_id}/preview", headers={"If-None-Match": preview.headers["ETag"]})
     assert (same.status_code, same.data) == (304, b"")
-    work(ports, held, 20)
+    work(services, held, 20)
     other = client.get(f"/v1/jobs/{job_id}/preview", headers={"If-None-Match": preview.headers["ETag"]})
     assert other.status_code == 200
 
-    succeed(ports, held)
+    succeed(services, held)
     urls = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]
     result = client.get(urls["result"])
     assert (result.mimetype, result.data) == ("image/png", b"\x89PNGresult")
@@ -78,8 +78,8 @@ def test_pictures_are_served_as_soon_as_they_exist(job_id: str, client: FlaskCli
     assert (urls["cancel"], urls["finish"]) == (None, None)
 
 
-def test_a_failed_job_says_why_and_has_no_result(job_id: str, client: FlaskClient, ports: Ports) -> None:
-    ports.ledger.finish(claim(ports), JobState.FAILED, error=JobError(code="diverged", detail="The loss is NaN."))
+def test_a_failed_job_says_why_and_has_no_result(job_id: str, client: FlaskClient, services: Services) -> None:
+    services.ledger.finish(claim(services), JobState.FAILED, error=JobError(code="diverged", detail="The loss is NaN."))
     job = client.get(f"/v1/jobs/{job_id}").get_json()
     assert (job["state"], job["error"]["code"]) == ("failed", "diverged")
     answer = client.get(f"/v1/jobs/{job_id}/result")
@@ -101,9 +101,9 @@ def test_lists_are_newest_first_and_paged(submit: Submit, client: FlaskClient) -
     assert page["next_cursor"] is None
 
 
-def test_lists_can_be_narrowed_to_a_state(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+def test_lists_can_be_narrowed_to_a_state(submit: Submit, client: FlaskClient, services: Services) -> None:
     first, second = (submit().get_json()["id"] for _ in range(2))
-    claim(ports)
+    claim(services)
     assert [job["id"] for job in client.get("/v1/jobs?state=running").get_json()["jobs"]] == [first]
     assert [job["id"] for job in client.get("/v1/jobs?state=queued").get_json()["jobs"]] == [second]
 
@@ -121,13 +121,15 @@ def test_a_cursor_that_was_tampered_with_is_refused(submit: Submit, client: Flas
 # The queue.
 
 
-def test_the_queue_shows_lines_running_jobs_and_workers(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+def test_the_queue_shows_lines_running_jobs_and_workers(
+    submit: Submit, client: FlaskClient, services: Services
+) -> None:
     first = submit().get_json()["id"]
     submit()
     submit(tier="batch")
-    ports.overview.announce(worker())
-    succeed(ports, claim(ports))
-    claim(ports)
+    services.queue_stats.announce(worker())
+    succeed(services, claim(services))
+    claim(services)
     queue = client.get("/v1/queue").get_json()
     assert [(tier["name"], tier["depth"]) for tier in queue["tiers"]] == [("standard", 0), ("batch", 1)]
     assert queue["tiers"][0]["oldest_seconds"] is None
@@ -138,10 +140,10 @@ def test_the_queue_shows_lines_running_jobs_and_workers(submit: Submit, client: 
     assert first not in {job["id"] for job in queue["running"]}
 
 
-def test_metrics_count_requests_jobs_and_workers(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+def test_metrics_count_requests_jobs_and_workers(submit: Submit, client: FlaskClient, services: Services) -> None:
     submit()
     client.get("/v1/nothing")
-    ports.overview.announce(worker())
+    services.queue_stats.announce(worker())
     text = client.get("/metrics").text
     assert 'easel_queue_depth{tier="standard"} 1.0' in text
     assert 'easel_jobs{state="queued"} 1.0' in text
@@ -154,8 +156,8 @@ def test_metrics_count_requests_jobs_and_workers(submit: Submit, client: FlaskCl
 # Forecasts.
 
 
-def test_looks_at_jobs_share_one_forecast(settings: Settings, ports: Ports, job_id: str) -> None:
-    app = create_app(settings, ports)
+def test_looks_at_jobs_share_one_forecast(settings: Settings, services: Services, job_id: str) -> None:
+    app = create_app(settings, services)
     forecaster = app.extensions["easel"].forecaster
     forecaster.lifetime = 3600
     client, first = app.test_client(), forecaster.now()
@@ -166,22 +168,22 @@ def test_looks_at_jobs_share_one_forecast(settings: Settings, ports: Ports, job_
     assert forecaster.now() is not first
 
 
-def test_a_line_is_played_forward_up_to_its_limit(ports: Ports, client: FlaskClient, job_id: str) -> None:
+def test_a_line_is_played_forward_up_to_its_limit(services: Services, client: FlaskClient, job_id: str) -> None:
     def estimated() -> list[bool]:
         return [client.get(f"/v1/jobs/{one}").get_json()["eta_seconds"] is not None for one in (job_id, runs)]
 
-    ports.overview.announce(worker(pixels_per_second=50_000))
-    runs = enter(ports.ledger, request("batch"))
-    ports.ledger.claim("tester", ("batch",), lease_seconds=60)
+    services.queue_stats.announce(worker(pixels_per_second=50_000))
+    runs = enter(services.ledger, request("batch"))
+    services.ledger.claim("tester", ("batch",), lease_seconds=60)
     for _ in range(LOOKAHEAD - 1):
-        enter(ports.ledger, limit=LOOKAHEAD)
+        enter(services.ledger, limit=LOOKAHEAD)
     assert estimated() == [True, True]
-    enter(ports.ledger, limit=LOOKAHEAD + 1)
+    enter(services.ledger, limit=LOOKAHEAD + 1)
     assert estimated() == [False, True]
 
 
-def test_nobody_waits_for_a_forecast_that_is_only_a_little_old(ports: Ports) -> None:
-    forecaster = Forecaster(ports, lifetime=1000)
+def test_nobody_waits_for_a_forecast_that_is_only_a_little_old(services: Services) -> None:
+    forecaster = Forecaster(services, lifetime=1000)
     old = forecaster.now()
     forecaster._kept = time.monotonic() - 5000, old
     assert forecaster.now() is old

@@ -7,14 +7,14 @@ from support.fixtures.api import Submit
 from api.app import create_app
 from shared.errors import JobNotFound
 from shared.recovery.job_files import reconcile
-from shared.services import Ports
+from shared.services import Services
 from shared.settings import Settings
 
 
 @pytest.fixture
-def emptied(job_id: str, ports: Ports) -> str:
+def emptied(job_id: str, services: Services) -> str:
     """A job's id, and a Redis that forgot everything."""
-    ports.ledger._redis.flushall()
+    services.ledger._redis.flushall()
     return job_id
 
 
@@ -25,11 +25,11 @@ def test_a_ledger_that_lost_its_memory_is_no_empty_queue(emptied: str, client: F
     assert (ready.status_code, ready.get_json()["checks"]["ledger"]["ok"]) == (503, False)
 
 
-def test_idempotency_keys_survive_the_loss_of_redis(submit: Submit, ports: Ports) -> None:
+def test_idempotency_keys_survive_the_loss_of_redis(submit: Submit, services: Services) -> None:
     headers = {"Idempotency-Key": "k"}
     first = submit(headers=headers).get_json()["id"]
-    ports.ledger._redis.flushall()
-    assert reconcile(ports) == 1
+    services.ledger._redis.flushall()
+    assert reconcile(services) == 1
     again = submit(headers=headers)
     assert (again.status_code, again.get_json()["id"]) == (202, first)
     assert again.headers["Idempotency-Replayed"] == "true"
@@ -37,16 +37,16 @@ def test_idempotency_keys_survive_the_loss_of_redis(submit: Submit, ports: Ports
     assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_a_redis_of_another_easel_is_noticed(client: FlaskClient, ports: Ports, job_id: str) -> None:
-    ports.ledger._redis.set("easel:ledger", "another")
+def test_a_redis_of_another_easel_is_noticed(client: FlaskClient, services: Services, job_id: str) -> None:
+    services.ledger._redis.set("easel:ledger", "another")
     answer = client.get(f"/v1/jobs/{job_id}")
     assert (answer.status_code, answer.get_json()["code"]) == (503, "ledger_unavailable")
 
 
-def test_a_new_pair_of_redis_and_store_is_married_at_the_first_request(settings: Settings, ports: Ports) -> None:
-    ports.ledger._redis.flushall()
-    ports.blobs.delete("ledger.json")
-    client = create_app(settings, ports).test_client()
+def test_a_new_pair_of_redis_and_store_is_married_at_the_first_request(settings: Settings, services: Services) -> None:
+    services.ledger._redis.flushall()
+    services.blobs.delete("ledger.json")
+    client = create_app(settings, services).test_client()
     assert client.get("/v1/jobs").get_json() == {"jobs": [], "next_cursor": None}
     with pytest.raises(JobNotFound):
-        ports.ledger.get("01a203c1-9362-71d5-a42f-35939c71eb95")
+        services.ledger.get("01a203c1-9362-71d5-a42f-35939c71eb95")

@@ -12,7 +12,7 @@ from schemathesis import GenerationMode, checks
 from support.fixtures.api import PAINTING, PHOTO, Submit, claim, succeed, work
 
 from api.app import create_app
-from shared.services import Ports
+from shared.services import Services
 from shared.settings import Settings
 
 CHECKS = [
@@ -27,21 +27,21 @@ PATIENT = hypothesis.settings(
 
 
 @pytest.fixture
-def app(settings: Settings, ports: Ports) -> Flask:
+def app(settings: Settings, services: Services) -> Flask:
     """Its streams and long polls end at once, as if the server were about to stop."""
-    found = create_app(settings.model_copy(update={"queue_limit": 100_000}), ports)
+    found = create_app(settings.model_copy(update={"queue_limit": 100_000}), services)
     found.extensions["easel"].stopping.set()
     return found
 
 
 @pytest.fixture
-def ids(submit: Submit, ports: Ports) -> list[str]:
+def ids(submit: Submit, services: Services) -> list[str]:
     """A job that succeeded, one that runs, and two that wait."""
     found = [str(submit().get_json()["id"]) for _ in range(4)]
-    held = claim(ports)
-    work(ports, held, 3)
-    succeed(ports, held)
-    work(ports, claim(ports), 3)
+    held = claim(services)
+    work(services, held, 3)
+    succeed(services, held)
+    work(services, claim(services), 3)
     return found
 
 

@@ -10,7 +10,7 @@ import pytest
 from support.fixtures.api import PAINTING, PHOTO, Server, claim
 from support.fixtures.valkey import free_port
 
-from shared.services import Ports, establish
+from shared.services import Services, ensure_paired
 from shared.settings import Settings
 
 FILES = {"content": ("a.png", PHOTO), "style": ("b.png", PAINTING)}
@@ -90,10 +90,10 @@ def test_without_the_blob_store_a_new_easel_is_answered_503(
 
 
 def test_a_store_that_breaks_later_takes_down_only_what_needs_it(
-    server: Server, ports: Ports, settings: Settings
+    server: Server, services: Services, settings: Settings
 ) -> None:
     job = server.http.post("/v1/jobs", files=FILES).json()
-    claim(ports)
+    claim(services)
     folder = Path(settings.store_url.removeprefix("file://"))
     folder.rename(folder.with_name("away"))
     folder.write_text("a file where the folder was")
@@ -106,18 +106,18 @@ def test_a_store_that_breaks_later_takes_down_only_what_needs_it(
             http.get("/readyz"),
         ):
             assert answer.status_code == 503, answer.text
-    assert ports.overview.depth("standard") == 0, "no record without its request"
+    assert services.queue_stats.depth("standard") == 0, "no record without its request"
 
 
-def test_a_redis_that_is_full_is_answered_503_and_leaves_no_job(server: Server, ports: Ports) -> None:
-    assert establish(ports)
-    client = ports.ledger._redis
+def test_a_redis_that_is_full_is_answered_503_and_leaves_no_job(server: Server, services: Services) -> None:
+    assert ensure_paired(services)
+    client = services.ledger._redis
     client.config_set("maxmemory", 1)
     try:
         answer = server.http.post("/v1/jobs", files=FILES)
         assert (answer.status_code, answer.json()["code"]) == (503, "ledger_read_only")
         assert server.http.get("/v1/jobs").status_code == 200
-        assert list(ports.blobs.list("jobs/")) == [], "nothing that could come back later as a job"
+        assert list(services.blobs.list("jobs/")) == [], "nothing that could come back later as a job"
     finally:
         client.config_set("maxmemory", 0)
     assert server.http.get("/v1/jobs").json()["jobs"] == []

@@ -7,7 +7,7 @@ from support.fixtures.api import Submit, claim, succeed, worker
 
 from api.routes import pages
 from shared.recipe import PRESETS, Recipe, resolve
-from shared.services import Ports
+from shared.services import Services
 
 # Pages.
 
@@ -77,9 +77,9 @@ def test_a_waiting_line_is_paged_in_the_order_it_is_served(submit: Submit, clien
     assert client.get("/v1/queue/nothing/jobs").get_json()["code"] == "not_found"
 
 
-def test_of_a_long_line_only_the_page_is_read(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+def test_of_a_long_line_only_the_page_is_read(submit: Submit, client: FlaskClient, services: Services) -> None:
     job_id = submit().get_json()["id"]
-    redis = ports.ledger._redis
+    redis = services.ledger._redis
     redis.zadd("easel:queue:standard", {f"ghost-{number}": 1000 + number for number in range(10_000)})
     redis.config_resetstat()
     page = client.get("/v1/queue/standard/jobs?limit=10").get_json()
@@ -88,10 +88,10 @@ def test_of_a_long_line_only_the_page_is_read(submit: Submit, client: FlaskClien
 
 
 def test_the_queue_tells_how_long_one_who_came_now_would_wait(
-    submit: Submit, client: FlaskClient, ports: Ports
+    submit: Submit, client: FlaskClient, services: Services
 ) -> None:
     assert [tier["eta_seconds"] for tier in client.get("/v1/queue").get_json()["tiers"]] == [None, None]
-    ports.overview.announce(worker(pixels_per_second=50_000))
+    services.queue_stats.announce(worker(pixels_per_second=50_000))
     alone = client.get("/v1/queue").get_json()["tiers"][0]["eta_seconds"]
     submit()
     behind = client.get("/v1/queue").get_json()["tiers"][0]["eta_seconds"]
@@ -99,9 +99,11 @@ def test_the_queue_tells_how_long_one_who_came_now_would_wait(
     assert behind["p90"] >= behind["p50"]
 
 
-def test_the_queue_tells_what_was_done_in_the_last_hour(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+def test_the_queue_tells_what_was_done_in_the_last_hour(
+    submit: Submit, client: FlaskClient, services: Services
+) -> None:
     submit()
-    succeed(ports, claim(ports))
+    succeed(services, claim(services))
     buckets = client.get("/v1/queue").get_json()["throughput"]
     assert [bucket["completed"] for bucket in buckets][-2:] in ([0, 1], [1, 0])
     assert sum(bucket["completed"] for bucket in buckets) == 1
@@ -109,7 +111,7 @@ def test_the_queue_tells_what_was_done_in_the_last_hour(submit: Submit, client: 
     assert [bucket["at"] for bucket in buckets] == sorted(bucket["at"] for bucket in buckets)
 
 
-def test_running_jobs_tell_who_holds_them(job_id: str, client: FlaskClient, ports: Ports) -> None:
+def test_running_jobs_tell_who_holds_them(job_id: str, client: FlaskClient, services: Services) -> None:
     assert client.get(f"/v1/jobs/{job_id}").get_json()["worker"] is None
-    claim(ports)
+    claim(services)
     assert [job["worker"] for job in client.get("/v1/queue").get_json()["running"]] == ["tester"]

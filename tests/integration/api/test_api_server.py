@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 from support.fixtures.api import PAINTING, PHOTO, Server, claim
 
-from shared.services import Ports
+from shared.services import Services
 from shared.settings import Settings
 
 
@@ -81,7 +81,7 @@ def test_it_stops_at_once_when_told_and_keeps_quiet_about_it(server: Server) -> 
 
 
 def test_ten_at_once_under_one_key_make_one_job_and_ten_without_make_ten(
-    settings: Settings, ports: Ports, start_server: Callable[..., Server]
+    settings: Settings, services: Services, start_server: Callable[..., Server]
 ) -> None:
     server = start_server(settings.model_copy(update={"queue_limit": 100}))
     files = {"content": ("a.png", PHOTO), "style": ("b.png", PAINTING)}
@@ -95,9 +95,9 @@ def test_ten_at_once_under_one_key_make_one_job_and_ten_without_make_ten(
         assert len(same) == 1
         others = list(pool.map(submit, [{}] * 10))
     assert {status for status, _ in [*same, *others]} == {202}
-    requests = {blob.key.split("/")[1] for blob in ports.blobs.list("jobs/")}
+    requests = {blob.key.split("/")[1] for blob in services.blobs.list("jobs/")}
     assert requests == {job_id for _, job_id in [*same, *others]}
-    assert ports.overview.depth("standard") == 11
+    assert services.queue_stats.depth("standard") == 11
     assert len(requests) == 11
 
 
@@ -145,13 +145,13 @@ def test_clients_that_stop_in_the_middle_give_their_threads_back(two_threads: Se
     assert two_threads.log.read_text() == ""
 
 
-def test_a_reader_that_takes_nothing_loses_its_seat(two_threads: Server, ports: Ports) -> None:
+def test_a_reader_that_takes_nothing_loses_its_seat(two_threads: Server, services: Services) -> None:
     key = {"Authorization": "Bearer a-key"}
     files = {"content": ("a.png", PHOTO), "style": ("b.png", PAINTING)}
     job_id = two_threads.http.post("/v1/jobs", files=files, headers=key).json()["id"]
-    held = claim(ports)
+    held = claim(services)
     for _ in range(40):  # more than fits into the buffers between
-        ports.ledger.renew(held, lease_seconds=60, event=("warning", {"detail": "x" * 500_000}))
+        services.ledger.renew(held, lease_seconds=60, event=("warning", {"detail": "x" * 500_000}))
     watch = f"GET /v1/jobs/{job_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer a-key\r\n\r\n"
     with send_raw(two_threads, watch.encode()) as stalled:
         assert stalled.recv(100).startswith(b"HTTP/1.1 200")

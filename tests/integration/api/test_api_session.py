@@ -9,22 +9,22 @@ from support.fixtures.valkey import free_port
 
 from api.app import create_app
 from api.routes import events, queue
-from shared.services import Ports, open_ports
+from shared.services import Services, open_services
 from shared.settings import Settings
 
 KEYS = ("first-key-0123456789", "second-key-0123456789")
 SOME_JOB = "/v1/jobs/0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88"
 
 
-def guarded(settings: Settings, ports: Ports, *keys: str) -> FlaskClient:
+def guarded(settings: Settings, services: Services, *keys: str) -> FlaskClient:
     told = {**settings.model_dump(), "api_keys": ",".join(keys)}
-    return create_app(Settings.model_validate(told), ports).test_client()
+    return create_app(Settings.model_validate(told), services).test_client()
 
 
 @pytest.fixture
-def browser(settings: Settings, ports: Ports) -> FlaskClient:
+def browser(settings: Settings, services: Services) -> FlaskClient:
     """Keeps cookies, sends no bearer."""
-    return guarded(settings, ports, *KEYS)
+    return guarded(settings, services, *KEYS)
 
 
 def sign_in(browser: FlaskClient, key: str = KEYS[0]) -> Any:
@@ -70,9 +70,9 @@ def test_who_signs_out_is_out(browser: FlaskClient) -> None:
 
 
 def test_a_copy_of_the_cookie_opens_nothing_after_signing_out(
-    browser: FlaskClient, settings: Settings, ports: Ports
+    browser: FlaskClient, settings: Settings, services: Services
 ) -> None:
-    elsewhere, thief = (guarded(settings, ports, *KEYS) for _ in range(2))
+    elsewhere, thief = (guarded(settings, services, *KEYS) for _ in range(2))
     sign_in(elsewhere)
     sign_in(browser)
     thief.set_cookie("easel_session", cookie_of(browser))
@@ -101,11 +101,11 @@ def test_a_stream_ends_with_the_session_that_opened_it(
 
 
 def test_that_a_session_is_over_is_forgotten_no_sooner_than_its_cookie_grows_old(
-    browser: FlaskClient, ports: Ports
+    browser: FlaskClient, services: Services
 ) -> None:
     sign_in(browser)
     browser.delete("/v1/session")
-    client = ports.ledger._redis
+    client = services.ledger._redis
     (key,) = client.scan_iter("easel:signed_out:*")
     assert client.ttl(key) > 30 * 24 * 3600
 
@@ -115,7 +115,7 @@ def test_a_session_that_nobody_can_judge_opens_nothing_and_is_not_said_to_be_ove
 ) -> None:
     sign_in(browser)
     away = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})
-    later = guarded(away, open_ports(away), *KEYS)
+    later = guarded(away, open_services(away), *KEYS)
     later.set_cookie("easel_session", cookie_of(browser))
     for method, path in (("GET", "/v1/jobs"), ("GET", "/v1/session"), ("DELETE", "/v1/session")):
         answer = later.open(path, method=method)
@@ -123,10 +123,10 @@ def test_a_session_that_nobody_can_judge_opens_nothing_and_is_not_said_to_be_ove
         assert "Set-Cookie" not in answer.headers
 
 
-def test_a_session_ends_with_its_key(browser: FlaskClient, settings: Settings, ports: Ports) -> None:
+def test_a_session_ends_with_its_key(browser: FlaskClient, settings: Settings, services: Services) -> None:
     sign_in(browser, KEYS[0])
     for keys, status in ((KEYS, 200), (KEYS[::-1], 200), (KEYS[1:], 401)):
-        later = guarded(settings, ports, *keys)
+        later = guarded(settings, services, *keys)
         later.set_cookie("easel_session", cookie_of(browser))
         assert later.get("/v1/jobs").status_code == status
 
@@ -176,9 +176,9 @@ def test_where_no_key_is_needed_nobody_signs_in(client: FlaskClient) -> None:
     assert "Set-Cookie" not in answer.headers
 
 
-def test_one_client_may_not_take_all_the_seats(settings: Settings, ports: Ports, submit: Submit) -> None:
+def test_one_client_may_not_take_all_the_seats(settings: Settings, services: Services, submit: Submit) -> None:
     path = f"/v1/jobs/{submit().get_json()['id']}/events"
-    browser = guarded(settings.model_copy(update={"streams_per_client": 2}), ports, *KEYS)
+    browser = guarded(settings.model_copy(update={"streams_per_client": 2}), services, *KEYS)
     own, anothers = ({"Authorization": f"Bearer {key}"} for key in KEYS)
     sign_in(browser)
     mine = [browser.get(path), browser.get(path, headers=own)]

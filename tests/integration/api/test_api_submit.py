@@ -14,13 +14,13 @@ from support.fixtures.api import PAINTING, PAINTING_COLOUR, PHOTO, PHOTO_COLOUR,
 
 from api.http import limits, multipart
 from shared.errors import LedgerUnavailable
-from shared.services import Ports
+from shared.services import Services
 from shared.storage import keys
 
 # Submitting.
 
 
-def test_a_submitted_job_waits_in_the_queue(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+def test_a_submitted_job_waits_in_the_queue(submit: Submit, client: FlaskClient, services: Services) -> None:
     answer = submit()
     job = answer.get_json()
     assert answer.status_code == 202
@@ -30,22 +30,22 @@ def test_a_submitted_job_waits_in_the_queue(submit: Submit, client: FlaskClient,
     assert job["created_at"].endswith("Z")
     assert job["eta_seconds"] is None
     assert job["urls"]["result"] is None
-    assert ports.bells.hanging("standard") == 1
+    assert services.dispatcher.pending("standard") == 1
     assert client.get(answer.headers["Location"]).get_json()["id"] == job["id"]
 
 
-def test_the_request_is_kept_before_the_record_and_names_its_inputs(job_id: str, ports: Ports) -> None:
-    kept = json.loads(ports.blobs.get(keys.request(job_id)))
-    photo, painting = (ports.blobs.get(keys.input_image(sha)) for sha in (kept["content"], *kept["styles"]))
+def test_the_request_is_kept_before_the_record_and_names_its_inputs(job_id: str, services: Services) -> None:
+    kept = json.loads(services.blobs.get(keys.request(job_id)))
+    photo, painting = (services.blobs.get(keys.input_image(sha)) for sha in (kept["content"], *kept["styles"]))
     assert Image.open(io.BytesIO(photo)).getpixel((5, 5)) == PHOTO_COLOUR
     assert Image.open(io.BytesIO(painting)).getpixel((5, 5)) == PAINTING_COLOUR
     assert (kept["width"], kept["height"]) == (96, 64)
 
 
-def test_the_same_image_is_kept_once_for_all_jobs(submit: Submit, ports: Ports) -> None:
+def test_the_same_image_is_kept_once_for_all_jobs(submit: Submit, services: Services) -> None:
     for _ in range(3):
         assert submit(style=PHOTO).status_code == 202
-    assert len(list(ports.blobs.list("inputs/"))) == 1
+    assert len(list(services.blobs.list("inputs/"))) == 1
 
 
 def test_a_recipe_may_come_as_a_file_or_not_at_all(submit: Submit) -> None:
@@ -93,9 +93,9 @@ def test_a_dry_run_says_what_a_job_would_cost_and_keeps_nothing(submit: Submit, 
 
 
 def test_a_bell_that_cannot_be_rung_is_no_failure(
-    submit: Submit, ports: Ports, monkeypatch: pytest.MonkeyPatch, client: FlaskClient
+    submit: Submit, services: Services, monkeypatch: pytest.MonkeyPatch, client: FlaskClient
 ) -> None:
-    monkeypatch.setattr(type(ports.bells), "ring", lambda *_: False)
+    monkeypatch.setattr(type(services.dispatcher), "ring", lambda *_: False)
     assert submit().status_code == 202
     assert len(client.get("/v1/jobs").get_json()["jobs"]) == 1
 
@@ -103,9 +103,9 @@ def test_a_bell_that_cannot_be_rung_is_no_failure(
 # Images that are unusual, but right.
 
 
-def _opened(ports: Ports, answer: Any) -> Image.Image:
-    request = json.loads(ports.blobs.get(keys.request(answer.get_json()["id"])))
-    return Image.open(io.BytesIO(ports.blobs.get(keys.input_image(request["content"]))))
+def _opened(services: Services, answer: Any) -> Image.Image:
+    request = json.loads(services.blobs.get(keys.request(answer.get_json()["id"])))
+    return Image.open(io.BytesIO(services.blobs.get(keys.input_image(request["content"]))))
 
 
 def _sixteen_bits() -> bytes:
@@ -126,23 +126,23 @@ UNUSUAL = {
 
 
 @pytest.mark.parametrize("kind", UNUSUAL)
-def test_unusual_images_are_taken_and_kept_as_plain_srgb(kind: str, submit: Submit, ports: Ports) -> None:
+def test_unusual_images_are_taken_and_kept_as_plain_srgb(kind: str, submit: Submit, services: Services) -> None:
     data, colour = UNUSUAL[kind]
     answer = submit(content=data)
     assert answer.status_code == 202, answer.text
-    image = _opened(ports, answer)
+    image = _opened(services, answer)
     assert (image.mode, image.format) == ("RGB", "PNG")
     difference = np.abs(np.array(image.getpixel((5, 5))) - colour).max()
     assert difference <= (40 if kind == "cmyk" else 0)  # without a profile, how red CMYK's red is, is a convention
 
 
-def test_a_rotated_photo_is_kept_upright_and_without_its_place(submit: Submit, ports: Ports) -> None:
+def test_a_rotated_photo_is_kept_upright_and_without_its_place(submit: Submit, services: Services) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     exif.get_ifd(0x8825)[2] = (48.0, 31.0, 12.0)
     photo = io.BytesIO()
     Image.new("RGB", (96, 64), "red").save(photo, "JPEG", exif=exif)
-    image = _opened(ports, submit(content=photo.getvalue()))
+    image = _opened(services, submit(content=photo.getvalue()))
     assert image.size == (64, 96)
     assert not image.getexif()
     assert set(image.info) <= {"srgb"}
@@ -180,23 +180,23 @@ def test_a_replay_is_answered_even_when_the_queue_is_full(submit: Submit) -> Non
 
 
 def test_two_at_once_under_one_key_make_one_job(
-    submit: Submit, ports: Ports, monkeypatch: pytest.MonkeyPatch, client: FlaskClient
+    submit: Submit, services: Services, monkeypatch: pytest.MonkeyPatch, client: FlaskClient
 ) -> None:
     first = submit(headers={"Idempotency-Key": "once"})
-    monkeypatch.setattr(type(ports.ledger), "remembered", lambda *_: None)  # as if both had asked at the same time
+    monkeypatch.setattr(type(services.ledger), "remembered", lambda *_: None)  # as if both had asked at the same time
     again = submit(headers={"Idempotency-Key": "once"})
     assert again.headers["Idempotency-Replayed"] == "true"
     assert again.get_json()["id"] == first.get_json()["id"]
-    assert len([blob for blob in ports.blobs.list("jobs/") if blob.key.endswith("request.json")]) == 1
+    assert len([blob for blob in services.blobs.list("jobs/") if blob.key.endswith("request.json")]) == 1
     assert len(client.get("/v1/jobs").get_json()["jobs"]) == 1
 
 
 def test_a_request_stays_where_the_ledgers_answer_was_lost(
-    submit: Submit, ports: Ports, monkeypatch: pytest.MonkeyPatch
+    submit: Submit, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: Any, **__: Any) -> None:
         raise LedgerUnavailable("The queue does not answer.")
 
-    monkeypatch.setattr(type(ports.ledger), "submit", lost)
+    monkeypatch.setattr(type(services.ledger), "submit", lost)
     assert submit().status_code == 503
-    assert [blob.key for blob in ports.blobs.list("jobs/")], "the record may exist, and must be able to be rebuilt"
+    assert [blob.key for blob in services.blobs.list("jobs/")], "the record may exist, and must be able to be rebuilt"

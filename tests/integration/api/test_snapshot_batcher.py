@@ -11,7 +11,7 @@ from support.fixtures.ledger import claim, submit
 from api.live.snapshot_batcher import Lookout
 from shared.errors import JobNotFound, LedgerLost, LedgerUnavailable
 from shared.jobs.events import Events
-from shared.ledger.job_snapshot import Sight, Sights
+from shared.ledger.job_snapshot import JobSnapshot, JobSnapshots
 from shared.ledger.ledger import Ledger, connect
 
 
@@ -20,14 +20,14 @@ def believe(_: str | None) -> None:
 
 
 @pytest.fixture
-def sights(valkey_url: str) -> Sights:
-    return Sights(connect(valkey_url))
+def snapshots(valkey_url: str) -> JobSnapshots:
+    return JobSnapshots(connect(valkey_url))
 
 
-def test_a_look_tells_all_of_one_moment(valkey_url: str, ledger: Ledger, sights: Sights) -> None:
+def test_a_look_tells_all_of_one_moment(valkey_url: str, ledger: Ledger, snapshots: JobSnapshots) -> None:
     taken, first, second = (submit(ledger) for _ in range(3))
     claim(ledger)
-    seen = sights.of([taken, first, second])
+    seen = snapshots.of([taken, first, second])
     assert [sight.position for sight in seen] == [None, 1, 2]
     assert [sight.job() for sight in seen] == [ledger.get(job_id) for job_id in (taken, first, second)]
     assert {sight.ledger for sight in seen} == {"test"}
@@ -35,37 +35,39 @@ def test_a_look_tells_all_of_one_moment(valkey_url: str, ledger: Ledger, sights:
     assert [sight.newest_event for sight in seen] == [events.last_id(job_id) for job_id in (taken, first, second)]
 
 
-def test_a_job_that_is_not_there_is_told_apart_from_a_ledger_that_lost_it(ledger: Ledger, sights: Sights) -> None:
+def test_a_job_that_is_not_there_is_told_apart_from_a_ledger_that_lost_it(
+    ledger: Ledger, snapshots: JobSnapshots
+) -> None:
     with pytest.raises(JobNotFound):
-        sights.of(["nothing"])[0].job()
+        snapshots.of(["nothing"])[0].job()
     ledger._redis.flushall()
     with pytest.raises(LedgerLost):
-        sights.of(["nothing"])[0].job()
+        snapshots.of(["nothing"])[0].job()
 
 
 def test_a_redis_that_came_back_is_asked_again(own_valkey: Any) -> None:
-    ledger, sights = Ledger(connect(own_valkey.url)), Sights(connect(own_valkey.url))
+    ledger, snapshots = Ledger(connect(own_valkey.url)), JobSnapshots(connect(own_valkey.url))
     ledger.adopt("test")
     job_id = submit(ledger)
-    assert sights.of([job_id])[0].job().id == job_id
+    assert snapshots.of([job_id])[0].job().id == job_id
     own_valkey.stop()
     with pytest.raises(LedgerUnavailable):
-        sights.of([job_id])
+        snapshots.of([job_id])
     own_valkey.start()
-    assert sights.of([job_id])[0].job().id == job_id
+    assert snapshots.of([job_id])[0].job().id == job_id
     own_valkey.stop()
     own_valkey.start()
-    assert sights.of([job_id])[0].job().id == job_id, "nobody was told that the connection had been lost"
+    assert snapshots.of([job_id])[0].job().id == job_id, "nobody was told that the connection had been lost"
 
 
-class Counted(Sights):
+class Counted(JobSnapshots):
     """Remembers what was asked."""
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
         self.asked: list[int] = []
 
-    def of(self, ids: Sequence[str]) -> list[Sight]:
+    def of(self, ids: Sequence[str]) -> list[JobSnapshot]:
         self.asked.append(len(ids))
         return super().of(ids)
 
@@ -76,7 +78,7 @@ def test_threads_that_ask_meanwhile_are_answered_together_and_each_with_its_own(
     ids = [submit(ledger) for _ in range(5)]
     busy, go_on = threading.Event(), threading.Event()
 
-    def make(sight: Sight) -> str:
+    def make(sight: JobSnapshot) -> str:
         busy.set()
         assert go_on.wait(60)
         return sight.job().id
@@ -103,14 +105,14 @@ def test_nothing_is_believed_of_a_ledger_that_is_not_ours(valkey_url: str, ledge
         assert found == "test"
         raise LedgerLost
 
-    lookout = Lookout(Sights(connect(valkey_url)), lambda sight: sight.job_id)
+    lookout = Lookout(JobSnapshots(connect(valkey_url)), lambda sight: sight.job_id)
     for job_id in (submit(ledger), "nothing"):
         with pytest.raises(LedgerLost):
             lookout.look(job_id, refuse)
 
 
 def test_all_who_asked_hear_that_redis_is_away(own_valkey: Any) -> None:
-    lookout = Lookout(Sights(connect(own_valkey.url)), lambda sight: sight.job_id)
+    lookout = Lookout(JobSnapshots(connect(own_valkey.url)), lambda sight: sight.job_id)
     own_valkey.stop()
     with ThreadPoolExecutor(4) as pool:
         for asked in [pool.submit(lookout.look, "any", believe) for _ in range(4)]:

@@ -21,7 +21,7 @@ from easel.cli import app
 
 @pytest.fixture
 def easel(api: ApiProcess, hand: Hand) -> Iterator[Easel]:
-    assert hand.ports.ledger.identity()
+    assert hand.services.ledger.identity()
     with Easel(api.url) as client:
         yield client
 
@@ -89,7 +89,7 @@ def test_the_same_key_names_the_same_job(api: ApiProcess, hand: Hand, images: li
     arguments = ("submit", *images, "--recipe", "fast", "--idempotency-key", "monday")
     assert run(api, *arguments).stdout == run(api, *arguments).stdout
     assert run(api, *arguments, "--steps", 5).exit_code == 2
-    assert hand.ports.overview.depth("standard") == 1
+    assert hand.services.queue_stats.depth("standard") == 1
 
 
 def test_jobs_are_canceled_and_finished_from_the_command_line(
@@ -122,7 +122,7 @@ def test_bad_input_is_exit_code_2_and_stores_nothing(api: ApiProcess, hand: Hand
         result = run(api, "submit", *arguments)
         assert result.exit_code == 2
         assert code in result.stderr
-    assert hand.ports.overview.depth("standard") == 0
+    assert hand.services.queue_stats.depth("standard") == 0
 
 
 def test_the_file_that_is_no_image_is_named(api: ApiProcess, images: list[Path]) -> None:
@@ -162,7 +162,7 @@ def test_recipes_and_the_timelapse_can_be_fetched(
     claim = hand.take()
     assert run(api, "timelapse", job.id, "-o", tmp_path / "early.webp").exit_code == 2
     for step in (1, 2):
-        paint(hand.ports, claim, step)
+        paint(hand.services, claim, step)
     assert run(api, "timelapse", job.id, "-o", tmp_path / "film.webp").exit_code == 0
     assert size_of(tmp_path / "film.webp") == (48, 32)
 

@@ -18,7 +18,7 @@ Submit = Callable[..., Any]
 
 @pytest.fixture
 def easel(connect: Connect, api: ApiProcess, hand: Hand) -> Iterator[Any]:
-    assert hand.ports.ledger.identity()
+    assert hand.services.ledger.identity()
     with connect(api.url) as client:
         yield client
 
@@ -87,7 +87,7 @@ def test_how_a_picture_emerged_can_be_fetched(hand: Hand, submit: Submit) -> Non
             early()
     assert job.previews() == []
     for step in (1, 2):
-        paint(hand.ports, claim, step)
+        paint(hand.services, claim, step)
     assert [preview.step for preview in job.previews()] == [1, 2]
     assert job.preview(2) == job.preview() != job.preview(1)
     assert job.timelapse()[8:12] == b"WEBP"
@@ -135,7 +135,7 @@ def test_a_restart_of_the_api_in_mid_stream_loses_no_event(api: ApiProcess, hand
     until("progress", 3)
     hand.succeed(claim)
     seen += stream
-    told = hand.ports.events.since(job.id)
+    told = hand.services.events.since(job.id)
     assert seen == [Event(event.id, event.kind, shown(job.id, event)) for event in told]
     assert job.wait().state == "succeeded"
     assert list(job.events(after=told[-1].id)) == []

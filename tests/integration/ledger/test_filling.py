@@ -5,20 +5,26 @@ from pathlib import Path
 from benchmarks.service.fill import Filling
 
 from easel.models import JobState
-from shared.services import establish, open_ports
+from shared.services import ensure_paired, open_services
 from shared.settings import Settings
 
 
 def test_every_job_of_a_filled_ledger_is_in_its_place(valkey_url: str, tmp_path: Path) -> None:
-    ports = open_ports(Settings(redis_url=valkey_url, store_url=(tmp_path / "blobs").as_uri()))
-    establish(ports)
-    filling = Filling.of(ports)
+    services = open_services(Settings(redis_url=valkey_url, store_url=(tmp_path / "blobs").as_uri()))
+    ensure_paired(services)
+    filling = Filling.of(services)
     held = filling.live(running=2, waiting=5)
     filling.ended(30)
-    jobs = ports.ledger.list(limit=100)
+    jobs = services.ledger.list(limit=100)
     assert [job.id for job in jobs] == filling.ids()[::-1]
     assert len(jobs) == filling.total == 37
     assert {claim.job.id for claim in held} == {job.id for job in jobs if job.state is JobState.RUNNING}
-    assert ports.overview.positions([job for job in jobs if job.state is JobState.QUEUED][::-1]) == [1, 2, 3, 4, 5]
-    assert [ports.overview.count(state) for state in JobState] == [5, 2, 24, 3, 3]
+    assert services.queue_stats.positions([job for job in jobs if job.state is JobState.QUEUED][::-1]) == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
+    assert [services.queue_stats.count(state) for state in JobState] == [5, 2, 24, 3, 3]
     assert all(job.result for job in jobs if job.state is JobState.SUCCEEDED)

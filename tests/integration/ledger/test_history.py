@@ -59,7 +59,7 @@ def test_a_job_in_hand_has_a_standing_claim_and_no_end(scene: Scene) -> None:
 
 def test_each_end_is_told_by_its_name(scene: Scene) -> None:
     waiting = scene.submit()
-    scene.ledger.steer(waiting.id, "cancel")
+    scene.ledger.request_control(waiting.id, "cancel")
     failing = scene.submit()
     scene.finish(scene.claim(), JobState.FAILED)
     poison = scene.submit()
@@ -67,7 +67,7 @@ def test_each_end_is_told_by_its_name(scene: Scene) -> None:
     scene.reap(limit=1)
     stopped = scene.submit()
     held = scene.claim()
-    scene.ledger.steer(stopped.id, "cancel")
+    scene.ledger.request_control(stopped.id, "cancel")
     scene.lose(held)
     told = {job_id: (story.ends, hows(story)) for job_id, story in scene.stories().items()}
     assert told == {

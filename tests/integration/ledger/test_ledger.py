@@ -9,8 +9,8 @@ from support.fixtures.ledger import EXHAUSTED, TIERS, claim, reap, request, subm
 from easel.models import JobState, Progress
 from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, NotReady, QueueFull, WrongState
 from shared.jobs.events import Events
-from shared.ledger.ledger import NAMESPACE, Ledger, Wishes, connect
-from shared.ledger.queue_stats import Overview
+from shared.ledger.ledger import NAMESPACE, ControlFlags, Ledger, connect
+from shared.ledger.queue_stats import QueueStats
 
 
 def test_jobs_are_claimed_in_the_order_in_which_they_came_and_the_first_tier_goes_first(ledger: Ledger) -> None:
@@ -35,11 +35,13 @@ def test_many_workers_at_once_never_claim_the_same_job(ledger: Ledger) -> None:
     assert sorted(taken) == sorted(ids)
 
 
-def test_the_same_idempotency_key_and_request_gives_the_first_job_again(ledger: Ledger, overview: Overview) -> None:
+def test_the_same_idempotency_key_and_request_gives_the_first_job_again(
+    ledger: Ledger, queue_stats: QueueStats
+) -> None:
     first = submit(ledger, request(key="k"))
     again, new = ledger.submit(request(key="k"), queue_limit=100, remember_seconds=60)
     assert (again, new) == (first, False)
-    assert overview.depth("standard") == 1
+    assert queue_stats.depth("standard") == 1
     assert ledger.remembered("k") == ("d", first)
 
 
@@ -49,22 +51,22 @@ def test_the_same_idempotency_key_with_another_request_is_refused(ledger: Ledger
         submit(ledger, request(key="k", digest="other"))
 
 
-def test_a_full_queue_refuses_and_creates_nothing(ledger: Ledger, overview: Overview) -> None:
+def test_a_full_queue_refuses_and_creates_nothing(ledger: Ledger, queue_stats: QueueStats) -> None:
     submit(ledger, limit=1)
     refused = request()
     with pytest.raises(QueueFull):
         submit(ledger, refused, limit=1)
     with pytest.raises(JobNotFound):
         ledger.get(refused.id)
-    assert overview.depth("standard") == 1
+    assert queue_stats.depth("standard") == 1
 
 
 def test_what_a_holder_reports_is_seen_in_the_record_and_in_the_events(ledger: Ledger, valkey_url: str) -> None:
     job_id = submit(ledger)
     held = claim(ledger)
     progress = Progress(phase="192 px", current=3, total=60, percentage=2.5)
-    wishes = ledger.renew(held, lease_seconds=60, event=("progress", {"current": 3}), progress=progress)
-    assert wishes == Wishes(cancel=False, finish=False, others_wait=False)
+    control_flags = ledger.renew(held, lease_seconds=60, event=("progress", {"current": 3}), progress=progress)
+    assert control_flags == ControlFlags(cancel=False, finish=False, others_wait=False)
     assert ledger.get(job_id).progress == progress
     kinds = [event.kind for event in Events(connect(valkey_url)).since(job_id)]
     assert kinds == ["state", "state", "progress"]
@@ -134,30 +136,32 @@ def test_finishing_twice_with_the_same_claim_is_one_finish(ledger: Ledger) -> No
 def test_a_cancel_that_was_asked_for_before_the_end_wins_over_it(ledger: Ledger) -> None:
     job_id = submit(ledger)
     held = claim(ledger)
-    ledger.steer(job_id, "cancel")
+    ledger.request_control(job_id, "cancel")
     ledger.finish(held, JobState.SUCCEEDED, result="key")
     job = ledger.get(job_id)
     assert (job.state, job.result) == (JobState.CANCELED, None)
     assert job.canceled_at is not None
 
 
-def test_a_waiting_job_is_canceled_at_once_and_a_running_one_hears_of_it(ledger: Ledger, overview: Overview) -> None:
+def test_a_waiting_job_is_canceled_at_once_and_a_running_one_hears_of_it(
+    ledger: Ledger, queue_stats: QueueStats
+) -> None:
     running, waiting = submit(ledger), submit(ledger)
     held = claim(ledger)
-    assert ledger.steer(waiting, "cancel").state is JobState.CANCELED
-    assert overview.depth("standard") == 0
-    assert ledger.steer(running, "cancel").state is JobState.RUNNING
+    assert ledger.request_control(waiting, "cancel").state is JobState.CANCELED
+    assert queue_stats.depth("standard") == 0
+    assert ledger.request_control(running, "cancel").state is JobState.RUNNING
     assert ledger.renew(held, lease_seconds=60).cancel
     with pytest.raises(WrongState):
-        ledger.steer(waiting, "cancel")
+        ledger.request_control(waiting, "cancel")
 
 
 def test_a_cancel_that_meets_a_drain_or_a_lost_lease_ends_the_job(ledger: Ledger) -> None:
     drained, orphaned = submit(ledger), submit(ledger)
     held = claim(ledger)
     claim(ledger, lease=-1)
-    ledger.steer(drained, "cancel")
-    ledger.steer(orphaned, "cancel")
+    ledger.request_control(drained, "cancel")
+    ledger.request_control(orphaned, "cancel")
     ledger.release(held, place="head")
     assert reap(ledger, limit=1) == {orphaned: JobState.CANCELED}
     assert ledger.get(drained).state is JobState.CANCELED
@@ -166,10 +170,10 @@ def test_a_cancel_that_meets_a_drain_or_a_lost_lease_ends_the_job(ledger: Ledger
 def test_finish_needs_a_first_picture(ledger: Ledger) -> None:
     job_id = submit(ledger)
     with pytest.raises(NotReady):
-        ledger.steer(job_id, "finish")
+        ledger.request_control(job_id, "finish")
     held = claim(ledger)
     ledger.renew(held, lease_seconds=60, progress=Progress(current=1, total=60))
-    ledger.steer(job_id, "finish")
+    ledger.request_control(job_id, "finish")
     assert ledger.renew(held, lease_seconds=60).finish
 
 
@@ -177,7 +181,7 @@ def test_only_a_job_that_has_ended_can_be_deleted(ledger: Ledger) -> None:
     job_id = submit(ledger)
     with pytest.raises(WrongState):
         ledger.delete(job_id)
-    ledger.steer(job_id, "cancel")
+    ledger.request_control(job_id, "cancel")
     ledger.delete(job_id)
     assert ledger.list() == []
     with pytest.raises(JobNotFound):
@@ -186,7 +190,7 @@ def test_only_a_job_that_has_ended_can_be_deleted(ledger: Ledger) -> None:
 
 def test_a_deletion_spares_a_key_that_stands_for_another_job(ledger: Ledger, valkey_url: str) -> None:
     first = submit(ledger, request(key="k"))
-    ledger.steer(first, "cancel")
+    ledger.request_control(first, "cancel")
     connect(valkey_url).set(f"{NAMESPACE}:idempotency:k", "d another")
     ledger.delete(first)
     assert ledger.remembered("k") == ("d", "another")
@@ -196,10 +200,10 @@ def test_jobs_expire_by_the_time_they_ended_and_those_that_have_not_never(ledger
     first, running, _ = [submit(ledger) for _ in range(3)]
     held = claim(ledger)
     assert claim(ledger).job.id == running
-    ledger.steer(running, "cancel")
+    ledger.request_control(running, "cancel")
     ledger.release(held, place="tail")
     assert ledger.expired(older_than_seconds=-1, limit=9) == []
-    ledger.steer(first, "cancel")
+    ledger.request_control(first, "cancel")
     assert ledger.expired(older_than_seconds=-1, limit=9) == [first]
     assert ledger.expired(older_than_seconds=3600, limit=9) == []
     ledger.delete(first)
@@ -208,7 +212,7 @@ def test_jobs_expire_by_the_time_they_ended_and_those_that_have_not_never(ledger
 
 def test_lists_page_from_the_newest_to_the_oldest_and_by_state(ledger: Ledger) -> None:
     ids = [submit(ledger) for _ in range(5)]
-    ledger.steer(ids[2], "cancel")
+    ledger.request_control(ids[2], "cancel")
     page = ledger.list(limit=3)
     assert [job.id for job in page] == ids[:1:-1]
     assert [job.id for job in ledger.list(limit=3, before=page[-1].id)] == ids[1::-1]

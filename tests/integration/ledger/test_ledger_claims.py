@@ -8,7 +8,7 @@ from support.fixtures.ledger import TIERS, claim, reap, request, submit
 from easel.models import JobState
 from shared.jobs.estimate import MemoryKind
 from shared.ledger.ledger import NAMESPACE, Ledger, connect
-from shared.ledger.queue_stats import Overview
+from shared.ledger.queue_stats import QueueStats
 
 SMALL, LARGE = 4 * 2**30, 64 * 2**30  # workers
 FITS_ALL, TOO_LARGE = SMALL, SMALL + 1  # jobs
@@ -27,11 +27,11 @@ def taken(ledger: Ledger, memory: int, kind: MemoryKind = "host") -> list[str]:
 
 
 def test_a_misfit_keeps_its_place_for_a_larger_worker_and_what_stands_behind_it_is_served(
-    ledger: Ledger, overview: Overview
+    ledger: Ledger, queue_stats: QueueStats
 ) -> None:
     first, misfit, second, last = queue_up(ledger, FITS_ALL, TOO_LARGE, FITS_ALL, TOO_LARGE)
     assert taken(ledger, SMALL) == [first, second]
-    assert (overview.head("standard"), overview.depth("standard")) == (misfit, 2)
+    assert (queue_stats.head("standard"), queue_stats.depth("standard")) == (misfit, 2)
     (newcomer,) = queue_up(ledger, FITS_ALL)
     assert taken(ledger, LARGE) == [misfit, last, newcomer]
 

@@ -88,9 +88,9 @@ class Queue(RuleBasedStateMachine):
         self._fenced(held, lambda h: self.ledger.release(h, place=place))  # type: ignore[arg-type]
 
     @rule(job_id=jobs, wish=st.sampled_from(["cancel", "finish"]))
-    def steer(self, job_id: str, wish: str) -> None:
+    def request_control(self, job_id: str, wish: str) -> None:
         with contextlib.suppress(WrongState, NotReady):
-            self.ledger.steer(job_id, wish)  # type: ignore[arg-type]
+            self.ledger.request_control(job_id, wish)  # type: ignore[arg-type]
 
     @rule(limit=st.integers(1, 3))
     def reap(self, limit: int) -> None:

@@ -9,7 +9,7 @@ from support.fixtures.ledger import claim, reap, request, submit
 from easel.models import JobState
 from shared.errors import LedgerLost, LedgerUnavailable
 from shared.ledger.ledger import NAMESPACE, Ledger, connect
-from shared.ledger.queue_stats import Overview
+from shared.ledger.queue_stats import QueueStats
 
 
 def test_an_emptied_redis_is_recognised_and_nothing_is_created_in_it(ledger: Ledger, valkey_url: str) -> None:
@@ -47,20 +47,20 @@ def test_a_restored_job_keeps_its_key_for_the_rest_of_its_time(ledger: Ledger, v
     assert ledger.remembered("old") is None
 
 
-def test_of_two_restored_jobs_under_one_key_neither_is_lost(ledger: Ledger, overview: Overview) -> None:
+def test_of_two_restored_jobs_under_one_key_neither_is_lost(ledger: Ledger, queue_stats: QueueStats) -> None:
     first, second = (request(key="k").model_copy(update={"created_at": time.time()}) for _ in range(2))
     assert ledger.restore(first, JobState.QUEUED)
     assert ledger.restore(second, JobState.QUEUED)
     assert ledger.remembered("k") == ("d", first.id)
-    assert overview.depth("standard") == 2
+    assert queue_stats.depth("standard") == 2
 
 
-def test_restored_jobs_that_have_ended_are_sealed_and_counted(ledger: Ledger, overview: Overview) -> None:
+def test_restored_jobs_that_have_ended_are_sealed_and_counted(ledger: Ledger, queue_stats: QueueStats) -> None:
     recent, old, waiting = request(), request(), request()
     ledger.restore(recent, JobState.CANCELED, completed_at=time.time())
     ledger.restore(old, JobState.SUCCEEDED, completed_at=time.time() - 7200)
     ledger.restore(waiting, JobState.QUEUED)
     assert set(ledger.unsealed(older_than_seconds=-1)) == {recent.id, old.id}
-    assert overview.completed_last_hour() == 1
+    assert queue_stats.completed_last_hour() == 1
     assert ledger.expired(older_than_seconds=3600, limit=9) == [old.id]
     assert ledger.expired(older_than_seconds=-1, limit=9) == [old.id, recent.id]

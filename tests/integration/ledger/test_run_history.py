@@ -7,27 +7,27 @@ from chaos.scale import STEP_SECONDS
 from support.fixtures.worker import Rig
 
 from easel.models import JobState
-from shared.jobs.run_history import REMEMBERED, Experience, Trial
+from shared.jobs.run_history import REMEMBERED, RunHistory, Trial
 from shared.ledger.ledger import connect
 
 TRIAL = Trial(device="cpu", optimizer="adam", pixels=1, pixels_per_second=1, start=0, ending=0, fraction=1, drift=None)
 
 
 @pytest.fixture
-def experience(valkey_url: str) -> Experience:
-    return Experience(connect(valkey_url))
+def run_history(valkey_url: str) -> RunHistory:
+    return RunHistory(connect(valkey_url))
 
 
-def test_only_the_last_are_remembered_and_the_newest_comes_first(experience: Experience) -> None:
+def test_only_the_last_are_remembered_and_the_newest_comes_first(run_history: RunHistory) -> None:
     for number in range(REMEMBERED + 7):
-        experience.remember(TRIAL.model_copy(update={"start": float(number)}))
-    assert [trial.start for trial in experience.recent()] == [float(n) for n in range(REMEMBERED + 6, 6, -1)]
+        run_history.remember(TRIAL.model_copy(update={"start": float(number)}))
+    assert [trial.start for trial in run_history.recent()] == [float(n) for n in range(REMEMBERED + 6, 6, -1)]
 
 
-def test_what_another_version_wrote_hides_nothing(experience: Experience, valkey_url: str) -> None:
-    experience.remember(TRIAL)
+def test_what_another_version_wrote_hides_nothing(run_history: RunHistory, valkey_url: str) -> None:
+    run_history.remember(TRIAL)
     connect(valkey_url).lpush("easel:experience", '{"pixels": 1}')
-    assert experience.recent() == (TRIAL,)
+    assert run_history.recent() == (TRIAL,)
 
 
 def test_a_worker_remembers_how_each_of_its_jobs_went(sleepy_rig: Rig) -> None:
@@ -35,10 +35,10 @@ def test_a_worker_remembers_how_each_of_its_jobs_went(sleepy_rig: Rig) -> None:
     job = sleepy_rig.done(sleepy_rig.submit(steps=20))
     early = sleepy_rig.submit(steps=3000)
     sleepy_rig.wait(early, lambda job: job.progress.current > 2)
-    sleepy_rig.ports.ledger.steer(early, "cancel")
+    sleepy_rig.services.ledger.request_control(early, "cancel")
     sleepy_rig.done(early, JobState.CANCELED)
-    sleepy_rig.wait(early, lambda _: len(sleepy_rig.ports.experience.recent()) == 2)
-    canceled, whole = sleepy_rig.ports.experience.recent()
+    sleepy_rig.wait(early, lambda _: len(sleepy_rig.services.run_history.recent()) == 2)
+    canceled, whole = sleepy_rig.services.run_history.recent()
     assert (whole.device, whole.optimizer, whole.fraction) == ("pillow", "lbfgs", 1)
     assert whole.drift is not None
     assert job.started_at is not None

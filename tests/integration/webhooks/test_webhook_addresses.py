@@ -14,31 +14,31 @@ from support.requirements import part_missing
 from support.scripted_server import Serving, serving
 
 from shared.jobs.webhook import literal
-from shared.services import Ports
+from shared.services import Services
 from worker.webhooks.http import Courier, Undelivered
 from worker.webhooks.sender import Postman
 
 
 @pytest.fixture
-def careful(ports: Ports) -> Postman:
+def careful(services: Services) -> Postman:
     """Who calls public addresses only."""
-    return Postman(replace(ports, settings=ports.settings.model_copy(update={"webhook_private": False})))
+    return Postman(replace(services, settings=services.settings.model_copy(update={"webhook_private": False})))
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1", "0x7f000001", "2130706433", "[::ffff:127.0.0.1]"])
 def test_a_host_that_turns_out_to_be_this_machine_is_not_called(
-    host: str, ports: Ports, careful: Postman, receiver: Serving
+    host: str, services: Services, careful: Postman, receiver: Serving
 ) -> None:
-    job_id = canceled(ports, receiver.url.replace("127.0.0.1", host))
+    job_id = canceled(services, receiver.url.replace("127.0.0.1", host))
     deliver(careful)
-    (once,) = ports.outbox.deliveries(job_id)
+    (once,) = services.outbox.deliveries(job_id)
     assert "no public address" in (once.error or "")
     assert once.next_attempt_at is not None
     assert receiver.seen == []
 
 
 def test_a_name_is_looked_up_once_so_that_it_cannot_mean_another_host_later(
-    ports: Ports, postman: Postman, receiver: Serving, monkeypatch: pytest.MonkeyPatch
+    services: Services, postman: Postman, receiver: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, look_up = [], socket.getaddrinfo
 
@@ -47,18 +47,18 @@ def test_a_name_is_looked_up_once_so_that_it_cannot_mean_another_host_later(
         return look_up(host, *args, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", spy)
-    canceled(ports, receiver.url.replace("127.0.0.1", "localhost"))
+    canceled(services, receiver.url.replace("127.0.0.1", "localhost"))
     deliver(postman)
     assert receiver.seen[0][2]["host"] == f"localhost:{receiver.port}"
     assert [host for host in asked if literal(str(host)) is None] == ["localhost"]
 
 
 def test_no_proxy_of_the_environment_is_used(
-    ports: Ports, postman: Postman, receiver: Serving, monkeypatch: pytest.MonkeyPatch
+    services: Services, postman: Postman, receiver: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    canceled(ports, receiver.url)
+    canceled(services, receiver.url)
     deliver(postman)
     assert len(receiver.seen) == 1
 

@@ -16,25 +16,25 @@ from support.scripted_server import Handler, Serving, serving
 from easel.models import JobState
 from shared.jobs.job import EVENTS, PAUSES
 from shared.recovery import job_files
-from shared.services import Ports, establish
+from shared.services import Services, ensure_paired
 from shared.settings import Settings
 from worker.webhooks.sender import Postman
 
 
-def test_who_lost_its_lease_writes_nothing(ports: Ports, receiver: Serving) -> None:
-    job_id = canceled(ports, receiver.url)
-    late, heir = ports.outbox.take(lease_seconds=-1), ports.outbox.take(lease_seconds=60)
+def test_who_lost_its_lease_writes_nothing(services: Services, receiver: Serving) -> None:
+    job_id = canceled(services, receiver.url)
+    late, heir = services.outbox.take(lease_seconds=-1), services.outbox.take(lease_seconds=60)
     assert late is not None
     assert heir is not None
     assert (late.id, late.attempt, heir.attempt) == (heir.id, 1, 2)
-    Postman(ports).deliver(late)
-    assert ports.outbox.deliveries(job_id) == []
-    Postman(ports).deliver(heir)
-    assert [one.delivered for one in ports.outbox.deliveries(job_id)] == [True]
+    Postman(services).deliver(late)
+    assert services.outbox.deliveries(job_id) == []
+    Postman(services).deliver(heir)
+    assert [one.delivered for one in services.outbox.deliveries(job_id)] == [True]
 
 
 def test_a_reaper_that_is_killed_before_it_writes_down_a_delivery_leaves_it_to_the_next(
-    ports: Ports, tmp_path: Path
+    services: Services, tmp_path: Path
 ) -> None:
     reapers: list[subprocess.Popen[bytes]] = []
     again = threading.Event()
@@ -47,12 +47,12 @@ def test_a_reaper_that_is_killed_before_it_writes_down_a_delivery_leaves_it_to_t
         again.set()
 
     with serving(kills, arrives) as receiver:
-        job_id = canceled(ports, receiver.url)
+        job_id = canceled(services, receiver.url)
         try:
-            reapers.append(_reaper(ports.settings, tmp_path))
+            reapers.append(_reaper(services.settings, tmp_path))
             assert reapers[0].wait(60) == -signal.SIGKILL
-            assert ports.outbox.deliveries(job_id) == []
-            reapers.append(_reaper(ports.settings, tmp_path))
+            assert services.outbox.deliveries(job_id) == []
+            reapers.append(_reaper(services.settings, tmp_path))
             assert again.wait(60), (tmp_path / "reaper.log").read_text()
             assert told(receiver) == [(f"{job_id}-canceled", "job.canceled")] * 2
         finally:
@@ -70,27 +70,27 @@ def _reaper(settings: Settings, folder: Path) -> "subprocess.Popen[bytes]":
 
 
 def test_after_the_loss_of_redis_a_recent_end_is_told_again_under_the_same_id(
-    ports: Ports, postman: Postman, receiver: Serving
+    services: Services, postman: Postman, receiver: Serving
 ) -> None:
-    job_id, waiting = canceled(ports, receiver.url), order(ports, receiver.url)
-    job_files.seal(ports.ledger, ports.blobs, job_id)
+    job_id, waiting = canceled(services, receiver.url), order(services, receiver.url)
+    job_files.seal(services.ledger, services.blobs, job_id)
     deliver(postman)
-    redis(ports).flushall()
+    redis(services).flushall()
     assert postman.take() is None
-    assert job_files.reconcile(ports) == 2
-    assert establish(ports)
+    assert job_files.reconcile(services) == 2
+    assert ensure_paired(services)
     deliver(postman)
     assert postman.take() is None
     assert told(receiver) == [(f"{job_id}-canceled", "job.canceled")] * 2
     assert receiver.seen[0][3] == receiver.seen[1][3]
-    ports.ledger.steer(waiting, "cancel")
+    services.ledger.request_control(waiting, "cancel")
     deliver(postman)
     assert told(receiver)[2:] == [(f"{waiting}-canceled", "job.canceled")]
 
 
-def test_after_the_loss_of_redis_an_old_end_is_not_told(ports: Ports, postman: Postman) -> None:
+def test_after_the_loss_of_redis_an_old_end_is_not_told(services: Services, postman: Postman) -> None:
     late, wanted = request(events=EVENTS), request(events=EVENTS)
-    ports.ledger.restore(late, JobState.SUCCEEDED, completed_at=time.time() - sum(PAUSES) - 60)
+    services.ledger.restore(late, JobState.SUCCEEDED, completed_at=time.time() - sum(PAUSES) - 60)
     assert postman.take() is None
-    ports.ledger.restore(wanted, JobState.SUCCEEDED, completed_at=time.time() - sum(PAUSES) + 60)
+    services.ledger.restore(wanted, JobState.SUCCEEDED, completed_at=time.time() - sum(PAUSES) + 60)
     assert postman.take() is not None

@@ -14,19 +14,19 @@ from support.scripted_server import Serving, says, serving
 
 from easel.models import JobState
 from shared.jobs.job import Webhook
-from shared.services import Ports
+from shared.services import Services
 from worker.webhooks.sender import Postman
 
 # What is sent.
 
 
 def test_a_job_tells_its_webhook_that_it_started_and_how_it_ended_signed_with_each_secret(
-    ports: Ports, postman: Postman, receiver: Serving
+    services: Services, postman: Postman, receiver: Serving
 ) -> None:
-    job_id = order(ports, f"{receiver.url}/hook?a=b")
-    held = claim(ports)
+    job_id = order(services, f"{receiver.url}/hook?a=b")
+    held = claim(services)
     deliver(postman)
-    succeed(ports, held)
+    succeed(services, held)
     deliver(postman)
     assert postman.take() is None
     assert told(receiver) == [(f"{job_id}-started", "job.started"), (f"{job_id}-succeeded", "job.succeeded")]
@@ -40,30 +40,34 @@ def test_a_job_tells_its_webhook_that_it_started_and_how_it_ended_signed_with_ea
     assert started["data"]["created_at"] < started["timestamp"] <= ended["timestamp"]
 
 
-def test_a_job_that_is_claimed_again_does_not_start_again(ports: Ports, postman: Postman, receiver: Serving) -> None:
-    job_id = order(ports, receiver.url)
-    held = claim(ports)
+def test_a_job_that_is_claimed_again_does_not_start_again(
+    services: Services, postman: Postman, receiver: Serving
+) -> None:
+    job_id = order(services, receiver.url)
+    held = claim(services)
     deliver(postman)
-    ports.ledger.release(held, place="tail")
-    held = claim(ports)
+    services.ledger.release(held, place="tail")
+    held = claim(services)
     assert postman.take() is None
-    ports.ledger.finish(held, JobState.FAILED, error=None)
+    services.ledger.finish(held, JobState.FAILED, error=None)
     deliver(postman)
     assert told(receiver) == [(f"{job_id}-started", "job.started"), (f"{job_id}-failed", "job.failed")]
 
 
-def test_a_started_event_that_comes_late_still_says_what_was(ports: Ports, postman: Postman, receiver: Serving) -> None:
-    order(ports, receiver.url, "job.started")
-    succeed(ports, claim(ports))
+def test_a_started_event_that_comes_late_still_says_what_was(
+    services: Services, postman: Postman, receiver: Serving
+) -> None:
+    order(services, receiver.url, "job.started")
+    succeed(services, claim(services))
     deliver(postman)
     assert json.loads(receiver.seen[0][3])["data"]["state"] == "running"
 
 
 def test_a_canceled_job_tells_so_and_only_what_was_asked_for_is_told(
-    ports: Ports, postman: Postman, receiver: Serving
+    services: Services, postman: Postman, receiver: Serving
 ) -> None:
-    asked, _ = canceled(ports, receiver.url), order(ports, receiver.url, "job.failed", "job.succeeded")
-    claim(ports)
+    asked, _ = canceled(services, receiver.url), order(services, receiver.url, "job.failed", "job.succeeded")
+    claim(services)
     deliver(postman)
     assert postman.take() is None
     assert told(receiver) == [(f"{asked}-canceled", "job.canceled")]
@@ -72,7 +76,7 @@ def test_a_canceled_job_tells_so_and_only_what_was_asked_for_is_told(
 # Submitting and deleting.
 
 
-def test_a_webhook_is_submitted_kept_and_shown(submit: Submit, client: FlaskClient, ports: Ports) -> None:
+def test_a_webhook_is_submitted_kept_and_shown(submit: Submit, client: FlaskClient, services: Services) -> None:
     job = submit(webhook_url="https://example.com/a", webhook_events="job.failed,job.succeeded").get_json()
     assert job["webhook"] == {
         "url": "https://example.com/a",
@@ -81,7 +85,7 @@ def test_a_webhook_is_submitted_kept_and_shown(submit: Submit, client: FlaskClie
     }
     assert client.get(f"/v1/jobs/{job['id']}").get_json()["webhook"] == job["webhook"]
     assert client.get(f"/v1/jobs/{job['id']}/deliveries").get_json() == {"deliveries": []}
-    wanted = ports.ledger.get(job["id"]).request.webhook
+    wanted = services.ledger.get(job["id"]).request.webhook
     assert wanted == Webhook(url="https://example.com/a", events=("job.succeeded", "job.failed"))
     assert submit().get_json()["webhook"] is None
 
@@ -112,14 +116,14 @@ def test_the_same_key_with_another_webhook_is_another_request(submit: Submit) ->
 
 
 def test_a_deletion_takes_what_was_not_yet_told_and_the_log(
-    ports: Ports, postman: Postman, client: FlaskClient
+    services: Services, postman: Postman, client: FlaskClient
 ) -> None:
     with serving(says(b"", 500)) as receiver:
-        job_id = canceled(ports, receiver.url)
+        job_id = canceled(services, receiver.url)
         deliver(postman)
         letter = due(postman)
         assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
         postman.deliver(letter)
     assert postman.take() is None
-    assert traces(ports, job_id) == []
+    assert traces(services, job_id) == []
     assert client.get(f"/v1/jobs/{job_id}/deliveries").get_json()["code"] == "job_not_found"

@@ -12,7 +12,7 @@ from chaos.engine import Dream
 from support.fixtures.worker import Rig
 
 from shared.ledger.queue_stats import WorkerInfo
-from shared.services import Ports
+from shared.services import Services
 from worker.devices.memory import WorkerMemory
 from worker.job import heartbeat
 from worker.job.checkpoints import Scribe
@@ -32,20 +32,22 @@ class Exhausted(Dream):
 
 
 @pytest.fixture
-def ports(tmp_path: Path, valkey_url: str, random_weights: Path) -> Ports:
+def services(tmp_path: Path, valkey_url: str, random_weights: Path) -> Services:
     rig = Rig(tmp_path, valkey_url, random_weights)
     rig.submit(steps=40)
-    return rig.ports
+    return rig.services
 
 
-def test_the_first_picture_is_told_at_once(ports: Ports) -> None:
-    claim = ports.ledger.claim("one", ports.settings.tiers, lease_seconds=60)
+def test_the_first_picture_is_told_at_once(services: Services) -> None:
+    claim = services.ledger.claim("one", services.settings.tiers, lease_seconds=60)
     assert claim
-    patient = Ports(**{**vars(ports), "settings": ports.settings.model_copy(update={"heartbeat_seconds": 3600})})
+    patient = Services(
+        **{**vars(services), "settings": services.settings.model_copy(update={"heartbeat_seconds": 3600})}
+    )
     with Heartbeat(patient, claim, threading.Event()) as beating:
-        last = ports.events.last_id(claim.job.id)
+        last = services.events.last_id(claim.job.id)
         beating.note(FRAME)
-        (told, *_) = ports.events.wait({claim.job.id: last}, seconds=30)[claim.job.id]
+        (told, *_) = services.events.wait({claim.job.id: last}, seconds=30)[claim.job.id]
     assert (told.kind, told.data["progress"]["current"]) == ("progress", 1)
 
 
@@ -68,12 +70,12 @@ class Staged:
 
 
 def test_what_beginning_a_stage_takes_is_told_apart_from_the_pace(
-    ports: Ports, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim, clock = ports.ledger.claim("one", ports.settings.tiers, lease_seconds=60), Clock()
+    claim, clock = services.ledger.claim("one", services.settings.tiers, lease_seconds=60), Clock()
     assert claim
     monkeypatch.setattr(heartbeat, "time", clock)
-    watched = Heartbeat(ports, claim, threading.Event())
+    watched = Heartbeat(services, claim, threading.Event())
     for step in range(41):  # each half of them is a stage; to begin one takes 50 seconds more than any step
         clock.now += 51 if step in {0, 21} else 1
         watched.note(cast("Frame", Staged(step, step / 40, "small" if step <= 20 else "large")))
@@ -86,10 +88,10 @@ def test_what_beginning_a_stage_takes_is_told_apart_from_the_pace(
     assert times.drift == pytest.approx(0, abs=1e-9)
 
 
-def test_a_checkpoint_that_there_is_no_memory_for_stops_the_loop(ports: Ports) -> None:
-    claim = ports.ledger.claim("one", ports.settings.tiers, lease_seconds=60)
+def test_a_checkpoint_that_there_is_no_memory_for_stops_the_loop(services: Services) -> None:
+    claim = services.ledger.claim("one", services.settings.tiers, lease_seconds=60)
     assert claim
-    with Scribe(ports, claim, resumed=None, note={}) as scribe:
+    with Scribe(services, claim, resumed=None, note={}) as scribe:
         with pytest.raises(MemoryError, match="no room"):
             scribe.keep(Exhausted(1, 40, CANVAS, CANVAS))
         scribe._checkpoint_due = 0.0
@@ -99,20 +101,20 @@ def test_a_checkpoint_that_there_is_no_memory_for_stops_the_loop(ports: Ports) -
             scribe.offer(FRAME)
 
 
-def test_a_fresh_process_keeps_the_speed_that_the_one_before_it_measured(ports: Ports) -> None:
+def test_a_fresh_process_keeps_the_speed_that_the_one_before_it_measured(services: Services) -> None:
     killed = WorkerInfo(
         name="one",
         device="cpu:2",
         weights="path 00000000",
-        tiers=ports.settings.tiers,
+        tiers=services.settings.tiers,
         pixels_per_second=1234.5,
         seen_at=time.time(),
     )
-    ports.overview.announce(killed)
-    presence = Presence(ports.overview, "one", ports.settings.tiers, WorkerMemory("host", 1)).open()
+    services.queue_stats.announce(killed)
+    presence = Presence(services.queue_stats, "one", services.settings.tiers, WorkerMemory("host", 1)).open()
     presence.show(device="cpu:4")
     try:
-        while (told := ports.overview.workers()[0]).device != "cpu:4":
+        while (told := services.queue_stats.workers()[0]).device != "cpu:4":
             assert time.time() < killed.seen_at + 60
     finally:
         presence.close()

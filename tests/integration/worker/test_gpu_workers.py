@@ -162,13 +162,13 @@ def test_the_products_workers_drain_both_jobs_when_their_supervisor_is_told_to_s
 
     running = [rig.wait(job, at_work) for job in jobs]
     assert {job.worker for job in running} == {"w@test-gpu0", "w@test-gpu2"}
-    assert {one.name for one in rig.ports.overview.workers()} == {"w@test-gpu0", "w@test-gpu2"}
+    assert {one.name for one in rig.services.queue_stats.workers()} == {"w@test-gpu0", "w@test-gpu2"}
     supervisor.terminate()
     assert supervisor.wait(timeout=60) == 0
-    for job in map(rig.ports.ledger.get, jobs):
+    for job in map(rig.services.ledger.get, jobs):
         assert (job.state, job.attempts) == (JobState.QUEUED, 0)
         assert job.checkpoint
-    assert rig.ports.overview.workers() == []
+    assert rig.services.queue_stats.workers() == []
 
 
 def command_line(gpus: str, environment: Mapping[str, str]) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from easel.models import JobState
 from shared.jobs.job import Job
 from shared.ledger.ledger import connect
 from shared.recovery import job_files
-from shared.services import establish
+from shared.services import ensure_paired
 from shared.storage import keys
 from worker.engine.weights.hdf5 import load_kernels, save_kernels
 
@@ -33,7 +33,7 @@ def kept_step(job: Job) -> int:
 
 
 def warnings(rig: Rig, job_id: str) -> list[str]:
-    return [event.data["code"] for event in rig.ports.events.since(job_id) if event.kind == "warning"]
+    return [event.data["code"] for event in rig.services.events.since(job_id) if event.kind == "warning"]
 
 
 def running(job: Job) -> bool:
@@ -45,18 +45,18 @@ def test_a_job_is_painted_published_and_told(rig: Rig) -> None:
     job = rig.done(rig.submit())
     picture = rig.picture_of(job)
     assert Image.open(io.BytesIO(picture)).size == (64, 48)
-    about = json.loads(rig.ports.blobs.get(keys.provenance(job.result or "")))
+    about = json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))
     assert about["result_sha256"] == hashlib.sha256(picture).hexdigest()
     assert about["weights"]["source"] == "path"
     assert (about["steps"], about["bitwise"]) == (6, True)
     assert job.progress.percentage == 100
-    assert Image.open(io.BytesIO(rig.ports.blobs.get(job.preview or ""))).format == "JPEG"
-    assert rig.ports.filmstrip.of(job.id)[-1].key == job.preview
-    kinds = [event.kind for event in rig.ports.events.since(job.id)]
+    assert Image.open(io.BytesIO(rig.services.blobs.get(job.preview or ""))).format == "JPEG"
+    assert rig.services.filmstrip.of(job.id)[-1].key == job.preview
+    kinds = [event.kind for event in rig.services.events.since(job.id)]
     assert kinds[:2] == ["state", "state"]
     assert kinds[-1] == "state"
-    rig.wait(job.id, lambda _: not rig.ports.ledger.unsealed(older_than_seconds=-1))
-    assert json.loads(rig.ports.blobs.get(keys.final(job.id)))["state"] == "succeeded"
+    rig.wait(job.id, lambda _: not rig.services.ledger.unsealed(older_than_seconds=-1))
+    assert json.loads(rig.services.blobs.get(keys.final(job.id)))["state"] == "succeeded"
 
 
 @pytest.mark.parametrize(("optimizer", "victim"), [("adam", "child"), ("lbfgs", "parent")])
@@ -89,7 +89,7 @@ def test_a_checkpoint_made_with_other_weights_is_not_gone_on_from(rig: Rig, tmp_
     save_kernels(tmp_path / "other.h5", {layer: (kernel, bias + 1) for layer, (kernel, bias) in kernels.items()})
     rig.start_worker("two", weights=str(tmp_path / "other.h5"))
     rig.wait(job_id, lambda _: "checkpoint_unusable" in warnings(rig, job_id))
-    assert rig.ports.ledger.get(job_id).resumed_from_step is None
+    assert rig.services.ledger.get(job_id).resumed_from_step is None
 
 
 def test_a_drained_worker_gives_its_job_back_at_the_step_it_had_reached(rig: Rig) -> None:
@@ -98,7 +98,7 @@ def test_a_drained_worker_gives_its_job_back_at_the_step_it_had_reached(rig: Rig
     rig.wait(job_id, past(5))
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
-    job = rig.ports.ledger.get(job_id)
+    job = rig.services.ledger.get(job_id)
     assert job.state is JobState.QUEUED
     assert job.checkpoint is not None
     assert kept_step(job) == job.progress.current
@@ -110,14 +110,14 @@ def test_a_running_job_is_canceled_and_keeps_only_its_preview(rig: Rig) -> None:
     rig.start_worker()
     job_id = rig.submit(**LONG)
     rig.wait(job_id, past(2))
-    rig.ports.ledger.steer(job_id, "cancel")
+    rig.services.ledger.request_control(job_id, "cancel")
     job = rig.done(job_id, JobState.CANCELED)
     assert (job.cancel_requested_at or 0) < (job.acknowledged_at or 0) <= (job.canceled_at or 0)
-    acknowledged = [event.data for event in rig.ports.events.since(job_id) if event.kind == "acknowledged"]
+    acknowledged = [event.data for event in rig.services.events.since(job_id) if event.kind == "acknowledged"]
     assert acknowledged == [{"wish": "cancel", "step": job.stopped_at_step}]
     assert (job.result, job.preview is not None) == (None, True)
-    rig.wait(job_id, lambda _: not rig.ports.ledger.unsealed(older_than_seconds=-1))
-    assert list(rig.ports.blobs.list(keys.checkpoints(job_id))) == []
+    rig.wait(job_id, lambda _: not rig.services.ledger.unsealed(older_than_seconds=-1))
+    assert list(rig.services.blobs.list(keys.checkpoints(job_id))) == []
 
 
 def test_a_job_finished_early_equals_the_run_that_was_asked_for_so_many_steps(rig: Rig) -> None:
@@ -125,7 +125,7 @@ def test_a_job_finished_early_equals_the_run_that_was_asked_for_so_many_steps(ri
     one_size = {"stages": [{"scale": 1, "share": 1}]}
     job_id = rig.submit(steps=3000, **one_size)
     rig.wait(job_id, past(3))
-    rig.ports.ledger.steer(job_id, "finish")
+    rig.services.ledger.request_control(job_id, "finish")
     early = rig.done(job_id)
     assert early.stopped_early
     exact = rig.done(rig.submit(steps=early.stopped_at_step, **one_size))
@@ -138,8 +138,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(rig: Rig)
     rig.wait(job_id, lambda job: job.previous_checkpoint is not None)
     worker.send_signal(signal.SIGTERM)
     worker.wait(30)
-    job = rig.ports.ledger.get(job_id)
-    rig.ports.blobs.put(job.checkpoint or "", rig.ports.blobs.get(job.checkpoint or "")[:-100])
+    job = rig.services.ledger.get(job_id)
+    rig.services.blobs.put(job.checkpoint or "", rig.services.blobs.get(job.checkpoint or "")[:-100])
     rig.start_worker("two")
     resumed = rig.wait(job_id, lambda job: job.resumed_from_step is not None)
     assert resumed.resumed_from_step == keys.step_of(job.previous_checkpoint)
@@ -184,21 +184,21 @@ def test_an_emptied_redis_is_rebuilt_from_the_blob_store(rig: Rig) -> None:
     worker = rig.start_worker()
     finished, stopped, half_done = rig.done(rig.submit()), rig.submit(**LONG), rig.submit(**LONG)
     rig.wait(stopped, past(1))
-    rig.ports.ledger.steer(stopped, "cancel")
+    rig.services.ledger.request_control(stopped, "cancel")
     rig.done(stopped, JobState.CANCELED)
     rig.wait(half_done, lambda job: job.checkpoint is not None)
     worker.send_signal(signal.SIGTERM)
     worker.wait(30)
-    before = rig.ports.ledger.get(half_done)
+    before = rig.services.ledger.get(half_done)
     connect(rig.settings.redis_url).flushall()
-    assert not establish(rig.ports)
-    assert job_files.reconcile(rig.ports) == 3
-    assert establish(rig.ports)
-    assert rig.ports.ledger.get(finished.id).result == finished.result
-    assert rig.ports.ledger.get(stopped).state is JobState.CANCELED
-    after = rig.ports.ledger.get(half_done)
+    assert not ensure_paired(rig.services)
+    assert job_files.reconcile(rig.services) == 3
+    assert ensure_paired(rig.services)
+    assert rig.services.ledger.get(finished.id).result == finished.result
+    assert rig.services.ledger.get(stopped).state is JobState.CANCELED
+    after = rig.services.ledger.get(half_done)
     assert (after.state, after.checkpoint) == (JobState.QUEUED, before.checkpoint)
-    assert job_files.reconcile(rig.ports) == 0
+    assert job_files.reconcile(rig.services) == 0
 
 
 def test_a_worker_that_slept_past_its_lease_is_fenced(hasty_rig: Rig) -> None:
@@ -214,6 +214,6 @@ def test_a_worker_that_slept_past_its_lease_is_fenced(hasty_rig: Rig) -> None:
     heir = rig.wait(job_id, lambda job: job.epoch == 2 and job.resumed_from_step is not None)
     for pid in sleepers:
         os.kill(pid, signal.SIGCONT)
-    rig.ports.ledger.steer(job_id, "finish")
+    rig.services.ledger.request_control(job_id, "finish")
     job = rig.done(job_id)
     assert job.result == keys.result(job_id, heir.claim or "")

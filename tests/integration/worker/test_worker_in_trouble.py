@@ -11,7 +11,7 @@ STEPS = {"steps": 40}
 
 
 def warnings(rig: Rig, job_id: str) -> list[str]:
-    return [event.data["code"] for event in rig.ports.events.since(job_id) if event.kind == "warning"]
+    return [event.data["code"] for event in rig.services.events.since(job_id) if event.kind == "warning"]
 
 
 def test_a_job_that_runs_out_of_memory_is_tried_once_more_on_a_fresh_process(sleepy_rig: Rig) -> None:
@@ -63,5 +63,5 @@ def test_a_worker_that_does_not_hear_its_bells_any_more_ends(sleepy_rig: Rig) ->
     unheard = rig.submit(**STEPS)
     assert worker.wait(60) == 0
     rig.start_worker("two")
-    Reaper(rig.ports)._top_up_bells()
+    Reaper(rig.services)._top_up_bells()
     rig.done(unheard)

@@ -18,15 +18,15 @@ def test_a_worker_states_its_memory_and_leaves_what_is_too_large_for_it(rig: Rig
     first = rig.submit()
 
     def another(**differing: Any) -> str:
-        asked = rig.ports.ledger.get(first).request.model_copy(update={"id": str(uuid_utils.uuid7()), **differing})
-        return rig.ports.ledger.submit(asked, queue_limit=1000, remember_seconds=60)[0]
+        asked = rig.services.ledger.get(first).request.model_copy(update={"id": str(uuid_utils.uuid7()), **differing})
+        return rig.services.ledger.submit(asked, queue_limit=1000, remember_seconds=60)[0]
 
     misfit, last = another(peak_memory_bytes=STATED + 1), another(peak_memory_bytes=STATED)
     rig.start_worker(memory_bytes=STATED)
     rig.done(first)
     rig.done(last)
-    waiting = rig.wait(misfit, lambda _: [told.memory_bytes for told in rig.ports.overview.workers()] == [STATED])
-    assert (waiting.state, rig.ports.overview.position(waiting)) == (JobState.QUEUED, 1)
+    waiting = rig.wait(misfit, lambda _: [told.memory_bytes for told in rig.services.queue_stats.workers()] == [STATED])
+    assert (waiting.state, rig.services.queue_stats.position(waiting)) == (JobState.QUEUED, 1)
 
 
 def test_a_worker_on_a_gpu_states_the_gpus_memory_and_takes_what_fits_there(
@@ -38,18 +38,18 @@ def test_a_worker_on_a_gpu_states_the_gpus_memory_and_takes_what_fits_there(
     first = rig.submit(steps=2)
 
     def another(**differing: Any) -> str:
-        asked = rig.ports.ledger.get(first).request.model_copy(update={"id": str(uuid_utils.uuid7()), **differing})
-        job_files.write_request(rig.ports.blobs, asked)
-        return rig.ports.ledger.submit(asked, queue_limit=1000, remember_seconds=60)[0]
+        asked = rig.services.ledger.get(first).request.model_copy(update={"id": str(uuid_utils.uuid7()), **differing})
+        job_files.write_request(rig.services.blobs, asked)
+        return rig.services.ledger.submit(asked, queue_limit=1000, remember_seconds=60)[0]
 
     misfit = another(peak_memory_bytes=1, peak_gpu_memory_bytes=on_gpu + 1)
     last = another(peak_memory_bytes=2**60, peak_gpu_memory_bytes=on_gpu)
     rig.start_worker()
     rig.done(first)
     rig.done(last)
-    (told,) = rig.ports.overview.workers()
+    (told,) = rig.services.queue_stats.workers()
     assert (told.memory_kind, told.memory_bytes) == ("gpu", on_gpu)
-    assert rig.ports.overview.position(rig.ports.ledger.get(misfit)) == 1
+    assert rig.services.queue_stats.position(rig.services.ledger.get(misfit)) == 1
 
 
 def test_a_worn_process_makes_way_for_a_fresh_one_without_a_word_of_error(sleepy_rig: Rig) -> None:

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from api.app import create_app
 from api.http.auth import check_exposure
-from shared.services import open_ports
+from shared.services import open_services
 from shared.settings import Settings
 
 KEYS = ("first-key", "sch\u00f6ner-schl\u00fcssel")
@@ -17,7 +17,7 @@ KEYS = ("first-key", "sch\u00f6ner-schl\u00fcssel")
 def client_of(folder: Path, **settings: Any) -> FlaskClient:
     """Over no Redis at all: a call that is let in is answered 503."""
     found = Settings.model_validate({"redis_url": "redis://127.0.0.1:1/0", "store_url": folder.as_uri(), **settings})
-    return create_app(found, open_ports(found)).test_client()
+    return create_app(found, open_services(found)).test_client()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])

@@ -11,10 +11,10 @@ from api.eta import service
 from api.eta.forecast import Forecast
 from api.eta.service import Forecaster
 from shared.errors import LedgerUnavailable
-from shared.services import Ports
+from shared.services import Services
 from shared.settings import Settings
 
-PORTS = cast("Ports", None)  # asked by nothing but the making, which the tests do themselves
+PORTS = cast("Services", None)  # asked by nothing but the making, which the tests do themselves
 CROWD = 8
 MadeBy = Callable[[Callable[[], object]], None]
 """Takes what is to be done whenever a forecast is made."""
@@ -41,7 +41,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def made_by(monkeypatch: pytest.MonkeyPatch) -> MadeBy:
     def put(act: Callable[[], object]) -> None:
-        def of_now(_: Ports) -> Forecast:
+        def of_now(_: Services) -> Forecast:
             act()
             return Forecast([], [], Settings())
 

@@ -11,7 +11,7 @@ from api.app import create_app
 from api.http.auth import PUBLIC
 from api.http.openapi import codes, document
 from shared.errors import EaselError, JobFailure, LedgerLost
-from shared.services import open_ports
+from shared.services import open_services
 from shared.settings import Settings
 
 KEY = "0123456789abcdef"
@@ -23,7 +23,7 @@ def app(tmp_path: Path) -> Flask:
     settings = Settings.model_validate(
         {"redis_url": "redis://127.0.0.1:1/0", "store_url": tmp_path.as_uri(), "api_keys": KEY}
     )
-    return create_app(settings, open_ports(settings))
+    return create_app(settings, open_services(settings))
 
 
 def test_every_route_asks_for_a_key_unless_it_is_declared_public(app: Flask) -> None:

@@ -16,7 +16,7 @@ from support.fixtures.valkey import free_port
 from shared.errors import BlobMissing, BlobsUnavailable
 from shared.ledger.ledger import connect
 from shared.storage import Patience
-from shared.storage.s3 import S3Blobs
+from shared.storage.s3 import S3BlobStore
 
 UNHURRIED = Patience(connect=10, read=60, attempts=1)
 CURT = Patience(connect=10, read=0.3, attempts=1)
@@ -46,9 +46,9 @@ def line(wire: Wire, timeout: float = 60) -> socket.socket:
     return socket.create_connection(("127.0.0.1", wire.port), timeout=timeout)
 
 
-def blobs(server: S3Server, wire: S3Wire, patience: Patience = UNHURRIED) -> S3Blobs:
+def blobs(server: S3Server, wire: S3Wire, patience: Patience = UNHURRIED) -> S3BlobStore:
     options = replace(server.options(patience), endpoint=f"http://127.0.0.1:{wire.port}")
-    return S3Blobs(server.bucket, prefix=f"wires/{wire.port}", options=options)
+    return S3BlobStore(server.bucket, prefix=f"wires/{wire.port}", options=options)
 
 
 def test_an_open_wire_carries_what_is_said_either_way(wire: Wire) -> None:

@@ -73,7 +73,7 @@ def resumed(weights: Weights, recipe: Recipe, at: Iterate) -> list[Iterate]:
 
 
 def alike(one: Iterate, other: Iterate) -> bool:
-    told = [(it.step, it.losses, it.gradient_norm, it.phase, it.fraction, it.halvings) for it in (one, other)]
+    told = [(it.step, it.losses, it.gradient_norm, it.phase, it.fraction, it.step_backoffs) for it in (one, other)]
     return told[0] == told[1] and digest(one.image) == digest(other.image)
 
 
@@ -98,7 +98,7 @@ def test_a_bad_evaluation_shows_the_last_good_picture_again_and_the_run_goes_on(
     disturb({5: fault})
     iterates = run(weights, plain(kind))
     assert [it.step for it in iterates] == list(range(13))
-    assert [it.halvings for it in iterates] == [0] * 5 + [1] * 8
+    assert [it.step_backoffs for it in iterates] == [0] * 5 + [1] * 8
     assert iterates[5].losses == iterates[4].losses
     assert digest(iterates[5].image) == digest(iterates[4].image)
     totals = [it.losses.total for it in iterates[6:]]
@@ -112,7 +112,7 @@ def test_two_bad_evaluations_in_a_row_are_survived_and_two_more_later(
 ) -> None:
     disturb(dict.fromkeys([4, 5, 7, 8], not_a_number))
     iterates = run(weights, plain(kind))
-    assert [it.halvings for it in iterates[3:10]] == [0, 1, 2, 2, 3, 4, 4]
+    assert [it.step_backoffs for it in iterates[3:10]] == [0, 1, 2, 2, 3, 4, 4]
     assert iterates[12].losses.total < iterates[3].losses.total
 
 
@@ -152,13 +152,13 @@ def test_a_loss_far_above_the_least_is_no_explosion_yet(weights: Weights, distur
     disturb({5: setback})
     iterates = run(weights, plain("adam"))
     assert iterates[5].losses.total > 50 * iterates[4].losses.total
-    assert iterates[12].halvings == 0
+    assert iterates[12].step_backoffs == 0
 
 
 def test_the_line_search_of_lbfgs_deals_with_explosions_by_itself(weights: Weights, disturb: Disturb) -> None:
     disturb(dict.fromkeys([5, 6, 7, 8], explosion))
     iterates = run(weights, plain("lbfgs"))
-    assert iterates[12].halvings == 0
+    assert iterates[12].step_backoffs == 0
     assert {digest(it.image) for it in iterates[4:9]} == {digest(iterates[4].image)}
     assert iterates[12].losses.total < iterates[4].losses.total
 
@@ -178,7 +178,7 @@ def test_a_run_cut_anywhere_around_a_retreat_ends_in_the_same_bytes(
 def test_what_was_good_and_bad_before_a_cut_still_counts_after_it(weights: Weights, disturb: Disturb) -> None:
     whole = run(weights, plain("adam"))
     disturb({5: explosion})
-    assert resumed(weights, plain("adam"), whole[4])[0].halvings == 1
+    assert resumed(weights, plain("adam"), whole[4])[0].step_backoffs == 1
     disturb(dict.fromkeys([4, 5, 6], not_a_number))
     iterates, _ = until_it_diverges(weights, plain("adam"))
     with pytest.raises(Diverged, match="At step 6"):

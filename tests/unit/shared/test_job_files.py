@@ -5,11 +5,11 @@ import json
 from shared.jobs.job import Request
 from shared.recipe import PRESETS
 from shared.recovery.job_files import read_parting, write_parting, write_wish
-from shared.storage import MemoryBlobs, keys
+from shared.storage import MemoryBlobStore, keys
 
 
 def test_a_cancel_is_never_weakened_to_a_finish() -> None:
-    blobs = MemoryBlobs()
+    blobs = MemoryBlobStore()
     for wish in ("finish", "cancel", "finish"):
         write_wish(blobs, "job", wish)
     assert json.loads(blobs.get(keys.requested("job")))["wish"] == "cancel"
@@ -24,7 +24,7 @@ def test_a_stored_request_may_name_knobs_that_this_version_does_not_know() -> No
 
 
 def test_a_parting_note_is_read_by_the_token_that_left_it_only() -> None:
-    blobs = MemoryBlobs()
+    blobs = MemoryBlobStore()
     write_parting(blobs, "job", "left", "jobs/job/checkpoints/left-000007")
     assert read_parting(blobs, "job", "left") == "jobs/job/checkpoints/left-000007"
     assert read_parting(blobs, "job", "other") is None

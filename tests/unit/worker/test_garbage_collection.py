@@ -8,7 +8,7 @@ from shared.errors import BlobsUnavailable
 from shared.jobs.job import Request
 from shared.recipe import PRESETS
 from shared.recovery.job_files import write_request
-from shared.storage import MemoryBlobs, keys
+from shared.storage import MemoryBlobStore, keys
 from worker.maintenance.garbage_collection import sweep
 
 
@@ -21,7 +21,7 @@ class Clock:
         return self.now
 
 
-class Failing(MemoryBlobs):
+class Failing(MemoryBlobStore):
     """Refuses its n-th call, and then only that one."""
 
     def __init__(self, clock: Clock) -> None:
@@ -64,11 +64,11 @@ def request(content: str, *styles: str) -> Request:
     return Request(id=content, tier="t", recipe=recipe, content=content, styles=styles, created_at=0, digest="d")
 
 
-def inputs(blobs: MemoryBlobs) -> list[str]:
+def inputs(blobs: MemoryBlobStore) -> list[str]:
     return [blob.key.removeprefix("inputs/") for blob in blobs.list("inputs/")]
 
 
-def swept(blobs: MemoryBlobs) -> int:
+def swept(blobs: MemoryBlobStore) -> int:
     return Counter(sweep(blobs))["swept"]
 
 
