@@ -60,7 +60,7 @@ def _moment(what: str) -> None:
 
 
 def opened(settings: Settings, patience: Patience = HASTY) -> services.Services:
-    """As open_ports, with parts that can be the last thing their user touches."""
+    """Like open_services, with parts that can be the last thing their user touches."""
     found = services.open_services(settings, patience)
     mortal = {
         "blobs": Mortal(found.blobs, "put"),
@@ -71,5 +71,5 @@ def opened(settings: Settings, patience: Patience = HASTY) -> services.Services:
 
 
 if __name__ == "__main__":
-    with patch.object(wsgi, "open_ports", opened):
+    with patch.object(wsgi, "open_services", opened):
         serve()

@@ -63,7 +63,7 @@ def main() -> None:
         return services.Services(**{**vars(found), "blobs": Mortal(found.blobs, folder / DIE_BEFORE_PUBLICATION)})
 
     with ExitStack() as stack:
-        stack.enter_context(patch.object(worker_main, "open_ports", opened))
+        stack.enter_context(patch.object(worker_main, "open_services", opened))
         stack.enter_context(patch.object(AsynPool, "timers", property(_scaled_timers)))
         if os.environ.get("CHAOS_BROKEN_FENCE"):
             stack.enter_context(broken_fence())

@@ -56,7 +56,7 @@ class World:
         redis_port = free_port()
         self.worker_wire, self.other_wire = (Wire(("127.0.0.1", redis_port)) for _ in range(2))
         self.redis: Any = connect(f"redis://127.0.0.1:{redis_port}/0")
-        self.services = self._open_ports(redis_port)
+        self.services = self._open_services(redis_port)
         self.url = f"http://127.0.0.1:{free_port()}"
         self.valkey = self._kept("valkey", *_valkey(redis_port, self.folder / "valkey"))
         self.api = self._kept("api", sys.executable, "-m", "chaos.api")
@@ -169,7 +169,7 @@ class World:
         if not self.wait_for(what, _START_SECONDS):
             raise RuntimeError(f"{who} did not start; see {process.log}.")
 
-    def _open_ports(self, redis_port: int) -> Services:
+    def _open_services(self, redis_port: int) -> Services:
         """Past all wires."""
         told = self.store.environment
         settings = Settings(
