@@ -22,11 +22,13 @@ TERMINAL: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCE
 """The final states."""
 
 
-class _Answer(BaseModel):
+class ServiceModel(BaseModel):
+    """The base of all models: immutable, and fields that later versions of the service add are kept."""
+
     model_config = ConfigDict(frozen=True, extra="allow", serialize_by_alias=True)
 
 
-class Progress(_Answer):
+class Progress(ServiceModel):
     """Progress of the optimisation."""
 
     phase: str = "waiting"  # waiting, preparing, 192 px, 384 px, done
@@ -35,7 +37,7 @@ class Progress(_Answer):
     percentage: float = 0.0  # of the planned work, in arithmetic, not in steps: small scales are cheap
 
 
-class Losses(_Answer):
+class Losses(ServiceModel):
     """The weighted terms of the objective; `total` is their sum."""
 
     total: float
@@ -44,21 +46,21 @@ class Losses(_Answer):
     total_variation: float
 
 
-class JobError(_Answer):
+class JobError(ServiceModel):
     """Why a job failed."""
 
     code: str
     detail: str
 
 
-class Range(_Answer):
+class Range(ServiceModel):
     """Seconds: half of all such jobs take at most `p50`, nine in ten at most `p90`."""
 
     p50: float
     p90: float
 
 
-class Metrics(_Answer):
+class Metrics(ServiceModel):
     """Where a job's time went, in seconds, and how fast its last worker was."""
 
     queue_seconds: float | None = None
@@ -66,7 +68,7 @@ class Metrics(_Answer):
     steps_per_second: float | None = None
 
 
-class Webhook(_Answer):
+class Webhook(ServiceModel):
     """Whom the service tells of a job, and of what; `disabled` once the receiver has said that it is gone."""
 
     url: str
@@ -74,7 +76,7 @@ class Webhook(_Answer):
     disabled: bool = False
 
 
-class JobView(_Answer):
+class JobView(ServiceModel):
     """One job at one moment (`GET /v1/jobs/{id}`). Times are aware datetimes."""
 
     id: str
@@ -103,14 +105,14 @@ class JobView(_Answer):
         return self.state in TERMINAL
 
 
-class JobPage(_Answer):
+class JobPage(ServiceModel):
     """One page of `GET /v1/jobs`, newest first; `next_cursor` is None on the last one."""
 
     jobs: list[JobView]
     next_cursor: str | None = None
 
 
-class Quote(_Answer):
+class Quote(ServiceModel):
     """The predicted cost of a job on one worker, waiting not counted; sizes in pixels."""
 
     seconds: float
@@ -123,7 +125,7 @@ class Quote(_Answer):
     fitting_size: int | None = None  # where it does not: the largest that would, if any
 
 
-class Preview(_Answer):
+class Preview(ServiceModel):
     """One picture of the filmstrip: the job as it looked after `step` steps."""
 
     step: int
@@ -131,13 +133,13 @@ class Preview(_Answer):
     url: str
 
 
-class Filmstrip(_Answer):
+class Filmstrip(ServiceModel):
     """`GET /v1/jobs/{id}/previews`, in the order of steps."""
 
     previews: list[Preview]
 
 
-class Delivery(_Answer):
+class Delivery(ServiceModel):
     """One attempt to tell a webhook of an event; `status` is what the receiver answered, if it did."""
 
     id: str
@@ -150,13 +152,13 @@ class Delivery(_Answer):
     delivered: bool = False
 
 
-class Deliveries(_Answer):
+class Deliveries(ServiceModel):
     """`GET /v1/jobs/{id}/deliveries`, oldest first."""
 
     deliveries: list[Delivery]
 
 
-class Recipes(_Answer):
+class Recipes(ServiceModel):
     """The presets by name, all fields of a recipe as a JSON Schema, and which few of them matter most."""
 
     presets: dict[str, dict[str, Any]]
@@ -164,7 +166,7 @@ class Recipes(_Answer):
     knobs: list[str] = []
 
 
-class Tier(_Answer):
+class Tier(ServiceModel):
     """One waiting line; `eta_seconds` is of a job that would come last."""
 
     name: str
@@ -173,7 +175,7 @@ class Tier(_Answer):
     eta_seconds: Range | None = None
 
 
-class Worker(_Answer):
+class Worker(ServiceModel):
     """One worker that lives; `job` is the id of what it paints."""
 
     name: str
@@ -184,14 +186,14 @@ class Worker(_Answer):
     memory_kind: str = "host"  # "gpu" where it is the GPU's
 
 
-class Bucket(_Answer):
+class Bucket(ServiceModel):
     """How many jobs ended in the five minutes from `at` on."""
 
     at: datetime
     completed: int
 
 
-class Queue(_Answer):
+class Queue(ServiceModel):
     """The whole at a glance (`GET /v1/queue`)."""
 
     tiers: list[Tier]

@@ -15,7 +15,7 @@ import structlog
 from easel.models import JobError, JobState
 from shared.errors import ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
 from shared.ledger.ledger import Claim
-from shared.recipe import suited_to
+from shared.recipe import adapted_to_weights
 from shared.services import Services
 from worker.devices.memory import what_would_fit
 from worker.job.checkpoints import Scribe
@@ -113,7 +113,7 @@ class _Task:
 
     def _paint(self) -> None:
         request, engine = self.job.request, self.studio.engine
-        recipe = self.recipe = suited_to(request.recipe, self.studio.weights()["source"])
+        recipe = self.recipe = adapted_to_weights(request.recipe, self.studio.weights()["source"])
         content, *styles = [self.supplies.image(sha256) for sha256 in (request.content, *request.styles)]
         resumed = self.supplies.resumption(recipe)
         if resumed:
@@ -143,7 +143,7 @@ class _Task:
                 return "painted"
             if self.drain.is_set():
                 return "drained"
-            if control_flags.others_wait and self.heartbeat.seconds > slice_seconds and scribe.can_keep(frame):
+            if control_flags.others_waiting and self.heartbeat.seconds > slice_seconds and scribe.can_keep(frame):
                 return "slice over"
             scribe.offer(frame)
         return "painted"
@@ -190,7 +190,7 @@ class _Task:
 
     def _acknowledge(self, wish: Literal["cancel", "finish"]) -> None:
         """Tell that the loop has stopped for it."""
-        self._say("acknowledged", wish=wish, step=self._step())
+        self._say("acknowledged", request=wish, step=self._step())
 
     def _say(self, kind: str, **news: Any) -> None:
         """Add to the job's events; not worth waiting for."""

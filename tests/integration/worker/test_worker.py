@@ -29,7 +29,7 @@ def past(step: int) -> Callable[[Job], bool]:
 
 
 def kept_step(job: Job) -> int:
-    return keys.step_of(job.checkpoint)
+    return keys.checkpoint_step(job.checkpoint)
 
 
 def warnings(rig: Rig, job_id: str) -> list[str]:
@@ -51,11 +51,11 @@ def test_a_job_is_painted_published_and_told(rig: Rig) -> None:
     assert (about["steps"], about["bitwise"]) == (6, True)
     assert job.progress.percentage == 100
     assert Image.open(io.BytesIO(rig.services.blobs.get(job.preview or ""))).format == "JPEG"
-    assert rig.services.filmstrip.of(job.id)[-1].key == job.preview
+    assert rig.services.filmstrip.list(job.id)[-1].key == job.preview
     kinds = [event.kind for event in rig.services.events.since(job.id)]
     assert kinds[:2] == ["state", "state"]
     assert kinds[-1] == "state"
-    rig.wait(job.id, lambda _: not rig.services.ledger.unsealed(older_than_seconds=-1))
+    rig.wait(job.id, lambda _: not rig.services.ledger.list_unfinalized_ids(older_than_seconds=-1))
     assert json.loads(rig.services.blobs.get(keys.final(job.id)))["state"] == "succeeded"
 
 
@@ -114,10 +114,10 @@ def test_a_running_job_is_canceled_and_keeps_only_its_preview(rig: Rig) -> None:
     job = rig.done(job_id, JobState.CANCELED)
     assert (job.cancel_requested_at or 0) < (job.acknowledged_at or 0) <= (job.canceled_at or 0)
     acknowledged = [event.data for event in rig.services.events.since(job_id) if event.kind == "acknowledged"]
-    assert acknowledged == [{"wish": "cancel", "step": job.stopped_at_step}]
+    assert acknowledged == [{"request": "cancel", "step": job.stopped_at_step}]
     assert (job.result, job.preview is not None) == (None, True)
-    rig.wait(job_id, lambda _: not rig.services.ledger.unsealed(older_than_seconds=-1))
-    assert list(rig.services.blobs.list(keys.checkpoints(job_id))) == []
+    rig.wait(job_id, lambda _: not rig.services.ledger.list_unfinalized_ids(older_than_seconds=-1))
+    assert list(rig.services.blobs.list(keys.checkpoints_prefix(job_id))) == []
 
 
 def test_a_job_finished_early_equals_the_run_that_was_asked_for_so_many_steps(rig: Rig) -> None:
@@ -142,7 +142,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(rig: Rig)
     rig.services.blobs.put(job.checkpoint or "", rig.services.blobs.get(job.checkpoint or "")[:-100])
     rig.start_worker("two")
     resumed = rig.wait(job_id, lambda job: job.resumed_from_step is not None)
-    assert resumed.resumed_from_step == keys.step_of(job.previous_checkpoint)
+    assert resumed.resumed_from_step == keys.checkpoint_step(job.previous_checkpoint)
     assert warnings(rig, job_id) == ["checkpoint_unusable"]
 
 

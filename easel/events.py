@@ -1,0 +1,199 @@
+"""The events of a job's stream and of the queue's stream: one class per kind.
+
+An event has an `id` to resume after, a `kind`, and `data`, whose fields depend on the kind. Later versions of the
+service may add fields, which are kept, and kinds, which arrive as UnknownEvent. Times are aware datetimes in UTC.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from easel.models import TERMINAL, JobState, Losses, Progress, Queue, ServiceModel
+
+
+def _iso_milliseconds(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(_iso_milliseconds, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A time, in JSON as ISO 8601 in UTC with milliseconds, such as 2026-11-22T14:00:02.125Z."""
+
+
+# What each kind carries in `data`.
+
+
+class StateChange(ServiceModel):
+    """The new state of a job."""
+
+    state: JobState
+    at: Timestamp
+    restored: bool = Field(default=False, description="Whether the job was restored after Redis lost its data.")
+
+
+class ProgressReport(ServiceModel):
+    """Progress of the optimization, about once per heartbeat of the worker."""
+
+    progress: Progress
+    losses: Losses | None = None
+    steps_per_second: float | None = Field(default=None, description="Null until it has been measured.")
+
+
+class NewPreview(ServiceModel):
+    """A preview that can be fetched."""
+
+    step: int = Field(description="The number of steps after which the image was taken.")
+    url: str = Field(description="Path of the JPEG.")
+
+
+class JobWarning(ServiceModel):
+    """A problem that the job survived."""
+
+    code: str = Field(description="Stable, such as `out_of_memory`.")
+    detail: str = Field(description="A sentence for people.")
+
+
+class LeaseLoss(ServiceModel):
+    """A worker did not renew its lease in time; the job goes back to the queue or fails."""
+
+    worker: str = Field(description="The worker's name; empty if unknown.")
+    at: Timestamp
+
+
+class ControlRequest(ServiceModel):
+    """The time of a request to cancel or to finish a job."""
+
+    at: Timestamp
+
+
+class Acknowledgement(ServiceModel):
+    """The optimization loop has stopped on request."""
+
+    request: Literal["cancel", "finish"]
+    step: int = Field(description="The number of steps done.")
+
+
+# The events.
+
+
+class _Event(ServiceModel):
+    id: str = Field(default="", description="Resume after it with the header `Last-Event-ID`; empty if it has none.")
+
+    @property
+    def ends_job(self) -> bool:
+        """Whether this is the last event of a job."""
+        return False
+
+
+class StateEvent(_Event):
+    """A job was queued, claimed by a worker, given back, or ended."""
+
+    kind: Literal["state"]
+    data: StateChange
+
+    @property
+    def ends_job(self) -> bool:
+        """Whether this is the last event of a job: its new state is final."""
+        return self.data.state in TERMINAL
+
+
+class ProgressEvent(_Event):
+    """A job made progress."""
+
+    kind: Literal["progress"]
+    data: ProgressReport
+
+
+class PreviewEvent(_Event):
+    """A job has a new preview."""
+
+    kind: Literal["preview"]
+    data: NewPreview
+
+
+class WarningEvent(_Event):
+    """A job met a problem and goes on."""
+
+    kind: Literal["warning"]
+    data: JobWarning
+
+
+class LeaseLostEvent(_Event):
+    """A job lost its worker."""
+
+    kind: Literal["lease_lost"]
+    data: LeaseLoss
+
+
+class CancelRequestedEvent(_Event):
+    """Cancellation of a job was requested."""
+
+    kind: Literal["cancel_requested"]
+    data: ControlRequest
+
+
+class FinishRequestedEvent(_Event):
+    """An early finish of a job was requested."""
+
+    kind: Literal["finish_requested"]
+    data: ControlRequest
+
+
+class AcknowledgedEvent(_Event):
+    """The worker stopped the job on request."""
+
+    kind: Literal["acknowledged"]
+    data: Acknowledgement
+
+
+class QueueChangedEvent(_Event):
+    """The queue as it is now: first in the stream, then after each change."""
+
+    kind: Literal["queue"]
+    data: Queue
+
+
+class UnknownEvent(_Event):
+    """An event of a kind that this version of the client does not know; `name` is the kind as it was sent."""
+
+    kind: Literal["unknown"]
+    name: str
+    data: Any = None
+
+
+def _unknown_unless(known: Any) -> BeforeValidator:
+    """Return a validator that turns an event whose kind none of the classes `known` has into an UnknownEvent."""
+    kinds = {get_args(event.model_fields["kind"].annotation)[0] for event in get_args(known) or [known]}
+
+    def validate(event: Any) -> Any:
+        if not isinstance(event, dict) or event.get("kind") in kinds or "name" in event:
+            return event
+        return {**event, "kind": "unknown", "name": str(event.get("kind"))}
+
+    return BeforeValidator(validate)
+
+
+_KnownJobEvents: TypeAlias = (
+    StateEvent
+    | ProgressEvent
+    | PreviewEvent
+    | WarningEvent
+    | LeaseLostEvent
+    | CancelRequestedEvent
+    | FinishRequestedEvent
+    | AcknowledgedEvent
+)
+KnownJobEvent: TypeAlias = Annotated[_KnownJobEvents, Field(discriminator="kind")]
+"""An event that the service of this version sends about a job."""
+JobEvent: TypeAlias = Annotated[
+    KnownJobEvent | UnknownEvent, Field(discriminator="kind"), _unknown_unless(_KnownJobEvents)
+]
+"""An event of a job's stream."""
+QueueEvent: TypeAlias = Annotated[
+    QueueChangedEvent | UnknownEvent, Field(discriminator="kind"), _unknown_unless(QueueChangedEvent)
+]
+"""An event of the queue's stream."""
