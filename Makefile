@@ -7,7 +7,7 @@ BIN     := .venv/bin
 UV      ?= uv
 GPU_PYTHON ?= $(if $(wildcard .venv-gpu/ready),.venv-gpu/bin/python,$(BIN)/python)
 
-.PHONY: help setup demo up samples gallery screenshots test test-gpu chaos bench lint lock clean
+.PHONY: help setup demo up samples gallery screenshots test test-gpu chaos bench docs lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,7 +49,7 @@ gallery: setup  ## Render the README's gallery again
 screenshots: setup  ## Paint docs/pages anew: every state of the pages, three widths, light and dark
 	PYTHONPATH=tests $(BIN)/python -m browser.screenshots
 
-test: setup .venv-s3/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
+test: setup .venv-s3/ready .venv-docs/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
 	$(BIN)/python -m pytest $(TESTS)
 
 test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can change; skipped without one (run `make .venv-gpu/ready` first, which installs TensorFlow with CUDA)
@@ -74,6 +74,15 @@ bench: setup  ## Measure all speeds beside what they are compared with: out/benc
 	.venv-torch/bin/python -m pip install --disable-pip-version-check torch==2.13.0 numpy
 	touch $@
 
+docs: setup .venv-docs/ready  ## Build the documentation offline: out/docs/index.html
+	$(BIN)/python docs/reference/generate.py
+	.venv-docs/bin/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet --fresh-env docs out/docs
+
+.venv-docs/ready: deploy/locks/docs.txt
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/docs.txt
+	touch $@
+
 lint: setup  ## Types, style, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -84,4 +93,4 @@ lock:  ## Resolve pyproject.toml anew into deploy/locks (needs uv)
 	deploy/locks/resolve.sh $(UV)
 
 clean:  ## Remove what `make` made; `var/` with your jobs stays
-	rm -rf .venv .venv-s3 .venv-torch .venv-gpu out
+	rm -rf .venv .venv-s3 .venv-torch .venv-gpu .venv-docs out

@@ -12,5 +12,6 @@ resolve dev.txt --group dev
 for group in api worker worker-gpu local; do # the same versions everywhere
   resolve "$group.txt" --group "$group" --constraint deploy/locks/dev.txt
 done
+resolve docs.txt --group docs # Sphinx lives in .venv-docs: its pins do not hold back anything else.
 # The S3 server that the tests start (tests/support/s3_server.py) lives in .venv-s3: its pins are no business of ours.
 echo 'swift>=2.38,<3' | resolve s3.txt -

@@ -1,0 +1,186 @@
+"""Write the reference pages that come from the code: `.venv/bin/python docs/reference/generate.py`.
+
+The pages are committed, so that they can be read without a build. With --check, outdated pages are listed instead.
+"""
+
+import inspect
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, get_args
+from unittest.mock import MagicMock
+
+from command_line import command_line
+from flask import Flask
+from http_api import http_api
+from markdown import code, literal, page, paragraph, table, values
+from pydantic import BaseModel
+
+from api.app import create_app
+from api.http.openapi import codes, document
+from easel import events
+from shared.errors import JobFailure
+from shared.jobs.job import EVENTS
+from shared.recipe import LBFGS, PRESETS, Adam, Recipe, Stage
+from shared.services import open_services
+from shared.settings import Settings
+
+FOLDER: Final = Path(__file__).parent
+
+
+def pages() -> dict[str, str]:
+    """Return every generated page by file name."""
+    app = _app()
+    return {
+        "settings.md": _settings(),
+        "recipe.md": _recipe(),
+        "errors.md": _errors(),
+        "events.md": _events(),
+        "metrics.md": _metrics(app),
+        "http-api.md": http_api(document(app)),
+        "command-line.md": command_line(),
+    }
+
+
+def _app() -> Flask:
+    """Build the API without a Redis behind it: its statistics are empty."""
+    settings = Settings(store_url="memory:")
+    app = create_app(settings, replace(open_services(settings), queue_stats=MagicMock()))
+    app.test_client().get("/healthz")  # so that the HTTP metrics have samples, with their labels
+    return app
+
+
+def _fields(model: type[BaseModel]) -> str:
+    schema = model.model_json_schema()["properties"]
+    rows = [
+        (code(name), values(schema[name]), "required" if field.is_required() else literal(field.default), _text(field))
+        for name, field in model.model_fields.items()
+    ]
+    return table(("field", "values", "default", "meaning"), rows)
+
+
+def _text(field: Any) -> str:
+    return " ".join((field.description or "").split())
+
+
+def _settings() -> str:
+    schema = Settings.model_json_schema()["properties"]
+    rows = [
+        (code(f"EASEL_{name.upper()}"), values(schema[name]), literal(schema[name].get("default")), _text(field))
+        for name, field in Settings.model_fields.items()
+    ]
+    return page(
+        "Settings",
+        "Every process reads its settings from environment variables, once, when it starts. They are defined in "
+        "`shared/settings.py`. Times are in seconds and sizes in bytes unless the name says otherwise. Lists are "
+        "separated by commas.",
+        table(("variable", "values", "default", "meaning"), rows),
+        "The `easel` command and the Python client read two more variables: `EASEL_URL` (default "
+        "`http://127.0.0.1:8080`) and `EASEL_API_KEY`. S3 credentials come from `AWS_ACCESS_KEY_ID` and "
+        "`AWS_SECRET_ACCESS_KEY`.",
+    )
+
+
+def _recipe() -> str:
+    base = Recipe().model_dump()
+    presets = {name: preset.model_dump() for name, preset in PRESETS.items()}
+    changed = [name for name in base if any(preset[name] != base[name] for preset in presets.values())]
+    rows = [(code(name), *(literal(preset[name]) for preset in presets.values())) for name in changed]
+    return page(
+        "Recipe parameters",
+        "A recipe is a preset plus the fields that should differ from it, for example "
+        '`{"preset": "default", "size": 768, "style_weight": 30}`. Unknown fields are refused. `GET /v1/recipes` '
+        "returns the presets and the JSON Schema of all fields. The code is in `shared/recipe.py`.",
+        _fields(Recipe),
+        *(f"## {model.__name__}\n\n{inspect.getdoc(model)}\n\n{_fields(model)}" for model in (Adam, LBFGS, Stage)),
+        "## Presets\n\nFields in which a preset differs from the defaults above.",
+        table(("field", *map(code, presets)), rows),
+    )
+
+
+def _errors() -> str:
+    answers, failures = [], []
+    for kind in codes():
+        meaning = paragraph(kind.__doc__)
+        if issubclass(kind, JobFailure):
+            failures.append((code(kind.code), meaning))
+        else:
+            answers.append((code(kind.code), str(kind.status), "yes" if kind.retryable else "no", meaning))
+    return page(
+        "Error codes",
+        "Errors are `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `code` is stable; "
+        "`detail` is for people and names the fix. `retryable` means that the same request may succeed later. The "
+        "classes are in `shared/errors.py`.",
+        table(("code", "status", "retryable", "meaning"), answers),
+        "## Failed jobs\n\nA failed job has one of these in `error.code`, or one of the codes above.",
+        table(("code", "meaning"), failures),
+    )
+
+
+def _events() -> str:
+    kinds = {
+        get_args(event.model_fields["kind"].annotation)[0]: event
+        for event in vars(events).values()
+        if inspect.isclass(event) and "kind" in getattr(event, "model_fields", {}) and event is not events.UnknownEvent
+    }
+    return page(
+        "Events",
+        "`GET /v1/jobs/{id}/events` and `GET /v1/queue/events` are streams of server-sent events. Each has an `id`, a "
+        "kind (the field `event`) and JSON `data`. A client that reconnects with `Last-Event-ID` misses nothing. The "
+        "classes are in `easel/events.py`.",
+        *(f"## {kind}\n\n{inspect.getdoc(event)}\n\n{_data(event)}" for kind, event in kinds.items()),
+        "## Webhook events",
+        "A webhook receives these; see [Receive webhooks](../how-to/webhooks.md).",
+        "\n".join(f"- {code(name)}" for name in EVENTS),
+    )
+
+
+def _data(event: type[BaseModel]) -> str:
+    data: Any = event.model_fields["data"].annotation
+    rows = [
+        (code(name), _type(field.annotation), "yes" if field.is_required() else "no", _text(field))
+        for name, field in data.model_fields.items()
+    ]
+    return table(("field of `data`", "type", "always", "meaning"), rows)
+
+
+def _type(annotation: Any) -> str:
+    """Return the name of a field's type in the words of JSON."""
+    if choices := [part for part in get_args(annotation) if part is not type(None)]:
+        return ", ".join(_type(part) if isinstance(part, type) or get_args(part) else literal(part) for part in choices)
+    names = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "date-time"}
+    return names.get(annotation.__name__, f"`{annotation.__name__}`")
+
+
+def _metrics(app: Flask) -> str:
+    rows = []
+    for metric in app.extensions["easel_registry"].collect():
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
+        rows.append((code(name), metric.type, ", ".join(map(code, sorted(labels))), metric.documentation))
+    return page(
+        "Metrics",
+        "`GET /metrics` returns these in Prometheus' text format. HTTP metrics are counted per API process. All others "
+        "are read from Redis at each scrape, so every API process reports the same values. When Redis does not answer, "
+        "only `easel_ledger_up` (0) and the HTTP metrics remain.",
+        table(("metric", "type", "labels", "meaning"), rows),
+    )
+
+
+def main() -> int:
+    """Write the pages; with --check only list those that are out of date, and return 1 when there are any."""
+    stale = [name for name, text in pages().items() if not _is_current(FOLDER / name, text)]
+    if "--check" in sys.argv:
+        sys.stdout.writelines(f"{name} is out of date\n" for name in stale)
+        return min(len(stale), 1)
+    for name in stale:
+        (FOLDER / name).write_text(pages()[name])
+    return 0
+
+
+def _is_current(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text() == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
