@@ -1,1 +1,1 @@
-"""`make chaos`: jobs run on the real stack while everything around them breaks, and an audit of what became of them."""
+"""`make chaos`: run jobs on the real stack, inject faults everywhere, and audit every job afterwards."""

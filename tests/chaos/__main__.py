@@ -1,4 +1,4 @@
-"""`make chaos`."""
+"""The command line of `make chaos`."""
 
 import json
 import shutil
@@ -16,118 +16,124 @@ import structlog
 import typer
 from rich.console import Console
 
-from chaos.crowd import Crowd
-from chaos.evidence import Evidence, gather
+from chaos.audit.evidence import Evidence, collect_evidence
+from chaos.audit.summary import summarize, violations
+from chaos.audit.tables import tables
+from chaos.clients.clients import Clients
 from chaos.faults import FAULTS
-from chaos.figures import figures, violations
-from chaos.plan import Director, Plan
-from chaos.table import tables
-from chaos.world import Cast, World
+from chaos.run import ChaosRun, Schedule
+from chaos.stack.stack import ChaosStack, ChaosStackConfig
 
 console = Console(stderr=True)
-_ALL_TWICE_SECONDS = 150.0  # a world that has less goes through half of the faults that any store can have
+_ALL_TWICE_SECONDS = 150.0  # with less time, each store gets only half of the faults that both can have
 
 
 @dataclass(frozen=True)
 class Options:
-    """As a person asks."""
+    """The command line's options."""
 
     jobs: int
     seconds: float
-    peace: float
+    settle_seconds: float
     seed: int
     stores: tuple[str, ...]
     faults: tuple[str, ...]
-    cast: Cast
+    config: ChaosStackConfig
 
 
 def main(  # noqa: PLR0917 - typer turns each into an option
-    jobs: Annotated[int, typer.Option(help="Submitted in each world; 0 keeps the line busy.")] = 0,
-    duration: Annotated[float, typer.Option(help="Seconds, of all worlds together.")] = 900,
-    seed: Annotated[int, typer.Option(help="Of every choice.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Jobs to submit on each store; 0 keeps the queue busy.")] = 0,
+    duration: Annotated[float, typer.Option(help="Seconds with faults, all stores together.")] = 900,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
     store: Annotated[str, typer.Option(help="local, s3 or both.")] = "both",
-    workers: Annotated[int, typer.Option(help="That sleep.")] = 6,
-    faults: Annotated[str, typer.Option(help="Only these, separated by commas.")] = "",
-    paint: Annotated[bool, typer.Option(help="With a sample of TensorFlow jobs.")] = True,  # noqa: FBT002 - typer's own
-    peace: Annotated[float, typer.Option(help="Seconds without a step, after which jobs count as lost.")] = 90,
-    broken_fence: Annotated[bool, typer.Option(envvar="CHAOS_BROKEN_FENCE", help="The report must say so.")] = False,  # noqa: FBT002 - the same
-    out: Annotated[Path, typer.Option(help="Where the JSON line goes, too.")] = Path("out/chaos.json"),
+    workers: Annotated[int, typer.Option(help="Number of workers with the sleeping engine.")] = 6,
+    faults: Annotated[str, typer.Option(help="Inject only these faults (names separated by commas).")] = "",
+    tensorflow: Annotated[bool, typer.Option(help="Run some jobs with the real engine, too.")] = True,  # noqa: FBT002 - typer's own
+    settle_seconds: Annotated[
+        float, typer.Option(help="Seconds without progress after the faults until unfinished jobs count as lost.")
+    ] = 90,
+    broken_fence: Annotated[  # noqa: FBT002 - typer's own
+        bool, typer.Option(envvar="CHAOS_BROKEN_FENCE", help="Disable the ledger's fencing: the audit must notice.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="File for the JSON line that is also printed.")] = Path("out/chaos.json"),
 ) -> None:
-    """Hurt the real stack in every way we know, and audit what became of every job."""
+    """Inject faults into the real stack while jobs run, and audit every job."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     stores = ("local", "s3") if store == "both" else (store,)
-    wanted = tuple(name for name in faults.split(",") if name)
-    cast = Cast(workers=workers, broken_fence=broken_fence)
+    names = tuple(name for name in faults.split(",") if name)
     folder = Path(tempfile.mkdtemp(prefix="easel-chaos-"))
-    cast = replace(cast, paintings=_paintings(folder) if paint else None)
-    options = Options(jobs, duration, peace, seed, stores, wanted, cast)
-    evidences = [_live_through(options, folder, number) for number in range(len(stores))]
-    found, broken = figures(evidences), violations(evidences)
-    for table in tables(found):
+    references = _render_references(folder) if tensorflow else None
+    config = ChaosStackConfig(workers=workers, references=references, broken_fence=broken_fence)
+    options = Options(jobs, duration, settle_seconds, seed, stores, names, config)
+    evidence_by_store = [_run_on_store(options, folder, number) for number in range(len(stores))]
+    summary, broken = summarize(evidence_by_store), violations(evidence_by_store)
+    for table in tables(summary):
         console.print(table)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found) + "\n")
-    print(json.dumps(found))  # noqa: T201 - for scripts
-    for told in broken:
-        console.print(f"[red]{told}[/red]", soft_wrap=True, highlight=False)
+    out.write_text(json.dumps(summary) + "\n")
+    print(json.dumps(summary))  # noqa: T201 - for scripts
+    for violation in broken:
+        console.print(f"[red]{violation}[/red]", soft_wrap=True, highlight=False)
     if broken:
-        console.print(f"All that is left of the run lies in {folder}.", soft_wrap=True)
+        console.print(f"Logs, blobs and the append-only files of this run are in {folder}.", soft_wrap=True)
         raise SystemExit(1)
     shutil.rmtree(folder)
 
 
-def _live_through(options: Options, folder: Path, number: int) -> Evidence:
-    """One world, from its start to its audit."""
+def _run_on_store(options: Options, folder: Path, number: int) -> Evidence:
+    """Start one stack, run its schedule, and collect the evidence."""
     kind = options.stores[number]
     home = folder / kind
     home.mkdir()
-    with World(home, replace(options.cast, store=kind)) as world:
-        crowd = Crowd(world.url)
-        plan = _plan(options, number)
-        director = Director(world, crowd, plan, options.seed)
-        with _progress(director, crowd, kind):
-            director.run()
-        crowd.stop()
-        return gather(world, crowd.accepted, plan.due)
+    with ChaosStack(home, replace(options.config, store=kind)) as stack:
+        clients = Clients(stack.url)
+        schedule = _schedule(options, number)
+        run = ChaosRun(stack, clients, schedule, options.seed)
+        with _progress(run, clients, kind):
+            run.execute()
+        clients.stop()
+        return collect_evidence(stack, clients.accepted, schedule.required_faults)
 
 
-def _plan(options: Options, number: int) -> Plan:
+def _schedule(options: Options, number: int) -> Schedule:
     kind, seconds = options.stores[number], options.seconds / len(options.stores)
-    fit = [name for name, one in FAULTS.items() if kind in one.stores]
+    possible = [name for name, fault in FAULTS.items() if kind in fault.stores]
     if options.faults:
-        return Plan(seconds, [name for name in fit if name in options.faults], options.jobs, options.peace, only=True)
-    everywhere = [name for name, one in FAULTS.items() if len(one.stores) > 1]
-    mine = everywhere[number :: len(options.stores)] if seconds < _ALL_TWICE_SECONDS else everywhere
-    due = [name for name in fit if name in mine or name not in everywhere]
-    return Plan(seconds, due, options.jobs, options.peace, kills_per_second=options.cast.workers / 2)
+        required = [name for name in possible if name in options.faults]
+        return Schedule(seconds, required, options.jobs, options.settle_seconds, only_required=True)
+    on_any_store = [name for name, fault in FAULTS.items() if len(fault.stores) > 1]
+    share = on_any_store[number :: len(options.stores)] if seconds < _ALL_TWICE_SECONDS else on_any_store
+    required = [name for name in possible if name in share or name not in on_any_store]
+    kills_per_second = options.config.workers / 2
+    return Schedule(seconds, required, options.jobs, options.settle_seconds, kills_per_second=kills_per_second)
 
 
-def _paintings(folder: Path) -> Path:
-    """Weights, and what TensorFlow paints with them when nobody disturbs it."""
-    with console.status("painting undisturbed"):
-        subprocess.run([sys.executable, "-m", "chaos.pictures", str(folder)], check=True, capture_output=True)
+def _render_references(folder: Path) -> Path:
+    """Write random weights, and the digests of TensorFlow's images in runs without faults."""
+    with console.status("rendering reference images"):
+        subprocess.run([sys.executable, "-m", "chaos.clients.images", str(folder)], check=True, capture_output=True)
     return folder
 
 
 @contextmanager
-def _progress(director: Director, crowd: Crowd, kind: str) -> Iterator[None]:
-    """One line that says how it stands."""
-    over = threading.Event()
+def _progress(run: ChaosRun, clients: Clients, kind: str) -> Iterator[None]:
+    """Show one line of status while the block runs."""
+    finished = threading.Event()
     with console.status(kind) as status:
 
         def show() -> None:
-            while not over.wait(0.5):
-                kills, waiting = sum(director.world.notes.kills.values()), len(crowd.waiting_for())
-                faults = ", ".join(sorted(set(director.at_hand))) or "peace"
-                told = f"{kind}: {len(crowd.accepted)} jobs, {waiting} open, {kills} kills, {director.left:.0f} s left"
-                status.update(f"{told}: {faults}")
+            while not finished.wait(0.5):
+                kills, unfinished = sum(run.stack.fault_log.kills.values()), len(clients.unfinished())
+                faults = ", ".join(sorted(set(run.active_faults))) or "no fault"
+                counts = f"{len(clients.accepted)} jobs, {unfinished} unfinished, {kills} kills"
+                status.update(f"{kind}: {counts}, {run.seconds_left:.0f} s left: {faults}")
 
         thread = threading.Thread(target=show, daemon=True)
         thread.start()
         try:
             yield
         finally:
-            over.set()
+            finished.set()
             thread.join()
 
 

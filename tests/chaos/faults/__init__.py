@@ -1,6 +1,6 @@
-"""Every way in which the world is hurt. Each fault injects, lasts, heals, and says whether it came about."""
+"""All faults. Each function injects one, waits, ends it, and returns whether it was possible."""
 
-from chaos.faults import jobs, ledger, store, workers  # noqa: F401 - each registers its own
-from chaos.faults.registry import FAULTS, Fault, Stage
+from chaos.faults import jobs, ledger, store, workers  # noqa: F401 - importing them registers their faults
+from chaos.faults.registry import FAULTS, Fault, FaultContext
 
-__all__ = ["FAULTS", "Fault", "Stage"]
+__all__ = ["FAULTS", "Fault", "FaultContext"]

@@ -1,14 +1,14 @@
-"""Jobs that harm their workers, an API that dies while it takes one in, and a queue that is full."""
+"""Faults by jobs: jobs that harm their workers, an API that crashes during a submission, and a full queue."""
 
 import time
 from contextlib import ExitStack
 from typing import Final
 
-from chaos.api import MOMENTS
-from chaos.engine import Kind
-from chaos.faults.registry import Stage, fault
-from chaos.notes import REDIS
-from chaos.orders import dream
+from chaos.clients.requests import sleeping_request
+from chaos.fault_log import REDIS
+from chaos.faults.registry import FaultContext, fault
+from chaos.stack.api import CRASH_POINTS
+from chaos.stack.engine import JobKind
 
 _BRIEF_STEPS: Final = 10
 _FULL: Final = "queue_full"
@@ -17,59 +17,62 @@ _BACK_SECONDS: Final = 60.0
 
 
 @fault()
-def poison(stage: Stage) -> bool:
-    """A job that kills its worker every time."""
-    return stage.crowd.send(dream(stage.random, Kind.POISON)) is not None
+def poison(context: FaultContext) -> bool:
+    """Submit a job that kills its worker at every attempt."""
+    return context.clients.send(sleeping_request(context.random, JobKind.POISON)) is not None
 
 
 @fault()
-def hang(stage: Stage) -> bool:
-    """A job in which the device stands still, once."""
-    return stage.crowd.send(dream(stage.random, Kind.HANGS)) is not None
+def hang(context: FaultContext) -> bool:
+    """Submit a job that hangs at the first attempt."""
+    return context.clients.send(sleeping_request(context.random, JobKind.HANGS_ONCE)) is not None
 
 
 @fault()
-def out_of_memory(stage: Stage) -> bool:
-    """A job for which memory was short once, and one for which it always is."""
-    sent = [stage.crowd.send(dream(stage.random, kind)) for kind in (Kind.FILLS_ONCE, Kind.FILLS)]
+def out_of_memory(context: FaultContext) -> bool:
+    """Submit a job that runs out of memory once, and one that always does."""
+    sent = [
+        context.clients.send(sleeping_request(context.random, kind))
+        for kind in (JobKind.OUT_OF_MEMORY_ONCE, JobKind.OUT_OF_MEMORY)
+    ]
     return None not in sent
 
 
 @fault(domain="api")
-def api_killed(stage: Stage) -> bool:
-    """At each step of a submission in turn: before and after each thing that it does to the world outside."""
-    for moment in range(MOMENTS):
-        if stage.over.is_set():
+def api_killed(context: FaultContext) -> bool:
+    """Crash the API at each point of a submission in turn: before and after each call to another service."""
+    for crash_point in range(CRASH_POINTS):
+        if context.stopping.is_set():
             return False
-        order = dream(stage.random, Kind.ORDINARY, steps=_BRIEF_STEPS)
-        deaths = stage.world.api_deaths()
-        stage.crowd.send(order, die_at=moment)
-        if stage.world.api_deaths() > deaths:
-            stage.world.notes.api_died(moment)
+        request = sleeping_request(context.random, JobKind.ORDINARY, steps=_BRIEF_STEPS)
+        crashes = context.stack.api_crashes()
+        context.clients.send(request, crash_at=crash_point)
+        if context.stack.api_crashes() > crashes:
+            context.stack.fault_log.record_api_crash(crash_point)
     return True
 
 
 @fault(domain="all")
-def queue_full_restart(stage: Stage) -> bool:
-    """As many jobs wait as may; then everything but the store is killed, and comes back."""
-    world, notes = stage.world, stage.world.notes
-    with ExitStack() as stack:
-        for kept in world.processes:
-            stack.enter_context(kept.held())
-        for worker in world.all_workers:
-            stack.enter_context(notes.suffers(worker.name, "queue_full_restart"))
-            world.kill(worker, "queue_full_restart", group=True)
-        full = _fill(stage)
-        stack.enter_context(notes.suffers(REDIS, "queue_full_restart"))
-        for kept in (world.api, *world.reapers, world.valkey):
-            world.kill(kept, "queue_full_restart", group=True)
-    return full and world.wait_for(world.ready, _BACK_SECONDS)
+def queue_full_restart(context: FaultContext) -> bool:
+    """Fill the queue up to its limit without workers, then kill and restart everything but the store."""
+    stack, fault_log = context.stack, context.stack.fault_log
+    with ExitStack() as cleanup:
+        for process in stack.processes:
+            cleanup.enter_context(process.without_restarts())
+        for worker in stack.all_workers:
+            cleanup.enter_context(fault_log.disturb(worker.name, "queue_full_restart"))
+            stack.kill(worker, "queue_full_restart", group=True)
+        full = _fill(context)
+        cleanup.enter_context(fault_log.disturb(REDIS, "queue_full_restart"))
+        for process in (stack.api, *stack.reapers, stack.valkey):
+            stack.kill(process, "queue_full_restart", group=True)
+    return full and stack.wait_for(stack.ready, _BACK_SECONDS)
 
 
-def _fill(stage: Stage) -> bool:
-    """Whether one more was refused."""
+def _fill(context: FaultContext) -> bool:
+    """Submit jobs until one is refused; return whether that happened in time."""
     deadline = time.monotonic() + _FILL_SECONDS
-    while time.monotonic() < deadline and not stage.over.is_set():
-        if stage.crowd.refusal(dream(stage.random, Kind.ORDINARY, steps=_BRIEF_STEPS)) == _FULL:
+    while time.monotonic() < deadline and not context.stopping.is_set():
+        if context.clients.try_once(sleeping_request(context.random, JobKind.ORDINARY, steps=_BRIEF_STEPS)) == _FULL:
             return True
     return False

@@ -1,4 +1,4 @@
-"""Redis dies, cannot be reached, fills up, goes silent, forgets; and bells are lost or rung too often."""
+"""Faults of Redis: crash, unavailable, full, silent, data loss; and wake-ups that are lost or repeated."""
 
 import signal
 import subprocess
@@ -8,112 +8,112 @@ from typing import Final
 
 import redis
 
-from chaos.faults.registry import Stage, fault
-from chaos.notes import REDIS
-from chaos.scale import LEASE_SECONDS
-from chaos.world import World
+from chaos.fault_log import REDIS
+from chaos.faults.registry import FaultContext, fault
+from chaos.stack.stack import ChaosStack
+from chaos.timeouts import LEASE_SECONDS
 
 _HEAL_SECONDS: Final = 30.0
 _FULL_SECONDS: Final = (2.0, 1.6 * LEASE_SECONDS)
 
 
 @fault(domain="redis")
-def redis_kill(stage: Stage) -> bool:
-    """Kill -9 of Redis, which comes back with what its append-only file holds."""
-    world = stage.world
-    with world.notes.suffers(REDIS, "redis_kill"):
-        return world.kill(world.valkey, "redis_kill") and world.wait_for(
-            lambda: bool(world.redis.ping()), _HEAL_SECONDS
+def redis_kill(context: FaultContext) -> bool:
+    """Kill Redis; it restarts with the content of its append-only file."""
+    stack = context.stack
+    with stack.fault_log.disturb(REDIS, "redis_kill"):
+        return stack.kill(stack.valkey, "redis_kill") and stack.wait_for(
+            lambda: bool(stack.redis.ping()), _HEAL_SECONDS
         )
 
 
 @fault(domain="redis")
-def redis_down(stage: Stage) -> bool:
-    """Nobody reaches Redis for longer than a lease: no running job may be taken from its worker for that."""
-    world = stage.world
-    with world.notes.suffers(REDIS, "redis_down"):
-        _both_wires(world, "down", LEASE_SECONDS * stage.random.uniform(1.4, 2.2))
+def redis_down(context: FaultContext) -> bool:
+    """Make Redis unavailable for longer than a lease, which must not take any job from its worker."""
+    stack = context.stack
+    with stack.fault_log.disturb(REDIS, "redis_down"):
+        _switch_both_proxies(stack, "down", LEASE_SECONDS * context.random.uniform(1.4, 2.2))
     return True
 
 
 @fault(domain="redis")
-def redis_full(stage: Stage) -> bool:
-    """At maxmemory, with the policy noeviction."""
-    world = stage.world
-    with world.notes.suffers(REDIS, "redis_full"):
-        world.redis.config_set("maxmemory", 1)
-        time.sleep(stage.random.uniform(*_FULL_SECONDS))
-        world.redis.config_set("maxmemory", 0)
+def redis_full(context: FaultContext) -> bool:
+    """Let Redis reach maxmemory, with the policy noeviction."""
+    stack = context.stack
+    with stack.fault_log.disturb(REDIS, "redis_full"):
+        stack.redis.config_set("maxmemory", 1)
+        time.sleep(context.random.uniform(*_FULL_SECONDS))
+        stack.redis.config_set("maxmemory", 0)
     return True
 
 
 @fault(domain="redis")
-def half_open_workers(stage: Stage) -> bool:
-    """The workers' connections stay, and nothing passes; the reapers see all their leases run out."""
-    world = stage.world
-    with world.notes.suffers(REDIS, "half_open_workers"):
-        world.worker_wire.set("silent")
+def half_open_workers(context: FaultContext) -> bool:
+    """Silence only the workers' connections, so that the reapers see all leases expire."""
+    stack = context.stack
+    with stack.fault_log.disturb(REDIS, "half_open_workers"):
+        stack.worker_proxy.set("silent")
         time.sleep(LEASE_SECONDS * 1.4)
-        world.worker_wire.set("open")
+        stack.worker_proxy.set("open")
     return True
 
 
 @fault(domain="redis")
-def half_open_all(stage: Stage) -> bool:
-    """Nothing passes for anybody, for longer than a lease."""
-    world = stage.world
-    with world.notes.suffers(REDIS, "half_open_all"):
-        _both_wires(world, "silent", LEASE_SECONDS * 1.4)
+def half_open_all(context: FaultContext) -> bool:
+    """Silence all connections to Redis for longer than a lease."""
+    stack = context.stack
+    with stack.fault_log.disturb(REDIS, "half_open_all"):
+        _switch_both_proxies(stack, "silent", LEASE_SECONDS * 1.4)
     return True
 
 
 @fault(domain="redis")
-def flushall(stage: Stage) -> bool:
-    """Redis forgets everything; a reaper heals it."""
-    world = stage.world
-    with world.notes.suffers(REDIS, "flushall"):
-        world.redis.flushall()
-        return world.wait_for(lambda: world.services.ledger.identity() is not None, _HEAL_SECONDS)
+def flushall(context: FaultContext) -> bool:
+    """Delete all data in Redis; a reaper restores it."""
+    stack = context.stack
+    with stack.fault_log.disturb(REDIS, "flushall"):
+        stack.redis.flushall()
+        return stack.wait_for(lambda: stack.services.ledger.identity() is not None, _HEAL_SECONDS)
 
 
 @fault(domain="redis")
-def flushall_reconcile(stage: Stage) -> bool:
-    """The same, and no reaper lives; the operator heals it by hand."""
-    world = stage.world
-    with world.notes.suffers(REDIS, "flushall_reconcile"):
-        for reaper in world.reapers:
+def flushall_reconcile(context: FaultContext) -> bool:
+    """Delete all data while the reapers are stopped; `easel-worker reconcile` restores it."""
+    stack = context.stack
+    with stack.fault_log.disturb(REDIS, "flushall_reconcile"):
+        for reaper in stack.reapers:
             reaper.send(signal.SIGSTOP)
         try:
-            world.redis.flushall()
+            stack.redis.flushall()
             command = [sys.executable, "-m", "worker", "reconcile"]
-            healed = subprocess.run(command, env=world.environment, capture_output=True, timeout=60, check=False)
-            return healed.returncode == 0
+            restored = subprocess.run(command, env=stack.environment, capture_output=True, timeout=60, check=False)
+            return restored.returncode == 0
         finally:
-            for reaper in world.reapers:
+            for reaper in stack.reapers:
                 reaper.send(signal.SIGCONT)
 
 
 @fault()
-def bells_lost(stage: Stage) -> bool:
-    """Every message that waits in Celery's queues."""
+def wakeups_lost(context: FaultContext) -> bool:
+    """Delete every message in Celery's queues."""
     try:
-        stage.world.redis.delete(*(f"easel.{tier}" for tier in stage.world.services.settings.tiers))
+        context.stack.redis.delete(*(f"easel.{tier}" for tier in context.stack.services.settings.tiers))
     except redis.RedisError:
         return False
     return True
 
 
 @fault()
-def bells_fifty(stage: Stage) -> bool:
-    """Fifty times the same bell."""
-    rung = [stage.world.services.dispatcher.wake("standard") for _ in range(50)]
-    return all(rung)
+def wakeups_repeated(context: FaultContext) -> bool:
+    """Send fifty wake-ups for the same tier."""
+    sent = [context.stack.services.dispatcher.wake("standard") for _ in range(50)]
+    return all(sent)
 
 
-def _both_wires(world: World, mode: "str", seconds: float) -> None:
-    wires = (world.worker_wire, world.other_wire)
-    for wire in wires:
-        wire.set("down" if mode == "down" else "silent")
+def _switch_both_proxies(stack: ChaosStack, mode: "str", seconds: float) -> None:
+    proxies = (stack.worker_proxy, stack.other_proxy)
+    for proxy in proxies:
+        proxy.set("down" if mode == "down" else "silent")
     time.sleep(seconds)
-    for wire in wires:
-        wire.set("open")
+    for proxy in proxies:
+        proxy.set("open")

@@ -1,4 +1,4 @@
-"""What a fault is, and the list of them."""
+"""The Fault class, the registry of all faults, and the context that they get."""
 
 import threading
 from collections.abc import Callable
@@ -6,50 +6,54 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from chaos.crowd import Crowd
-from chaos.engine import Kind
-from chaos.orders import dream
-from chaos.processes import Kept
-from chaos.world import World
+from chaos.clients.clients import Clients
+from chaos.clients.requests import sleeping_request
+from chaos.stack.engine import JobKind
+from chaos.stack.processes import RestartingProcess
+from chaos.stack.stack import ChaosStack
 from shared.jobs.job import Job
 
-_PAINTER_SHARE: Final = 0.03  # TensorFlow takes many seconds to come back, and has to paint now and then
+_TENSORFLOW_SHARE: Final = 0.03  # TensorFlow takes many seconds to restart, and has to finish some jobs
+_LONG_STEPS: Final = 200
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Where a fault happens. One per thread: `random` is its own."""
+class FaultContext:
+    """What a fault acts on. Each thread has its own context and random numbers."""
 
-    world: World
-    crowd: Crowd
+    stack: ChaosStack
+    clients: Clients
     random: Random
-    over: threading.Event  # set when everybody goes home
+    stopping: threading.Event  # set at the end of the run
 
-    def a_worker(self) -> Kept:
-        """Any one, but rather one that holds a job."""
-        world = self.world
-        if world.painter and self.random.random() < _PAINTER_SHARE:
-            return world.painter
-        busy = [kept for _, kept in world.running() if kept is not world.painter and kept.children()]
-        return self.random.choice(busy or world.workers)
+    def pick_worker(self) -> RestartingProcess:
+        """Return a random worker, if possible one that runs a job."""
+        stack = self.stack
+        if stack.tensorflow_worker and self.random.random() < _TENSORFLOW_SHARE:
+            return stack.tensorflow_worker
+        running = [worker for _, worker in stack.running() if worker is not stack.tensorflow_worker]
+        return self.random.choice([worker for worker in running if worker.children()] or stack.workers)
 
-    def a_holder(self, fit: Callable[[Job], bool] = bool) -> tuple[Job, Kept] | None:
-        """A job that fits and the worker that sleeps over it; one is sent where nobody works; None where none comes."""
-        if not self.world.running():
-            self.crowd.send(dream(self.random, Kind.ORDINARY, steps=_LONG_STEPS))
-        return self.world.holder(self.random, fit=fit)
+    def pick_running_job(self, condition: Callable[[Job], bool] = bool) -> tuple[Job, RestartingProcess] | None:
+        """Return a job that meets `condition` and its worker, None if there is none in time.
+
+        Submits a job if none runs.
+        """
+        if not self.stack.running():
+            self.clients.send(sleeping_request(self.random, JobKind.ORDINARY, steps=_LONG_STEPS))
+        return self.stack.wait_for_running_job(self.random, condition=condition)
 
 
-_LONG_STEPS: Final = 200
-Act = Callable[[Stage], bool]
+Inject = Callable[[FaultContext], bool]
+"""Injects a fault and ends it again; returns False if it was not possible."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`domain` is what it takes for itself: no two faults of one domain happen at once."""
+    """Two faults of the same `domain` never happen at the same time."""
 
     name: str
-    act: Act
+    inject: Inject
     domain: str | None = None
     stores: frozenset[str] = frozenset({"local", "s3"})
 
@@ -57,12 +61,12 @@ class Fault:
 FAULTS: Final[dict[str, Fault]] = {}
 
 
-def fault(*, domain: str | None = None, stores: tuple[str, ...] = ("local", "s3")) -> Callable[[Act], Act]:
-    """Register a function as the fault of its name."""
+def fault(*, domain: str | None = None, stores: tuple[str, ...] = ("local", "s3")) -> Callable[[Inject], Inject]:
+    """Register a function as a fault; the fault gets the function's name."""
 
-    def register(act: Act) -> Act:
-        name = act.__name__
-        FAULTS[name] = Fault(name, act, domain, frozenset(stores))
-        return act
+    def register(inject: Inject) -> Inject:
+        name = inject.__name__
+        FAULTS[name] = Fault(name, inject, domain, frozenset(stores))
+        return inject
 
     return register

@@ -1,4 +1,4 @@
-"""The blob store refuses, crawls, fails now and then, is full, or hands back half of what it was given."""
+"""Faults of the blob store: refused writes, slow or failing requests, a full disk, a truncated checkpoint."""
 
 import os
 import resource
@@ -7,90 +7,90 @@ import time
 from contextlib import suppress
 from typing import Final, Literal
 
-from chaos.faults.registry import Stage, fault
-from chaos.notes import STORE
-from chaos.processes import tree
-from chaos.stores import Bucket
-from chaos.world import World
+from chaos.fault_log import STORE
+from chaos.faults.registry import FaultContext, fault
+from chaos.stack.processes import tree
+from chaos.stack.stack import ChaosStack
+from chaos.stack.stores import S3Store
 
 _SECONDS: Final = 4.0
-_ON_THE_WAY_SECONDS: Final = 0.3
+_IN_FLIGHT_SECONDS: Final = 0.3
 
 
 @fault(domain="store")
-def blobs_refuse(stage: Stage) -> bool:
-    """Every write, and with S3 every connection."""
-    with stage.world.notes.suffers(STORE, "blobs_refuse"):
-        stage.world.store.refuse(refusing=True)
+def blobs_refuse(context: FaultContext) -> bool:
+    """Refuse every write, and with S3 every connection."""
+    with context.stack.fault_log.disturb(STORE, "blobs_refuse"):
+        context.stack.store.refuse(refusing=True)
         time.sleep(_SECONDS)
-        stage.world.store.refuse(refusing=False)
+        context.stack.store.refuse(refusing=False)
     return True
 
 
 @fault(domain="store", stores=("s3",))
-def blobs_slow(stage: Stage) -> bool:
-    """Each request takes a second longer."""
-    return _wire(stage, "slow")
+def blobs_slow(context: FaultContext) -> bool:
+    """Delay each request by a second."""
+    return _switch_proxy(context, "slow")
 
 
 @fault(domain="store", stores=("s3",))
-def blobs_third(stage: Stage) -> bool:
-    """Every third request is refused."""
-    return _wire(stage, "third")
+def blobs_refuse_third(context: FaultContext) -> bool:
+    """Refuse every third request."""
+    return _switch_proxy(context, "refuse_third")
 
 
 @fault(domain="store", stores=("local",))
-def disk_full(stage: Stage) -> bool:
-    """No file may grow beyond so many bytes, in none of the processes that write blobs.
+def disk_full(context: FaultContext) -> bool:
+    """Limit the size of files in all processes that write blobs.
 
-    That stands in for ENOSPC, which only a file system of our own could give: the write fails, or is cut short.
+    This replaces ENOSPC, which would need a separate file system: a write fails or is cut short.
     """
-    limit = stage.random.choice((0, 600, 5000))
-    with stage.world.notes.suffers(STORE, "disk_full"):
-        limited = _limit_files(stage.world, limit)
+    limit = context.random.choice((0, 600, 5000))
+    with context.stack.fault_log.disturb(STORE, "disk_full"):
+        limited = _limit_files(context.stack, limit)
         time.sleep(_SECONDS)
-        while _limit_files(stage.world, resource.RLIM_INFINITY):  # whoever was forked meanwhile has it, too
+        while _limit_files(context.stack, resource.RLIM_INFINITY):  # processes forked meanwhile inherited the limit
             time.sleep(0.1)
     return limited > 0
 
 
 @fault()
-def checkpoint_corrupt(stage: Stage) -> bool:
-    """The holder dies, and its newest checkpoint is cut short before another goes on from it."""
-    found = stage.a_holder(lambda job: job.checkpoint is not None and job.previous_checkpoint is not None)
-    if found is None:
+def checkpoint_corrupt(context: FaultContext) -> bool:
+    """Kill a job's worker, and truncate its newest checkpoint before another worker resumes from it."""
+    picked = context.pick_running_job(lambda job: job.checkpoint is not None and job.previous_checkpoint is not None)
+    if picked is None:
         return False
-    (job, worker), world = found, stage.world
+    (job, worker), stack = picked, context.stack
     for child in worker.children():
         with suppress(ProcessLookupError):
-            world.notes.killed(worker.name, "checkpoint_corrupt")
+            stack.fault_log.record_kill(worker.name, "checkpoint_corrupt")
             os.kill(child, signal.SIGKILL)
-    time.sleep(_ON_THE_WAY_SECONDS)  # a last word may still be on the wire
-    now = world.services.ledger.get(job.id)
+    time.sleep(_IN_FLIGHT_SECONDS)  # its last write may still be in flight
+    now = stack.services.ledger.get(job.id)
     if now.claim != job.claim or now.checkpoint is None:
         return False
-    blobs = world.store.blobs
+    blobs = stack.store.blobs
     blobs.put(now.checkpoint, blobs.get(now.checkpoint)[:-100])
-    world.notes.corrupted.append((time.time(), job.id))
+    stack.fault_log.corrupted.append((time.time(), job.id))
     return True
 
 
-def _wire(stage: Stage, mode: Literal["slow", "third"]) -> bool:
-    store = stage.world.store
-    if not isinstance(store, Bucket):
+def _switch_proxy(context: FaultContext, mode: Literal["slow", "refuse_third"]) -> bool:
+    store = context.stack.store
+    if not isinstance(store, S3Store):
         return False
-    with stage.world.notes.suffers(STORE, f"blobs_{mode}"):
-        store.wire.set(mode)
+    with context.stack.fault_log.disturb(STORE, f"blobs_{mode}"):
+        store.proxy.set(mode)
         time.sleep(_SECONDS)
-        store.wire.set("open")
+        store.proxy.set("open")
     return True
 
 
-def _limit_files(world: World, limit: int) -> int:
-    """How many processes had another limit before."""
-    writers = (world.api, *world.reapers, *world.all_workers)
+def _limit_files(stack: ChaosStack, limit: int) -> int:
+    """Set the limit; return how many processes had another one before."""
+    writers = (stack.api, *stack.reapers, *stack.all_workers)
     changed = 0
-    for pid in (pid for kept in writers if kept.pid for pid in tree(kept.pid)):
+    for pid in (pid for process in writers if process.pid for pid in tree(process.pid)):
         with suppress(ProcessLookupError, PermissionError):
             before, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
             if before != limit:

@@ -1,4 +1,4 @@
-"""Workers are killed, told to leave, and stopped in their tracks."""
+"""Faults of workers: SIGKILL, SIGTERM and SIGSTOP."""
 
 import os
 import signal
@@ -6,101 +6,101 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from chaos.faults.registry import Stage, fault
-from chaos.notes import REDIS, WHOEVER_PUBLISHES
-from chaos.processes import Kept
-from chaos.scale import LEASE_SECONDS
-from chaos.worker import DIE_BEFORE_PUBLICATION
+from chaos.fault_log import NEXT_PUBLISHER, REDIS
+from chaos.faults.registry import FaultContext, fault
+from chaos.stack.processes import RestartingProcess
+from chaos.stack.worker import CRASH_BEFORE_PUBLICATION
+from chaos.timeouts import LEASE_SECONDS
 
-_EXIT_SECONDS: Final = 60.0  # after which we stop waiting; what is promised stands in the report
-_NOTICED_SECONDS: Final = 1.0
+_EXIT_SECONDS: Final = 60.0  # then the worker is killed; the guarantee is checked by the audit
+_NOTICE_SECONDS: Final = 1.0
 
 
 @fault()
-def kill_child(stage: Stage) -> bool:
-    """Kill -9 of the process that paints."""
-    worker = stage.a_worker()
+def kill_child_process(context: FaultContext) -> bool:
+    """Kill Celery's child process, which runs the job."""
+    worker = context.pick_worker()
     for child in worker.children():
         with suppress(ProcessLookupError):
-            stage.world.notes.killed(worker.name, "kill_child")
+            context.stack.fault_log.record_kill(worker.name, "kill_child")
             os.kill(child, signal.SIGKILL)
             return True
     return False
 
 
 @fault()
-def kill_parent(stage: Stage) -> bool:
-    """Kill -9 of Celery's parent, whose child is left behind."""
-    return stage.world.kill(stage.a_worker(), "kill_parent")
+def kill_parent(context: FaultContext) -> bool:
+    """Kill Celery's parent process; its child stays as an orphan."""
+    return context.stack.kill(context.pick_worker(), "kill_parent")
 
 
 @fault()
-def kill_group(stage: Stage) -> bool:
-    """Kill -9 of both."""
-    return stage.world.kill(stage.a_worker(), "kill_group", group=True)
+def kill_group(context: FaultContext) -> bool:
+    """Kill parent and child."""
+    return context.stack.kill(context.pick_worker(), "kill_group", group=True)
 
 
 @fault()
-def kill_before_publication(stage: Stage) -> bool:
-    """The next worker that has written a result dies before the transition that would publish it."""
-    marker = stage.world.folder / DIE_BEFORE_PUBLICATION
+def kill_before_publication(context: FaultContext) -> bool:
+    """Crash the next worker that has written a result, before the transition that publishes it."""
+    marker = context.stack.folder / CRASH_BEFORE_PUBLICATION
     marker.write_text("")
-    stage.a_holder()
-    taken = stage.world.wait_for(lambda: not marker.exists() or stage.over.is_set(), 20)
-    if not taken or stage.over.is_set():
+    context.pick_running_job()
+    taken = context.stack.wait_for(lambda: not marker.exists() or context.stopping.is_set(), 20)
+    if not taken or context.stopping.is_set():
         marker.unlink(missing_ok=True)
         return False
-    stage.world.notes.killed(WHOEVER_PUBLISHES, "kill_before_publication")
+    context.stack.fault_log.record_kill(NEXT_PUBLISHER, "kill_before_publication")
     return True
 
 
 @fault()
-def drain(stage: Stage) -> bool:
-    """SIGTERM."""
-    return _drained(stage, stage.a_worker())
+def drain(context: FaultContext) -> bool:
+    """Send SIGTERM to a worker."""
+    return _drain(context, context.pick_worker())
 
 
 @fault(domain="redis")
-def drain_redis_down(stage: Stage) -> bool:
-    """SIGTERM while no worker reaches Redis."""
-    world, found = stage.world, stage.a_holder()
-    with world.notes.suffers(REDIS, "drain_redis_down"):
-        world.worker_wire.set("down")
+def drain_redis_down(context: FaultContext) -> bool:
+    """Send SIGTERM while Redis is unavailable to all workers."""
+    stack, picked = context.stack, context.pick_running_job()
+    with stack.fault_log.disturb(REDIS, "drain_redis_down"):
+        stack.worker_proxy.set("down")
         try:
-            time.sleep(_NOTICED_SECONDS)
-            return found is not None and _drained(stage, found[1])
+            time.sleep(_NOTICE_SECONDS)
+            return picked is not None and _drain(context, picked[1])
         finally:
-            world.worker_wire.set("open")
+            stack.worker_proxy.set("open")
 
 
 @fault()
-def sigstop_past_lease(stage: Stage) -> bool:
-    """SIGSTOP until another holds the job, then SIGCONT: a zombie that does not know that it is one."""
-    found = stage.a_holder()
-    if found is None or (pid := found[1].pid) is None:
+def sigstop_past_lease(context: FaultContext) -> bool:
+    """Stop a worker until another one has its job, then continue it: it still tries to write."""
+    picked = context.pick_running_job()
+    if picked is None or (pid := picked[1].pid) is None:
         return False
-    job, worker = found
-    with stage.world.notes.suffers(worker.name, "sigstop_past_lease"):
+    job, worker = picked
+    with context.stack.fault_log.disturb(worker.name, "sigstop_past_lease"):
         worker.send(signal.SIGSTOP, group=True)
-        taken = stage.world.wait_for(
-            lambda: stage.world.services.ledger.get(job.id).claim != job.claim or stage.over.is_set(), 3 * LEASE_SECONDS
+        ledger = context.stack.services.ledger
+        taken = context.stack.wait_for(
+            lambda: ledger.get(job.id).claim != job.claim or context.stopping.is_set(), 3 * LEASE_SECONDS
         )
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGCONT)
-        time.sleep(_NOTICED_SECONDS)  # the zombie tries to write
+        time.sleep(_NOTICE_SECONDS)  # it tries to write now
     return taken
 
 
-def _drained(stage: Stage, worker: Kept) -> bool:
+def _drain(context: FaultContext, worker: RestartingProcess) -> bool:
     pid = worker.pid
     if pid is None:
         return False
-    notes = stage.world.notes
-    with notes.suffers(worker.name, "drain"):
+    fault_log = context.stack.fault_log
+    with fault_log.disturb(worker.name, "drain"):
         began = time.monotonic()
         worker.send(signal.SIGTERM)
-        left = worker.wait_for_exit(pid, _EXIT_SECONDS)
-        if not left:
+        if not worker.wait_for_exit(pid, _EXIT_SECONDS):
             worker.send(signal.SIGKILL, group=True)
-    notes.drains.append(time.monotonic() - began)
+    fault_log.drains.append(time.monotonic() - began)
     return True

@@ -1,4 +1,4 @@
-"""Faults of the network on loopback: proxies that a test cuts, silences or slows while others talk through them."""
+"""Network faults on loopback: TCP proxies that reset, silence or slow down connections."""
 
 import asyncio
 import socket
@@ -9,29 +9,30 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Literal
 
-from chaos.incoming import Incoming, header
+from chaos.stack.http_reader import RequestReader, header
 
 Mode = Literal["open", "down", "silent"]
-S3Mode = Literal[Mode, "slow", "third"]
+S3Mode = Literal[Mode, "slow", "refuse_third"]
 
 _CHUNK: Final = 1 << 16
 _RESET: Final = struct.pack("ii", 1, 0)  # as SO_LINGER: closing sends an RST, and drops what was not sent
-_GENTLE: Final = struct.pack("ii", 0, 0)
+_NO_RESET: Final = struct.pack("ii", 0, 0)
 _SLOW_DOWN: Final = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
     b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )
 
 
-_Way = Callable[[socket.socket, socket.socket], Awaitable[None]]
+_Forward = Callable[[socket.socket, socket.socket], Awaitable[None]]
 
 
-class Wire:
-    """A TCP proxy to `target`, on `port` of 127.0.0.1. Its mode may be switched at any time, from any thread.
+class Proxy:
+    """A TCP proxy to `target`, on `port` of 127.0.0.1. Its mode can be changed at any time, from any thread.
 
-    open: bytes pass. down: connections are reset, new ones at once. silent: connections stay and new ones are
-    accepted, but no byte passes either way; those that lived through it are reset when it ends, and what was held
-    back is never delivered.
+    - open: forwards bytes.
+    - down: resets all connections, new ones immediately.
+    - silent: keeps connections and accepts new ones, but forwards nothing in either direction. Connections are reset
+      when it ends, and bytes from that time are never delivered.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -42,15 +43,15 @@ class Wire:
         self._listener.setblocking(False)  # noqa: FBT003 - socket's own
         self.port: int = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name=f"wire-{self.port}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"proxy-{self.port}", daemon=True)
         self._thread.start()
 
     def set(self, mode: Mode) -> None:
-        """Switch; when this returns it holds for every connection."""
+        """Change the mode; on return it applies to every connection."""
         self._await(self._switch(mode))
 
     def close(self) -> None:
-        """Reset what is open, and listen no more."""
+        """Reset all connections and stop listening."""
         if self._loop.is_closed():
             return
         self._await(self._switch("down"))
@@ -87,39 +88,39 @@ class Wire:
             connection = self._loop.create_task(self._carry(near))
             self._live.add(connection)
             connection.add_done_callback(self._live.discard)
-            connection.add_done_callback(partial(_close, near))  # even if it never began
+            connection.add_done_callback(partial(_close, near))  # even if the task never began
 
     async def _carry(self, near: socket.socket) -> None:
-        """One connection's life; it ends in a reset, unless both sides said their last word."""
+        """Forward one connection; it ends with a reset unless both sides closed it."""
         far = _prepare(socket.socket())
         try:
             await self._unless_silent()
             await self._loop.sock_connect(far, self._target)
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(near, far, self._ask))
-                both.create_task(self._pump(far, near, self._pass))
+                both.create_task(self._pump(near, far, self._forward_requests))
+                both.create_task(self._pump(far, near, self._forward))
             for end in (near, far):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _GENTLE)
-        except* (OSError, ValueError):  # a side is gone, or talks nonsense: the other learns by the reset
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_RESET)
+        except* (OSError, ValueError):  # one side is gone or sent no HTTP: the other one gets a reset
             pass
         finally:
             far.close()
 
-    async def _pump(self, source: socket.socket, sink: socket.socket, how: _Way) -> None:
-        await how(source, sink)
+    async def _pump(self, source: socket.socket, sink: socket.socket, forward: _Forward) -> None:
+        await forward(source, sink)
         await self._unless_silent()
         sink.shutdown(socket.SHUT_WR)
 
-    async def _ask(self, near: socket.socket, far: socket.socket) -> None:
-        """What the client says, to the target."""
-        await self._pass(near, far)
+    async def _forward_requests(self, near: socket.socket, far: socket.socket) -> None:
+        """Forward the client's bytes to the target."""
+        await self._forward(near, far)
 
-    async def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+    async def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         while data := await self._receive(source):
             await self._send(sink, data)
 
     async def _receive(self, source: socket.socket) -> bytes:
-        """What came; empty at the end. In silence nothing comes, no end and no reset either."""
+        """Return the next bytes, empty at the end. While silent, neither bytes nor an end nor a reset arrives."""
         try:
             data = await self._loop.sock_recv(source, _CHUNK)
         except OSError:
@@ -129,7 +130,7 @@ class Wire:
         return data
 
     async def _send(self, sink: socket.socket, data: bytes) -> None:
-        """By hand, piece by piece: what asyncio had taken over it would deliver into a silence that began since."""
+        """Send piece by piece: asyncio would also deliver its buffered bytes after the proxy became silent."""
         while data:
             await self._unless_silent()
             try:
@@ -146,52 +147,52 @@ class Wire:
             self._loop.remove_writer(sink)
 
     async def _unless_silent(self) -> None:
-        """Go on, or wait for the end of the silence, which is the end of the connection too."""
+        """Return if the proxy is not silent; else wait for the end of the silence, which also ends the connection."""
         if self._mode == "silent":
             await self._loop.create_future()
 
 
-class S3Wire(Wire):
-    """A wire to an S3 server over HTTP/1.1. Bytes pass as they are, so signatures stay valid.
+class S3Proxy(Proxy):
+    """A proxy for an S3 server over HTTP/1.1. It forwards bytes unchanged, so signatures stay valid.
 
-    Two more modes. slow: each request waits `delay` seconds. third: every third request is answered 503 SlowDown
-    and never reaches the server.
+    - slow: delays each request by `delay` seconds.
+    - refuse_third: answers every third request with 503 SlowDown and does not forward it.
     """
 
     def __init__(self, target: tuple[str, int], *, delay: float = 1.0) -> None:
         self.delay = delay
-        self._asked = 0  # requests since the mode was set
+        self._requests = 0  # since the mode was set
         super().__init__(target)
 
     def set(self, mode: S3Mode) -> None:
-        """Switch; when this returns it holds for every connection and every request that begins."""
+        """Change the mode; on return it applies to every connection and every new request."""
         self._await(self._switch(mode))
 
     async def _switch(self, mode: S3Mode) -> None:
-        self._asked = 0
+        self._requests = 0
         await super()._switch(mode)
 
-    async def _ask(self, near: socket.socket, far: socket.socket) -> None:
-        """Request by request. A client that is refused is told to connect anew."""
-        incoming = Incoming(lambda: self._receive(near))
-        while head := await incoming.head():
-            self._asked += 1
-            if self._mode == "third" and self._asked % 3 == 0:
-                return await self._refuse(near, head, incoming)
+    async def _forward_requests(self, near: socket.socket, far: socket.socket) -> None:
+        """Forward one request after the other. A refused client has to reconnect."""
+        reader = RequestReader(lambda: self._receive(near))
+        while head := await reader.head():
+            self._requests += 1
+            if self._mode == "refuse_third" and self._requests % 3 == 0:
+                return await self._refuse(near, head, reader)
             if self._mode == "slow":
                 await asyncio.sleep(self.delay)
             await self._send(far, head)
-            async for piece in incoming.body(head):
+            async for piece in reader.body(head):
                 await self._send(far, piece)
         return None
 
-    async def _refuse(self, near: socket.socket, head: bytes, incoming: Incoming) -> None:
-        if not header(head, b"expect"):  # else the client waits for leave to send its body
-            async for _ in incoming.body(head):
+    async def _refuse(self, near: socket.socket, head: bytes, reader: RequestReader) -> None:
+        if not header(head, b"expect"):  # else the client waits for 100 Continue before it sends the body
+            async for _ in reader.body(head):
                 pass
-        said = f"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: {len(_SLOW_DOWN)}\r\n"
+        head_lines = f"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: {len(_SLOW_DOWN)}\r\n"
         body = b"" if head.startswith(b"HEAD ") else _SLOW_DOWN
-        await self._send(near, said.encode() + b"Connection: close\r\n\r\n" + body)
+        await self._send(near, head_lines.encode() + b"Connection: close\r\n\r\n" + body)
 
 
 def _prepare(end: socket.socket) -> socket.socket:

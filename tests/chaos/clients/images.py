@@ -1,6 +1,6 @@
-"""What the crowd has painted, and how it must look.
+"""The clients' input images, and reference results of the jobs for TensorFlow.
 
-`python -m chaos.pictures FOLDER` invents weights and paints the TensorFlow recipes with nobody disturbing it.
+`python -m chaos.clients.images FOLDER` writes random weights and the digests of TensorFlow's images without faults.
 """
 
 import functools
@@ -19,17 +19,17 @@ from shared.recipe import resolve
 from shared.settings import Settings
 
 WEIGHTS: Final = "weights.h5"
-PAINTED: Final = "painted.json"
-PAINTINGS: Final[dict[str, dict[str, Any]]] = {
+REFERENCE_DIGESTS: Final = "reference-digests.json"
+TENSORFLOW_RECIPES: Final[dict[str, dict[str, Any]]] = {
     name: {"preset": "fast", "size": 64, "steps": 120, "optimizer": {"kind": name}} for name in ("adam", "lbfgs")
 }
-"""Recipes of the jobs that TensorFlow paints, of `photo(0)` in the manner of `photo(1)`."""
+"""Recipes of the jobs for TensorFlow; their content is `photo(0)`, their style `photo(1)`."""
 _MAX_PIXELS: Final = 10**6
 
 
 @functools.cache
 def photo(number: int) -> bytes:
-    """A small PNG of smooth coloured blobs."""
+    """Return a small PNG of smooth coloured blobs."""
     noise = np.random.default_rng(number).integers(0, 255, (6, 8, 3), np.uint8)
     target = io.BytesIO()
     Image.fromarray(noise).resize((64, 48), Image.Resampling.BICUBIC).save(target, "PNG")
@@ -37,27 +37,27 @@ def photo(number: int) -> bytes:
 
 
 def pixels(png: bytes) -> np.ndarray:
-    """As the worker hands them to its engine."""
+    """Return the pixels as the worker passes them to its engine: (H, W, 3) uint8."""
     return np.asarray(decode(png, max_pixels=_MAX_PIXELS))
 
 
 def main(folder: Path) -> None:
-    """Write the weights, and sha256 of every step's picture by the recipe's name."""
+    """Write the weights, and the sha256 of every step's image by the recipe's name."""
     from worker.engine.weights.hdf5 import KERNEL_SHAPES, save_kernels  # noqa: PLC0415 - TensorFlow comes with it
-    from worker.tensorflow_engine import Vgg19  # noqa: PLC0415 - the same
+    from worker.tensorflow_engine import TensorFlowEngine  # noqa: PLC0415 - the same
 
     random, kernels = np.random.default_rng(0), {}
     for layer, shape in KERNEL_SHAPES.items():
         scale = np.float32(np.sqrt(2 / np.prod(shape[:3])))  # He et al. 2015
         kernels[layer] = (random.standard_normal(shape, np.float32) * scale, np.zeros(shape[3], np.float32))
     save_kernels(folder / WEIGHTS, kernels)
-    engine = Vgg19(Settings(weights=str(folder / WEIGHTS), threads=1))
+    engine = TensorFlowEngine(Settings(weights=str(folder / WEIGHTS), threads=1))
     content, style = pixels(photo(0)), pixels(photo(1))
-    painted = {}
-    for name, fields in PAINTINGS.items():
+    reference_digests = {}
+    for name, fields in TENSORFLOW_RECIPES.items():
         frames = engine.stylize(content, [style], resolve(fields), None)
-        painted[name] = [hashlib.sha256(encode_png(frame.image)).hexdigest() for frame in frames]
-    (folder / PAINTED).write_text(json.dumps(painted))
+        reference_digests[name] = [hashlib.sha256(encode_png(frame.image)).hexdigest() for frame in frames]
+    (folder / REFERENCE_DIGESTS).write_text(json.dumps(reference_digests))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reads Valkey's append-only file: every write in the order in which it happened, transaction by transaction."""
+"""A reader for Valkey's append-only file: every write in order, grouped into transactions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,21 +10,21 @@ _BUFFER: Final = 1 << 20
 
 
 def transactions(folder: Path) -> Iterator[list[Command]]:
-    """What was done at once, in order; a command outside MULTI is a transaction of its own.
+    """Yield each transaction's commands; a command outside MULTI is a transaction by itself.
 
-    `folder` is the server's --dir. A last one that was cut off never happened. Raises ValueError where the file
-    was rewritten, for then its beginning is lost, and where it is no such file.
+    `folder` is the server's --dir. An incomplete last transaction is skipped: it never happened. Raises ValueError
+    if the file was rewritten, because its beginning is lost then, and if it is not an append-only file.
     """
-    together: list[Command] | None = None
+    pending: list[Command] | None = None
     for command in _commands(folder):
         match command[0].upper():
             case b"MULTI":
-                together = []
+                pending = []
             case b"EXEC":
-                yield together or []
-                together = None
-            case _ if together is not None:
-                together.append(command)
+                yield pending or []
+                pending = None
+            case _ if pending is not None:
+                pending.append(command)
             case _:
                 yield [command]
 
@@ -36,7 +36,7 @@ def _commands(folder: Path) -> Iterator[Command]:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """The parts that hold commands; the manifest has lines like "file NAME seq 1 type i"."""
+    """Return the files that contain commands; the manifest has lines like "file NAME seq 1 type i"."""
     (manifest,) = folder.glob("*.manifest")
     parts = [line.split() for line in manifest.read_text().splitlines() if line]
     if any(part[5] == "b" and part[3] != "1" for part in parts):
@@ -45,13 +45,13 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _parsed(file: BinaryIO) -> Iterator[Command]:
-    """The commands as byte strings, up to the end or a cut: "*2\\r\\n$3\\r\\nDEL\\r\\n$1\\r\\na\\r\\n"."""
+    """Yield commands ("*2\\r\\n$3\\r\\nDEL\\r\\n$1\\r\\na\\r\\n") as byte strings, up to the end or a cut."""
     readline, read = file.readline, file.read
     while (head := readline()).endswith(b"\r\n"):
         if head[:1] == b"#":  # an annotation
             continue
         if head[:1] != b"*":
-            raise ValueError(f"{file.name} holds {head[:40]!r} where a command should begin.")
+            raise ValueError(f"{file.name} holds {head[:40]!r} instead of the start of a command.")
         command = []
         for _ in range(int(head[1:])):
             size = readline()

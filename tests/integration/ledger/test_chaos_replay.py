@@ -1,7 +1,7 @@
 """What the audit of the append-only file tells of lives without a trespass, over real acts on a real Valkey."""
 
-from chaos.history import Event, Story
-from support.fixtures.history import Scene, hows, progress
+from chaos.audit.job_history import Event, JobHistory
+from support.fixtures.history import Scene, outcomes, progress
 
 from easel.models import JobState
 from shared.ledger.ledger import NAMESPACE
@@ -14,18 +14,18 @@ def test_an_ordinary_life_is_told_as_it_was(scene: Scene) -> None:
     scene.ledger.release(first, place="tail")
     second = scene.claim("bob")
     key = scene.finish(second)
-    story = scene.story()
-    assert story.id == job.id
-    assert [event.data["state"] for event in story.events if event.kind == "state"] == [
+    history = scene.history()
+    assert history.id == job.id
+    assert [event.data["state"] for event in history.events if event.kind == "state"] == [
         "queued",
         "running",
         "queued",
         "running",
         "succeeded",
     ]
-    assert [(claim.token, claim.worker) for claim in story.claims] == [(first.token, "ann"), (second.token, "bob")]
-    assert hows(story) == ["queued", "succeeded"]
-    assert (story.ends, story.results, story.trespasses, story.deleted) == (["succeeded"], [key], [], False)
+    assert [(claim.token, claim.worker) for claim in history.claims] == [(first.token, "ann"), (second.token, "bob")]
+    assert outcomes(history) == ["queued", "succeeded"]
+    assert (history.ends, history.results, history.stale_writes, history.deleted) == (["succeeded"], [key], [], False)
 
 
 def test_what_is_told_to_webhooks_is_no_part_of_the_history(scene: Scene) -> None:
@@ -33,11 +33,11 @@ def test_what_is_told_to_webhooks_is_no_part_of_the_history(scene: Scene) -> Non
     claim = scene.claim()
     scene.tell(gone=False)
     scene.finish(claim)
-    before = scene.story()
+    before = scene.history()
     scene.tell(gone=True)
     assert scene.ledger.get(claim.job.id).webhook_disabled
-    story = scene.story()
-    assert (story.ends, story.claims, story.trespasses) == (["succeeded"], before.claims, [])
+    history = scene.history()
+    assert (history.ends, history.claims, history.stale_writes) == (["succeeded"], before.claims, [])
 
 
 def test_times_are_those_of_the_server(scene: Scene) -> None:
@@ -45,7 +45,7 @@ def test_times_are_those_of_the_server(scene: Scene) -> None:
     scene.submit()
     scene.finish(scene.claim())
     after = scene.redis.time()
-    (claim,) = scene.story().claims
+    (claim,) = scene.history().claims
     assert claim.ended_at is not None
     assert seconds + micros / 1e6 - 0.001 <= claim.at <= claim.ended_at <= after[0] + after[1] / 1e6
 
@@ -53,8 +53,8 @@ def test_times_are_those_of_the_server(scene: Scene) -> None:
 def test_a_job_in_hand_has_a_standing_claim_and_no_end(scene: Scene) -> None:
     scene.submit()
     scene.claim()
-    story = scene.story()
-    assert (hows(story), story.ends, story.claims[0].ended_at) == (["standing"], [], None)
+    history = scene.history()
+    assert (outcomes(history), history.ends, history.claims[0].ended_at) == (["active"], [], None)
 
 
 def test_each_end_is_told_by_its_name(scene: Scene) -> None:
@@ -69,7 +69,7 @@ def test_each_end_is_told_by_its_name(scene: Scene) -> None:
     held = scene.claim()
     scene.ledger.request_control(stopped.id, "cancel")
     scene.lose(held)
-    told = {job_id: (story.ends, hows(story)) for job_id, story in scene.stories().items()}
+    told = {job_id: (history.ends, outcomes(history)) for job_id, history in scene.histories().items()}
     assert told == {
         waiting.id: (["canceled"], []),
         failing.id: (["failed"], ["failed"]),
@@ -82,8 +82,8 @@ def test_a_deleted_job_is_remembered_as_deleted(scene: Scene) -> None:
     job = scene.submit()
     scene.finish(scene.claim())
     scene.ledger.delete(job.id)
-    story = scene.story()
-    assert (story.deleted, story.ends, story.trespasses) == (True, ["succeeded"], [])
+    history = scene.history()
+    assert (history.deleted, history.ends, history.stale_writes) == (True, ["succeeded"], [])
 
 
 def test_steps_are_redone_from_where_each_claim_went_on(scene: Scene) -> None:
@@ -102,8 +102,8 @@ def test_steps_are_redone_from_where_each_claim_went_on(scene: Scene) -> None:
     anew = scene.claim()
     scene.paint(anew, 1)
     scene.paint(anew, 2)
-    story = scene.story()
-    assert story.redone == [(story.claims[1].at, 5), (story.claims[3].at, 20)]
+    history = scene.history()
+    assert history.redone == [(history.claims[1].at, 5), (history.claims[3].at, 20)]
 
 
 def test_who_goes_on_from_less_than_the_newest_checkpoint_is_named(scene: Scene) -> None:
@@ -117,8 +117,8 @@ def test_who_goes_on_from_less_than_the_newest_checkpoint_is_named(scene: Scene)
     scene.lose(forgetful)
     ignorant = scene.claim()
     scene.paint(ignorant, 1)
-    assert scene.story().fallen_behind == [
-        f"{token} went on from step {step}, although the record named a checkpoint of step 24"
+    assert scene.history().outdated_resumes == [
+        f"{token} resumed from step {step}, although the record named a checkpoint of step 24"
         for token, step in ((forgetful.token, 12), (ignorant.token, 0))
     ]
 
@@ -132,13 +132,13 @@ def test_who_says_that_a_checkpoint_is_broken_or_has_none_but_its_own_is_not_beh
     second = scene.claim()
     scene.renew(second, event=("warning", {"code": "checkpoint_unusable"}))
     scene.renew(second, resumed_from_step=12)
-    assert scene.story().fallen_behind == []
+    assert scene.history().outdated_resumes == []
 
 
 def test_a_recovery_ends_when_the_job_is_in_line_again_or_at_its_end() -> None:
     states = ["queued", "running", "queued", "running", "succeeded"]
     events = [Event(float(at), "state", b'{"state": "%s"}' % state.encode()) for at, state in enumerate(states)]
-    story = Story("a", [*events, Event(5.0, "progress", b"{}")])
-    after = {at: story.requeued_after(at) for at in (-1.0, 0.5, 1.0, 1.5, 3.5, 9.0)}
+    history = JobHistory("a", [*events, Event(5.0, "progress", b"{}")])
+    after = {at: history.requeued_after(at) for at in (-1.0, 0.5, 1.0, 1.5, 3.5, 9.0)}
     assert after == {-1.0: 0.0, 0.5: 0.5, 1.0: 2.0, 1.5: 2.0, 3.5: 4.0, 9.0: 9.0}
-    assert Story("a", events[:2]).requeued_after(1.5) is None
+    assert JobHistory("a", events[:2]).requeued_after(1.5) is None

@@ -1,7 +1,7 @@
 """What the audit makes of a Redis that was emptied, killed or cut off in the middle of a word."""
 
 import pytest
-from support.fixtures.history import Scene, hows, progress
+from support.fixtures.history import Scene, outcomes, progress
 
 from easel.models import JobState
 from shared.storage import keys
@@ -11,11 +11,11 @@ def test_an_end_restored_after_a_flush_is_the_same_end(scene: Scene) -> None:
     job = scene.submit()
     key = scene.finish(scene.claim())
     scene.redis.flushall()
-    scene.ledger.adopt("test")
+    scene.ledger.ensure_identity("test")
     scene.ledger.restore(job, JobState.SUCCEEDED, result=key, progress=progress(55, "done"), completed_at=2.0)
-    story = scene.story()
-    assert (story.ends, story.results, story.trespasses) == (["succeeded"], [key], [])
-    assert [event.data.get("restored", False) for event in story.events if event.kind == "state"] == [
+    history = scene.history()
+    assert (history.ends, history.results, history.stale_writes) == (["succeeded"], [key], [])
+    assert [event.data.get("restored", False) for event in history.events if event.kind == "state"] == [
         False,
         False,
         False,
@@ -27,9 +27,9 @@ def test_an_end_restored_as_another_is_a_second_end(scene: Scene) -> None:
     job = scene.submit()
     scene.finish(scene.claim())
     scene.redis.flushall()
-    scene.ledger.adopt("test")
+    scene.ledger.ensure_identity("test")
     scene.ledger.restore(job, JobState.CANCELED)
-    assert scene.story().ends == ["succeeded", "canceled"]
+    assert scene.history().ends == ["succeeded", "canceled"]
 
 
 def test_a_running_job_flushed_and_restored_goes_on_without_a_trespass(scene: Scene) -> None:
@@ -38,15 +38,15 @@ def test_a_running_job_flushed_and_restored_goes_on_without_a_trespass(scene: Sc
     scene.paint(before, 12)
     scene.keep(before, 10)
     scene.redis.flushall()
-    scene.ledger.adopt("test")
+    scene.ledger.ensure_identity("test")
     scene.ledger.restore(job, JobState.QUEUED, checkpoint=keys.checkpoint(job.id, before.token, 10))
     after = scene.claim()
     scene.renew(after, resumed_from_step=10)
     scene.finish(after)
-    story = scene.story()
-    assert hows(story) == ["flushed", "succeeded"]
-    assert (story.ends, story.trespasses) == (["succeeded"], [])
-    assert [steps for _, steps in story.redone] == [2]
+    history = scene.history()
+    assert outcomes(history) == ["flushed", "succeeded"]
+    assert (history.ends, history.stale_writes) == (["succeeded"], [])
+    assert [steps for _, steps in history.redone] == [2]
 
 
 def test_what_was_cut_off_never_happened(scene: Scene) -> None:
@@ -58,9 +58,9 @@ def test_what_was_cut_off_never_happened(scene: Scene) -> None:
     last = whole.rindex(b"MULTI")
     for length in range(last, len(whole), 7):
         log.write_bytes(whole[:length])
-        assert scene.stories()[job.id].results == []
+        assert scene.histories()[job.id].results == []
     log.write_bytes(whole)
-    assert scene.stories()[job.id].results == [key]
+    assert scene.histories()[job.id].results == [key]
 
 
 def test_a_server_killed_in_between_leaves_one_history(scene: Scene) -> None:
@@ -70,8 +70,8 @@ def test_a_server_killed_in_between_leaves_one_history(scene: Scene) -> None:
     scene.valkey.stop()  # by SIGKILL
     scene.valkey.start()
     key = scene.finish(claim)
-    story = scene.story()
-    assert (hows(story), story.results, story.trespasses) == (["succeeded"], [key], [])
+    history = scene.history()
+    assert (outcomes(history), history.results, history.stale_writes) == (["succeeded"], [key], [])
 
 
 def test_a_file_whose_beginning_is_lost_is_refused(scene: Scene) -> None:
@@ -80,4 +80,4 @@ def test_a_file_whose_beginning_is_lost_is_refused(scene: Scene) -> None:
     while scene.redis.info("persistence")["aof_rewrite_in_progress"]:
         pass
     with pytest.raises(ValueError, match="auto-aof-rewrite-percentage 0"):
-        scene.stories()
+        scene.histories()

@@ -1,4 +1,4 @@
-"""The two blob stores that a run can stand on: a directory, and a real S3 server behind a wire that misbehaves."""
+"""The two blob stores of a run: a directory, and a real S3 server behind a proxy that injects faults."""
 
 import os
 from abc import ABC, abstractmethod
@@ -9,35 +9,35 @@ from typing import Final
 
 import boto3
 
-from chaos.wires import S3Wire
-from shared.storage import PATIENT, BlobStore, LocalBlobStore, S3Options, open_blob_store
+from chaos.stack.proxies import S3Proxy
+from shared.storage import LONG_TIMEOUTS, BlobStore, LocalBlobStore, S3Options, open_blob_store
 
-ROOT: Final = Path(__file__).parents[2]
-_SECRET: Final = "loopback-secret"  # noqa: S105 - of a server that lives as long as the run
+ROOT: Final = Path(__file__).parents[3]
+_SECRET: Final = "loopback-secret"  # noqa: S105 - of a server that exists only during the run
 _ACCESS: Final = "test:easel"
 _BUCKET: Final = "easel-chaos"
 
 
-class Store(ABC):
-    """Where the blobs of one world lie."""
+class ChaosStore(ABC):
+    """The blob store of one stack."""
 
     kind: str
     environment: Mapping[str, str]
-    """What the stack's processes are told of it."""
+    """EASEL_ variables for the stack's processes."""
     blobs: BlobStore
-    """The same blobs, past whatever stands in the way."""
+    """The same blobs, accessed without the proxy."""
 
     @abstractmethod
     def refuse(self, *, refusing: bool) -> None:
-        """Begin or cease to refuse every write."""
+        """Start or stop to refuse every write."""
 
     @abstractmethod
     def close(self) -> None:
-        """End what serves it."""
+        """Stop the server."""
 
 
-class Directory(Store):
-    """A folder."""
+class DirectoryStore(ChaosStore):
+    """A directory."""
 
     kind = "local"
 
@@ -48,7 +48,7 @@ class Directory(Store):
         self.environment = {"EASEL_STORE_URL": (folder / "blobs").as_uri()}
 
     def refuse(self, *, refusing: bool) -> None:
-        """Put a file where the folder for unfinished blobs stood."""
+        """Replace the folder for unfinished blobs with a file."""
         aside = self._incoming.with_name(".aside")
         if refusing:
             self._incoming.rename(aside)
@@ -58,18 +58,18 @@ class Directory(Store):
             aside.rename(self._incoming)
 
     def close(self) -> None:
-        """Nothing serves it."""
+        """Do nothing: there is no server."""
 
 
-class Bucket(Store):
-    """OpenStack Swift's S3 interface; the stack reaches it through `wire`."""
+class S3Store(ChaosStore):
+    """OpenStack Swift's S3 API; the stack uses it through `proxy`."""
 
     kind = "s3"
 
     def __init__(self, folder: Path) -> None:
         python = ROOT / ".venv-s3/bin/python"
         if not python.exists():
-            raise RuntimeError("There is no S3 server here; run `make .venv-s3/ready`, or choose STORE=local.")
+            raise RuntimeError("No S3 server is installed; run `make .venv-s3/ready`, or use STORE=local.")
         command: list[str | Path] = [
             python,
             "-W",
@@ -83,32 +83,33 @@ class Bucket(Store):
         word, _, port = _first_line(self._server).partition(" ")
         if word != "ready":
             raise RuntimeError(f"The S3 server did not start; see {folder / 's3.log'}.")
-        self.wire = S3Wire(("127.0.0.1", int(port)))
+        self.proxy = S3Proxy(("127.0.0.1", int(port)))
         os.environ |= {"AWS_ACCESS_KEY_ID": _ACCESS, "AWS_SECRET_ACCESS_KEY": _SECRET}
-        _make_bucket(f"http://127.0.0.1:{int(port)}")
-        direct = S3Options(f"http://127.0.0.1:{int(port)}", access_key=_ACCESS, secret_key=_SECRET, patience=PATIENT)
+        endpoint = f"http://127.0.0.1:{int(port)}"
+        _make_bucket(endpoint)
+        direct = S3Options(endpoint, access_key=_ACCESS, secret_key=_SECRET, timeouts=LONG_TIMEOUTS)
         self.blobs = open_blob_store(f"s3://{_BUCKET}", direct)
         self.environment = {
             "EASEL_STORE_URL": f"s3://{_BUCKET}",
-            "EASEL_S3_ENDPOINT": f"http://127.0.0.1:{self.wire.port}",
+            "EASEL_S3_ENDPOINT": f"http://127.0.0.1:{self.proxy.port}",
         }
 
     def refuse(self, *, refusing: bool) -> None:
-        """Refuse connections, too."""
-        self.wire.set("down" if refusing else "open")
+        """Reset all connections, too."""
+        self.proxy.set("down" if refusing else "open")
 
     def close(self) -> None:
-        """End the wire and the server."""
-        self.wire.close()
+        """Stop the proxy and the server."""
+        self.proxy.close()
         self._server.kill()
         self._server.wait()
         if self._server.stdout:
             self._server.stdout.close()
 
 
-def open_store(kind: str, folder: Path) -> Store:
-    """`local` or `s3`, its data under `folder`. Raises RuntimeError where there is no S3 server."""
-    return {"local": Directory, "s3": Bucket}[kind](folder)
+def open_store(kind: str, folder: Path) -> ChaosStore:
+    """Open the store `local` or `s3` with its data under `folder`. Raises RuntimeError without an S3 server."""
+    return {"local": DirectoryStore, "s3": S3Store}[kind](folder)
 
 
 def _first_line(server: "Popen[bytes]") -> str:

@@ -1,0 +1,1 @@
+"""The audit: what happened to each job, and whether every guarantee held."""

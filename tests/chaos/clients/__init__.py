@@ -1,0 +1,1 @@
+"""Simulated clients over real HTTP, and the job requests that they send."""
