@@ -1,1 +1,1 @@
-"""Ways to run Easel: one machine, containers."""
+"""Deployments of Easel: on one machine, and in containers."""

@@ -1,1 +1,1 @@
-"""The whole of Easel on one machine: `make up` and `make demo`."""
+"""`make up` and `make demo`: all of Easel on one machine."""

@@ -1,4 +1,4 @@
-"""`make up` and `make demo`: the whole of Easel on this machine, with nothing else installed."""
+"""`make up` and `make demo`: all of Easel on this machine, with nothing else installed."""
 
 import shutil
 import signal
@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deploy.local import weights
 from deploy.local.demo import run_demo
-from deploy.local.stack import Plan, Stack, free_port, port_is_free
+from deploy.local.stack import Stack, StackConfig, free_port, port_is_free
 from easel import ApiError, recipe_fields
 from shared.errors import EaselError
 from shared.images import decode
@@ -26,26 +27,26 @@ console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 DATA = Path("var")
 CACHE = DATA / "cache"
-PHOTO = "chelsea"  # shared/samples.py
-PAINTING = Path(__file__).parents[1] / "samples" / "tide.jpg"
+CONTENT_SAMPLE = "chelsea"  # shared/samples.py
+STYLE_SAMPLE = Path(__file__).parents[1] / "samples" / "tide.jpg"
 
 
 @app.command()
 def up(port: int = 8080, workers: Annotated[int, typer.Option(min=1)] = 1, data: Path = DATA) -> None:
-    """Run the stack in the foreground until Ctrl-C; its jobs are there again at the next start."""
+    """Run the stack in the foreground until Ctrl-C. The next start continues its jobs."""
     if not port_is_free(port):
-        raise RuntimeError(f"Port {port} is taken; choose another one with PORT=.")
+        raise RuntimeError(f"Port {port} is in use; choose another one with PORT=.")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     console.print("Starting Valkey, API, reaper and workers …")
-    with Stack.running(Plan(data, data / "cache", port, workers)) as stack:
-        console.print(f"Easel is at [bold]{stack.url}[/bold] with {workers} worker(s); its docs at {stack.url}/docs")
-        console.print(
-            f"Logs are in {data / 'log'}. Ctrl-C stops everything; running jobs are kept and go on next time."
-        )
+    with Stack.running(StackConfig(data, data / "cache", port, workers)) as stack:
+        loading = weights.start(stack.environment)
+        console.print(f"Easel is at [bold]{stack.url}[/bold] with {workers} worker(s); API docs: {stack.url}/docs")
+        console.print(f"Logs are in {data / 'log'}. Ctrl-C stops everything; jobs continue at the next start.")
         stack.watch(stop)
         console.print("Stopping: running jobs write a checkpoint first …")
+        loading.terminate()
 
 
 @app.command()
@@ -55,40 +56,47 @@ def demo(
     recipe: Annotated[str, typer.Option(help="A preset's name, or a JSON file with fields of one.")] = "default",
     out: Path = Path("out/demo.png"),
 ) -> None:
-    """Start the stack, paint one picture through the HTTP API, and stop everything again."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is stopped on `kill`, too
+    """Start the stack, render one image through the HTTP API, and stop the stack."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that `kill` stops everything, too
     for path in filter(None, (content, style)):
-        check(path)
+        check_image(path)
     if content is None or style is None:
         samples(out.parent)
-    photo, painting = content or out.parent / "photo.png", style or out.parent / "painting.jpg"
-    known = Path(recipe) if recipe.endswith(".json") else recipe
-    resolve(recipe_fields(known))
+    content, style = content or out.parent / "photo.png", style or out.parent / "painting.jpg"
+    name_or_file = Path(recipe) if recipe.endswith(".json") else recipe
+    resolve(recipe_fields(name_or_file))
     with tempfile.TemporaryDirectory(prefix="easel-demo-") as folder:
         console.print("Starting Valkey, API, reaper and one worker …")
-        with Stack.running(Plan(Path(folder), CACHE, free_port())) as stack:
-            run_demo(stack.url, photo, painting, out, known)
+        with Stack.running(StackConfig(Path(folder), CACHE, free_port())) as stack:
+            load_weights(stack)
+            run_demo(stack.url, content, style, out, name_or_file)
 
 
-def check(picture: Path) -> None:
-    """Raise RuntimeError, in the API's words, for what it would refuse once all had been started."""
+def load_weights(stack: Stack) -> None:
+    """Wait until the weights are on disk. Raises RuntimeError if there are none."""
+    if weights.start(stack.environment).wait():
+        raise RuntimeError("There are no weights to render with; see the message above.")
+
+
+def check_image(path: Path) -> None:
+    """Raise RuntimeError for a file that the API would refuse, before anything is started."""
     try:
-        decode(picture.read_bytes(), max_pixels=Settings().max_pixels)
+        decode(path.read_bytes(), max_pixels=Settings().max_pixels)
     except EaselError as error:
-        raise RuntimeError(f"{picture}: {error.detail}") from error
+        raise RuntimeError(f"{path}: {error.detail}") from error
 
 
 @app.command()
 def samples(folder: Path = Path("out")) -> None:
-    """Write a free photo and a free painting: photo.png and painting.jpg."""
+    """Write a free content image (a photo) and a free style image (a painting): photo.png and painting.jpg."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(sample_photo(PHOTO), folder / "photo.png")
-    shutil.copyfile(PAINTING, folder / "painting.jpg")
-    console.print(f"A sample photo and painting are in {folder / 'photo.png'} and {folder / 'painting.jpg'}")
+    shutil.copyfile(sample_photo(CONTENT_SAMPLE), folder / "photo.png")
+    shutil.copyfile(STYLE_SAMPLE, folder / "painting.jpg")
+    console.print(f"Sample images: {folder / 'photo.png'} and {folder / 'painting.jpg'}")
 
 
 def main() -> None:
-    """Run the command; what people can mend is one sentence and exit code 1."""
+    """Run the command; an expected error prints one line and exits with 1."""
     try:
         app()
     except (RuntimeError, OSError, ApiError, EaselError) as error:

@@ -1,4 +1,4 @@
-"""The client's half of `make demo`: one real job, from the photo to the picture, through the HTTP API."""
+"""The client in `make demo`: one real job through the HTTP API."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from easel import ApiError, Easel, JobState
 from easel import Recipe as ClientRecipe
-from easel.terminal.tables import ending
+from easel.terminal.tables import describe_outcome
 from easel.terminal.watch import watch
 
 console = Console(stderr=True, highlight=False)
@@ -20,30 +20,30 @@ _SOURCES: Final = {
 
 
 def run_demo(url: str, content: Path, style: Path, out: Path, recipe: ClientRecipe = "default") -> None:
-    """Submit, show the progress, write `out` (a PNG) and beside it `out`.json, how it came about.
+    """Submit a job, show its progress, write the result to `out` (a PNG) and its provenance beside it (JSON).
 
-    Raises RuntimeError where the job does not succeed, OSError where a file cannot be read or written.
+    Raises RuntimeError if the job does not succeed, OSError if a file cannot be read or written.
     """
     try:
         with Easel(url) as easel:
-            about = _paint(easel, content, style, out, recipe)
+            provenance = _render(easel, content, style, out, recipe)
     except ApiError as error:
         raise RuntimeError(str(error)) from error
-    provenance = out.with_suffix(".json")
-    provenance.write_text(json.dumps(about, indent=2) + "\n")
-    weights = about["weights"]
+    provenance_file = out.with_suffix(".json")
+    provenance_file.write_text(json.dumps(provenance, indent=2) + "\n")
+    weights = provenance["weights"]
     source = _SOURCES.get(weights["source"], weights["source"])
     console.print(f"Weights: {source} (sha256 {weights['sha256'][:16]}…)", markup=False, soft_wrap=True)
-    console.print(f"The picture is in {out}, how it came about in {provenance}", markup=False, soft_wrap=True)
+    console.print(f"Result: {out}; provenance: {provenance_file}", markup=False, soft_wrap=True)
 
 
-def _paint(easel: Easel, content: Path, style: Path, out: Path, recipe: ClientRecipe) -> dict[str, Any]:
-    """Write the picture; its provenance."""
+def _render(easel: Easel, content: Path, style: Path, out: Path, recipe: ClientRecipe) -> dict[str, Any]:
+    """Write the result and return its provenance."""
     job = easel.submit(content, style, recipe)
     console.print(f"Submitted job {job.id}", markup=False)
     watch([job], console)
     if job.state != JobState.SUCCEEDED:
-        raise RuntimeError(ending(job.view))
+        raise RuntimeError(describe_outcome(job.status))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(job.result())
     return job.provenance()

@@ -1,1 +1,1 @@
-"""What `make bench` measures; NOTES.md says what was predicted, found, kept and dropped."""
+"""The benchmarks of `make bench`. NOTES.md records what was tried: predictions, measurements and decisions."""

@@ -1,4 +1,4 @@
-"""`make bench`: each part in a process of its own, one table, one JSON line."""
+"""`make bench`: run each part in a separate process, print a table and a JSON line."""
 
 import json
 import operator
@@ -20,7 +20,7 @@ PARTS: Final = ("benchmarks.engine", "benchmarks.service")
 
 
 def within(value: float, bounds: tuple[float, float]) -> bool:
-    """Neither below nor above."""
+    """Return whether the value is inside the bounds, ends included."""
     return bounds[0] <= value <= bounds[1]
 
 
@@ -42,38 +42,38 @@ TARGETS: Final[dict[str, tuple[Callable[[Any, Any], bool], Any]]] = {
     "eta_p50_coverage": (within, (0.4, 0.6)),
     "eta_p50_error": (operator.le, 0.2),
 }
-"""What each median has to keep to."""
+"""The target of each median."""
 _SIGNS: Final = {operator.le: "at most", operator.ge: "at least", within: "in"}
 
 
 def main(
-    quick: Annotated[bool, typer.Option(help="Fewer rounds, and nothing that takes minutes for one figure.")] = False,  # noqa: FBT002 - typer's own
-    out: Annotated[Path, typer.Option(help="Where the JSON line goes, too.")] = Path("out/bench.json"),
+    quick: Annotated[bool, typer.Option(help="Fewer rounds, and no figures that take minutes.")] = False,  # noqa: FBT002 - typer's own
+    out: Annotated[Path, typer.Option(help="File for the JSON line that is also printed.")] = Path("out/bench.json"),
 ) -> None:
-    """Measure everything that is promised of speed, beside what it is compared with."""
-    found, failed = dict[str, Any](), False
+    """Measure all figures that have a target, each next to what it is compared with."""
+    figures, failed = dict[str, Any](), False
     for part in PARTS:
         command = [sys.executable, "-m", part, *(["--quick"] if quick else [])]
         ran = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-        found |= json.loads((ran.stdout.splitlines() or ["{}"])[-1])
+        figures |= json.loads((ran.stdout.splitlines() or ["{}"])[-1])
         failed |= ran.returncode != 0
-    line = json.dumps({name: found.get(name) for name in TARGETS} | {"machine": _machine()})
+    line = json.dumps({name: figures.get(name) for name in TARGETS} | {"machine": _machine()})
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(line + "\n")
-    console.print(_table(found, "left out" if quick else "not measured"))
+    console.print(_table(figures, "left out" if quick else "not measured"))
     print(line)  # noqa: T201 - for scripts
     raise typer.Exit(failed)
 
 
-def _table(found: dict[str, Any], lacking: str) -> Table:
-    table = Table("figure", "median", "least", "greatest", "target", title=_machine())
+def _table(figures: dict[str, Any], missing: str) -> Table:
+    table = Table("figure", "median", "lowest", "highest", "target", title=_machine())
     for name, (holds, bound) in TARGETS.items():
-        if one := found.get(name):
+        if one := figures.get(name):
             colour = "green" if holds(one["median"], bound) else "red"
             values = (f"[{colour}]{one['median']}[/{colour}]", str(one["low"]), str(one["high"]))
             table.add_row(name, *values, f"{_SIGNS[holds]} {bound}")
         else:
-            table.add_row(name, lacking, "", "", "")
+            table.add_row(name, missing, "", "", "")
     return table
 
 

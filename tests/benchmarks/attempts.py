@@ -1,4 +1,4 @@
-"""One measurement after another: what goes wrong with one is told, and the others go on."""
+"""Runs one measurement after the other. An error in one is reported, and the others continue."""
 
 import time
 from collections.abc import Callable
@@ -6,33 +6,33 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from benchmarks.figure import NotHere
+from benchmarks.figure import NotAvailable
 
 V = TypeVar("V")
 
 
 class Attempts:
-    """Tells each one's outcome, for the rest takes minutes."""
+    """Prints each outcome as soon as it is known, because all of them take minutes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self.failed = False
-        """Whether anything went wrong. What this machine lacks is no failure."""
+        """Whether a measurement failed. One that this machine cannot make does not count."""
 
     def __call__(self, what: str, measure: Callable[[], V]) -> V | None:
-        """What `measure` found; None where it could not be had."""
-        began, found = time.monotonic(), None
+        """Return the result of `measure`, None if it failed or is not possible here."""
+        began, result = time.monotonic(), None
         try:
-            found = measure()
-        except NotHere as reason:
-            self._tell(f"{what}: not measured, {reason}")
-        except Exception:  # noqa: BLE001 - whatever it is, the other figures are still wanted
+            result = measure()
+        except NotAvailable as reason:
+            self._print(f"{what}: not measured, {reason}")
+        except Exception:  # noqa: BLE001 - the other measurements continue after any error
             self.failed = True
             self._console.print_exception()
-            self._tell(f"{what}: failed")
+            self._print(f"{what}: failed")
         else:
-            self._tell(f"{what}: {found} ({time.monotonic() - began:.0f} s)")
-        return found
+            self._print(f"{what}: {result} ({time.monotonic() - began:.0f} s)")
+        return result
 
-    def _tell(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""A figure is a median and its spread. Comparisons are measured in pairs, so that noise affects both sides."""
+"""A figure is a median with its spread. Comparisons are measured in pairs, so that noise affects both sides."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 
-class NotHere(Exception):
+class NotAvailable(Exception):
     """This machine lacks something that a figure needs. That is not a failure of what is measured."""
 
 
@@ -31,8 +31,8 @@ class Figure:
 
 def figure(readings: Iterable[float]) -> Figure:
     """Raises StatisticsError if there are no readings."""
-    found = list(readings)
-    return Figure(median(found), min(found), max(found))
+    readings = list(readings)
+    return Figure(median(readings), min(readings), max(readings))
 
 
 def percentiles(readings: Iterable[float]) -> Figure:

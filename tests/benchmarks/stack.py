@@ -1,4 +1,4 @@
-"""The stack to be measured: Valkey and one API, as `make up` starts them, and workers where they are needed."""
+"""The stack that is measured: Valkey and one API, as `make up` starts them, and workers on demand."""
 
 import hashlib
 import sys
@@ -14,8 +14,8 @@ from uuid_utils import uuid7
 from benchmarks.processes import ROOT
 from benchmarks.service.load_client import Address
 from deploy.local.processes import Process, wait_until
-from deploy.local.stack import Plan, Stack, free_port
-from shared.jobs.job import Job, Request
+from deploy.local.stack import Stack, StackConfig, free_port
+from shared.jobs.job import Job, JobRequest
 from shared.recipe import Recipe
 from shared.recovery import job_files
 from shared.services import Services, ensure_paired, open_services
@@ -26,64 +26,64 @@ CACHE: Final = Path("~/.cache/easel").expanduser()
 _QUEUE_LIMIT: Final = 1_000_000
 _STREAMS: Final = 1000
 _START_SECONDS: Final = 60.0
-_HIRE_SECONDS: Final = 180.0
-_OFTEN: Final = {"EASEL_CHECKPOINT_SECONDS": "2"}  # five checkpoints a job of ten seconds, where the default makes one
+_WORKERS_START_SECONDS: Final = 180.0
+_FREQUENT_CHECKPOINTS: Final = {"EASEL_CHECKPOINT_SECONDS": "2"}  # five in a job of ten seconds; by default one
 
 
-class House(Stack):
-    """One API process over a Valkey that is on disk before it answers, and a folder of blobs."""
+class BenchmarkStack(Stack):
+    """One API process, Valkey with every write on disk before its response, and a folder of blobs."""
 
     @classmethod
     @contextmanager
-    def opened(cls) -> Iterator["House"]:
-        """In a folder of its own, gone afterwards; learned weights are kept."""
+    def run_temporarily(cls) -> Iterator["BenchmarkStack"]:
+        """Run the stack in a temporary folder; learned weights are kept elsewhere."""
         with (
             tempfile.TemporaryDirectory(prefix="easel-bench-") as folder,
-            cls.running(Plan(Path(folder), CACHE, free_port())) as house,
+            cls.running(StackConfig(Path(folder), CACHE, free_port())) as stack,
         ):
-            yield house
+            yield stack
 
     def start(self) -> None:
-        """No reaper and no workers."""
+        """Start Valkey and the API, without reaper and workers."""
         self._environment |= {"EASEL_QUEUE_LIMIT": str(_QUEUE_LIMIT), "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"}
-        self._environment |= {"EASEL_STREAMS_PER_CLIENT": str(_STREAMS)}  # all come from this machine
+        self._environment |= {"EASEL_STREAMS_PER_CLIENT": str(_STREAMS)}  # all clients have this machine's address
         self._start_valkey()
         self.services: Services = open_services(self._settings())
         ensure_paired(self.services)
-        self._listening("api", self._start("api", sys.executable, "-m", "api"))
+        self._wait_until_listening("api", self._start("api", sys.executable, "-m", "api"))
 
     @property
     def address(self) -> Address:
-        """Of the API."""
-        return Address("127.0.0.1", self.plan.port)
+        """The API's address."""
+        return Address("127.0.0.1", self.config.port)
 
-    def bare(self, answer: bytes) -> Address:
-        """Of one Flask route that says `answer` and does nothing, under the same gunicorn."""
-        said = self.plan.data / "answer.json"
-        said.write_bytes(answer)
+    def start_bare_flask(self, document: bytes) -> Address:
+        """Start one Flask route that returns `document`, under the same gunicorn; return its address."""
+        file = self.config.data / "document.json"
+        file.write_bytes(document)
         port = free_port()
-        command = (sys.executable, "-m", "benchmarks.service.bare", str(port), str(said))
-        self._listening("bare", self._start("bare", *command))
+        command = (sys.executable, "-m", "benchmarks.service.bare_flask", str(port), str(file))
+        self._wait_until_listening("bare", self._start("bare", *command))
         return Address("127.0.0.1", port)
 
-    def crew(self, workers: int, temper: str = "even") -> None:
-        """So many simulated workers, and a reaper; returns when all are there. Raises RuntimeError."""
-        self._environment |= _OFTEN
+    def start_simulated_workers(self, count: int, speed: str = "even") -> None:
+        """Start a reaper and `count` workers with a simulated engine, and wait for them. Raises RuntimeError."""
+        self._environment |= _FREQUENT_CHECKPOINTS
         self._start("reaper", sys.executable, "-m", "worker", "reaper")
-        self._hired(workers, "benchmarks.service.crew", str(workers), temper)
+        self._start_workers(count, "benchmarks.service.worker_pool", str(count), speed)
 
-    def hire(self, *command: str) -> Process:
-        """One worker that paints: the product's, unless `command` names another module and its arguments."""
-        return self._hired(1, *(command or ("worker", "start", "--name", "one@bench")))
+    def start_worker(self, *command: str) -> Process:
+        """Start one real worker, or the module and arguments in `command`."""
+        return self._start_workers(1, *(command or ("worker", "start", "--name", "one@bench")))
 
     def submit(self, content: bytes, style: bytes, recipe: Recipe) -> str:
-        """A job's id: in the line as the API puts it there, past HTTP. Images are PNG or JPEG."""
-        request = Request(
+        """Queue a job as the API does, without HTTP, and return its id. Images are PNG or JPEG."""
+        request = JobRequest(
             id=str(uuid7()),
             tier=self.services.settings.tiers[0],
             recipe=recipe,
-            content=self._stored(content),
-            styles=(self._stored(style),),
+            content=self._store(content),
+            styles=(self._store(style),),
             created_at=time.time(),
             digest=str(uuid7()),
         )
@@ -92,8 +92,8 @@ class House(Stack):
         self.services.dispatcher.wake(request.tier)
         return request.id
 
-    def finished(self, job_id: str) -> Job:
-        """The job once it has ended. Raises RuntimeError where that was not well."""
+    def wait_for_end(self, job_id: str) -> Job:
+        """Wait for the job's end and return it. Raises RuntimeError if the job or the stack fails."""
         last = self.services.events.last_id(job_id)
         while not (job := self.services.ledger.get(job_id)).completed_at:
             self.check()
@@ -104,31 +104,31 @@ class House(Stack):
         return job
 
     def check(self) -> None:
-        """Raises RuntimeError where a part has ended: what is waited for would never come."""
+        """Raise RuntimeError if a process has ended."""
         for process in self.supervisor.processes:
             if not process.alive:
-                raise RuntimeError(f"{process.name} has ended; the end of {process.log}:\n{process.last_words()}")
+                raise RuntimeError(f"{process.name} has ended; the end of {process.log}:\n{process.log_tail()}")
 
-    def _hired(self, workers: int, *command: str) -> Process:
-        process = self._start("workers", sys.executable, "-m", *command, patience=60)
+    def _start_workers(self, count: int, *command: str) -> Process:
+        process = self._start("workers", sys.executable, "-m", *command, stop_timeout=60)
 
-        def there() -> bool:
-            return len(self.services.queue_stats.workers()) == workers
+        def all_registered() -> bool:
+            return len(self.services.queue_stats.workers()) == count
 
-        wait_until(there, seconds=_HIRE_SECONDS, what=f"{workers} of {command[0]}", process=process)
+        wait_until(all_registered, seconds=_WORKERS_START_SECONDS, what=f"{count} of {command[0]}", process=process)
         return process
 
-    def _stored(self, image: bytes) -> str:
+    def _store(self, image: bytes) -> str:
         sha256 = hashlib.sha256(image).hexdigest()
         self.services.blobs.put(keys.input_image(sha256), image)
         return sha256
 
-    def _listening(self, what: str, process: Process) -> None:
-        def said() -> bool:
+    def _wait_until_listening(self, what: str, process: Process) -> None:
+        def listening() -> bool:
             return process.log.exists() and "listens at" in process.log.read_text()
 
-        wait_until(said, seconds=_START_SECONDS, what=what, process=process)
+        wait_until(listening, seconds=_START_SECONDS, what=what, process=process)
 
     def _settings(self) -> Settings:
-        told = self._environment
-        return Settings(redis_url=told["EASEL_REDIS_URL"], store_url=told["EASEL_STORE_URL"])
+        environment = self._environment
+        return Settings(redis_url=environment["EASEL_REDIS_URL"], store_url=environment["EASEL_STORE_URL"])

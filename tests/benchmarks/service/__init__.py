@@ -1,1 +1,1 @@
-"""The service's own speed: polls, watchers, lists, submissions, and many workers at once."""
+"""The benchmarks of the service: polls, watchers, lists, submissions, scaling and estimates."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.service`: the service's half of `make bench`, ended by its figures as one line of JSON."""
+"""`python -m benchmarks.service`: the service's part of `make bench`. The last line is its figures as JSON."""
 
 import json
 from pathlib import Path
@@ -8,17 +8,17 @@ import typer
 from rich.console import Console
 
 from benchmarks.attempts import Attempts
-from benchmarks.service.all import measure
+from benchmarks.service.suite import measure
 
 
 def main(
     quick: Annotated[bool, typer.Option(help="Fewer rounds, and no estimates.")] = False,  # noqa: FBT002 - typer's own
-    out: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("out/bench"),
+    out: Annotated[Path, typer.Option(help="Folder for the charts.")] = Path("out/bench"),
 ) -> None:
-    """Measure polls, watchers, lists, submissions and workers side by side."""
+    """Measure polls, watchers, lists, submissions, scaling and estimates."""
     attempts = Attempts(console := Console(stderr=True))
-    found = measure(attempts, quick=quick, out=out, console=console)
-    print(json.dumps({key: figure.row() for key, figure in found.items()}))  # noqa: T201 - for scripts
+    figures = measure(attempts, quick=quick, out=out, console=console)
+    print(json.dumps({key: figure.row() for key, figure in figures.items()}))  # noqa: T201 - for scripts
     raise typer.Exit(attempts.failed)
 
 

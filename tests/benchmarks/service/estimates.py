@@ -1,7 +1,7 @@
-"""Whether an ETA can be trusted: what was told at a job's submission, at its start and half-way, and what came.
+"""The accuracy of ETAs: estimates at a job's submission, at its start and half-way, compared with the actual time.
 
-A hundred jobs of all sizes, steps and recipes come in lots to workers whose engine sleeps as unevenly as a real one
-paints; some are finished early. Others went before them, for without any the forecast has nothing to stand on.
+A hundred jobs of all sizes, steps and recipes are submitted in batches to workers with the uneven engine; some get a
+finish request. Warm-up jobs run before them, because the forecast needs some history.
 """
 
 import json
@@ -14,25 +14,25 @@ from statistics import mean, median
 from typing import Any, Final
 
 import httpx2
-from chaos.pictures import photo
+from chaos.clients.images import photo
 
 from benchmarks.figure import Figure
-from benchmarks.service.finding import Chart, Finding, Say
-from benchmarks.stack import House
+from benchmarks.service.results import Chart, Measurement, Report
+from benchmarks.stack import BenchmarkStack
 
 _WORKERS: Final = 8
-_BEFORE: Final = 24  # jobs that are not counted
+_WARM_UP_JOBS: Final = 24
 _JOBS: Final = 100
-_LOT: Final = 14  # jobs that come at once, at most
-_GAP_SECONDS: Final = 0.8  # for each job of a lot, until the next lot: about as long as the crew needs
-_EARLY: Final = 0.08  # of the jobs are told to finish after half-way
-_LOOK_SECONDS: Final = 0.1
-_MOMENTS: Final = ("submitted", "started", "half-way")
-_STANDSTILL_SECONDS: Final = 120.0
+_BATCH_SIZE: Final = 14  # at most
+_SECONDS_PER_JOB: Final = 0.8  # from one batch to the next, about as long as the workers need
+_FINISH_EARLY_SHARE: Final = 0.08  # of the jobs get a finish request after half-way
+_POLL_SECONDS: Final = 0.1
+_STAGES: Final = ("submitted", "started", "half-way")
+_STALL_SECONDS: Final = 120.0
 
 
-class _HastyHouse(House):
-    """Workers report five times a second, since jobs take a fortieth of the time."""
+class _FrequentHeartbeats(BenchmarkStack):
+    """Workers with five heartbeats a second, because jobs take a fortieth of the usual time."""
 
     def start(self) -> None:
         self._environment |= {"EASEL_HEARTBEAT_SECONDS": "0.2"}
@@ -40,105 +40,106 @@ class _HastyHouse(House):
 
 
 @dataclass(frozen=True)
-class Told:
-    """One estimate, and the time that the job then took. In seconds."""
+class Estimate:
+    """One estimate and the actual time, in seconds."""
 
     p50: float
     p90: float
-    came: float
+    actual: float
 
     @property
     def error(self) -> float:
-        """Of the p50, relative to what came."""
-        return abs(self.p50 - self.came) / self.came
+        """The relative error of the p50."""
+        return abs(self.p50 - self.actual) / self.actual
 
 
 @dataclass
-class _Story:
-    """A job, as it is watched."""
+class _JobEstimates:
+    """The estimates for one job."""
 
-    early: bool
-    told: dict[str, tuple[float, dict[str, float]]] = field(default_factory=dict)  # when, and what
-    ended: float | None = None
+    finish_early: bool
+    estimates: dict[str, tuple[float, dict[str, float]]] = field(default_factory=dict)  # by stage: when, and the ETA
+    ended_at: float | None = None
 
-    def note(self, moment: str, job: dict[str, Any]) -> bool:
-        """Keep the estimate of this moment; whether it is the first."""
-        if moment in self.told or not job["eta_seconds"]:
+    def record(self, stage: str, job: dict[str, Any]) -> bool:
+        """Store the estimate for this stage; return whether it is the first."""
+        if stage in self.estimates or not job["eta_seconds"]:
             return False
-        self.told[moment] = time.time(), job["eta_seconds"]
+        self.estimates[stage] = time.time(), job["eta_seconds"]
         return True
 
 
-def measure(say: Say, *, quick: bool) -> Finding:  # noqa: ARG001 - as all parts have it
-    """Ask as a client does, through the API."""
+def measure(report: Report, *, quick: bool) -> Measurement:  # noqa: ARG001 - all benchmarks have it
+    """Measure as a client, through the API."""
     with (
-        _HastyHouse.opened() as house,
-        httpx2.Client(base_url="http://{}:{}".format(*house.address), timeout=30) as api,
+        _FrequentHeartbeats.run_temporarily() as stack,
+        httpx2.Client(base_url="http://{}:{}".format(*stack.address), timeout=30) as api,
     ):
-        say(f"starting {_WORKERS} uneven workers")
-        house.crew(_WORKERS, "moody")
-        stories = list(_watched(api, _BEFORE + _JOBS, say).values())[_BEFORE:]
-    told = {moment: list(_pairs(stories, moment)) for moment in _MOMENTS}
-    return finding(told)
+        report(f"starting {_WORKERS} uneven workers")
+        stack.start_simulated_workers(_WORKERS, "uneven")
+        jobs = list(_run_jobs(api, _WARM_UP_JOBS + _JOBS, report).values())[_WARM_UP_JOBS:]
+    estimates = {stage: list(_pairs(jobs, stage)) for stage in _STAGES}
+    return summarize(estimates)
 
 
-def finding(told: dict[str, list[Told]]) -> Finding:
-    """The figures of all estimates together, with the least and the greatest of the moments."""
-    p50 = _figure(told, lambda found: mean(one.came <= one.p50 for one in found))
-    p90 = _figure(told, lambda found: mean(one.came <= one.p90 for one in found))
-    error = _figure(told, lambda found: median(one.error for one in found))
+def summarize(estimates: dict[str, list[Estimate]]) -> Measurement:
+    """Return the figures over all estimates, with the lowest and highest value of a single stage."""
+    p50 = _over_stages(estimates, lambda group: mean(estimate.actual <= estimate.p50 for estimate in group))
+    p90 = _over_stages(estimates, lambda group: mean(estimate.actual <= estimate.p90 for estimate in group))
+    error = _over_stages(estimates, lambda group: median(estimate.error for estimate in group))
     curves = {
-        f"when {moment}": {
-            50: 100 * mean(one.came <= one.p50 for one in found),
-            90: 100 * mean(one.came <= one.p90 for one in found),
+        f"when {stage}": {
+            50: 100 * mean(estimate.actual <= estimate.p50 for estimate in group),
+            90: 100 * mean(estimate.actual <= estimate.p90 for estimate in group),
         }
-        for moment, found in told.items()
+        for stage, group in estimates.items()
     }
     chart = Chart(
         name="estimates",
-        title="jobs that ended by the time told",
+        title="jobs that ended within the estimate",
         work="p, of the estimate",
         unit="%",
         curves=curves,
-        steep=False,
+        log_scale=False,
         target="50 and 90",
         bound={50: 50, 90: 90},
     )
-    return Finding({"eta_p90_coverage": p90, "eta_p50_coverage": p50, "eta_p50_error": error}, [chart])
+    return Measurement({"eta_p90_coverage": p90, "eta_p50_coverage": p50, "eta_p50_error": error}, [chart])
 
 
-def _figure(told: dict[str, list[Told]], what: Callable[[Sequence[Told]], float]) -> Figure:
-    each = [what(found) for found in told.values()]
-    return Figure(what([one for found in told.values() for one in found]), min(each), max(each))
+def _over_stages(estimates: dict[str, list[Estimate]], statistic: Callable[[Sequence[Estimate]], float]) -> Figure:
+    each = [statistic(group) for group in estimates.values()]
+    return Figure(statistic([estimate for group in estimates.values() for estimate in group]), min(each), max(each))
 
 
-def _pairs(stories: Sequence[_Story], moment: str) -> Iterator[Told]:
-    for story in stories:
-        if moment in story.told and story.ended:
-            asked, eta = story.told[moment]
-            yield Told(eta["p50"], eta["p90"], story.ended - asked)
+def _pairs(jobs: Sequence[_JobEstimates], stage: str) -> Iterator[Estimate]:
+    for job_estimates in jobs:
+        if stage in job_estimates.estimates and job_estimates.ended_at:
+            estimated_at, eta = job_estimates.estimates[stage]
+            yield Estimate(eta["p50"], eta["p90"], job_estimates.ended_at - estimated_at)
 
 
-def _watched(api: httpx2.Client, count: int, say: Say) -> dict[str, _Story]:
-    """Submit in lots of chance, and look at all jobs until every one has ended. Raises RuntimeError."""
-    random, stories, following = Random(5), dict[str, _Story](), 0.0  # noqa: S311 - chance, no secret
-    moved = time.monotonic()
-    while len(stories) < count or not all(story.ended for story in stories.values()):
-        if len(stories) < count and time.monotonic() >= following:
-            lot = min(random.randint(1, _LOT), count - len(stories))
-            following = time.monotonic() + lot * _GAP_SECONDS
-            for _ in range(lot):
-                _submit(api, random, stories)
-        if _look(api, stories):
-            moved = time.monotonic()
-        if time.monotonic() - moved > _STANDSTILL_SECONDS:
-            raise RuntimeError("The workers do not get on.")
-        say(f"{sum(story.ended is not None for story in stories.values())} of {count} jobs were foretold")
-        time.sleep(_LOOK_SECONDS)
-    return stories
+def _run_jobs(api: httpx2.Client, count: int, report: Report) -> dict[str, _JobEstimates]:
+    """Submit random batches and poll until every job has ended. Raises RuntimeError if no job ends for long."""
+    random, jobs, next_batch_at = Random(5), dict[str, _JobEstimates](), 0.0  # noqa: S311 - not used for secrets
+    last_end_at = time.monotonic()
+    while len(jobs) < count or not all(job_estimates.ended_at for job_estimates in jobs.values()):
+        if len(jobs) < count and time.monotonic() >= next_batch_at:
+            size = min(random.randint(1, _BATCH_SIZE), count - len(jobs))
+            next_batch_at = time.monotonic() + size * _SECONDS_PER_JOB
+            for _ in range(size):
+                _submit(api, random, jobs)
+        if _poll(api, jobs):
+            last_end_at = time.monotonic()
+        if time.monotonic() - last_end_at > _STALL_SECONDS:
+            raise RuntimeError("The workers are stuck.")
+        ended = sum(job_estimates.ended_at is not None for job_estimates in jobs.values())
+        report(f"{ended} of {count} jobs have ended")
+        time.sleep(_POLL_SECONDS)
+    return jobs
 
 
-def _submit(api: httpx2.Client, random: Random, stories: dict[str, _Story]) -> None:
+def _submit(api: httpx2.Client, random: Random, jobs: dict[str, _JobEstimates]) -> None:
     recipe = {
         "preset": random.choice(["fast", "default", "tutorial"]),
         "size": random.randrange(96, 321, 32),
@@ -147,20 +148,21 @@ def _submit(api: httpx2.Client, random: Random, stories: dict[str, _Story]) -> N
     }
     files = {"content": ("a.png", photo(0)), "style": ("b.png", photo(1))}
     job = api.post("/v1/jobs", files=files, data={"recipe": json.dumps(recipe)}).raise_for_status().json()
-    stories[job["id"]] = story = _Story(early=random.random() < _EARLY)
-    story.note("submitted", job)
+    jobs[job["id"]] = job_estimates = _JobEstimates(finish_early=random.random() < _FINISH_EARLY_SHARE)
+    job_estimates.record("submitted", job)
 
 
-def _look(api: httpx2.Client, stories: dict[str, _Story]) -> int:
-    """Note what is told of each job; how many have ended since."""
+def _poll(api: httpx2.Client, jobs: dict[str, _JobEstimates]) -> int:
+    """Record each job's estimates; return how many jobs have ended since the last poll."""
     ended = 0
     for job in api.get("/v1/jobs", params={"limit": 100}).raise_for_status().json()["jobs"]:
-        story = stories[job["id"]]
-        if job["completed_at"] and not story.ended:
-            story.ended = datetime.fromisoformat(job["completed_at"]).timestamp()
+        job_estimates = jobs[job["id"]]
+        if job["completed_at"] and not job_estimates.ended_at:
+            job_estimates.ended_at = datetime.fromisoformat(job["completed_at"]).timestamp()
             ended += 1
         if job["state"] == "running":
-            story.note("started", job)
-            if job["progress"]["percentage"] >= 50 and story.note("half-way", job) and story.early:
+            job_estimates.record("started", job)
+            half_way = job["progress"]["percentage"] >= 50 and job_estimates.record("half-way", job)
+            if half_way and job_estimates.finish_early:
                 api.post(job["urls"]["finish"])
     return ended

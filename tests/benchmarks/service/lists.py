@@ -1,47 +1,48 @@
-"""The list of jobs and the view of the queue, as the ledger grows a hundredfold."""
+"""The latency of job lists and of the queue's view, while the ledger grows a hundredfold."""
 
 from itertools import repeat
 from typing import Final
 
 from itsdangerous import URLSafeSerializer
 
-from benchmarks.service.fill import Filling
-from benchmarks.service.finding import Chart, Finding, Say
-from benchmarks.service.load_client import Load, get, talk
-from benchmarks.stack import House
+from benchmarks.service.ledger_filler import LedgerFiller
+from benchmarks.service.load_client import Load, get, send_requests
+from benchmarks.service.results import Chart, Measurement, Report
+from benchmarks.stack import BenchmarkStack
 
 _SIZES: Final = (1_000, 10_000, 100_000)
 _RUNNING, _WAITING = 64, 436
 _TARGET_MS: Final = 50.0
 
 
-def measure(say: Say, *, quick: bool) -> Finding:
-    """The same ledger with ever more jobs: 64 run, 436 wait, all others have ended."""
-    found: dict[int, dict[str, Load]] = {}
-    with House.opened() as house:
-        filling = Filling.of(house.services)
-        filling.live(running=_RUNNING, waiting=_WAITING)
-        _views(house, filling, 50)  # to warm it
+def measure(report: Report, *, quick: bool) -> Measurement:
+    """Measure a ledger with more and more jobs: 64 run, 436 wait, all others have ended."""
+    loads: dict[int, dict[str, Load]] = {}
+    with BenchmarkStack.run_temporarily() as stack:
+        filler = LedgerFiller.for_services(stack.services)
+        filler.add_live_jobs(running=_RUNNING, waiting=_WAITING)
+        _views(stack, filler, 50)  # warm-up
         for size in _SIZES:
-            say(f"filling the ledger to {size:,} jobs")
-            filling.ended(size - filling.total)
-            say(f"looking at lists of {size:,} jobs")
-            found[size] = _views(house, filling, 150 if quick else 1000)
-    curves = {view: {size: 1e3 * loads[view].p99 for size, loads in found.items()} for view in found[_SIZES[0]]}
+            report(f"filling the ledger to {size:,} jobs")
+            filler.add_ended_jobs(size - filler.total)
+            report(f"requesting lists of {size:,} jobs")
+            loads[size] = _views(stack, filler, 150 if quick else 1000)
+    curves = {view: {size: 1e3 * by_view[view].p99 for size, by_view in loads.items()} for view in loads[_SIZES[0]]}
     bound = dict.fromkeys(_SIZES, _TARGET_MS)
-    return Finding(
+    return Measurement(
         {}, [Chart("lists", "lists, p99", "jobs in the ledger", "ms", curves, target="under 50 ms", bound=bound)]
     )
 
 
-def _views(house: House, filling: Filling, requests: int) -> dict[str, Load]:
-    """One client that asks for each view, `requests` times in a row."""
-    ids, identity = filling.ids(), house.services.ledger.identity()
+def _views(stack: BenchmarkStack, filler: LedgerFiller, requests: int) -> dict[str, Load]:
+    """Request each view `requests` times in a row, from one client."""
+    ids, identity = filler.ids(), stack.services.ledger.identity()
     cursor = URLSafeSerializer(identity or "", salt="cursor").dumps([ids[len(ids) // 2], None])
     paths = {
         "first page": "/v1/jobs",
         "page in the middle": f"/v1/jobs?cursor={cursor}",
-        "only those that succeeded": "/v1/jobs?state=succeeded",
+        "succeeded jobs only": "/v1/jobs?state=succeeded",
         "queue": "/v1/queue",
     }
-    return {name: talk(house.address, repeat(get(path), requests), connections=1) for name, path in paths.items()}
+    address = stack.address
+    return {name: send_requests(address, repeat(get(path), requests), connections=1) for name, path in paths.items()}

@@ -1,4 +1,4 @@
-"""Many HTTP clients in one cheap process: each connection sends its next request when the last one is answered."""
+"""Many HTTP clients in one cheap process: each connection sends its next request when it got the last response."""
 
 import asyncio
 import re
@@ -12,7 +12,7 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Address(NamedTuple):
-    """Where a server listens."""
+    """A server's address."""
 
     host: str
     port: int
@@ -20,50 +20,50 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it."""
+    """The measured latencies."""
 
-    seconds: float  # from the first request to the last answer
-    latencies: list[float]  # seconds, of each answer
+    seconds: float  # from the first request to the last response
+    latencies: list[float]  # in seconds
 
     @property
     def per_second(self) -> float:
-        """Answers."""
+        """Responses per second."""
         return len(self.latencies) / self.seconds
 
     @property
     def p50(self) -> float:
-        """Seconds."""
+        """The median latency in seconds."""
         return median(self.latencies)
 
     @property
     def p99(self) -> float:
-        """Seconds."""
+        """The 99th percentile of the latencies in seconds."""
         return percentile(self.latencies, 99)
 
 
-def percentile(readings: list[float], share: int) -> float:
-    """The value that `share` of a hundred readings do not exceed; of few readings, what lies between them."""
-    return quantiles(readings, n=100, method="inclusive")[share - 1] if len(readings) > 1 else readings[0]
+def percentile(readings: list[float], percent: int) -> float:
+    """Return the value that `percent` of the readings do not exceed, interpolated between readings."""
+    return quantiles(readings, n=100, method="inclusive")[percent - 1] if len(readings) > 1 else readings[0]
 
 
 def get(path: str) -> bytes:
-    """A request."""
+    """Return the bytes of a GET request."""
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 
-def talk(address: Address, requests: Iterable[bytes], *, connections: int, seconds: float = 1e9) -> Load:
-    """Send `requests` until they or the seconds are over. Raises RuntimeError where one is not answered 2xx."""
-    return asyncio.run(_talk(address, iter(requests), connections, seconds))
+def send_requests(address: Address, requests: Iterable[bytes], *, connections: int, seconds: float = 1e9) -> Load:
+    """Send requests until they or the seconds run out. Raises RuntimeError for a response that is not 2xx."""
+    return asyncio.run(_send_requests(address, iter(requests), connections, seconds))
 
 
-async def _talk(address: Address, requests: Iterator[bytes], connections: int, seconds: float) -> Load:
+async def _send_requests(address: Address, requests: Iterator[bytes], connections: int, seconds: float) -> Load:
     loop = asyncio.get_running_loop()
     began, latencies = time.perf_counter(), list[float]()
-    talks = []
+    finished = []
     for _ in range(connections):
         _, client = await loop.create_connection(lambda: _Client(requests, began + seconds, latencies), *address)
-        talks.append(client.over)
-    await asyncio.gather(*talks)
+        finished.append(client.finished)
+    await asyncio.gather(*finished)
     return Load(time.perf_counter() - began, latencies)
 
 
@@ -72,32 +72,32 @@ class _Client(asyncio.Protocol):
 
     def __init__(self, requests: Iterator[bytes], deadline: float, latencies: list[float]) -> None:
         self._requests, self._deadline, self._latencies = requests, deadline, latencies
-        self._heard = b""
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._received = b""
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        self._ask()
+        self._send_next()
 
     def data_received(self, data: bytes) -> None:
-        self._heard += data
-        head, end, body = self._heard.partition(b"\r\n\r\n")
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
         length = _LENGTH.search(head)
         if not end or (length and len(body) < int(length[1])):
             return None
-        self._latencies.append(time.perf_counter() - self._asked)
+        self._latencies.append(time.perf_counter() - self._sent_at)
         if not head.startswith(b"HTTP/1.1 2"):
-            return self._end(RuntimeError(f"Refused: {self._heard[:300]!r}"))
-        self._heard = b""
-        return self._ask()
+            return self._end(RuntimeError(f"Unexpected response: {self._received[:300]!r}"))
+        self._received = b""
+        return self._send_next()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.over.done():
-            self.over.set_exception(exc or RuntimeError("The server hung up."))
+        if not self.finished.done():
+            self.finished.set_exception(exc or RuntimeError("The server closed the connection."))
 
-    def _ask(self) -> None:
-        self._asked = time.perf_counter()
-        request = next(self._requests, None) if self._asked < self._deadline else None
+    def _send_next(self) -> None:
+        self._sent_at = time.perf_counter()
+        request = next(self._requests, None) if self._sent_at < self._deadline else None
         if request is None:
             return self._end()
         self._transport.write(request)
@@ -105,7 +105,7 @@ class _Client(asyncio.Protocol):
 
     def _end(self, error: Exception | None = None) -> None:
         if error:
-            self.over.set_exception(error)
+            self.finished.set_exception(error)
         else:
-            self.over.set_result(None)
+            self.finished.set_result(None)
         self._transport.close()

@@ -1,4 +1,4 @@
-"""Charts as pictures that can be read on a light page and on a dark one."""
+"""Charts as PNG files that are readable on light and dark pages."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -7,9 +7,9 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from benchmarks.service.finding import Chart
+from benchmarks.service.results import Chart
 
-_INK: Final = "#7f8790"  # as far from white as from black
+_INK: Final = "#7f8790"  # equally far from white and black
 _COLOURS: Final = ("#2f81f7", "#e3762b", "#2ea36a", "#b05cd6")
 _PLAIN: Final = FuncFormatter(lambda value, _: f"{value:,.10g}")
 _STYLE: Final[dict[Any, Any]] = {
@@ -34,7 +34,7 @@ def draw(chart: Chart, folder: Path) -> Path:
         figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
         _plot(axes, chart)
         _label(axes, chart)
-        (_by_logarithms if chart.steep else _from_zero)(axes)
+        (_by_logarithms if chart.log_scale else _from_zero)(axes)
         figure.legend(loc="outside lower center", ncols=2 if len(chart.curves) > 2 else 3, frameon=False)
         figure.savefig(path, dpi=160, transparent=True)
         plt.close(figure)
@@ -50,7 +50,7 @@ def _plot(axes: Any, chart: Chart) -> None:
 
 
 def _label(axes: Any, chart: Chart) -> None:
-    """Plain numbers, at the amounts that were measured."""
+    """Label the axes with plain numbers, at the measured amounts."""
     axes.set(xscale="log", title=chart.title, xlabel=chart.work, ylabel=chart.unit)
     axes.set_xticks(sorted({amount for curve in chart.curves.values() for amount in curve}))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -1,33 +1,35 @@
-"""Throughput of simulated workers: what queue, store, heartbeats and checkpoints cost when many work at once.
+"""Throughput of simulated workers: the cost of queue, store, heartbeats and checkpoints when many work at once.
 
-Every worker goes round: claim, 100 steps of 0.1 s, publish, claim. With W of them busy all the time, one round
-takes from a claim to the W-th claim after it, and throughput is W by the mean of that; nobody's tail counts.
+Every worker repeats one round: claim, 100 steps of 0.1 s, publish. With W busy workers, a round takes from one claim
+to the W-th claim after it, and the throughput is W divided by the mean of that. The last jobs do not distort it.
 """
 
 import time
 from statistics import mean
 from typing import Any, Final
 
-from chaos.pictures import photo
+from chaos.clients.images import photo
 
 from benchmarks.figure import figure
-from benchmarks.service.finding import Chart, Finding, Say
-from benchmarks.stack import House
+from benchmarks.service.results import Chart, Measurement, Report
+from benchmarks.stack import BenchmarkStack
 from shared.recipe import resolve
 
-_CREWS: Final = (1, 8, 64)
+_WORKER_COUNTS: Final = (1, 8, 64)
 _STEPS: Final = 100
-_SOME_STEPS: Final = 5
-_ROUND_SECONDS: Final = 60.0  # is far too long
+_WARM_UP_STEPS: Final = 5
+_ROUND_SECONDS: Final = 60.0  # the time-out
 _TARGET: Final = 0.95
 
 
-def measure(say: Say, *, quick: bool) -> Finding:
-    """One crew after the other; a crew's n-th round is compared with the single worker's."""
-    taken = {workers: _rounds(workers, 1 if quick else 5, say) for workers in _CREWS}
+def measure(report: Report, *, quick: bool) -> Measurement:
+    """Measure each number of workers; their n-th round is compared with the n-th round of a single worker."""
+    taken = {workers: _rounds(workers, 1 if quick else 5, report) for workers in _WORKER_COUNTS}
     alone = taken[1]
-    shares = {crew: [one / all_ for one, all_ in zip(alone, taken[crew], strict=True)] for crew in _CREWS[1:]}
-    throughput = {crew: 60 * crew / mean(rounds) for crew, rounds in taken.items()}
+    ratios = {
+        workers: [one / many for one, many in zip(alone, taken[workers], strict=True)] for workers in _WORKER_COUNTS[1:]
+    }
+    throughput = {workers: 60 * workers / mean(rounds) for workers, rounds in taken.items()}
     chart = Chart(
         name="scaling",
         title="throughput of simulated workers",
@@ -35,45 +37,45 @@ def measure(say: Say, *, quick: bool) -> Finding:
         unit="jobs a minute",
         curves={"measured": throughput},
         target="at least 0.95 of linear",
-        bound={crew: _TARGET * 60 * crew / mean(alone) for crew in _CREWS},
+        bound={workers: _TARGET * 60 * workers / mean(alone) for workers in _WORKER_COUNTS},
     )
-    return Finding({f"scaling_{crew}": figure(found) for crew, found in shares.items()}, [chart])
+    return Measurement({f"scaling_{workers}": figure(readings) for workers, readings in ratios.items()}, [chart])
 
 
-def _rounds(workers: int, count: int, say: Say) -> list[float]:
-    """Seconds of each round, the mean of all workers, once they are spread evenly over one."""
-    with House.opened() as house:
-        say(f"starting {workers} workers" if workers > 1 else "starting a worker")
-        house.crew(workers)
+def _rounds(workers: int, count: int, report: Report) -> list[float]:
+    """Return the seconds of each round, the mean of all workers, when they are spread evenly over a round."""
+    with BenchmarkStack.run_temporarily() as stack:
+        report(f"starting {workers} workers" if workers > 1 else "starting a worker")
+        stack.start_simulated_workers(workers)
         for number in range(workers):
-            _submit(house, steps=_SOME_STEPS + _STEPS * number // workers)
-        ids = [_submit(house, steps=_STEPS) for _ in range(workers * (count + 1))]
+            _submit(stack, steps=_WARM_UP_STEPS + _STEPS * number // workers)
+        ids = [_submit(stack, steps=_STEPS) for _ in range(workers * (count + 1))]
         for number in range(count + 1):
-            say(f"round {number} of {count} with {workers} at work")
-            _wait_for_claim(house, ids[workers * (number + 1) - 1])
-        return _means(_claims(house, ids), workers)
+            report(f"round {number} of {count} with {workers} worker(s)")
+            _wait_for_claim(stack, ids[workers * (number + 1) - 1])
+        return round_times(_claims(stack, ids), workers)
 
 
-def _claims(house: House, ids: list[str]) -> list[float]:
-    """When each job was claimed first, by Redis' clock."""
-    found = [house.services.ledger.get(job_id).started_at for job_id in ids]
-    return sorted(moment for moment in found if moment is not None)
+def _claims(stack: BenchmarkStack, ids: list[str]) -> list[float]:
+    """Return when each job was claimed first, by Redis' clock."""
+    times = [stack.services.ledger.get(job_id).started_at for job_id in ids]
+    return sorted(time for time in times if time is not None)
 
 
-def _means(claims: list[float], workers: int) -> list[float]:
-    """Of each group of as many claims as there are workers, the mean time to the claim that comes a round later."""
+def round_times(claims: list[float], workers: int) -> list[float]:
+    """Return for each group of `workers` claims the mean time to the claim one round later."""
     gaps = [later - earlier for earlier, later in zip(claims, claims[workers:], strict=False)]
     return [mean(gaps[start : start + workers]) for start in range(0, len(gaps) - workers + 1, workers)]
 
 
-def _submit(house: House, **recipe: Any) -> str:
-    return house.submit(photo(0), photo(1), resolve({"preset": "fast", "size": 64, **recipe}))
+def _submit(stack: BenchmarkStack, **recipe: Any) -> str:
+    return stack.submit(photo(0), photo(1), resolve({"preset": "fast", "size": 64, **recipe}))
 
 
-def _wait_for_claim(house: House, job_id: str) -> None:
+def _wait_for_claim(stack: BenchmarkStack, job_id: str) -> None:
     deadline = time.monotonic() + _ROUND_SECONDS
-    while house.services.ledger.get(job_id).started_at is None:
-        house.check()
+    while stack.services.ledger.get(job_id).started_at is None:
+        stack.check()
         if time.monotonic() > deadline:
-            raise RuntimeError("The workers do not get on; the machine may be too small for so many.")
+            raise RuntimeError("The workers are stuck; this machine may be too small for so many.")
         time.sleep(0.1)

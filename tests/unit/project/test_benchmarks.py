@@ -1,4 +1,4 @@
-"""How the benchmarks continue when a part fails, how they run other processes, and one short run."""
+"""How benchmarks continue after a failure and run other processes."""
 
 import re
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from benchmarks.attempts import Attempts
-from benchmarks.figure import Figure, NotHere, figure
-from benchmarks.processes import beside, run_alone
+from benchmarks.figure import Figure, NotAvailable, figure
+from benchmarks.processes import peer_process, run_module
 from rich.console import Console
 
 SERVE = """
@@ -29,14 +29,14 @@ def _attempts() -> tuple[Attempts, Console]:
 
 
 def _lacking() -> Figure:
-    raise NotHere("there is no such device")
+    raise NotAvailable("there is no such device")
 
 
 def _broken() -> Figure:
     raise ValueError("a wrong loss")
 
 
-def test_a_figure_that_fails_is_told_with_its_cause_and_the_next_one_is_measured() -> None:
+def test_a_failed_measurement_is_reported_with_its_cause_and_the_next_one_runs() -> None:
     attempts, console = _attempts()
     assert attempts("first", _broken) is None
     assert attempts("second", lambda: figure([1.0, 2.0, 4.0])) == Figure(2, 1, 4)
@@ -46,21 +46,21 @@ def test_a_figure_that_fails_is_told_with_its_cause_and_the_next_one_is_measured
     assert "second: 2 (1 to 4)" in text
 
 
-def test_a_figure_that_needs_what_this_machine_lacks_is_no_failure() -> None:
+def test_a_measurement_that_this_machine_cannot_make_is_not_a_failure() -> None:
     attempts, console = _attempts()
     assert attempts("first", _lacking) is None
     assert not attempts.failed
     assert "first: not measured, there is no such device" in console.export_text()
 
 
-def test_a_peer_answers_each_order_with_its_next_loss_whatever_else_it_prints() -> None:
-    with beside(sys.executable, "-c", SERVE) as step:
+def test_a_peer_responds_with_one_loss_for_each_request_whatever_else_it_prints() -> None:
+    with peer_process(sys.executable, "-c", SERVE) as step:
         assert [step(), step(), step()] == [0, 1, 2]
 
 
-def test_a_peer_that_ended_is_told_with_its_last_words() -> None:
+def test_the_error_of_a_peer_that_ended_contains_its_stderr() -> None:
     ending = "raise SystemExit('no memory left')"
-    with beside(sys.executable, "-c", ending) as step, pytest.raises(RuntimeError, match="no memory left"):
+    with peer_process(sys.executable, "-c", ending) as step, pytest.raises(RuntimeError, match="no memory left"):
         step()
 
 
@@ -68,5 +68,5 @@ def test_the_initial_hessian_is_compared_with_the_scaled_identity(
     random_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EASEL_WEIGHTS", str(random_weights))
-    last_line = run_alone("benchmarks.engine.initial_hessian", "64", "6")
+    last_line = run_module("benchmarks.engine.initial_hessian", "64", "6")
     assert re.fullmatch(r"H_0 reaches the \S+ of 6 evaluations after [1-7]", last_line)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.service.fill import Filling
+from benchmarks.service.ledger_filler import LedgerFiller
 
 from easel.models import JobState
 from shared.services import ensure_paired, open_services
@@ -12,13 +12,13 @@ from shared.settings import Settings
 def test_every_job_of_a_filled_ledger_is_in_its_place(valkey_url: str, tmp_path: Path) -> None:
     services = open_services(Settings(redis_url=valkey_url, store_url=(tmp_path / "blobs").as_uri()))
     ensure_paired(services)
-    filling = Filling.of(services)
-    held = filling.live(running=2, waiting=5)
-    filling.ended(30)
+    filler = LedgerFiller.for_services(services)
+    claims = filler.add_live_jobs(running=2, waiting=5)
+    filler.add_ended_jobs(30)
     jobs = services.ledger.list(limit=100)
-    assert [job.id for job in jobs] == filling.ids()[::-1]
-    assert len(jobs) == filling.total == 37
-    assert {claim.job.id for claim in held} == {job.id for job in jobs if job.state is JobState.RUNNING}
+    assert [job.id for job in jobs] == filler.ids()[::-1]
+    assert len(jobs) == filler.total == 37
+    assert {claim.job.id for claim in claims} == {job.id for job in jobs if job.state is JobState.RUNNING}
     assert services.queue_stats.positions([job for job in jobs if job.state is JobState.QUEUED][::-1]) == [
         1,
         2,

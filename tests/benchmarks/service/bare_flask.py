@@ -1,4 +1,4 @@
-"""`python -m benchmarks.service.bare PORT FILE`: one Flask route that returns a file, under the API's gunicorn."""
+"""`python -m benchmarks.service.bare_flask PORT FILE`: a Flask route that returns a file, under the API's gunicorn."""
 
 import sys
 from pathlib import Path
@@ -10,19 +10,19 @@ from shared.settings import Settings
 
 
 class Bare(Server):
-    """The API's settings, gunicorn's own threaded worker, and nothing of Easel behind them."""
+    """Gunicorn's threaded worker with the API's settings, and none of Easel's code in a request."""
 
     def __init__(self, settings: Settings, document: bytes) -> None:
         self._document = document
         super().__init__(settings)
 
     def load_config(self) -> None:
-        """As the API's, but for the worker, which looks for an Easel behind it."""
+        """Load the API's configuration except its worker class, which needs Easel's application."""
         super().load_config()
         self.cfg.set("worker_class", "gthread")
 
     def load(self) -> Flask:
-        """Called in the process that serves, after the fork."""
+        """Create the application; gunicorn calls it in the serving process, after the fork."""
         app = Flask("bare", static_folder=None)
         app.get("/v1/jobs/<job_id>")(self._answer)
         return app

@@ -1,6 +1,6 @@
-"""A ledger with many jobs in it, by the ledger's own acts: `submit` and `claim`, and `restore` for jobs that ended.
+"""Fills a ledger with many jobs through its own operations: `submit` and `claim`, and `restore` for jobs that ended.
 
-`restore` is the act that brings a lost record back: it writes the whole of it at once, with every index.
+`restore` is meant for lost records: it writes a whole record with every index at once.
 """
 
 import time
@@ -12,7 +12,7 @@ from uuid import UUID
 import redis
 
 from easel.models import JobState, Losses, Progress
-from shared.jobs.job import Request
+from shared.jobs.job import JobRequest
 from shared.ledger.ledger import NAMESPACE, Claim, Ledger, connect
 from shared.ledger.queue_stats import WorkerInfo
 from shared.recipe import resolve
@@ -27,35 +27,35 @@ _ENDS: Final = (*[JobState.SUCCEEDED] * 8, JobState.FAILED, JobState.CANCELED)
 
 
 class _Bulk(Ledger):
-    """Sends acts in pipelines and reads no answer before `flush`."""
+    """A ledger that sends its operations in pipelines."""
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__(client)
         self._pipe: Any = client.pipeline(transaction=False)
 
-    def _act(self, act: str, *args: Any) -> Any:
-        self._acts[act](keys=[NAMESPACE], args=args, client=self._pipe)
+    def _run(self, script: str, *args: Any) -> Any:
+        self._scripts[script](keys=[NAMESPACE], args=args, client=self._pipe)
         if len(self._pipe) >= _BATCH:
             self.flush()
         return "sent", ""
 
     def flush(self) -> None:
-        """Raises what any of them met."""
+        """Send everything. Raises the first error."""
         self._pipe.execute()
 
 
 @dataclass
-class Filling:
-    """What a ledger holds so far; the same in every run."""
+class LedgerFiller:
+    """Adds the same random jobs in every run, and counts them."""
 
     services: Services
     random: Random
     total: int = 0
 
     @classmethod
-    def of(cls, services: Services) -> "Filling":
-        """An empty one, with eight workers on the board that nobody needs to run."""
-        far = time.time() + _DAY
+    def for_services(cls, services: Services) -> "LedgerFiller":
+        """Return a filler for an empty ledger, in which it registers eight workers that do not exist."""
+        tomorrow = time.time() + _DAY
         for number in range(8):
             info = WorkerInfo(
                 name=f"w{number}",
@@ -63,22 +63,22 @@ class Filling:
                 weights="path 0",
                 tiers=services.settings.tiers,
                 pixels_per_second=1e5,
-                seen_at=far,
+                seen_at=tomorrow,
             )
-            services.queue_stats.announce(info)
+            services.queue_stats.register_worker(info)
         return cls(services, Random(0))  # noqa: S311 - the same jobs in every run
 
-    def live(self, *, running: int, waiting: int) -> list[Claim]:
-        """Jobs of the last hour, first those that are claimed here."""
+    def add_live_jobs(self, *, running: int, waiting: int) -> list[Claim]:
+        """Add jobs of the last hour, and return the claims of the running ones."""
         bulk, now = _Bulk(connect(self.services.settings.redis_url)), time.time()
         for number in range(running + waiting):
             bulk.submit(self._request(now - 3600 + number), queue_limit=10**9, remember_seconds=1)
         bulk.flush()
         self.total += running + waiting
-        return [self._held() for _ in range(running)]
+        return [self._claim_one() for _ in range(running)]
 
-    def ended(self, jobs: int) -> None:
-        """Jobs of the last month."""
+    def add_ended_jobs(self, jobs: int) -> None:
+        """Add jobs of the last month that have ended."""
         bulk, now = _Bulk(connect(self.services.settings.redis_url)), time.time()
         for number in range(jobs):
             request = self._request(now - _DAY - 29 * _DAY * self.random.random())
@@ -87,20 +87,20 @@ class Filling:
         self.total += jobs
 
     def ids(self) -> list[str]:
-        """Of all jobs, the oldest first."""
+        """Return the ids of all jobs, the oldest first."""
         client: Any = connect(self.services.settings.redis_url)
-        found: list[str] = client.zrange(f"{NAMESPACE}:jobs", 0, -1)
-        return found
+        ids: list[str] = client.zrange(f"{NAMESPACE}:jobs", 0, -1)
+        return ids
 
-    def _held(self) -> Claim:
+    def _claim_one(self) -> Claim:
         claim = self.services.ledger.claim("w0", self.services.settings.tiers, lease_seconds=_DAY)
         assert claim is not None
         step = self.random.randrange(1, RECIPE.steps)
         self.services.ledger.renew(claim, lease_seconds=_DAY, event=("progress", {"step": step}), **_progress(step))
         return claim
 
-    def _request(self, at: float) -> Request:
-        return Request(
+    def _request(self, at: float) -> JobRequest:
+        return JobRequest(
             id=_uuid7(at, self.random),
             tier=self.services.settings.tiers[0],
             recipe=RECIPE,
@@ -114,11 +114,12 @@ class Filling:
 
 
 def _progress(step: int) -> dict[str, Any]:
-    told = Progress(phase="512 px", current=step, total=RECIPE.steps, percentage=round(100 * step / RECIPE.steps, 2))
-    return {"progress": told, "losses": LOSSES, "steps_per_second": 1.5, "run_seconds": step / 1.5}
+    percentage = round(100 * step / RECIPE.steps, 2)
+    progress = Progress(phase="512 px", current=step, total=RECIPE.steps, percentage=percentage)
+    return {"progress": progress, "losses": LOSSES, "steps_per_second": 1.5, "run_seconds": step / 1.5}
 
 
-def _outcome(request: Request) -> dict[str, Any]:
+def _outcome(request: JobRequest) -> dict[str, Any]:
     token, began = "0123456789abcdef", request.created_at + 60
     return {
         **_progress(RECIPE.steps),
@@ -131,7 +132,7 @@ def _outcome(request: Request) -> dict[str, Any]:
 
 
 def _uuid7(at: float, random: Random) -> str:
-    """As RFC 9562 says, of a moment of our choice."""
+    """Return a UUIDv7 (RFC 9562) for the time `at`."""
     return str(
         UUID(int=int(at * 1000) << 80 | 7 << 76 | random.getrandbits(12) << 64 | 2 << 62 | random.getrandbits(62))
     )

@@ -1,4 +1,4 @@
-"""All measurements of the service, one after the other."""
+"""Runs all benchmarks of the service."""
 
 from functools import partial
 from pathlib import Path
@@ -9,22 +9,22 @@ from rich.console import Console
 from benchmarks.attempts import Attempts
 from benchmarks.figure import Figure
 from benchmarks.service import estimates, lists, polls, scaling, submits, watchers
-from benchmarks.service.finding import Chart, table
 from benchmarks.service.plots import draw
+from benchmarks.service.results import Chart, table
 
 _QUICK_PARTS: Final = (polls, watchers, lists, submits, scaling)
 
 
 def measure(attempts: Attempts, *, quick: bool, out: Path, console: Console) -> dict[str, Figure]:
-    """The figures by their keys; charts go to `out` as pictures, and all of it to the console as a table."""
+    """Return the figures by name; write the charts to the folder `out`, and print them as a table."""
     figures: dict[str, Figure] = {}
     charts: list[Chart] = []
     with console.status("the service") as status:
         for part in _QUICK_PARTS if quick else (*_QUICK_PARTS, estimates):
-            if found := attempts(part.__name__, partial(part.measure, status.update, quick=quick)):
-                figures |= found.figures
-                charts += found.charts
+            if measurement := attempts(part.__name__, partial(part.measure, status.update, quick=quick)):
+                figures |= measurement.figures
+                charts += measurement.charts
     console.print(table(charts))
     for chart in charts:
-        console.print(f"Drew {draw(chart, out)}", highlight=False, soft_wrap=True)
+        console.print(f"Wrote {draw(chart, out)}", highlight=False, soft_wrap=True)
     return figures

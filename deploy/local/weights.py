@@ -1,0 +1,46 @@
+"""`python -m deploy.local.weights`: find, download or learn the weights that the workers use, with progress.
+
+It is a separate process, because it imports TensorFlow, which takes seconds and memory.
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from shared.errors import EaselError
+from shared.settings import Settings
+
+console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def start(environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start the process; it exits with 0 when the weights are on disk. Its progress goes to our stderr."""
+    command = [sys.executable, "-m", "deploy.local.weights"]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
+
+
+def main() -> None:
+    """Resolve EASEL_WEIGHTS as a worker does, and describe them. Exits with 1 if there are none."""
+    from worker.engine.weights.sources import resolve_weights  # noqa: PLC0415 - it imports TensorFlow
+
+    settings, announced = Settings(), set[str]()
+    with console.status("Loading the weights") as status:
+
+        def show(step: str, share: float) -> None:
+            if step not in announced:
+                announced.add(step)
+                console.print(f"{step[:1].upper()}{step[1:]}; this happens once …")
+            status.update(f"{step}: {share:.0%}")
+
+        try:
+            weights = resolve_weights(settings.weights, cache=settings.cache, progress=show)
+        except EaselError as error:
+            console.print(f"[red]{error.detail}[/red]")
+            sys.exit(1)
+    console.print(weights.describe(), markup=False)
+
+
+if __name__ == "__main__":
+    main()
