@@ -16,8 +16,8 @@ import eventlet.wsgi
 eventlet.monkey_patch()
 
 from swift.common import utils, wsgi  # noqa: E402 - only after the patch
+from swift.common.ring import RingBuilder  # noqa: E402 - the same
 from swift.common.storage_policy import reload_storage_policies  # noqa: E402 - the same
-from swift.common.wake import RingBuilder  # noqa: E402 - the same
 
 KINDS = ("account", "container", "object")
 
