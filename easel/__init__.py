@@ -1,60 +1,88 @@
 """The Python client.
 
+    from pathlib import Path
+
     from easel import Easel
 
     with Easel() as easel:
-        job = easel.submit("photo.jpg", ["painting.jpg"], recipe="default")
+        job = easel.submit("photo.jpg", ["painting.jpg"], "default")
         job.wait()
-        Path("picture.png").write_bytes(job.result())
+        Path("result.png").write_bytes(job.result())
 
-With asyncio it is AsyncEasel, whose calls and whose jobs' calls are awaited and are the same otherwise.
-
-Requests that meet a lost connection or a passing trouble are sent again, a few times, with growing
-pauses; every submission carries an idempotency key, so that sending it twice makes one job.
-What is raised is ApiError, or of a class beneath it: see refusals.py.
+AsyncEasel has the same methods for asyncio. Lost connections and transient errors are retried a few times with growing
+pauses; each submission carries an idempotency key, so that a retry does not create a second job. Errors are ApiError
+and its subclasses (easel/errors.py); events are described in easel/events.py.
 """
 
+from easel._uploads import BinaryFile, ImageInput, Recipe, recipe_fields
 from easel._version import __version__
-from easel.client import DEFAULT_URL, AsyncEasel, Easel, Recipe, recipe_fields
+from easel.client import DEFAULT_URL, AsyncEasel, Easel
 from easel.errors import (
     ApiError,
     BadInput,
     Conflict,
     Forbidden,
     NotFound,
-    TooMany,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
     Unreachable,
 )
+from easel.events import (
+    AcknowledgedEvent,
+    CancelRequestedEvent,
+    FinishRequestedEvent,
+    JobEvent,
+    LeaseLostEvent,
+    PreviewEvent,
+    ProgressEvent,
+    QueueChangedEvent,
+    QueueEvent,
+    StateEvent,
+    UnknownEvent,
+    WarningEvent,
+)
 from easel.jobs import AsyncJob, Job
-from easel.models import Delivery, Event, JobState, JobView, Preview, Queue, Quote, Range, Recipes
+from easel.models import Delivery, DurationRange, JobState, JobStatus, Preview, Queue, Quote, Recipes
 
 __all__ = [
     "DEFAULT_URL",
+    "AcknowledgedEvent",
     "ApiError",
     "AsyncEasel",
     "AsyncJob",
     "BadInput",
+    "BinaryFile",
+    "CancelRequestedEvent",
     "Conflict",
     "Delivery",
+    "DurationRange",
     "Easel",
-    "Event",
+    "FinishRequestedEvent",
     "Forbidden",
+    "ImageInput",
     "Job",
+    "JobEvent",
     "JobState",
-    "JobView",
+    "JobStatus",
+    "LeaseLostEvent",
     "NotFound",
     "Preview",
+    "PreviewEvent",
+    "ProgressEvent",
     "Queue",
+    "QueueChangedEvent",
+    "QueueEvent",
     "Quote",
-    "Range",
     "Recipe",
     "Recipes",
-    "TooMany",
+    "StateEvent",
+    "TooManyRequests",
     "Unauthorized",
     "Unavailable",
+    "UnknownEvent",
     "Unreachable",
+    "WarningEvent",
     "__version__",
     "recipe_fields",
 ]

@@ -1,7 +1,7 @@
-"""One code path for two clients: what is written once as `async def` also runs without an event loop.
+"""Write a method once as `async def`, and call it from both the sync and the async client.
 
-A coroutine suspends only where something beneath it does. Over a BlockingWire (easel/_transports.py) nothing does: its
-methods block instead, so a single push runs the whole coroutine to its end. Over an AsyncWire it is awaited as usual.
+A coroutine suspends only where something that it awaits does. Nothing in SyncTransport (easel/_transports.py) suspends:
+it blocks instead, so a single `send(None)` runs the coroutine to its end. Over AsyncTransport it is awaited as usual.
 """
 
 import functools
@@ -13,81 +13,81 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Blocking:
-    """Base of classes whose Twofold methods are plain calls, and whose TwofoldStreams are read by `for`."""
+class SyncMixin:
+    """Base of classes whose bridged methods are plain calls and whose bridged streams are read by `for`."""
 
 
-class Suspending:
-    """Base of classes whose Twofold methods are awaited, and whose TwofoldStreams are read by `async for`."""
+class AsyncMixin:
+    """Base of classes whose bridged methods are awaited and whose bridged streams are read by `async for`."""
 
 
-class Twofold(Generic[P, R]):
-    """Decorates an `async def` of a class that both a Blocking and a Suspending class inherit from."""
+class BridgedMethod(Generic[P, R]):
+    """Decorates an `async def` method of a base class of both a SyncMixin and an AsyncMixin class."""
 
-    def __init__(self, act: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> None:
-        self._act = act
+    def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> None:
+        self._function = function
 
     @overload
     def __get__(self, instance: None, owner: type) -> Callable[..., Coroutine[Any, Any, R]]: ...
     @overload
-    def __get__(self, instance: Blocking, owner: type) -> Callable[P, R]: ...
+    def __get__(self, instance: SyncMixin, owner: type) -> Callable[P, R]: ...
     @overload
-    def __get__(self, instance: Suspending, owner: type) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    def __get__(self, instance: AsyncMixin, owner: type) -> Callable[P, Coroutine[Any, Any, R]]: ...
     def __get__(self, instance: Any, owner: type) -> Any:
-        """The method as this instance has it; the function itself where a class is asked, for its documentation."""
-        return _bound(self._act, instance, run)
+        """Return the bound method, or the function itself for its documentation if accessed on the class."""
+        return _bind(self._function, instance, run_sync)
 
 
-class TwofoldStream(Generic[P, R]):
-    """The same for an `async def` that yields."""
+class BridgedStream(Generic[P, R]):
+    """Decorates an async generator method of such a base class."""
 
-    def __init__(self, act: Callable[Concatenate[Any, P], AsyncGenerator[R, None]]) -> None:
-        self._act = act
+    def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[R, None]]) -> None:
+        self._function = function
 
     @overload
     def __get__(self, instance: None, owner: type) -> Callable[..., AsyncIterator[R]]: ...
     @overload
-    def __get__(self, instance: Blocking, owner: type) -> Callable[P, Iterator[R]]: ...
+    def __get__(self, instance: SyncMixin, owner: type) -> Callable[P, Iterator[R]]: ...
     @overload
-    def __get__(self, instance: Suspending, owner: type) -> Callable[P, AsyncGenerator[R, None]]: ...
+    def __get__(self, instance: AsyncMixin, owner: type) -> Callable[P, AsyncGenerator[R, None]]: ...
     def __get__(self, instance: Any, owner: type) -> Any:
-        """The method as this instance has it; the function itself where a class is asked, for its documentation."""
-        return _bound(self._act, instance, drain)
+        """Return the bound method, or the function itself for its documentation if accessed on the class."""
+        return _bind(self._function, instance, iterate_sync)
 
 
-def _bound(act: Callable[..., Any], instance: object, finish: Callable[[Any], Any]) -> Callable[..., Any]:
+def _bind(function: Callable[..., Any], instance: object, to_sync: Callable[[Any], Any]) -> Callable[..., Any]:
     if instance is None:
-        return act
-    method = MethodType(act, instance)
-    if not isinstance(instance, Blocking):
+        return function
+    method = MethodType(function, instance)
+    if not isinstance(instance, SyncMixin):
         return method
 
-    @functools.wraps(act)
-    def blocking(*arguments: Any, **named: Any) -> Any:
-        return finish(method(*arguments, **named))
+    @functools.wraps(function)
+    def sync_method(*args: Any, **kwargs: Any) -> Any:
+        return to_sync(method(*args, **kwargs))
 
-    return blocking
+    return sync_method
 
 
-def run(act: Coroutine[Any, Any, R]) -> R:
-    """What a coroutine returns that never suspends."""
+def run_sync(coroutine: Coroutine[Any, Any, R]) -> R:
+    """Run a coroutine that never suspends, and return its result. Raises RuntimeError if it suspends."""
     try:
-        act.send(None)
-    except StopIteration as done:
-        value: R = done.value
-        return value
-    act.close()
-    raise RuntimeError("A blocking client was made to wait for an event loop.")
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("A method of the sync client tried to wait for an event loop.")
 
 
-def drain(stream: AsyncGenerator[R, None]) -> Iterator[R]:
-    """What a generator yields that never suspends."""
+def iterate_sync(generator: AsyncGenerator[R, None]) -> Iterator[R]:
+    """Yield the items of an async generator that never suspends."""
     try:
         while True:
             try:
-                item = run(anext(stream))
+                item = run_sync(anext(generator))
             except StopAsyncIteration:
                 return
             yield item
     finally:
-        run(stream.aclose())
+        run_sync(generator.aclose())

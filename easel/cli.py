@@ -1,55 +1,51 @@
-"""The `easel` command: a thin shell over easel. What scripts read goes to stdout, all else to stderr."""
+"""The `easel` command. Results go to standard output, messages and progress to standard error."""
 
 import json
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from easel import DEFAULT_URL, Easel, Job, JobState
 from easel.terminal.command import (
-    EXIT_CODES,
+    HELP,
+    CommandGroup,
     Content,
-    Group,
     Id,
     Ids,
     Json,
     Output,
-    Pictures,
+    Previews,
     Styles,
-    judge,
-    overlay,
-    steer,
-    tell_retry,
+    build_recipe,
+    control_jobs,
+    report_outcomes,
+    report_retry,
     until_ended,
-    write,
+    write_output,
 )
 from easel.terminal.tables import (
     delivery_table,
-    err,
-    job_sheet,
+    describe_quote,
+    job_details,
     job_table,
-    out,
     print_json,
-    print_line,
-    queue_sheet,
-    quoted,
-    recipes_sheet,
-    say,
+    print_json_line,
+    print_message,
+    queue_tables,
+    recipe_tables,
+    stderr,
+    stdout,
 )
 from easel.terminal.watch import watch as watch_jobs
 from easel.terminal.watch import watch_events, watch_queue
 
-_HELP: Final = "Neural style transfer as a service.\n\n\b\nExit codes:\n" + "\n".join(
-    f"{code:>3}  {what}" for code, what in EXIT_CODES.items()
-)
-
-app = typer.Typer(cls=Group, help=_HELP, no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help=HELP, no_args_is_help=True)
 
 
 def main() -> None:
-    """Where the console script starts."""
+    """Run the console script."""
     app()
 
 
@@ -57,16 +53,14 @@ def main() -> None:
 def connect(
     ctx: typer.Context,
     *,
-    url: Annotated[str, typer.Option(envvar="EASEL_URL", help="Where the service is.")] = DEFAULT_URL,
-    api_key: Annotated[
-        str | None, typer.Option(envvar="EASEL_API_KEY", help="Needed where the service asks for keys.")
-    ] = None,
+    url: Annotated[str, typer.Option(envvar="EASEL_URL", help="Address of the service.")] = DEFAULT_URL,
+    api_key: Annotated[str | None, typer.Option(envvar="EASEL_API_KEY", help="API key, if required.")] = None,
 ) -> None:
     """Open the client that all commands use."""
-    ctx.obj = ctx.with_resource(Easel(url, api_key, on_retry=tell_retry))
+    ctx.obj = ctx.with_resource(Easel(url, api_key, on_retry=report_retry))
 
 
-# Asking for pictures.
+# Submission.
 
 
 @app.command()
@@ -79,138 +73,143 @@ def submit(
     size: Annotated[int | None, typer.Option(help="Longest side in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field; a.b=1 reaches inside.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field; a.b=1 sets a nested one.")
     ] = None,
-    tier: Annotated[str | None, typer.Option(help="Which line to wait in.")] = None,
-    idempotency_key: Annotated[str | None, typer.Option(help="Submit once, however often this runs.")] = None,
-    webhook_url: Annotated[str | None, typer.Option(help="Whom the service tells of the job.")] = None,
+    tier: Annotated[str | None, typer.Option(help="The tier to queue the job in.")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="Submit only once with this key.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(help="URL that receives the job's webhooks.")] = None,
     webhook_events: Annotated[
-        list[str] | None, typer.Option("--webhook-event", help="Of this, and not of all; may be repeated.")
+        list[str] | None, typer.Option("--webhook-event", help="Send only this event; may be repeated.")
     ] = None,
-    quote: Annotated[bool, typer.Option("--quote", help="Say what it would cost; submit nothing.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Watch until it has ended.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Wait, and write the picture here.")] = None,
-    pictures: Pictures = None,
+    quote: Annotated[bool, typer.Option("--quote", help="Estimate time and memory; submit nothing.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Watch the job until it has ended.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Wait, and write the result here.")] = None,
+    previews: Previews = None,
     as_json: Json = False,
 ) -> None:
-    """Paint CONTENT like the STYLES; print the job's id."""
+    """Render CONTENT in the style of the STYLE images; print the job's id."""
     easel: Easel = ctx.obj
-    fields = overlay(recipe, size, steps, settings or [])
+    fields = build_recipe(recipe, size, steps, settings or [])
     if quote:
-        price = easel.quote(content, styles, fields, tier=tier)
-        print_json(price.model_dump(mode="json")) if as_json else out.print(quoted(price), soft_wrap=True)
+        estimate = easel.quote(content, styles, fields, tier=tier)
+        if as_json:
+            print_json(estimate.model_dump(mode="json"))
+        else:
+            stdout.print(describe_quote(estimate), soft_wrap=True)
         return
-    told = {"webhook_url": webhook_url, "tier": tier, "idempotency_key": idempotency_key}
-    job = easel.submit(content, styles, fields, webhook_events=webhook_events, **told)
+    options = {"webhook_url": webhook_url, "tier": tier, "idempotency_key": idempotency_key}
+    job = easel.submit(content, styles, fields, webhook_events=webhook_events, **options)
     if not as_json:
-        out.print(job.id)
+        stdout.print(job.id)
     if not (wait or output):
-        print_json(job.view.model_dump(mode="json")) if as_json else say(f"Watch it with: easel watch {job.id}")
+        if as_json:
+            print_json(job.status.model_dump(mode="json"))
+        else:
+            print_message(f"Watch it with: easel watch {job.id}")
         return
-    until_ended([job], lambda: watch_jobs([job], err, pictures=pictures))
+    until_ended([job], lambda: watch_jobs([job], stderr, previews=previews))
     if as_json:
-        print_json(job.view.model_dump(mode="json"))
+        print_json(job.status.model_dump(mode="json"))
     fetched = output is not None and job.state == JobState.SUCCEEDED
     if output and fetched:
-        write(output, job.result())
-    judge([job], fetched=fetched)
+        write_output(output, job.result())
+    report_outcomes([job], fetched=fetched)
 
 
 @app.command()
 def recipes(ctx: typer.Context, *, as_json: Json = False) -> None:
-    """The presets, and what can be set. With --json: every field's bounds and meaning."""
-    found = ctx.obj.recipes()
-    print_json(found.model_dump(mode="json")) if as_json else out.print(recipes_sheet(found))
+    """Show the presets and the names of all recipe fields; --json adds their bounds and descriptions."""
+    catalog = ctx.obj.recipes()
+    print_json(catalog.model_dump(mode="json")) if as_json else stdout.print(recipe_tables(catalog))
 
 
-# Looking.
+# Jobs and the queue.
 
 
 @app.command()
-def watch(ctx: typer.Context, ids: Ids, *, pictures: Pictures = None, as_json: Json = False) -> None:
-    """Show jobs as they go on, until all have ended. With --json: every event, one a line."""
+def watch(ctx: typer.Context, ids: Ids, *, previews: Previews = None, as_json: Json = False) -> None:
+    """Show jobs until all have ended. With --json: print every event, one per line."""
     easel: Easel = ctx.obj
-    jobs = [easel.get(id) for id in dict.fromkeys(ids)]  # noqa: A001 - as in the help
-    until_ended(jobs, lambda: watch_events(jobs) if as_json else watch_jobs(jobs, out, pictures=pictures))
-    judge(jobs)
+    jobs = [easel.get(job_id) for job_id in dict.fromkeys(ids)]
+    until_ended(jobs, lambda: watch_events(jobs) if as_json else watch_jobs(jobs, stdout, previews=previews))
+    report_outcomes(jobs)
 
 
 @app.command("list")
 def list_jobs(
     ctx: typer.Context,
     *,
-    state: Annotated[JobState | None, typer.Option(help="Only these.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The number of jobs.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """The newest jobs."""
+    """List the newest jobs."""
     easel: Easel = ctx.obj
-    jobs = [job.view for job in islice(easel.list(state, page=min(limit, 100)), limit)]
+    statuses = [job.status for job in islice(easel.list(state, page=min(limit, 100)), limit)]
     if as_json:
-        print_json([job.model_dump(mode="json") for job in jobs])
-    elif jobs:
-        out.print(job_table(jobs))
+        print_json([status.model_dump(mode="json") for status in statuses])
+    elif statuses:
+        stdout.print(job_table(statuses))
     else:
-        say("No jobs.")
+        print_message("No jobs.")
 
 
 @app.command()
 def status(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # noqa: A002 - the name in the help
-    """All about one job."""
+    """Show one job."""
     job: Job = ctx.obj.get(id)
-    print_json(job.view.model_dump(mode="json")) if as_json else out.print(job_sheet(job.view))
+    print_json(job.status.model_dump(mode="json")) if as_json else stdout.print(job_details(job.status))
 
 
 @app.command()
 def queue(
     ctx: typer.Context,
     *,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep looking, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
-    """How long the lines are, what runs, who works. With --watch --json: every change, one a line."""
+    """Show the queue, the running jobs and the workers. With --watch --json: print every change, one per line."""
     easel: Easel = ctx.obj
     if not watch:
-        now = easel.queue()
-        print_json(now.model_dump(mode="json")) if as_json else out.print(queue_sheet(now))
+        snapshot = easel.queue()
+        print_json(snapshot.model_dump(mode="json")) if as_json else stdout.print(queue_tables(snapshot))
     elif as_json:
-        for now in easel.queue_events():
-            print_line(now.model_dump(mode="json"))
+        for event in easel.queue_events():
+            if event.kind == "queue":
+                print_json_line(event.data.model_dump(mode="json"))
     else:
-        watch_queue(easel.queue_events(), out)
+        watch_queue(easel.queue_events(), stdout)
 
 
 @app.command()
 def deliveries(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # noqa: A002 - the name in the help
-    """How a job's webhook was told of it."""
+    """List the attempts to deliver a job's webhooks."""
     job: Job = ctx.obj.get(id)
-    told = job.deliveries()
+    attempts = job.deliveries()
     if as_json:
-        print_json([one.model_dump(mode="json") for one in told])
-    elif told:
-        out.print(delivery_table(told))
+        print_json([attempt.model_dump(mode="json") for attempt in attempts])
+    elif attempts:
+        stdout.print(delivery_table(attempts))
     else:
-        say(
-            "Its webhook was told nothing yet." if job.view.webhook else "The job has no webhook: nobody is told of it."
-        )
+        print_message("No webhook was sent yet." if job.status.webhook else "The job has no webhook.")
 
 
-# Steering.
+# Control.
 
 
 @app.command()
 def cancel(ctx: typer.Context, ids: Ids, *, as_json: Json = False) -> None:
-    """Stop jobs and keep nothing but their previews."""
-    steer(ctx.obj, lambda job: job.cancel(), ids, as_json=as_json)
+    """Stop jobs and keep only their previews."""
+    control_jobs(ctx.obj, lambda job: job.cancel(), ids, as_json=as_json)
 
 
 @app.command()
 def finish(ctx: typer.Context, ids: Ids, *, as_json: Json = False) -> None:
-    """Stop jobs now and keep their best pictures so far."""
-    steer(ctx.obj, lambda job: job.finish(), ids, as_json=as_json)
+    """Stop jobs now and keep their images so far as results."""
+    control_jobs(ctx.obj, lambda job: job.finish(), ids, as_json=as_json)
 
 
-# Fetching and forgetting.
+# Results and deletion.
 
 
 @app.command()
@@ -219,28 +218,30 @@ def result(
     id: Id,  # noqa: A002 - the name in the help
     *,
     output: Output,
-    provenance: Annotated[bool, typer.Option("--provenance", help="Also write what made it, beside it.")] = False,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Also write its provenance, to the same name with .json.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Fetch a finished picture. With --json: print what made it."""
+    """Fetch a result. With --json: also print its provenance."""
     job: Job = ctx.obj.get(id)
-    picture = job.result()
-    about = job.provenance() if provenance or as_json else {}
-    write(output, picture)
+    image = job.result()
+    origin = job.provenance() if provenance or as_json else {}
+    write_output(output, image)
     if provenance:
-        write(output.with_suffix(".json"), json.dumps(about, indent=2).encode() + b"\n")
+        write_output(output.with_suffix(".json"), json.dumps(origin, indent=2).encode() + b"\n")
     if as_json:
-        print_json(about)
+        print_json(origin)
 
 
 @app.command()
 def timelapse(ctx: typer.Context, id: Id, *, output: Output) -> None:  # noqa: A002 - the name in the help
-    """Fetch how the picture emerged, as an animated WebP."""
-    write(output, ctx.obj.get(id).timelapse())
+    """Fetch the previews of a job as an animated WebP."""
+    write_output(output, ctx.obj.get(id).timelapse())
 
 
 @app.command()
 def delete(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # noqa: A002 - the name in the help
-    """Forget a job that has ended, with its pictures."""
+    """Delete a job that has ended, with its images."""
     ctx.obj.get(id).delete()
-    print_json({"id": id, "deleted": True}) if as_json else say(f"Deleted {id}.")
+    print_json({"id": id, "deleted": True}) if as_json else print_message(f"Deleted {id}.")

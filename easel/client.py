@@ -1,32 +1,29 @@
-"""The service as its clients hold it: all its calls, for threads and for asyncio."""
+"""The sync and the async client of the service."""
 
 import json
 import os
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
-from easel._requests import Model, OnRetry, Sender, WireKind
-from easel._sync_bridge import Blocking, Suspending, Twofold, TwofoldStream, run
-from easel._transports import AsyncWire, BlockingWire
+from easel._requests import Model, OnRetry, RetryingClient, TransportType
+from easel._sync_bridge import AsyncMixin, BridgedMethod, BridgedStream, SyncMixin, run_sync
+from easel._transports import AsyncTransport, SyncTransport
+from easel._uploads import ImageInput, Recipe, as_list, display_name, job_form
 from easel.errors import BadInput
-from easel.jobs import AnyJob, AsyncJob, Job, look
-from easel.models import JobPage, JobState, JobView, Queue, Quote, Recipes
+from easel.events import QUEUE_EVENTS, QueueEvent
+from easel.jobs import AsyncJob, BaseJob, Job, fetch_status
+from easel.models import JobPage, JobState, JobStatus, Queue, Quote, Recipes
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
-Picture = bytes | str | Path
-"""An encoded image, or the path of one."""
-Recipe = Mapping[str, Any] | str | Path | None
-"""Fields of a recipe, a preset's name, the path of a JSON file with fields, or the default."""
-JobT = TypeVar("JobT", bound=AnyJob)
+JobT = TypeVar("JobT", bound=BaseJob)
 
 
-class _Easel(Generic[JobT]):
-    """All calls of the service, written once."""
+class BaseClient(Generic[JobT]):
+    """The methods of Easel and AsyncEasel."""
 
-    _wire: ClassVar[WireKind]
+    _transport: ClassVar[TransportType]
     _job: type[JobT]
 
     def __init__(
@@ -39,15 +36,15 @@ class _Easel(Generic[JobT]):
     ) -> None:
         self.base_url = base_url or os.environ.get("EASEL_URL") or DEFAULT_URL
         key = api_key or os.environ.get("EASEL_API_KEY")
-        self._sender = Sender(self._wire, self.base_url, key, timeout, on_retry)
+        self._client = RetryingClient(self._transport, self.base_url, key, timeout, on_retry)
 
-    # Asking for pictures.
+    # Submission.
 
-    @Twofold
+    @BridgedMethod
     async def submit(
         self,
-        content: Picture,
-        styles: Picture | Sequence[Picture],
+        content: ImageInput,
+        styles: ImageInput | Sequence[ImageInput],
         recipe: Recipe = None,
         *,
         tier: str | None = None,
@@ -55,95 +52,107 @@ class _Easel(Generic[JobT]):
         webhook_url: str | None = None,
         webhook_events: Sequence[str] | None = None,
     ) -> JobT:
-        """Queue a job: `content` painted like `styles`. The same key within a day names the same job.
+        """Submit a job that renders `content` in the style of `styles`.
 
-        The service tells `webhook_url` of the `webhook_events`: job.started, job.succeeded, job.failed,
-        job.canceled; of all where none are named.
+        Images are paths, binary file objects, which are read but not closed, or bytes. Submitting again with the
+        same `idempotency_key` within a day returns the same job. `webhook_url` receives the `webhook_events`
+        (job.started, job.succeeded, job.failed, job.canceled), or all of them if none are named.
+
+        Raises BadInput, OSError for a path that cannot be read, TypeError for a text file.
         """
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         events = json.dumps(list(webhook_events)) if webhook_events else None
-        texts = {"tier": tier, "webhook_url": webhook_url, "webhook_events": events}
-        return self._hold(await self._order(JobView, content, styles, recipe, texts, headers=headers))
+        fields = {"tier": tier, "webhook_url": webhook_url, "webhook_events": events}
+        return self._wrap(await self._post_job(JobStatus, content, styles, recipe, fields, headers=headers))
 
-    @Twofold
+    @BridgedMethod
     async def quote(
-        self, content: Picture, styles: Picture | Sequence[Picture], recipe: Recipe = None, *, tier: str | None = None
+        self,
+        content: ImageInput,
+        styles: ImageInput | Sequence[ImageInput],
+        recipe: Recipe = None,
+        *,
+        tier: str | None = None,
     ) -> Quote:
-        """What `submit` with the same arguments would cost. Stores nothing."""
-        return await self._order(Quote, content, styles, recipe, {"tier": tier}, params={"dry_run": "true"})
+        """Return the predicted cost of `submit` with the same arguments. Stores nothing."""
+        return await self._post_job(Quote, content, styles, recipe, {"tier": tier}, params={"dry_run": "true"})
 
-    @Twofold
+    @BridgedMethod
     async def recipes(self) -> Recipes:
-        """The presets, and all that can be set in a recipe."""
-        return await self._sender.ask(Recipes, "GET", "/v1/recipes")
+        """Return the presets and the fields of a recipe."""
+        return await self._client.request_model(Recipes, "GET", "/v1/recipes")
 
-    # Looking.
+    # Jobs and the queue.
 
-    @Twofold
+    @BridgedMethod
     async def get(self, job_id: str, *, wait: float | None = None) -> JobT:
-        """A job; with `wait`, held by the service until it changes, for up to so many seconds (<= 60)."""
-        return self._hold(await look(self._sender, job_id, wait))
+        """Return a job; with `wait`, when it changes, or after so many seconds (at most 60)."""
+        return self._wrap(await fetch_status(self._client, job_id, wait or 0.0))
 
-    @TwofoldStream
+    @BridgedStream
     async def list(self, state: JobState | str | None = None, *, page: int = 50) -> AsyncGenerator[JobT, None]:
-        """All jobs (in this state), newest first, fetched `page` at a time as they are read."""
+        """Yield all jobs, or those in one state, newest first. They are fetched `page` at a time."""
         params: dict[str, str | int] = {"limit": page} | ({"state": str(state)} if state else {})
         while True:
-            found = await self._sender.ask(JobPage, "GET", "/v1/jobs", params=params)
-            for view in found.jobs:
-                yield self._hold(view)
-            if not found.next_cursor:
+            job_page = await self._client.request_model(JobPage, "GET", "/v1/jobs", params=params)
+            for status in job_page.jobs:
+                yield self._wrap(status)
+            if not job_page.next_cursor:
                 return
-            params["cursor"] = found.next_cursor
+            params["cursor"] = job_page.next_cursor
 
-    @Twofold
+    @BridgedMethod
     async def queue(self) -> Queue:
-        """How long the lines are, what runs where, which workers live."""
-        return await self._sender.ask(Queue, "GET", "/v1/queue")
+        """Return the length of each queue, the running jobs and the workers."""
+        return await self._client.request_model(Queue, "GET", "/v1/queue")
 
-    @TwofoldStream
-    async def queue_events(self) -> AsyncGenerator[Queue, None]:
-        """The queue now and whenever it changes, at most once a second, for ever; taken up again where it breaks."""
-        async with aclosing(self._sender.follow("/v1/queue/events")) as events:
+    @BridgedStream
+    async def queue_events(self) -> AsyncGenerator[QueueEvent, None]:
+        """Yield the queue's events without end: its present state, then each change, at most one a second.
+
+        A broken stream is resumed. Raises Unreachable after about 40 seconds without a response.
+        """
+        async with aclosing(self._client.stream(QUEUE_EVENTS, "/v1/queue/events")) as events:
             async for event in events:
-                if event.kind == "queue":
-                    yield Queue.model_validate(event.data)
+                yield event
 
-    async def _order(
+    async def _post_job(
         self,
-        answer: type[Model],
-        content: Picture,
-        styles: Picture | Sequence[Picture],
+        model: type[Model],
+        content: ImageInput,
+        styles: ImageInput | Sequence[ImageInput],
         recipe: Recipe,
-        texts: Mapping[str, str | None],
+        fields: Mapping[str, str | None],
         **options: Any,
     ) -> Model:
-        """Post the form. Raises BadInput, which names the picture that it is about."""
-        several = [styles] if isinstance(styles, Picture) else styles
-        form = _form(content, several, recipe, texts)
+        """Post the form. Raises BadInput, which names the file that it is about."""
+        style_list = as_list(styles)
+        form = job_form(content, style_list, recipe, fields)
         try:
-            return await self._sender.ask(answer, "POST", "/v1/jobs", **options, **form)
-        except BadInput as refused:
-            field, number = refused.extra.get("field"), refused.extra.get("number", 0)
+            return await self._client.request_model(model, "POST", "/v1/jobs", **options, **form)
+        except BadInput as error:
+            field, number = error.extra.get("field"), error.extra.get("number", 0)
             if field == "content":
-                refused.name(_name(content, "content"))
-            elif field == "style" and number < len(several):
-                refused.name(_name(several[number], f"style {number + 1}"))
+                error.add_subject(display_name(content, "content"))
+            elif field == "style" and number < len(style_list):
+                error.add_subject(display_name(style_list[number], f"style {number + 1}"))
             raise
 
-    def _hold(self, view: JobView) -> JobT:
-        return self._job(self._sender, view)
+    def _wrap(self, status: JobStatus) -> JobT:
+        return self._job(self._client, status)
 
 
-class Easel(_Easel[Job], Blocking):
-    """A connection to one Easel service; safe to share between threads.
+class Easel(BaseClient[Job], SyncMixin):
+    """A client of one Easel service; safe to share between threads.
 
-    `base_url` falls back to EASEL_URL, then to port 8080 of this machine; `api_key` to EASEL_API_KEY.
-    `timeout` is the longest silence within one request, in seconds. `on_retry(error, seconds)` is told of
-    each trouble that is met by another attempt.
+    Args:
+        base_url: Address of the service; by default EASEL_URL, or port 8080 of this machine.
+        api_key: By default EASEL_API_KEY.
+        timeout: The longest silence within one request, in seconds.
+        on_retry: Called before each retry with the error and the seconds until the retry.
     """
 
-    _wire, _job = BlockingWire, Job
+    _transport, _job = SyncTransport, Job
 
     def __enter__(self) -> Self:
         return self
@@ -152,14 +161,14 @@ class Easel(_Easel[Job], Blocking):
         self.close()
 
     def close(self) -> None:
-        """Give the connections back."""
-        run(self._sender.close())
+        """Close all connections."""
+        run_sync(self._client.close())
 
 
-class AsyncEasel(_Easel[AsyncJob], Suspending):
-    """The same for asyncio, within one event loop: calls are awaited, `list` and `queue_events` read by `async for`."""
+class AsyncEasel(BaseClient[AsyncJob], AsyncMixin):
+    """Like Easel, for one event loop of asyncio: methods are awaited, and streams are read by `async for`."""
 
-    _wire, _job = AsyncWire, AsyncJob
+    _transport, _job = AsyncTransport, AsyncJob
 
     async def __aenter__(self) -> Self:
         return self
@@ -168,41 +177,5 @@ class AsyncEasel(_Easel[AsyncJob], Suspending):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Give the connections back."""
-        await self._sender.close()
-
-
-def _form(
-    content: Picture, styles: Sequence[Picture], recipe: Recipe, texts: Mapping[str, str | None]
-) -> dict[str, Any]:
-    """The multipart body of `POST /v1/jobs`."""
-    fields = {"recipe": json.dumps(recipe_fields(recipe)), **texts}
-    return {
-        "files": [("content", _file(content)), *(("style", _file(style)) for style in styles)],
-        "data": {name: text for name, text in fields.items() if text},
-    }
-
-
-def _name(picture: Picture, otherwise: str) -> str:
-    """The path as it was given; bytes have none."""
-    return otherwise if isinstance(picture, bytes) else str(picture)
-
-
-def _file(picture: Picture) -> tuple[str, bytes]:
-    """(name, bytes) of an upload."""
-    return ("image", picture) if isinstance(picture, bytes) else (Path(picture).name, Path(picture).read_bytes())
-
-
-def recipe_fields(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as the fields to send. Raises BadInput for a file that cannot be read or holds no JSON object."""
-    if isinstance(recipe, str):
-        return {"preset": recipe}
-    if not isinstance(recipe, Path):
-        return dict(recipe or {})
-    try:
-        return dict(json.loads(recipe.read_text()))
-    except OSError as error:
-        fix = "give the path of a JSON file, or a preset's name"
-        raise BadInput(f"{recipe} cannot be read ({error.strerror}): {fix}.", code="unreadable_recipe") from error
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"The recipe file {recipe} is not a JSON object: {error}.", code="invalid_recipe") from error
+        """Close all connections."""
+        await self._client.close()

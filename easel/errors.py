@@ -1,21 +1,25 @@
-"""What can go wrong between a client and the service: one tree of errors, a class for each family of HTTP statuses."""
+"""The errors that the client raises: ApiError, and one subclass per HTTP status or group of statuses."""
 
 from typing import Any, Final
 
 import httpx2
 
-from easel import retry_after
+from easel.retry_after import parse_retry_after
 
-_GATEWAY_STATUS: Final = frozenset({502, 503, 504})
-"""A proxy says these while the service behind it restarts."""
+_GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
+"""A proxy responds with these while the service behind it restarts."""
 
 
 class ApiError(Exception):
-    """The service refused. `code` is stable, `detail` a sentence for a person that names the fix.
+    """The service returned an error, or no usable response.
 
-    `status` is the HTTP status, 0 where the request never left. `retryable` says that the same request
-    may succeed later, after `retry_after` seconds where the service named a time. `extra` holds the
-    further members of the problem (RFC 9457, section 3.2), such as `errors` of an `invalid_recipe`.
+    Attributes:
+        detail: A sentence for people that names the fix.
+        code: A stable identifier of the error.
+        status: The HTTP status; 0 if there was no response.
+        retryable: Whether the same request may succeed later.
+        retry_after: Seconds to wait before; 0 if the service named no time.
+        extra: Further members of the problem (RFC 9457, section 3.2), such as `errors` of an `invalid_recipe`.
     """
 
     def __init__(
@@ -32,52 +36,52 @@ class ApiError(Exception):
         self.detail, self.code, self.status = detail, code, status
         self.retryable, self.retry_after, self.extra = retryable, retry_after, extra or {}
 
-    def name(self, what: str) -> None:
-        """Say before all else what it is about."""
-        self.detail = f"{what}: {self.detail}"
+    def add_subject(self, subject: str) -> None:
+        """Put what the error is about, such as a file name, in front of the detail."""
+        self.detail = f"{subject}: {self.detail}"
         self.args = (f"{self.detail} [{self.code}]",)
 
     @property
-    def passing(self) -> bool:
-        """Whether the same request is worth another attempt soon."""
+    def transient(self) -> bool:
+        """Whether the client retries the request."""
         return self.retryable
 
 
 class BadInput(ApiError):
-    """The request cannot be honoured as it was sent: `invalid_recipe`, `not_an_image`, `does_not_fit` and others."""
+    """The request is invalid: `invalid_recipe`, `not_an_image`, `does_not_fit` and others."""
 
 
 class Unauthorized(ApiError):
-    """No key, or a wrong one."""
+    """The API key is missing or wrong."""
 
 
 class Forbidden(ApiError):
-    """The service does not talk with whoever asks like this."""
+    """The service does not accept requests from this origin, or passed on by this proxy."""
 
 
 class NotFound(ApiError):
-    """No such job, or none any more."""
+    """The job does not exist, or was deleted."""
 
 
 class Conflict(ApiError):
-    """Not in this state of the job: `not_ready` may change, `wrong_state` will not."""
+    """The job's state does not allow the request: `not_ready` may change, `wrong_state` will not."""
 
     @property
-    def passing(self) -> bool:
-        """Never: it speaks of the job, not of the service, and only the job's own progress changes it."""
+    def transient(self) -> bool:
+        """Always False: only the job's own progress can change the response."""
         return False
 
 
-class TooMany(ApiError):
-    """As much as the service takes at once: `queue_full`; as much as it takes of you: `too_many_streams`."""
+class TooManyRequests(ApiError):
+    """A limit is reached: of the service, such as `queue_full`, or of this client, such as `too_many_streams`."""
 
 
 class Unavailable(ApiError):
-    """The service, or a part that it stands on, is in trouble or, as `too_many_watchers`, has its hands full."""
+    """The service or a part that it depends on is unavailable or, as `server_busy`, at capacity."""
 
 
 class Unreachable(ApiError):
-    """No answer at all, or one that broke off; `sent` is False where the request surely was not carried out."""
+    """There was no response, or an incomplete one. `sent` is False if the request certainly was not executed."""
 
     def __init__(self, url: str, reason: str, *, sent: bool) -> None:
         super().__init__(
@@ -88,33 +92,33 @@ class Unreachable(ApiError):
         self.sent = sent
 
 
-_FAMILIES: Final[dict[int, type[ApiError]]] = {
+_STATUS_CLASSES: Final[dict[int, type[ApiError]]] = {
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,
     409: Conflict,
-    429: TooMany,
+    429: TooManyRequests,
 }
 
 
-def family(status: int) -> type[ApiError]:
-    """The class for a status of 400 and above. Every code of shared/errors.py has one status, thus one family."""
-    return _FAMILIES.get(status, BadInput if status < httpx2.codes.INTERNAL_SERVER_ERROR else Unavailable)
+def error_class(status: int) -> type[ApiError]:
+    """Return the class for a status of 400 or above. Every code of shared/errors.py has one status, thus one class."""
+    return _STATUS_CLASSES.get(status, BadInput if status < httpx2.codes.INTERNAL_SERVER_ERROR else Unavailable)
 
 
-def refusal(response: httpx2.Response) -> ApiError:
-    """The error that a response of 400 and above stands for, whether or not it is a problem+json."""
+def error_from_response(response: httpx2.Response) -> ApiError:
+    """Return the error for a response of 400 or above, whether or not its body is a problem+json."""
     status = response.status_code
     try:
         parsed = response.json()
     except ValueError:
         parsed = None
-    body: dict[str, Any] = dict(parsed) if isinstance(parsed, dict) else {}
-    return family(status)(
-        str(body.pop("detail", None) or f"The server answered {status} and no reason; is EASEL_URL right?"),
-        code=str(body.pop("code", f"http_{status}")),
+    problem: dict[str, Any] = dict(parsed) if isinstance(parsed, dict) else {}
+    return error_class(status)(
+        str(problem.pop("detail", None) or f"The server answered {status} without a reason; is EASEL_URL right?"),
+        code=str(problem.pop("code", f"http_{status}")),
         status=status,
-        retryable=bool(body.pop("retryable", status in _GATEWAY_STATUS)),
-        retry_after=retry_after.seconds(response.headers.get("retry-after", "")),
-        extra={name: value for name, value in body.items() if name not in {"type", "title", "status"}},
+        retryable=bool(problem.pop("retryable", status in _GATEWAY_STATUSES)),
+        retry_after=parse_retry_after(response.headers.get("retry-after", "")),
+        extra={name: value for name, value in problem.items() if name not in {"type", "title", "status"}},
     )

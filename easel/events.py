@@ -5,9 +5,9 @@ service may add fields, which are kept, and kinds, which arrive as UnknownEvent.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, WithJsonSchema
 
 from easel.models import TERMINAL, JobState, Losses, Progress, Queue, ServiceModel
 
@@ -197,3 +197,6 @@ QueueEvent: TypeAlias = Annotated[
     QueueChangedEvent | UnknownEvent, Field(discriminator="kind"), _unknown_unless(QueueChangedEvent)
 ]
 """An event of the queue's stream."""
+
+JOB_EVENTS: Final[TypeAdapter[JobEvent]] = TypeAdapter(JobEvent)
+QUEUE_EVENTS: Final[TypeAdapter[QueueEvent]] = TypeAdapter(QueueEvent)

@@ -1,180 +1,200 @@
-"""Jobs as objects: what the service last told of one, and all that can be done with it."""
+"""Jobs as objects: the status that was last fetched, and all requests about a job."""
 
+import math
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from easel._requests import Sender
-from easel._sync_bridge import Blocking, Suspending, Twofold, TwofoldStream
-from easel.errors import Conflict
+from easel._requests import ATTEMPTS, STREAM_ATTEMPTS, RetryingClient
+from easel._sync_bridge import AsyncMixin, BridgedMethod, BridgedStream, SyncMixin
+from easel.errors import ApiError, Conflict
+from easel.events import JOB_EVENTS, JobEvent
 from easel.models import (
     Deliveries,
     Delivery,
-    Document,
-    Event,
     Filmstrip,
     JobError,
     JobState,
-    JobView,
+    JobStatus,
+    JsonObject,
     Preview,
     Progress,
 )
 
+_WAIT_SECONDS: Final = 10.0  # that one request of `wait` is held by the service
 
-class AnyJob:
-    """One job. `view` is all that the service last told of it; what asks anew is said to."""
 
-    def __init__(self, sender: Sender, view: JobView) -> None:
-        self._sender, self.view = sender, view
+class BaseJob:
+    """The methods of Job and AsyncJob. `status` is what was last fetched; `refresh` updates it."""
+
+    def __init__(self, client: RetryingClient, status: JobStatus) -> None:
+        self._client, self.status = client, status
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.state}>"
 
     @property
     def id(self) -> str:
-        """A UUIDv7: sorts by time."""
-        return self.view.id
+        """The job's UUIDv7, which sorts by time."""
+        return self.status.id
 
     @property
     def state(self) -> JobState:
-        """Where it stood when the service was last asked."""
-        return self.view.state
+        """The state that was last fetched."""
+        return self.status.state
 
     @property
     def ended(self) -> bool:
         """Whether that state is final: succeeded, failed or canceled."""
-        return self.view.ended
+        return self.status.ended
 
     @property
     def progress(self) -> Progress:
-        """How far it was."""
-        return self.view.progress
+        """The progress that was last fetched."""
+        return self.status.progress
 
     @property
     def error(self) -> JobError | None:
-        """Why it failed."""
-        return self.view.error
+        """Why the job failed; None if it did not."""
+        return self.status.error
 
-    # Looking.
+    # Status.
 
-    @Twofold
-    async def refresh(self, *, wait: float | None = None) -> JobView:
-        """Ask anew; with `wait`, held by the service until it changes, for up to so many seconds (<= 60)."""
-        return await self._look(wait)
+    @BridgedMethod
+    async def refresh(self, *, wait: float | None = None) -> JobStatus:
+        """Fetch the status; with `wait`, when it changes, or after so many seconds (at most 60)."""
+        return await self._refresh(wait or 0.0)
 
-    @Twofold
-    async def wait(self) -> JobView:
-        """The job once it has ended, however it ended."""
-        async with aclosing(self._story(None)) as story:
-            async for _ in story:
-                pass
-        return await self._look()
+    @BridgedMethod
+    async def wait(self, timeout: float | None = None) -> JobStatus:  # noqa: ASYNC109 - both clients have it
+        """Wait until the job has ended, however it ended, and return its status.
 
-    @TwofoldStream
-    def events(self, after: str | None = None) -> AsyncGenerator[Event, None]:
-        """The job's story from its beginning, or from after the event id `after`, until it ends.
-
-        A stream that breaks is taken up again where it broke; nobody answering for about 40 seconds ends it.
+        Raises TimeoutError if it has not ended after `timeout` seconds; the job goes on. A service that does not
+        answer can delay this by the client's own timeout.
         """
-        return self._story(after)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            hold = max(0.0, min(_WAIT_SECONDS, deadline - time.monotonic()))
+            try:
+                status = await self._refresh(hold, attempts=STREAM_ATTEMPTS, deadline=deadline)
+            except ApiError as error:
+                if error.transient and time.monotonic() >= deadline:
+                    raise self._timed_out(timeout) from error
+                raise
+            if status.ended:
+                return status
+            if time.monotonic() >= deadline:
+                raise self._timed_out(timeout)
 
-    # Fetching.
+    @BridgedStream
+    async def events(self, after: str | None = None) -> AsyncGenerator[JobEvent, None]:
+        """Yield the job's events from the first one, or from after the event id `after`, until the job has ended.
 
-    @Twofold
-    async def result(self) -> bytes:
-        """The finished picture, a PNG. Raises Conflict `not_ready` while there is none."""
-        return await self._fetch("result")
-
-    @Twofold
-    async def preview(self, step: int | None = None) -> bytes:
-        """The picture as it is now, or as it was after `step` steps; a small JPEG.
-
-        Raises Conflict `not_ready` while there is none, NotFound for a step without one.
+        A broken stream is resumed after the last event. Raises Unreachable after about 40 seconds without a response.
         """
-        return await (self._fetch("preview") if step is None else self._fetch("previews", str(step)))
-
-    @Twofold
-    async def previews(self) -> list[Preview]:
-        """All pictures on the way, in the order of their steps; `preview(step)` fetches one."""
-        return (await self._sender.ask(Filmstrip, "GET", self._path("previews"))).previews
-
-    @Twofold
-    async def timelapse(self) -> bytes:
-        """The pictures on the way as an animated WebP. Raises Conflict `not_ready` while they are fewer than two."""
-        return await self._fetch("timelapse")
-
-    @Twofold
-    async def provenance(self) -> dict[str, Any]:
-        """What made the picture: inputs' hashes, recipe, seed, weights, versions. Raises as `result` does."""
-        return (await self._sender.ask(Document, "GET", self._path("provenance"))).root
-
-    @Twofold
-    async def deliveries(self) -> list[Delivery]:
-        """Every attempt to tell the job's webhook."""
-        return (await self._sender.ask(Deliveries, "GET", self._path("deliveries"))).deliveries
-
-    # Steering.
-
-    @Twofold
-    async def cancel(self) -> JobView:
-        """Stop and keep nothing but the preview. Canceling a canceled job is no error."""
-        return await self._steer("cancel")
-
-    @Twofold
-    async def finish(self) -> JobView:
-        """Stop now and keep the best picture so far. Raises Conflict `not_ready` before the first step."""
-        return await self._steer("finish")
-
-    @Twofold
-    async def delete(self) -> None:
-        """Forget a job that has ended, with its pictures. Raises Conflict `wrong_state` before."""
-        await self._sender.send("DELETE", self._path(), harmless=False)
-
-    async def _look(self, wait: float | None = None) -> JobView:
-        self.view = await look(self._sender, self.id, wait)
-        return self.view
-
-    async def _story(self, after: str | None) -> AsyncGenerator[Event, None]:
-        async with aclosing(self._sender.follow(self._path("events"), after)) as events:
+        async with aclosing(self._client.stream(JOB_EVENTS, self._path("events"), after)) as events:
             async for event in events:
                 yield event
                 if event.ends_job:
                     return
 
-    async def _fetch(self, *part: str) -> bytes:
-        return (await self._sender.send("GET", self._path(*part))).content
+    # Images and documents.
 
-    async def _steer(self, wish: str) -> JobView:
+    @BridgedMethod
+    async def result(self) -> bytes:
+        """Return the finished image, a PNG. Raises Conflict `not_ready` if there is none yet."""
+        return await self._download("result")
+
+    @BridgedMethod
+    async def preview(self, step: int | None = None) -> bytes:
+        """Return the newest preview, or the one after `step` steps; a small JPEG.
+
+        Raises Conflict `not_ready` if there is none yet, NotFound for a step without one.
+        """
+        return await (self._download("preview") if step is None else self._download("previews", str(step)))
+
+    @BridgedMethod
+    async def previews(self) -> list[Preview]:
+        """Return the list of all previews, ordered by step; `preview(step)` fetches one."""
+        return (await self._client.request_model(Filmstrip, "GET", self._path("previews"))).previews
+
+    @BridgedMethod
+    async def timelapse(self) -> bytes:
+        """Return the previews as an animated WebP. Raises Conflict `not_ready` if there are fewer than two."""
+        return await self._download("timelapse")
+
+    @BridgedMethod
+    async def provenance(self) -> dict[str, Any]:
+        """Return the origin of the result: hashes of the inputs, recipe, seed, weights, versions.
+
+        Raises Conflict `not_ready` if there is no result yet.
+        """
+        return (await self._client.request_model(JsonObject, "GET", self._path("provenance"))).root
+
+    @BridgedMethod
+    async def deliveries(self) -> list[Delivery]:
+        """Return all attempts to deliver the job's webhooks."""
+        return (await self._client.request_model(Deliveries, "GET", self._path("deliveries"))).deliveries
+
+    # Control.
+
+    @BridgedMethod
+    async def cancel(self) -> JobStatus:
+        """Stop the job and keep only its previews. A job that is already canceled is no error."""
+        return await self._request_control("cancel")
+
+    @BridgedMethod
+    async def finish(self) -> JobStatus:
+        """Stop the job and keep the image so far as its result. Raises Conflict `not_ready` before the first step."""
+        return await self._request_control("finish")
+
+    @BridgedMethod
+    async def delete(self) -> None:
+        """Delete a job that has ended, with its images. Raises Conflict `wrong_state` if it has not."""
+        await self._client.request("DELETE", self._path(), idempotent=False)
+
+    async def _refresh(self, hold: float = 0.0, *, attempts: int = ATTEMPTS, deadline: float = math.inf) -> JobStatus:
+        self.status = await fetch_status(self._client, self.id, hold, attempts=attempts, deadline=deadline)
+        return self.status
+
+    async def _download(self, *part: str) -> bytes:
+        return (await self._client.request("GET", self._path(*part))).content
+
+    async def _request_control(self, request: Literal["cancel", "finish"]) -> JobStatus:
         try:
-            self.view = await self._sender.ask(JobView, "POST", self._path(wish))
-        except Conflict as refused:
-            if refused.code != "wrong_state":
+            self.status = await self._client.request_model(JobStatus, "POST", self._path(request))
+        except Conflict as conflict:
+            if conflict.code != "wrong_state":
                 raise
-            view = await self._look()
-            # Granted before: the answer may have been lost on its way, and the wish sent again.
-            if not (view.state == JobState.CANCELED if wish == "cancel" else view.stopped_early):
+            status = await self._refresh()
+            # The first attempt may have succeeded, its response got lost, and the request was repeated.
+            if not (status.state == JobState.CANCELED if request == "cancel" else status.stopped_early):
                 raise
-        return self.view
+        return self.status
+
+    def _timed_out(self, timeout: float | None) -> TimeoutError:
+        return TimeoutError(f"Job {self.id} has not ended after {timeout:g} s; it goes on.")
 
     def _path(self, *part: str) -> str:
         return job_path(self.id, *part)
 
 
-class Job(AnyJob, Blocking):
-    """One job. `view` is all that the service last told of it; what asks anew is said to."""
+class Job(BaseJob, SyncMixin):
+    """One job. `status` is what was last fetched; `refresh` updates it."""
 
 
-class AsyncJob(AnyJob, Suspending):
-    """The same for asyncio: every method is awaited, `events` is read by `async for`."""
+class AsyncJob(BaseJob, AsyncMixin):
+    """One job of an AsyncEasel: its methods are awaited, and `events` is read by `async for`."""
 
 
 def job_path(job_id: str, *part: str) -> str:
-    """Where a job is; an id cannot reach beyond its place in the path."""
+    """Return the path of a job or of a part of it; the id is quoted, so that it stays one segment."""
     return "/".join(("/v1/jobs", quote(job_id, safe=""), *part))
 
 
-async def look(sender: Sender, job_id: str, wait: float | None = None) -> JobView:
-    """A job as it is now, or as it changes within `wait` seconds."""
-    params = {"wait": f"{wait:g}"} if wait else {}
-    return await sender.ask(JobView, "GET", job_path(job_id), params=params, hold=wait or 0.0)
+async def fetch_status(client: RetryingClient, job_id: str, hold: float = 0.0, **options: Any) -> JobStatus:
+    """Return a job's status: now, or when it changes within `hold` seconds. `options` are those of `request`."""
+    params = {"wait": f"{hold:g}"} if hold else {}
+    return await client.request_model(JobStatus, "GET", job_path(job_id), params=params, hold=hold, **options)

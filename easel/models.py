@@ -1,6 +1,5 @@
-"""What the service says, as its clients see it: jobs, quotes, events, the queue. Tolerant of fields that come later."""
+"""What the service returns: jobs, quotes, previews, deliveries, recipes, the queue. Times are aware datetimes."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -11,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 class JobState(StrEnum):
     """The state of a job; the last three are final."""
 
-    QUEUED = "queued"  # waits in its tier's queue
-    RUNNING = "running"  # a worker holds the claim, under a lease
-    SUCCEEDED = "succeeded"  # a result is published
-    FAILED = "failed"  # `error` says why; where there was a good image, it is the result
-    CANCELED = "canceled"  # stopped on request; only the preview is kept
+    QUEUED = "queued"  # waiting in its tier's queue
+    RUNNING = "running"  # claimed by a worker, under a lease
+    SUCCEEDED = "succeeded"  # the result is published
+    FAILED = "failed"  # `error` says why; the last good image, if any, is the result
+    CANCELED = "canceled"  # stopped on request; only the previews are kept
 
 
 TERMINAL: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED})
@@ -29,12 +28,14 @@ class ServiceModel(BaseModel):
 
 
 class Progress(ServiceModel):
-    """Progress of the optimisation."""
+    """Progress of the optimization."""
 
-    phase: str = "waiting"  # waiting, preparing, 192 px, 384 px, done
-    current: int = 0  # evaluations done
-    total: int  # evaluations planned
-    percentage: float = 0.0  # of the planned work, in arithmetic, not in steps: small scales are cheap
+    phase: str = Field(default="waiting", description="`waiting`, `preparing`, a size such as `384 px`, or `done`.")
+    current: int = Field(default=0, description="Steps done.")
+    total: int = Field(description="Steps planned.")
+    percentage: float = Field(
+        default=0.0, description="Of the planned arithmetic, not of the steps: small sizes are cheap."
+    )
 
 
 class Losses(ServiceModel):
@@ -53,47 +54,55 @@ class JobError(ServiceModel):
     detail: str
 
 
-class Range(ServiceModel):
-    """Seconds: half of all such jobs take at most `p50`, nine in ten at most `p90`."""
+class DurationRange(ServiceModel):
+    """A duration in seconds: half of all such jobs take at most `p50`, nine in ten at most `p90`."""
 
-    p50: float
-    p90: float
+    p50: float = Field(description="The median: as likely too long as too short.")
+    p90: float = Field(description="Nine in ten jobs take at most this long.")
 
 
 class Metrics(ServiceModel):
     """Where a job's time went, in seconds, and how fast its last worker was."""
 
-    queue_seconds: float | None = None
-    run_seconds: float | None = None
+    queue_seconds: float | None = Field(default=None, description="From submission to the first claim, or until now.")
+    run_seconds: float | None = Field(default=None, description="Under a claim, over all attempts.")
     steps_per_second: float | None = None
 
 
 class Webhook(ServiceModel):
-    """Whom the service tells of a job, and of what; `disabled` once the receiver has said that it is gone."""
+    """The URL that receives a job's webhooks; `disabled` after it responded 410 Gone."""
 
     url: str
     events: list[str] = []
     disabled: bool = False
 
 
-class JobView(ServiceModel):
-    """One job at one moment (`GET /v1/jobs/{id}`). Times are aware datetimes."""
+class JobStatus(ServiceModel):
+    """The status of one job (`GET /v1/jobs/{id}`)."""
 
-    id: str
+    id: str = Field(description="A UUIDv7: sorts by time.")
     state: JobState
     tier: str
     recipe: dict[str, Any]
+    style_count: int = Field(default=1, description="The number of style images.")
     created_at: datetime
-    started_at: datetime | None = None
+    started_at: datetime | None = Field(default=None, description="When a worker first claimed it.")
     completed_at: datetime | None = None
-    queue_position: int | None = None  # 1 is next
-    eta_seconds: Range | None = None  # until the picture is there, waiting counted
+    cancel_requested_at: datetime | None = None
+    finish_requested_at: datetime | None = None
+    acknowledged_at: datetime | None = Field(default=None, description="When the loop stopped on request.")
+    canceled_at: datetime | None = Field(default=None, description="When the device was free again.")
+    queue_position: int | None = Field(default=None, description="1 for the next job; null if it is not queued.")
+    eta_seconds: DurationRange | None = Field(
+        default=None, description="Until the job ends, including the time in the queue; null if unknown."
+    )
     progress: Progress
     losses: Losses | None = None
-    worker: str | None = None  # who holds it
-    attempt: int | None = None
+    worker: str | None = Field(default=None, description="The name of the worker that runs it; null if none does.")
+    attempt: int | None = Field(default=None, description="The number of claims so far.")
     resumed_from_step: int | None = None
     stopped_early: bool = False
+    stopped_at_step: int | None = None
     error: JobError | None = None
     metrics: Metrics = Metrics()
     webhook: Webhook | None = None
@@ -106,27 +115,38 @@ class JobView(ServiceModel):
 
 
 class JobPage(ServiceModel):
-    """One page of `GET /v1/jobs`, newest first; `next_cursor` is None on the last one."""
+    """One page of `GET /v1/jobs`, newest first; `next_cursor` is None on the last page."""
 
-    jobs: list[JobView]
+    jobs: list[JobStatus]
     next_cursor: str | None = None
 
 
 class Quote(ServiceModel):
-    """The predicted cost of a job on one worker, waiting not counted; sizes in pixels."""
+    """The predicted cost of a job on one worker, without the time in the queue; sizes in pixels."""
 
-    seconds: float
-    peak_memory_bytes: int  # of the machine, on a worker without a GPU
-    peak_gpu_memory_bytes: int = 0  # of the GPU, on a worker with one
-    memory_kind: str = "host"  # which of the two counts for the workers that live now: "host" or "gpu"
+    seconds: float = Field(description="The p50 of `run_seconds`.")
+    run_seconds: DurationRange | None = Field(default=None, description="On one worker, without the time in the queue.")
+    eta_seconds: DurationRange | None = Field(
+        default=None, description="Until the job would end, including the time in the queue; null without a worker."
+    )
+    queue_depth: int = Field(default=0, description="Jobs queued before it in its tier.")
+    tier: str = ""
+    recipe: dict[str, Any] = {}
+    peak_memory_bytes: int = Field(description="The machine's memory, on a worker without a GPU.")
+    peak_gpu_memory_bytes: int = Field(default=0, description="The GPU's memory, on a worker with one.")
+    memory_kind: str = Field(
+        default="host", description="The memory that limits the live workers of the tier: `host` or `gpu`."
+    )
     width: int
     height: int
-    fits: bool = True  # into the memory of a worker that lives now, as far as anybody knows
-    fitting_size: int | None = None  # where it does not: the largest that would, if any
+    fits: bool = Field(default=True, description="Whether a live worker of the tier has the memory; true if unknown.")
+    fitting_size: int | None = Field(
+        default=None, description="The largest size that fits; null if the job fits, or none does."
+    )
 
 
 class Preview(ServiceModel):
-    """One picture of the filmstrip: the job as it looked after `step` steps."""
+    """One preview of the filmstrip: the image after `step` steps."""
 
     step: int
     at: datetime
@@ -134,88 +154,81 @@ class Preview(ServiceModel):
 
 
 class Filmstrip(ServiceModel):
-    """`GET /v1/jobs/{id}/previews`, in the order of steps."""
+    """The previews of a job (`GET /v1/jobs/{id}/previews`), ordered by step."""
 
     previews: list[Preview]
 
 
 class Delivery(ServiceModel):
-    """One attempt to tell a webhook of an event; `status` is what the receiver answered, if it did."""
+    """One attempt to deliver a webhook; `status` is the HTTP status of the receiver's response, if there was one."""
 
-    id: str
+    id: str = Field(description="The event's ID, as in the header `webhook-id`: the same in every attempt.")
     event: str
     attempt: int
     at: datetime | None = None
     status: int | None = None
     error: str | None = None
-    next_attempt_at: datetime | None = None
+    next_attempt_at: datetime | None = Field(default=None, description="Null if there is no further attempt.")
     delivered: bool = False
 
 
 class Deliveries(ServiceModel):
-    """`GET /v1/jobs/{id}/deliveries`, oldest first."""
+    """The webhook deliveries of a job (`GET /v1/jobs/{id}/deliveries`), oldest first."""
 
     deliveries: list[Delivery]
 
 
 class Recipes(ServiceModel):
-    """The presets by name, all fields of a recipe as a JSON Schema, and which few of them matter most."""
+    """The presets by name, the fields of a recipe as a JSON Schema, and the names of the most important fields."""
 
     presets: dict[str, dict[str, Any]]
     fields: dict[str, Any] = Field(alias="schema")
-    knobs: list[str] = []
+    featured: list[str] = []
 
 
 class Tier(ServiceModel):
-    """One waiting line; `eta_seconds` is of a job that would come last."""
+    """One tier's queue; `eta_seconds` is that of a job submitted now."""
 
     name: str
-    depth: int
-    oldest_seconds: float | None = None
-    eta_seconds: Range | None = None
+    depth: int = Field(description="Queued jobs.")
+    oldest_seconds: float | None = Field(default=None, description="The age of the next job; null if none is queued.")
+    eta_seconds: DurationRange | None = None
 
 
 class Worker(ServiceModel):
-    """One worker that lives; `job` is the id of what it paints."""
+    """One live worker; `job` is the id of the job that it runs."""
 
     name: str
     device: str
     weights: str
+    tiers: tuple[str, ...] = ()
     job: str | None = None
-    memory_bytes: int = 0  # 0 where unknown
-    memory_kind: str = "host"  # "gpu" where it is the GPU's
+    memory_bytes: int = Field(default=0, description="Available to its job; 0 if unknown.")
+    memory_kind: str = Field(default="host", description="`gpu` for the memory of a GPU.")
+    pixels_per_second: float | None = Field(default=None, description="As measured during its last job.")
+    seen_at: float | None = Field(
+        default=None, description="When it last announced itself, in seconds since the epoch."
+    )
 
 
-class Bucket(ServiceModel):
-    """How many jobs ended in the five minutes from `at` on."""
+class ThroughputBucket(ServiceModel):
+    """The number of jobs that ended in the five minutes from `at`."""
 
     at: datetime
-    completed: int
+    completed: int = Field(description="Jobs that succeeded, failed or were canceled.")
 
 
 class Queue(ServiceModel):
-    """The whole at a glance (`GET /v1/queue`)."""
+    """The state of the queue (`GET /v1/queue`)."""
 
-    tiers: list[Tier]
-    running: list[JobView]
+    tiers: list[Tier] = Field(description="In the order they are served.")
+    running: list[JobStatus]
     workers: list[Worker]
-    completed_last_hour: int
-    throughput: list[Bucket] = []
+    completed_last_hour: int = Field(description="Jobs that succeeded, failed or were canceled.")
+    throughput: list[ThroughputBucket] = Field(
+        default=[], description="Of about the last hour; the last bucket is incomplete."
+    )
 
 
-class Document(RootModel[dict[str, Any]]):
-    """A JSON object that is handed on as it is."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line of a story: of a job (`kind` is state, progress, preview, warning, lease_lost, ...) or of the queue."""
-
-    id: str
-    kind: str
-    data: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ends_job(self) -> bool:
-        """Whether this is the last event that the job will ever have."""
-        return self.kind == "state" and self.data.get("state") in TERMINAL
+class JsonObject(RootModel[dict[str, Any]]):
+    """A JSON object that is returned as it is."""

@@ -1,16 +1,16 @@
-"""How long another server asks us to wait."""
+"""The header Retry-After (RFC 9110, section 10.2.3)."""
 
 import time
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-_MOST_DIGITS: Final = 9
+_MAX_DIGITS: Final = 9
 
 
-def seconds(header: str) -> float:
-    """What a Retry-After asks for (RFC 9110, section 10.2.3), as a number or a date; 0 where it is neither."""
+def parse_retry_after(header: str) -> float:
+    """Return the seconds that a Retry-After asks to wait, given as a number or as a date; 0 if it is neither."""
     if header.isascii() and header.isdigit():
-        return float(header[:_MOST_DIGITS])
+        return float(header[:_MAX_DIGITS])
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except (ValueError, OverflowError):

@@ -1,1 +1,1 @@
-"""What the `easel` command (easel/cli.py) shows: tables, live bars, pictures."""
+"""Output of the `easel` command (easel/cli.py): tables, progress bars, previews."""

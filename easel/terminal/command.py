@@ -1,4 +1,4 @@
-"""What the commands of `easel` share: options, exit codes, and how errors and endings are told."""
+"""Options, exit codes and error messages that the commands of `easel` share."""
 
 import json
 import sys
@@ -9,58 +9,64 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from easel import ApiError, Easel, Job, JobState, JobView, NotFound, Unavailable, recipe_fields
-from easel.terminal.tables import ending, fetching, print_json, say
+from easel import ApiError, Easel, Job, JobState, JobStatus, NotFound, Unavailable, recipe_fields
+from easel.terminal.tables import describe_outcome, print_json, print_message, result_hint
 
 EXIT_CODES: Final = {
-    0: "done",
-    1: "a job that was waited for failed or was canceled",
-    2: "wrong usage, or refused by the service as bad input",
+    0: "success",
+    1: "a watched job failed or was canceled",
+    2: "wrong usage, or the service rejected the request",
     3: "no such job",
     4: "the service is unreachable, unavailable or full: try again later",
-    130: "interrupted; a job that was waited for goes on",
+    130: "interrupted; watched jobs go on",
 }
-_ENDED_BADLY, _REFUSED, _NOT_FOUND, _UNAVAILABLE, _INTERRUPTED = 1, 2, 3, 4, 130
+HELP: Final = "Neural style transfer as a service.\n\n\b\nExit codes:\n" + "\n".join(
+    f"{code:>3}  {meaning}" for code, meaning in EXIT_CODES.items()
+)
+_JOB_NOT_SUCCEEDED, _REJECTED, _NOT_FOUND, _UNAVAILABLE, _INTERRUPTED = 1, 2, 3, 4, 130
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="A job's id.", show_default=False)]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Jobs' ids.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", show_default=False)]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' ids.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Content = Annotated[Path, typer.Argument(metavar="CONTENT", exists=True, dir_okay=False, help="The photo.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; - for standard output.")]
-Pictures = Annotated[
+Previews = Annotated[
     bool | None,
-    typer.Option("--pictures/--no-pictures", help="Show what emerges, where the terminal can.", show_default=False),
+    typer.Option("--previews/--no-previews", help="Show previews, if the terminal can.", show_default=False),
 ]
-Styles = Annotated[list[Path], typer.Argument(metavar="STYLE...", exists=True, dir_okay=False, help="The paintings.")]
+Styles = Annotated[list[Path], typer.Argument(metavar="STYLE...", exists=True, dir_okay=False, help="Style images.")]
 
 
-class Group(TyperGroup):
-    """Ends every command's ApiError in one sentence and an exit code."""
+class CommandGroup(TyperGroup):
+    """Prints every command's ApiError as one sentence, and exits with its code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command. Raises typer.Exit in the place of ApiError."""
+        """Run the command. Raises typer.Exit instead of ApiError."""
         try:
             return super().invoke(ctx)
         except ApiError as error:
-            say(f"Error: {error.detail} ({error.code})")
+            print_message(f"Error: {error.detail} ({error.code})")
             raise typer.Exit(exit_code(error)) from error
 
 
 def exit_code(error: ApiError) -> int:
-    """What an error means to a script: see EXIT_CODES."""
+    """Return the exit code for an error: see EXIT_CODES."""
     if isinstance(error, NotFound):
         return _NOT_FOUND
-    return _UNAVAILABLE if error.passing or isinstance(error, Unavailable) else _REFUSED
+    return _UNAVAILABLE if error.transient or isinstance(error, Unavailable) else _REJECTED
 
 
-def tell_retry(error: ApiError, seconds: float) -> None:
-    """Say why it takes longer."""
-    if seconds >= 1:  # a blink is not worth a line
-        say(f"Trying again in {seconds:.0f} s ({error.code})")
+def report_retry(error: ApiError, seconds: float) -> None:
+    """Print why a request takes longer, if the pause is noticeable."""
+    if seconds >= 1:
+        print_message(f"Trying again in {seconds:.0f} s ({error.code})")
 
 
-def overlay(recipe: str, size: int | None, steps: int | None, settings: list[str]) -> dict[str, Any]:
-    """The recipe to send: a preset or a file, with the options laid over it."""
+def build_recipe(recipe: str, size: int | None, steps: int | None, settings: list[str]) -> dict[str, Any]:
+    """Return the fields of a preset or a recipe file, overridden by the options.
+
+    Raises BadInput for an unreadable file, typer.BadParameter for a setting that is not KEY=VALUE.
+    """
     is_file = recipe.endswith(".json") or "/" in recipe
     fields = recipe_fields(Path(recipe) if is_file else recipe)
     fields |= {name: value for name, value in (("size", size), ("steps", steps)) if value is not None}
@@ -68,71 +74,71 @@ def overlay(recipe: str, size: int | None, steps: int | None, settings: list[str
         key, equals, text = setting.partition("=")
         if not (key and equals):
             raise typer.BadParameter(f"{setting!r} is not KEY=VALUE, such as style_weight=5.", param_hint="--set")
-        *outer, last = key.split(".")
-        inner = fields
-        for name in outer:
-            inner = inner.setdefault(name, {})
-            if not isinstance(inner, dict):
-                why = f"{setting!r} reaches inside {name!r}, which is {json.dumps(inner)} and has no fields."
-                raise typer.BadParameter(f"{why} Leave out one of the two.", param_hint="--set")
-        inner[last] = _value(text)
+        *parents, last = key.split(".")
+        target = fields
+        for name in parents:
+            target = target.setdefault(name, {})
+            if not isinstance(target, dict):
+                problem = f"{setting!r} sets a field of {name!r}, which is {json.dumps(target)} and has no fields."
+                raise typer.BadParameter(f"{problem} Leave out one of the two.", param_hint="--set")
+        target[last] = _parse_value(text)
     return fields
 
 
-def _value(text: str) -> Any:
-    """JSON where it is JSON, else the text itself."""
+def _parse_value(text: str) -> Any:
+    """Return parsed JSON, or the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:
         return text
 
 
-def until_ended(jobs: list[Job], follow: Callable[[], None]) -> None:
-    """Wait by `follow`; on Ctrl-C say how to go on, and exit."""
+def until_ended(jobs: list[Job], watch: Callable[[], None]) -> None:
+    """Run `watch`; on Ctrl-C print how to resume watching, and exit."""
     try:
-        follow()
+        watch()
     except KeyboardInterrupt:
-        several = "s go" if len(jobs) > 1 else " goes"
-        say(f"The job{several} on. Watch again with: easel watch {' '.join(job.id for job in jobs)}")
+        subject = "The jobs go on" if len(jobs) > 1 else "The job goes on"
+        print_message(f"{subject}. Watch again with: easel watch {' '.join(job.id for job in jobs)}")
         raise typer.Exit(_INTERRUPTED) from None
 
 
-def judge(jobs: list[Job], *, fetched: bool = False) -> None:
-    """Say how the jobs that were waited for ended, and exit as the worst of them did."""
+def report_outcomes(jobs: list[Job], *, fetched: bool = False) -> None:
+    """Print how the watched jobs ended, and exit with 1 unless all succeeded."""
     for job in jobs:
-        say(ending(job.view))
-        if not fetched and (hint := fetching(job.view)):
-            say(hint)
+        print_message(describe_outcome(job.status))
+        if not fetched and (hint := result_hint(job.status)):
+            print_message(hint)
     if any(job.state != JobState.SUCCEEDED for job in jobs):
-        raise typer.Exit(_ENDED_BADLY)
+        raise typer.Exit(_JOB_NOT_SUCCEEDED)
 
 
-def steer(easel: Easel, act: Callable[[Job], JobView], ids: list[str], *, as_json: bool) -> None:
-    """Steer every job that can be steered; the first refusal decides the exit code."""
-    jobs, refusals = [], []
+def control_jobs(easel: Easel, control: Callable[[Job], JobStatus], ids: list[str], *, as_json: bool) -> None:
+    """Cancel or finish every job that allows it; the first error decides the exit code."""
+    statuses, errors = [], []
     for job_id in dict.fromkeys(ids):
         try:
-            jobs.append(act(easel.get(job_id)))
+            statuses.append(control(easel.get(job_id)))
         except ApiError as error:
-            refusals.append(error)
-            say(f"Error: {job_id}: {error.detail} ({error.code})")
+            errors.append(error)
+            print_message(f"Error: {job_id}: {error.detail} ({error.code})")
     if as_json:
-        print_json([job.model_dump(mode="json") for job in jobs])
+        print_json([status.model_dump(mode="json") for status in statuses])
     else:
-        for job in jobs:
-            say(f"{job.id}  {job.state}" + ("" if job.ended else ", will end at its next step"))
-    if refusals:
-        raise typer.Exit(exit_code(refusals[0]))
+        for status in statuses:
+            print_message(f"{status.id}  {status.state}" + ("" if status.ended else ", will end at its next step"))
+    if errors:
+        raise typer.Exit(exit_code(errors[0]))
 
 
-def write(path: Path, data: bytes) -> None:
-    """To a file, or to standard output for -."""
+def write_output(path: Path, content: bytes) -> None:
+    """Write to a file, or to standard output if the path is -."""
     if str(path) == "-":
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.write(content)
         return
     try:
-        path.write_bytes(data)
+        path.write_bytes(content)
     except OSError as error:
-        say(f"Error: {path} cannot be written: {error.strerror}.")
-        raise typer.Exit(_REFUSED) from error
-    say(f"Wrote {path}")
+        print_message(f"Error: {path} cannot be written: {error.strerror}.")
+        raise typer.Exit(_REJECTED) from error
+    print_message(f"Wrote {path}")

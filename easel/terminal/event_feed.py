@@ -1,4 +1,4 @@
-"""The events of many jobs at once, over a bounded number of connections."""
+"""The events of many jobs in one feed, over a bounded number of streams."""
 
 import queue
 import threading
@@ -6,64 +6,64 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from easel import Event, Job
+from easel import Job, JobEvent
 
-_LISTENERS: Final = 8
-"""Streams at once: each is a thread here and a seat there, and the service has few for each client."""
-_Post = tuple[str, Event | Exception | None]
+_MAX_STREAMS: Final = 8
+"""Streams at once. Each takes a thread, and the service limits the streams of a client."""
+_Item = tuple[str, JobEvent | Exception | None]
+"""A job's id and an event, the error that ended its stream, or None at the stream's end."""
 
 
-class Inbox:
-    """What happens to the jobs from their beginnings on. With many jobs, the last ones' events come late, but all."""
+class EventFeed:
+    """All events of the jobs from the first one. Jobs beyond the number of streams are read later, but completely."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        self.listening: set[str] = set()  # whose events come as they happen
-        self._open = {job.id for job in jobs}
+        self.live: set[str] = set()  # ids of the jobs whose stream is open
+        self._unfinished = {job.id for job in jobs}
         self._waiting = deque(jobs)
-        self._posts: queue.SimpleQueue[_Post] = queue.SimpleQueue()
-        for _ in range(min(_LISTENERS, len(jobs))):
-            threading.Thread(target=self._listen, daemon=True).start()
+        self._items: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        for _ in range(min(_MAX_STREAMS, len(jobs))):
+            threading.Thread(target=self._read_streams, daemon=True).start()
 
     def __bool__(self) -> bool:
-        """Whether anything may still come."""
-        return bool(self._open)
+        """Whether more events may come."""
+        return bool(self._unfinished)
 
-    def take(self, timeout: float | None) -> list[tuple[str, Event]]:
-        """All that came; waits for the first. Raises what a listener met."""
-        events: list[tuple[str, Event]] = []
-        for job_id, post in self._drain(timeout):
-            if isinstance(post, Exception):
-                raise post
-            if post is None:
-                self._open.discard(job_id)
+    def get(self, timeout: float | None) -> list[tuple[str, JobEvent]]:
+        """Wait up to `timeout` seconds for an event, and return all that have come. Raises the error of a stream."""
+        events: list[tuple[str, JobEvent]] = []
+        for job_id, item in self._drain(timeout):
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                self._unfinished.discard(job_id)
             else:
-                events.append((job_id, post))
+                events.append((job_id, item))
         return events
 
-    def _drain(self, timeout: float | None) -> Iterator[_Post]:
+    def _drain(self, timeout: float | None) -> Iterator[_Item]:
         try:
-            yield self._posts.get(timeout=timeout)
+            yield self._items.get(timeout=timeout)
             while True:
-                yield self._posts.get_nowait()
+                yield self._items.get_nowait()
         except queue.Empty:
             return
 
-    def _listen(self) -> None:
-        """One story after another."""
+    def _read_streams(self) -> None:
         while self._waiting:
             try:
                 job = self._waiting.popleft()
-            except IndexError:  # another listener was faster
+            except IndexError:  # another thread took the last one
                 return
-            self.listening.add(job.id)
-            self._posts.put((job.id, self._hear(job)))
-            self.listening.discard(job.id)
+            self.live.add(job.id)
+            self._items.put((job.id, self._read_stream(job)))
+            self.live.discard(job.id)
 
-    def _hear(self, job: Job) -> Exception | None:
-        """One story to its end; what ended it, if it was no good end."""
+    def _read_stream(self, job: Job) -> Exception | None:
+        """Read one stream to its end. Return the error that ended it, if any."""
         try:
             for event in job.events():
-                self._posts.put((job.id, event))
-        except Exception as error:  # noqa: BLE001 - the main thread raises it
+                self._items.put((job.id, event))
+        except Exception as error:  # noqa: BLE001 - `get` raises it in the main thread
             return error
         return None

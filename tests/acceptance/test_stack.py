@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.fixtures.valkey import free_port
-from support.fixtures.worker import picture
+from support.fixtures.worker import sample_image
 from support.requirements import ROOT
 
 from easel import Easel
@@ -28,7 +28,7 @@ def marked(random_weights: Path) -> dict[str, str]:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    picture(1).save(tmp_path / "photo.png")
+    sample_image(1).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
 
 

@@ -1,11 +1,11 @@
-"""The `easel` command against a server of a few lines."""
+"""The `easel` command against a scripted server."""
 
 from typing import Any
 
 from typer.testing import CliRunner, Result
 
 from easel.cli import app
-from support.scripted_server import JOB, Answer, says, serving, sse, streams
+from support.scripted_server import JOB, Request, Responder, event_stream, format_events, reply, serve, state_event
 
 SUCCEEDED: dict[str, Any] = {
     **JOB,
@@ -18,9 +18,9 @@ SUCCEEDED: dict[str, Any] = {
     "urls": {"self": "/v1/jobs/x", "result": "/v1/jobs/x/result", "preview": None},
 }
 FAILED = {**SUCCEEDED, "state": "failed", "error": {"code": "diverged", "detail": "Lower the weights."}}
-ENDS = streams(sse(("1-0", "state", {"state": "succeeded"})))
+SUCCEEDED_STREAM = event_stream(format_events(state_event("1-0", "succeeded")))
 
 
-def easel(*arguments: str, answers: tuple[Answer, ...] = ()) -> tuple[Result, list[tuple[str, str, Any, bytes]]]:
-    with serving(*answers or (says(JOB),)) as server:
-        return CliRunner().invoke(app, ["--url", server.url, *arguments]), server.seen
+def run_easel(*arguments: str, responders: tuple[Responder, ...] = ()) -> tuple[Result, list[Request]]:
+    with serve(*responders or (reply(JOB),)) as server:
+        return CliRunner().invoke(app, ["--url", server.url, *arguments]), server.requests

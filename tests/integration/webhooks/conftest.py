@@ -1,4 +1,4 @@
-"""Settings with which there are webhooks."""
+"""Settings that enable webhooks."""
 
 import pytest
 from support.fixtures.webhooks import SECRETS
@@ -8,6 +8,11 @@ from shared.settings import Settings
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """With webhooks to this machine, and hardly a pause between tries."""
-    told = {"webhook_secret": ",".join(SECRETS), "webhook_private": True, "webhook_pace": 1e-7, "queue_limit": 100}
-    return Settings.model_validate({**settings.model_dump(), **told})
+    """Allow webhooks to this machine, with next to no delay between retries."""
+    changes = {
+        "webhook_secret": ",".join(SECRETS),
+        "webhook_private": True,
+        "webhook_backoff_factor": 1e-7,
+        "queue_limit": 100,
+    }
+    return Settings.model_validate({**settings.model_dump(), **changes})

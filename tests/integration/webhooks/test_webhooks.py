@@ -1,4 +1,4 @@
-"""Webhooks as they are submitted, shown, sent to a real receiver and deleted, over a real Valkey."""
+"""Webhooks: submitted, shown, sent to a real receiver and deleted, with a real Valkey."""
 
 import json
 from collections.abc import Callable
@@ -8,75 +8,78 @@ import pytest
 from flask.testing import FlaskClient
 from standardwebhooks import Webhook as Verifier
 from support.fixtures.api import Submit, claim, succeed
-from support.fixtures.webhooks import SECRETS, canceled, deliver, due, order, told
+from support.fixtures.webhooks import SECRETS, deliver_next, next_event, received, submit_and_cancel, submit_job
 from support.retention import traces
-from support.scripted_server import Serving, says, serving
+from support.scripted_server import ScriptedServer, reply, serve
 
 from easel.models import JobState
-from shared.jobs.job import Webhook
+from shared.jobs.job import WebhookTarget
 from shared.services import Services
-from worker.webhooks.sender import Postman
+from worker.webhooks.sender import WebhookSender
 
-# What is sent.
+# Sending.
 
 
-def test_a_job_tells_its_webhook_that_it_started_and_how_it_ended_signed_with_each_secret(
-    services: Services, postman: Postman, receiver: Serving
+def test_the_start_and_the_end_of_a_job_are_sent_signed_with_each_secret(
+    services: Services, sender: WebhookSender, receiver: ScriptedServer
 ) -> None:
-    job_id = order(services, f"{receiver.url}/hook?a=b")
+    job_id = submit_job(services, f"{receiver.url}/hook?a=b")
     held = claim(services)
-    deliver(postman)
+    deliver_next(sender)
     succeed(services, held)
-    deliver(postman)
-    assert postman.take() is None
-    assert told(receiver) == [(f"{job_id}-started", "job.started"), (f"{job_id}-succeeded", "job.succeeded")]
-    for _, path, headers, body in receiver.seen:
+    deliver_next(sender)
+    assert sender.take() is None
+    assert received(receiver) == [(f"{job_id}-started", "job.started"), (f"{job_id}-succeeded", "job.succeeded")]
+    for _, path, headers, body in receiver.requests:
         assert path == "/hook?a=b"
         for secret in SECRETS:
             assert Verifier(secret).verify(body, headers)["data"]["id"] == job_id
-    started, ended = (json.loads(body) for *_, body in receiver.seen)
+    started, ended = (json.loads(body) for *_, body in receiver.requests)
     assert (started["data"]["state"], ended["data"]["state"]) == ("running", "succeeded")
     assert (started["data"]["result"], ended["data"]["result"]) == (None, f"/v1/jobs/{job_id}/result")
     assert started["data"]["created_at"] < started["timestamp"] <= ended["timestamp"]
 
 
-def test_a_job_that_is_claimed_again_does_not_start_again(
-    services: Services, postman: Postman, receiver: Serving
+def test_a_job_that_is_claimed_again_sends_no_second_start(
+    services: Services, sender: WebhookSender, receiver: ScriptedServer
 ) -> None:
-    job_id = order(services, receiver.url)
+    job_id = submit_job(services, receiver.url)
     held = claim(services)
-    deliver(postman)
+    deliver_next(sender)
     services.ledger.release(held, place="tail")
     held = claim(services)
-    assert postman.take() is None
+    assert sender.take() is None
     services.ledger.finish(held, JobState.FAILED, error=None)
-    deliver(postman)
-    assert told(receiver) == [(f"{job_id}-started", "job.started"), (f"{job_id}-failed", "job.failed")]
+    deliver_next(sender)
+    assert received(receiver) == [(f"{job_id}-started", "job.started"), (f"{job_id}-failed", "job.failed")]
 
 
-def test_a_started_event_that_comes_late_still_says_what_was(
-    services: Services, postman: Postman, receiver: Serving
+def test_a_late_start_event_still_shows_the_job_as_running(
+    services: Services, sender: WebhookSender, receiver: ScriptedServer
 ) -> None:
-    order(services, receiver.url, "job.started")
+    submit_job(services, receiver.url, "job.started")
     succeed(services, claim(services))
-    deliver(postman)
-    assert json.loads(receiver.seen[0][3])["data"]["state"] == "running"
+    deliver_next(sender)
+    assert json.loads(receiver.requests[0][3])["data"]["state"] == "running"
 
 
-def test_a_canceled_job_tells_so_and_only_what_was_asked_for_is_told(
-    services: Services, postman: Postman, receiver: Serving
+def test_a_canceled_job_sends_its_end_and_only_subscribed_events_are_sent(
+    services: Services, sender: WebhookSender, receiver: ScriptedServer
 ) -> None:
-    asked, _ = canceled(services, receiver.url), order(services, receiver.url, "job.failed", "job.succeeded")
+    canceled_id, _ = (
+        submit_and_cancel(services, receiver.url),
+        submit_job(services, receiver.url, "job.failed", "job.succeeded"),
+    )
     claim(services)
-    deliver(postman)
-    assert postman.take() is None
-    assert told(receiver) == [(f"{asked}-canceled", "job.canceled")]
+    deliver_next(sender)
+    assert sender.take() is None
+    assert received(receiver) == [(f"{canceled_id}-canceled", "job.canceled")]
 
 
 # Submitting and deleting.
 
 
-def test_a_webhook_is_submitted_kept_and_shown(submit: Submit, client: FlaskClient, services: Services) -> None:
+def test_a_webhook_is_submitted_stored_and_shown(submit: Submit, client: FlaskClient, services: Services) -> None:
     job = submit(webhook_url="https://example.com/a", webhook_events="job.failed,job.succeeded").get_json()
     assert job["webhook"] == {
         "url": "https://example.com/a",
@@ -85,8 +88,8 @@ def test_a_webhook_is_submitted_kept_and_shown(submit: Submit, client: FlaskClie
     }
     assert client.get(f"/v1/jobs/{job['id']}").get_json()["webhook"] == job["webhook"]
     assert client.get(f"/v1/jobs/{job['id']}/deliveries").get_json() == {"deliveries": []}
-    wanted = services.ledger.get(job["id"]).request.webhook
-    assert wanted == Webhook(url="https://example.com/a", events=("job.succeeded", "job.failed"))
+    stored = services.ledger.get(job["id"]).request.webhook
+    assert stored == WebhookTarget(url="https://example.com/a", events=("job.succeeded", "job.failed"))
     assert submit().get_json()["webhook"] is None
 
 
@@ -99,7 +102,7 @@ def test_a_webhook_is_submitted_kept_and_shown(submit: Submit, client: FlaskClie
         ({"webhook_url": b"https://example.com"}, 400, "malformed_request"),
     ],
 )
-def test_a_webhook_that_cannot_be_is_refused_and_nothing_kept(
+def test_an_invalid_webhook_is_refused_and_nothing_is_stored(
     parts: dict[str, Any], status: int, code: str, submit: Submit, kept: Callable[[], object]
 ) -> None:
     before = kept()
@@ -109,21 +112,21 @@ def test_a_webhook_that_cannot_be_is_refused_and_nothing_kept(
 
 
 def test_the_same_key_with_another_webhook_is_another_request(submit: Submit) -> None:
-    once = {"headers": {"Idempotency-Key": "k"}, "webhook_url": "https://example.com/a"}
-    first = submit(**once).get_json()
-    assert submit(**once).get_json()["id"] == first["id"]
-    assert submit(**once | {"webhook_url": "https://example.com/b"}).get_json()["code"] == "idempotency_key_reused"
+    parts = {"headers": {"Idempotency-Key": "k"}, "webhook_url": "https://example.com/a"}
+    first = submit(**parts).get_json()
+    assert submit(**parts).get_json()["id"] == first["id"]
+    assert submit(**parts | {"webhook_url": "https://example.com/b"}).get_json()["code"] == "idempotency_key_reused"
 
 
-def test_a_deletion_takes_what_was_not_yet_told_and_the_log(
-    services: Services, postman: Postman, client: FlaskClient
+def test_deletion_removes_unsent_events_and_the_delivery_log(
+    services: Services, sender: WebhookSender, client: FlaskClient
 ) -> None:
-    with serving(says(b"", 500)) as receiver:
-        job_id = canceled(services, receiver.url)
-        deliver(postman)
-        letter = due(postman)
+    with serve(reply(b"", 500)) as receiver:
+        job_id = submit_and_cancel(services, receiver.url)
+        deliver_next(sender)
+        event = next_event(sender)
         assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
-        postman.deliver(letter)
-    assert postman.take() is None
+        sender.deliver(event)
+    assert sender.take() is None
     assert traces(services, job_id) == []
     assert client.get(f"/v1/jobs/{job_id}/deliveries").get_json()["code"] == "job_not_found"

@@ -1,16 +1,16 @@
-"""The `easel` command's options, files and exit codes, against a server of a few lines."""
+"""The options, files and exit codes of the `easel` command, against a scripted server."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
-from support.command_line import ENDS, FAILED, SUCCEEDED, easel
-from support.scripted_server import JOB, Answer, problem, says
+from support.command_line import FAILED, SUCCEEDED, SUCCEEDED_STREAM, run_easel
+from support.scripted_server import JOB, Responder, problem, reply
 from typer.testing import CliRunner
 
 from easel.cli import app
-from easel.terminal.command import EXIT_CODES, overlay
+from easel.terminal.command import EXIT_CODES, build_recipe
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -23,58 +23,60 @@ def images(tmp_path: Path) -> list[str]:
     return [str(path) for path in paths]
 
 
-def test_submit_prints_the_id_alone_where_scripts_read(images: list[str]) -> None:
-    result, _ = easel("submit", *images, answers=(says(JOB, 202),))
+def test_submit_prints_only_the_id_to_standard_output(images: list[str]) -> None:
+    result, _ = run_easel("submit", *images, responders=(reply(JOB, 202),))
     assert result.exit_code == 0
     assert result.stdout == f"{JOB['id']}\n"
     assert f"easel watch {JOB['id']}" in result.stderr
 
 
-def test_options_are_laid_over_the_recipe(images: list[str]) -> None:
+def test_options_override_the_recipe(images: list[str]) -> None:
     settings = ["--set", "style_weight=5", "--set", "optimizer.kind=adam", "--set", "optimizer.beta1=0.5"]
     options = ["--recipe", "fast", "--size", "128", "--steps", "9", "--tier", "batch", "--idempotency-key", "k1"]
-    result, seen = easel("submit", *images, *options, *settings, answers=(says(JOB, 202),))
+    result, requests = run_easel("submit", *images, *options, *settings, responders=(reply(JOB, 202),))
     assert result.exit_code == 0
-    _, _, headers, body = seen[0]
+    _, _, headers, body = requests[0]
     sent = json.loads(re.search(rb"\{.*\}", body)[0])  # type: ignore[index]  # it is there, or the test fails
-    want = {"size": 128, "steps": 9, "style_weight": 5, "optimizer": {"kind": "adam", "beta1": 0.5}}
-    assert sent == {"preset": "fast", **want}
+    expected = {"size": 128, "steps": 9, "style_weight": 5, "optimizer": {"kind": "adam", "beta1": 0.5}}
+    assert sent == {"preset": "fast", **expected}
     assert headers["Idempotency-Key"] == "k1"
     assert b"batch" in body
 
 
-def test_a_recipe_file_is_told_from_a_preset_by_its_name(tmp_path: Path) -> None:
+def test_a_recipe_with_a_slash_or_json_suffix_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "fast").write_text('{"steps": 3}')
-    assert overlay("fast", None, None, []) == {"preset": "fast"}
-    assert overlay(str(tmp_path / "fast"), None, 4, ["init=noise"]) == {"steps": 4, "init": "noise"}
+    assert build_recipe("fast", None, None, []) == {"preset": "fast"}
+    assert build_recipe(str(tmp_path / "fast"), None, 4, ["init=noise"]) == {"steps": 4, "init": "noise"}
 
 
 @pytest.mark.parametrize("setting", ["nonsense", "=5"])
-def test_a_setting_without_a_key_or_a_value_is_wrong_usage(images: list[str], setting: str) -> None:
-    result, seen = easel("submit", *images, "--set", setting)
-    assert (result.exit_code, seen) == (2, [])
+def test_a_setting_without_a_key_or_an_equals_sign_is_wrong_usage(images: list[str], setting: str) -> None:
+    result, requests = run_easel("submit", *images, "--set", setting)
+    assert (result.exit_code, requests) == (2, [])
     assert "KEY=VALUE" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        (["--size", "512", "--set", "size.x=1"], "'size.x=1' reaches inside 'size', which is 512"),
-        (["--set", "optimizer=adam", "--set", "optimizer.history=5"], "reaches inside 'optimizer', which is \"adam\""),
-        (["--set", "a.b=null", "--set", "a.b.c.d=1"], "reaches inside 'b', which is null"),
+        (["--size", "512", "--set", "size.x=1"], "'size.x=1' sets a field of 'size', which is 512"),
+        (["--set", "optimizer=adam", "--set", "optimizer.history=5"], "sets a field of 'optimizer', which is \"adam\""),
+        (["--set", "a.b=null", "--set", "a.b.c.d=1"], "sets a field of 'b', which is null"),
         (["--recipe", "missing.json"], "missing.json cannot be read (No such file or directory)"),
         (["--recipe", "./"], "cannot be read (Is a directory): give the path of a JSON file, or a preset's name."),
     ],
 )
-def test_a_recipe_that_cannot_be_put_together_is_wrong_usage(images: list[str], options: list[str], said: str) -> None:
-    result, seen = easel("submit", *images, *options)
-    assert (result.exit_code, seen) == (2, [])
-    assert said in re.sub(r"[\s│]+", " ", result.stderr)
+def test_contradictory_settings_and_unreadable_recipes_are_wrong_usage(
+    images: list[str], options: list[str], message: str
+) -> None:
+    result, requests = run_easel("submit", *images, *options)
+    assert (result.exit_code, requests) == (2, [])
+    assert message in re.sub(r"[\s│]+", " ", result.stderr)
 
 
-def test_a_photo_that_is_not_there_is_wrong_usage(images: list[str]) -> None:
-    result, seen = easel("submit", "/nowhere.jpg", images[1])
-    assert (result.exit_code, seen) == (2, [])
+def test_a_missing_photo_is_wrong_usage(images: list[str]) -> None:
+    result, requests = run_easel("submit", "/nowhere.jpg", images[1])
+    assert (result.exit_code, requests) == (2, [])
 
 
 QUOTE = {
@@ -87,54 +89,54 @@ QUOTE = {
 }
 
 
-def test_a_quote_is_one_sentence(images: list[str]) -> None:
+def test_a_quote_is_printed_as_a_sentence_or_json(images: list[str]) -> None:
     quote = {**QUOTE, "fits": True, "fitting_size": None}
-    result, seen = easel("submit", *images, "--quote", answers=(says(quote),))
-    assert (
-        result.stdout == "About 1:15 of work and 1.3 GiB of memory on one worker, for a picture of 384 x 288 pixels.\n"
-    )
-    assert "dry_run=true" in seen[0][1]
-    assert json.loads(easel("submit", *images, "--quote", "--json", answers=(says(quote),))[0].stdout) == quote
+    result, requests = run_easel("submit", *images, "--quote", responders=(reply(quote),))
+    assert result.stdout == "About 1:15 and 1.3 GiB of memory on one worker, for an image of 384 x 288 pixels.\n"
+    assert "dry_run=true" in requests[0][1]
+    printed = json.loads(run_easel("submit", *images, "--quote", "--json", responders=(reply(quote),))[0].stdout)
+    assert printed == {**printed, **quote}
 
 
-def test_a_quote_shows_gpu_memory_where_that_is_what_counts(images: list[str]) -> None:
+def test_a_quote_shows_gpu_memory_if_that_is_the_limit(images: list[str]) -> None:
     quote = {**QUOTE, "peak_gpu_memory_bytes": 2**31, "memory_kind": "gpu"}
     assert (
         "and 2.0 GiB of GPU memory on one worker"
-        in easel("submit", *images, "--quote", answers=(says(quote),))[0].stdout
+        in run_easel("submit", *images, "--quote", responders=(reply(quote),))[0].stdout
     )
 
 
 @pytest.mark.parametrize(
-    ("size", "said"), [(320, "No worker has so much. At size 320 it would fit.\n"), (None, "No worker has so much.\n")]
+    ("size", "message"),
+    [(320, "No worker has that much memory. At size 320 it would fit.\n"), (None, "No worker has that much memory.\n")],
 )
-def test_a_quote_says_where_no_worker_has_the_memory(images: list[str], size: int | None, said: str) -> None:
-    misfit = {**QUOTE, "fits": False, "fitting_size": size}
-    assert easel("submit", *images, "--quote", answers=(says(misfit),))[0].stdout.endswith(said)
+def test_a_quote_warns_if_no_worker_has_enough_memory(images: list[str], size: int | None, message: str) -> None:
+    quote = {**QUOTE, "fits": False, "fitting_size": size}
+    assert run_easel("submit", *images, "--quote", responders=(reply(quote),))[0].stdout.endswith(message)
 
 
-def test_waiting_with_an_output_writes_the_picture(images: list[str], tmp_path: Path) -> None:
+def test_submit_with_an_output_waits_and_writes_the_result(images: list[str], tmp_path: Path) -> None:
     output = tmp_path / "out.png"
-    answers = (says(JOB, 202), ENDS, says(SUCCEEDED), says(b"PNG"))
-    result, _ = easel("submit", *images, "-o", str(output), answers=answers)
+    responders = (reply(JOB, 202), SUCCEEDED_STREAM, reply(SUCCEEDED), reply(b"PNG"))
+    result, _ = run_easel("submit", *images, "-o", str(output), responders=responders)
     assert (result.exit_code, result.stdout) == (0, f"{JOB['id']}\n")
     assert output.read_bytes() == b"PNG"
     assert f"{JOB['id']} succeeded after 60 steps." in result.stderr
 
 
-def test_a_job_that_failed_ends_the_wait_with_1_and_says_why(images: list[str], tmp_path: Path) -> None:
+def test_a_failed_job_exits_with_1_and_the_reason(images: list[str], tmp_path: Path) -> None:
     output = tmp_path / "out.png"
-    answers = (says(JOB, 202), ENDS, says(FAILED))
-    result, _ = easel("submit", *images, "-o", str(output), "--json", answers=answers)
+    responders = (reply(JOB, 202), SUCCEEDED_STREAM, reply(FAILED))
+    result, _ = run_easel("submit", *images, "-o", str(output), "--json", responders=responders)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["error"]["code"] == "diverged"
     assert "Lower the weights. (diverged)" in result.stderr
-    assert "Fetch its last good picture with" in result.stderr
+    assert "Fetch the last good image with" in result.stderr
     assert not output.exists()
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"),
+    ("responder", "code"),
     [
         (problem(422, "invalid_recipe"), 2),
         (problem(401, "unauthorized"), 2),
@@ -143,60 +145,60 @@ def test_a_job_that_failed_ends_the_wait_with_1_and_says_why(images: list[str], 
         (problem(429, "queue_full", retryable=True), 4),
         (problem(503, "ledger_unavailable", retryable=True), 4),
         (problem(500, "internal_error"), 4),
-        (says(b"<html>"), 2),
+        (reply(b"<html>"), 2),
     ],
 )
-def test_every_kind_of_refusal_has_its_exit_code(answer: Answer, code: int) -> None:
-    result, _ = easel("status", "x", answers=(answer,))
+def test_every_kind_of_error_has_an_exit_code(responder: Responder, code: int) -> None:
+    result, _ = run_easel("status", "x", responders=(responder,))
     assert (result.exit_code, result.stdout) == (code, "")
     assert re.fullmatch(r"Error: .+\. \(\w+\)\n|Error: .+\? \(\w+\)\n", result.stderr)
 
 
-def test_nobody_there_is_exit_code_4() -> None:
+def test_an_unreachable_service_is_exit_code_4() -> None:
     result = CliRunner().invoke(app, ["--url", "http://127.0.0.1:9", "list"])
     assert result.exit_code == 4
     assert "is `make up` running" in result.stderr
 
 
 def test_the_help_lists_every_exit_code() -> None:
-    said = CliRunner().invoke(app, ["--help"]).stdout
+    output = CliRunner().invoke(app, ["--help"]).stdout
     for code, meaning in EXIT_CODES.items():
-        assert re.search(rf"\b{code}  {re.escape(meaning[:30])}", said)
+        assert re.search(rf"\b{code}  {re.escape(meaning[:30])}", output)
 
 
-def test_canceling_several_goes_on_after_a_refusal() -> None:
-    answers = (problem(404, "job_not_found"), says(JOB), says({**JOB, "state": "canceled"}, 202))
-    result, _ = easel("cancel", "x", "y", "--json", answers=answers)
+def test_cancel_continues_with_the_next_job_after_an_error() -> None:
+    responders = (problem(404, "job_not_found"), reply(JOB), reply({**JOB, "state": "canceled"}, 202))
+    result, _ = run_easel("cancel", "x", "y", "--json", responders=responders)
     assert result.exit_code == 3
     assert [job["state"] for job in json.loads(result.stdout)] == ["canceled"]
 
 
-def test_a_result_goes_where_it_is_told(tmp_path: Path) -> None:
-    about = {"weights": {"source": "calibrated"}}
+def test_a_result_is_written_to_the_output(tmp_path: Path) -> None:
+    provenance = {"weights": {"source": "calibrated"}}
     output = tmp_path / "p.png"
-    answers = (says(JOB), says(b"PNG"), says(about))
-    result, _ = easel("result", "x", "-o", str(output), "--provenance", answers=answers)
+    responders = (reply(JOB), reply(b"PNG"), reply(provenance))
+    result, _ = run_easel("result", "x", "-o", str(output), "--provenance", responders=responders)
     assert result.exit_code == 0
     assert output.read_bytes() == b"PNG"
-    assert json.loads((tmp_path / "p.json").read_text()) == about
-    assert easel("result", "x", "-o", "-", answers=(says(JOB), says(b"\x89PNG")))[0].stdout_bytes == b"\x89PNG"
-    result, _ = easel("result", "x", "-o", str(tmp_path / "no" / "p.png"), answers=(says(JOB), says(b"PNG")))
+    assert json.loads((tmp_path / "p.json").read_text()) == provenance
+    assert run_easel("result", "x", "-o", "-", responders=(reply(JOB), reply(b"\x89PNG")))[0].stdout_bytes == b"\x89PNG"
+    result, _ = run_easel("result", "x", "-o", str(tmp_path / "no" / "p.png"), responders=(reply(JOB), reply(b"PNG")))
     assert (result.exit_code, "cannot be written" in result.stderr) == (2, True)
 
 
-def test_a_timelapse_goes_where_it_is_told(tmp_path: Path) -> None:
+def test_a_timelapse_is_written_to_the_output(tmp_path: Path) -> None:
     output = tmp_path / "p.webp"
-    result, seen = easel("timelapse", "x", "-o", str(output), answers=(says(JOB), says(b"RIFF")))
+    result, requests = run_easel("timelapse", "x", "-o", str(output), responders=(reply(JOB), reply(b"RIFF")))
     assert (result.exit_code, output.read_bytes()) == (0, b"RIFF")
-    assert seen[-1][1] == f"/v1/jobs/{JOB['id']}/timelapse"
+    assert requests[-1][1] == f"/v1/jobs/{JOB['id']}/timelapse"
 
 
-def test_a_webhook_is_named_at_submission_and_its_deliveries_can_be_read(images: list[str]) -> None:
+def test_a_webhook_is_submitted_and_its_deliveries_are_listed(images: list[str]) -> None:
     options = ["--webhook-url", "https://x.example/hook", "--webhook-event", "job.failed"]
-    _, seen = easel("submit", *images, *options, answers=(says(JOB, 202),))
-    assert b"https://x.example/hook" in seen[0][3]
-    assert b'["job.failed"]' in seen[0][3]
-    told = {
+    _, requests = run_easel("submit", *images, *options, responders=(reply(JOB, 202),))
+    assert b"https://x.example/hook" in requests[0][3]
+    assert b'["job.failed"]' in requests[0][3]
+    attempt = {
         "id": "m1",
         "event": "job.failed",
         "attempt": 2,
@@ -204,16 +206,27 @@ def test_a_webhook_is_named_at_submission_and_its_deliveries_can_be_read(images:
         "status": 503,
         "error": "slow",
     }
-    answers = (says(JOB), says({"deliveries": [told]}))
-    assert re.search(r"job\.failed +2 +\d\d:\d\d:\d\d +503 slow", easel("deliveries", "x", answers=answers)[0].stdout)
-    assert json.loads(easel("deliveries", "x", "--json", answers=answers)[0].stdout)[0]["status"] == 503
+    responders = (reply(JOB), reply({"deliveries": [attempt]}))
+    assert re.search(
+        r"job\.failed +2 +\d\d:\d\d:\d\d +503 slow", run_easel("deliveries", "x", responders=responders)[0].stdout
+    )
+    assert json.loads(run_easel("deliveries", "x", "--json", responders=responders)[0].stdout)[0]["status"] == 503
 
 
-def test_where_nothing_was_delivered_a_sentence_says_why() -> None:
-    none, hook = says({"deliveries": []}), {"url": "https://x.example/hook", "events": ["job.failed"]}
-    silent = easel("deliveries", "x", answers=(says(JOB), none))[0]
-    early = easel("deliveries", "x", answers=(says({**JOB, "webhook": hook}), none))[0]
-    assert (silent.stdout, silent.exit_code) == ("", 0)
-    assert "no webhook" in silent.stderr
-    assert "nothing yet" in early.stderr
-    assert json.loads(easel("deliveries", "x", "--json", answers=(says(JOB), none))[0].stdout) == []
+def test_a_message_explains_an_empty_list_of_deliveries() -> None:
+    none, webhook = reply({"deliveries": []}), {"url": "https://x.example/hook", "events": ["job.failed"]}
+    without_webhook = run_easel("deliveries", "x", responders=(reply(JOB), none))[0]
+    with_webhook = run_easel("deliveries", "x", responders=(reply({**JOB, "webhook": webhook}), none))[0]
+    assert (without_webhook.stdout, without_webhook.exit_code) == ("", 0)
+    assert "has no webhook" in without_webhook.stderr
+    assert "No webhook was sent yet" in with_webhook.stderr
+    assert json.loads(run_easel("deliveries", "x", "--json", responders=(reply(JOB), none))[0].stdout) == []
+
+
+def test_file_names_that_are_not_utf_8_are_read_and_written(tmp_path: Path) -> None:
+    photo, output = tmp_path / "caf\udce9.jpg", tmp_path / "r\udce9sultat.png"
+    photo.write_bytes(b"a photo")
+    responders = (reply(JOB, 202), SUCCEEDED_STREAM, reply(SUCCEEDED), reply(b"PNG"))
+    result, requests = run_easel("submit", str(photo), str(photo), "-o", str(output), responders=responders)
+    assert (result.exit_code, output.read_bytes()) == (0, b"PNG"), result.output
+    assert requests[0].body.count(b"a photo") == 2

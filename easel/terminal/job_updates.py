@@ -1,0 +1,65 @@
+"""The status of watched jobs, refreshed after their events."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from easel import ApiError, Job, JobState, JobStatus
+from easel.terminal.event_feed import EventFeed
+
+_TICK: Final = 1.0  # seconds between updates, and between requests about a job without an open stream
+
+
+@dataclass
+class JobUpdate:
+    """A job's status, the time when it was fetched (monotonic clock), and whether there is a new preview."""
+
+    status: JobStatus
+    fetched_at: float = field(default_factory=time.monotonic)
+    new_preview: bool = False
+
+    def elapsed(self) -> float:
+        """Return the seconds since the first worker claimed the job, up to its end."""
+        if self.status.started_at is None:
+            return 0.0
+        end = self.status.completed_at or datetime.now(UTC)
+        return max(0.0, (end - self.status.started_at).total_seconds())
+
+    def remaining(self) -> float | None:
+        """Return the estimated seconds until the job ends (p50); None if unknown or ended."""
+        eta = self.status.eta_seconds
+        if eta is None or self.status.ended:
+            return None
+        return max(0.0, eta.p50 - (time.monotonic() - self.fetched_at))
+
+
+def iter_updates(jobs: Sequence[Job]) -> Iterator[dict[str, JobUpdate]]:
+    """Yield the newest update of every job by id, about once a second, until all have ended. Raises ApiError."""
+    updates = {job.id: JobUpdate(job.status, new_preview=bool(job.status.urls.get("preview"))) for job in jobs}
+    yield updates
+    feed = EventFeed([job for job in jobs if not job.ended])
+    while not all(job.ended for job in jobs):
+        events = feed.get(timeout=_TICK)
+        changed = {job_id for job_id, _ in events}
+        with_preview = {job_id for job_id, event in events if event.kind == "preview"}
+        for job in jobs:
+            # Positions in the queue change without an event.
+            covered = job.id in feed.live and job.state != JobState.QUEUED
+            stale = not covered and time.monotonic() - updates[job.id].fetched_at >= _TICK
+            if not job.ended and (job.id in changed or stale) and _refresh(job):
+                updates[job.id] = JobUpdate(job.status)
+            updates[job.id].new_preview = job.id in with_preview
+        yield updates
+
+
+def _refresh(job: Job) -> bool:
+    """Refresh the status; return False if the service is away, which ends the watch only if the stream breaks, too."""
+    try:
+        job.refresh()
+    except ApiError as error:
+        if not error.retryable:
+            raise
+        return False
+    return True

@@ -1,0 +1,118 @@
+"""The page states to take screenshots of, reached by a user with real jobs and a real worker."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from playwright.sync_api import Page, expect
+from support.requirements import ROOT
+
+from easel import Easel, Job
+from shared.samples import sample_photo
+
+TakeScreenshots = Callable[[str], None]
+STYLE_IMAGES: Final = ROOT / "deploy" / "samples"
+KEY: Final = "a-key-of-the-service-0123456789"
+RECIPE: Final = {"preset": "default", "size": 384, "steps": 160}
+LONG_RECIPE: Final = {"preset": "default", "size": 512, "steps": 300}  # long enough for screenshots while it runs
+DIVERGING_RECIPE: Final[dict[str, Any]] = {
+    "preset": "tutorial",
+    "size": 128,
+    "style_weight": 1e9,
+    "style_layers": {"block1_conv1": 1e9},
+    "optimizer": {"kind": "lbfgs"},
+}
+"""The weights overflow float32: the loss is not a number, and the job fails."""
+
+
+class PageStates:
+    """Brings one tab into each state and calls `take_screenshots(name)` there."""
+
+    def __init__(self, page: Page, easel: Easel, take_screenshots: TakeScreenshots) -> None:
+        self.page, self.easel, self.take_screenshots = page, easel, take_screenshots
+        self.photo = sample_photo("chelsea")
+        self.styles = [STYLE_IMAGES / "tide.jpg", STYLE_IMAGES / "starlit.jpg"]
+
+    def show_empty(self) -> None:
+        """No jobs and no workers."""
+        self.page.goto("/")
+        expect(self.page.get_by_role("radio", name="Fast")).to_be_attached()
+        self.take_screenshots("studio-empty")
+        self._visit("/queue", "No workers running")
+        self.take_screenshots("queue-empty")
+        self._visit("/gallery", "No results yet")
+        self.take_screenshots("gallery-empty")
+
+    def show_queued(self) -> Job:
+        """One queued job, which is returned."""
+        job = self._submit(RECIPE)
+        self._visit(f"/?job={job.id}", "Waiting for a worker")
+        self.take_screenshots("studio-queued")
+        return job
+
+    def show_running(self, first: Job) -> None:
+        """A running job and two queued ones; then the finished, failed and canceled jobs."""
+        failing, long, *_ = (self._submit(it) for it in (DIVERGING_RECIPE, LONG_RECIPE, RECIPE, {"preset": "fast"}))
+        self._wait_for_step(first, 50)
+        self._visit(f"/?job={first.id}", "Rendering")
+        expect(self.page.locator(".viewport .result").last).to_be_visible()
+        self.take_screenshots("studio-running")
+        first.wait()
+        failing.wait()
+        self._wait_for_step(long, 100)
+        self._visit("/queue", "Queued")
+        expect(self.page.locator("#running img")).to_be_visible()
+        expect(self.page.locator("#queued tbody tr")).to_have_count(2)
+        self.take_screenshots("queue-busy")
+        long.cancel()
+        long.wait()
+        self._show_ended(first, failing, long)
+
+    def _show_ended(self, finished: Job, failed: Job, canceled: Job) -> None:
+        for name, job, heading in (
+            ("finished", finished, "Finished"),
+            ("failed", failed, "Failed"),
+            ("canceled", canceled, "Canceled"),
+        ):
+            self._visit(f"/?job={job.id}", heading)
+            self.take_screenshots(f"studio-{name}")
+        for job in self.easel.list():
+            job.wait()
+        self.page.goto("/gallery")
+        self.page.get_by_role("button", name="All jobs").click()
+        expect(self.page.locator("#results li").first).to_be_visible()
+        self.take_screenshots("gallery")
+        self.page.locator(f'[data-id="{finished.id}"]').get_by_role("button").click()
+        expect(self.page.get_by_role("dialog")).to_be_visible()
+        self.take_screenshots("gallery-detail")
+
+    def show_form(self) -> None:
+        """A photo and two style images; then an invalid parameter."""
+        self.page.goto("/")
+        self.page.get_by_label("Photo: ").set_input_files(self.photo)
+        self.page.get_by_label("Style image: ").set_input_files(self.styles)
+        expect(self.page.get_by_label("Estimate")).to_contain_text("Estimate: about")
+        self.take_screenshots("studio-composed")
+        self.page.locator('[name="size"]').fill("5000")
+        expect(self.page.locator('[name="size"]')).to_have_attribute("aria-invalid", "true")
+        self.take_screenshots("studio-invalid")
+
+    def show_sign_in(self, url: str) -> None:
+        """The sign-in dialog after a wrong API key."""
+        self.page.goto(url)
+        self.page.get_by_label("API key").fill("not-the-key")
+        self.page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+        expect(self.page.locator("#key-error")).not_to_be_empty()
+        self.take_screenshots("sign-in")
+
+    def _submit(self, recipe: dict[str, Any]) -> Job:
+        return self.easel.submit(self.photo, self.styles[0], recipe)
+
+    def _visit(self, path: str, text: str) -> None:
+        self.page.goto(path)
+        expect(self.page.get_by_role("main").get_by_text(text).first).to_be_visible()
+
+    @staticmethod
+    def _wait_for_step(job: Job, step: int) -> None:
+        for event in job.events():
+            if event.kind == "progress" and event.data.progress.current >= step:
+                return
