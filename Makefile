@@ -1,4 +1,4 @@
-# Everything a person types. `make setup` is called by every other target.
+# The commands of the project. Targets that need .venv make it first.
 PYTHON  ?= python3
 WORKERS ?= 1
 PORT    ?= 8080
@@ -29,24 +29,24 @@ define install
 	touch $@
 endef
 
-.venv-s3/ready: deploy/locks/s3.txt  # the S3 server of the tests; a world of its own
+.venv-s3/ready: deploy/locks/s3.txt  # the S3 server of the tests; its pins would hold back everything else
 	test -x .venv-s3/bin/python || $(PYTHON) -m venv .venv-s3
 	.venv-s3/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/s3.txt
 	touch $@
 
-demo: .venv/local  ## Paint one picture through the whole stack: out/demo.png (CONTENT=a.jpg STYLE=b.jpg)
+demo: .venv/local  ## Render one image through the whole stack: out/demo.png (CONTENT=a.jpg STYLE=b.jpg RECIPE=fast)
 	$(BIN)/python -m deploy.local demo $(if $(CONTENT),--content "$(CONTENT)") $(if $(STYLE),--style "$(STYLE)") $(if $(RECIPE),--recipe "$(RECIPE)")
 
 up: .venv/local  ## Run the stack until Ctrl-C (PORT=8080 WORKERS=1)
 	$(BIN)/python -m deploy.local up --port $(PORT) --workers $(WORKERS)
 
-samples: .venv/local  ## Write a free photo and a painting to try things with: out/photo.png, out/painting.jpg
+samples: .venv/local  ## Write a free photo and style image to try things with: out/photo.png, out/painting.jpg
 	$(BIN)/python -m deploy.local samples
 
 gallery: setup  ## Render the README's gallery again
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.gallery
 
-screenshots: setup  ## Paint docs/pages anew: every state of the pages, three widths, light and dark
+screenshots: setup  ## Render docs/pages again: every page in every state, three widths, light and dark
 	PYTHONPATH=tests $(BIN)/python -m browser.screenshots
 
 test: setup .venv-s3/ready .venv-docs/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
@@ -58,7 +58,7 @@ test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can c
 .venv-gpu/ready: deploy/locks/dev.txt deploy/locks/worker-gpu.txt pyproject.toml  # .venv with the other TensorFlow
 	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
 	.venv-gpu/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/dev.txt
-	.venv-gpu/bin/python -m pip uninstall --yes tensorflow-cpu  # both would write into the same folder
+	.venv-gpu/bin/python -m pip uninstall --yes tensorflow-cpu  # both would install into the same folder
 	.venv-gpu/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/worker-gpu.txt
 	.venv-gpu/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
@@ -66,10 +66,10 @@ test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can c
 chaos: setup .venv-s3/ready  ## Break everything while jobs run, and audit them (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)
 	PYTHONPATH=tests $(BIN)/python -m chaos --duration $(DURATION) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
 
-bench: setup  ## Measure all speeds beside what they are compared with: out/bench.json (QUICK=1 for the quick ones; PyTorch where .venv-torch has it)
+bench: setup  ## Measure all speeds next to their baselines: out/bench.json (QUICK=1 for the quick ones; PyTorch if .venv-torch has it)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
-.venv-torch/ready:  # the benchmarks' optional peer: `make .venv-torch/ready`
+.venv-torch/ready:  # PyTorch, an optional baseline of the benchmarks: `make .venv-torch/ready`
 	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
 	.venv-torch/bin/python -m pip install --disable-pip-version-check torch==2.13.0 numpy
 	touch $@
@@ -89,8 +89,8 @@ lint: setup  ## Types, style, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock:  ## Resolve pyproject.toml anew into deploy/locks (needs uv)
+lock:  ## Resolve pyproject.toml into deploy/locks (needs uv)
 	deploy/locks/resolve.sh $(UV)
 
-clean:  ## Remove what `make` made; `var/` with your jobs stays
+clean:  ## Remove what `make` made, except `var/`, which has your jobs
 	rm -rf .venv .venv-s3 .venv-torch .venv-gpu .venv-docs out

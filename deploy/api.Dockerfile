@@ -1,4 +1,4 @@
-# The HTTP API; no TensorFlow in it. Build from the repository's root:
+# The HTTP API, without TensorFlow. Build from the repository's root:
 #   docker build -f deploy/api.Dockerfile -t easel-api .
 FROM python:3.12-slim
 
@@ -12,7 +12,7 @@ COPY api/ api/
 RUN useradd --system --uid 10001 easel
 USER 10001
 
-# Beyond loopback the API refuses to start without EASEL_API_KEYS.
+# On any address but loopback the API refuses to start without EASEL_API_KEYS.
 ENV EASEL_HOST=0.0.0.0 EASEL_PORT=8080 EASEL_LOG_FORMAT=json
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/healthz')"]

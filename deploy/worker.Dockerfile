@@ -1,7 +1,7 @@
 # A worker or a reaper. Build from the repository's root:
 #   docker build -f deploy/worker.Dockerfile -t easel-worker .
-# For NVIDIA GPUs add --build-arg LOCK=worker-gpu.txt and run with docker's --gpus all; for one worker on each of them,
-# give the command: easel-worker start --gpus all
+# For NVIDIA GPUs add --build-arg LOCK=worker-gpu.txt and run with Docker's --gpus all. For one worker on each GPU, run
+# the command: easel-worker start --gpus all
 FROM python:3.12-slim
 
 ARG LOCK=worker.txt
@@ -18,6 +18,6 @@ USER 10001
 
 ENV PYTHONPATH=/easel EASEL_CACHE=/var/cache/easel EASEL_LOG_FORMAT=json TF_CPP_MIN_LOG_LEVEL=2
 VOLUME /var/cache/easel
-# SIGTERM makes a worker checkpoint its job and give it back; allow it an evaluation and a write.
+# On SIGTERM a worker checkpoints its job and returns it to the queue. Allow time for an evaluation and a write.
 STOPSIGNAL SIGTERM
 CMD ["easel-worker", "start"]

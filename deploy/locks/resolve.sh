@@ -13,5 +13,5 @@ for group in api worker worker-gpu local; do # the same versions everywhere
   resolve "$group.txt" --group "$group" --constraint deploy/locks/dev.txt
 done
 resolve docs.txt --group docs # Sphinx lives in .venv-docs: its pins do not hold back anything else.
-# The S3 server that the tests start (tests/support/s3_server.py) lives in .venv-s3: its pins are no business of ours.
+# The same for the S3 server that the tests start (tests/support/s3_server.py): it lives in .venv-s3.
 echo 'swift>=2.38,<3' | resolve s3.txt -
