@@ -1,7 +1,7 @@
-"""The worker process: Celery's prefork pool with one child, which hears bells, and the signals between them.
+"""The worker process: Celery's prefork pool with one child that runs jobs, and the signals between parent and child.
 
-TensorFlow is imported in the child only: executed in the parent, it hangs every fork. On SIGTERM Celery's
-parent waits for its child's job, which may take an hour: so it forwards the signal, and the child drains.
+TensorFlow is imported in the child only: if it runs in the parent, every fork hangs. On SIGTERM Celery's parent waits
+for the child's task, which may take an hour. So the parent forwards the signal, and the child drains.
 """
 
 import os
@@ -20,127 +20,127 @@ from celery.signals import worker_process_init, worker_process_shutdown, worker_
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
-from shared.dispatch import BELL, celery_app, queue_name
+from shared.dispatch import WAKE_UP_TASK, create_celery_app, queue_name
 from shared.errors import LedgerUnavailable
 from shared.logging import configure_logging
 from shared.services import Services, open_services
 from shared.settings import Settings
-from shared.storage import PATIENT
-from worker.consumer_watchdog import Vigil, end_this_process
+from shared.storage import LONG_TIMEOUTS
+from worker.consumer_watchdog import ConsumerWatchdog, end_process
 from worker.devices.memory import WorkerMemory, expected_memory
-from worker.job.run import work
-from worker.job.worker_state import Studio
+from worker.job.run import run_next_job
+from worker.job.worker_state import WorkerState
 from worker.protocols import Engine
-from worker.registration import Presence
+from worker.registration import Registration
 
 log = structlog.get_logger(__name__)
 
 OpenEngine = Callable[[Settings], Engine]
 
 
-def vgg19(settings: Settings) -> Engine:
-    """The engine that paints. Called in the child only."""
-    from worker.tensorflow_engine import Vgg19  # noqa: PLC0415 - TensorFlow comes with it
+def open_tensorflow_engine(settings: Settings) -> Engine:
+    """Return the engine that renders. Call it in the child only."""
+    from worker.tensorflow_engine import TensorFlowEngine  # noqa: PLC0415 - it imports TensorFlow
 
-    return Vgg19(settings)
+    return TensorFlowEngine(settings)
 
 
-class Bell(Request):
-    """As the parent sees it. One whose child made way for a fresh one is done: to Celery it would be an error."""
+class WakeUpRequest(Request):
+    """The wake-up task in Celery's parent. It succeeds if its child exits to be replaced, an error to Celery."""
 
     def on_failure(self, exc_info: ExceptionInfo, *args: Any, **kwargs: Any) -> None:
-        """As Celery says."""
+        """Handle the failure of a task; see Celery."""
         if f"exitcode {EX_RECYCLE} " in str(exc_info.exception):
             return task_ready(self)
         return super().on_failure(exc_info, *args, **kwargs)
 
 
 class Worker:
-    """The parent's wiring; `child` exists after the fork only."""
+    """The wiring in Celery's parent. `child` is set in the child only."""
 
-    def __init__(self, settings: Settings, name: str, open_engine: OpenEngine = vgg19) -> None:
+    def __init__(self, settings: Settings, name: str, open_engine: OpenEngine = open_tensorflow_engine) -> None:
         self.settings, self.name, self.open_engine = settings, name, open_engine
-        # Asked in the parent: NVIDIA's driver may take seconds to answer, and a child has four to begin.
+        # In the parent: NVIDIA's driver may take seconds to respond, and Celery gives a child four seconds to start.
         self.memory = expected_memory(settings.memory_bytes, settings.memory_share)
-        self.app: Celery = celery_app(settings)
-        self.app.task(name=BELL, Request=Bell)(self.hear)
+        self.app: Celery = create_celery_app(settings)
+        self.app.task(name=WAKE_UP_TASK, Request=WakeUpRequest)(self.run_next_job)
         self.child: Child | None = None
-        self._parent: Any = None
-        worker_process_init.connect(self._begin_child, weak=False)
-        worker_process_shutdown.connect(self._end_child, weak=False)
-        worker_ready.connect(self._remember, weak=False)
-        worker_shutting_down.connect(self._forward, weak=False)
+        self._consumer: Any = None
+        worker_process_init.connect(self._start_child, weak=False)
+        worker_process_shutdown.connect(self._stop_child, weak=False)
+        worker_ready.connect(self._on_ready, weak=False)
+        worker_shutting_down.connect(self._forward_sigterm, weak=False)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         self.app.worker_main(["worker", *self.options()])
 
     def options(self) -> list[str]:
-        """For Celery's own command line: one child, this worker's tiers, and none of the chatter between workers."""
+        """Return the options for Celery's command line: one child, this worker's tiers, no events between workers."""
         queues = ",".join(queue_name(tier) for tier in self.settings.tiers)
         pool = ["--pool=prefork", "--concurrency=1", f"--queues={queues}", f"--hostname={self.name}"]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         return [*pool, *quiet, f"--loglevel={self.settings.log_level}"]
 
-    def hear(self) -> None:
-        """There is work, perhaps: do one job, and pass the bell on if more wait."""
+    def run_next_job(self) -> None:
+        """Run the next job, if there is one; the body of the wake-up task."""
         if self.child:
-            self.child.hear()
+            self.child.run_next_job()
 
-    def _begin_child(self, **_: Any) -> None:
+    def _start_child(self, **_: Any) -> None:
         configure_logging(self.settings)
         self.child = Child(self.settings, self.name, self.memory, self.open_engine)
 
-    def _end_child(self, **_: Any) -> None:
+    def _stop_child(self, **_: Any) -> None:
         if self.child:
-            self.child.presence.close()
+            self.child.registration.stop()
 
-    def _remember(self, sender: Any, **_: Any) -> None:
-        self._parent = sender
-        Vigil(open_services(self.settings), end_this_process).begin()
+    def _on_ready(self, sender: Any, **_: Any) -> None:
+        self._consumer = sender
+        ConsumerWatchdog(open_services(self.settings), end_process).start()
 
-    def _forward(self, **_: Any) -> None:
-        for process in self._parent.pool.info["processes"] if self._parent else ():
+    def _forward_sigterm(self, **_: Any) -> None:
+        for process in self._consumer.pool.info["processes"] if self._consumer else ():
             os.kill(process, signal.SIGTERM)
 
 
 class Child:
-    """The process that paints."""
+    """The process that runs jobs."""
 
     def __init__(self, settings: Settings, name: str, memory: WorkerMemory, open_engine: OpenEngine) -> None:
         self.settings, self.name = settings, name
         self.drain = threading.Event()
-        self.services: Services = open_services(settings, PATIENT)
-        self.presence = Presence(self.services.queue_stats, name, settings.tiers, memory).open()
-        self._studio: Studio | None = None
-        # Celery gives a child four seconds to begin, which TensorFlow's import may exceed: so it runs beside.
-        self._engine = ThreadPoolExecutor(1, "warm-up").submit(open_engine, settings)
+        self.services: Services = open_services(settings, LONG_TIMEOUTS)
+        self.registration = Registration(self.services.queue_stats, name, settings.tiers, memory).start()
+        self._state: WorkerState | None = None
+        # In a thread: TensorFlow's import may exceed the four seconds that Celery gives a child to start.
+        self._engine = ThreadPoolExecutor(1, "open-engine").submit(open_engine, settings)
 
-    def hear(self) -> None:
-        """Do one job, if one waits and we are not leaving."""
+    def run_next_job(self) -> None:
+        """Run the next job, if there is one and the worker does not drain; exit if a fresh child should replace it."""
         signal.signal(signal.SIGTERM, lambda *_: self.drain.set())  # here: billiard resets it after the child's start
         if self.drain.is_set():
             return
-        self._studio = self._studio or self._begin_studio()
-        if self.drain.is_set():  # TensorFlow took its time
+        state = self._state = self._state or self._open_state()
+        if self.drain.is_set():  # it may have been set while TensorFlow was imported
             return
-        if work(self.services, self._studio, self.drain):
-            self._pass_on()
-        if self._studio.spent or self._studio.engine.worn():
-            log.info("replaced", why="a fresh process has more memory")
+        if run_next_job(self.services, state, self.drain):
+            self._wake_others()
+        if state.needs_replacement or state.engine.needs_restart():
+            log.info("child_replaced", reason="a fresh process has more memory")
             os._exit(EX_RECYCLE)  # Celery's parent, if there is one, starts another child
 
-    def _begin_studio(self) -> Studio:
-        return Studio(self._engine.result(), self.name, self.presence, self.settings)
+    def _open_state(self) -> WorkerState:
+        return WorkerState(self._engine.result(), self.name, self.registration, self.settings)
 
-    def _pass_on(self) -> None:
-        with suppress(LedgerUnavailable):  # the reaper rings, too
+    def _wake_others(self) -> None:
+        with suppress(LedgerUnavailable):  # the reaper does the same
             for tier in self.settings.tiers:
                 if self.services.queue_stats.depth(tier) and not self.services.dispatcher.pending(tier):
                     self.services.dispatcher.wake(tier)
 
 
-def start(settings: Settings, name: str, open_engine: OpenEngine = vgg19) -> None:
+def start(settings: Settings, name: str, open_engine: OpenEngine = open_tensorflow_engine) -> None:
     """Run a worker in this process; see `easel-worker start --help`."""
     configure_logging(settings)
     Worker(settings, name, open_engine).run()

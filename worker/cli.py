@@ -1,4 +1,4 @@
-"""`easel-worker`: run a worker or a reaper, or the engine alone with no server at all."""
+"""Run Easel's workers and reapers, or the engine alone without a server."""
 
 import json
 import os
@@ -14,87 +14,90 @@ from rich.console import Console
 from shared.errors import EaselError
 from shared.logging import configure_logging
 from shared.recipe import Recipe, resolve
-from shared.recovery import job_files
+from shared.recovery.rebuild import rebuild_ledger
 from shared.services import open_services
 from shared.settings import Settings
-from shared.storage import PATIENT
+from shared.storage import LONG_TIMEOUTS
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console(stderr=True)
 
-Weights = Annotated[
-    str | None, typer.Option(help="A path, imagenet, calibrated or auto; EASEL_WEIGHTS where not given.")
-]
-
 
 @app.command()
 def start(
-    name: Annotated[str | None, typer.Option(help="Unique; host and process id where not given.")] = None,
+    name: Annotated[str | None, typer.Option(help="A unique name. Default: host name and process id.")] = None,
     gpus: Annotated[
         str | None,
         typer.Option(
-            help="One worker process per GPU: all, or nvidia-smi's numbers such as 0,2. Each is NAME-gpu0 ..."
+            help="Run one worker process per GPU: `all`, or numbers as in nvidia-smi, such as `0,2`. The workers are "
+            "called NAME-gpu0 and so on."
         ),
     ] = None,
 ) -> None:
-    """Serve the queue until SIGTERM, which checkpoints the job at hand and gives it back.
+    """Run a worker until SIGTERM. It then saves a checkpoint of its job and returns the job to the queue.
 
-    Without --gpus it is one worker, on the first GPU that TensorFlow finds, else on the processor.
+    Without --gpus, one worker runs on the first GPU that TensorFlow finds, or else on the processor.
     """
     name = name or f"easel@{socket.gethostname()}-{os.getpid()}"
     if gpus is not None:
-        from worker import gpu_workers  # noqa: PLC0415 - as below
+        from worker import gpu_workers  # noqa: PLC0415 - the other commands do not need NVML
 
         return gpu_workers.start(Settings(), name, gpus)
-    from worker.celery_app import start as serve  # noqa: PLC0415 - Celery is not needed by the other commands
+    from worker import celery_app  # noqa: PLC0415 - the other commands do not need Celery
 
-    return serve(Settings(), name)
+    return celery_app.start(Settings(), name)
 
 
 @app.command()
 def reaper() -> None:
-    """Put right what dead workers left behind, every EASEL_REAPER_SECONDS; any number may run."""
-    from worker.maintenance.reaper import Reaper  # noqa: PLC0415 - as above
+    """Recover jobs of workers that died, collect garbage and send webhooks, every EASEL_REAPER_SECONDS.
+
+    Any number of reapers may run at once.
+    """
+    from worker.maintenance.reaper import Reaper  # noqa: PLC0415 - the other commands do not need it
 
     settings, stop = Settings(), threading.Event()
     configure_logging(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Reaper(open_services(settings, PATIENT)).run(stop)
+    Reaper(open_services(settings, LONG_TIMEOUTS)).run(stop)
 
 
 @app.command()
 def reconcile() -> None:
-    """Rebuild the queue from the blob store after Redis lost it; harmless to repeat."""
-    restored = job_files.reconcile(open_services(Settings(), PATIENT))
+    """Rebuild the queue from the blob store after Redis lost its data. It is safe to repeat."""
+    restored = rebuild_ledger(open_services(Settings(), LONG_TIMEOUTS))
     console.print(f"{restored} jobs restored.")
 
 
 @app.command()
 def stylize(  # noqa: PLR0917 - typer turns each into an option
-    content: Annotated[Path, typer.Argument(help="The photo.", exists=True, dir_okay=False)],
-    styles: Annotated[list[Path], typer.Argument(help="One or more paintings.", exists=True, dir_okay=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The PNG to write.")] = Path("out/stylized.png"),
+    content: Annotated[Path, typer.Argument(help="The content image.", exists=True, dir_okay=False)],
+    styles: Annotated[list[Path], typer.Argument(help="One or more style images.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The PNG file to write.")] = Path("out/stylized.png"),
     recipe: Annotated[
-        str, typer.Option(help="default, fast, tutorial, or a JSON file with fields of one.")
+        str, typer.Option(help="A preset (default, fast or tutorial), or a JSON file with a recipe's fields.")
     ] = "default",
-    size: Annotated[int | None, typer.Option(help="Longest side in pixels.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
-    weights: Weights = None,
+    size: Annotated[int | None, typer.Option(help="Longest side of the result in pixels.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of evaluations of loss and gradient.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="A path, imagenet, calibrated or auto. Default: EASEL_WEIGHTS.")
+    ] = None,
     engine: Annotated[
         Literal["auto", "reference", "fast"],
         typer.Option(
-            help="reference: the Keras model; fast: the path for processors; auto: reference on a GPU, else fast."
+            help="reference: the Keras model. fast: an implementation for processors. auto: reference on a GPU, "
+            "else fast."
         ),
     ] = "auto",
-    trace: Annotated[Path | None, typer.Option(help="Write one JSON line a step to this file.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="A file to write one JSON line per step to.")] = None,
 ) -> None:
-    """Paint CONTENT in the manner of STYLES right here."""
-    from worker import stylize_command as alone  # noqa: PLC0415 - TensorFlow comes with it
-    from worker.devices.device import configure_tensorflow  # noqa: PLC0415 - the same
+    """Render CONTENT in the style of STYLES on this machine, without a server."""
+    from worker import stylize_command  # noqa: PLC0415 - it imports TensorFlow
+    from worker.devices.device import configure_tensorflow  # noqa: PLC0415 - it imports TensorFlow
 
     configure_tensorflow(Settings().threads)
-    last = alone.run(
+    last = stylize_command.run(
         content, styles, _recipe(recipe, size, steps), _weights(weights), out, path=engine, trace=trace, console=console
     )
     console.print(f"{out}: {last.step} steps, loss {last.losses.total:.4g}")
@@ -102,47 +105,44 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
 
 @app.command()
 def calibrate(
-    photos: Annotated[list[Path] | None, typer.Argument(help="What to learn from; sample photos if none.")] = None,
+    photos: Annotated[
+        list[Path] | None, typer.Argument(help="The photos to learn from. Default: the sample photos.")
+    ] = None,
 ) -> None:
-    """Learn VGG19 filters from a few photos, for machines that cannot have the ImageNet ones; prints their path."""
-    from worker.engine.weights.sources import resolve_weights  # noqa: PLC0415 - TensorFlow comes with it
-
-    with console.status("learning filters") as status:
-        found = resolve_weights(
-            "calibrated",
-            cache=Settings().cache,
-            photos=photos or None,
-            progress=lambda what, share: status.update(f"{what} {share:.0%}"),
-        )
-    console.print(found.describe())
-    print(found.path)  # noqa: T201 - for scripts: EASEL_WEIGHTS=$(easel-worker calibrate)
+    """Learn VGG19 filters from a few photos, for machines without the ImageNet weights. Prints the path of the file."""
+    weights = _resolve_weights("learning filters", "calibrated", photos=photos or None)
+    print(weights.path)  # noqa: T201 - for scripts: EASEL_WEIGHTS=$(easel-worker calibrate)
 
 
 def _recipe(name_or_file: str, size: int | None, steps: int | None) -> Recipe:
     path = Path(name_or_file)
     fields: dict[str, Any] = json.loads(path.read_text()) if path.suffix == ".json" else {"preset": name_or_file}
-    given = {"size": size, "steps": steps}
-    return resolve({**fields, **{name: value for name, value in given.items() if value is not None}})
+    options = {"size": size, "steps": steps}
+    return resolve({**fields, **{name: value for name, value in options.items() if value is not None}})
 
 
 def _weights(spec: str | None) -> Any:
-    from worker.engine.weights.sources import resolve_weights  # noqa: PLC0415 - TensorFlow comes with it
+    return _resolve_weights("looking for weights", spec or Settings().weights)
 
-    settings = Settings()
-    with console.status("finding weights") as status:
-        found = resolve_weights(
-            spec or settings.weights,
-            cache=settings.cache,
-            progress=lambda what, share: status.update(f"{what} {share:.0%}"),
+
+def _resolve_weights(title: str, spec: str, **options: Any) -> Any:
+    from worker.engine.weights.sources import resolve_weights  # noqa: PLC0415 - it imports TensorFlow
+
+    with console.status(title) as status:
+        weights = resolve_weights(
+            spec,
+            cache=Settings().cache,
+            progress=lambda activity, fraction: status.update(f"{activity} {fraction:.0%}"),
+            **options,
         )
-    console.print(found.describe())
-    return found
+    console.print(weights.describe())
+    return weights
 
 
 def main() -> None:
-    """Run the command; errors of ours are one sentence and exit code 1."""
+    """Run the command. An EaselError becomes one sentence and exit code 1."""
     try:
-        app()
+        app(prog_name="easel-worker")
     except EaselError as error:
         console.print(f"[red]{error.detail}[/red] ({error.code})")
         raise SystemExit(1) from error

@@ -1,7 +1,7 @@
-"""Notices a worker that has gone deaf: idle, while bells hang on its lines that it does not take down.
+"""Ends a worker whose Celery consumer has stalled: it is idle while wake-ups are pending in its queues.
 
-Celery can come back from a lost connection without consuming again (celery/celery, issue 10205). Nothing is lost then,
-but a machine stands idle: so it ends, and whatever supervises it starts it anew.
+Celery can return from a lost connection without consuming again (celery/celery#10205). No job is lost then, but a
+machine is idle. The process ends so that its supervisor starts a new one.
 """
 
 import os
@@ -20,44 +20,44 @@ from shared.services import Services
 
 log = structlog.get_logger(__name__)
 
-_LOOK_SECONDS: Final = 5.0
-_GONE_SECONDS: Final = 15.0
+_MAX_INTERVAL_SECONDS: Final = 5.0
+_SHUTDOWN_SECONDS: Final = 15.0
 
 
-class Vigil:
-    """A thread in Celery's parent, the only place that knows what the consumer took."""
+class ConsumerWatchdog:
+    """A thread in Celery's parent process, because only that process has the consumer."""
 
-    def __init__(self, services: Services, leave: Callable[[], None]) -> None:
-        self._ports, self._leave = services, leave
-        self._heard_at = time.monotonic()
-        task_received.connect(self._heard, weak=False)
+    def __init__(self, services: Services, end_process: Callable[[], None]) -> None:
+        self._services, self._end_process = services, end_process
+        self._active_at = time.monotonic()
+        task_received.connect(self._on_task_received, weak=False)
 
-    def begin(self) -> None:
-        """Watch for as long as the process lives."""
-        threading.Thread(target=self._run, name="vigil", daemon=True).start()
+    def start(self) -> None:
+        """Watch for the rest of the process's life."""
+        threading.Thread(target=self._run, name="consumer-watchdog", daemon=True).start()
 
-    def _heard(self, **_: Any) -> None:
-        self._heard_at = time.monotonic()
+    def _on_task_received(self, **_: Any) -> None:
+        self._active_at = time.monotonic()
 
     def _run(self) -> None:
-        deaf_seconds = self._ports.settings.deaf_seconds
+        limit = self._services.settings.stalled_consumer_seconds
         while True:
-            time.sleep(min(_LOOK_SECONDS, deaf_seconds / 4))
-            if state.active_requests or not self._bells_hang():
-                self._heard_at = time.monotonic()
-            elif time.monotonic() - self._heard_at > deaf_seconds:
-                log.critical("deaf", seconds=time.monotonic() - self._heard_at)
-                return self._leave()
+            time.sleep(min(_MAX_INTERVAL_SECONDS, limit / 4))
+            if state.active_requests or not self._has_pending_wake_ups():
+                self._active_at = time.monotonic()
+            elif (idle := time.monotonic() - self._active_at) > limit:
+                log.critical("consumer_stalled", seconds=idle)
+                return self._end_process()
 
-    def _bells_hang(self) -> bool:
+    def _has_pending_wake_ups(self) -> bool:
         try:
-            return any(self._ports.dispatcher.pending(tier) for tier in self._ports.settings.tiers)
+            return any(self._services.dispatcher.pending(tier) for tier in self._services.settings.tiers)
         except LedgerUnavailable:
             return False
 
 
-def end_this_process() -> None:
-    """In good order, and if that does not work, at once."""
+def end_process() -> None:
+    """Shut this process down, and exit if that takes too long."""
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_GONE_SECONDS)
+    time.sleep(_SHUTDOWN_SECONDS)
     os._exit(1)

@@ -1,6 +1,6 @@
-"""What paints, as the task, the heartbeat and the scribe see it: any engine that yields frames over explicit state.
+"""The interfaces between the worker and its engine: an engine yields iterates over explicit state.
 
-The real one is worker/tensorflow_engine.py. Behind the same contract tests run one that sleeps instead of painting.
+`worker/tensorflow_engine.py` implements Engine. Tests use engines that sleep instead of rendering.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,62 +12,62 @@ from easel.models import Losses
 from shared.recipe import Recipe
 
 
-class Frame(Protocol):
-    """One evaluation's outcome; worker.engine.Iterate is one. Other threads read it while the engine goes on."""
+class Iterate(Protocol):
+    """The outcome of one evaluation, which worker.engine.Iterate implements. Threads read it while the engine runs."""
 
     @property
     def step(self) -> int:
-        """Evaluations done."""
+        """Number of evaluations done."""
 
     @property
     def phase(self) -> str:
-        """Such as "192 px"."""
+        """Name of the phase for people, such as "192 px"."""
 
     @property
     def fraction(self) -> float:
-        """Of the job's arithmetic, in [0, 1]."""
+        """Fraction of the job's arithmetic that is done, in [0, 1]."""
 
     @property
     def losses(self) -> Losses:
-        """Of this step's picture."""
+        """Losses of this step's image."""
 
     @property
     def step_backoffs(self) -> int:
-        """How often the step was halved so far because a loss was not finite or exploded."""
+        """Number of times so far that the step was halved after a loss that was not finite or exploded."""
 
     @property
     def image(self) -> np.ndarray:
         """(H, W, 3) float32 in [0, 1]."""
 
     def state(self) -> dict[str, Any]:
-        """All that the optimisation needs to go on from here: names to arrays."""
+        """Return all that the optimization needs to resume from here: names to arrays."""
 
 
 class Engine(Protocol):
-    """One per child process; made after the fork."""
+    """One per child process, created after the fork."""
 
     def device(self) -> str:
-        """For people: the GPU's name, or the number of processor cores."""
+        """Return the GPU's name, or the number of processor cores, for people."""
 
     def environment(self) -> Mapping[str, Any]:
-        """What the bytes depend on besides inputs, recipe and weights; the same for as long as the process lives.
+        """Return what the bytes depend on besides inputs, recipe and weights; constant for a process's lifetime.
 
-        Under `gpus`, the names of the GPUs it runs on; without any, its jobs have to fit into the machine's memory.
+        `gpus` lists the names of the GPUs it runs on; without any, its jobs have to fit into the machine's memory.
         """
 
     def weights(self) -> Mapping[str, str]:
-        """`source` and `sha256` of what it paints with, found or learned once. Raises WeightsUnavailable."""
+        """Return `source` and `sha256` of the weights, which are found or learned once. Raises WeightsUnavailable."""
 
     def stylize(
         self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
-    ) -> Iterator[Frame]:
-        """Frames 0 to `recipe.steps`, or those after the frame that `state` came from; the work is done in `next`.
+    ) -> Iterator[Iterate]:
+        """Yield iterates 0 to `recipe.steps`, or those after the iterate of `state`; `next` does the work.
 
-        Images are (H, W, 3) uint8. Raises Diverged and OutOfMemory besides what is wrong with the input.
+        Images are (H, W, 3) uint8. Raises BadInput, Diverged, OutOfMemory.
         """
 
-    def revive(self, recipe: Recipe, state: Mapping[str, Any]) -> Frame:
-        """The frame that `state` came from."""
+    def restore_iterate(self, recipe: Recipe, state: Mapping[str, Any]) -> Iterate:
+        """Return the iterate that `state` was taken from."""
 
-    def worn(self) -> bool:
-        """Whether a fresh process should take over between jobs, for what this one holds and cannot let go."""
+    def needs_restart(self) -> bool:
+        """Return whether a fresh process should take over between jobs, to free memory that this one cannot free."""

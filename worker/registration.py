@@ -1,7 +1,8 @@
-"""A worker's line on the board that everyone can see: alive, on which device, at which job."""
+"""The worker's entry in the list of workers: its device, weights, memory, speed and job."""
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 import structlog
@@ -12,14 +13,14 @@ from worker.devices.memory import WorkerMemory
 
 log = structlog.get_logger(__name__)
 
-_ANNOUNCE_SECONDS: Final = 5.0
+_INTERVAL_SECONDS: Final = 5.0
 
 
-class Presence:
-    """Announces the worker every few seconds and at each change, from a thread of its own."""
+class Registration:
+    """Registers the worker every few seconds and at each change, in a thread."""
 
     def __init__(self, queue_stats: QueueStats, name: str, tiers: tuple[str, ...], memory: WorkerMemory) -> None:
-        self._overview = queue_stats
+        self._queue_stats = queue_stats
         self._info = WorkerInfo(
             name=name,
             device=STARTING,
@@ -29,40 +30,43 @@ class Presence:
             memory_kind=memory.kind,
             seen_at=0,
         )
-        self._changed, self._closed = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self._changed, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="registration", daemon=True)
 
-    def open(self) -> Self:
-        """Put the name on the board, with the speed that an earlier process of this name measured."""
+    def start(self) -> Self:
+        """Register, with the speed that an earlier process of the same name measured."""
         self._thread.start()
         return self
 
-    def close(self) -> None:
-        """Take the name off the board."""
-        self._closed.set()
+    def stop(self) -> None:
+        """Unregister."""
+        self._stopped.set()
         self._changed.set()
         self._thread.join()
 
-    def show(self, **news: Any) -> None:
-        """Change what is announced; fields of shared.ledger.queue_stats.WorkerInfo."""
-        self._info = self._info.model_copy(update=news)
+    def update(self, **fields: Any) -> None:
+        """Change fields of the worker's WorkerInfo."""
+        self._info = self._info.model_copy(update=fields)
         self._changed.set()
 
     def _run(self) -> None:
-        self._quietly(self._recall)  # here: a child has four seconds to begin, which a slow Redis could use up
-        while not self._closed.is_set():
-            self._quietly(lambda: self._overview.announce(self._info.model_copy(update={"seen_at": time.time()})))
-            self._changed.wait(_ANNOUNCE_SECONDS)
+        self._try(self._restore_speed)  # here: Celery gives a child four seconds to start, and Redis may be slow
+        while not self._stopped.is_set():
+            self._try(self._register)
+            self._changed.wait(_INTERVAL_SECONDS)
             self._changed.clear()
-        self._quietly(lambda: self._overview.withdraw(self._info.name))
+        self._try(lambda: self._queue_stats.unregister_worker(self._info.name))
 
-    def _recall(self) -> None:
-        for told in self._overview.workers():
-            if told.name == self._info.name and self._info.pixels_per_second is None:
-                self.show(pixels_per_second=told.pixels_per_second)
+    def _register(self) -> None:
+        self._queue_stats.register_worker(self._info.model_copy(update={"seen_at": time.time()}))
 
-    def _quietly(self, act: Any) -> None:
+    def _restore_speed(self) -> None:
+        for worker in self._queue_stats.workers():
+            if worker.name == self._info.name and self._info.pixels_per_second is None:
+                self.update(pixels_per_second=worker.pixels_per_second)
+
+    def _try(self, call: Callable[[], object]) -> None:
         try:
-            act()
+            call()
         except LedgerUnavailable as error:
-            log.debug("not_announced", detail=error.detail)  # the next one may get through
+            log.debug("worker_not_registered", detail=error.detail)  # the next try may succeed

@@ -1,4 +1,4 @@
-"""Waiting for a part that is away, for as long as the job is wanted."""
+"""Retries calls to Redis and the blob store while they are unavailable and the job is still wanted."""
 
 import threading
 import time
@@ -12,38 +12,38 @@ from worker.job.heartbeat import Heartbeat
 
 log = structlog.get_logger(__name__)
 
-Answer = TypeVar("Answer")
-_RETRY_SECONDS: Final = 2.0
+Result = TypeVar("Result")
+_INTERVAL_SECONDS: Final = 2.0
 
 
-class Patience:
-    """Does an act again until it succeeds; each holder of a claim has one."""
+class RetryUntilAvailable:
+    """Calls functions until they do not raise Unavailable. Each claim has one."""
 
     def __init__(self, heartbeat: Heartbeat, drain: threading.Event) -> None:
         self._heartbeat, self._drain = heartbeat, drain
 
-    def __call__(self, act: Callable[[], Answer]) -> Answer:
-        """Until a cancel or a drain comes: then what hinders it is raised. Raises ClaimLost, Unavailable."""
+    def __call__(self, call: Callable[[], Result]) -> Result:
+        """Retry until a cancel or a drain, and then raise the Unavailable. Raises ClaimLost."""
         while True:
-            self._heartbeat.wait_with()
+            self._heartbeat.mark_waiting()
             try:
-                return act()
+                return call()
             except Unavailable as error:
-                self._wait_with(error)
-                if self._heartbeat.control_flags.cancel or self._drain.wait(_RETRY_SECONDS):
+                self._log_retry(error)
+                if self._heartbeat.control_flags.cancel or self._drain.wait(_INTERVAL_SECONDS):
                     raise
 
-    def for_seconds(self, seconds: float, act: Callable[[], Answer]) -> Answer:
-        """Whatever comes, but no longer. Raises ClaimLost, Unavailable."""
+    def for_seconds(self, seconds: float, call: Callable[[], Result]) -> Result:
+        """Retry for up to `seconds`, regardless of cancel and drain. Raises ClaimLost, Unavailable."""
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return act()
+                return call()
             except Unavailable as error:
-                self._wait_with(error)
-                if time.monotonic() + _RETRY_SECONDS > deadline or self._heartbeat.lost.wait(_RETRY_SECONDS):
+                self._log_retry(error)
+                if time.monotonic() + _INTERVAL_SECONDS > deadline or self._heartbeat.lost.wait(_INTERVAL_SECONDS):
                     raise
 
-    def _wait_with(self, error: Unavailable) -> None:
-        log.warning("waiting", code=error.code, cause=str(error.__cause__))
-        self._heartbeat.wait_with()
+    def _log_retry(self, error: Unavailable) -> None:
+        log.warning("waiting_for_service", code=error.code, cause=str(error.__cause__))
+        self._heartbeat.mark_waiting()

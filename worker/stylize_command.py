@@ -1,4 +1,4 @@
-"""The engine alone, no server: what `easel-worker stylize` does."""
+"""The command `easel-worker stylize`: the engine alone, without a server."""
 
 import json
 import time
@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from shared.images import decode, encode_png, to_array
-from shared.recipe import Recipe, suited_to
+from shared.recipe import Recipe, adapted_to_weights
 from worker.engine import Iterate, stylize
 from worker.engine.cache import PathName
 from worker.engine.weights.sources import Weights
 
-Show = Callable[[Iterate, float], None]
-"""Told an iterate and the seconds since the start."""
+Report = Callable[[Iterate, float], None]
+"""Called with an iterate and the seconds since the start."""
 
 _MAX_PIXELS = 200_000_000  # a person's own files on their own machine
 
@@ -32,18 +32,17 @@ def run(
     trace: Path | None = None,
     console: Console | None = None,
 ) -> Iterate:
-    """Stylise the files, write the PNG to `out`, and return the last Iterate. A progress bar goes to `console`.
+    """Render the files, write the PNG to `out`, and return the last Iterate. A progress bar goes to `console`.
 
-    `trace` gets one JSON line a step. Interrupted from the keyboard, the picture so far is written before
-    KeyboardInterrupt goes on. Raises what `decode` and `stylize` raise, and OSError for files that cannot be
-    read or written.
+    `trace` gets one JSON line per step. On KeyboardInterrupt the image so far is written before it is raised. Raises
+    the errors of `decode` and `stylize`, and OSError for files that cannot be read or written.
     """
     arrays = [to_array(decode(file.read_bytes(), max_pixels=_MAX_PIXELS)) for file in (content, *styles)]
-    recipe = suited_to(recipe, weights.source)
+    recipe = adapted_to_weights(recipe, weights.source)
     out.parent.mkdir(parents=True, exist_ok=True)
     last: Iterate | None = None
     try:
-        with _lines(trace) as write, _bar(recipe, console or Console(stderr=True)) as show:
+        with _trace_writer(trace) as write, _progress_bar(recipe, console or Console(stderr=True)) as show:
             started = time.perf_counter()
             for last in stylize(arrays[0], arrays[1:], recipe, weights=weights, path=path):
                 seconds = time.perf_counter() - started
@@ -52,14 +51,14 @@ def run(
     finally:
         if last:
             out.write_bytes(encode_png(last.image))
-    if last is None:  # the type checker cannot know that step 0 always comes
+    if last is None:  # for the type checker: step 0 always comes
         msg = "stylize yielded nothing"
         raise AssertionError(msg)
     return last
 
 
 @contextmanager
-def _bar(recipe: Recipe, console: Console) -> Iterator[Show]:
+def _progress_bar(recipe: Recipe, console: Console) -> Iterator[Report]:
     columns = (
         TextColumn("{task.description:>8}"),
         BarColumn(),
@@ -84,8 +83,8 @@ def _bar(recipe: Recipe, console: Console) -> Iterator[Show]:
 
 
 @contextmanager
-def _lines(trace: Path | None) -> Iterator[Show]:
-    """Writes one JSON line an iterate to `trace`, at once, so that it can be followed."""
+def _trace_writer(trace: Path | None) -> Iterator[Report]:
+    """Write one JSON line per iterate to `trace`, unbuffered, so that it can be followed."""
     if trace is None:
         yield lambda _iterate, _seconds: None
         return

@@ -1,4 +1,4 @@
-"""The engine that paints: worker.engine with this process' weights and device, behind worker/protocols.py."""
+"""The engine that renders: worker.engine with this process's weights and device, as worker.protocols.Engine."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,52 +9,52 @@ import structlog
 from shared.recipe import Recipe
 from shared.settings import Settings
 from worker.devices.device import configure_tensorflow, environment
-from worker.engine import Iterate, revive, stylize
+from worker.engine import Iterate, restore_iterate, stylize
 from worker.engine.cache import Cache
 from worker.engine.weights.sources import Weights, resolve_weights
 
 log = structlog.get_logger(__name__)
 
 
-class Vgg19:
-    """Weights are found or learned at the first need, and kept for the life of the process."""
+class TensorFlowEngine:
+    """Implements Engine. Weights are found or learned on first use and kept for the process's lifetime."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._found: Weights | None = None
+        self._loaded_weights: Weights | None = None
         configure_tensorflow(settings.threads)
-        self._cache = Cache()  # asks for a GPU, so after the configuration
+        self._cache = Cache()  # looks for a GPU, so after the configuration
 
     def device(self) -> str:
-        """As Engine says."""
-        found = environment()
-        return found["gpus"][0] if found["gpus"] else f"cpu:{found['threads']}"
+        """See Engine."""
+        about = environment()
+        return about["gpus"][0] if about["gpus"] else f"cpu:{about['threads']}"
 
     def environment(self) -> Mapping[str, Any]:
-        """As Engine says."""
+        """See Engine."""
         return environment()
 
     def weights(self) -> Mapping[str, str]:
-        """As Engine says."""
+        """See Engine."""
         weights = self._weights()
         return {"source": weights.source, "sha256": weights.sha256}
 
     def stylize(
         self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
     ) -> Iterator[Iterate]:
-        """As Engine says."""
+        """See Engine."""
         return stylize(content, styles, recipe, weights=self._weights(), state=state, cache=self._cache)
 
-    def revive(self, recipe: Recipe, state: Mapping[str, Any]) -> Iterate:
-        """As Engine says."""
-        return revive(recipe, state)
+    def restore_iterate(self, recipe: Recipe, state: Mapping[str, Any]) -> Iterate:
+        """See Engine."""
+        return restore_iterate(recipe, state)
 
-    def worn(self) -> bool:
-        """As Engine says."""
+    def needs_restart(self) -> bool:
+        """See Engine."""
         return self._cache.needs_restart
 
     def _weights(self) -> Weights:
-        if self._found is None:
-            self._found = resolve_weights(self._settings.weights, cache=self._settings.cache)
-            log.info("weights", which=self._found.describe())
-        return self._found
+        if self._loaded_weights is None:
+            self._loaded_weights = resolve_weights(self._settings.weights, cache=self._settings.cache)
+            log.info("weights_loaded", weights=self._loaded_weights.describe())
+        return self._loaded_weights

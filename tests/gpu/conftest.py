@@ -1,4 +1,4 @@
-"""Tests of what a GPU can change. Without a GPU they are skipped, on CI too: a GPU cannot be installed there."""
+"""Tests of behavior that depends on a GPU. Without one they are skipped, even on CI."""
 
 import pytest
 import tensorflow as tf
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 @pytest.fixture(scope="session", autouse=True)
 def gpu() -> str:
-    """The device's name for `tf.device`."""
+    """Return the device's name for `tf.device`."""
     if not tf.config.list_physical_devices("GPU"):
-        pytest.skip("TensorFlow finds no GPU here")
+        pytest.skip("TensorFlow finds no GPU")
     return "GPU:0"

@@ -1,4 +1,4 @@
-"""A GPU computes what a processor does, within TF32's precision: ten bits of each factor in products."""
+"""A GPU's results equal a processor's within TF32's precision: ten bits of each factor in products."""
 
 from pathlib import Path
 
@@ -25,8 +25,8 @@ Evaluated = tuple[np.ndarray, np.ndarray]
 
 @pytest.fixture(scope="module", autouse=True)
 def deterministic(gpu: str) -> None:
-    """As the engine has it: some operations exist on a GPU only without."""
-    del gpu  # it comes first, to skip
+    """Enable determinism as the engine does: some operations exist on a GPU only without it."""
+    del gpu  # requested first, because it skips
     tf.config.experimental.enable_op_determinism()
 
 
@@ -35,7 +35,7 @@ def _network(weights: Path, chosen: Recipe) -> Network:
 
 
 def _evaluated(device: str, weights: Path, chosen: Recipe, *, fast: bool = False) -> Evaluated:
-    """Everything on one device, operation by operation, so that each is placed there."""
+    """Evaluate on one device, operation by operation, so that each is placed there."""
     with tf.device(device):
         network = _network(weights, chosen)
         model = network.model
@@ -49,38 +49,38 @@ def _evaluated(device: str, weights: Path, chosen: Recipe, *, fast: bool = False
 def _agree(found: Evaluated, expected: Evaluated) -> None:
     np.testing.assert_allclose(found[0][:4], expected[0][:4], rtol=1e-3)
     assert found[0][4] == pytest.approx(expected[0][4], rel=0.02)
-    # Of two values that are nearly equal the other one may be a cell's maximum.
+    # If two values of a pooling cell are nearly equal, either may be the maximum.
     assert np.linalg.norm(found[1] - expected[1]) <= 0.05 * np.linalg.norm(expected[1])
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize("fast", [False, True])
-def test_losses_and_gradient_are_those_of_a_processor(
+def test_losses_and_gradient_equal_a_processors(
     gpu: str, random_weights: Path, pooling: Pooling, *, fast: bool
 ) -> None:
     chosen = Recipe(pooling=pooling)
     _agree(_evaluated(gpu, random_weights, chosen, fast=fast), _evaluated("CPU:0", random_weights, chosen))
 
 
-def test_the_fast_path_as_the_engine_compiles_it_equals_the_reference(random_weights: Path) -> None:
+def test_the_compiled_fast_path_equals_the_reference(random_weights: Path) -> None:
     chosen = Recipe()
     network = _network(random_weights, chosen)
     targets = {"style": network.gram_matrices(tf.constant(STYLE)), "content": network.activations(tf.constant(CONTENT))}
     fast, reference = (
-        Evaluation(network, chosen, tf.constant(CONTENT), targets, path).towards(targets)(tf.constant(IMAGE))
+        Evaluation(network, chosen, tf.constant(CONTENT), targets, path).with_targets(targets)(tf.constant(IMAGE))
         for path in ("fast", "reference")
     )
     _agree(*((losses.numpy(), gradient.numpy()) for losses, gradient in (fast, reference)))
 
 
 def _after_six_steps(vectors: np.ndarray) -> tuple[Arrays, np.ndarray, np.ndarray]:
-    """A state of L-BFGS on a processor, and its trial's loss and gradient: a bowl that is steeper here than there."""
+    """Return a state of L-BFGS on a processor, and the loss and gradient of its trial, on a quadratic function."""
     with tf.device("CPU:0"):
-        start, goal, steep = map(tf.constant, vectors)
+        start, minimum, curvature = map(tf.constant, vectors)
         state = LBFGS_10.init(start)
         for _ in range(6):
-            state = LBFGS_10.step(state, *_bowl(state.image, goal, steep))
-        loss, gradient = _bowl(state.image, goal, steep)
+            state = LBFGS_10.step(state, *_quadratic(state.image, minimum, curvature))
+        loss, gradient = _quadratic(state.image, minimum, curvature)
         return state.arrays(), loss.numpy(), gradient.numpy()
 
 
@@ -92,12 +92,13 @@ def _next_state(device: str, arrays: Arrays, loss: np.ndarray, gradient: np.ndar
     return state.arrays()
 
 
-def _bowl(image: tf.Tensor, goal: tf.Tensor, steep: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    away = image - goal
-    return tf.reduce_mean((0.5 + steep) * tf.square(away)), 2 * (0.5 + steep) * away / tf.size(image, tf.float32)
+def _quadratic(image: tf.Tensor, minimum: tf.Tensor, curvature: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    offset = image - minimum
+    loss = tf.reduce_mean((0.5 + curvature) * tf.square(offset))
+    return loss, 2 * (0.5 + curvature) * offset / tf.size(image, tf.float32)
 
 
-def test_a_step_of_lbfgs_is_the_same_on_a_processor(gpu: str) -> None:
+def test_a_step_of_lbfgs_equals_a_processors(gpu: str) -> None:
     before = _after_six_steps(np.random.default_rng(6).random((3, 48, 67, 3), np.float32))
     on_gpu, on_cpu = (_next_state(device, *before) for device in (gpu, "CPU:0"))
     assert on_gpu.keys() == on_cpu.keys()
@@ -105,6 +106,6 @@ def test_a_step_of_lbfgs_is_the_same_on_a_processor(gpu: str) -> None:
         assert np.linalg.norm(on_gpu[name] - expected) <= 1e-3 * np.linalg.norm(expected), name
 
 
-def test_the_model_is_placed_on_the_gpu_without_being_asked(gpu: str, random_weights: Path) -> None:
+def test_the_model_is_placed_on_the_gpu_by_default(gpu: str, random_weights: Path) -> None:
     variable: keras.Variable = load_vgg19(random_weights).get_layer("block1_conv1").kernel
     assert variable.value.device.endswith(gpu)

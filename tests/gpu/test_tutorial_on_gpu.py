@@ -1,4 +1,4 @@
-"""The losses of TensorFlow's tutorial once more: tests/acceptance/test_tutorial_reference.py, on the GPU."""
+"""The losses of TensorFlow's tutorial: tests/acceptance/test_tutorial_reference.py, on the GPU."""
 
 from acceptance.test_tutorial_reference import (  # noqa: F401 - pytest finds fixtures and tests by their names
     reference,

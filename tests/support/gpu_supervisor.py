@@ -1,7 +1,7 @@
-"""`python -m support.gpu_supervisor ARGUMENT... NAME`: the supervisor of `--gpus` with two GPUs that are not there.
+"""`python -m support.gpu_supervisor ARGUMENT... NAME`: the supervisor of `--gpus` with two invented GPUs.
 
-What it runs for each is `python ARGUMENT... NAME-gpu0` and so on; PYTHON is another executable.
-FIRST_PAUSE is in seconds.
+It runs `python ARGUMENT... NAME-gpu0` and so on. PYTHON sets another executable, and FIRST_DELAY the seconds before
+the first restart.
 """
 
 import os
@@ -18,6 +18,6 @@ GPUS: Final = tuple(Gpu(f"gpu{number}", f"GPU-{number}", "none", 0) for number i
 if __name__ == "__main__":
     configure_logging(Settings())
     *arguments, name = sys.argv[1:]
-    pause = float(os.environ.get("FIRST_PAUSE", "0.1"))
+    first_delay = float(os.environ.get("FIRST_DELAY", "0.1"))
     python = os.environ.get("PYTHON", sys.executable)
-    gpu_workers.run(GPUS, name, command=(python, *arguments), first_pause=pause)
+    gpu_workers.run(GPUS, name, command=(python, *arguments), first_delay=first_delay)

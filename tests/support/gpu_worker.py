@@ -4,17 +4,17 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from chaos.engine import Sleeper
+from chaos.stack.engine import SleepingEngine
 
 from shared.settings import Settings
 from worker import celery_app as worker_main
 
 
-class SleeperOnGpu(Sleeper):
+class SleeperOnGpu(SleepingEngine):
     """What Sleeper is, on a GPU."""
 
     def environment(self) -> Mapping[str, Any]:
-        """As Engine says."""
+        """See Engine."""
         return {**super().environment(), "gpus": ["NVIDIA H100 80GB HBM3"]}
 
 

@@ -1,1 +1,1 @@
-"""What a worker runs on: GPUs, the CUDA libraries, memory."""
+"""The hardware of a worker: GPUs, CUDA libraries, memory, and the device that TensorFlow uses."""

@@ -1,4 +1,4 @@
-"""What a GPU's results depend on besides the GPU: the driver and the CUDA libraries, by their versions.
+"""Versions of the driver and of the CUDA libraries, which a GPU's results depend on.
 
 Another cuDNN or cuBLAS may choose other kernels, which sum in another order.
 """
@@ -18,21 +18,21 @@ _PACKAGES: Final = (
 
 
 def cuda_versions(built: Mapping[str, Any]) -> dict[str, str]:
-    """Of driver, CUDA and cuDNN; `built` is `tf.sysconfig.get_build_info()`.
+    """Return the versions of driver, CUDA and cuDNN; `built` is `tf.sysconfig.get_build_info()`.
 
-    The libraries' own versions, if TensorFlow has loaded them, which it does when it first looks for GPUs.
-    Else the version that TensorFlow was built for has to do.
+    They come from the libraries if TensorFlow has loaded them, which it does when it first looks for GPUs. Otherwise
+    they are the versions that TensorFlow was built for.
     """
     cuda, cudnn = (str(built.get(name, "unknown")) for name in ("cuda_version", "cudnn_version"))
-    found = {
+    versions = {
         **driver_versions(),
         "cuda": _cuda_runtime(_major(cuda)) or f"built for {cuda}",
         "cudnn": _cudnn(_major(cudnn)) or f"built for {cudnn}",
     }
     for package in _PACKAGES:
-        with suppress(PackageNotFoundError):  # the CUDA of the system may serve instead
-            found[package] = version(package)
-    return found
+        with suppress(PackageNotFoundError):  # the system's CUDA may be used instead
+            versions[package] = version(package)
+    return versions
 
 
 def _cuda_runtime(major: str) -> str | None:
@@ -45,10 +45,10 @@ def _cuda_runtime(major: str) -> str | None:
 
 def _cudnn(major: str) -> str | None:
     with suppress(OSError, AttributeError):
-        ask = ctypes.CDLL(f"libcudnn.so.{major}").cudnnGetVersion
-        ask.restype = ctypes.c_size_t
-        number = int(ask())
-        return f"{number // 10_000}.{number // 100 % 100}.{number % 100}"  # as since version 9
+        get_version = ctypes.CDLL(f"libcudnn.so.{major}").cudnnGetVersion
+        get_version.restype = ctypes.c_size_t
+        number = int(get_version())
+        return f"{number // 10_000}.{number // 100 % 100}.{number % 100}"  # the format since version 9
     return None
 
 

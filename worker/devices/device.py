@@ -1,4 +1,7 @@
-"""What this process paints on. Only a worker's child imports it: TensorFlow run in the parent hangs every fork."""
+"""The device and the software that this process renders with.
+
+Only a worker's child imports it: if TensorFlow runs in the parent, every fork hangs.
+"""
 
 import os
 import platform
@@ -18,15 +21,15 @@ _PACKAGES: Final = ("keras", "numpy", "pillow")
 
 
 def configure_tensorflow(threads: int) -> None:
-    """Use `threads`, 0 for all cores."""
+    """Let TensorFlow use `threads` threads, 0 for all cores."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    tf.get_logger().setLevel("ERROR")  # it warns of what is meant here: a function that is traced for many shapes
+    tf.get_logger().setLevel("ERROR")  # it warns that a function is traced for many shapes, as intended
 
 
 @cache
 def environment() -> Mapping[str, Any]:
-    """Processor, GPUs, threads and versions; with a GPU, also those of its driver and of CUDA's libraries."""
+    """Return processor, GPUs, threads and versions; with a GPU, also those of its driver and of CUDA's libraries."""
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     return {
         "processor": _processor(),
@@ -43,7 +46,7 @@ def environment() -> Mapping[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's model; the kernels that are chosen depend on it."""
+    """Return the processor's model, which the choice of kernels depends on."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

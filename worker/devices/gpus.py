@@ -1,6 +1,6 @@
-"""The NVIDIA GPUs of this machine, through NVML: the driver's own library, which makes no CUDA context.
+"""The NVIDIA GPUs of this machine, from NVML: the driver's own library, which creates no CUDA context.
 
-So Celery's parent may ask before it forks, where TensorFlow must not run. Without a driver there is no GPU.
+Celery's parent can therefore use it before it forks, where TensorFlow must not run. No driver means no GPU.
 """
 
 import os
@@ -24,27 +24,27 @@ _NO_DRIVER: Final = pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
 class Gpu:
     """One GPU, or one MIG instance of it."""
 
-    label: str  # short and unique on this machine: gpu0, gpu1 ... as nvidia-smi numbers them, mig-1a2b3c4d
-    uuid: str  # GPU-... or MIG-...: CUDA_VISIBLE_DEVICES takes it, and unlike an index it never means another GPU
+    label: str  # short and unique on this machine: gpu0, gpu1 ... as in nvidia-smi, or mig-1a2b3c4d
+    uuid: str  # GPU-... or MIG-... for CUDA_VISIBLE_DEVICES; unlike an index it never means another GPU
     name: str
-    memory_bytes: int  # all of it; 0 where it does not say
+    memory_bytes: int  # in total; 0 if unknown
 
 
 def visible_gpus(environ: Mapping[str, str] = os.environ) -> tuple[Gpu, ...]:
-    """Those that CUDA would show to this process, in its order. Raises GpuUnavailable where the driver has none.
+    """Return the GPUs that CUDA shows to this process, in CUDA's order. Raises GpuUnavailable.
 
-    One that does not answer is logged and left out; the others keep their numbers.
-    Indices in CUDA_VISIBLE_DEVICES are taken to be nvidia-smi's, which CUDA's own may differ from on a machine with
-    unequal GPUs, unless CUDA_DEVICE_ORDER=PCI_BUS_ID is set.
+    A GPU that does not respond is logged and skipped; the others keep their numbers. Indices in CUDA_VISIBLE_DEVICES
+    are taken as nvidia-smi's. CUDA's own may differ on a machine with unequal GPUs, unless
+    CUDA_DEVICE_ORDER=PCI_BUS_ID is set.
     """
     with _nvml():
-        gpus = [gpu for index in range(pynvml.nvmlDeviceGetCount()) for gpu in _numbered(index)]
-        wanted = environ.get("CUDA_VISIBLE_DEVICES")
-        return tuple(gpus if wanted is None else _chosen(gpus, wanted))
+        gpus = [gpu for index in range(pynvml.nvmlDeviceGetCount()) for gpu in _gpu_at(index)]
+        visible = environ.get("CUDA_VISIBLE_DEVICES")
+        return tuple(gpus if visible is None else _filter_visible(gpus, visible))
 
 
 def first_gpu_memory() -> int:
-    """Bytes of the GPU that TensorFlow uses in this process, the first it sees; 0 without one, or where unknown."""
+    """Return the bytes of the GPU that TensorFlow uses, the first visible one; 0 without a GPU, or if unknown."""
     try:
         return next((gpu.memory_bytes for gpu in visible_gpus()), 0)
     except GpuUnavailable:
@@ -52,7 +52,7 @@ def first_gpu_memory() -> int:
 
 
 def tensorflow_supports_gpus() -> bool:
-    """Whether the TensorFlow that is installed was built for GPUs, as far as its package's name says."""
+    """Return whether the installed TensorFlow was built for GPUs, judging by its package's name."""
     try:
         distribution("tensorflow-cpu")
     except PackageNotFoundError:
@@ -61,7 +61,7 @@ def tensorflow_supports_gpus() -> bool:
 
 
 def driver_versions() -> dict[str, str]:
-    """Of the driver, and of the newest CUDA that it can run; empty where there is no driver."""
+    """Return the versions of the driver and of the newest CUDA that it supports; empty without a driver."""
     try:
         with _nvml():
             cuda = pynvml.nvmlSystemGetCudaDriverVersion()
@@ -73,35 +73,35 @@ def driver_versions() -> dict[str, str]:
         return {}
 
 
-def _chosen(gpus: list[Gpu], wanted: str) -> Iterator[Gpu]:
-    """As CUDA reads CUDA_VISIBLE_DEVICES: indices or UUIDs, also abbreviated; the first that is wrong ends the list."""
-    for part in (part.strip() for part in wanted.split(",")):
+def _filter_visible(gpus: list[Gpu], visible: str) -> Iterator[Gpu]:
+    """Read CUDA_VISIBLE_DEVICES as CUDA does: indices or abbreviated UUIDs; the first invalid one ends the list."""
+    for part in (part.strip() for part in visible.split(",")):
         if part.startswith("MIG-"):
-            found = [*_mig_instance(part)]
+            matches = [*_mig_instance(part)]
         elif part.startswith("GPU-"):
-            found = [gpu for gpu in gpus if gpu.uuid.startswith(part)]
+            matches = [gpu for gpu in gpus if gpu.uuid.startswith(part)]
         else:
-            found = [gpu for gpu in gpus if part.isdecimal() and gpu.label == f"gpu{int(part)}"]
-        if len(found) != 1:
+            matches = [gpu for gpu in gpus if part.isdecimal() and gpu.label == f"gpu{int(part)}"]
+        if len(matches) != 1:
             return
-        yield found[0]
+        yield matches[0]
 
 
-def _numbered(index: int) -> Iterator[Gpu]:
+def _gpu_at(index: int) -> Iterator[Gpu]:
     try:
-        yield _described(pynvml.nvmlDeviceGetHandleByIndex(index), f"gpu{index}")
+        yield _describe(pynvml.nvmlDeviceGetHandleByIndex(index), f"gpu{index}")
     except pynvml.NVMLError as error:  # it was lost, or this process may not use it
-        log.warning("gpu_left_out", gpu=f"gpu{index}", error=str(error))
+        log.warning("gpu_skipped", gpu=f"gpu{index}", error=str(error))
 
 
 def _mig_instance(uuid: str) -> Iterator[Gpu]:
-    with suppress(pynvml.NVMLError):  # there is none of this UUID
-        yield _described(pynvml.nvmlDeviceGetHandleByUUID(uuid), uuid[: len("MIG-1a2b3c4d")].lower())
+    with suppress(pynvml.NVMLError):  # there is no such UUID
+        yield _describe(pynvml.nvmlDeviceGetHandleByUUID(uuid), uuid[: len("MIG-1a2b3c4d")].lower())
 
 
-def _described(handle: Any, label: str) -> Gpu:
+def _describe(handle: Any, label: str) -> Gpu:
     memory = 0
-    with suppress(pynvml.NVMLError):  # a GPU that shares the processor's memory states none
+    with suppress(pynvml.NVMLError):  # a GPU that shares the processor's memory reports none
         memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
     name, uuid = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetUUID(handle)
     return Gpu(label=label, uuid=str(uuid), name=str(name), memory_bytes=memory)
@@ -109,7 +109,7 @@ def _described(handle: Any, label: str) -> Gpu:
 
 @contextmanager
 def _nvml() -> Iterator[None]:
-    """NVML for as long as the block lasts: nothing of it is left open for a fork to copy. Raises GpuUnavailable."""
+    """Initialize NVML for the block only, so that a fork copies no open handle. Raises GpuUnavailable."""
     try:
         pynvml.nvmlInit()
         try:
@@ -119,7 +119,7 @@ def _nvml() -> Iterator[None]:
     except pynvml.NVMLError as error:
         if error.value == _NO_DRIVER:
             raise GpuUnavailable(
-                "There is no NVIDIA driver here (libnvidia-ml.so.1 was not found); install it, and in a container "
+                "There is no NVIDIA driver (libnvidia-ml.so.1 was not found); install it, and in a container "
                 "pass the GPUs through (docker run --gpus all)."
             ) from error
-        raise GpuUnavailable(f"NVIDIA's driver does not answer: {error}. Does nvidia-smi list the GPUs?") from error
+        raise GpuUnavailable(f"NVIDIA's driver does not respond: {error}. Does nvidia-smi list the GPUs?") from error

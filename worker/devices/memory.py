@@ -1,4 +1,4 @@
-"""How much memory a worker has for its job, and what to do where it was too little."""
+"""The memory that a worker has for its job, and advice for jobs that exceeded it."""
 
 import os
 from collections.abc import Iterator
@@ -7,55 +7,55 @@ from pathlib import Path
 from typing import Final
 
 from shared.jobs.estimate import MemoryKind, fitting_size, peak_memory
-from shared.jobs.job import Request
+from shared.jobs.job import JobRequest
 from worker.devices.gpus import first_gpu_memory, tensorflow_supports_gpus
 
 _SAFE_SHARE: Final = 0.6
 _LIMITS: Final = {
-    "": ("sys/fs/cgroup", "memory.max"),  # version 2 names no controllers
+    "": ("sys/fs/cgroup", "memory.max"),  # version 2, which names no controllers
     "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes"),  # version 1
 }
-"""By the controller that a line of /proc/self/cgroup names: where its groups are mounted, and the limit's file."""
+"""Controller in /proc/self/cgroup to the mount point of its groups and the name of the limit's file."""
 
 
 @dataclass(frozen=True)
 class WorkerMemory:
-    """What a worker states: no job that is predicted to need more of this kind of memory is given to it."""
+    """A worker's memory: it gets no job that is predicted to need more of this kind of memory."""
 
     kind: MemoryKind
-    size: int  # in bytes; 0 where unknown, and then it takes any job
+    size: int  # in bytes; 0 if unknown, and then the worker takes any job
 
 
 def expected_memory(memory_bytes: int = 0, share: float = 1) -> WorkerMemory:
-    """Before TensorFlow is imported: of the first visible GPU, if TensorFlow can use one, else of the machine.
+    """Return the memory expected before TensorFlow is imported: the first visible GPU's if usable, else the machine's.
 
-    It is `share` of the size that is found, or `memory_bytes` unless that is 0.
+    It is `memory_bytes`, or, if that is 0, `share` of the device's memory.
     """
     return engine_memory(memory_bytes, share, on_gpu=tensorflow_supports_gpus() and first_gpu_memory() > 0)
 
 
 def engine_memory(memory_bytes: int = 0, share: float = 1, *, on_gpu: bool) -> WorkerMemory:
-    """The same, once the engine runs: it may not run where it was expected, and then the other memory counts."""
+    """Return the memory once the engine runs, which may use another device than expected."""
     if on_gpu:
         return WorkerMemory("gpu", memory_bytes or int(share * first_gpu_memory()))
     return WorkerMemory("host", memory_bytes or int(share * machine_memory()))
 
 
 def machine_memory(root: Path = Path("/")) -> int:
-    """In bytes: the smallest of the physical memory and the limits of this process's cgroups; 0 where unknown."""
+    """Return the smallest of the physical memory and this process's cgroup limits, in bytes; 0 if unknown."""
     return min((*_cgroup_limits(root), *_physical()), default=0)
 
 
-def what_would_fit(request: Request, kind: MemoryKind) -> str:
-    """Advice for a job that ran out of memory twice: well below the prediction, which was too low."""
+def suggest_size(request: JobRequest, kind: MemoryKind) -> str:
+    """Return advice for a job that ran out of memory twice: a size well below the prediction, which was too low."""
     shape = request.recipe, request.width or 1, request.height or 1
     predicted = peak_memory(*shape, request.style_pixels, kind=kind)
     size = fitting_size(*shape, int(_SAFE_SHARE * predicted), request.style_pixels, kind=kind)
-    return f"It failed twice. At size {size} it should fit." if size else "It failed twice, and is small already."
+    return f"It failed twice. At size {size} it should fit." if size else "It failed twice and is already small."
 
 
 def _cgroup_limits(root: Path) -> Iterator[int]:
-    """Of the own group and of all above it, because each of them binds."""
+    """Yield the limits of this process's group and of all its ancestors, because each of them applies."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         controllers, _, path = line.partition(":")[2].partition(":")
         for controller in _LIMITS.keys() & set(controllers.split(",")):
@@ -70,12 +70,12 @@ def _cgroup_limits(root: Path) -> Iterator[int]:
 def _physical() -> Iterator[int]:
     try:
         yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):  # this system does not know these names
+    except (ValueError, OSError):  # this system lacks these names
         return
 
 
 def _text(path: Path) -> str:
-    """Empty where there is no such file, as on other systems and for the topmost group."""
+    """Return the file's text; empty if there is no such file, as on other systems and for the root group."""
     try:
         return path.read_text()
     except OSError:

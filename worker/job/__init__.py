@@ -1,1 +1,6 @@
-"""One job from claim to result: inputs, the loop, heartbeat, checkpoints, publication, drain."""
+"""One job from claim to result.
+
+`run` is the loop and its outcomes, and `session` its access to the ledger. `heartbeat` (lease, `progress`, control
+flags) and `checkpoints` (in `checkpoint_format`) are threads beside the loop. `inputs` comes before the loop; `publish`
+and `provenance`, or `drain`, come after it. `worker_state` is what lasts from job to job.
+"""

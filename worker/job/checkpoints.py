@@ -1,4 +1,4 @@
-"""A thread beside the loop that writes checkpoints and previews, so that the loop does not wait for the store."""
+"""A thread beside the loop that writes checkpoints and previews, so that the loop does not wait for the blob store."""
 
 import queue
 import threading
@@ -11,119 +11,111 @@ import structlog
 
 from shared.errors import ClaimLost, Unavailable
 from shared.images import encode_jpeg
-from shared.ledger.ledger import Claim
-from shared.services import Services
 from shared.storage import keys
 from worker.job import checkpoint_format
-from worker.protocols import Frame
+from worker.job.session import JobSession
+from worker.protocols import Iterate
 
 log = structlog.get_logger(__name__)
 
 _PREVIEW_PIXELS: Final = 512
-_WRITING_SHARE: Final = 0.02  # of the time at most goes into checkpoints
+_MAX_WRITING_SHARE: Final = 0.02  # of the time goes into checkpoints
 _JOIN_SECONDS: Final = 3.0
 _PREVIEWS_PER_JOB: Final = 100  # the interval grows with the run: a filmstrip needs no more
 
 
-class Scribe:
-    """Takes an iterate now and then; writes it in the background; names it in the record."""
+class CheckpointWriter:
+    """Writes some of the iterates as checkpoints and previews, and names them in the record."""
 
-    def __init__(self, services: Services, claim: Claim, *, resumed: str | None, note: dict[str, Any]) -> None:
-        """`resumed` is the checkpoint that the job goes on from; `note` is kept in each new one beside the state."""
-        self._ports, self._claim, self._note = services, claim, note
-        known = (claim.job.previous_checkpoint, claim.job.checkpoint)
-        self._kept = [key for key in known if key and key != resumed]
-        self._kept += [resumed] if resumed else []  # the good one last: a damaged one is deleted before it
-        self._writing = threading.Lock()
-        self._shortage: MemoryError | None = None
-        self.unnamed: str | None = None  # the key of a checkpoint that was written, but is not in the record
-        self._checkpoint_due = time.monotonic() + services.settings.checkpoint_seconds
+    def __init__(self, session: JobSession, *, resumed_from: str | None, metadata: dict[str, Any]) -> None:
+        """`resumed_from` is the key of the job's checkpoint; `metadata` is saved in each new one beside the state."""
+        self._session, self._metadata = session, metadata
+        recorded = (session.job.previous_checkpoint, session.job.checkpoint)
+        self._keys = [key for key in recorded if key and key != resumed_from]
+        self._keys += [resumed_from] if resumed_from else []  # the valid one last: a damaged one is deleted before it
+        self._checkpoint_lock = threading.Lock()
+        self._memory_error: MemoryError | None = None
+        self.unrecorded_key: str | None = None  # of a checkpoint that was written but is not in the record
+        self._checkpoint_due = time.monotonic() + session.settings.checkpoint_seconds
         self._preview_due = time.monotonic()
-        self._began = self._preview_due - claim.job.run_seconds  # over all claims
-        self._orders: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=2)
-        self._thread = threading.Thread(target=self._run, name="scribe", daemon=True)
+        self._started_at = self._preview_due - session.job.run_seconds  # over all claims
+        self._writes: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=2)
+        self._thread = threading.Thread(target=self._run, name="checkpoint-writer", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(queue.Empty):  # what waits here is not worth waiting for
+        with suppress(queue.Empty):  # writes that have not begun are dropped
             while True:
-                self._orders.get_nowait()
-        self._orders.put(None)
-        self._thread.join(_JOIN_SECONDS)  # a store that hangs must not keep a worker that is told to leave
+                self._writes.get_nowait()
+        self._writes.put(None)
+        self._thread.join(_JOIN_SECONDS)  # a store that hangs must not delay a drain
 
-    def offer(self, frame: Frame) -> None:
-        """Write what is due; skips where the store is still busy with the last. Raises an earlier MemoryError."""
-        if self._shortage:
-            raise self._shortage
-        now = time.monotonic()
-        if now >= self._preview_due and not self._orders.full():
-            self._preview_due = now + max(self._ports.settings.preview_seconds, (now - self._began) / _PREVIEWS_PER_JOB)
-            self._orders.put(lambda: self._preview(frame))
-        if now >= self._checkpoint_due and not self._orders.full():
-            self._checkpoint_due = now + self._ports.settings.checkpoint_seconds
-            self._orders.put(lambda: self._checkpoint(frame))
+    def offer(self, iterate: Iterate) -> None:
+        """Queue the writes that are due, unless the store is still busy. Raises the MemoryError of an earlier write."""
+        if self._memory_error:
+            raise self._memory_error
+        now, settings = time.monotonic(), self._session.settings
+        if now >= self._preview_due and not self._writes.full():
+            self._preview_due = now + max(settings.preview_seconds, (now - self._started_at) / _PREVIEWS_PER_JOB)
+            self._writes.put(lambda: self.write_preview(iterate))
+        if now >= self._checkpoint_due and not self._writes.full():
+            self._checkpoint_due = now + settings.checkpoint_seconds
+            self._writes.put(lambda: self.write_checkpoint(iterate))
 
-    def keep(self, frame: Frame) -> None:
-        """Write a checkpoint now, in the caller's thread. Raises Unavailable, ClaimLost."""
-        self._checkpoint(frame)
+    def write_checkpoint(self, iterate: Iterate) -> None:
+        """Write a checkpoint in the caller's thread. Raises Unavailable, ClaimLost."""
+        began = time.monotonic()
+        key = keys.checkpoint(self._session.job.id, self._session.token, iterate.step)
+        with self._checkpoint_lock:
+            if key in self._keys:
+                return
+            if key != self.unrecorded_key:
+                self._session.blobs.put(key, *checkpoint_format.dump({**iterate.state(), **self._metadata}))
+                self.unrecorded_key = key
+            previous = self._keys[-1] if self._keys else None
+            self._session.renew(checkpoint=key, previous_checkpoint=previous, attempts=0)
+            self.unrecorded_key = None
+            for old in self._keys[:-1]:
+                self._session.blobs.delete(old)
+            self._keys = [*self._keys[-1:], key]
+        seconds = time.monotonic() - began
+        self._checkpoint_due = max(self._checkpoint_due, time.monotonic() + seconds / _MAX_WRITING_SHARE)
 
-    def can_keep(self, frame: Frame) -> bool:
-        """The same; False where a part is away. Raises ClaimLost."""
+    def try_write_checkpoint(self, iterate: Iterate) -> bool:
+        """Like `write_checkpoint`, but return False if a service is unavailable. Raises ClaimLost."""
         try:
-            self.keep(frame)
+            self.write_checkpoint(iterate)
         except Unavailable as error:
-            log.warning("not_written", job=self._claim.job.id, error=str(error), cause=str(error.__cause__))
+            self._log_unavailable(error)
             return False
         return True
 
-    def show(self, frame: Frame) -> None:
-        """Write a preview now, in the caller's thread. Raises Unavailable, ClaimLost."""
-        self._preview(frame)
+    def write_preview(self, iterate: Iterate) -> None:
+        """Write a preview in the caller's thread. Raises Unavailable, ClaimLost."""
+        key = keys.preview(self._session.job.id, self._session.token, iterate.step)
+        self._session.blobs.put(key, encode_jpeg(iterate.image, longest=_PREVIEW_PIXELS), content_type="image/jpeg")
+        self._session.renew(event=("preview", {"step": iterate.step}), preview=key)
 
     def _run(self) -> None:
-        while (order := self._orders.get()) is not None:
-            self._carry_out(order)
-            self._orders.task_done()
-            del order  # a frame holds all of an optimiser's state
+        while (write := self._writes.get()) is not None:
+            self._execute(write)
+            self._writes.task_done()
+            del write  # an iterate holds all of an optimizer's state
 
-    def _carry_out(self, order: Callable[[], None]) -> None:
+    def _execute(self, write: Callable[[], None]) -> None:
         try:
-            order()
-        except Unavailable as error:  # the next one may get through
-            log.warning("not_written", job=self._claim.job.id, error=str(error), cause=str(error.__cause__))
-        except ClaimLost:  # the loop hears of it from the heartbeat
+            write()
+        except Unavailable as error:  # the next one may succeed
+            self._log_unavailable(error)
+        except ClaimLost:  # the heartbeat reports it to the loop
             return
         except MemoryError as error:
-            self._shortage = error
-        except Exception:  # a job without previews is better than one that stands still
-            log.exception("scribe_stumbled", job=self._claim.job.id)
+            self._memory_error = error
+        except Exception:  # a job without previews is better than one that stops
+            log.exception("checkpoint_writer_failed", job=self._session.job.id)
 
-    def _preview(self, frame: Frame) -> None:
-        key = keys.preview(self._claim.job.id, self._claim.token, frame.step)
-        self._ports.blobs.put(key, encode_jpeg(frame.image, longest=_PREVIEW_PIXELS), content_type="image/jpeg")
-        self._tell(("preview", {"step": frame.step}), preview=key)
-
-    def _checkpoint(self, frame: Frame) -> None:
-        began = time.monotonic()
-        key = keys.checkpoint(self._claim.job.id, self._claim.token, frame.step)
-        with self._writing:
-            if key in self._kept:
-                return
-            if key != self.unnamed:
-                self._ports.blobs.put(key, *checkpoint_format.dump({**frame.state(), **self._note}))
-                self.unnamed = key
-            before = self._kept[-1] if self._kept else None
-            self._tell(None, checkpoint=key, previous_checkpoint=before, attempts=0)
-            self.unnamed = None
-            for old in self._kept[:-1]:
-                self._ports.blobs.delete(old)
-            self._kept = [*self._kept[-1:], key]
-        cost = time.monotonic() - began
-        self._checkpoint_due = max(self._checkpoint_due, time.monotonic() + cost / _WRITING_SHARE)
-
-    def _tell(self, event: tuple[str, Any] | None, **fields: Any) -> None:
-        lease = self._ports.settings.lease_seconds
-        self._ports.ledger.renew(self._claim, lease_seconds=lease, event=event, **fields)
+    def _log_unavailable(self, error: Unavailable) -> None:
+        log.warning("write_skipped", job=self._session.job.id, error=str(error), cause=str(error.__cause__))

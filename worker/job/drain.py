@@ -1,38 +1,36 @@
-"""Leaving when told to, with every step kept, whatever part is away. The heartbeat sees to it that it is in time."""
+"""The last writes of a drain: every step is saved, even if a service is unavailable. The heartbeat bounds its time."""
 
 from contextlib import suppress
 from typing import Final
 
 import structlog
 
-from shared.errors import BlobsUnavailable, LedgerUnavailable
-from shared.ledger.ledger import Claim
-from shared.recovery import job_files
-from shared.services import Services
-from worker.job.checkpoints import Scribe
-from worker.protocols import Frame
-from worker.retry import Patience
+from shared.errors import LedgerUnavailable, StorageUnavailable
+from worker.job.checkpoints import CheckpointWriter
+from worker.job.session import JobSession
+from worker.protocols import Iterate
+from worker.retry import RetryUntilAvailable
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE_SECONDS: Final = 4.0  # for a part to come back
+_RETRY_SECONDS: Final = 4.0
 
 
-def keep_every_step(scribe: Scribe, frame: Frame, patience: Patience) -> None:
-    """Write a checkpoint of this very frame, if the store will have it. Raises ClaimLost."""
+def save_last_step(writer: CheckpointWriter, iterate: Iterate, retry: RetryUntilAvailable) -> None:
+    """Write a checkpoint of the last iterate if the store becomes available in time. Raises ClaimLost."""
 
-    def keep() -> None:
-        with suppress(LedgerUnavailable):  # what is written can be told of by a note
-            scribe.keep(frame)
+    def write() -> None:
+        with suppress(LedgerUnavailable):  # a handoff note can name what was written
+            writer.write_checkpoint(iterate)
 
     try:
-        patience.for_seconds(_PATIENCE_SECONDS, keep)
-    except BlobsUnavailable as error:
-        log.warning("steps_not_kept", detail=error.detail)
+        retry.for_seconds(_RETRY_SECONDS, write)
+    except StorageUnavailable as error:
+        log.warning("last_step_not_saved", detail=error.detail)
 
 
-def leave_a_note(services: Services, claim: Claim, scribe: Scribe) -> None:
-    """Where Redis did not hear of the last checkpoint, tell the next holder of it. Raises BlobsUnavailable."""
-    if scribe.unnamed:
-        job_files.write_parting(services.blobs, claim.job.id, claim.token, scribe.unnamed)
-        log.warning("note_left", checkpoint=scribe.unnamed)
+def write_handoff_note(session: JobSession, writer: CheckpointWriter) -> None:
+    """Leave a note for the next holder if the record lacks the last checkpoint. Raises StorageUnavailable."""
+    if writer.unrecorded_key:
+        session.write_handoff_note(writer.unrecorded_key)
+        log.warning("handoff_note_written", checkpoint=writer.unrecorded_key)

@@ -1,93 +1,89 @@
-"""What a claim needs before the first step: the inputs, and the last good state of the job."""
+"""Inputs of a claimed job: its images, and the checkpoint that it resumes from."""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import structlog
 
-from shared.errors import BlobMissing, BlobsUnavailable
+from shared.errors import BlobMissing, StorageUnavailable
 from shared.images import decode
-from shared.ledger.ledger import Claim
 from shared.recipe import Recipe
-from shared.recovery import job_files
-from shared.services import Services, stored_identity
+from shared.services import stored_identity
 from shared.storage import keys
 from worker.job import checkpoint_format
-from worker.job.worker_state import Studio
-from worker.protocols import Frame
-from worker.retry import Patience
+from worker.job.session import JobSession
+from worker.job.worker_state import WorkerState
+from worker.protocols import Iterate
+from worker.retry import RetryUntilAvailable
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Resumption:
-    """Where a job goes on from."""
+class ResumePoint:
+    """The checkpoint that a job resumes from."""
 
-    key: str  # of the checkpoint
+    key: str
     state: checkpoint_format.State
-    frame: Frame  # the picture that it was taken from
+    iterate: Iterate  # that the checkpoint was taken from
     bitwise: bool  # whether every step so far was done on machines like this one
-    unnamed: bool  # whether the record does not know this checkpoint yet
+    recorded: bool  # whether the record names this checkpoint
 
 
-class Supplies:
-    """Fetches blobs; waits for a store that is away."""
+class JobInputs:
+    """Reads blobs, and waits for a store that is unavailable."""
 
-    def __init__(self, services: Services, studio: Studio, claim: Claim, patience: Patience) -> None:
-        self._ports, self._studio, self._claim, self._patience = services, studio, claim, patience
+    def __init__(self, session: JobSession, worker: WorkerState, retry: RetryUntilAvailable) -> None:
+        self._session, self._worker, self._retry = session, worker, retry
 
     def image(self, sha256: str) -> np.ndarray:
-        """(H, W, 3) uint8. Raises BlobMissing."""
-        return np.asarray(decode(self._blob(keys.input_image(sha256)), max_pixels=self._ports.settings.max_pixels))
+        """Return an input image, (H, W, 3) uint8. Raises BlobMissing."""
+        data = self._blob(keys.input_image(sha256))
+        return np.asarray(decode(data, max_pixels=self._session.settings.max_pixels))
 
-    def resumption(self, recipe: Recipe) -> Resumption | None:
-        """From the newest checkpoint that can be used; None to start from the beginning."""
-        parting = self._parting()
-        for key in filter(None, (parting, self._claim.job.checkpoint, self._claim.job.previous_checkpoint)):
+    def resume_point(self, recipe: Recipe) -> ResumePoint | None:
+        """Return the newest checkpoint that can be used; None to start from the beginning. Raises ClaimLost."""
+        job, handed_off = self._session.job, self._handed_off_checkpoint()
+        for key in filter(None, (handed_off, job.checkpoint, job.previous_checkpoint)):
             try:
-                state = self._state(key)
+                state = self._checkpoint(key)
             except (BlobMissing, checkpoint_format.BrokenCheckpointError) as error:
                 log.warning("checkpoint_unusable", key=key, detail=str(error))
-                self.tell(event=("warning", {"code": "checkpoint_unusable", "detail": str(error)}))
+                self.warn("checkpoint_unusable", str(error))
                 continue
-            bitwise = bool(state.pop("bitwise")) and state.pop("fingerprint") == self._studio.fingerprint
-            frame = self._studio.engine.revive(recipe, state)
-            self.tell(resumed_from_step=frame.step)
-            log.info("resumed", step=frame.step, bitwise=bitwise)
-            return Resumption(key, state, frame, bitwise, unnamed=key == parting)
+            bitwise = bool(state.pop("bitwise")) and state.pop("fingerprint") == self._worker.fingerprint
+            iterate = self._worker.engine.restore_iterate(recipe, state)
+            self._retry(partial(self._session.renew, resumed_from_step=iterate.step))
+            log.info("resumed", step=iterate.step, bitwise=bitwise)
+            return ResumePoint(key, state, iterate, bitwise, recorded=key != handed_off)
         return None
 
-    def tell(self, **news: Any) -> None:
-        """Write into the record. Raises ClaimLost."""
-        lease = self._ports.settings.lease_seconds
-        self._patience(lambda: self._ports.ledger.renew(self._claim, lease_seconds=lease, **news))
+    def warn(self, code: str, detail: str) -> None:
+        """Append a warning to the job's events. Raises ClaimLost."""
+        self._retry(lambda: self._session.renew(event=("warning", {"code": code, "detail": detail})))
 
-    def _parting(self) -> str | None:
-        """What the last holder left, if it lost its lease and that is newer than what the record names."""
-        job = self._claim.job
-        if not job.last_claim:
-            return None
-        token = job.last_claim
-        key = self._patience(lambda: job_files.read_parting(self._ports.blobs, job.id, token))
-        return key if key and keys.step_of(key) > keys.step_of(job.checkpoint) else None
+    def _handed_off_checkpoint(self) -> str | None:
+        """Return the checkpoint in the last holder's handoff note if it is newer than the record's."""
+        key = self._retry(self._session.read_handoff_note)
+        recorded = self._session.job.checkpoint
+        return key if key and keys.checkpoint_step(key) > keys.checkpoint_step(recorded) else None
 
-    def _state(self, key: str) -> checkpoint_format.State:
-        """What a checkpoint holds. Raises BlobMissing, BrokenCheckpointError."""
+    def _checkpoint(self, key: str) -> checkpoint_format.State:
+        """Return the state in a checkpoint. Raises BlobMissing, BrokenCheckpointError."""
         state = checkpoint_format.load(self._blob(key))
-        if state.pop("weights", None) != self._studio.weights()["sha256"]:
+        if state.pop("weights", None) != self._worker.weights()["sha256"]:
             raise checkpoint_format.BrokenCheckpointError("The checkpoint was made with other weights.")
         return state
 
     def _blob(self, key: str) -> bytes:
-        return self._patience(lambda: self._found(key))
+        return self._retry(lambda: self._read(key))
 
-    def _found(self, key: str) -> bytes:
-        """A store that lacks the ledger's id is not the one that holds our blobs: a disk that is not mounted, say."""
+    def _read(self, key: str) -> bytes:
+        """Read a blob. A store without the ledger's id is not ours, for example because its disk is not mounted."""
         try:
-            return self._ports.blobs.get(key)
+            return self._session.blobs.get(key)
         except BlobMissing as error:
-            if stored_identity(self._ports.blobs) is None:
-                raise BlobsUnavailable("The blob store is empty; is its disk mounted?") from error
+            if stored_identity(self._session.blobs) is None:
+                raise StorageUnavailable("The blob store is empty; is its disk mounted?") from error
             raise

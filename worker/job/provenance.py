@@ -1,4 +1,4 @@
-"""What made a picture: enough to make it again, byte for byte, on the same machine."""
+"""The provenance of a result: enough to render it again on the same machine, byte for byte."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from shared.recipe import Recipe
 
 
 def fingerprint(environment: Mapping[str, Any]) -> str:
-    """The short hash of all that the bytes depend on besides inputs, recipe and weights.
+    """Return a short hash of all that the bytes depend on besides inputs, recipe and weights.
 
-    Two machines with equal fingerprints paint equal bytes.
+    Two machines with equal fingerprints render equal bytes.
     """
     return hashlib.sha256(repr(sorted(environment.items())).encode()).hexdigest()[:16]
 
@@ -20,19 +20,19 @@ def provenance(
     job: Job,
     *,
     step: int,
-    picture: bytes,
+    png: bytes,
     recipe: Recipe,
     weights: Mapping[str, str],
     environment: Mapping[str, Any],
     bitwise: bool,
 ) -> dict[str, Any]:
-    """The document beside a result; `recipe` is the one that was painted.
+    """Return the document beside a result; `recipe` is the one that was rendered.
 
-    `bitwise` says whether the bytes are those of an uninterrupted run here.
+    `bitwise` says whether the bytes are those of an uninterrupted run on this machine.
     """
     return {
         "job": job.id,
-        "result_sha256": hashlib.sha256(picture).hexdigest(),
+        "result_sha256": hashlib.sha256(png).hexdigest(),
         "content_sha256": job.request.content,
         "style_sha256": list(job.request.styles),
         "recipe": recipe.model_dump(mode="json"),

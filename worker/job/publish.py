@@ -1,4 +1,4 @@
-"""How a claim ends with its job: the picture, its provenance, the verdict, and the fenced transition."""
+"""The end of a job: result, provenance, pending outcome, and the fenced transition."""
 
 import json
 import time
@@ -10,64 +10,57 @@ import structlog
 from easel.models import JobError, JobState
 from shared.errors import ClaimLost, JobNotFound, Unavailable
 from shared.images import encode_png
-from shared.jobs.job import Job
-from shared.ledger.ledger import Claim
-from shared.recovery import job_files
-from shared.services import Services
 from shared.storage import keys
-from worker.protocols import Frame
-from worker.retry import Patience
+from worker.job.session import JobSession
+from worker.protocols import Iterate
+from worker.retry import RetryUntilAvailable
 
 log = structlog.get_logger(__name__)
 
-Describe = Callable[[Frame, bytes], Mapping[str, Any]]
-"""The provenance of a picture, given as the bytes of its PNG."""
+Describe = Callable[[Iterate, bytes], Mapping[str, Any]]
+"""Returns the provenance of a result from its iterate and its PNG."""
 
 
-class Ending:
-    """Nothing of it is visible before `ledger.finish`, and nothing ever of a claim that is lost."""
+class Publisher:
+    """Writes what a job ends with. Nothing of it is visible before the transition, or ever if the claim is lost."""
 
-    def __init__(self, services: Services, claim: Claim, patience: Patience) -> None:
-        self._ports, self._claim, self._patience = services, claim, patience
+    def __init__(self, session: JobSession, retry: RetryUntilAvailable) -> None:
+        self._session, self._retry = session, retry
 
-    def picture(self, frame: Frame, describe: Describe) -> dict[str, Any]:
-        """Write the result and its provenance; the record's fields that name them."""
-        job, key, png = self._claim.job, keys.result(self._claim.job.id, self._claim.token), encode_png(frame.image)
-        self._put(keys.provenance(key), json.dumps(describe(frame, png), indent=2).encode(), "application/json")
+    def write_result(self, iterate: Iterate, describe: Describe) -> dict[str, Any]:
+        """Write the result and its provenance, and return the record's fields that name them."""
+        job, png = self._session.job, encode_png(iterate.image)
+        key = keys.result(job.id, self._session.token)
+        self._put(keys.provenance(key), json.dumps(describe(iterate, png), indent=2).encode(), "application/json")
         self._put(key, png, "image/png")
-        early = frame.step < job.request.recipe.steps
-        return {"result": key, "stopped_early": early, "stopped_at_step": frame.step}
+        stopped_early = iterate.step < job.request.recipe.steps
+        return {"result": key, "stopped_early": stopped_early, "stopped_at_step": iterate.step}
 
-    def declare(self, state: JobState, error: JobError | None = None, **fields: Any) -> None:
-        """Tell the store what is about to be, and the ledger that it is. Raises ClaimLost."""
+    def end_job(self, state: JobState, error: JobError | None = None, **fields: Any) -> None:
+        """Write the pending outcome, then make the transition. Raises ClaimLost."""
         fields = {"error": error, **fields}
-        if state is not JobState.CANCELED:  # its wish is in the store already
-            about = {**fields, "state": state, "completed_at": time.time()}
-            self._patience(lambda: job_files.write_verdict(self._ports.blobs, self._job_with(about), self._claim.token))
+        if state is not JobState.CANCELED:  # the blob store has its control request already
+            outcome = {**fields, "state": state, "completed_at": time.time()}
+            self._retry(lambda: self._session.write_pending_outcome(outcome))
         try:
-            self._patience(lambda: self._ports.ledger.finish(self._claim, state, **fields))
+            self._retry(lambda: self._session.finish(state, **fields))
         except ClaimLost:
-            self._take_back_verdict()
+            self._withdraw_pending_outcome()
             raise
-        log.info("ended", state=str(state))
+        log.info("job_ended", state=str(state))
 
-    def _job_with(self, fields: Mapping[str, Any]) -> Job:
-        return self._claim.job.model_copy(update={name: value for name, value in fields.items() if value is not None})
-
-    def _take_back_verdict(self) -> None:
+    def finalize(self) -> None:
+        """Write the end of the job where it survives Redis, if the store is available; else the reaper does."""
         try:
-            if not self._ports.ledger.exists(self._claim.job.id):
-                return  # Redis lost it: nobody knows any more whether we were heard
-            self._ports.blobs.delete(keys.verdict(self._claim.job.id, self._claim.job.epoch, self._claim.token))
-        except Unavailable as error:
-            log.warning("verdict_left", detail=error.detail)  # a later claim's counts more
-
-    def seal(self) -> None:
-        """Write it where it survives Redis, if the store will have it now; else the reaper does."""
-        try:
-            job_files.seal(self._ports.ledger, self._ports.blobs, self._claim.job.id)
+            self._session.finalize()
         except (Unavailable, JobNotFound) as error:
-            log.warning("not_sealed", detail=error.detail)  # the reaper makes up for it, unless the job was deleted
+            log.warning("not_finalized", detail=error.detail)  # the reaper does it, unless the job was deleted
+
+    def _withdraw_pending_outcome(self) -> None:
+        try:
+            self._session.withdraw_pending_outcome()
+        except Unavailable as error:
+            log.warning("pending_outcome_not_withdrawn", detail=error.detail)  # a later claim's takes precedence
 
     def _put(self, key: str, data: bytes, content_type: str) -> None:
-        self._patience(lambda: self._ports.blobs.put(key, data, content_type=content_type))
+        self._retry(lambda: self._session.blobs.put(key, data, content_type=content_type))

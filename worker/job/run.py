@@ -1,12 +1,7 @@
-"""One job's whole story: claim, load, iterate, checkpoint, publish.
-
-Every write is fenced by the claim's token: once the job has another holder, `heartbeat.wishes` and every
-ledger act raise ClaimLost, and what this worker wrote stays invisible (readers go through the record).
-"""
+"""The run of one job: claim, load, iterate, checkpoint, publish."""
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -14,234 +9,220 @@ import structlog
 
 from easel.models import JobError, JobState
 from shared.errors import ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
-from shared.ledger.ledger import Claim
 from shared.recipe import adapted_to_weights
 from shared.services import Services
-from worker.devices.memory import what_would_fit
-from worker.job.checkpoints import Scribe
-from worker.job.drain import keep_every_step, leave_a_note
+from worker.devices.memory import suggest_size
+from worker.job.checkpoints import CheckpointWriter
+from worker.job.drain import save_last_step, write_handoff_note
 from worker.job.heartbeat import Heartbeat
-from worker.job.inputs import Supplies
+from worker.job.inputs import JobInputs
 from worker.job.provenance import provenance
-from worker.job.publish import Ending
-from worker.job.worker_state import Studio
-from worker.protocols import Frame
-from worker.retry import Patience
+from worker.job.publish import Publisher
+from worker.job.session import JobSession
+from worker.job.worker_state import WorkerState
+from worker.protocols import Iterate
+from worker.retry import RetryUntilAvailable
 
 log = structlog.get_logger(__name__)
 
-Stop = Literal["painted", "canceled", "drained", "slice over"]
-_LEAVE_SECONDS: Final = 3.0  # for Redis to come back while we are told to go
+StopReason = Literal["completed", "canceled", "drained", "slice_over"]
+_RELEASE_SECONDS: Final = 3.0  # for Redis to become available in a drain
 
 
-def work(services: Services, studio: Studio, drain: threading.Event) -> bool:
-    """Claim the next job and do it; False where none waits."""
-    claim = _claim(services, studio)
-    if claim is None:
+def run_next_job(services: Services, worker: WorkerState, drain: threading.Event) -> bool:
+    """Claim the next job and run it; False if there is none."""
+    try:
+        session = JobSession.claim_next(services, worker.name, worker.memory)
+    except Unavailable as error:
+        log.warning("claim_failed", detail=error.detail)  # the reaper wakes this worker again
         return False
-    with structlog.contextvars.bound_contextvars(job=claim.job.id), studio.busy_with(claim.job.id):
-        log.info("claimed", epoch=claim.job.epoch, recipe=claim.job.request.recipe.preset)
+    if session is None:
+        return False
+    job = session.job
+    with structlog.contextvars.bound_contextvars(job=job.id), worker.running(job.id):
+        log.info("job_claimed", epoch=job.epoch, recipe=job.request.recipe.preset)
         try:
-            if claim.job.memory_failures and studio.used:
-                return _leave_to_a_fresh_child(services, studio, claim)
-            studio.used = True
-            _Task(services, studio, drain, claim).run()
-        except ClaimLost as lost:
-            log.warning("claim_lost", detail=str(lost))
+            if job.memory_failures and worker.has_run_a_job:
+                return _leave_to_fresh_child(session, worker)
+            worker.has_run_a_job = True
+            JobRun(services, worker, drain, session).run()
+        except ClaimLost as error:
+            log.warning("claim_lost", detail=str(error))
         except Unavailable as error:
-            log.warning("left_to_its_lease", detail=error.detail)
+            log.warning("job_left_to_lease_expiry", detail=error.detail)
     return True
 
 
-def _claim(services: Services, studio: Studio) -> Claim | None:
-    settings, memory = services.settings, studio.memory
-    try:
-        return services.ledger.claim(
-            studio.name,
-            settings.tiers,
-            lease_seconds=settings.lease_seconds,
-            memory_bytes=memory.size,
-            memory_kind=memory.kind,
-        )
-    except Unavailable as error:
-        log.warning("nothing_claimed", detail=error.detail)  # the reaper rings again
-        return None
+def _leave_to_fresh_child(session: JobSession, worker: WorkerState) -> bool:
+    """Return a job that ran out of memory once: it gets a process that has held no other job in its memory."""
+    worker.needs_replacement = True
+    session.release("head")
+    return session.wake_worker()
 
 
-def _leave_to_a_fresh_child(services: Services, studio: Studio, claim: Claim) -> bool:
-    """A job that ran out of memory once gets a process of which it has all the memory."""
-    studio.spent = True
-    services.ledger.release(claim, place="head")
-    return services.dispatcher.wake(claim.job.request.tier)
+class JobRun:
+    """One claim, from the first heartbeat to its outcome."""
 
-
-class _Task:
-    """One claim, from the first beat of its heart to its outcome."""
-
-    def __init__(self, services: Services, studio: Studio, drain: threading.Event, claim: Claim) -> None:
-        self.services, self.studio, self.drain, self.claim = services, studio, drain, claim
-        self.job, self.recipe = claim.job, claim.job.request.recipe
-        self.heartbeat = Heartbeat(services, claim, drain)
-        self.patience = Patience(self.heartbeat, drain)
-        self.supplies = Supplies(services, studio, claim, self.patience)
-        self.ending = Ending(services, claim, self.patience)
-        self.scribe: Scribe | None = None
-        self.last: Frame | None = None  # the last good picture
+    def __init__(self, services: Services, worker: WorkerState, drain: threading.Event, session: JobSession) -> None:
+        self.services, self.worker, self.drain, self.session = services, worker, drain, session
+        self.job, self.recipe = session.job, session.job.request.recipe
+        self.heartbeat = Heartbeat(session, drain)
+        self.retry = RetryUntilAvailable(self.heartbeat, drain)
+        self.inputs = JobInputs(session, worker, self.retry)
+        self.publisher = Publisher(session, self.retry)
+        self.writer: CheckpointWriter | None = None
+        self.last: Iterate | None = None  # the last valid one
         self.bitwise = True  # whether every step so far was done on machines like this one
 
     def run(self) -> None:
-        """Paint until the job ends, must be given back, or turns out to be another's."""
+        """Run until the job ends or is given back. Raises ClaimLost, Unavailable."""
         with self.heartbeat:
             try:
-                self._paint()
+                self._render()
             except ClaimLost:
                 raise
             except (OutOfMemory, MemoryError) as error:
                 self._retry_or_fail(error if isinstance(error, OutOfMemory) else OutOfMemory(str(error)))
-            except Unavailable as error:  # a cancel or a drain came while a part was away
-                log.warning("left_unfinished", detail=error.detail)
+            except Unavailable as error:  # a cancel or a drain came while a service was unavailable
+                log.warning("job_interrupted", detail=error.detail)
                 if self.heartbeat.control_flags.cancel:
                     self._end(JobState.CANCELED)
                 else:
-                    self._leave()
+                    self._hand_off()
             except EaselError as error:
                 log.warning("job_failed", code=error.code, detail=error.detail)
                 self._fail(error.code, error.detail)
             except Exception as error:
-                log.exception("job_broke")
+                log.exception("job_crashed")
                 self._fail("internal_error", f"{type(error).__name__} in the worker; its log has the details.")
 
-    def _paint(self) -> None:
-        request, engine = self.job.request, self.studio.engine
-        recipe = self.recipe = adapted_to_weights(request.recipe, self.studio.weights()["source"])
-        content, *styles = [self.supplies.image(sha256) for sha256 in (request.content, *request.styles)]
-        resumed = self.supplies.resumption(recipe)
+    def _render(self) -> None:
+        request = self.job.request
+        recipe = self.recipe = adapted_to_weights(request.recipe, self.worker.weights()["source"])
+        content, *styles = [self.inputs.image(sha256) for sha256 in (request.content, *request.styles)]
+        resumed = self.inputs.resume_point(recipe)
         if resumed:
-            self.last, self.bitwise = resumed.frame, resumed.bitwise
-            self.job = self.job.model_copy(update={"resumed_from_step": resumed.frame.step})
-        frames = engine.stylize(content, styles, recipe, resumed.state if resumed else None)
-        self.scribe = Scribe(self.services, self.claim, resumed=resumed.key if resumed else None, note=self._note())
-        with self.scribe as scribe:
-            if resumed and resumed.unnamed and self.last:
-                self.patience(partial(scribe.keep, self.last))
-            del resumed  # as large as what the engine goes on with
-            why = self._iterate(frames, scribe)
-            log.info("stopped", why=why, step=self._step())
-            if why == "canceled":
-                self._cancel()  # without waiting for what the scribe may be writing
-        return self.ending.seal() if why == "canceled" else self._act_upon(why, scribe)
+            self.last, self.bitwise = resumed.iterate, resumed.bitwise
+            self.job = self.job.model_copy(update={"resumed_from_step": resumed.iterate.step})
+        iterates = self.worker.engine.stylize(content, styles, recipe, resumed.state if resumed else None)
+        resumed_from = resumed.key if resumed else None
+        self.writer = CheckpointWriter(self.session, resumed_from=resumed_from, metadata=self._checkpoint_metadata())
+        with self.writer as writer:
+            if resumed and not resumed.recorded:
+                self.retry(partial(writer.write_checkpoint, resumed.iterate))
+            del resumed  # its state is as large as the engine's
+            reason = self._iterate(iterates, writer)
+            log.info("loop_stopped", reason=reason, step=self._step())
+            if reason == "canceled":
+                self._cancel()  # without waiting for a write in progress
+        return self.publisher.finalize() if reason == "canceled" else self._conclude(reason, writer)
 
-    def _iterate(self, frames: Iterator[Frame], scribe: Scribe) -> Stop:
-        """Paint on until it is done or somebody wishes it to stop. Raises ClaimLost."""
-        steps, slice_seconds = self.job.request.recipe.steps, self.services.settings.slice_seconds
-        for frame in self.heartbeat.watched(frames):
-            self._notice(frame)
-            control_flags = self.heartbeat.control_flags
-            if control_flags.cancel:
+    def _iterate(self, iterates: Iterator[Iterate], writer: CheckpointWriter) -> StopReason:
+        """Run the loop until it is complete or has to stop. Raises ClaimLost."""
+        steps, slice_seconds = self.job.request.recipe.steps, self.session.settings.slice_seconds
+        for iterate in self.heartbeat.mark_evaluations(iterates):
+            self._record_step(iterate)
+            flags = self.heartbeat.control_flags
+            if flags.cancel:
                 return "canceled"
-            if frame.step == steps or (control_flags.finish and frame.step > 0):
-                return "painted"
+            if iterate.step == steps or (flags.finish and iterate.step > 0):
+                return "completed"
             if self.drain.is_set():
                 return "drained"
-            if control_flags.others_waiting and self.heartbeat.seconds > slice_seconds and scribe.can_keep(frame):
-                return "slice over"
-            scribe.offer(frame)
-        return "painted"
+            slice_over = flags.others_waiting and self.heartbeat.progress.seconds > slice_seconds
+            if slice_over and writer.try_write_checkpoint(iterate):
+                return "slice_over"
+            writer.offer(iterate)
+        return "completed"
 
-    def _notice(self, frame: Frame) -> None:
-        before = self.last.step_backoffs if self.last else 0
-        self.last = frame
-        self.heartbeat.note(frame)
-        if frame.step_backoffs > before:
-            log.warning("step_halved", step=frame.step, times=frame.step_backoffs)
-            detail = f"At step {frame.step} the loss was not finite or exploded; the step was halved."
-            self._say("warning", code="step_halved", detail=detail)
+    def _record_step(self, iterate: Iterate) -> None:
+        backoffs = self.last.step_backoffs if self.last else 0
+        self.last = iterate
+        self.heartbeat.record_step(iterate)
+        if iterate.step_backoffs > backoffs:
+            log.warning("step_halved", step=iterate.step, times=iterate.step_backoffs)
+            detail = f"At step {iterate.step} the loss was not finite or exploded; the step was halved."
+            self.session.publish_event("warning", code="step_halved", detail=detail)
 
-    def _act_upon(self, why: Literal["painted", "drained", "slice over"], scribe: Scribe) -> None:
-        match why:
+    def _conclude(self, reason: Literal["completed", "drained", "slice_over"], writer: CheckpointWriter) -> None:
+        match reason:
             case "drained":
-                self._leave()
-            case "slice over":
-                self.patience(lambda: self._give_back("tail"))
-            case "painted":
+                self._hand_off()
+            case "slice_over":
+                self.retry(lambda: self._release("tail"))
+            case "completed":
                 if self.heartbeat.control_flags.finish:
                     self._acknowledge("finish")
-                self.patience(lambda: scribe.show(self.last) if self.last else None)
+                if self.last:
+                    self.retry(partial(writer.write_preview, self.last))
                 self._publish(JobState.SUCCEEDED)
 
     def _cancel(self) -> None:
         self._acknowledge("cancel")
         self._end(JobState.CANCELED, stopped_early=True, stopped_at_step=self._step())
 
-    def _leave(self) -> None:
-        """Give the job back with every step kept; where Redis does not hear of it, by a note for the next holder."""
-        if self.scribe and self.last:
-            keep_every_step(self.scribe, self.last, self.patience)
-            leave_a_note(self.services, self.claim, self.scribe)
+    def _hand_off(self) -> None:
+        """Return the job with every step saved; if Redis is unavailable, with a note for the next holder."""
+        if self.writer and self.last:
+            save_last_step(self.writer, self.last, self.retry)
+            write_handoff_note(self.session, self.writer)
         try:
-            self.patience.for_seconds(_LEAVE_SECONDS, lambda: self._give_back("head"))
+            self.retry.for_seconds(_RELEASE_SECONDS, lambda: self._release("head"))
         except LedgerUnavailable as error:
-            log.warning("left_to_its_lease", detail=error.detail)
+            log.warning("job_left_to_lease_expiry", detail=error.detail)
 
-    def _give_back(self, place: Literal["head", "tail"], **fields: Any) -> None:
-        """Step back: to the head of the line on a drain, to its tail after a time slice."""
-        self.services.ledger.release(self.claim, place=place, **self.heartbeat.record(), **fields)
-        self.services.dispatcher.wake(self.job.request.tier)
+    def _release(self, place: Literal["head", "tail"], **fields: Any) -> None:
+        """Return the job to the head of its queue in a drain, to the tail after a time slice."""
+        self.session.release(place, **self.heartbeat.progress.record_fields(), **fields)
+        self.session.wake_worker()
 
-    def _acknowledge(self, wish: Literal["cancel", "finish"]) -> None:
-        """Tell that the loop has stopped for it."""
-        self._say("acknowledged", request=wish, step=self._step())
-
-    def _say(self, kind: str, **news: Any) -> None:
-        """Add to the job's events; not worth waiting for."""
-        with suppress(Unavailable):
-            lease = self.services.settings.lease_seconds
-            self.services.ledger.renew(self.claim, lease_seconds=lease, event=(kind, news))
+    def _acknowledge(self, request: Literal["cancel", "finish"]) -> None:
+        """Report that the loop has stopped for a control request."""
+        self.session.publish_event("acknowledged", request=request, step=self._step())
 
     def _retry_or_fail(self, error: OutOfMemory) -> None:
-        """Once more on a fresh child, for memory may have been short for a reason that has gone; then no more."""
+        """Retry once in a fresh child, because the memory shortage may have been temporary; then fail."""
         log.warning("out_of_memory", detail=error.detail, times=self.job.memory_failures + 1)
-        self.studio.spent = True
+        self.worker.needs_replacement = True
         if not self.job.memory_failures:
-            self.supplies.tell(event=("warning", {"code": error.code, "detail": error.detail}))
-            return self._give_back("head", memory_failures=1)
-        return self._fail(error.code, f"{error.detail} {what_would_fit(self.job.request, self.studio.memory.kind)}")
+            self.inputs.warn(error.code, error.detail)
+            return self._release("head", memory_failures=1)
+        return self._fail(error.code, f"{error.detail} {suggest_size(self.job.request, self.worker.memory.kind)}")
+
+    def _fail(self, code: str, detail: str) -> None:
+        """End the job with its last valid iterate, if there is one, as its result."""
+        self._publish(JobState.FAILED, JobError(code=code, detail=detail))
 
     def _publish(self, state: JobState, error: JobError | None = None) -> None:
-        """Write the picture and its provenance, then make both visible by the fenced transition."""
-        if self.last is None:
-            return self._end(state, error=error)
-        return self._end(state, error=error, **self.ending.picture(self.last, self._describe))
+        """Write the result and its provenance, then make both visible by the fenced transition."""
+        result = self.publisher.write_result(self.last, self._describe) if self.last else {}
+        self._end(state, error=error, **result)
 
-    def _describe(self, frame: Frame, png: bytes) -> Mapping[str, Any]:
+    def _describe(self, iterate: Iterate, png: bytes) -> Mapping[str, Any]:
         return provenance(
             self.job,
-            step=frame.step,
-            picture=png,
+            step=iterate.step,
+            png=png,
             recipe=self.recipe,
-            weights=self.studio.weights(),
-            environment=self.studio.engine.environment(),
+            weights=self.worker.weights(),
+            environment=self.worker.engine.environment(),
             bitwise=self.bitwise,
         )
 
-    def _fail(self, code: str, detail: str) -> None:
-        """End the job with its last good picture, if there is one, as its result."""
-        self._publish(JobState.FAILED, JobError(code=code, detail=detail))
-
     def _end(self, state: JobState, **fields: Any) -> None:
-        record = self.heartbeat.record()
+        record = self.heartbeat.progress.record_fields()
         record["progress"] = record["progress"].model_copy(update={"phase": "done"})
-        self.ending.declare(state, **record, **fields)
-        times = self.heartbeat.times()
+        self.publisher.end_job(state, **record, **fields)
+        timing = self.heartbeat.progress.timing()
         if state is not JobState.CANCELED:
-            self.ending.seal()
-        if self.last is not None and times:
-            self.studio.learn(self.services.run_history, self.job, times, shape=self.last.image.shape)
+            self.publisher.finalize()
+        if self.last is not None and timing:
+            self.worker.record_run(self.services.run_history, self.job, timing, shape=self.last.image.shape)
 
-    def _note(self) -> dict[str, Any]:
-        """Kept in each checkpoint beside the engine's state."""
-        about = {"fingerprint": self.studio.fingerprint, "bitwise": self.bitwise}
-        return {**about, "weights": self.studio.weights()["sha256"]}
+    def _checkpoint_metadata(self) -> dict[str, Any]:
+        """Return what each checkpoint holds beside the engine's state."""
+        weights = self.worker.weights()["sha256"]
+        return {"fingerprint": self.worker.fingerprint, "bitwise": self.bitwise, "weights": weights}
 
     def _step(self) -> int:
         return self.last.step if self.last else 0

@@ -1,4 +1,4 @@
-"""What a worker's child keeps from job to job: its engine, and what it learned of its own speed."""
+"""What a worker's child process keeps between jobs: its engine, memory and fingerprint."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -6,58 +6,58 @@ from contextlib import contextmanager, suppress
 from shared.errors import Unavailable
 from shared.jobs.estimate import pixel_evaluations
 from shared.jobs.job import Job
-from shared.jobs.run_history import RunHistory, Trial
+from shared.jobs.run_history import RunHistory, RunRecord
 from shared.settings import Settings
 from worker.devices.memory import engine_memory
-from worker.job.heartbeat import Times
+from worker.job.progress import JobTiming
 from worker.job.provenance import fingerprint
 from worker.protocols import Engine
-from worker.registration import Presence
+from worker.registration import Registration
 
 
-class Studio:
+class WorkerState:
     """One per child process."""
 
-    def __init__(self, engine: Engine, name: str, presence: Presence, settings: Settings) -> None:
+    def __init__(self, engine: Engine, name: str, registration: Registration, settings: Settings) -> None:
         self.engine, self.name = engine, name
         self.fingerprint = fingerprint(engine.environment())
         on_gpu = bool(engine.environment().get("gpus"))
         self.memory = engine_memory(settings.memory_bytes, settings.memory_share, on_gpu=on_gpu)
-        self.used = False  # whether it has painted before
-        self.spent = False  # whether a fresh child must take over
-        self._presence = presence
-        presence.show(device=engine.device(), memory_bytes=self.memory.size, memory_kind=self.memory.kind)
+        self.has_run_a_job = False
+        self.needs_replacement = False  # by a fresh child, which has more memory
+        self._registration = registration
+        registration.update(device=engine.device(), memory_bytes=self.memory.size, memory_kind=self.memory.kind)
 
     def weights(self) -> Mapping[str, str]:
-        """Their source and sha256, announced. Raises WeightsUnavailable."""
-        found = self.engine.weights()
-        self._presence.show(weights=f"{found['source']} {found['sha256'][:8]}")
-        return found
+        """Return the weights' source and sha256, and register them. Raises WeightsUnavailable."""
+        weights = self.engine.weights()
+        self._registration.update(weights=f"{weights['source']} {weights['sha256'][:8]}")
+        return weights
 
     @contextmanager
-    def busy_with(self, job_id: str) -> Iterator[None]:
-        """Show on the board what is being painted."""
-        self._presence.show(job=job_id)
+    def running(self, job_id: str) -> Iterator[None]:
+        """Show the job in this worker's registration while the block runs."""
+        self._registration.update(job=job_id)
         try:
             yield
         finally:
-            self._presence.show(job=None)
+            self._registration.update(job=None)
 
-    def learn(self, run_history: RunHistory, job: Job, times: Times, *, shape: tuple[int, ...]) -> None:
-        """Tell this machine's speed from a job that has ended, (H, W, 3): the base of every later estimate."""
+    def record_run(self, run_history: RunHistory, job: Job, timing: JobTiming, *, shape: tuple[int, ...]) -> None:
+        """Add a job that has ended, with a result of `shape` (H, W, 3), to the history that estimates are based on."""
         recipe, (height, width, _) = job.request.recipe, shape
-        work = pixel_evaluations(recipe, width, height)
-        speed = times.pace * work
-        self._presence.show(pixels_per_second=speed)
-        trial = Trial(
+        evaluations = pixel_evaluations(recipe, width, height)
+        speed = timing.fraction_per_second * evaluations
+        self._registration.update(pixels_per_second=speed)
+        record = RunRecord(
             device=self.engine.device(),
             optimizer=recipe.optimizer.kind,
-            pixels=work / recipe.steps,
+            pixels=evaluations / recipe.steps,
             pixels_per_second=speed,
-            start=times.start,
-            ending=times.ending,
-            fraction=times.fraction,
-            drift=times.drift,
+            start_seconds=timing.start_seconds,
+            end_seconds=timing.end_seconds,
+            fraction=timing.fraction,
+            drift=timing.drift,
         )
-        with suppress(Unavailable):  # one more or less
-            run_history.remember(trial)
+        with suppress(Unavailable):  # estimates do not depend on a single record
+            run_history.add(record)

@@ -1,1 +1,1 @@
-"""Background work of the reaper: expired leases, retention, garbage collection."""
+"""The reaper and its background work: expired leases, wake-ups, webhooks, and garbage collection."""

@@ -1,6 +1,6 @@
-"""Sends what is in the outbox to the jobs' webhooks, as https://www.standardwebhooks.com has it.
+"""Sends the outbox's events to the jobs' webhooks, signed per Standard Webhooks (https://www.standardwebhooks.com).
 
-Any number may run at once: an event is in the hands of one of them (shared/ledger/outbox.py).
+Any number of senders may run at once: an event is held by one of them at a time (shared/ledger/outbox.py).
 """
 
 import random
@@ -16,138 +16,143 @@ from standardwebhooks import Webhook as Signer
 from easel import __version__
 from easel.models import JobState
 from shared.errors import EaselError, JobNotFound
-from shared.jobs.job import PAUSES, Job
-from shared.jobs.webhook import Notice
-from shared.ledger.outbox import Delivery, Letter
+from shared.jobs.job import WEBHOOK_RETRY_SECONDS, Job
+from shared.jobs.webhook import WebhookPayload
+from shared.ledger.outbox import DeliveryRecord, OutboxEvent
 from shared.services import Services
-from worker.webhooks.http import GONE, Answer, Courier, Undelivered
+from worker.webhooks.http import GONE, DeliveryFailed, WebhookClient, WebhookResponse
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE: Final = 16
-AT_ONCE_TO_ONE: Final = 4
-"""So that a receiver that hangs leaves room for the others."""
+MAX_DELIVERIES: Final = 16
+"""Deliveries at once."""
+MAX_DELIVERIES_PER_RECEIVER: Final = 4
+"""Of those, so that a receiver that hangs leaves room for others."""
 
 _IDLE_SECONDS: Final = 1.0
-_LEASE_FACTOR: Final = 6  # of the time of one delivery: the resolver may take its own before that
-_LONGEST_RETRY_AFTER: Final = 86_400.0
-_LUCK: Final = random.SystemRandom()
+_LEASE_FACTOR: Final = 6  # times the limit of a delivery, because resolving the name comes before it
+_MAX_RETRY_AFTER: Final = 86_400.0
+_RANDOM: Final = random.SystemRandom()
 
 
-class Postman:
-    """One sender."""
+class WebhookSender:
+    """Takes events from the outbox and delivers each in a thread."""
 
-    def __init__(self, services: Services, courier: Courier | None = None) -> None:
+    def __init__(self, services: Services) -> None:
         settings = self.settings = services.settings
         self.services = services
-        self._courier = courier or Courier(private=settings.webhook_private, seconds=settings.webhook_seconds)
+        self._client = WebhookClient(private=settings.webhook_private, seconds=settings.webhook_seconds)
         self._signers = [Signer(secret.get_secret_value()) for secret in settings.webhook_secret]
-        self._seats = threading.Semaphore(AT_ONCE)
-        self._at_work = Counter[str]()  # by receiver
+        self._slots = threading.Semaphore(MAX_DELIVERIES)
+        self._in_progress = Counter[str]()  # by receiver
         self._lock = threading.Lock()
 
     def run(self, stop: threading.Event) -> None:
-        """Serve until `stop` is set, then let what is under way arrive. Raises what the ledger raises."""
+        """Serve until `stop` is set, then wait for deliveries in progress. Raises LedgerUnavailable."""
         while not stop.is_set():
-            if not (self._seats.acquire(timeout=_IDLE_SECONDS) and self._send_next()):
+            if not (self._slots.acquire(timeout=_IDLE_SECONDS) and self._start_delivery()):
                 stop.wait(_IDLE_SECONDS)
         deadline = time.monotonic() + self.settings.webhook_seconds
-        for _ in range(AT_ONCE):
-            self._seats.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        for _ in range(MAX_DELIVERIES):
+            self._slots.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
-    def take(self) -> Letter | None:
-        """The next event, unless its receiver has as much at hand as we give to one."""
+    def take(self) -> OutboxEvent | None:
+        """Take the next event for a receiver that has fewer than MAX_DELIVERIES_PER_RECEIVER; None if there is none."""
         with self._lock:
-            busy = [receiver for receiver, count in self._at_work.items() if count >= AT_ONCE_TO_ONE]
+            busy = [name for name, count in self._in_progress.items() if count >= MAX_DELIVERIES_PER_RECEIVER]
         return self.services.outbox.take(lease_seconds=_LEASE_FACTOR * self.settings.webhook_seconds, busy=busy)
 
-    def deliver(self, letter: Letter) -> None:
-        """Try once, and write down how it went. Raises what the ledger raises."""
-        at, answer = time.time(), None
+    def deliver(self, event: OutboxEvent) -> None:
+        """Try once to deliver the event, and record the attempt. Raises LedgerUnavailable, LedgerLost."""
+        at, response = time.time(), None
         try:
-            answer = self._send(letter)
-            complaint = answer.complaint
-        except Undelivered as error:
-            complaint = str(error)
+            response = self._post(event)
+            error = response.error
+        except DeliveryFailed as failure:
+            error = str(failure)
         except JobNotFound:
-            return  # deleted, and the event with it
+            return  # the job was deleted, and its events with it
         except EaselError:
             raise
-        except Exception:  # it must not come back for ever
-            log.exception("delivery_broke", letter=letter.id)
-            complaint = "Something went wrong here; the log has the details."
-        gone = answer is not None and answer.status == GONE
-        pause = pause_after(letter.attempt, self.settings.webhook_pace, answer) if complaint and not gone else None
-        delivery = Delivery(
-            id=letter.id,
-            event=letter.event,
-            attempt=letter.attempt,
+        except Exception:  # an attempt that is not recorded would be repeated without end
+            log.exception("delivery_crashed", event_id=event.id)
+            error = "The sender failed; its log has the details."
+        gone = response is not None and response.status == GONE
+        factor = self.settings.webhook_backoff_factor
+        retry_in = retry_delay(event.attempt, factor, response) if error and not gone else None
+        delivery = DeliveryRecord(
+            id=event.id,
+            event=event.event,
+            attempt=event.attempt,
             at=at,
-            status=answer.status if answer else None,
-            error=complaint,
-            next_attempt_at=time.time() + pause if pause is not None else None,
-            delivered=complaint is None,
+            status=response.status if response else None,
+            error=error,
+            next_attempt_at=time.time() + retry_in if retry_in is not None else None,
+            delivered=error is None,
         )
-        self.services.outbox.settle(letter, delivery, pause=pause, gone=gone)
-        log.info("webhook_told", letter=letter.id, attempt=letter.attempt, error=complaint)
+        self.services.outbox.record_delivery(event, delivery, retry_in=retry_in, gone=gone)
+        log.info("webhook_attempted", event_id=event.id, attempt=event.attempt, error=error)
 
-    def _send_next(self) -> bool:
-        """From the seat that was taken for it; whether there was anything to send."""
-        letter = None
+    def _start_delivery(self) -> bool:
+        """Use the slot that was acquired; False, with the slot released, if there is nothing to deliver."""
+        event = None
         try:
-            letter = self.take()
+            event = self.take()
         finally:
-            if letter is None:
-                self._seats.release()
-        if letter:
-            self._count(letter, 1)
-            threading.Thread(target=self._deliver, args=(letter,), name="deliver", daemon=True).start()
-        return letter is not None
+            if event is None:
+                self._slots.release()
+        if event:
+            self._count(event, 1)
+            threading.Thread(target=self._run_delivery, args=(event,), name="delivery", daemon=True).start()
+        return event is not None
 
-    def _deliver(self, letter: Letter) -> None:
+    def _run_delivery(self, event: OutboxEvent) -> None:
         try:
-            self.deliver(letter)
+            self.deliver(event)
         except EaselError as error:
-            log.warning("delivery_not_recorded", letter=letter.id, detail=error.detail)  # it is sent again
+            log.warning("delivery_not_recorded", event_id=event.id, detail=error.detail)  # it is sent again
         finally:
-            self._count(letter, -1)
-            self._seats.release()
+            self._count(event, -1)
+            self._slots.release()
 
-    def _count(self, letter: Letter, change: int) -> None:
+    def _count(self, event: OutboxEvent, change: int) -> None:
         with self._lock:
-            self._at_work[letter.receiver] += change
-            self._at_work += Counter()  # forgets who has nothing at hand
+            self._in_progress[event.receiver] += change
+            self._in_progress += Counter()  # drops receivers with a count of zero
 
-    def _send(self, letter: Letter) -> Answer:
-        job = self.services.ledger.get(letter.job_id)
-        if job.request.webhook is None:  # of a record that somebody else wrote
-            raise Undelivered("The job has no webhook.")
-        body, now = notice(job, letter.event), datetime.now(UTC)
+    def _post(self, event: OutboxEvent) -> WebhookResponse:
+        job = self.services.ledger.get(event.job_id)
+        if job.request.webhook is None:  # in a record that another program wrote
+            raise DeliveryFailed("The job has no webhook.")
+        body, now = payload(job, event.event), datetime.now(UTC)
         headers = {
             "content-type": "application/json",
             "user-agent": f"Easel/{__version__}",
-            "webhook-id": letter.id,
+            "webhook-id": event.id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": " ".join(signer.sign(letter.id, now, body.decode()) for signer in self._signers),
+            "webhook-signature": " ".join(signer.sign(event.id, now, body.decode()) for signer in self._signers),
         }
-        return self._courier.post(job.request.webhook.url, headers, body)
+        return self._client.post(job.request.webhook.url, headers, body)
 
 
-def pause_after(attempt: int, pace: float, answer: Answer | None) -> float | None:
-    """Seconds until the next try after the try number `attempt` failed; None after the last one."""
-    if attempt > len(PAUSES):
+def retry_delay(attempt: int, factor: float, response: WebhookResponse | None) -> float | None:
+    """Return the seconds between the failure of try number `attempt` and the next; None after the last.
+
+    The standard delay is multiplied by `factor`. A receiver may ask for more, up to a day, with Retry-After.
+    """
+    if attempt > len(WEBHOOK_RETRY_SECONDS):
         return None
-    usual = PAUSES[attempt - 1] * pace * _LUCK.uniform(1, 1.2)  # so that not all come back at once
-    return max(usual, min(answer.retry_after, _LONGEST_RETRY_AFTER)) if answer else usual
+    standard = WEBHOOK_RETRY_SECONDS[attempt - 1] * factor * _RANDOM.uniform(1, 1.2)  # spreads retries in time
+    return max(standard, min(response.retry_after, _MAX_RETRY_AFTER)) if response else standard
 
 
-def notice(job: Job, event: str) -> bytes:
-    """What is signed and sent, as JSON: the same at every try, whatever became of the job since.
+def payload(job: Job, event: str) -> bytes:
+    """Return the JSON that is signed and sent: the same at every try, whatever happened to the job since.
 
-    Where Redis was lost between, its `timestamp` may be another: that of a new start, or as the blob store has it.
+    If Redis was lost in between, `timestamp` may differ: a new start's, or the end as stored in the blob store.
     """
     request, started = job.request, event == "job.started"
-    facts = {
+    data = {
         "id": job.id,
         "state": JobState.RUNNING if started else job.state,
         "tier": request.tier,
@@ -157,4 +162,4 @@ def notice(job: Job, event: str) -> bytes:
         "error": job.error.model_dump() if job.error and not started else None,
     }
     at = (job.started_at if started else job.completed_at) or request.created_at
-    return Notice.model_validate({"type": event, "timestamp": at, "data": facts}).model_dump_json().encode()
+    return WebhookPayload.model_validate({"type": event, "timestamp": at, "data": data}).model_dump_json().encode()

@@ -103,12 +103,12 @@ def test_a_webhook_is_submitted_stored_and_shown(submit: Submit, client: FlaskCl
     ],
 )
 def test_an_invalid_webhook_is_refused_and_nothing_is_stored(
-    parts: dict[str, Any], status: int, code: str, submit: Submit, kept: Callable[[], object]
+    parts: dict[str, Any], status: int, code: str, submit: Submit, stored_data: Callable[[], object]
 ) -> None:
-    before = kept()
+    before = stored_data()
     answer = submit(**parts)
     assert (answer.status_code, answer.get_json()["code"]) == (status, code)
-    assert kept() == before
+    assert stored_data() == before
 
 
 def test_the_same_key_with_another_webhook_is_another_request(submit: Submit) -> None:

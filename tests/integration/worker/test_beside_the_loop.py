@@ -1,4 +1,4 @@
-"""What runs beside the loop: the scribe that writes, the heartbeat that tells, the line on the board."""
+"""The threads beside the loop: heartbeat, checkpoint writer and registration; and the timing of the loop."""
 
 import threading
 import time
@@ -8,24 +8,27 @@ from typing import cast
 
 import numpy as np
 import pytest
-from chaos.engine import Dream
-from support.fixtures.worker import Rig
+from chaos.stack.engine import SleepIterate
+from support.fixtures.worker import WorkerRig
 
 from shared.ledger.queue_stats import WorkerInfo
 from shared.services import Services
+from shared.settings import Settings
 from worker.devices.memory import WorkerMemory
-from worker.job import heartbeat
-from worker.job.checkpoints import Scribe
+from worker.job import progress
+from worker.job.checkpoints import CheckpointWriter
 from worker.job.heartbeat import Heartbeat
-from worker.protocols import Frame
-from worker.registration import Presence
+from worker.job.progress import ProgressTracker
+from worker.job.session import JobSession
+from worker.protocols import Iterate
+from worker.registration import Registration
 
-CANVAS = np.zeros((36, 48, 3), np.uint32)
-FRAME = Dream(1, 40, CANVAS, CANVAS)
+IMAGE = np.zeros((36, 48, 3), np.uint32)
+ITERATE = SleepIterate(1, 40, IMAGE, IMAGE)
 
 
-class Exhausted(Dream):
-    """A frame whose state nobody has the memory to copy."""
+class TooLargeIterate(SleepIterate):
+    """An iterate whose state does not fit into memory."""
 
     def state(self) -> dict[str, object]:
         raise MemoryError("no room for the state")
@@ -33,26 +36,29 @@ class Exhausted(Dream):
 
 @pytest.fixture
 def services(tmp_path: Path, valkey_url: str, random_weights: Path) -> Services:
-    rig = Rig(tmp_path, valkey_url, random_weights)
+    rig = WorkerRig(tmp_path, valkey_url, random_weights)
     rig.submit(steps=40)
     return rig.services
 
 
-def test_the_first_picture_is_told_at_once(services: Services) -> None:
-    claim = services.ledger.claim("one", services.settings.tiers, lease_seconds=60)
-    assert claim
-    patient = Services(
-        **{**vars(services), "settings": services.settings.model_copy(update={"heartbeat_seconds": 3600})}
-    )
-    with Heartbeat(patient, claim, threading.Event()) as beating:
-        last = services.events.last_id(claim.job.id)
-        beating.note(FRAME)
-        (told, *_) = services.events.wait({claim.job.id: last}, seconds=30)[claim.job.id]
-    assert (told.kind, told.data["progress"]["current"]) == ("progress", 1)
+def claim_next(services: Services, settings: Settings | None = None) -> JobSession:
+    changed = Services(**{**vars(services), "settings": settings or services.settings})
+    session = JobSession.claim_next(changed, "one", WorkerMemory("host", 0))
+    assert session
+    return session
+
+
+def test_the_first_step_is_reported_at_once(services: Services) -> None:
+    session = claim_next(services, services.settings.model_copy(update={"heartbeat_seconds": 3600}))
+    with Heartbeat(session, threading.Event()) as heartbeat:
+        last = services.events.last_id(session.job.id)
+        heartbeat.record_step(ITERATE)
+        (event, *_) = services.events.wait({session.job.id: last}, seconds=30)[session.job.id]
+    assert (event.kind, event.data["progress"]["current"]) == ("progress", 1)
 
 
 class Clock:
-    """In the place of `time`: it stands still until it is told."""
+    """Replaces the module `time`, and advances only when the test says so."""
 
     now = 100.0
 
@@ -61,48 +67,45 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Staged:
-    """A frame, as far as the heartbeat looks at one for its times."""
+class StepInfo:
+    """The part of an iterate that timing depends on."""
 
     step: int
     fraction: float
     phase: str
 
 
-def test_what_beginning_a_stage_takes_is_told_apart_from_the_pace(
+def test_the_time_to_start_a_stage_is_not_part_of_the_speed(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim, clock = services.ledger.claim("one", services.settings.tiers, lease_seconds=60), Clock()
-    assert claim
-    monkeypatch.setattr(heartbeat, "time", clock)
-    watched = Heartbeat(services, claim, threading.Event())
-    for step in range(41):  # each half of them is a stage; to begin one takes 50 seconds more than any step
+    job, clock = claim_next(services).job, Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    tracker = ProgressTracker(job)
+    for step in range(41):  # each half is a stage, whose first step takes 50 seconds more than the others
         clock.now += 51 if step in {0, 21} else 1
-        watched.note(cast("Frame", Staged(step, step / 40, "small" if step <= 20 else "large")))
+        tracker.add(cast("Iterate", StepInfo(step, step / 40, "small" if step <= 20 else "large")))
     clock.now += 3
-    times = watched.times()
-    assert times is not None
-    assert times.pace == pytest.approx(1 / 40)
-    assert times.start == pytest.approx(51 + 50)
-    assert times.ending == pytest.approx(3)
-    assert times.drift == pytest.approx(0, abs=1e-9)
+    timing = tracker.timing()
+    assert timing is not None
+    assert timing.fraction_per_second == pytest.approx(1 / 40)
+    assert timing.start_seconds == pytest.approx(51 + 50)
+    assert timing.end_seconds == pytest.approx(3)
+    assert timing.drift == pytest.approx(0, abs=1e-9)
 
 
-def test_a_checkpoint_that_there_is_no_memory_for_stops_the_loop(services: Services) -> None:
-    claim = services.ledger.claim("one", services.settings.tiers, lease_seconds=60)
-    assert claim
-    with Scribe(services, claim, resumed=None, note={}) as scribe:
+def test_a_checkpoint_that_does_not_fit_into_memory_stops_the_loop(services: Services) -> None:
+    with CheckpointWriter(claim_next(services), resumed_from=None, metadata={}) as writer:
         with pytest.raises(MemoryError, match="no room"):
-            scribe.keep(Exhausted(1, 40, CANVAS, CANVAS))
-        scribe._checkpoint_due = 0.0
-        scribe.offer(Exhausted(1, 40, CANVAS, CANVAS))
-        scribe._orders.join()
+            writer.write_checkpoint(TooLargeIterate(1, 40, IMAGE, IMAGE))
+        writer._checkpoint_due = 0.0
+        writer.offer(TooLargeIterate(1, 40, IMAGE, IMAGE))
+        writer._writes.join()
         with pytest.raises(MemoryError, match="no room"):
-            scribe.offer(FRAME)
+            writer.offer(ITERATE)
 
 
-def test_a_fresh_process_keeps_the_speed_that_the_one_before_it_measured(services: Services) -> None:
-    killed = WorkerInfo(
+def test_a_new_process_keeps_the_speed_measured_by_its_predecessor(services: Services) -> None:
+    predecessor = WorkerInfo(
         name="one",
         device="cpu:2",
         weights="path 00000000",
@@ -110,12 +113,12 @@ def test_a_fresh_process_keeps_the_speed_that_the_one_before_it_measured(service
         pixels_per_second=1234.5,
         seen_at=time.time(),
     )
-    services.queue_stats.announce(killed)
-    presence = Presence(services.queue_stats, "one", services.settings.tiers, WorkerMemory("host", 1)).open()
-    presence.show(device="cpu:4")
+    services.queue_stats.register_worker(predecessor)
+    registration = Registration(services.queue_stats, "one", services.settings.tiers, WorkerMemory("host", 1)).start()
+    registration.update(device="cpu:4")
     try:
-        while (told := services.queue_stats.workers()[0]).device != "cpu:4":
-            assert time.time() < killed.seen_at + 60
+        while (worker := services.queue_stats.workers()[0]).device != "cpu:4":
+            assert time.time() < predecessor.seen_at + 60
     finally:
-        presence.close()
-    assert told.pixels_per_second == killed.pixels_per_second
+        registration.stop()
+    assert worker.pixels_per_second == predecessor.pixels_per_second

@@ -1,4 +1,4 @@
-"""Real workers on real jobs: started, steered, killed, and looked at."""
+"""Real workers run real jobs: they are controlled, drained, killed and inspected."""
 
 import hashlib
 import io
@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.fixtures.worker import Rig, children
+from support.fixtures.worker import WorkerRig, children
 
 from easel.models import JobState
 from shared.jobs.job import Job
 from shared.ledger.ledger import connect
-from shared.recovery import job_files
+from shared.recovery.rebuild import rebuild_ledger
 from shared.services import ensure_paired
 from shared.storage import keys
 from worker.engine.weights.hdf5 import load_kernels, save_kernels
@@ -24,15 +24,15 @@ from worker.engine.weights.hdf5 import load_kernels, save_kernels
 LONG = {"steps": 3000}
 
 
-def past(step: int) -> Callable[[Job], bool]:
+def reached(step: int) -> Callable[[Job], bool]:
     return lambda job: job.progress.current >= step
 
 
-def kept_step(job: Job) -> int:
+def checkpoint_step(job: Job) -> int:
     return keys.checkpoint_step(job.checkpoint)
 
 
-def warnings(rig: Rig, job_id: str) -> list[str]:
+def warnings(rig: WorkerRig, job_id: str) -> list[str]:
     return [event.data["code"] for event in rig.services.events.since(job_id) if event.kind == "warning"]
 
 
@@ -40,18 +40,18 @@ def running(job: Job) -> bool:
     return job.state is JobState.RUNNING
 
 
-def test_a_job_is_painted_published_and_told(rig: Rig) -> None:
+def test_a_job_is_rendered_and_published_with_its_provenance_and_events(rig: WorkerRig) -> None:
     rig.start_worker()
     job = rig.done(rig.submit())
-    picture = rig.picture_of(job)
-    assert Image.open(io.BytesIO(picture)).size == (64, 48)
-    about = json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))
-    assert about["result_sha256"] == hashlib.sha256(picture).hexdigest()
-    assert about["weights"]["source"] == "path"
-    assert (about["steps"], about["bitwise"]) == (6, True)
+    result = rig.result_of(job)
+    assert Image.open(io.BytesIO(result)).size == (64, 48)
+    provenance = json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))
+    assert provenance["result_sha256"] == hashlib.sha256(result).hexdigest()
+    assert provenance["weights"]["source"] == "path"
+    assert (provenance["steps"], provenance["bitwise"]) == (6, True)
     assert job.progress.percentage == 100
     assert Image.open(io.BytesIO(rig.services.blobs.get(job.preview or ""))).format == "JPEG"
-    assert rig.services.filmstrip.list(job.id)[-1].key == job.preview
+    assert rig.services.filmstrip.previews(job.id)[-1].key == job.preview
     kinds = [event.kind for event in rig.services.events.since(job.id)]
     assert kinds[:2] == ["state", "state"]
     assert kinds[-1] == "state"
@@ -60,14 +60,14 @@ def test_a_job_is_painted_published_and_told(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("optimizer", "victim"), [("adam", "child"), ("lbfgs", "parent")])
-def test_a_killed_worker_costs_time_but_not_one_byte_of_the_picture(
-    hasty_rig: Rig, optimizer: str, victim: str
+def test_a_job_whose_worker_was_killed_has_the_same_bytes_as_an_undisturbed_one(
+    short_lease_rig: WorkerRig, optimizer: str, victim: str
 ) -> None:
-    rig, recipe = hasty_rig, {"steps": 120, "optimizer": {"kind": optimizer}}
+    rig, recipe = short_lease_rig, {"steps": 120, "optimizer": {"kind": optimizer}}
     worker = rig.start_worker()
     undisturbed = rig.done(rig.submit(**recipe))
     job_id = rig.submit(**recipe)
-    rig.wait(job_id, lambda job: kept_step(job) > 0, reap=False)
+    rig.wait(job_id, lambda job: checkpoint_step(job) > 0, reap=False)
     if victim == "child":
         rig.kill_child()
     else:
@@ -76,13 +76,13 @@ def test_a_killed_worker_costs_time_but_not_one_byte_of_the_picture(
     disturbed = rig.done(job_id)
     assert disturbed.epoch == 2
     assert (disturbed.resumed_from_step or 0) > 0
-    assert rig.picture_of(disturbed) == rig.picture_of(undisturbed)
+    assert rig.result_of(disturbed) == rig.result_of(undisturbed)
 
 
-def test_a_checkpoint_made_with_other_weights_is_not_gone_on_from(rig: Rig, tmp_path: Path) -> None:
+def test_a_checkpoint_made_with_other_weights_is_not_resumed_from(rig: WorkerRig, tmp_path: Path) -> None:
     worker = rig.start_worker()
     job_id = rig.submit(**LONG)
-    rig.wait(job_id, lambda job: kept_step(job) > 0)
+    rig.wait(job_id, lambda job: checkpoint_step(job) > 0)
     worker.send_signal(signal.SIGTERM)
     worker.wait(30)
     kernels = load_kernels(Path(rig.settings.weights))
@@ -92,24 +92,24 @@ def test_a_checkpoint_made_with_other_weights_is_not_gone_on_from(rig: Rig, tmp_
     assert rig.services.ledger.get(job_id).resumed_from_step is None
 
 
-def test_a_drained_worker_gives_its_job_back_at_the_step_it_had_reached(rig: Rig) -> None:
+def test_a_drained_worker_returns_its_job_at_the_step_it_had_reached(rig: WorkerRig) -> None:
     worker = rig.start_worker()
     job_id = rig.submit(**LONG)
-    rig.wait(job_id, past(5))
+    rig.wait(job_id, reached(5))
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     job = rig.services.ledger.get(job_id)
     assert job.state is JobState.QUEUED
     assert job.checkpoint is not None
-    assert kept_step(job) == job.progress.current
+    assert checkpoint_step(job) == job.progress.current
     rig.start_worker("two")
     assert rig.wait(job_id, lambda job: job.resumed_from_step is not None).resumed_from_step == job.progress.current
 
 
-def test_a_running_job_is_canceled_and_keeps_only_its_preview(rig: Rig) -> None:
+def test_a_canceled_job_keeps_its_preview_but_no_result_or_checkpoint(rig: WorkerRig) -> None:
     rig.start_worker()
     job_id = rig.submit(**LONG)
-    rig.wait(job_id, past(2))
+    rig.wait(job_id, reached(2))
     rig.services.ledger.request_control(job_id, "cancel")
     job = rig.done(job_id, JobState.CANCELED)
     assert (job.cancel_requested_at or 0) < (job.acknowledged_at or 0) <= (job.canceled_at or 0)
@@ -120,19 +120,19 @@ def test_a_running_job_is_canceled_and_keeps_only_its_preview(rig: Rig) -> None:
     assert list(rig.services.blobs.list(keys.checkpoints_prefix(job_id))) == []
 
 
-def test_a_job_finished_early_equals_the_run_that_was_asked_for_so_many_steps(rig: Rig) -> None:
+def test_a_job_finished_early_equals_a_job_submitted_with_that_number_of_steps(rig: WorkerRig) -> None:
     rig.start_worker()
     one_size = {"stages": [{"scale": 1, "share": 1}]}
     job_id = rig.submit(steps=3000, **one_size)
-    rig.wait(job_id, past(3))
+    rig.wait(job_id, reached(3))
     rig.services.ledger.request_control(job_id, "finish")
     early = rig.done(job_id)
     assert early.stopped_early
     exact = rig.done(rig.submit(steps=early.stopped_at_step, **one_size))
-    assert rig.picture_of(early) == rig.picture_of(exact)
+    assert rig.result_of(early) == rig.result_of(exact)
 
 
-def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(rig: Rig) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_previous_one_with_a_warning(rig: WorkerRig) -> None:
     worker = rig.start_worker()
     job_id = rig.submit(**LONG)
     rig.wait(job_id, lambda job: job.previous_checkpoint is not None)
@@ -146,7 +146,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(rig: Rig)
     assert warnings(rig, job_id) == ["checkpoint_unusable"]
 
 
-def test_ten_jobs_on_two_workers_are_each_done_once(rig: Rig) -> None:
+def test_two_workers_run_each_of_ten_jobs_once(rig: WorkerRig) -> None:
     rig.start_worker("one", threads=1)
     rig.start_worker("two", threads=1)
     ids = [rig.submit(seed=number, steps=3) for number in range(10)]
@@ -154,7 +154,7 @@ def test_ten_jobs_on_two_workers_are_each_done_once(rig: Rig) -> None:
     assert [job.epoch for job in jobs] == [1] * 10
 
 
-def test_a_long_job_steps_back_for_others_after_its_time_slice(rig: Rig) -> None:
+def test_a_long_job_returns_to_the_queue_after_its_time_slice_if_others_wait(rig: WorkerRig) -> None:
     rig.start_worker(slice_seconds=0.5)
     long, short = rig.submit(**LONG), rig.submit()
     rig.done(short)
@@ -162,7 +162,7 @@ def test_a_long_job_steps_back_for_others_after_its_time_slice(rig: Rig) -> None
     assert job.checkpoint is not None
 
 
-def test_a_loss_that_is_not_finite_from_the_first_step_on_fails_the_job(rig: Rig, tmp_path: Path) -> None:
+def test_a_loss_that_is_never_finite_fails_the_job(rig: WorkerRig, tmp_path: Path) -> None:
     kernels = load_kernels(Path(rig.settings.weights))
     huge = {layer: (kernel, bias + np.float32(1e38)) for layer, (kernel, bias) in kernels.items()}
     save_kernels(tmp_path / "huge.h5", huge)
@@ -173,17 +173,17 @@ def test_a_loss_that_is_not_finite_from_the_first_step_on_fails_the_job(rig: Rig
     assert job.result is None
 
 
-def test_missing_weights_fail_the_job_with_the_reason(rig: Rig, tmp_path: Path) -> None:
+def test_missing_weights_fail_the_job_with_their_error_code(rig: WorkerRig, tmp_path: Path) -> None:
     rig.start_worker(weights=str(tmp_path / "nowhere.h5"))
     job = rig.done(rig.submit(), JobState.FAILED)
     assert job.error is not None
     assert job.error.code == "weights_unavailable"
 
 
-def test_an_emptied_redis_is_rebuilt_from_the_blob_store(rig: Rig) -> None:
+def test_a_redis_without_data_is_rebuilt_from_the_blob_store(rig: WorkerRig) -> None:
     worker = rig.start_worker()
     finished, stopped, half_done = rig.done(rig.submit()), rig.submit(**LONG), rig.submit(**LONG)
-    rig.wait(stopped, past(1))
+    rig.wait(stopped, reached(1))
     rig.services.ledger.request_control(stopped, "cancel")
     rig.done(stopped, JobState.CANCELED)
     rig.wait(half_done, lambda job: job.checkpoint is not None)
@@ -192,28 +192,28 @@ def test_an_emptied_redis_is_rebuilt_from_the_blob_store(rig: Rig) -> None:
     before = rig.services.ledger.get(half_done)
     connect(rig.settings.redis_url).flushall()
     assert not ensure_paired(rig.services)
-    assert job_files.reconcile(rig.services) == 3
+    assert rebuild_ledger(rig.services) == 3
     assert ensure_paired(rig.services)
     assert rig.services.ledger.get(finished.id).result == finished.result
     assert rig.services.ledger.get(stopped).state is JobState.CANCELED
     after = rig.services.ledger.get(half_done)
     assert (after.state, after.checkpoint) == (JobState.QUEUED, before.checkpoint)
-    assert job_files.reconcile(rig.services) == 0
+    assert rebuild_ledger(rig.services) == 0
 
 
-def test_a_worker_that_slept_past_its_lease_is_fenced(hasty_rig: Rig) -> None:
-    rig = hasty_rig
+def test_a_worker_that_was_suspended_past_its_lease_is_fenced(short_lease_rig: WorkerRig) -> None:
+    rig = short_lease_rig
     worker = rig.start_worker()
     job_id = rig.submit(**LONG)
-    rig.wait(job_id, past(2))
-    sleepers = children(worker.pid)
-    for pid in sleepers:
+    rig.wait(job_id, reached(2))
+    suspended = children(worker.pid)
+    for pid in suspended:
         os.kill(pid, signal.SIGSTOP)
     rig.wait(job_id, lambda job: job.state is JobState.QUEUED)
     rig.start_worker("two")
-    heir = rig.wait(job_id, lambda job: job.epoch == 2 and job.resumed_from_step is not None)
-    for pid in sleepers:
+    resumed = rig.wait(job_id, lambda job: job.epoch == 2 and job.resumed_from_step is not None)
+    for pid in suspended:
         os.kill(pid, signal.SIGCONT)
     rig.services.ledger.request_control(job_id, "finish")
     job = rig.done(job_id)
-    assert job.result == keys.result(job_id, heir.claim or "")
+    assert job.result == keys.result(job_id, resumed.claim or "")

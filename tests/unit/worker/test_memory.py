@@ -1,4 +1,4 @@
-"""What memory a worker states: found out from the machine and its limits, shared out by the stack."""
+"""The memory that a worker registers: detected from the machine and its limits, or a share set by the stack."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from support.requirements import ROOT
 
-from deploy.local.stack import Plan, Stack
+from deploy.local.stack import Stack, StackConfig
 from shared.settings import Settings
 from worker.devices import memory
 from worker.devices.memory import WorkerMemory, engine_memory, expected_memory, machine_memory
@@ -19,22 +19,22 @@ SMALL, SMALLER = 300 * 2**20, 200 * 2**20
 NONE_V1 = 2**63 - 4096
 
 MACHINES: dict[str, tuple[str, dict[str, object], int]] = {
-    "without groups": ("", {}, PHYSICAL),
+    "without cgroups": ("", {}, PHYSICAL),
     "version 2, without limits": ("0::/a/b", {"a/memory.max": "max", "a/b/memory.max": "max"}, PHYSICAL),
-    "version 2, the own group": ("0::/a/b", {"a/memory.max": "max", "a/b/memory.max": SMALL}, SMALL),
-    "version 2, a group above": ("0::/a/b", {"a/memory.max": SMALLER, "a/b/memory.max": SMALL}, SMALLER),
+    "version 2, own group": ("0::/a/b", {"a/memory.max": "max", "a/b/memory.max": SMALL}, SMALL),
+    "version 2, parent group": ("0::/a/b", {"a/memory.max": SMALLER, "a/b/memory.max": SMALL}, SMALLER),
     "version 2, in a container": ("0::/", {"memory.max": SMALL}, SMALL),
-    "version 2, another's group": ("0::/a", {"b/memory.max": SMALL}, PHYSICAL),
-    "version 2, more than there is": ("0::/a", {"a/memory.max": 2 * PHYSICAL}, PHYSICAL),
+    "version 2, unrelated group": ("0::/a", {"b/memory.max": SMALL}, PHYSICAL),
+    "version 2, above the physical memory": ("0::/a", {"a/memory.max": 2 * PHYSICAL}, PHYSICAL),
     "version 1, without limits": ("4:memory:/a", {"memory/memory.limit_in_bytes": NONE_V1}, PHYSICAL),
-    "version 1, the own group": ("4:cpu,memory:/a\n0::/", {"memory/a/memory.limit_in_bytes": SMALL}, SMALL),
+    "version 1, own group": ("4:cpu,memory:/a\n0::/", {"memory/a/memory.limit_in_bytes": SMALL}, SMALL),
     "version 1, in a container": ("4:memory:/docker/x", {"memory/memory.limit_in_bytes": SMALL}, SMALL),
-    "version 1, of another controller": ("4:cpu:/a", {"memory/a/memory.limit_in_bytes": SMALL}, PHYSICAL),
+    "version 1, another controller": ("4:cpu:/a", {"memory/a/memory.limit_in_bytes": SMALL}, PHYSICAL),
 }
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_smallest_limit_that_binds_is_found(machine: str, tmp_path: Path) -> None:
+def test_the_smallest_applicable_limit_counts(machine: str, tmp_path: Path) -> None:
     groups, limits, expected = MACHINES[machine]
     for path, text in {"proc/self/cgroup": groups, **{f"sys/fs/cgroup/{p}": v for p, v in limits.items()}}.items():
         file = tmp_path / path
@@ -43,29 +43,29 @@ def test_the_smallest_limit_that_binds_is_found(machine: str, tmp_path: Path) ->
     assert machine_memory(tmp_path) == expected
 
 
-def test_a_system_without_groups_has_its_physical_memory(tmp_path: Path) -> None:
+def test_without_cgroups_the_physical_memory_counts(tmp_path: Path) -> None:
     assert machine_memory(tmp_path) == PHYSICAL
 
 
-def test_a_size_that_is_set_overrides_what_is_found_on_a_gpu_and_without_one() -> None:
+def test_a_configured_size_overrides_detection_with_and_without_a_gpu() -> None:
     assert engine_memory(7, on_gpu=True) == WorkerMemory("gpu", 7)
     assert engine_memory(7, on_gpu=False) == WorkerMemory("host", 7)
     assert engine_memory(0, on_gpu=False) == WorkerMemory("host", machine_memory())
 
 
 @pytest.mark.parametrize("on_gpu", [True, False])
-def test_a_share_is_of_the_memory_of_the_device_that_the_engine_uses(
+def test_a_share_applies_to_the_memory_of_the_device_that_the_engine_uses(
     *, on_gpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "first_gpu_memory", lambda: 80 * 2**30)
     monkeypatch.setattr(memory, "machine_memory", lambda: 12 * 2**30)
     expected = WorkerMemory("gpu", 20 * 2**30) if on_gpu else WorkerMemory("host", 3 * 2**30)
     assert engine_memory(share=0.25, on_gpu=on_gpu) == expected
-    assert engine_memory(7, 0.25, on_gpu=on_gpu).size == 7, "what is set in bytes is not shared out"
+    assert engine_memory(7, 0.25, on_gpu=on_gpu).size == 7, "a size in bytes is not shared"
 
 
 @pytest.mark.parametrize("tensorflow_for_gpus", [True, False])
-def test_what_a_worker_expects_at_its_start_is_its_share_of_the_same_memory(
+def test_the_memory_expected_at_the_start_is_the_same_share(
     *, tensorflow_for_gpus: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "first_gpu_memory", lambda: 80 * 2**30)
@@ -74,37 +74,35 @@ def test_what_a_worker_expects_at_its_start_is_its_share_of_the_same_memory(
 
 
 @pytest.mark.parametrize("share", [0, 1.01])
-def test_a_share_is_more_than_nothing_and_at_most_all(share: float) -> None:
+def test_a_share_is_above_zero_and_at_most_one(share: float) -> None:
     with pytest.raises(ValidationError, match="memory_share"):
         Settings(memory_share=share)
 
 
-def environment_of_a_stack(folder: Path, workers: int) -> dict[str, str]:
-    return Stack(Plan(folder, folder, 0, workers), folder)._environment
+def stack_environment(folder: Path, workers: int) -> dict[str, str]:
+    return Stack(StackConfig(folder, folder, 0, workers), folder)._environment
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_the_workers_of_a_stack_have_equal_shares_and_no_size_whose_device_is_not_known_yet(
+def test_the_workers_of_a_stack_have_equal_shares_and_no_configured_size(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EASEL_MEMORY_SHARE", raising=False)
-    environment = environment_of_a_stack(tmp_path, workers)
+    environment = stack_environment(tmp_path, workers)
     assert float(environment["EASEL_MEMORY_SHARE"]) == 1 / workers
-    assert "EASEL_MEMORY_BYTES" not in environment, "each worker inherits what the operator has set"
+    assert "EASEL_MEMORY_BYTES" not in environment, "each worker inherits the operator's value"
 
 
 def test_the_operators_share_overrides_the_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EASEL_MEMORY_SHARE", "0.2")
-    assert environment_of_a_stack(tmp_path, 3)["EASEL_MEMORY_SHARE"] == "0.2"
+    assert stack_environment(tmp_path, 3)["EASEL_MEMORY_SHARE"] == "0.2"
 
 
 @pytest.mark.parametrize(("variables", "expected"), [({}, "true"), ({"TF_FORCE_GPU_ALLOW_GROWTH": "false"}, "false")])
-def test_a_gpu_is_not_filled_by_one_process_unless_the_operator_says_so(
-    variables: dict[str, str], expected: str
-) -> None:
-    question = "import os, worker; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
+def test_gpu_memory_grows_on_demand_unless_the_operator_disables_that(variables: dict[str, str], expected: str) -> None:
+    code = "import os, worker; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | variables
-    answer = subprocess.run(
-        [sys.executable, "-c", question], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert answer.stdout.strip() == expected
+    assert done.stdout.strip() == expected

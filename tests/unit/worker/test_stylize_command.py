@@ -1,4 +1,4 @@
-"""`easel-worker stylize` from the shell: each engine renders the same picture."""
+"""`easel-worker stylize` in a process of its own: both engines render the same image."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from support.small_runs import CONTENT, STYLE, small
 from shared.images import encode_png
 
 
-def test_the_reference_and_the_fast_engine_end_at_the_same_loss(random_weights: Path, tmp_path: Path) -> None:
+def test_the_reference_and_the_fast_engine_have_the_same_losses(random_weights: Path, tmp_path: Path) -> None:
     for name, pixels in (("content.png", CONTENT), ("style.png", STYLE)):
         (tmp_path / name).write_bytes(encode_png(pixels))
     (tmp_path / "recipe.json").write_text(small("adam", steps=2).model_dump_json(exclude={"preset"}))
