@@ -1,1 +1,1 @@
-"""Where VGG19's weights come from: a file, Keras' download, or filters learned here."""
+"""Sources of VGG19's weights: a file, the download from Keras, or filters learned on this machine."""

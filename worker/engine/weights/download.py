@@ -1,62 +1,67 @@
-"""One file over HTTP, with a bound on every silence: `keras.utils.get_file` waits for ever on a dead network."""
+"""Download of one file over HTTP with timeouts; `keras.utils.get_file` hangs when the network is dead."""
 
 from collections.abc import Callable
-from http.client import HTTPException, HTTPResponse
+from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Final, cast
-from urllib.parse import urlsplit
-from urllib.request import urlopen
+from typing import Final
+
+import httpx2
 
 from shared.errors import WeightsUnavailable
 
-SILENCE: Final = 8.0
-"""Seconds without an answer, or between two chunks, after which the network counts as absent."""
+TIMEOUT_SECONDS: Final = 8.0
+"""For the response's headers, and between two chunks of its body."""
 
-_CHUNK: Final = 1 << 18
+_CHUNK_BYTES: Final = 1 << 18
 
 
-def download(url: str, path: Path, *, progress: Callable[[float], None], silence: float = SILENCE) -> None:
-    """Write what `url` holds to `path`, telling `progress` the share done (0 to 1).
+def download(
+    url: str, path: Path, *, progress: Callable[[float], None], timeout_seconds: float = TIMEOUT_SECONDS
+) -> None:
+    """Download `url` to `path` and report the fraction done (0 to 1) to `progress`.
 
-    Raises WeightsUnavailable when the network is absent, silent for `silence` seconds, or breaks off.
+    Proxies are taken from the environment. Raises WeightsUnavailable if the server cannot be reached, reports an
+    error, sends nothing for `timeout_seconds`, or closes the connection early.
     """
     try:
-        with _opened(url, silence) as response:
-            _copy(response, path, progress)
-    except (OSError, HTTPException) as error:
+        with (
+            httpx2.Client(timeout=timeout_seconds, follow_redirects=True) as client,
+            closing(_open(client, url, timeout_seconds)) as response,
+        ):
+            response.raise_for_status()
+            _save(response, path, progress)
+    except (OSError, httpx2.HTTPError) as error:
         raise WeightsUnavailable(
-            f"{urlsplit(url).netloc} cannot be reached or broke off ({error}); connect this machine, set EASEL_WEIGHTS "
-            "to a VGG19 no-top .h5 that you copied here, or use `calibrated`, which needs no network."
+            f"The download from {httpx2.URL(url).host} failed ({error}); connect this machine, set EASEL_WEIGHTS to "
+            "the path of a VGG19 no-top .h5, or use `calibrated`, which needs no network."
         ) from error
 
 
-def _opened(url: str, silence: float) -> HTTPResponse:
-    """The response, or TimeoutError: in a thread, because no timeout of urllib's covers looking the name up."""
-    answer: SimpleQueue[HTTPResponse | Exception] = SimpleQueue()
+def _open(client: httpx2.Client, url: str, timeout_seconds: float) -> httpx2.Response:
+    """Return the response as soon as its headers are there. Raises TimeoutError.
 
-    def ask() -> None:
+    The request runs in a daemon thread because no timeout of httpx2 covers the name lookup.
+    """
+    response: Future[httpx2.Response] = Future()
+
+    def send() -> None:
         try:
-            answer.put(cast("HTTPResponse", urlopen(url, timeout=silence)))  # noqa: S310 - only constants come here
-        except Exception as error:  # noqa: BLE001 - handed to the caller, whatever it is
-            answer.put(error)
+            response.set_result(client.send(client.build_request("GET", url), stream=True))
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+            response.set_exception(error)
 
-    Thread(target=ask, daemon=True, name="download").start()
+    Thread(target=send, daemon=True, name="download").start()
     try:
-        got = answer.get(timeout=silence)
-    except Empty:
-        raise TimeoutError(f"no answer within {silence:g} s") from None
-    if isinstance(got, Exception):
-        raise got
-    return got
+        return response.result(timeout_seconds)
+    except TimeoutError as error:
+        raise TimeoutError(f"no response within {timeout_seconds:g} s") from error
 
 
-def _copy(response: HTTPResponse, path: Path, progress: Callable[[float], None]) -> None:
+def _save(response: httpx2.Response, path: Path, progress: Callable[[float], None]) -> None:
     total = int(response.headers.get("Content-Length") or 0)
     with path.open("wb") as file:
-        while chunk := response.read(_CHUNK):
+        for chunk in response.iter_bytes(_CHUNK_BYTES):
             file.write(chunk)
-            progress(file.tell() / total if total else 0.0)
-    if total and path.stat().st_size < total:
-        raise ConnectionError(f"only {path.stat().st_size} of {total} bytes came")
+            progress(response.num_bytes_downloaded / total if total else 0.0)

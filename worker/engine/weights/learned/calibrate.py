@@ -1,7 +1,7 @@
-"""Calibrated weights: VGG19's filters learned from a few photos in under a minute, for machines with no network.
+"""Calibrated weights: VGG19's filters learned from a few photos in under a minute, for machines without a network.
 
-No labels and no gradients: layer by layer, each filter is a kind of patch that the layer below often sees
-(`filters.py` says how).
+There are no labels and no gradients. Layer by layer, each filter is a kind of patch that is frequent in the layer
+below (see `filters.py`).
 """
 
 import hashlib
@@ -16,74 +16,74 @@ from PIL import Image, ImageOps
 from shared.images import decode
 from shared.recipe import VGG19_LAYERS
 from shared.samples import sample_photos
-from worker.engine.weights.hdf5 import BGR_MEANS, KERNEL_SHAPES, Kernels, made_once, save_kernels
+from worker.engine.weights.hdf5 import BGR_MEANS, KERNEL_SHAPES, Kernels, create_once, save_kernels
 from worker.engine.weights.learned.filters import Array, learn_filters
-from worker.engine.weights.learned.synthetic_images import leaves, strokes
+from worker.engine.weights.learned.synthetic_images import brush_strokes, dead_leaves
 
 VERSION: Final = 3
-"""Of the procedure; part of the cached file's name, so raise it with every change of what is learned."""
+"""Part of the cached file's name. Increase it with every change of the learned filters."""
 
 SIDE: Final = 192
 """Pixels of the square training images; block 5 still sees 12 x 12 of them."""
 
-INVENTED: Final = 3
-"""Pictures of each kind in `invented.py` beside the photos."""
+SYNTHETIC_IMAGES: Final = 3
+"""Number of each kind in `synthetic_images.py` that are added to the photos."""
 
 LUMINANCE_NOISE, CHROMA_NOISE = 3.0, 30.0
-"""Of 0..255, the disturbance that the filters are to be blind to: in brightness a little white noise, in colour a lot
-that changes from pixel to pixel. ImageNet's VGG19 hardly sees the latter; filters that see it paint speckle."""
+"""Of 0..255, the noise that the filters must not respond to: a little white noise in brightness, and strong noise of
+high frequency in colour. ImageNet's VGG19 hardly responds to the latter; filters that do produce speckled images."""
 
 STRENGTHS: Final = (48, 200, 230, 290, 310, 350, 600, 1100, 1100, 910, 570, 230, 170, 84, 36, 8)
-"""Root mean square of what each layer of ImageNet's VGG19 gives for photos. Taking these over lets a recipe whose
-terms are not normalised, such as `tutorial`, mean about the same here."""
+"""Root mean square of the activations of each layer of ImageNet's VGG19 for photos. With the same values here, a recipe
+whose terms are not normalized, such as `tutorial`, gives a similar balance of its terms."""
 
-_MAX_PIXELS: Final = 200_000_000  # a person's own files on their own machine
+_MAX_PIXELS: Final = 200_000_000  # the user's own files on their own machine
 
 
 def calibrated_file(
     cache: Path, *, photos: Sequence[Path] | None = None, seed: int = 0, progress: Callable[[str, float], None]
 ) -> Path:
-    """The `.h5` learned from `photos` (default: the sample photos), from `cache` or made now, once.
+    """Return the `.h5` learned from `photos` (default: the sample photos); learn it unless `cache` has it.
 
     The same photos, seed and machine give the same bytes; another number of threads may not. Takes about half a
-    minute on two cores. Raises what `decode` raises for a photo that is none, OSError for one that cannot be
-    read, and WeightsUnavailable for a cache that cannot be written.
+    minute on two cores. Raises what `decode` raises for a file that is not an image, OSError for one that cannot be
+    read, and WeightsUnavailable if the cache is not writable.
     """
-    data = _read(photos)
+    data = _read_photos(photos)
 
     def learn(part: Path) -> None:
-        with tf.device("CPU"):  # exact products: a GPU's would be rounded to ten bits
-            kernels = calibrate(data, seed=seed, progress=lambda share: progress("learning filters", share))
+        with tf.device("CPU"):  # a GPU would round products to ten bits
+            kernels = calibrate(data, seed=seed, progress=lambda done: progress("learning filters", done))
         save_kernels(part, kernels)
 
-    return made_once(_path(cache, data, seed), learn)
+    return create_once(_path(cache, data, seed), learn)
 
 
-def learned_before(cache: Path, *, photos: Sequence[Path] | None = None, seed: int = 0) -> Path | None:
-    """What `calibrated_file` would give, if it is there. Raises OSError for a photo that cannot be read."""
-    path = _path(cache, _read(photos), seed)
+def cached_calibrated_file(cache: Path, *, photos: Sequence[Path] | None = None, seed: int = 0) -> Path | None:
+    """Return the file that `calibrated_file` would return, or None. Raises OSError for a photo that cannot be read."""
+    path = _path(cache, _read_photos(photos), seed)
     return path if path.is_file() else None
 
 
 def calibrate(
     photos: Sequence[bytes], *, seed: int, progress: Callable[[float], None]
 ) -> dict[str, tuple[Array, Array]]:
-    """Every layer's (kernel, bias) in `load_kernels`' form, learned from these encoded photos."""
+    """Return every layer's (kernel, bias), in the form of `load_kernels`, learned from these encoded photos."""
     rng = np.random.default_rng(seed)
-    pictures = [_square(data) for data in photos] + [draw(SIDE, rng) for draw in (leaves, strokes) * INVENTED]
-    seen = np.stack([_preprocessed(picture) for picture in pictures])
-    disturbed = seen + _noise(seen.shape, rng)
+    synthetic = [draw(SIDE, rng) for draw in (dead_leaves, brush_strokes) * SYNTHETIC_IMAGES]
+    inputs = np.stack([_preprocess(image) for image in [*map(_crop_square, photos), *synthetic]])
+    noisy_inputs = inputs + _noise(inputs.shape, rng)
     learned = {}
-    for done, layer in enumerate(VGG19_LAYERS):
-        progress(done / len(VGG19_LAYERS))
-        if layer.endswith("conv1") and done:
-            seen, disturbed = _halve(seen), _halve(disturbed)
-        learned[layer] = learn_filters(seen, disturbed, KERNEL_SHAPES[layer][3], rng)
-        seen, disturbed = _respond(seen, *learned[layer]), _respond(disturbed, *learned[layer])
-    return _strengthened(learned)
+    for index, layer in enumerate(VGG19_LAYERS):
+        progress(index / len(VGG19_LAYERS))
+        if layer.endswith("conv1") and index:
+            inputs, noisy_inputs = _max_pool(inputs), _max_pool(noisy_inputs)
+        learned[layer] = learn_filters(inputs, noisy_inputs, KERNEL_SHAPES[layer][3], rng)
+        inputs, noisy_inputs = (_activations(images, *learned[layer]) for images in (inputs, noisy_inputs))
+    return _scale_to_strengths(learned)
 
 
-def _read(photos: Sequence[Path] | None) -> list[bytes]:
+def _read_photos(photos: Sequence[Path] | None) -> list[bytes]:
     return [path.read_bytes() for path in photos or sample_photos()]
 
 
@@ -93,12 +93,12 @@ def _path(cache: Path, photos: Sequence[bytes], seed: int) -> Path:
     return cache / f"vgg19_calibrated_{key}.h5"
 
 
-def _square(data: bytes) -> Image.Image:
+def _crop_square(data: bytes) -> Image.Image:
     return ImageOps.fit(decode(data, max_pixels=_MAX_PIXELS), (SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
-def _preprocessed(image: Image.Image) -> Array:
-    """BGR less ImageNet's mean, 0..255: what Keras' VGG19 is fed, so that the file is a drop-in."""
+def _preprocess(image: Image.Image) -> Array:
+    """BGR in 0..255 less ImageNet's mean, as the inputs of Keras' VGG19."""
     pixels: Array = np.asarray(image, np.float32)[..., ::-1] - np.asarray(BGR_MEANS, np.float32)
     return pixels
 
@@ -107,34 +107,34 @@ def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     luminance = rng.standard_normal((*shape[:3], 1), np.float32)
     chroma = rng.standard_normal(shape, np.float32)
     chroma -= chroma.mean(-1, keepdims=True)
-    noise: Array = LUMINANCE_NOISE * luminance + CHROMA_NOISE * (chroma - _blurred(chroma))
+    noise: Array = LUMINANCE_NOISE * luminance + CHROMA_NOISE * (chroma - _blur(chroma))
     return noise
 
 
-def _blurred(images: Array) -> Array:
-    """The mean over 3x3 pixels, wrapped around at the border."""
+def _blur(images: Array) -> Array:
+    """Return means over 3x3 pixels, wrapped around at the border."""
     for axis in (1, 2):
         images = (np.roll(images, 1, axis) + images + np.roll(images, -1, axis)) / np.float32(3)
     return images
 
 
-def _strengthened(learned: Kernels) -> dict[str, tuple[Array, Array]]:
-    """Each layer's output scaled from variance 1 to STRENGTHS, which changes nothing else: ReLU keeps proportions."""
-    found, before = {}, 1.0
+def _scale_to_strengths(learned: Kernels) -> dict[str, tuple[Array, Array]]:
+    """Scale each layer's output from variance 1 to STRENGTHS. Nothing else changes: ReLU is homogeneous."""
+    scaled, previous = {}, 1.0
     for (layer, (kernel, bias)), strength in zip(learned.items(), STRENGTHS, strict=True):
-        after = strength * np.sqrt(2)  # of a centred signal of variance 1, ReLU leaves a mean square of 1/2
-        found[layer] = (np.float32(after / before) * kernel, np.float32(after) * bias)
-        before = after
-    return found
+        factor = strength * np.sqrt(2)  # after ReLU a centred signal of variance 1 has a mean square of 1/2
+        scaled[layer] = (np.float32(factor / previous) * kernel, np.float32(factor) * bias)
+        previous = factor
+    return scaled
 
 
-def _respond(images: Array, kernel: Array, bias: Array) -> Array:
+def _activations(images: Array, kernel: Array, bias: Array) -> Array:
     """Convolution with zero padding, bias, ReLU: (n, height, width, in) to (n, height, width, out)."""
-    responses: Array = tf.nn.relu(tf.nn.conv2d(images, kernel, 1, "SAME") + bias).numpy()
-    return responses
+    activations: Array = tf.nn.relu(tf.nn.conv2d(images, kernel, 1, "SAME") + bias).numpy()
+    return activations
 
 
-def _halve(images: Array) -> Array:
+def _max_pool(images: Array) -> Array:
     """2x2 max-pooling; an odd last row or column is dropped, as in VGG19."""
-    halves: Array = tf.nn.max_pool2d(images, 2, 2, "VALID").numpy()
-    return halves
+    pooled: Array = tf.nn.max_pool2d(images, 2, 2, "VALID").numpy()
+    return pooled

@@ -1,7 +1,7 @@
-"""Pictures made of nothing but a random generator: they teach filters what a few photos do not show.
+"""Random training images for the filters, with structures that a few photos lack.
 
-Photos alone leave filters that a painting's hard edges, even colours and restless strokes excite far out of
-proportion, and then those few filters are all that a Gram matrix sees.
+Filters learned from photos alone respond far too strongly to a painting's hard edges, flat colours and dense brush
+strokes, and then these few filters dominate the Gram matrices.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,17 @@ Canvas = NDArray[np.float64]
 """(side, side, 3): RGB, 0..255."""
 
 SATURATION: Final = 0.35
-"""Of 1, that of colours drawn evenly from RGB: the mean of photos and paintings. With louder colours the filters
-would take colour for common and pay it no heed."""
+"""Relative to colours drawn uniformly from RGB: the mean of photos and paintings. With stronger colours, colour would
+be so frequent that the filters ignore it."""
 
 
-def leaves(side: int, rng: np.random.Generator, count: int = 400) -> Image.Image:
-    """Overlapping ellipses of every size, which have the edges and the scales of photos.
+def dead_leaves(side: int, rng: np.random.Generator, count: int = 400) -> Image.Image:
+    """Draw overlapping ellipses of every size: their edges and scales have the statistics of photos.
 
-    The dead leaves model: Lee, Mumford, Huang, "Occlusion models for natural images", IJCV 2001.
+    The model is from Lee, Mumford, Huang, "Occlusion models for natural images", IJCV 2001.
     """
     canvas, palette = np.zeros((side, side, 3)), _palette(rng)
-    for age in np.linspace(1, 0, count):  # the oldest are large; the young are small and lie on top
+    for age in np.linspace(1, 0, count):  # the oldest are large; the latest are small and on top
         radius = (3 + 0.4 * side * age**3) * rng.uniform(0.5, 1.5)
         stretch = rng.uniform(1, 2)
         color = palette[rng.integers(len(palette))] + _shade(rng, 20)
@@ -33,14 +33,14 @@ def leaves(side: int, rng: np.random.Generator, count: int = 400) -> Image.Image
     return _image(canvas)
 
 
-def strokes(side: int, rng: np.random.Generator, count: int = 1500) -> Image.Image:
-    """Thin strokes that follow a swirling field of directions, in regions of like colour: a painting's surface."""
+def brush_strokes(side: int, rng: np.random.Generator, count: int = 1500) -> Image.Image:
+    """Draw thin strokes that follow a smooth random field of directions, in regions of similar colour."""
     palette = _palette(rng)
     canvas = np.full((side, side, 3), palette[0])
-    swirl, region = _waves(rng), _waves(rng)
+    direction, region = _random_field(rng), _random_field(rng)
     for _ in range(count):
         center = rng.uniform(0, side, 2)
-        angle = 0.7 * np.pi * swirl(center / side)
+        angle = 0.7 * np.pi * direction(center / side)
         place = (region(center / side) + 2 + rng.normal(0, 0.6)) / 4
         width = rng.uniform(1.2, 4)
         color = palette[int(place * len(palette)) % len(palette)] + _shade(rng, 25)
@@ -48,27 +48,27 @@ def strokes(side: int, rng: np.random.Generator, count: int = 1500) -> Image.Ima
     return _image(canvas)
 
 
-def _waves(rng: np.random.Generator) -> Callable[[Canvas], float]:
-    """A smooth random field over the unit square, in [-2, 2]: one sine down and one across."""
+def _random_field(rng: np.random.Generator) -> Callable[[Canvas], float]:
+    """Return a smooth field over the unit square, in [-2, 2]: the sum of a vertical and a horizontal sine."""
     frequency, phase = rng.uniform(0.5, 2, 2), rng.uniform(0, 2 * np.pi, 2)
-    return lambda at: float(np.sin(2 * np.pi * frequency * at + phase).sum())
+    return lambda point: float(np.sin(2 * np.pi * frequency * point + phase).sum())
 
 
 def _palette(rng: np.random.Generator) -> Canvas:
     colors = rng.uniform(0, 255, (6, 3))
     gray = colors.mean(1, keepdims=True)
-    calmer: Canvas = gray + SATURATION * (colors - gray)
-    return calmer
+    desaturated: Canvas = gray + SATURATION * (colors - gray)
+    return desaturated
 
 
 def _shade(rng: np.random.Generator, spread: float) -> Canvas:
-    """A little lighter or darker, and a little off in hue."""
+    """Return a random offset in brightness, and a smaller one in hue."""
     shade: Canvas = rng.normal(0, spread) + rng.normal(0, spread / 6, 3)
     return shade
 
 
 def _ellipse(canvas: Canvas, center: Canvas, angle: float, axes: tuple[float, float], color: Canvas) -> None:
-    """Filled; `axes` are half its length and half its width. Only the box around it is looked at."""
+    """Draw a filled ellipse; `axes` are half its length and half its width. Only its bounding box is touched."""
     (length, width), reach = axes, max(axes)
     top, left = np.maximum(center - reach, 0).astype(int)
     bottom, right = (center + reach + 1).astype(int)
@@ -80,5 +80,5 @@ def _ellipse(canvas: Canvas, center: Canvas, angle: float, axes: tuple[float, fl
 
 
 def _image(canvas: Canvas) -> Image.Image:
-    """Slightly blurred, as a lens would, so that edges are not all of one pixel."""
+    """Convert with a slight blur, like a lens's, so that edges are wider than one pixel."""
     return Image.fromarray(canvas.clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.5))
