@@ -18,18 +18,18 @@ TERMS = ("total", "style", "content", "total_variation")
 
 
 @pytest.fixture(scope="module")
-def reference(beside: Path) -> dict[int, dict[str, float]]:
-    rows = json.loads((beside / "reference" / "tutorial_128.json").read_text())["rows"]
+def reference(shared_folder: Path) -> dict[int, dict[str, float]]:
+    rows = json.loads((shared_folder / "reference" / "tutorial_128.json").read_text())["rows"]
     return {row["step"]: row for row in rows}
 
 
 @pytest.fixture(scope="module")
-def run(beside: Path, reference: dict[int, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[int, Iterate]:
+def run(shared_folder: Path, reference: dict[int, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[int, Iterate]:
     recipe = PRESETS["tutorial"].model_copy(update={"size": 128, "steps": max(reference)})
     weights = resolve_weights(
-        str(beside / "weights" / "vgg19_imagenet_notop_u8.h5"), cache=tmp_path_factory.mktemp("weights")
+        str(shared_folder / "weights" / "vgg19_imagenet_notop_u8.h5"), cache=tmp_path_factory.mktemp("weights")
     )
-    content, style = (_image(beside / "reference" / name) for name in ("content_128.png", "style_128.png"))
+    content, style = (_image(shared_folder / "reference" / name) for name in ("content_128.png", "style_128.png"))
     iterates = stylize(content, [style], recipe, weights=weights)
     return {iterate.step: iterate for iterate in iterates if iterate.step in reference}
 
@@ -39,7 +39,7 @@ def test_every_loss_is_within_half_a_percent_up_to_step_20(
 ) -> None:
     for step in (step for step in reference if step <= 20):
         for term in TERMS:
-            rounding = 1e-6 * reference[step]["total"]  # at step 0 image and content target come by different paths
+            rounding = 1e-6 * reference[step]["total"]  # at step 0 image and target are computed by different paths
             expected = pytest.approx(reference[step][term], rel=0.005, abs=rounding)
             assert getattr(run[step].losses, term) == expected, (step, term)
 

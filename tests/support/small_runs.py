@@ -1,4 +1,4 @@
-"""Runs of the engine that are over in a second: small images, shallow layers, a few steps."""
+"""Runs of the engine that take less than a second: small images, shallow layers, few steps."""
 
 import hashlib
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ CACHE = Cache()
 
 
 def small(kind: str = "lbfgs", **fields: Any) -> Recipe:
-    """Eight updates, the first four at 64 pixels and the rest at 80; shallow layers are quick and show as much."""
+    """Return a recipe of eight updates, four at 64 pixels and four at 80, with shallow layers, which are fast."""
     return resolve(
         {
             "size": 80,
@@ -27,20 +27,20 @@ def small(kind: str = "lbfgs", **fields: Any) -> Recipe:
             "stages": [{"scale": 0.8, "share": 0.5}, {"scale": 1, "share": 0.5}],
             "style_layers": {"block1_conv1": 0.5, "block2_conv1": 0.5},
             "content_layers": {"block2_conv2": 1.0},
-            "bleed": 3,
+            "padding": 3,
             "optimizer": {"kind": kind, **({"learning_rate": 0.02} if kind == "adam" else {"history": 5})},
             **fields,
         }
     )
 
 
-def begin(weights: Weights, recipe: Recipe, **arguments: Any) -> Iterator[Iterate]:
-    """With what earlier runs traced, unless `cache=` says otherwise: it changes no byte, and saves most of the time."""
+def start(weights: Weights, recipe: Recipe, **arguments: Any) -> Iterator[Iterate]:
+    """Start a run, by default with the cache of earlier runs: it saves most of the time and changes no byte."""
     return stylize(CONTENT, [STYLE], recipe, weights=weights, **{"cache": CACHE, **arguments})
 
 
 def run(weights: Weights, recipe: Recipe, **arguments: Any) -> list[Iterate]:
-    return list(begin(weights, recipe, **arguments))
+    return list(start(weights, recipe, **arguments))
 
 
 def digest(image: NDArray[np.float32]) -> str:

@@ -1,6 +1,6 @@
-"""The optimisation itself: tensors only, no queue, no store, no logs."""
+"""The optimization itself: tensors only, no queue, no store, no logs."""
 
-from worker.engine.iterate import Iterate, revive
+from worker.engine.iterate import Iterate, restore_iterate
 from worker.engine.stylize import stylize
 
-__all__ = ["Iterate", "revive", "stylize"]
+__all__ = ["Iterate", "restore_iterate", "stylize"]

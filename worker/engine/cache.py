@@ -1,23 +1,23 @@
-"""What a process keeps from run to run: networks, traced evaluations, and the Gram matrices of styles.
+"""The cache that runs in one process share: networks, traced evaluations, and the Gram matrices of styles.
 
-An evaluation is traced for one shape, which takes seconds. Shapes are never padded to a common one, since that would
-alter the Gram matrices. On a processor each takes about 100 MiB, of which XLA never gives back 60. On a GPU, where XLA
-compiles nothing, it was not measured; on a processor without XLA it was about 5. A process that has met more shapes
-than it keeps should be replaced by a fresh one.
+An evaluation is traced for one shape, which takes seconds. Shapes are never padded to a common one, because that would
+change the Gram matrices. On a CPU each evaluation takes about 100 MiB, of which XLA never releases 60. On a CPU without
+XLA it was about 5; on a GPU, where XLA compiles nothing, it was not measured. A process should be replaced once it has
+traced more evaluations than it caches.
 """
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import keras
 import numpy as np
 import tensorflow as tf
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from shared.recipe import Recipe
-from worker.engine.image_ops import as_tensor, fit
+from worker.engine.image_ops import as_tensor, resize_longest_side
 from worker.engine.model import Features, StyleContentModel, load_vgg19
 from worker.engine.objective import GramMatrices, Objective, blend_styles
 from worker.engine.optimizers.tensor_ops import on_gpu
@@ -27,14 +27,14 @@ from worker.engine.weights.sources import Weights
 
 V = TypeVar("V")
 Evaluate = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-"""From an image to [total, style, content, total variation, gradient norm] and the gradient of the total."""
+"""Maps an image to [total, style, content, total variation, gradient norm] and the gradient of the total."""
 PathName = Literal["auto", "reference", "fast"]
-"""How an evaluation is computed: by the Keras model itself, or by vgg19/fast_path.py. See docs/decisions/0006."""
+"""How to compute an evaluation: by the Keras model or by vgg19/fast_path.py. See docs/decisions/0006-two-paths.md."""
 
-_NETWORKS: Final = 4  # of the same weights, which they share
-_EVALUATIONS: Final = 6  # two runs of three sizes each
-_EVALUATIONS_ON_GPU: Final = 60
-_STYLES: Final = 24  # of 2.4 MB each, 10 MB where all layers have a weight
+_MAX_NETWORKS: Final = 4  # which share their weights
+_MAX_EVALUATIONS: Final = 6  # two runs of three sizes each
+_MAX_EVALUATIONS_ON_GPU: Final = 60
+_MAX_STYLES: Final = 24  # of 2.4 MB each; 10 MB if all layers have a weight
 _MODEL_FIELDS: Final = {"style_layers", "content_layers", "pooling"}
 _OBJECTIVE_FIELDS: Final = _MODEL_FIELDS | {
     "style_weight",
@@ -46,30 +46,27 @@ _OBJECTIVE_FIELDS: Final = _MODEL_FIELDS | {
 
 
 def best_path() -> PathName:
-    """The model itself on a GPU, else the fast path: docs/decisions/0006-two-paths.md."""
+    """Return `reference` on a GPU, else `fast`. See docs/decisions/0006-two-paths.md."""
     return "reference" if on_gpu() else "fast"
 
 
-class Lru(Generic[V]):
-    """The values used last, up to a number of them; `made` counts those that were not there."""
+class CountingLru(LRUCache[Hashable, V]):
+    """An LRU cache with a counter of the values created."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit, self.made = limit, 0
-        self._values: OrderedDict[Hashable, V] = OrderedDict()
+    created = 0
 
-    def get(self, key: Hashable, make: Callable[[], V]) -> V:
-        """The value of a key, made if it must be."""
-        if key not in self._values:
-            while len(self._values) >= self.limit:
-                self._values.popitem(last=False)
-            self._values[key] = make()
-            self.made += 1
-        self._values.move_to_end(key)
-        return self._values[key]
+    def get_or_create(self, key: Hashable, create: Callable[[], V]) -> V:
+        """Return the value of `key`. A new value is created after the oldest one is evicted, to save memory."""
+        if key not in self:
+            while len(self) >= self.maxsize:
+                self.popitem()
+            self[key] = create()
+            self.created += 1
+        return self[key]
 
 
 class Network:
-    """A StyleContentModel with its features of images (height, width, 3) of any size, each traced once."""
+    """A StyleContentModel and its features of images (height, width, 3); traced once for all sizes."""
 
     def __init__(self, vgg19: keras.Model, kernels: Kernels, recipe: Recipe) -> None:
         style, content = (
@@ -77,10 +74,10 @@ class Network:
             for layers in (recipe.style_layers, recipe.content_layers)
         )
         self.model, self.kernels = StyleContentModel(vgg19, style, content, recipe.pooling), kernels
-        self.gram_matrices = self._traced("style")
-        self.activations = self._traced("content")
+        self.gram_matrices = self._trace_features("style")
+        self.activations = self._trace_features("content")
 
-    def _traced(self, kind: Literal["style", "content"]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    def _trace_features(self, kind: Literal["style", "content"]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         def features(image: tf.Tensor) -> Any:
             return self.model(image[tf.newaxis])[kind]
 
@@ -90,7 +87,7 @@ class Network:
 
 
 class Evaluation:
-    """One recipe's objective at one shape, traced for images and targets of these shapes."""
+    """The objective of a recipe, traced for images and targets of one shape."""
 
     def __init__(self, network: Network, recipe: Recipe, content: tf.Tensor, targets: Features, path: PathName) -> None:
         model = FastPath(network.model, network.kernels) if path == "fast" else network.model
@@ -104,48 +101,53 @@ class Evaluation:
         if isinstance(model, FastPath):
             model.wait_until_compiled()
 
-    def towards(self, targets: Features) -> Evaluate:
-        """The losses and the gradient of an image, with these targets."""
+    def with_targets(self, targets: Features) -> Evaluate:
+        """Return the evaluation for these targets."""
         return lambda image: self._evaluate(image, targets)
 
 
 class Cache:
-    """One per process, or per run where nothing is to be kept."""
+    """One per process, or one per run to cache nothing between runs."""
 
     def __init__(self) -> None:
-        self._weights: Lru[tuple[keras.Model, Kernels]] = Lru(1)
-        self._networks: Lru[Network] = Lru(_NETWORKS)
-        self.evaluations: Lru[Evaluation] = Lru(_EVALUATIONS_ON_GPU if on_gpu() else _EVALUATIONS)
-        self.styles: Lru[GramMatrices] = Lru(_STYLES)
+        self._weights: CountingLru[tuple[keras.Model, Kernels]] = CountingLru(1)
+        self._networks: CountingLru[Network] = CountingLru(_MAX_NETWORKS)
+        self.evaluations: CountingLru[Evaluation] = CountingLru(
+            _MAX_EVALUATIONS_ON_GPU if on_gpu() else _MAX_EVALUATIONS
+        )
+        self.styles: CountingLru[GramMatrices] = CountingLru(_MAX_STYLES)
 
     @property
     def needs_restart(self) -> bool:
-        """Whether more evaluations were traced than are kept."""
-        return self.evaluations.made > self.evaluations.limit
+        """Whether the process should be replaced: it has traced more evaluations than are cached."""
+        return self.evaluations.created > self.evaluations.maxsize
 
     def evaluation(
         self, weights: Weights, recipe: Recipe, content: tf.Tensor, styles: list[GramMatrices], path: PathName = "auto"
     ) -> Evaluate:
-        """Towards the activations of `content`, (height, width, 3), and the blended Gram matrices of `styles`."""
+        """Return the evaluation with the targets of `content`, (height, width, 3), and of the blended styles."""
         path = best_path() if path == "auto" else path
         network = self._network(weights, recipe)
         targets = {"style": blend_styles(styles, recipe), "content": network.activations(content)}
         key = (*self._key(weights, recipe, _OBJECTIVE_FIELDS), tuple(content.shape), path)
-        return self.evaluations.get(key, lambda: Evaluation(network, recipe, content, targets, path)).towards(targets)
+        evaluation = self.evaluations.get_or_create(key, lambda: Evaluation(network, recipe, content, targets, path))
+        return evaluation.with_targets(targets)
 
-    def style(self, weights: Weights, recipe: Recipe, style: NDArray[Any], longest: int) -> GramMatrices:
-        """The Gram matrices of a style at a size, by layer."""
+    def style(self, weights: Weights, recipe: Recipe, style: NDArray[Any], longest_side: int) -> GramMatrices:
+        """Return the Gram matrices of a style image at a size, by layer."""
         digest = hashlib.sha256(np.ascontiguousarray(style).data).hexdigest()
-        key = (*self._key(weights, recipe, _MODEL_FIELDS), digest, style.shape, str(style.dtype), longest)
+        key = (*self._key(weights, recipe, _MODEL_FIELDS), digest, style.shape, str(style.dtype), longest_side)
         network = self._network(weights, recipe)
-        return self.styles.get(key, lambda: network.gram_matrices(fit(as_tensor(style), longest)))
+        return self.styles.get_or_create(
+            key, lambda: network.gram_matrices(resize_longest_side(as_tensor(style), longest_side))
+        )
 
     def _network(self, weights: Weights, recipe: Recipe) -> Network:
-        vgg19, kernels = self._weights.get(
+        vgg19, kernels = self._weights.get_or_create(
             (weights.path, weights.sha256), lambda: (load_vgg19(weights.path), Kernels())
         )
         key = self._key(weights, recipe, _MODEL_FIELDS)
-        return self._networks.get(key, lambda: Network(vgg19, kernels, recipe))
+        return self._networks.get_or_create(key, lambda: Network(vgg19, kernels, recipe))
 
     def _key(self, weights: Weights, recipe: Recipe, fields: set[str]) -> tuple[Hashable, ...]:
         return weights.path, weights.sha256, recipe.model_dump_json(include=fields)

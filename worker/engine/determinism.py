@@ -1,4 +1,4 @@
-"""TensorFlow's settings for equal bytes: from run to run, from process to process, interrupted or not."""
+"""TensorFlow's settings for reproducible bytes: between runs and processes, interrupted or not."""
 
 from typing import Final
 
@@ -19,15 +19,15 @@ GRAPPLER_PASSES: Final = (
     "scoped_allocator_optimization",
     "shape_optimization",
 )
-"""Passes of Grappler, TensorFlow's graph optimizer, that can be switched off by name."""
+"""Passes of Grappler, TensorFlow's graph optimizer, that can be disabled by name."""
 
 
 def make_deterministic() -> None:
-    """For the whole process: deterministic kernels, and no pass of Grappler that can be switched off.
+    """Enable deterministic kernels for the whole process, and disable every Grappler pass that can be disabled.
 
-    Some of them add in another order from one tracing to the next, and they saved nothing. What stays on is pruning,
-    which the Keras model needs, and the memory optimizer, which has no switch. Without pruning each evaluation also
-    computes the gradients by all kernels, which are not used and are as much work as those by the inputs.
+    Some passes change the order of additions between one tracing and the next, and they saved no time. Two stay
+    enabled: pruning, which the Keras model needs, and the memory optimizer, which cannot be disabled. Without pruning,
+    each evaluation also computes the unused gradients of all kernels, which cost as much as those of the inputs.
     """
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options(dict.fromkeys(GRAPPLER_PASSES, False))

@@ -1,4 +1,4 @@
-"""Images in and between the stages' sizes, and the margin beyond their edges."""
+"""Conversion, resizing and padding of images."""
 
 from typing import Any
 
@@ -10,31 +10,31 @@ from shared.images import MIN_SIDE
 
 
 def as_tensor(image: NDArray[Any]) -> tf.Tensor:
-    """(height, width, 3), uint8 or float in [0, 1], as float32 in [0, 1]."""
+    """Convert (height, width, 3), uint8 or float in [0, 1], to float32 in [0, 1]."""
     scale = np.float32(255.0 if image.dtype == np.uint8 else 1.0)
     return tf.constant(np.divide(image, scale, dtype=np.float32))
 
 
-def fit(image: tf.Tensor, longest: int) -> tf.Tensor:
-    """The image with its longer side at `longest` pixels, or more where the shorter would fall under MIN_SIDE."""
+def resize_longest_side(image: tf.Tensor, longest_side: int) -> tf.Tensor:
+    """Resize to this longest side in pixels, or to more if the shorter side would be below MIN_SIDE."""
     height, width = image.shape[:2]
-    scale = max(longest / max(height, width), MIN_SIDE / min(height, width))
+    scale = max(longest_side / max(height, width), MIN_SIDE / min(height, width))
     return resize(image, (round(height * scale), round(width * scale)))
 
 
 def resize(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """The image at (height, width), bicubic and antialiased, in [0, 1]; itself where it has that size already."""
+    """Resize to (height, width), bicubic and antialiased, in [0, 1]. Return the image itself if it has that size."""
     if tuple(image.shape[:2]) == size:
         return image
     return tf.clip_by_value(tf.image.resize(image, size, method="bicubic", antialias=True), 0.0, 1.0)
 
 
-def bled(image: tf.Tensor, margin: int) -> tf.Tensor:
-    """The image continued by `margin` pixels beyond each edge, as in a mirror."""
-    return tf.pad(image, [[margin, margin], [margin, margin], [0, 0]], mode="REFLECT")
+def reflect_pad(image: tf.Tensor, padding: int) -> tf.Tensor:
+    """Pad each edge by `padding` pixels of the mirrored image."""
+    return tf.pad(image, [[padding, padding], [padding, padding], [0, 0]], mode="REFLECT")
 
 
-def trimmed(image: tf.Tensor, margin: int) -> tf.Tensor:
-    """What is left of `bled(image, margin)` when the margin is cut off."""
+def crop_padding(image: tf.Tensor, padding: int) -> tf.Tensor:
+    """Undo `reflect_pad`."""
     height, width = image.shape[:2]
-    return image[margin : height - margin, margin : width - margin]
+    return image[padding : height - padding, padding : width - padding]

@@ -1,63 +1,132 @@
-"""What a run yields after each evaluation, made from where it stands; `revive` makes it from a saved state."""
+"""The state of a run after each evaluation, and the `Iterate` that a run yields for it.
 
+`RunState` holds everything that the next evaluation depends on. It converts to flat arrays and back without a loss of
+bits.
+"""
+
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from easel.models import Losses
 from shared.recipe import Recipe
-from worker.engine.image_ops import trimmed
-from worker.engine.optimizers import Arrays, optimizer_for
-from worker.engine.schedule import Plan
-from worker.engine.state import Position, restored
+from worker.engine.image_ops import crop_padding
+from worker.engine.optimizers import Arrays, Optimizer, OptimizerState, optimizer_for
+from worker.engine.schedule import Schedule
+
+_EXPLOSION_FACTOR: Final = 1000.0  # far beyond what a working optimizer ever overshoots
+_OPTIMIZER_PREFIX: Final = "optimizer/"
+_ARRAY_FIELDS: Final = ("step", "stage", "metrics", "lowest_total", "consecutive_backoffs", "step_backoffs")
+
+
+@dataclass(frozen=True)
+class RunState:
+    """The state after evaluation number `step` and the optimizer's response to it."""
+
+    step: int
+    stage: int
+    metrics: NDArray[np.float32]  # [total, style, content, total variation, gradient norm] of the current image
+    optimizer: OptimizerState
+    lowest_total: float = math.inf  # in this stage; infinite before its first evaluation
+    consecutive_backoffs: int = 0
+    step_backoffs: int = 0  # in the whole run
+
+    def is_explosion(self, total: float) -> bool:
+        """Return whether a total loss is so far above the stage's lowest one that the run cannot recover from it."""
+        return 0 < _EXPLOSION_FACTOR * self.lowest_total < total
+
+    def advance(self, metrics: NDArray[np.float32], optimizer: OptimizerState) -> Self:
+        """Return the state after an evaluation with these metrics."""
+        return replace(
+            self,
+            step=self.step + 1,
+            metrics=metrics if optimizer.accepted else self.metrics,
+            optimizer=optimizer,
+            lowest_total=min(self.lowest_total, float(metrics[0])),
+            consecutive_backoffs=0,
+        )
+
+    def back_off(self, optimizer: OptimizerState) -> Self:
+        """Return the state after an unusable evaluation, with an optimizer that takes half the step."""
+        return replace(
+            self,
+            step=self.step + 1,
+            optimizer=optimizer,
+            consecutive_backoffs=self.consecutive_backoffs + 1,
+            step_backoffs=self.step_backoffs + 1,
+        )
+
+    def arrays(self) -> Arrays:
+        """Return the state as a flat dict. Nothing is pickled, so `numpy.savez` preserves every bit."""
+        fields = {name: np.asarray(getattr(self, name)) for name in _ARRAY_FIELDS}
+        return fields | {_OPTIMIZER_PREFIX + name: array for name, array in self.optimizer.arrays().items()}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, NDArray[Any]], optimizer: Optimizer) -> Self:
+        """Return the state that `arrays()` was called on. Raises KeyError if it belongs to another optimizer."""
+        prefixed = [name for name in arrays if name.startswith(_OPTIMIZER_PREFIX)]
+        return cls(
+            step=int(arrays["step"]),
+            stage=int(arrays["stage"]),
+            metrics=np.asarray(arrays["metrics"], np.float32),
+            optimizer=optimizer.restore({name.removeprefix(_OPTIMIZER_PREFIX): arrays[name] for name in prefixed}),
+            lowest_total=float(arrays["lowest_total"]),
+            consecutive_backoffs=int(arrays["consecutive_backoffs"]),
+            step_backoffs=int(arrays["step_backoffs"]),
+        )
 
 
 @dataclass(frozen=True)
 class Iterate:
-    """The picture after `step` evaluations were acted upon; step 0 is the initial image.
+    """The image after `step` evaluations and updates; step 0 is the initial image.
 
-    Nothing is copied until `image` is asked for; `state()` are views, and both stay valid while the run goes on.
+    Nothing is copied before `image` is read. `state()` returns views. Both stay valid while the run continues.
     """
 
     step: int
-    losses: Losses  # of this very picture
-    gradient_norm: float  # of the total loss there, by pixel values in [0, 1]
+    losses: Losses  # of this image
+    gradient_norm: float  # of the total loss, with respect to pixel values in [0, 1]
     phase: str  # such as "192 px"
-    fraction: float  # of the run's arithmetic that is done, in [0, 1]
-    step_backoffs: int  # of the optimiser's step so far, each after an evaluation that was of no use
-    position: Position = field(repr=False)
-    bleed: int = field(repr=False)  # pixels beyond each edge that belong to the run, not to the picture
+    fraction: float  # of the run's arithmetic done so far, in [0, 1]
+    step_backoffs: int  # times the step was halved so far, after unusable evaluations
+    run_state: RunState = field(repr=False)
+    padding: int = field(repr=False)  # pixels beyond each edge that are optimized too but not part of the image
 
     @cached_property
     def image(self) -> NDArray[np.float32]:
-        """(height, width, 3), RGB in [0, 1], at the size of the present stage."""
-        picture: NDArray[np.float32] = trimmed(self.position.optimizer.current, self.bleed).numpy()
-        return picture
+        """(height, width, 3), RGB in [0, 1], at the size of the current stage."""
+        image: NDArray[np.float32] = crop_padding(self.run_state.optimizer.current, self.padding).numpy()
+        return image
 
     def state(self) -> Arrays:
-        """All that `stylize(..., state=)` needs to go on from here, bit for bit: a flat dict of numpy arrays."""
-        return self.position.arrays()
+        """Return everything that `stylize(..., state=)` needs to continue bit for bit: a flat dict of numpy arrays."""
+        return self.run_state.arrays()
 
 
-def iterate_at(position: Position, recipe: Recipe, plan: Plan) -> Iterate:
-    """What to show of a run of `recipe` that stands at `position`."""
-    total, style, content, variation, norm = (float(value) for value in position.measured)
+def create_iterate(run_state: RunState, recipe: Recipe, schedule: Schedule) -> Iterate:
+    """Return the Iterate of a run of `recipe` in this state."""
+    total, style, content, variation, norm = (float(value) for value in run_state.metrics)
     return Iterate(
-        step=position.step,
+        step=run_state.step,
         losses=Losses(total=total, style=style, content=content, total_variation=variation),
         gradient_norm=norm,
-        phase=f"{plan.stages[position.stage].longest} px",
-        fraction=plan.fraction(position.step),
-        step_backoffs=position.step_backoffs,
-        position=position,
-        bleed=recipe.bleed,
+        phase=f"{schedule.stages[run_state.stage].longest_side} px",
+        fraction=schedule.fraction_done(run_state.step),
+        step_backoffs=run_state.step_backoffs,
+        run_state=run_state,
+        padding=recipe.padding,
     )
 
 
-def revive(recipe: Recipe, state: Mapping[str, NDArray[Any]]) -> Iterate:
-    """The Iterate whose `state()` this is, with nothing evaluated; KeyError if it is of another optimiser."""
-    return iterate_at(restored(state, optimizer_for(recipe.optimizer)), recipe, Plan.of(recipe))
+def restore_iterate(recipe: Recipe, state: Mapping[str, NDArray[Any]]) -> Iterate:
+    """Return the Iterate that `state()` was called on, without evaluating it.
+
+    Raises KeyError if the state belongs to another optimizer.
+    """
+    run_state = RunState.restore(state, optimizer_for(recipe.optimizer))
+    return create_iterate(run_state, recipe, Schedule.from_recipe(recipe))

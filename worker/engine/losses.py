@@ -1,8 +1,8 @@
-"""The three losses of the objective, one small class each. x is the image, p the photo and a the style image.
+"""The three losses of the objective. x is the image, p the photo and a the style image.
 
-Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, CVPR 2016. Where the paper sums squares,
-these are means, as in TensorFlow's tutorial. `relative` also divides each layer by the mean square of its target, so
-that one set of weights means the same at any size and with any network weights.
+Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, CVPR 2016. The paper sums squares; these
+are means, as in TensorFlow's tutorial. `relative` also divides each layer's loss by the mean square of its target, so
+that the loss weights have the same effect at any size and with any network weights.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-_TINY = 1e-12  # keeps the division finite where a layer does not respond to its target at all
+_EPSILON = 1e-12  # keeps the division finite if a layer's target is zero
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class StyleLoss:
     relative: bool
 
     def __call__(self, gram_matrices: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """A scalar; `gram_matrices` are (1, channels, channels) by layer."""
+        """Return a scalar; `gram_matrices` are (1, channels, channels) by layer."""
         return _weighted_sum(gram_matrices, self.targets, self.weights, relative=self.relative)
 
 
@@ -41,24 +41,24 @@ class ContentLoss:
     relative: bool
 
     def __call__(self, activations: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """A scalar; `activations` are (1, height, width, channels) by layer."""
+        """Return a scalar; `activations` are (1, height, width, channels) by layer."""
         return _weighted_sum(activations, self.targets, self.weights, relative=self.relative)
 
 
 @dataclass(frozen=True)
 class TotalVariationLoss:
-    """How much neighbouring pixels differ: d_ij = x_(i+1)j - x_ij, e_ij = x_i(j+1) - x_ij.
+    """Differences between neighbouring pixels: d_ij = x_(i+1)j - x_ij, e_ij = x_i(j+1) - x_ij.
 
-    L_tv = sum |d| + sum |e|, as `tf.image.total_variation`. `relative`: L_tv = q(d) + q(e), the same at any size, where
-    q(d) = mean(b^2) + chroma mean((d - b)^2) and b is the mean of d over the three colours: a difference in colour
-    counts `chroma` times as much as one in brightness. (Mahendran and Vedaldi, CVPR 2015.)
+    L_tv = sum |d| + sum |e|, as `tf.image.total_variation`. With `relative` it is L_tv = q(d) + q(e), the same at any
+    size, where q(d) = mean(b^2) + chroma mean((d - b)^2) and b is the mean of d over the three colours: a difference in
+    colour counts `chroma` times as much as one in brightness. (Mahendran and Vedaldi, CVPR 2015.)
     """
 
     relative: bool
     chroma: float = 1.0
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        """A scalar; `image` is (height, width, 3)."""
+        """Return a scalar; `image` is (height, width, 3)."""
         if not self.relative:
             return tf.image.total_variation(image)
         return self._mean_square(image[1:] - image[:-1]) + self._mean_square(image[:, 1:] - image[:, :-1])
@@ -81,4 +81,4 @@ def _weighted_sum(
 
 def _mean_squared_error(value: tf.Tensor, target: tf.Tensor, *, relative: bool) -> tf.Tensor:
     error = tf.reduce_mean(tf.math.squared_difference(value, target))
-    return error / tf.maximum(tf.reduce_mean(tf.square(target)), _TINY) if relative else error
+    return error / tf.maximum(tf.reduce_mean(tf.square(target)), _EPSILON) if relative else error

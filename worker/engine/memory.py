@@ -1,4 +1,4 @@
-"""Memory that does not suffice, by whichever name TensorFlow reports it."""
+"""Recognizes out-of-memory errors, which TensorFlow reports under several names."""
 
 import re
 from collections.abc import Iterator
@@ -9,22 +9,22 @@ import tensorflow as tf
 
 from shared.errors import OutOfMemory
 
-_SHORTAGE: Final = re.compile(r"out[ _]of[ _]memory|\bOOM\b|_ALLOC_FAILED", re.IGNORECASE)
-"""Drivers and libraries of a GPU say it so, within errors of another kind: CUDA_ERROR_OUT_OF_MEMORY is one."""
+_MESSAGE: Final = re.compile(r"out[ _]of[ _]memory|\bOOM\b|_ALLOC_FAILED", re.IGNORECASE)
+"""GPU drivers and libraries report it in errors of other types, such as CUDA_ERROR_OUT_OF_MEMORY."""
 
 
 @contextmanager
-def shortage_named(size: int) -> Iterator[None]:
-    """Turns every shortage of memory within into OutOfMemory, for a picture whose longest side is `size` pixels."""
+def translate_out_of_memory(size: int) -> Iterator[None]:
+    """Raise OutOfMemory for every out-of-memory error in the block; `size` is the image's longest side in pixels."""
     try:
         yield
     except (MemoryError, tf.errors.OpError) as error:
-        if not _is_shortage(error):
+        if not _is_out_of_memory(error):
             raise
         raise OutOfMemory(
-            f"A picture of {size} pixels takes more memory than this worker has; a smaller `size` fits."
+            f"An image of {size} pixels needs more memory than this worker has; use a smaller `size`."
         ) from error
 
 
-def _is_shortage(error: MemoryError | tf.errors.OpError) -> bool:
-    return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or bool(_SHORTAGE.search(str(error)))
+def _is_out_of_memory(error: MemoryError | tf.errors.OpError) -> bool:
+    return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError) or bool(_MESSAGE.search(str(error)))

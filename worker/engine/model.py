@@ -1,7 +1,7 @@
-"""VGG19 in Keras, and what the style transfer of Gatys, Ecker and Bethge (CVPR 2016) reads from it.
+"""VGG19 in Keras, and the features that the style transfer of Gatys, Ecker and Bethge (CVPR 2016) computes with it.
 
-This is the reference: every faster path is tested against it. It follows TensorFlow's tutorial "Neural style transfer";
-docs/from-the-tutorial.md puts each cell of the tutorial beside the line that does the same here.
+This is the reference that the fast path is tested against. It follows TensorFlow's tutorial "Neural style transfer";
+docs/explanation/from-the-tutorial.md maps each cell of the tutorial to the corresponding code.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,13 +17,13 @@ Pooling = Literal["max", "average"]
 Features = dict[str, dict[str, tf.Tensor]]
 """`{"style": {layer: Gram matrix}, "content": {layer: activations}}`."""
 LossFunction = Callable[[tf.Tensor, Features], tf.Tensor]
-"""From an image and its features to the weighted losses [total, style, content, total variation]."""
+"""Maps an image and its features to the weighted losses [total, style, content, total variation]."""
 
 
 def load_vgg19(weights: Path) -> keras.Model:
-    """Keras' VGG19 without its top, with the weights of an `.h5` file in Keras' own layout, whatever its name.
+    """Return Keras' VGG19 without its top, with the weights of an `.h5` file in Keras' layout.
 
-    Raises WeightsUnavailable for a file that is no such VGG19.
+    Raises WeightsUnavailable if the file is not such a VGG19.
     """
     vgg19 = keras.applications.VGG19(include_top=False, weights=None)
     for layer, kernel_and_bias in load_kernels(weights).items():
@@ -33,49 +33,50 @@ def load_vgg19(weights: Path) -> keras.Model:
 
 
 def feature_extractor(vgg19: keras.Model, layers: Iterable[str], pooling: Pooling = "max") -> keras.Model:
-    """A functional model from preprocessed images (batch, height, width, 3) to `{layer: activations after the ReLU}`.
+    """Return a functional model that maps preprocessed images to `{layer: activations after the ReLU}`.
 
-    It ends at the deepest of `layers` and shares its weights with `vgg19`. Raises ValueError for an unknown layer.
+    Images are (batch, height, width, 3). The model ends at the deepest of
+    `layers` and shares its weights with `vgg19`. Raises ValueError for an unknown layer.
     """
-    wanted, outputs = set(layers), dict[str, Any]()
-    if unknown := wanted - {layer.name for layer in vgg19.layers}:
+    output_names, outputs = set(layers), dict[str, Any]()
+    if unknown := output_names - {layer.name for layer in vgg19.layers}:
         raise ValueError(f"VGG19 has no layer {', '.join(sorted(unknown))}.")
     images = features = keras.Input((None, None, 3))
     for layer in vgg19.layers[1:]:  # the first is the input
-        features = _with_pooling(layer, pooling)(features)
-        if layer.name in wanted:
+        features = _replace_pooling(layer, pooling)(features)
+        if layer.name in output_names:
             outputs[layer.name] = features
-        if len(outputs) == len(wanted):
+        if len(outputs) == len(output_names):
             break
     return keras.Model(images, outputs, name=f"vgg19_{pooling}_pooling")
 
 
-def _with_pooling(layer: keras.Layer, pooling: Pooling) -> keras.Layer:
+def _replace_pooling(layer: keras.Layer, pooling: Pooling) -> keras.Layer:
     if pooling == "average" and isinstance(layer, keras.layers.MaxPooling2D):
         return keras.layers.AveragePooling2D(layer.pool_size, layer.strides, name=layer.name)
     return layer
 
 
 def preprocess(images: tf.Tensor) -> tf.Tensor:
-    """RGB in [0, 1] to what VGG19 was trained on: BGR in 0..255 less ImageNet's mean."""
+    """Convert RGB in [0, 1] to the inputs of VGG19: BGR in 0..255 less ImageNet's mean."""
     return tf.reverse(images, axis=[-1]) * 255.0 - tf.constant(BGR_MEANS)
 
 
 class GramMatrix(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """How often two features occur together, wherever they are: G_cd = sum_ij F_ijc F_ijd / (height width).
+    """The correlations of features over all positions: G_cd = sum_ij F_ijc F_ijd / (height width).
 
-    (batch, height, width, channels) to (batch, channels, channels), float32. Gatys et al., equation 3, as a mean over
-    positions, so that images of different sizes can be compared.
+    Maps (batch, height, width, channels) to (batch, channels, channels), float32. Gatys et al., equation 3, as a mean
+    over positions, so that images of different sizes can be compared.
     """
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
-        """The Gram matrices of a batch."""
+        """Return the Gram matrices of a batch."""
         height, width = keras.ops.shape(features)[1:3]
         return tf.einsum("bijc,bijd->bcd", features, features) / tf.cast(height * width, tf.float32)
 
 
 class StyleContentModel(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """From images (batch, height, width, 3), float32 RGB in [0, 1], to the Features of its layers."""
+    """Maps images (batch, height, width, 3), float32 RGB in [0, 1], to the Features of its layers."""
 
     def __init__(
         self, vgg19: keras.Model, style_layers: Iterable[str], content_layers: Iterable[str], pooling: Pooling = "max"
@@ -84,10 +85,10 @@ class StyleContentModel(keras.Model):  # type: ignore[misc]  # Keras has no type
         self.style_layers, self.content_layers, self.pooling = tuple(style_layers), tuple(content_layers), pooling
         self.extractor = feature_extractor(vgg19, {*self.style_layers, *self.content_layers}, pooling)
         self.gram_matrix = GramMatrix()
-        self.gram_matrix.built = True  # it has no weights; Keras would warn where there are no style layers
+        self.gram_matrix.built = True  # it has no weights; without style layers Keras would warn
 
     def call(self, images: tf.Tensor) -> Features:
-        """Gram matrices of the style layers, activations of the content layers."""
+        """Return Gram matrices of the style layers and activations of the content layers."""
         features = self.extractor(preprocess(images))
         return {
             "style": {layer: self.gram_matrix(features[layer]) for layer in self.style_layers},
@@ -95,18 +96,18 @@ class StyleContentModel(keras.Model):  # type: ignore[misc]  # Keras has no type
         }
 
     def losses_and_gradient(self, image: tf.Tensor, losses: LossFunction) -> tuple[tf.Tensor, tf.Tensor]:
-        """One evaluation: [total, style, content, total variation, gradient norm], and dL/dx of the total loss L.
+        """Return [total, style, content, total variation, gradient norm], and dL/dx of the total loss L.
 
         `image` x is (height, width, 3), as is the gradient.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(image)
-            found = losses(image, self(image[tf.newaxis]))
-            total = found[0]
+            loss_values = losses(image, self(image[tf.newaxis]))
+            total = loss_values[0]
         gradient = tape.gradient(total, image)
-        return with_norm(found, gradient), gradient
+        return append_norm(loss_values, gradient), gradient
 
 
-def with_norm(losses: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """The losses, and the gradient's Euclidean norm after them."""
+def append_norm(losses: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """Return the losses followed by the gradient's Euclidean norm."""
     return tf.concat([losses, [tf.norm(gradient)]], axis=0)

@@ -1,6 +1,6 @@
-"""The objective of one stage, put together from a recipe: L = alpha L_content + beta L_style + gamma L_tv.
+"""The objective of one stage: L = alpha L_content + beta L_style + gamma L_tv, as weighted by a recipe.
 
-Gatys, Ecker, Bethge (CVPR 2016), equation 7, and the total variation. A recipe calls alpha `content_weight`, beta
+Gatys, Ecker, Bethge (CVPR 2016), equation 7, and the total variation. In a recipe alpha is `content_weight`, beta
 `style_weight` and gamma `variation_weight`.
 """
 
@@ -18,13 +18,13 @@ GramMatrices = Mapping[str, tf.Tensor]
 
 @dataclass(frozen=True)
 class Objective:
-    """What an image is judged by: the recipe's losses, and their targets at one size."""
+    """The recipe's losses and their targets at one size."""
 
     recipe: Recipe
     targets: Features
 
     def __call__(self, image: tf.Tensor, features: Features) -> tf.Tensor:
-        """The weighted [total, style, content, total variation] of an image (height, width, 3) with these features."""
+        """Return the weighted [total, style, content, total variation] of an image (height, width, 3)."""
         recipe, relative = self.recipe, self.recipe.normalize
         style = StyleLoss(self.targets["style"], recipe.style_layers, relative)(features["style"])
         content = ContentLoss(self.targets["content"], recipe.content_layers, relative)(features["content"])
@@ -34,7 +34,7 @@ class Objective:
 
 
 def blend_styles(styles: Sequence[GramMatrices], recipe: Recipe) -> dict[str, tf.Tensor]:
-    """Several styles as one target: the mean of their Gram matrices, weighted by `style_mix`."""
+    """Return the mean of the styles' Gram matrices, weighted by `style_mix`."""
     shares = recipe.style_mix or (1.0,) * len(styles)
     return {
         layer: tf.add_n([share / sum(shares) * style[layer] for share, style in zip(shares, styles, strict=True)])

@@ -1,40 +1,44 @@
-"""A recipe's schedule in numbers of evaluations: which are done at which size, and how much work that is."""
+"""A recipe's schedule: which evaluations run at which size, and how much work they are."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from shared.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The evaluations `first` to before `beyond`, at one size."""
+    """The evaluations from `first` to before `end`, at one size."""
 
     index: int
-    longest: int  # side of the picture, in pixels
+    longest_side: int  # of the image, in pixels
     first: int
-    beyond: int
+    end: int
 
     def work(self, step: int) -> int:
-        """Pixels evaluated here up to and with `step`; all stages have the same shape, which is left out."""
-        return self.longest**2 * max(0, min(step + 1, self.beyond) - self.first)
+        """Return the pixels evaluated in this stage up to and including `step`.
+
+        The aspect ratio is left out because it is the same in all stages.
+        """
+        return self.longest_side**2 * max(0, min(step + 1, self.end) - self.first)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """All stages of a run, coarse to fine."""
 
     stages: tuple[Stage, ...]
 
     @classmethod
-    def of(cls, recipe: Recipe) -> "Plan":
-        """The recipe's stages, with one evaluation more at the end for the last picture's losses."""
+    def from_recipe(cls, recipe: Recipe) -> Self:
+        """Return the recipe's stages. The last one has one more evaluation, for the losses of the final image."""
         stages, first = [], 0
-        for index, (longest, evaluations) in enumerate(recipe.schedule()):
-            last = index + 1 == len(recipe.stages)
-            stages.append(Stage(index, longest, first, first + evaluations + last))
+        for index, (longest_side, evaluations) in enumerate(recipe.schedule()):
+            is_last = index + 1 == len(recipe.stages)
+            stages.append(Stage(index, longest_side, first, first + evaluations + is_last))
             first += evaluations
         return cls(tuple(stages))
 
-    def fraction(self, step: int) -> float:
-        """The share of the run's arithmetic that is done after `step`, in [0, 1]."""
-        return sum(stage.work(step) for stage in self.stages) / sum(stage.work(stage.beyond) for stage in self.stages)
+    def fraction_done(self, step: int) -> float:
+        """Return the fraction of the run's arithmetic that is done after `step`, in [0, 1]."""
+        return sum(stage.work(step) for stage in self.stages) / sum(stage.work(stage.end) for stage in self.stages)

@@ -1,4 +1,4 @@
-"""`stylize`: the optimisation as a generator of pictures over explicit, serialisable state."""
+"""`stylize`: the optimization as a generator of images over explicit, serializable state."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,17 +13,16 @@ from shared.errors import Diverged, InvalidRecipe
 from shared.recipe import Recipe
 from worker.engine.cache import Cache, Evaluate, PathName
 from worker.engine.determinism import make_deterministic
-from worker.engine.image_ops import as_tensor, bled, fit, resize, trimmed
-from worker.engine.iterate import Iterate, iterate_at
-from worker.engine.memory import shortage_named
+from worker.engine.image_ops import as_tensor, crop_padding, reflect_pad, resize, resize_longest_side
+from worker.engine.iterate import Iterate, RunState, create_iterate
+from worker.engine.memory import translate_out_of_memory
 from worker.engine.optimizers import optimizer_for
-from worker.engine.schedule import Plan, Stage
-from worker.engine.state import Position, restored
+from worker.engine.schedule import Schedule, Stage
 from worker.engine.weights.sources import Weights
 
 Image = NDArray[np.uint8] | NDArray[np.float32]
 
-_MOST_RETREATS: Final = 2  # in a row
+_MAX_CONSECUTIVE_BACKOFFS: Final = 2
 
 
 def stylize(
@@ -36,33 +35,33 @@ def stylize(
     cache: Cache | None = None,
     path: PathName = "auto",
 ) -> Iterator[Iterate]:
-    """Paint `content` in the manner of `styles`, one evaluation of loss and gradient at a time.
+    """Render `content` in the style of `styles`, one evaluation of loss and gradient at a time.
 
     Images are (height, width, 3) RGB, upright and sRGB, uint8 or float32 in [0, 1], of any size. Yields steps 0 to
-    `recipe.steps` (one evaluation more than updates, so that the last picture's losses are known); with `state`, the
-    steps after the Iterate that it came from. The work is done inside `next`: stop whenever you like. A `cache`
-    from earlier runs saves the next one of the same size seconds. `path` is how an evaluation is computed: `reference`,
-    the Keras model itself, `fast`, the path for processors, or `auto`, which is `reference` on a GPU.
+    `recipe.steps`: one evaluation more than updates, for the losses of the final image. With `state`, yields the steps
+    after the Iterate that it was saved from. The work happens inside `next`, so a run can stop at any step. A `cache`
+    from an earlier run of the same size saves seconds. `path` selects how an evaluation is computed: `reference` (the
+    Keras model itself), `fast` (optimized for CPUs), or `auto`, which is `reference` on a GPU and `fast` elsewhere.
 
     The same arguments give the same bytes on the same machine with the same number of threads, interrupted or not.
-    An evaluation whose loss explodes or is not finite yields the last good picture once more, and the next step is half
-    as long. Raises InvalidRecipe (style_mix does not fit the styles), ImageTooSmall (a side under 32 pixels at the
-    recipe's size), WeightsUnavailable, OutOfMemory, and Diverged where two halvings in a row did not help.
+    If the loss explodes or is not finite, the last good image is yielded again and the next step is half as long.
+    Raises InvalidRecipe (style_mix does not match the styles), ImageTooSmall (a side under 32 pixels at the recipe's
+    size), WeightsUnavailable, OutOfMemory, and Diverged if halving the step twice in a row did not help.
     """
     if recipe.style_mix and len(recipe.style_mix) != len(styles):
         raise InvalidRecipe(
             f"style_mix has {len(recipe.style_mix)} shares for {len(styles)} styles; give one for each."
         )
-    images.fit((content.shape[1], content.shape[0]), recipe.size)  # raises for too extreme a shape
+    images.fit_size((content.shape[1], content.shape[0]), recipe.size)  # raises if the aspect ratio is too extreme
     make_deterministic()
-    with shortage_named(recipe.size):
+    with translate_out_of_memory(recipe.size):
         run = _Run(content, styles, recipe, weights=weights, cache=cache or Cache(), path=path)
-        position = restored(state, run.optimizer) if state else None
-    return run.iterates(position)
+        saved = RunState.restore(state, run.optimizer) if state else None
+    return run.iterates(saved)
 
 
 class _Run:
-    """One run's inputs and its plan."""
+    """The inputs and the schedule of one run."""
 
     def __init__(
         self,
@@ -75,76 +74,76 @@ class _Run:
         path: PathName,
     ) -> None:
         self.recipe, self.weights, self.cache, self.path = recipe, weights, cache, path
-        self.content, self.styles = content, styles  # as they came: as floats they would take four times the memory
-        self.plan = Plan.of(recipe)
+        self.content, self.styles = content, styles  # not as floats, which would take four times the memory
+        self.schedule = Schedule.from_recipe(recipe)
         self.optimizer = optimizer_for(recipe.optimizer)
 
-    def iterates(self, saved: Position | None) -> Iterator[Iterate]:
-        """Every Iterate after `saved`, stage by stage."""
-        positions = self._positions(saved)
-        del saved  # as large as what the run goes on with
-        with shortage_named(self.recipe.size):
-            for position in positions:
-                yield iterate_at(position, self.recipe, self.plan)
+    def iterates(self, saved: RunState | None) -> Iterator[Iterate]:
+        """Yield every Iterate after `saved`."""
+        states = self._states(saved)
+        del saved  # it is as large as the state that the run continues with
+        with translate_out_of_memory(self.recipe.size):
+            for state in states:
+                yield create_iterate(state, self.recipe, self.schedule)
 
-    def _positions(self, position: Position | None) -> Iterator[Position]:
-        for stage in self.plan.stages:
-            if position is None or position.step + 1 < stage.beyond:
-                for reached in self._stage(stage, position):
-                    position = reached
-                    yield reached
+    def _states(self, state: RunState | None) -> Iterator[RunState]:
+        for stage in self.schedule.stages:
+            if state is None or state.step + 1 < stage.end:
+                for next_state in self._stage_states(stage, state):
+                    state = next_state
+                    yield next_state
 
-    def _stage(self, stage: Stage, position: Position | None) -> Iterator[Position]:
-        content = bled(fit(as_tensor(self.content), stage.longest), self.recipe.bleed)
-        evaluate = self._evaluation(content, stage.longest)
-        if position is None or position.stage != stage.index:
-            position = self._enter(stage, content, position)
-        while position.step + 1 < stage.beyond:
-            position = self._step(position, evaluate)
-            yield position
+    def _stage_states(self, stage: Stage, state: RunState | None) -> Iterator[RunState]:
+        content = reflect_pad(resize_longest_side(as_tensor(self.content), stage.longest_side), self.recipe.padding)
+        evaluate = self._evaluation(content, stage.longest_side)
+        if state is None or state.stage != stage.index:
+            state = self._initial_state(stage, content, state)
+        while state.step + 1 < stage.end:
+            state = self._step(state, evaluate)
+            yield state
 
-    def _evaluation(self, content: tf.Tensor, longest: int) -> Evaluate:
-        """Of the stage's images."""
-        style_longest = round(longest * self.recipe.style_scale)
-        styles = [self.cache.style(self.weights, self.recipe, style, style_longest) for style in self.styles]
+    def _evaluation(self, content: tf.Tensor, longest_side: int) -> Evaluate:
+        """Return the evaluation for the stage's images."""
+        style_side = round(longest_side * self.recipe.style_scale)
+        styles = [self.cache.style(self.weights, self.recipe, style, style_side) for style in self.styles]
         return self.cache.evaluation(self.weights, self.recipe, content, styles, self.path)
 
-    def _enter(self, stage: Stage, content: tf.Tensor, before: Position | None) -> Position:
-        """The stage's first image, not evaluated yet: the last one's picture enlarged, or the recipe's init."""
-        margin = self.recipe.bleed
-        if before:
-            height, width = content.shape[0] - 2 * margin, content.shape[1] - 2 * margin
-            image = bled(resize(trimmed(before.optimizer.current, margin), (height, width)), margin)
+    def _initial_state(self, stage: Stage, content: tf.Tensor, previous: RunState | None) -> RunState:
+        """Return the state before a stage: the previous stage's image enlarged, or the recipe's initial image."""
+        padding = self.recipe.padding
+        if previous:
+            height, width = content.shape[0] - 2 * padding, content.shape[1] - 2 * padding
+            image = resize(crop_padding(previous.optimizer.current, padding), (height, width))
+            image = reflect_pad(image, padding)
         elif self.recipe.init == "content":
             image = content
         else:
             image = _noise(tuple(content.shape), self.recipe.seed)
-        step_backoffs = before.step_backoffs if before else 0
-        measured = np.zeros(5, np.float32)
-        return Position(stage.first - 1, stage.index, measured, self.optimizer.init(image), step_backoffs=step_backoffs)
+        step_backoffs = previous.step_backoffs if previous else 0
+        metrics, optimizer = np.zeros(5, np.float32), self.optimizer.init(image)
+        return RunState(stage.first - 1, stage.index, metrics, optimizer, step_backoffs=step_backoffs)
 
-    def _step(self, position: Position, evaluate: Evaluate) -> Position:
-        measured, gradient = evaluate(position.optimizer.image)
-        state = self.optimizer.step(position.optimizer, measured[0], gradient)
-        found: NDArray[np.float32] = (
-            measured.numpy()
-        )  # after the update was started, so that a GPU has no gap between the two
-        if np.isfinite(found).all() and not (state.accepted and position.explodes(float(found[0]))):
-            return position.forward(found, state)
-        return self._retreat(position)
+    def _step(self, state: RunState, evaluate: Evaluate) -> RunState:
+        metrics_tensor, gradient = evaluate(state.optimizer.image)
+        optimizer = self.optimizer.step(state.optimizer, metrics_tensor[0], gradient)
+        # Read after the update has started, so that a GPU does not idle between the two.
+        metrics: NDArray[np.float32] = metrics_tensor.numpy()
+        if np.isfinite(metrics).all() and not (optimizer.accepted and state.is_explosion(float(metrics[0]))):
+            return state.advance(metrics, optimizer)
+        return self._back_off(state)
 
-    def _retreat(self, position: Position) -> Position:
-        """The last good picture, and half the step from it. Raises Diverged where that is of no use."""
-        if position.least < math.inf and position.retreats < _MOST_RETREATS:
-            return position.back(self.optimizer.back_off(position.optimizer))
-        tried = (
-            f"though the step was halved {position.retreats} times; lower the learning rate or the weights"
-            if position.retreats
-            else "in the first picture of its size already; lower the weights"
+    def _back_off(self, state: RunState) -> RunState:
+        """Return to the last good image and halve the step. Raises Diverged if that cannot help."""
+        if state.lowest_total < math.inf and state.consecutive_backoffs < _MAX_CONSECUTIVE_BACKOFFS:
+            return state.back_off(self.optimizer.back_off(state.optimizer))
+        advice = (
+            f"although the step was halved {state.consecutive_backoffs} times; lower the learning rate or the weights"
+            if state.consecutive_backoffs
+            else "already for the first image of its size; lower the weights"
         )
-        raise Diverged(f"At step {position.step + 1} the loss is not finite, or explodes, {tried} of the recipe.")
+        raise Diverged(f"At step {state.step + 1} the loss is not finite or explodes, {advice} of the recipe.")
 
 
 def _noise(shape: tuple[int, ...], seed: int) -> tf.Tensor:
-    """Uniform in [0, 1), the same for the same seed."""
+    """Return uniform noise in [0, 1), which depends on the seed only."""
     return tf.constant(np.random.default_rng(seed).random(shape, np.float32))

@@ -1,4 +1,4 @@
-"""Adam and L-BFGS behind one protocol over explicit state (`protocol.py`)."""
+"""Adam and L-BFGS, which implement one protocol over explicit state (`protocol.py`)."""
 
 from shared import recipe
 from worker.engine.optimizers.adam import Adam
@@ -9,5 +9,5 @@ __all__ = ["LBFGS", "Adam", "Arrays", "Optimizer", "OptimizerState", "optimizer_
 
 
 def optimizer_for(settings: recipe.Adam | recipe.LBFGS) -> Optimizer:
-    """The optimizer that a recipe names."""
+    """Return the optimizer for a recipe's settings."""
     return Adam(settings) if isinstance(settings, recipe.Adam) else LBFGS(settings)

@@ -1,4 +1,4 @@
-"""Adam: Kingma and Ba, ICLR 2015, as Keras computes it, kept inside [0, 1]."""
+"""Adam (Kingma and Ba, ICLR 2015) as implemented by Keras, with images clipped to [0, 1]."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from worker.engine.optimizers.tensor_ops import traced
 class AdamState:
     """`m` and `v` are the running moments m_t and v_t of the gradient g_t, `updates` is t.
 
-    `rate_factor` is what backing off has left of the learning rate, in (0, 1].
+    `rate_factor` in (0, 1] is the factor by which backing off has reduced the learning rate.
     """
 
     image: tf.Tensor
@@ -29,7 +29,7 @@ class AdamState:
     accepted: bool = True
 
     def arrays(self) -> Arrays:
-        """All of it, flat."""
+        """Return the state as a flat dict."""
         tensors = {"image": self.image, "current": self.current, "m": self.m, "v": self.v}
         return {name: np.asarray(tensor) for name, tensor in tensors.items()} | {
             "updates": np.array(self.updates),
@@ -49,25 +49,25 @@ class Adam:
     settings: recipe.Adam
 
     def init(self, image: tf.Tensor) -> AdamState:
-        """m_0 = v_0 = 0."""
+        """Return the state before the first evaluation: m_0 = v_0 = 0."""
         zero = tf.zeros_like(image)
         return AdamState(image, image, zero, zero)
 
     def step(self, state: AdamState, loss: tf.Tensor, gradient: tf.Tensor) -> AdamState:  # noqa: ARG002 - the protocol's
-        """Every evaluated image is accepted: Adam does not look at the loss."""
+        """Accept every evaluated image: Adam does not use the loss."""
         settings, t = self.settings, state.updates + 1
         rate = state.rate_factor * settings.learning_rate * (1 - settings.beta2**t) ** 0.5 / (1 - settings.beta1**t)
-        numbers = tf.constant([1 - settings.beta1, 1 - settings.beta2, rate, settings.epsilon], tf.float32)
-        image, m, v = _update(state.image, state.m, state.v, gradient, numbers)
+        coefficients = tf.constant([1 - settings.beta1, 1 - settings.beta2, rate, settings.epsilon], tf.float32)
+        image, m, v = _update(state.image, state.m, state.v, gradient, coefficients)
         return AdamState(image, state.image, m, v, t, state.rate_factor)
 
     def back_off(self, state: AdamState) -> AdamState:
-        """Half the way, as half the rate would have gone, and half the rate from now on; the moments stay."""
+        """Halve the last step, as half the rate would have, and the rate of all later steps; keep the moments."""
         image = (state.current + state.image) / 2
         return replace(state, image=image, rate_factor=state.rate_factor / 2, accepted=False)
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> AdamState:
-        """The state whose `arrays()` these are."""
+        """Return the state that `arrays()` was called on."""
         image, current, m, v = (tf.constant(arrays[name]) for name in ("image", "current", "m", "v"))
         updates, factor, accepted = int(arrays["updates"]), float(arrays["rate_factor"]), bool(arrays["accepted"])
         return AdamState(image, current, m, v, updates, factor, accepted)
@@ -75,9 +75,9 @@ class Adam:
 
 @traced
 def _update(
-    x: tf.Tensor, m: tf.Tensor, v: tf.Tensor, g: tf.Tensor, numbers: tf.Tensor
+    x: tf.Tensor, m: tf.Tensor, v: tf.Tensor, g: tf.Tensor, coefficients: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    one_less_b1, one_less_b2, rate, epsilon = tf.unstack(numbers)
-    m += (g - m) * one_less_b1
-    v += (tf.square(g) - v) * one_less_b2
+    one_minus_b1, one_minus_b2, rate, epsilon = tf.unstack(coefficients)
+    m += (g - m) * one_minus_b1
+    v += (tf.square(g) - v) * one_minus_b2
     return tf.clip_by_value(x - rate * m / (tf.sqrt(v) + epsilon), 0.0, 1.0), m, v

@@ -1,1 +1,1 @@
-"""The same evaluation as `worker.engine.model`, faster on processors: Winograd convolutions, a written-out gradient."""
+"""The evaluation of `worker.engine.model`, faster on CPUs: Winograd convolutions and an explicit backward pass."""

@@ -1,4 +1,4 @@
-"""VGG19's convolutions: 3x3, zeros beyond the edges, then a bias and a ReLU; forward and backward.
+"""VGG19's convolutions (3x3, zero padding, bias, ReLU) in a direct and a fast variant, forward and backward.
 
 The two variants differ by a few millionths. Activations are (1, height, width, channels) float32.
 """
@@ -14,63 +14,63 @@ from worker.engine.vgg19.winograd import transform_kernel
 
 _COLOURS: Final = 3
 _MIN_CHANNELS: Final = 128
-"""Of the output: below, Winograd's passes over memory cost more than the multiplications that it saves."""
+"""Of the output. Below this, Winograd's passes over memory cost more than the multiplications that it saves."""
 _MANY_CHANNELS: Final = 256
 _MAX_POSITIONS: Final = 2**17
-"""Of a layer with fewer channels: beyond, its tiles would be most of a step's memory, for a gain of a few per cent."""
+"""For layers with fewer channels. Above this, tiles would take most of a step's memory, to save a few per cent."""
 
 
 class Convolution(Protocol):
-    """One layer."""
+    """The convolution of one layer."""
 
     def forward(self, x: tf.Tensor) -> tf.Tensor:
-        """The layer's activations, after its ReLU."""
+        """Return the layer's activations, after its ReLU."""
 
     def backward(self, gradient: tf.Tensor) -> tf.Tensor:
-        """The gradient by the layer's input, from the one by its output before the ReLU."""
+        """Return the gradient with respect to the layer's input, from that of its output before the ReLU."""
 
 
 class Kernel:
-    """One layer's weights, in the forms that the variants want. They take memory, so each is made when it is needed."""
+    """One layer's weights, in the forms that the variants need. Each takes memory, so it is created on first use."""
 
     def __init__(self, kernel: tf.Tensor, bias: tf.Tensor) -> None:
-        """(3, 3, in, out) and (out,), float32."""
+        """`kernel` is (3, 3, in, out) and `bias` (out,), float32."""
         self.kernel, self.bias = kernel, bias
 
     def direct(self) -> Convolution:
-        """TensorFlow's own convolution."""
+        """Return TensorFlow's own convolution."""
         return _Direct(self)
 
     def fast(self, fused: FusedOps) -> Convolution:
-        """The variant that is faster on a processor."""
+        """Return the fastest variant on a CPU."""
         in_channels, out_channels = self.kernel.shape[2:]
         if in_channels == _COLOURS:
-            return _First(self, fused)
+            return _FirstLayer(self, fused)
         return _Winograd(self, fused) if out_channels >= _MIN_CHANNELS else _Direct(self)
 
     @cached_property
     def flipped(self) -> tf.Tensor:
-        """(3, 3, out, in): a convolution with it is the gradient by the input."""
+        """(3, 3, out, in), for the gradient with respect to the input."""
         with tf.init_scope():
             return tf.transpose(tf.reverse(self.kernel, axis=[0, 1]), [0, 1, 3, 2])
 
     @cached_property
     def transformed(self) -> tf.Tensor:
-        """(36, in, out), for Winograd's algorithm."""
+        """(36, in, out), for the Winograd algorithm."""
         with tf.init_scope():
             return transform_kernel(self.kernel)
 
 
 class Kernels:
-    """Of a VGG19's layers, shared by everything that is traced with it."""
+    """The kernels of a VGG19's layers, shared by all evaluations traced with it."""
 
     def __init__(self) -> None:
         self._kernels: dict[str, Kernel] = {}
 
     def __getitem__(self, layer: keras.layers.Conv2D) -> Kernel:
-        """The layer's own arrays, not copies."""
+        """Return the layer's kernel, without a copy of its arrays."""
         if layer.name not in self._kernels:
-            with tf.init_scope():  # outside of any graph: within, they would be copied into every one
+            with tf.init_scope():  # outside of any graph, because each graph would get a copy
                 kernel, bias = tf.convert_to_tensor(layer.kernel), tf.convert_to_tensor(layer.bias)
             self._kernels[layer.name] = Kernel(kernel, bias)
         return self._kernels[layer.name]
@@ -87,8 +87,8 @@ class _Direct:
         return tf.nn.conv2d(gradient, self._kernel.flipped, 1, "SAME")
 
 
-class _First(_Direct):
-    """From three channels, for which TensorFlow has no fast gradient: one product, and a sum of nine shifted planes."""
+class _FirstLayer(_Direct):
+    """The convolution of three channels, whose gradient is slow in TensorFlow: one product and nine shifted sums."""
 
     def __init__(self, kernel: Kernel, fused: FusedOps) -> None:
         super().__init__(kernel)
@@ -102,7 +102,7 @@ class _First(_Direct):
 
 
 class _Winograd:
-    """The products by TensorFlow's own matrix kernel, the transforms around them compiled."""
+    """The Winograd algorithm: products by TensorFlow's matrix kernel, transforms compiled by XLA."""
 
     def __init__(self, kernel: Kernel, fused: FusedOps) -> None:
         self._kernel, self._fused = kernel, fused
@@ -120,5 +120,5 @@ class _Winograd:
         return self._fused.gradient_from_tiles(products, *gradient.shape[1:3])
 
     def _is_too_large(self, plane: tf.Tensor) -> bool:
-        few = min(self._kernel.kernel.shape[2:]) < _MANY_CHANNELS
-        return bool(few and plane.shape[1] * plane.shape[2] > _MAX_POSITIONS)
+        has_few_channels = min(self._kernel.kernel.shape[2:]) < _MANY_CHANNELS
+        return bool(has_few_channels and plane.shape[1] * plane.shape[2] > _MAX_POSITIONS)

@@ -1,8 +1,8 @@
-"""A StyleContentModel's evaluation on a processor, in about half the time, equal within float32's rounding.
+"""A StyleContentModel's evaluation on a CPU in about half the time, equal within the rounding of float32.
 
-The model's extractor is a chain of layers, so its gradient can be written out: that keeps one array a layer, or only
-bits where the layer is pooled, and a `tf.custom_gradient` would stay registered for as long as the process lives.
-Layers, weights, Gram matrices, targets and losses are the model's own.
+The model's extractor is a chain of layers, so the backward pass is written explicitly. It needs only one array per
+layer, or the bits of a mask if the layer is pooled. A `tf.custom_gradient` would stay registered until the process
+ends. Layers, weights, Gram matrices, targets and losses are those of the model.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import keras
 import tensorflow as tf
 
-from worker.engine.model import Features, LossFunction, StyleContentModel, preprocess, with_norm
+from worker.engine.model import Features, LossFunction, StyleContentModel, append_norm, preprocess
 from worker.engine.vgg19.convolution import Convolution, Kernels
 from worker.engine.vgg19.fused_ops import FusedOps, relu_gradient
 
@@ -20,10 +20,10 @@ Activations = dict[str, tf.Tensor]
 
 @dataclass(frozen=True)
 class Saved:
-    """What the backward pass needs of the forward pass.
+    """The results of the forward pass that the backward pass needs.
 
-    All activations, of which a traced graph keeps only those that are used: of a pooled layer the bits of `pool_masks`
-    are enough, and of any other layer without a loss `relu_masks`, where it is positive.
+    A traced graph keeps only the activations that are used. For a pooled layer the bits in `pool_masks` are enough. For
+    any other layer without a loss, `relu_masks` is enough: where its activations are positive.
     """
 
     activations: Activations = field(default_factory=dict)
@@ -32,11 +32,11 @@ class Saved:
 
 
 class FastPath:
-    """One instance per traced evaluation: what its fused operations compiled goes with it."""
+    """One instance per traced evaluation, so that its compiled operations are freed with it."""
 
     def __init__(self, model: StyleContentModel, kernels: Kernels, *, compiled: bool = True) -> None:
         self._model = model
-        self._with_loss = {*model.style_layers, *model.content_layers}
+        self._layers_with_loss = {*model.style_layers, *model.content_layers}
         self._layers = model.extractor.layers[1:]  # the first is the input
         self._fused = FusedOps(model.pooling, compiled=compiled)
         self._convolutions: dict[str, Convolution] = {
@@ -44,45 +44,48 @@ class FastPath:
         }
 
     def losses_and_gradient(self, image: tf.Tensor, losses: LossFunction) -> tuple[tf.Tensor, tf.Tensor]:
-        """As StyleContentModel.losses_and_gradient, by the chain rule: through the losses, then through the layers."""
+        """Like StyleContentModel.losses_and_gradient, by the chain rule: first through the losses, then the layers."""
         saved = self.forward(image)
         features = self._features(saved)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([image, features])
-            found = losses(image, features)
-            total = found[0]
-        direct, by_features = tape.gradient(total, [image, features])
-        gradient = direct + self.backward(saved, by_features)
-        return with_norm(found, gradient), gradient
+            loss_values = losses(image, features)
+            total = loss_values[0]
+        direct_gradient, feature_gradients = tape.gradient(total, [image, features])
+        gradient = direct_gradient + self.backward(saved, feature_gradients)
+        return append_norm(loss_values, gradient), gradient
 
     def wait_until_compiled(self) -> None:
-        """So that the memory which compiling takes does not come on top of an evaluation's."""
-        self._fused.wait()
+        """Wait, so that an evaluation does not need its memory at the same time as the compiler."""
+        self._fused.wait_until_compiled()
 
     def forward(self, image: tf.Tensor) -> Saved:
-        """Through every layer, from an image (height, width, 3), float32 RGB in [0, 1]."""
-        saved, x, before = Saved(), preprocess(image)[tf.newaxis], ""
+        """Run every layer on an image (height, width, 3), float32 RGB in [0, 1]."""
+        saved, x, previous = Saved(), preprocess(image)[tf.newaxis], ""
         for layer in self._layers:
             if not _is_convolution(layer):
-                x, saved.pool_masks[before] = self._fused.pool(x)
+                x, saved.pool_masks[previous] = self._fused.pool(x)
                 continue
-            if before and before not in saved.pool_masks and before not in self._with_loss:
-                saved.relu_masks[before] = x > 0
-                with tf.control_dependencies([saved.relu_masks[before]]):  # else both would be kept for a while
+            if previous and previous not in saved.pool_masks and previous not in self._layers_with_loss:
+                saved.relu_masks[previous] = x > 0
+                # Without this dependency, mask and activations could be in memory at the same time.
+                with tf.control_dependencies([saved.relu_masks[previous]]):
                     x = tf.identity(x)
-            before = layer.name
-            x = saved.activations[before] = self._convolutions[before].forward(x)
+            previous = layer.name
+            x = saved.activations[previous] = self._convolutions[previous].forward(x)
         return saved
 
-    def backward(self, saved: Saved, by_features: Features) -> tf.Tensor:
-        """dL/dx, (height, width, 3), from dL/dG of the style layers and dL/dF of the content layers."""
-        deepest, *others = reversed(self._convolutions)
-        own = self._own_gradients(deepest, saved, by_features)
-        gradient = self._convolutions[deepest].backward(relu_gradient(saved.activations[deepest], *own))
-        for layer in others:
-            with tf.control_dependencies([gradient]):  # not before they are needed: they are large
-                own = self._own_gradients(layer, saved, by_features)
-            gradient = self._convolutions[layer].backward(self._before_relu(layer, saved, gradient, own))
+    def backward(self, saved: Saved, feature_gradients: Features) -> tf.Tensor:
+        """Return dL/dx, (height, width, 3), from dL/dG of the style layers and dL/dF of the content layers."""
+        deepest, *other_layers = reversed(self._convolutions)
+        loss_gradients = self._loss_gradients(deepest, saved, feature_gradients)
+        gradient = self._convolutions[deepest].backward(relu_gradient(saved.activations[deepest], *loss_gradients))
+        for layer in other_layers:
+            with tf.control_dependencies([gradient]):  # they are large, so compute them as late as possible
+                loss_gradients = self._loss_gradients(layer, saved, feature_gradients)
+            gradient = self._convolutions[layer].backward(
+                self._gradient_before_relu(layer, saved, gradient, loss_gradients)
+            )
         return tf.reverse(gradient[0], axis=[-1]) * 255.0
 
     def _features(self, saved: Saved) -> Features:
@@ -92,32 +95,36 @@ class FastPath:
             "content": {layer: activations[layer] for layer in model.content_layers},
         }
 
-    def _own_gradients(self, layer: str, saved: Saved, by_features: Features) -> list[tf.Tensor]:
-        """dL/dF of a layer through its own losses, not through the layers after it."""
-        found = []
-        if layer in by_features["style"]:
-            found.append(gram_gradient(saved.activations[layer], by_features["style"][layer]))
-        if layer in by_features["content"]:
-            found.append(by_features["content"][layer])
-        return found
+    def _loss_gradients(self, layer: str, saved: Saved, feature_gradients: Features) -> list[tf.Tensor]:
+        """Return dL/dF of a layer through its own losses, without those of deeper layers."""
+        gradients = []
+        if layer in feature_gradients["style"]:
+            gradients.append(gram_gradient(saved.activations[layer], feature_gradients["style"][layer]))
+        if layer in feature_gradients["content"]:
+            gradients.append(feature_gradients["content"][layer])
+        return gradients
 
-    def _before_relu(self, layer: str, saved: Saved, gradient: tf.Tensor, own: list[tf.Tensor]) -> tf.Tensor:
-        """The gradient there, from that by the next convolution's input and the layer's own."""
+    def _gradient_before_relu(
+        self, layer: str, saved: Saved, gradient: tf.Tensor, loss_gradients: list[tf.Tensor]
+    ) -> tf.Tensor:
+        """Return the gradient before a layer's ReLU; `gradient` is that of the next convolution's input."""
         activations = saved.activations[layer]
         if layer in saved.pool_masks:
             gradient = self._fused.unpool(saved.pool_masks[layer], gradient, *activations.shape[1:3])
-            return gradient + relu_gradient(activations, *own) if own else gradient
-        return relu_gradient(activations, gradient, *own) if own else tf.where(saved.relu_masks[layer], gradient, 0.0)
+            return gradient + relu_gradient(activations, *loss_gradients) if loss_gradients else gradient
+        if loss_gradients:
+            return relu_gradient(activations, gradient, *loss_gradients)
+        return tf.where(saved.relu_masks[layer], gradient, 0.0)
 
 
-def gram_gradient(activations: tf.Tensor, by_gram_matrix: tf.Tensor) -> tf.Tensor:
-    """dL/dF = F (dL/dG + (dL/dG)^T) / (height width): one product, as G is symmetric. Gatys et al., equation 6.
+def gram_gradient(activations: tf.Tensor, gram_matrix_gradient: tf.Tensor) -> tf.Tensor:
+    """Return dL/dF = F (dL/dG + (dL/dG)^T) / (height width): one product, as G is symmetric. Gatys et al., equation 6.
 
-    F is (1, height, width, channels), as is what is returned; dL/dG is (1, channels, channels).
+    F and the result are (1, height, width, channels); dL/dG is (1, channels, channels).
     """
     _, height, width, channels = activations.shape
-    both = (by_gram_matrix[0] + tf.transpose(by_gram_matrix[0])) / (height * width)
-    return tf.reshape(tf.matmul(tf.reshape(activations, [-1, channels]), both), activations.shape)
+    symmetric = (gram_matrix_gradient[0] + tf.transpose(gram_matrix_gradient[0])) / (height * width)
+    return tf.reshape(tf.matmul(tf.reshape(activations, [-1, channels]), symmetric), activations.shape)
 
 
 def _is_convolution(layer: keras.Layer) -> bool:

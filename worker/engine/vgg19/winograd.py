@@ -1,9 +1,9 @@
 """3x3 convolutions for a quarter of the multiplications: F(4x4, 3x3).
 
-Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, CVPR 2016. The plane is cut into tiles of 4x4 outputs,
-each of which depends on 6x6 inputs; in transformed coordinates a convolution is one matrix product for each of the 36
-positions. In float32 it differs from the direct sum by a few millionths of the largest output. The backward pass is the
-same algorithm with each of its linear maps transposed: it needs no kernels of its own, which would take 0.3 GB more.
+Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, CVPR 2016. The plane is divided into tiles of 4x4
+outputs, each of which depends on 6x6 inputs. In transformed coordinates a convolution is one matrix product for each of
+the 36 positions. In float32 it differs from the direct sum by a few millionths of the largest output. The backward pass
+is the same algorithm with each linear map transposed. It needs no kernels of its own, which would take 0.3 GB more.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,13 +38,13 @@ _OUTPUT: Final = (
 
 
 def transform_kernel(kernel: tf.Tensor) -> tf.Tensor:
-    """(3, 3, in, out) to (36, in, out)."""
-    both = tf.constant(np.kron(_KERNEL, _KERNEL), tf.float32)
-    return tf.reshape(tf.matmul(both, tf.reshape(kernel, [9, -1])), [36, *kernel.shape[2:]])
+    """Transform (3, 3, in, out) to (36, in, out)."""
+    transform = tf.constant(np.kron(_KERNEL, _KERNEL), tf.float32)
+    return tf.reshape(tf.matmul(transform, tf.reshape(kernel, [9, -1])), [36, *kernel.shape[2:]])
 
 
 def to_tiles(x: tf.Tensor) -> tf.Tensor:
-    """(1, height, width, channels) to (36, tiles, channels): each tile's 6x6 inputs, transformed."""
+    """Transform each tile's 6x6 inputs: (1, height, width, channels) to (36, tiles, channels)."""
     rows, columns = tile_count(x.shape[1]), tile_count(x.shape[2])
     padding = [(1, _TILE * count + 1 - size) for count, size in zip((rows, columns), x.shape[1:3], strict=True)]
     plane = tf.pad(x[0], [*padding, (0, 0)])
@@ -54,7 +54,7 @@ def to_tiles(x: tf.Tensor) -> tf.Tensor:
 
 
 def from_tiles(products: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """(36, tiles, channels), transformed, back to (1, height, width, channels)."""
+    """Transform the products, (36, tiles, channels), back to (1, height, width, channels)."""
     rows, columns, channels = tile_count(height), tile_count(width), products.shape[2]
     grid = tf.reshape(products, [_PATCH, _PATCH, rows, columns, channels])
     down = _apply(_OUTPUT, tf.unstack(grid), axis=0)
@@ -64,7 +64,7 @@ def from_tiles(products: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def gradient_to_tiles(gradient: tf.Tensor) -> tf.Tensor:
-    """`from_tiles` transposed: (1, height, width, channels) to (36, tiles, channels)."""
+    """Apply `from_tiles` transposed: (1, height, width, channels) to (36, tiles, channels)."""
     rows, columns = tile_count(gradient.shape[1]), tile_count(gradient.shape[2])
     padding = [(0, _TILE * count - size) for count, size in zip((rows, columns), gradient.shape[1:3], strict=True)]
     plane = tf.pad(gradient[0], [*padding, (0, 0)])
@@ -74,7 +74,7 @@ def gradient_to_tiles(gradient: tf.Tensor) -> tf.Tensor:
 
 
 def gradient_from_tiles(products: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """`to_tiles` transposed: (36, tiles, channels) to (1, height, width, channels)."""
+    """Apply `to_tiles` transposed: (36, tiles, channels) to (1, height, width, channels)."""
     rows, columns, channels = tile_count(height), tile_count(width), products.shape[2]
     grid = tf.reshape(products, [_PATCH, _PATCH, rows, columns, channels])
     down = _overlap_add(_row_sums(_transposed(_INPUT), tf.unstack(grid)), height)
@@ -82,16 +82,16 @@ def gradient_from_tiles(products: tf.Tensor, height: int, width: int) -> tf.Tens
 
 
 def tile_count(size: int) -> int:
-    """How many tiles cover a side."""
+    """Return the number of tiles that cover a side."""
     return -(-size // _TILE)
 
 
 def _overlap_add(parts: Sequence[tf.Tensor], size: int) -> tf.Tensor:
-    """The `size` places, less the margin of one, of tiles of 6 that begin 4 after each other, summed; along axis 1."""
-    beyond, before = ([(0, 0), pad, *[(0, 0)] * (len(parts[0].shape) - 2)] for pad in ((0, 1), (1, 0)))
-    own, following = [tf.pad(part, beyond) for part in parts[:_TILE]], [tf.pad(part, before) for part in parts[_TILE:]]
-    cells = [one + other for one, other in zip(own, following, strict=False)] + own[len(following) :]
-    first, count, *rest = own[0].shape
+    """Sum tiles of 6 that start every 4 positions along axis 1, and return `size` positions without the margin of 1."""
+    after, before = ([(0, 0), pad, *[(0, 0)] * (len(parts[0].shape) - 2)] for pad in ((0, 1), (1, 0)))
+    starts, overlaps = [tf.pad(part, after) for part in parts[:_TILE]], [tf.pad(part, before) for part in parts[_TILE:]]
+    cells = [start + overlap for start, overlap in zip(starts, overlaps, strict=False)] + starts[len(overlaps) :]
+    first, count, *rest = starts[0].shape
     return tf.reshape(tf.stack(cells, axis=2), [first, _TILE * count, *rest])[:, 1 : size + 1]
 
 
@@ -100,17 +100,17 @@ def _transposed(matrix: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
 
 
 def _apply(matrix: Sequence[Sequence[int]], parts: Sequence[tf.Tensor], *, axis: int) -> tf.Tensor:
-    """The matrix applied to the parts, stacked: written out, since most factors are 0 or 1."""
+    """Apply the matrix to the parts and stack the results. Written as sums because most factors are 0 or 1."""
     return tf.stack(_row_sums(matrix, parts), axis=axis)
 
 
 def _row_sums(matrix: Sequence[Sequence[int]], parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Each multiple is made once: what XLA would drop by itself, Python would have taken long to trace."""
-    multiple = cache(lambda factor, place: parts[place] if factor == 1 else factor * parts[place])
+    """Compute each multiple once. XLA would remove duplicates, but they take Python long to trace."""
+    multiple = cache(lambda factor, index: parts[index] if factor == 1 else factor * parts[index])
     return [_row_sum(row, multiple) for row in matrix]
 
 
 def _row_sum(factors: Sequence[int], multiple: Callable[[int, int], Any]) -> Any:
-    more = [multiple(factor, place) for place, factor in enumerate(factors) if factor > 0]
-    less = [multiple(-factor, place) for place, factor in enumerate(factors) if factor < 0]
-    return reduce(sub, less, reduce(add, more)) if more else -reduce(add, less)
+    positive = [multiple(factor, index) for index, factor in enumerate(factors) if factor > 0]
+    negative = [multiple(-factor, index) for index, factor in enumerate(factors) if factor < 0]
+    return reduce(sub, negative, reduce(add, positive)) if positive else -reduce(add, negative)

@@ -1,4 +1,4 @@
-"""The line search: which trials are accepted, and how long the next one is."""
+"""The line search: which trials are accepted, and the step size of the next one."""
 
 import math
 
@@ -11,18 +11,18 @@ from worker.engine.optimizers.line_search import is_accepted, shorter_step
 POSITIVE = st.floats(1e-3, 1e3)
 
 
-def test_any_decrease_that_is_a_fair_part_of_the_promised_one_is_accepted() -> None:
+def test_a_sufficient_part_of_the_predicted_decrease_is_accepted() -> None:
     assert is_accepted(0.9, 1.0, -0.5)
     assert not is_accepted(1.0, 1.0, -0.5)
 
 
-def test_the_first_loss_is_accepted_and_one_that_is_not_a_number_never() -> None:
+def test_the_first_loss_is_accepted_and_nan_and_infinity_never_are() -> None:
     assert is_accepted(5.0, math.inf, 0.0)
     assert not is_accepted(math.nan, 1.0, -0.5)
     assert not is_accepted(math.inf, 1.0, -0.5)
 
 
-def test_on_a_parabola_the_next_step_ends_at_its_minimum() -> None:
+def test_the_next_step_ends_at_the_minimum_of_a_parabola() -> None:
     def phi(t: float) -> float:
         return 2 * (t - 0.3) ** 2
 

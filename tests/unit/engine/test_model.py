@@ -1,4 +1,4 @@
-"""The reference model does what a reader of TensorFlow's tutorial expects, by independent computations."""
+"""The reference model, compared with independent computations."""
 
 from pathlib import Path
 
@@ -30,27 +30,29 @@ def test_a_gram_matrix_is_the_mean_outer_product_over_positions() -> None:
     np.testing.assert_allclose(GramMatrix()(tf.constant(features)), expected, rtol=1e-5)
 
 
-def test_preprocessing_is_that_of_keras(image: tf.Tensor) -> None:
+def test_preprocessing_equals_keras(image: tf.Tensor) -> None:
     expected = keras.applications.vgg19.preprocess_input(image.numpy() * 255)
     np.testing.assert_allclose(preprocess(image), expected, atol=1e-3)
 
 
-def test_the_features_are_those_of_keras_own_model(random_weights: Path, vgg19: keras.Model, image: tf.Tensor) -> None:
+def test_the_features_equal_those_of_keras_own_model(
+    random_weights: Path, vgg19: keras.Model, image: tf.Tensor
+) -> None:
     whole = keras.applications.VGG19(include_top=False, weights=str(random_weights))
-    theirs = keras.Model(whole.input, [whole.get_layer(layer).output for layer in LAYERS])
-    found = feature_extractor(vgg19, LAYERS)(preprocess(image)[tf.newaxis])
-    for layer, expected in zip(LAYERS, theirs(preprocess(image)[tf.newaxis]), strict=True):
-        np.testing.assert_array_equal(found[layer], expected)
+    keras_extractor = keras.Model(whole.input, [whole.get_layer(layer).output for layer in LAYERS])
+    features = feature_extractor(vgg19, LAYERS)(preprocess(image)[tf.newaxis])
+    for layer, expected in zip(LAYERS, keras_extractor(preprocess(image)[tf.newaxis]), strict=True):
+        np.testing.assert_array_equal(features[layer], expected)
 
 
-def test_the_extractor_ends_at_the_deepest_layer_asked_for(vgg19: keras.Model) -> None:
+def test_the_extractor_ends_at_the_deepest_of_its_layers(vgg19: keras.Model) -> None:
     extractor = feature_extractor(vgg19, ["block2_conv1", "block1_conv1"])
     names = [layer.name for layer in extractor.layers[1:]]
     assert names == ["block1_conv1", "block1_conv2", "block1_pool", "block2_conv1"]
     assert list(extractor.output) == ["block1_conv1", "block2_conv1"]
 
 
-def test_a_layer_that_is_not_there_is_named(vgg19: keras.Model) -> None:
+def test_the_error_for_an_unknown_layer_names_it(vgg19: keras.Model) -> None:
     with pytest.raises(ValueError, match="no layer block6_conv1"):
         feature_extractor(vgg19, ["block1_conv1", "block6_conv1"])
 
@@ -60,16 +62,16 @@ def test_extractors_share_the_weights_of_one_vgg19(vgg19: keras.Model) -> None:
     assert one.get_layer("block3_conv1") is other.get_layer("block3_conv1")
 
 
-def test_average_pooling_takes_means_of_cells_where_maxima_were_taken(vgg19: keras.Model, image: tf.Tensor) -> None:
+def test_average_pooling_replaces_maxima_by_means(vgg19: keras.Model, image: tf.Tensor) -> None:
     before = feature_extractor(vgg19, ["block1_conv2"])(preprocess(image)[tf.newaxis])["block1_conv2"]
     for pooling, pool in (("max", tf.nn.max_pool2d), ("average", tf.nn.avg_pool2d)):
-        found = feature_extractor(vgg19, ["block2_conv1"], pooling)(preprocess(image)[tf.newaxis])["block2_conv1"]
+        features = feature_extractor(vgg19, ["block2_conv1"], pooling)(preprocess(image)[tf.newaxis])["block2_conv1"]
         expected = vgg19.get_layer("block2_conv1")(pool(before, 2, 2, "VALID"))
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(features, expected)
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
-def test_the_gradient_leads_where_the_loss_falls_as_fast_as_it_says(
+def test_the_gradient_equals_the_derivative_along_itself(
     vgg19: keras.Model, image: tf.Tensor, pooling: Pooling
 ) -> None:
     recipe = Recipe(pooling=pooling)
@@ -86,5 +88,5 @@ def test_the_gradient_leads_where_the_loss_falls_as_fast_as_it_says(
     assert float(losses[0]) == pytest.approx(float(tf.reduce_sum(losses[1:4])), rel=1e-6)
 
 
-def test_nothing_of_the_model_is_trained(vgg19: keras.Model) -> None:
+def test_the_model_has_no_trainable_variables(vgg19: keras.Model) -> None:
     assert StyleContentModel(vgg19, LAYERS, LAYERS).trainable_variables == []
