@@ -1,7 +1,7 @@
-"""The README's gallery: `make gallery` paints every pair anew, `default` beside TensorFlow's tutorial at equal time.
+"""The README's gallery: `make gallery` regenerates it, with the preset `default` beside TensorFlow's tutorial.
 
-A strip shows the photo and the painting, small, then the tutorial's picture and ours, from the same size, weights and
-processor time. Pairs whose images are not on this machine are left out, with a word.
+A strip shows the photo and the style image, small, then the result of the tutorial and that of Easel, both with the
+same size, weights and CPU time. Pairs whose images are not on this machine are skipped with a message.
 """
 
 import argparse
@@ -22,17 +22,17 @@ from worker.engine.weights.sources import Weights, resolve_weights
 
 ROOT: Final = Path(__file__).parents[2]
 SAMPLES: Final = ROOT / "deploy" / "samples"
-BESIDE: Final = ROOT.parent / "shared" / "images"
-"""Where the project's own machines keep the two images that everyone in this field knows."""
+SIBLING_IMAGES: Final = ROOT.parent / "shared" / "images"
+"""The folder of two well-known images that are too large for the repository."""
 
-say: Final = Console(highlight=False).print
+report: Final = Console(highlight=False).print
 
 _GAP, _CAPTION, _MAX_PIXELS = 6, 20, 100_000_000
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo, a painting, and whose they are."""
+    """A photo and a style image with their credits."""
 
     name: str
     content: Callable[[], Image.Image]
@@ -43,20 +43,20 @@ class Pair:
 PAIRS: Final = (
     Pair(
         "neckarfront-starry-night",
-        lambda: _opened(BESIDE / "neckarfront.jpg"),
-        lambda: _opened(BESIDE / "starry_night.jpg"),
+        lambda: _open(SIBLING_IMAGES / "neckarfront.jpg"),
+        lambda: _open(SIBLING_IMAGES / "starry_night.jpg"),
         "Neckarfront in Tuebingen: Andreas Praefcke, CC BY 3.0. The Starry Night: Vincent van Gogh, 1889.",
     ),
     Pair(
         "cat-poppies",
-        lambda: _opened(sample_photo("chelsea")),
-        lambda: _opened(SAMPLES / "poppies.jpg"),
+        lambda: _open(sample_photo("chelsea")),
+        lambda: _open(SAMPLES / "poppies.jpg"),
         "Chelsea: Stefan van der Walt, CC0. Poppies: deploy/samples, CC0.",
     ),
     Pair(
         "coffee-tide",
-        lambda: _opened(sample_photo("coffee")),
-        lambda: _opened(SAMPLES / "tide.jpg"),
+        lambda: _open(sample_photo("coffee")),
+        lambda: _open(SAMPLES / "tide.jpg"),
         "Espresso: Rachel Michetti, CC0. Tide: deploy/samples, CC0.",
     ),
 )
@@ -64,36 +64,38 @@ PAIRS: Final = (
 
 def main() -> None:
     """`python -m benchmarks.gallery [NAME...]`."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gallery", description="Paint the README's gallery.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gallery", description="Regenerate the README's gallery."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(pair.name for pair in PAIRS))
     parser.add_argument("--weights", default="auto")
     parser.add_argument("--size", type=int, default=PRESETS["default"].size)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "gallery")
-    asked = parser.parse_args()
-    weights = resolve_weights(asked.weights, cache=ROOT / "var" / "cache")
-    say(weights.describe())
-    asked.out.mkdir(parents=True, exist_ok=True)
-    for pair in (pair for pair in PAIRS if not asked.names or pair.name in asked.names):
-        _show(pair, weights, asked.size, asked.out / f"{pair.name}.jpg")
+    options = parser.parse_args()
+    weights = resolve_weights(options.weights, cache=ROOT / "var" / "cache")
+    report(weights.describe())
+    options.out.mkdir(parents=True, exist_ok=True)
+    for pair in (pair for pair in PAIRS if not options.names or pair.name in options.names):
+        _write_strip(pair, weights, options.size, options.out / f"{pair.name}.jpg")
 
 
-def _show(pair: Pair, weights: Weights, size: int, out: Path) -> None:
+def _write_strip(pair: Pair, weights: Weights, size: int, out: Path) -> None:
     try:
         content, style = pair.content(), pair.style()
     except FileNotFoundError as missing:
-        say(f"{pair.name}: left out, {missing.filename} is not here")
+        report(f"{pair.name}: skipped, {missing.filename} does not exist")
         return
-    ours, seconds = _painted(content, style, PRESETS["default"].model_copy(update={"size": size}), weights)
-    theirs, _ = _painted(content, style, PRESETS["tutorial"].model_copy(update={"size": size}), weights, seconds)
-    strip = _strip(content, style, to_image(theirs.image), to_image(ours.image), pair.credit)
+    default, seconds = _render(content, style, PRESETS["default"].model_copy(update={"size": size}), weights)
+    tutorial, _ = _render(content, style, PRESETS["tutorial"].model_copy(update={"size": size}), weights, seconds)
+    strip = _strip(content, style, to_image(tutorial.image), to_image(default.image), pair.credit)
     out.write_bytes(encode_jpeg(strip, quality=88))
-    say(f"{out.name}: {seconds:.0f} s of processor time; default {ours.step} steps, tutorial {theirs.step}")
+    report(f"{out.name}: {seconds:.0f} s of CPU time; default {default.step} steps, tutorial {tutorial.step}")
 
 
-def _painted(
+def _render(
     content: Image.Image, style: Image.Image, recipe: Recipe, weights: Weights, limit: float = float("inf")
 ) -> tuple[Iterate, float]:
-    """The last Iterate in `limit` seconds of processor time (the clock counts others' work too), and the seconds."""
+    """Return the last Iterate within `limit` seconds of CPU time, which other processes do not affect, and the time."""
     started, last = time.process_time(), None
     for iterate in stylize(to_array(content), [to_array(style)], recipe, weights=weights):
         if last and time.process_time() - started > limit:
@@ -104,38 +106,38 @@ def _painted(
 
 
 def _strip(
-    content: Image.Image, style: Image.Image, theirs: Image.Image, ours: Image.Image, credit: str
+    content: Image.Image, style: Image.Image, tutorial: Image.Image, default: Image.Image, credit: str
 ) -> Image.Image:
-    """Photo above painting at half size, the tutorial's picture, ours; a caption under each, the credit below."""
-    width, height = ours.size
+    """Combine the inputs at half size, the tutorial's result and the default one, with captions and the credit."""
+    width, height = default.size
     side = (width - _GAP) // 2
     strip = Image.new("RGB", (side + 2 * (width + _GAP), height + 2 * _CAPTION), "white")
     for top, image in zip((0, (height + _GAP) // 2), (content, style), strict=True):
-        strip.paste(_filled(image, (side, (height - _GAP) // 2)), (0, top))
-    strip.paste(theirs, (side + _GAP, 0))
-    strip.paste(ours, (side + width + 2 * _GAP, 0))
+        strip.paste(_cover(image, (side, (height - _GAP) // 2)), (0, top))
+    strip.paste(tutorial, (side + _GAP, 0))
+    strip.paste(default, (side + width + 2 * _GAP, 0))
     for left, top, text in _captions(side, width, height, credit):
         ImageDraw.Draw(strip).text((left, top), text, fill="black", font=ImageFont.load_default(13))
     return strip
 
 
 def _captions(side: int, width: int, height: int, credit: str) -> Iterator[tuple[int, int, str]]:
-    yield 0, height + 3, "photo, painting"
+    yield 0, height + 3, "photo, style image"
     yield side + _GAP, height + 3, "TensorFlow's tutorial, in the same time"
-    yield side + width + 2 * _GAP, height + 3, 'Easel, recipe "default"'
+    yield side + width + 2 * _GAP, height + 3, 'Easel, preset "default"'
     yield 0, height + _CAPTION + 2, credit
 
 
-def _filled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The image scaled to cover `size`, and cropped to it around its middle."""
+def _cover(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Scale the image to cover `size` and crop it around its centre."""
     scale = max(size[0] / image.width, size[1] / image.height)
-    wide, high = round(image.width * scale), round(image.height * scale)
-    left, top = (wide - size[0]) // 2, (high - size[1]) // 2
-    scaled = image.resize((wide, high), Image.Resampling.LANCZOS)
+    width, height = round(image.width * scale), round(image.height * scale)
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    scaled = image.resize((width, height), Image.Resampling.LANCZOS)
     return scaled.crop((left, top, left + size[0], top + size[1]))
 
 
-def _opened(path: Path) -> Image.Image:
+def _open(path: Path) -> Image.Image:
     return decode(path.read_bytes(), max_pixels=_MAX_PIXELS)
 
 

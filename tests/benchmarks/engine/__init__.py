@@ -1,1 +1,1 @@
-"""How fast a step is, how soon a loss is reached, and what a long life of the worker costs."""
+"""Benchmarks of the engine: time per step, time to a loss, memory, and overheads of the worker."""

@@ -1,30 +1,30 @@
-"""The most memory that a process holds which does two steps at 1024x768: the engine's against the tutorial's loop's."""
+"""Peak memory of two steps at 1024x768: the engine's process compared with that of the tutorial's loop."""
 
 from pathlib import Path
 from typing import Final
 
-from benchmarks.engine.scene import Scene
-from benchmarks.figure import Figure, NotHere, figure
-from benchmarks.processes import beside
+from benchmarks.engine.workload import Workload
+from benchmarks.figure import Figure, NotAvailable, figure
+from benchmarks.processes import peer_process
 
 _STEPS: Final = 2
 
 
-def peak_memory_vs_tutorial(scene: Scene, rounds: int) -> Figure:
-    """Bytes by bytes, each of a process of its own. Raises NotHere on other systems than Linux."""
-    return figure(_peak(scene.ours()) / _peak(scene.theirs()) for _ in range(rounds))
+def peak_memory_vs_tutorial(workload: Workload, rounds: int) -> Figure:
+    """Return the engine's peak divided by the tutorial's. Raises NotAvailable on systems other than Linux."""
+    return figure(_peak(workload.engine_command()) / _peak(workload.tutorial_command()) for _ in range(rounds))
 
 
-def most_resident(process: int | str = "self") -> int:
-    """Bytes that a process held, ever, by the kernel's account. Raises NotHere on other systems than Linux."""
-    account = Path(f"/proc/{process}/status")
-    if not account.exists():
-        raise NotHere("only Linux tells how much memory a process held at most")
-    return next(1024 * int(line.split()[1]) for line in account.read_text().splitlines() if line.startswith("VmHWM:"))
+def peak_resident_bytes(process: int | str = "self") -> int:
+    """Return the peak memory of a process. Raises NotAvailable on systems other than Linux."""
+    status = Path(f"/proc/{process}/status")
+    if not status.exists():
+        raise NotAvailable("only Linux reports the peak memory of a process")
+    return next(1024 * int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
 
 
 def _peak(command: tuple[str, ...]) -> int:
-    with beside(*command) as step:
+    with peer_process(*command) as step:
         for _ in range(_STEPS):
             step()
-        return most_resident(step.pid)
+        return peak_resident_bytes(step.pid)

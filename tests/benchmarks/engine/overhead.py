@@ -1,7 +1,7 @@
-"""What it costs a step that its job is kept: checkpoints, previews, progress, the lease; against the engine alone.
+"""The overhead of checkpoints, previews, progress and the lease, compared with the engine alone.
 
-`python -m benchmarks.engine.overhead` is the process that measures it: a worker's engine sets up TensorFlow before
-anything else has used it.
+`python -m benchmarks.engine.overhead` is the process that measures it, because a worker's engine must set up TensorFlow
+before anything else uses it.
 """
 
 import json
@@ -13,76 +13,78 @@ from itertools import islice
 from statistics import mean
 from typing import Any, Final
 
-from benchmarks.engine.scene import Scene, best_weights, png
+from benchmarks.engine.workload import Workload, best_weights, png
 from benchmarks.figure import Figure, figure, seconds
-from benchmarks.processes import run_alone
-from benchmarks.stack import House
+from benchmarks.processes import run_module
+from benchmarks.stack import BenchmarkStack
 from shared.ledger.ledger import Claim
 from shared.recipe import Recipe, resolve
 from shared.settings import Settings
-from worker.job.checkpoints import Scribe
+from worker.job.checkpoints import CheckpointWriter
 from worker.job.heartbeat import Heartbeat
-from worker.tensorflow_engine import Vgg19
+from worker.job.session import JobSession
+from worker.tensorflow_engine import TensorFlowEngine
 
-_ROUNDS: Final = 9  # blocks that are alike differ by more than what is looked for
-_NOTE: Final[dict[str, Any]] = {"fingerprint": "", "bitwise": True, "weights": ""}
+_ROUNDS: Final = 9  # equal blocks differ by more than the overhead
+_METADATA: Final[dict[str, Any]] = {"fingerprint": "", "bitwise": True, "weights": ""}
 
 
 def checkpoint_overhead() -> Figure:
-    """Seconds of a step with all of it by seconds without, in turns; L-BFGS with its history full, on one size."""
-    return figure(json.loads(run_alone("benchmarks.engine.overhead")))
+    """Return the time of a step with all of these divided by that without, in turns; L-BFGS with a full history."""
+    return figure(json.loads(run_module("benchmarks.engine.overhead")))
 
 
 def _ratios() -> list[float]:
-    scene = Scene(512, best_weights())
-    recipe = resolve({"size": scene.width, "steps": 20_000, "stages": [{"scale": 1, "share": 1}]})
-    with House.opened() as house:
-        engine = Vgg19(Settings(weights=str(scene.weights.path)))
-        frames = engine.stylize(scene.content, [scene.style], recipe, None)
-        for _ in islice(frames, recipe.optimizer.history + 2):  # type: ignore[union-attr]  # it is L-BFGS
+    workload = Workload(512, best_weights())
+    recipe = resolve({"size": workload.width, "steps": 20_000, "stages": [{"scale": 1, "share": 1}]})
+    with BenchmarkStack.run_temporarily() as stack:
+        engine = TensorFlowEngine(Settings(weights=str(workload.weights.path)))
+        iterates = engine.stylize(workload.content, [workload.style], recipe, None)
+        for _ in islice(iterates, recipe.optimizer.history + 2):  # type: ignore[union-attr]  # it is L-BFGS
             pass
-        block = _block(frames, house.services.settings)
-        alone = [_alone(frames, block)]
-        return [_ratio(house, _claimed(house, scene, recipe), frames, block, alone) for _ in range(_ROUNDS)]
+        steps = _block_steps(iterates, stack.services.settings)
+        baselines = [_time_engine(iterates, steps)]
+        return [_ratio(stack, _claim_job(stack, workload, recipe), iterates, steps, baselines) for _ in range(_ROUNDS)]
 
 
-def _block(frames: Iterator[Any], settings: Settings) -> int:
-    """Steps of a block: as long as from one checkpoint to the next where writing them takes a fifth of a second."""
-    few = 8
-    each = seconds(lambda: list(islice(frames, few))) / few
-    return math.ceil(2.1 * settings.checkpoint_seconds / each)
+def _block_steps(iterates: Iterator[Any], settings: Settings) -> int:
+    """Return the steps of a block: those between two checkpoints if writing one takes a fifth of a second."""
+    sample = 8
+    step_seconds = seconds(lambda: list(islice(iterates, sample))) / sample
+    return math.ceil(2.1 * settings.checkpoint_seconds / step_seconds)
 
 
-def _alone(frames: Iterator[Any], block: int) -> float:
-    return seconds(lambda: [None for _ in islice(frames, block)])
+def _time_engine(iterates: Iterator[Any], steps: int) -> float:
+    return seconds(lambda: [None for _ in islice(iterates, steps)])
 
 
-def _ratio(house: House, claim: Claim, frames: Iterator[Any], block: int, alone: list[float]) -> float:
-    """Against the mean of the blocks before and after: a machine that slows down meanwhile does so for both."""
-    accompanied = _accompanied(house, claim, frames, block)
-    alone.append(_alone(frames, block))
-    return accompanied / mean(alone[-2:])
+def _ratio(stack: BenchmarkStack, claim: Claim, iterates: Iterator[Any], steps: int, baselines: list[float]) -> float:
+    """Compare with the mean of the blocks before and after, in case the machine slows down in between."""
+    job_seconds = _time_job(stack, claim, iterates, steps)
+    baselines.append(_time_engine(iterates, steps))
+    return job_seconds / mean(baselines[-2:])
 
 
-def _claimed(house: House, scene: Scene, recipe: Recipe) -> Claim:
-    house.submit(png(scene.content), png(scene.style), recipe)
-    claim = house.services.ledger.claim("bench", house.services.settings.tiers, lease_seconds=600)
+def _claim_job(stack: BenchmarkStack, workload: Workload, recipe: Recipe) -> Claim:
+    stack.submit(png(workload.content), png(workload.style), recipe)
+    claim = stack.services.ledger.claim("bench", stack.services.settings.tiers, lease_seconds=600)
     if claim is None:
-        raise RuntimeError("The job that was just ordered is not there.")
+        raise RuntimeError("The submitted job could not be claimed.")
     return claim
 
 
-def _accompanied(house: House, claim: Claim, frames: Iterator[Any], block: int) -> float:
-    """Seconds of a block as worker/job/run.py goes through it."""
+def _time_job(stack: BenchmarkStack, claim: Claim, iterates: Iterator[Any], steps: int) -> float:
+    """Return the seconds of a block run like in worker/job/run.py."""
+    session = JobSession(stack.services, claim)
     with (
-        Heartbeat(house.services, claim, threading.Event()) as heartbeat,
-        Scribe(house.services, claim, resumed=None, note=_NOTE) as scribe,
+        Heartbeat(session, threading.Event()) as heartbeat,
+        CheckpointWriter(session, resumed_from=None, metadata=_METADATA) as writer,
     ):
         began = time.perf_counter()
-        for frame in islice(frames, block):
-            heartbeat.note(frame)
+        for iterate in islice(iterates, steps):
+            heartbeat.record_step(iterate)
             if not heartbeat.control_flags.cancel:
-                scribe.offer(frame)
+                writer.offer(iterate)
         return time.perf_counter() - began
 
 

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.engine.peak RECIPE_JSON WIDTH HEIGHT`: what one job takes of memory at most, in mebibytes.
+"""`python -m benchmarks.engine.peak RECIPE_JSON WIDTH HEIGHT`: the peak memory of one job in MiB.
 
-Prints what was measured, in this process alone, and what `shared.jobs.estimate` predicts: the base of its constants and
-of the table in tests/unit/shared/test_estimate.py. Renders as a worker does at its worst: checkpoints beside the loop,
-the history full, and as many shapes met before as it keeps.
+Prints the peak measured in this process and the prediction of `shared.jobs.estimate`, whose constants and the table in
+tests/unit/shared/test_estimate.py are based on it. Renders like a worker in the worst case: it writes checkpoints
+while rendering, the history is full, and the cache holds as many evaluations as it can.
 """
 
 import json
@@ -12,20 +12,20 @@ from collections import deque
 
 import numpy as np
 
-from benchmarks.engine.memory import most_resident
-from benchmarks.engine.scene import best_weights
+from benchmarks.engine.memory import peak_resident_bytes
+from benchmarks.engine.workload import best_weights
 from shared.jobs.estimate import peak_memory
 from shared.recipe import LBFGS, resolve
 from worker.engine import Iterate, stylize
 from worker.engine.cache import Cache
 from worker.job import checkpoint_format
 
-_EVALUATIONS = 4  # beyond those that fill the history
-_MET_BEFORE = 6  # one more, and a fresh process would have taken over
+_EVALUATIONS = 4  # in addition to those that fill the history
+_CACHED_SHAPES = 6  # with one more, the process would be replaced
 
 
 def main(fields: str, width: int, height: int) -> None:
-    """Paint, and look at the process."""
+    """Render, and print the process's peak memory."""
     recipe = resolve(json.loads(fields))
     needed = _EVALUATIONS + (recipe.optimizer.history if isinstance(recipe.optimizer, LBFGS) else 0)
     steps = next(
@@ -35,22 +35,22 @@ def main(fields: str, width: int, height: int) -> None:
     side = round(recipe.size * recipe.style_scale)
     content, style = (random.integers(0, 256, (*shape, 3), np.uint8) for shape in ((height, width), (side, side)))
     weights, cache = best_weights(), Cache()
-    for size in range(64, 64 + 8 * _MET_BEFORE, 8):
-        met = resolve({"preset": "tutorial", "size": size, "steps": 1})
-        deque(stylize(content[:size, :size], [style[:64, :64]], met, weights=weights, cache=cache), maxlen=0)
-    beside: list[threading.Thread] = []
+    for size in range(64, 64 + 8 * _CACHED_SHAPES, 8):
+        small = resolve({"preset": "tutorial", "size": size, "steps": 1})
+        deque(stylize(content[:size, :size], [style[:64, :64]], small, weights=weights, cache=cache), maxlen=0)
+    writers: list[threading.Thread] = []
     final = recipe.model_copy(update={"steps": steps})
-    for frame in stylize(content, [style], final, weights=weights, cache=cache):
-        if frame.step >= steps - 2:
-            beside.append(threading.Thread(target=_write, args=(frame,)))
-            beside[-1].start()
-    for thread in beside:
+    for iterate in stylize(content, [style], final, weights=weights, cache=cache):
+        if iterate.step >= steps - 2:
+            writers.append(threading.Thread(target=_write, args=(iterate,)))
+            writers[-1].start()
+    for thread in writers:
         thread.join()
-    print(round(most_resident() / 2**20), round(peak_memory(recipe, width, height) / 2**20))  # noqa: T201 - the answer
+    print(round(peak_resident_bytes() / 2**20), round(peak_memory(recipe, width, height) / 2**20))  # noqa: T201 - the answer
 
 
-def _write(frame: Iterate) -> None:
-    b"".join(checkpoint_format.dump(frame.state()))  # in one piece, as S3 wants it
+def _write(iterate: Iterate) -> None:
+    b"".join(checkpoint_format.dump(iterate.state()))  # in one piece, as for S3
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""How much sooner the engine reaches the loss at which the tutorial's loop ends.
+"""The speedup of the engine to the final loss of the tutorial's loop.
 
-The loss is the tutorial's own objective, on the picture as it is delivered, in [0, 1]. Both sides' time is counted
-evaluations times the paired median of one, optimiser included, and the start of a fresh process with all its tracing on
-top.
+The loss is the tutorial's objective for the result image, in [0, 1]. The time of each side is its number of evaluations
+times the median time of one, optimizer included, plus the start of a fresh process with all its tracing.
 """
 
 import json
@@ -13,70 +12,79 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.engine.scene import Scene
+from benchmarks.engine.workload import Workload
 from benchmarks.figure import Figure, figure, seconds
-from benchmarks.processes import Peer, beside
+from benchmarks.processes import Peer, peer_process
 
 STEPS: Final = {256: 600, 512: 1000}
 """Of the tutorial's Adam, by width."""
 _STARTS: Final = {False: 3, True: 1}
-_FIRST: Final = 3  # steps: by then L-BFGS, too, has done whatever it does for the first time
-_LATER: Final = 3
-Tell = Callable[[str], None]
+_FIRST_STEPS: Final = 3  # after these, L-BFGS has traced everything, too
+_LATER_STEPS: Final = 3
+Report = Callable[[str], None]
 Command = tuple[str, ...]
 
 
-def speedup(scene: Scene, remembered: Path, tell: Tell, note: Tell, *, rounds: int, quick: bool) -> Figure:
-    """Tutorial's seconds by the engine's; `remembered` is a folder for what takes the tutorial's loop minutes.
+def speedup(
+    workload: Workload, cache: Path, show_progress: Report, report: Report, *, rounds: int, quick: bool
+) -> Figure:
+    """Return the tutorial's time divided by the engine's; `cache` is a folder for the tutorial's final losses.
 
-    `tell` says what is being done, `note` what was found.
-
-    With `quick` the loss to reach is that of the engine's own Adam, the same updates in half the time.
+    With `quick` the target loss is that of the engine with Adam: the same updates in half the time.
     """
-    adam, steps = scene.ours() if quick else scene.theirs(), STEPS[scene.width]
-    target = _loss_of(adam, scene, steps, remembered, tell)
-    starts = [(_start_up(scene.theirs(), tell), _start_up(scene.ours("lbfgs"), tell)) for _ in range(_STARTS[quick])]
-    with beside(*scene.theirs()) as theirs, beside(*scene.ours("lbfgs")) as ours:
-        evaluations = _evaluations_to(target, ours, scene, tell)
-        theirs(), theirs(), ours()
-        pairs = [(seconds(theirs), seconds(ours)) for _ in range(rounds)]
-    note(f"{scene.width} px: {evaluations} evaluations reach the {target:.4g} of {steps} steps; starts {starts}")
+    tutorial_command, engine_command = workload.tutorial_command(), workload.engine_command("lbfgs")
+    adam_command, steps = workload.engine_command() if quick else tutorial_command, STEPS[workload.width]
+    target = _final_loss(adam_command, workload, steps, cache, show_progress)
+    starts = [
+        (_start_seconds(tutorial_command, show_progress), _start_seconds(engine_command, show_progress))
+        for _ in range(_STARTS[quick])
+    ]
+    with peer_process(*tutorial_command) as tutorial, peer_process(*engine_command) as engine:
+        evaluations = _evaluations_to(target, engine, workload, show_progress)
+        tutorial(), tutorial(), engine()
+        pairs = [(seconds(tutorial), seconds(engine)) for _ in range(rounds)]
+    report(
+        f"{workload.width} px: the tutorial reaches {target:.4g} in {steps} steps, the engine in {evaluations} "
+        f"evaluations; starts {starts}"
+    )
     return figure(
-        (steps * one + their_start) / (evaluations * other + our_start)
-        for (one, other), (their_start, our_start) in zip(pairs, cycle(starts), strict=False)
+        (steps * tutorial_seconds + tutorial_start) / (evaluations * engine_seconds + engine_start)
+        for (tutorial_seconds, engine_seconds), (tutorial_start, engine_start) in zip(
+            pairs, cycle(starts), strict=False
+        )
     )
 
 
-def _loss_of(command: Command, scene: Scene, steps: int, remembered: Path, tell: Tell) -> float:
-    """After the last step; minutes, so it is written down."""
-    found = remembered / f"tutorial_{scene.width}_{scene.digest(steps, command[2])}.json"
-    if not found.exists():
-        with beside(*command) as step:
+def _final_loss(command: Command, workload: Workload, steps: int, cache: Path, show_progress: Report) -> float:
+    """Return the loss after the last step. It takes minutes, so it is cached."""
+    path = cache / f"tutorial_{workload.width}_{workload.digest(steps, command[2])}.json"
+    if not path.exists():
+        with peer_process(*command) as step:
             for done in range(steps):
                 if done % 20 == 0:
-                    tell(f"{scene.width} px: the tutorial's Adam, step {done} of {steps}")
+                    show_progress(f"{workload.width} px: the tutorial's Adam, step {done} of {steps}")
                 step()
-            remembered.mkdir(parents=True, exist_ok=True)
-            found.write_text(json.dumps({"loss": step()}) + "\n")
-    return float(json.loads(found.read_text())["loss"])
+            cache.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"loss": step()}) + "\n")
+    return float(json.loads(path.read_text())["loss"])
 
 
-def _start_up(command: Command, tell: Tell) -> float:
-    """Seconds from a fresh process until it has traced all, what its steps take by themselves left out."""
-    tell(f"starting {command[2]}")
+def _start_seconds(command: Command, show_progress: Report) -> float:
+    """Return the seconds until a fresh process has traced everything, without the time of its steps."""
+    show_progress(f"starting {command[2]}")
     began = time.perf_counter()
-    with beside(*command) as step:
-        for _ in range(_FIRST):
+    with peer_process(*command) as step:
+        for _ in range(_FIRST_STEPS):
             step()
         ended = time.perf_counter()
-        return round(ended - began - _FIRST * median(seconds(step) for _ in range(_LATER)), 2)
+        return round(ended - began - _FIRST_STEPS * median(seconds(step) for _ in range(_LATER_STEPS)), 2)
 
 
-def _evaluations_to(target: float, step: Peer, scene: Scene, tell: Tell) -> int:
-    for done in range(STEPS[scene.width]):
+def _evaluations_to(target: float, step: Peer, workload: Workload, show_progress: Report) -> int:
+    for done in range(STEPS[workload.width]):
         loss = step()
         if done % 20 == 0:
-            tell(f"{scene.width} px: the engine, evaluation {done}, loss {loss:.4g}")
+            show_progress(f"{workload.width} px: the engine, evaluation {done}, loss {loss:.4g}")
         if loss <= target:
             return done + 1
-    raise AssertionError(f"The engine does not reach {target} as soon as the tutorial.")
+    raise AssertionError(f"The engine does not reach {target} within the steps of the tutorial.")

@@ -1,4 +1,4 @@
-"""One step of the tutorial at 512x384, update and clipping included: the engine's against the others', in turns."""
+"""One step of the tutorial at 512x384, update and clipping included: the engine and its baselines in turns."""
 
 import math
 from contextlib import AbstractContextManager
@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.engine.scene import Scene
-from benchmarks.engine.torch_beside import torch_beside
-from benchmarks.figure import Figure, NotHere, figure, ratios, seconds
-from benchmarks.processes import ROOT, Peer, beside
+from benchmarks.engine.torch_process import start_torch_peer
+from benchmarks.engine.workload import Workload
+from benchmarks.figure import Figure, NotAvailable, figure, ratios, seconds
+from benchmarks.processes import ROOT, Peer, peer_process
 from shared.recipe import PRESETS, VGG19_LAYERS, Recipe
 from worker.engine.weights.hdf5 import KERNEL_SHAPES, load_kernels
 
@@ -20,51 +20,55 @@ _PRODUCT: Final = 2048
 _TOLERANCE: Final = 1e-4
 
 
-def step_vs_tutorial(scene: Scene, rounds: int) -> Figure:
-    """Against TensorFlow's loop. Raises AssertionError where the losses differ."""
-    with beside(*scene.ours()) as step, beside(*scene.theirs()) as theirs:
-        return figure(_ratios(step, theirs, rounds))
+def step_vs_tutorial(workload: Workload, rounds: int) -> Figure:
+    """Compare with the tutorial's loop. Raises AssertionError if the losses differ."""
+    with peer_process(*workload.engine_command()) as engine, peer_process(*workload.tutorial_command()) as baseline:
+        return figure(_ratios(engine, baseline, rounds))
 
 
-def step_vs_reference(scene: Scene, rounds: int) -> Figure:
-    """The fast path against the Keras model. Raises AssertionError where the losses differ."""
-    with beside(*scene.ours(path="fast")) as step, beside(*scene.ours(path="reference")) as theirs:
-        return figure(_ratios(step, theirs, rounds))
+def step_vs_reference(workload: Workload, rounds: int) -> Figure:
+    """Compare the fast path with the Keras model. Raises AssertionError if the losses differ."""
+    with (
+        peer_process(*workload.engine_command(path="fast")) as engine,
+        peer_process(*workload.engine_command(path="reference")) as baseline,
+    ):
+        return figure(_ratios(engine, baseline, rounds))
 
 
-def step_vs_torch(scene: Scene, rounds: int) -> Figure:
-    """Against PyTorch, eager. Raises NotHere without `make .venv-torch/ready`, AssertionError where losses differ."""
+def step_vs_torch(workload: Workload, rounds: int) -> Figure:
+    """Compare with PyTorch in eager mode. Raises NotAvailable without PyTorch, AssertionError if the losses differ."""
     if not (_TORCH / "ready").exists():
-        raise NotHere("PyTorch is not installed; `make .venv-torch/ready`")
-    with beside(*scene.ours()) as step, _torch(scene) as theirs:
-        return figure(_ratios(step, theirs, rounds))
+        raise NotAvailable("PyTorch is not installed; run `make .venv-torch/ready`")
+    with peer_process(*workload.engine_command()) as engine, _torch_peer(workload) as baseline:
+        return figure(_ratios(engine, baseline, rounds))
 
 
-def step_vs_arithmetic(scene: Scene, rounds: int) -> Figure:
-    """Against the time that the direct convolutions would take at the rate of a large matrix product."""
+def step_vs_arithmetic(workload: Workload, rounds: int) -> Figure:
+    """Compare with the time of the direct convolutions at the rate of a large matrix product."""
     matrix = tf.constant(np.random.default_rng(0).standard_normal((_PRODUCT, _PRODUCT), np.float32))
     product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)[0]), autograph=False)
-    products = flop(scene) / (2 * _PRODUCT**3)
-    with beside(*scene.ours()) as step:
-        step(), step(), product()
+    products = flop(workload) / (2 * _PRODUCT**3)
+    with peer_process(*workload.engine_command()) as engine:
+        engine(), engine(), product()
         return figure(
-            seconds(step) / (products * min(seconds(lambda: float(product())) for _ in range(5))) for _ in range(rounds)
+            seconds(engine) / (products * min(seconds(lambda: float(product())) for _ in range(5)))
+            for _ in range(rounds)
         )
 
 
-def flop(scene: Scene) -> int:
-    """Of the direct convolutions, forward and back to the image, multiplications and additions."""
+def flop(workload: Workload) -> int:
+    """Return the multiplications and additions of the direct convolutions, forward and backward to the image."""
     total = 0
-    for layer in _layers(scene.recipe):
-        total += 2 * 2 * int(np.prod(KERNEL_SHAPES[layer])) * math.prod(scene.plane(layer))
+    for layer in _layers(workload.recipe):
+        total += 2 * 2 * int(np.prod(KERNEL_SHAPES[layer])) * math.prod(workload.layer_size(layer))
     return total
 
 
 def named_kernels(weights: Path) -> dict[str, np.ndarray]:
-    """As the peer reads them, down to the tutorial's deepest layer."""
-    found = {layer: pair for layer, pair in load_kernels(weights).items() if layer in _layers(PRESETS["tutorial"])}
-    kernels = {f"{layer}/kernel": kernel for layer, (kernel, _) in found.items()}
-    return kernels | {f"{layer}/bias": bias for layer, (_, bias) in found.items()}
+    """Return the kernels for the peer, down to the tutorial's deepest layer."""
+    layers = {layer: pair for layer, pair in load_kernels(weights).items() if layer in _layers(PRESETS["tutorial"])}
+    kernels = {f"{layer}/kernel": kernel for layer, (kernel, _) in layers.items()}
+    return kernels | {f"{layer}/bias": bias for layer, (_, bias) in layers.items()}
 
 
 def _layers(recipe: Recipe) -> tuple[str, ...]:
@@ -72,15 +76,15 @@ def _layers(recipe: Recipe) -> tuple[str, ...]:
     return VGG19_LAYERS[: deepest + 1]
 
 
-def _torch(scene: Scene) -> AbstractContextManager[Peer]:
-    images = dict(zip(("content", "style"), scene.floats(), strict=True))
-    return torch_beside(str(_TORCH / "bin/python"), images, named_kernels(scene.weights.path))
+def _torch_peer(workload: Workload) -> AbstractContextManager[Peer]:
+    images = dict(zip(("content", "style"), workload.float_images(), strict=True))
+    return start_torch_peer(str(_TORCH / "bin/python"), images, named_kernels(workload.weights.path))
 
 
-def _ratios(step: Peer, theirs: Peer, rounds: int) -> list[float]:
-    """Seconds by seconds, once both have found the same losses."""
+def _ratios(engine: Peer, baseline: Peer, rounds: int) -> list[float]:
+    """Return the ratios of times after a check that the losses are equal."""
     for _ in range(2):
-        ours, other = step(), theirs()
-        if abs(ours - other) > _TOLERANCE * abs(other):
-            raise AssertionError(f"The engine's loss {ours} is not theirs, {other}.")
-    return ratios(step, theirs, rounds)
+        loss, baseline_loss = engine(), baseline()
+        if abs(loss - baseline_loss) > _TOLERANCE * abs(baseline_loss):
+            raise AssertionError(f"The engine's loss is {loss}, the baseline's {baseline_loss}.")
+    return ratios(engine, baseline, rounds)

@@ -1,1 +1,1 @@
-"""The engine on a GPU, beside what people would run there instead: `python -m benchmarks.gpu`."""
+"""Benchmarks of the engine and its baselines on a GPU: `python -m benchmarks.gpu`."""

@@ -1,7 +1,8 @@
-"""Rows of measurements, their targets, and the tables that show them."""
+"""Rows of measurements, their targets, and tables of both."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, Literal
 
 from rich.table import Column, Table
@@ -28,24 +29,24 @@ TARGETS: Final[dict[str, tuple[float, float]]] = {
     "different_bytes_1024": (0, 0),
     "different_bytes_2048": (0, 0),
 }
-"""Pass and aim of a row on a current data centre GPU, in the row's unit; less is better."""
+"""Limit to pass and aim of a row on a current data centre GPU, in the row's unit; lower is better."""
 
-_OTHERS: Final = ("tutorial", "pytorch")
+_BASELINES: Final = ("tutorial", "pytorch")
 _COLOURS: Final = {"aim": "green", "pass": "yellow", "fail": "red"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """The engine's median with 10th and 90th percentile, and the same for the others."""
+    """The engine's median with 10th and 90th percentile, and the same for the baselines."""
 
     name: str
     unit: str
     easel: Figure
-    others: Mapping[str, Figure] = field(default_factory=dict)
+    baselines: Mapping[str, Figure] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """One line."""
-        sides = {"easel": self.easel, **self.others}
+        """Format the row as one line."""
+        sides = {"easel": self.easel, **self.baselines}
         return f"{self.name}, {self.unit}: " + ", ".join(f"{side} {figure}" for side, figure in sides.items())
 
     @property
@@ -57,12 +58,12 @@ class Row:
         return "aim" if self.easel.median <= aim else "pass" if self.easel.median <= limit else "fail"
 
     def json(self, *, judged: bool) -> dict[str, Any]:
-        """As it is written. Only measurements on a GPU are `judged`."""
+        """Return the row for the JSON line. Only measurements on a GPU are `judged`."""
         limit, aim = TARGETS.get(self.name, (None, None))
         return {
             "unit": self.unit,
             "easel": self.easel.row(),
-            **{name: figure.row() for name, figure in self.others.items()},
+            **{name: figure.row() for name, figure in self.baselines.items()},
             "pass": limit,
             "aim": aim,
             "verdict": self.verdict if judged else None,
@@ -73,13 +74,13 @@ class Rows(list[Row]):
     """The rows of one measurement."""
 
     def __str__(self) -> str:
-        """All rows on one line."""
+        """Format all rows as one line."""
         return "; ".join(map(str, self))
 
 
 @dataclass(frozen=True)
 class MeasuredVariant:
-    """What was measured of one variant of an evaluation. Differences are relative to `reference`, None without it."""
+    """The measurements of one variant of an evaluation. Differences are relative to `reference`, or None without it."""
 
     milliseconds: Figure
     first_seconds: float
@@ -87,36 +88,36 @@ class MeasuredVariant:
     gradient_difference: float | None
 
     def json(self) -> dict[str, Any]:
-        """As it is written."""
+        """Return the measurements for the JSON line."""
         return {**vars(self), "milliseconds": self.milliseconds.row()}
 
 
 def rows_table(rows: Iterable[Row], title: str, *, judged: bool) -> Table:
-    """Each cell is a median, with the 10th to 90th percentile in brackets."""
-    table = Table(Column("row", no_wrap=True), "unit", "easel", *_OTHERS, "pass", "aim", "", title=title)
+    """Return a table of medians, with the 10th to 90th percentile in brackets."""
+    table = Table(Column("row", no_wrap=True), "unit", "easel", *_BASELINES, "pass", "aim", "", title=title)
     for row in rows:
         verdict = row.verdict if judged else None
         targets = [f"{target:g}" for target in TARGETS.get(row.name, ())] or ["", ""]
-        others = [str(row.others.get(name, "")) for name in _OTHERS]
+        baselines = [str(row.baselines.get(name, "")) for name in _BASELINES]
         label = f"[{_COLOURS[verdict]}]{verdict}" if verdict else ""
-        table.add_row(row.name, row.unit, str(row.easel), *others, *targets, label)
+        table.add_row(row.name, row.unit, str(row.easel), *baselines, *targets, label)
     return table
 
 
-def variants_table(found: Mapping[int, Mapping[str, MeasuredVariant]], title: str) -> Table:
-    """One line for each variant and four columns for each width; times are medians."""
-    heads = [(f"{width}: ms", "first call, s", "loss differs", "gradient differs") for width in found]
-    table = Table(Column("variant", no_wrap=True), *(head for four in heads for head in four), title=title)
-    for name in dict.fromkeys(name for variants in found.values() for name in variants):
+def variants_table(variants_by_width: Mapping[int, Mapping[str, MeasuredVariant]], title: str) -> Table:
+    """Return a table with one line per variant and four columns per width; times are medians."""
+    headers = [(f"{width}: ms", "first call, s", "loss differs", "gradient differs") for width in variants_by_width]
+    table = Table(Column("variant", no_wrap=True), *chain.from_iterable(headers), title=title)
+    for name in dict.fromkeys(name for variants in variants_by_width.values() for name in variants):
         cells = list[str]()
-        for variants in found.values():
-            one = variants.get(name)
-            cells += _cells(one) if one else [""] * 4
+        for variants in variants_by_width.values():
+            variant = variants.get(name)
+            cells += _cells(variant) if variant else [""] * 4
         table.add_row(name, *cells)
     return table
 
 
 def _cells(variant: MeasuredVariant) -> list[str]:
     differences = (variant.loss_difference, variant.gradient_difference)
-    shown = ["" if difference is None else f"{difference:.1e}" for difference in differences]
-    return [f"{variant.milliseconds.median:.4g}", f"{variant.first_seconds:.1f}", *shown]
+    formatted = ["" if difference is None else f"{difference:.1e}" for difference in differences]
+    return [f"{variant.milliseconds.median:.4g}", f"{variant.first_seconds:.1f}", *formatted]

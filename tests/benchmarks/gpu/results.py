@@ -1,4 +1,4 @@
-"""The results of a run, as they come."""
+"""The results of a run of the benchmarks."""
 
 import json
 import time
@@ -11,7 +11,7 @@ _VERSIONS: Final = ("gpu_driver", "tensorflow", "cuda", "cudnn")
 
 
 class Results:
-    """Rows and variants measured so far."""
+    """The rows and variants measured so far."""
 
     def __init__(self, machine: Mapping[str, Any], *, quick: bool) -> None:
         self.machine, self.quick, self.on_gpu = machine, quick, bool(machine["gpus"])
@@ -20,15 +20,15 @@ class Results:
 
     @property
     def title(self) -> str:
-        """The GPU, and versions of driver and libraries."""
-        devices = ", ".join(self.machine["gpus"]) or "no GPU, so nothing here counts"
+        """The GPU and the versions of driver and libraries."""
+        devices = ", ".join(self.machine["gpus"]) or "no GPU, so these results mean nothing"
         return ", ".join([devices, *(f"{name} {self.machine[name]}" for name in _VERSIONS if name in self.machine)])
 
     def add(self, measure: Callable[[], Rows]) -> Rows:
         """Run `measure`, add its rows and return them."""
-        found = measure()
-        self.rows += found
-        return found
+        rows = measure()
+        self.rows += rows
+        return rows
 
     def add_variants(self, width: int, measure: Callable[[], dict[str, MeasuredVariant]]) -> str:
         """Run `measure`, add its variants and return their names."""
@@ -36,7 +36,7 @@ class Results:
         return ", ".join(self.variants[width])
 
     def line(self) -> str:
-        """Everything measured so far, as one line of JSON."""
+        """Return everything measured so far as one line of JSON."""
         return json.dumps(
             {
                 "gpu": self.on_gpu,
@@ -45,7 +45,8 @@ class Results:
                 "seconds": round(time.monotonic() - self._began),
                 "rows": {row.name: row.json(judged=self.on_gpu) for row in self.rows},
                 "variants": {
-                    width: {name: one.json() for name, one in found.items()} for width, found in self.variants.items()
+                    width: {name: variant.json() for name, variant in variants.items()}
+                    for width, variants in self.variants.items()
                 },
             }
         )

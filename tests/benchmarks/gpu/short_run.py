@@ -1,8 +1,8 @@
-"""Short runs: how much GPU memory they take, and whether their results are the same bytes.
+"""Short runs: their peak GPU memory, and whether their results are the same bytes.
 
 `python -m benchmarks.gpu.short_run WIDTH [resumed]` prints as JSON, for each recipe, the peak GPU memory (bytes
-of TensorFlow's allocator, 0 without a GPU) and the digest of the last picture. With `resumed` each run is also
-interrupted and resumed from a checkpoint, and the digest of that picture is printed, too.
+of TensorFlow's allocator, 0 without a GPU) and the digest of the last image. With `resumed` each run is also
+interrupted and resumed from a checkpoint, and the digest of its image is printed, too.
 """
 
 import hashlib
@@ -17,10 +17,11 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.engine.scene import Scene, best_weights
+from benchmarks.engine.workload import Workload, best_weights
 from benchmarks.figure import percentiles
 from benchmarks.gpu.report import Row, Rows
-from benchmarks.processes import run_alone
+from benchmarks.gpu.rounds import PATH
+from benchmarks.processes import run_module
 from shared.recipe import PRESETS, Recipe, resolve
 from worker.devices.device import configure_tensorflow
 from worker.engine import Iterate, stylize
@@ -29,55 +30,58 @@ from worker.job import checkpoint_format
 
 Runs = dict[str, dict[str, Any]]
 _STAGES: Final = [{"scale": 0.5, "share": 0.1}, {"scale": 0.7, "share": 0.1}, {"scale": 1, "share": 0.8}]
-_CUT: Final = 0.6  # of the steps: L-BFGS is then in the last stage and has some pairs
+_INTERRUPTED_AT: Final = 0.6  # of the steps: L-BFGS is in the last stage and has some pairs
 
 
-def memory_and_bytes(scene: Scene) -> Rows:
-    """The peak GPU memory of each recipe, and how many recipes give other bytes in a second process."""
-    one, other = in_two_processes(scene.width)
+def memory_and_bytes(workload: Workload) -> Rows:
+    """Measure each recipe's peak GPU memory, and count the recipes that give other bytes in a second process."""
+    one, other = in_two_processes(workload.width)
     different = sum(one[name]["digest"] != other[name]["digest"] for name in one)
     megabytes = {name: percentiles([one[name]["peak"] / 1e6, other[name]["peak"] / 1e6]) for name in one}
-    peaks = [Row(f"peak_memory_{name}_{scene.width}", "MB", peak) for name, peak in megabytes.items()]
-    return Rows([*peaks, Row(f"different_bytes_{scene.width}", "runs", percentiles([different]))])
+    peaks = [Row(f"peak_memory_{name}_{workload.width}", "MB", peak) for name, peak in megabytes.items()]
+    return Rows([*peaks, Row(f"different_bytes_{workload.width}", "runs", percentiles([different]))])
 
 
-def in_two_processes(width: int, *more: str) -> tuple[Runs, Runs]:
-    """The same runs, at the same time."""
+def in_two_processes(width: int, *options: str) -> tuple[Runs, Runs]:
+    """Return the results of the same runs in two concurrent processes."""
     with ThreadPoolExecutor(2) as threads:
-        outputs = [threads.submit(run_alone, "benchmarks.gpu.short_run", str(width), *more) for _ in range(2)]
+        outputs = [threads.submit(run_module, "benchmarks.gpu.short_run", str(width), *options) for _ in range(2)]
         one, other = (json.loads(output.result()) for output in outputs)
     return one, other
 
 
 def recipes(width: int) -> dict[str, Recipe]:
-    """The tutorial's, which uses Adam, and `default` until the history of L-BFGS is full."""
+    """Return the recipe of the tutorial, which uses Adam, and `default` until the history of L-BFGS is full."""
     return {
         "tutorial": PRESETS["tutorial"].model_copy(update={"size": width, "steps": 12}),
         "default": resolve({"preset": "default", "size": width, "steps": 30, "stages": _STAGES}),
     }
 
 
-def _run(scene: Scene, recipe: Recipe, *, resumed: bool) -> dict[str, Any]:
+def _run(workload: Workload, recipe: Recipe, *, resumed: bool) -> dict[str, Any]:
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     if on_gpu:
         tf.config.experimental.reset_memory_stats("GPU:0")
     cache = Cache()
-    last = _last(_iterates(scene, recipe, cache))
+    last = _last(_iterates(workload, recipe, cache))
     peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] if on_gpu else 0
-    found = {"peak": peak, "digest": _digest(last.image)}
+    results = {"peak": peak, "digest": _digest(last.image)}
     if resumed:
-        cut = next(islice(_iterates(scene, recipe, cache), round(_CUT * recipe.steps), None))
-        state = checkpoint_format.load(b"".join(checkpoint_format.dump(cut.state())))
-        found["resumed"] = _digest(_last(_iterates(scene, recipe, Cache(), state)).image)
-    return found
+        interrupted = next(islice(_iterates(workload, recipe, cache), round(_INTERRUPTED_AT * recipe.steps), None))
+        state = checkpoint_format.load(b"".join(checkpoint_format.dump(interrupted.state())))
+        results["resumed"] = _digest(_last(_iterates(workload, recipe, Cache(), state)).image)
+    return results
 
 
-def _iterates(scene: Scene, recipe: Recipe, cache: Cache, state: dict[str, Any] | None = None) -> Iterator[Iterate]:
-    return stylize(scene.content, [scene.style], recipe, weights=scene.weights, state=state, cache=cache)
+def _iterates(
+    workload: Workload, recipe: Recipe, cache: Cache, state: dict[str, Any] | None = None
+) -> Iterator[Iterate]:
+    images = workload.content, [workload.style]
+    return stylize(*images, recipe, weights=workload.weights, state=state, cache=cache, path=PATH)
 
 
 def _last(iterates: Iterator[Iterate]) -> Iterate:
-    return deque(iterates, maxlen=1).pop()  # the others are freed as they come, because each holds a history
+    return deque(iterates, maxlen=1).pop()  # keep no other iterate, because each holds a history
 
 
 def _digest(image: np.ndarray) -> str:
@@ -86,6 +90,7 @@ def _digest(image: np.ndarray) -> str:
 
 if __name__ == "__main__":
     configure_tensorflow(0)
-    chosen = Scene(int(sys.argv[1]), best_weights())
-    again = sys.argv[2:] == ["resumed"]
-    print(json.dumps({name: _run(chosen, recipe, resumed=again) for name, recipe in recipes(chosen.width).items()}))  # noqa: T201 - the answer
+    workload = Workload(int(sys.argv[1]), best_weights())
+    resumed = sys.argv[2:] == ["resumed"]
+    runs = {name: _run(workload, recipe, resumed=resumed) for name, recipe in recipes(workload.width).items()}
+    print(json.dumps(runs))  # noqa: T201 - the answer

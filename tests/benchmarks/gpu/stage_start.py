@@ -1,4 +1,4 @@
-"""What a new size costs: `python -m benchmarks.gpu.stage_start WIDTH SIZES` measures it in a process of its own."""
+"""Time to start a stage at a new size: `python -m benchmarks.gpu.stage_start WIDTH SIZES`."""
 
 import json
 import sys
@@ -6,41 +6,42 @@ import time
 from statistics import median
 from typing import Final
 
-from benchmarks.engine.scene import Scene, best_weights
+from benchmarks.engine.workload import Workload, best_weights
 from benchmarks.figure import percentiles, seconds
 from benchmarks.gpu.report import Row, Rows
-from benchmarks.processes import run_alone
+from benchmarks.gpu.rounds import PATH
+from benchmarks.processes import run_module
 from shared.recipe import resolve
 from worker.devices.device import configure_tensorflow
 from worker.engine import stylize
 from worker.engine.cache import Cache
 
-_STEP: Final = 16  # pixels from one size to the next
-_LATER: Final = 5  # steps; their median is what a step takes by itself
+_SIZE_STEP: Final = 16  # pixels
+_LATER_STEPS: Final = 5  # their median is the time of a step without a start
 
 
-def stage_start(scene: Scene, sizes: int) -> Rows:
-    """Seconds until the first step of a size is done, less a later step, in a process that has rendered before."""
-    found = json.loads(run_alone("benchmarks.gpu.stage_start", str(scene.width), str(sizes)))
-    return Rows([Row(f"stage_start_{scene.width}", "s", percentiles(found))])
+def stage_start(workload: Workload, sizes: int) -> Rows:
+    """Measure the time of a size's first step minus that of a later step, in a process that has rendered before."""
+    times = json.loads(run_module("benchmarks.gpu.stage_start", str(workload.width), str(sizes)))
+    return Rows([Row(f"stage_start_{workload.width}", "s", percentiles(times))])
 
 
 def _starts(width: int, sizes: int) -> list[float]:
-    """Seconds for `sizes` new sizes, without the first one, which includes what a process does only once."""
-    scene, cache = Scene(width + sizes * _STEP, best_weights()), Cache()
-    found = [_start(scene, cache, width + number * _STEP) for number in range(sizes + 1)]
-    return found[1:]
+    """Return the seconds for `sizes` new sizes after a first one, which includes the start of the process."""
+    workload, cache = Workload(width + sizes * _SIZE_STEP, best_weights()), Cache()
+    times = [_start(workload, cache, width + number * _SIZE_STEP) for number in range(sizes + 1)]
+    return times[1:]
 
 
-def _start(scene: Scene, cache: Cache, size: int) -> float:
-    """Seconds for style and content features, tracing and the first step, with the recipe `default`."""
+def _start(workload: Workload, cache: Cache, size: int) -> float:
+    """Return the seconds for style and content features, tracing and the first step, with the preset `default`."""
     recipe = resolve({"preset": "default", "size": size, "stages": [{"scale": 1, "share": 1}]})
     began = time.perf_counter()
-    iterates = stylize(scene.content, [scene.style], recipe, weights=scene.weights, cache=cache)
+    iterates = stylize(workload.content, [workload.style], recipe, weights=workload.weights, cache=cache, path=PATH)
     next(iterates)
     first = time.perf_counter() - began
-    next(iterates)  # not a later step: it may do something that only a second step does
-    return first - median(seconds(lambda: next(iterates)) for _ in range(_LATER))
+    next(iterates)  # the second step may do more than later ones
+    return first - median(seconds(lambda: next(iterates)) for _ in range(_LATER_STEPS))
 
 
 if __name__ == "__main__":

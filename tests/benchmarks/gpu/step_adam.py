@@ -1,4 +1,4 @@
-"""A whole step of the tutorial's objective with Adam: the engine's, the tutorial's own loop's, and PyTorch's."""
+"""A whole step of the tutorial's objective with Adam: by the engine, the tutorial's own loop, and PyTorch."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -6,35 +6,35 @@ from contextlib import AbstractContextManager, ExitStack
 from importlib.util import find_spec
 from typing import Final
 
-from benchmarks.engine.scene import Scene
 from benchmarks.engine.step import named_kernels
-from benchmarks.engine.torch_beside import torch_beside
+from benchmarks.engine.torch_process import start_torch_peer
+from benchmarks.engine.workload import Workload
 from benchmarks.figure import percentiles
 from benchmarks.gpu.report import Row, Rows
 from benchmarks.gpu.rounds import Rounds, milliseconds_in_turns
-from benchmarks.processes import ROOT, Peer, beside
+from benchmarks.processes import ROOT, Peer, peer_process
 
 _TORCH: Final = ROOT / ".venv-torch"
 
 
-def step_adam(scene: Scene, rounds: Rounds, note: Callable[[str], None], *, device: str) -> Rows:
-    """Each side reads the loss after each step. `device` is PyTorch's: cuda or cpu.
+def step_adam(workload: Workload, rounds: Rounds, report: Callable[[str], None], *, device: str) -> Rows:
+    """Measure all sides; each reads the loss after each step. `device` is PyTorch's: cuda or cpu.
 
-    A side that fails is reported through `note` and left out. Raises RuntimeError if the engine fails.
+    A baseline that fails is reported through `report` and left out. Raises RuntimeError if the engine fails.
     """
     with ExitStack() as stack:
-        started = {name: stack.enter_context(side) for name, side in _sides(scene, device)}  # they start at once
-        warm = dict(_warmed_up(started, rounds.warm_up, note))
-        found = {name: percentiles(times) for name, times in milliseconds_in_turns(warm, rounds).items()}
-    return Rows([Row(f"step_adam_{scene.width}", "ms", found.pop("easel"), found)])
+        peers = {name: stack.enter_context(peer) for name, peer in _peers(workload, device)}  # they start concurrently
+        warm = dict(_warm_up(peers, rounds.warm_up, report))
+        figures = {name: percentiles(times) for name, times in milliseconds_in_turns(warm, rounds).items()}
+    return Rows([Row(f"step_adam_{workload.width}", "ms", figures.pop("easel"), figures)])
 
 
-def _sides(scene: Scene, device: str) -> Iterator[tuple[str, AbstractContextManager[Peer]]]:
-    yield "easel", beside(*scene.ours())
-    yield "tutorial", beside(*scene.theirs())
+def _peers(workload: Workload, device: str) -> Iterator[tuple[str, AbstractContextManager[Peer]]]:
+    yield "easel", peer_process(*workload.engine_command())
+    yield "tutorial", peer_process(*workload.tutorial_command())
     if python := _python_with_torch():
-        images = dict(zip(("content", "style"), scene.floats(), strict=True))
-        yield "pytorch", torch_beside(python, images, named_kernels(scene.weights.path), device)
+        images = dict(zip(("content", "style"), workload.float_images(), strict=True))
+        yield "pytorch", start_torch_peer(python, images, named_kernels(workload.weights.path), device)
 
 
 def _python_with_torch() -> str | None:
@@ -43,14 +43,14 @@ def _python_with_torch() -> str | None:
     return sys.executable if find_spec("torch") else None
 
 
-def _warmed_up(started: Mapping[str, Peer], steps: int, note: Callable[[str], None]) -> Iterator[tuple[str, Peer]]:
-    for name, peer in started.items():
+def _warm_up(peers: Mapping[str, Peer], steps: int, report: Callable[[str], None]) -> Iterator[tuple[str, Peer]]:
+    for name, peer in peers.items():
         try:
             losses = [peer() for _ in range(steps)]
         except RuntimeError as error:
             if name == "easel":
                 raise
-            note(f"{name}: {error}")
+            report(f"{name}: {error}")
         else:
-            note(f"{name}: losses {losses[0]:.6g} at first, {losses[-1]:.6g} after {steps - 1} steps")
+            report(f"{name}: first loss {losses[0]:.6g}, loss after {steps - 1} steps {losses[-1]:.6g}")
             yield name, peer

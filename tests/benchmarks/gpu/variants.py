@@ -1,4 +1,4 @@
-"""Measures the variants of an evaluation in turns, each in a process of its own, to find the fastest one on a GPU."""
+"""Measures variants of an evaluation in turns, each in its own process, to find the fastest one on a GPU."""
 
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -9,51 +9,54 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.attempts import Attempts
-from benchmarks.engine.scene import Scene
+from benchmarks.engine.workload import Workload
 from benchmarks.figure import percentiles, seconds
 from benchmarks.gpu.report import MeasuredVariant
 from benchmarks.gpu.rounds import Rounds, milliseconds_in_turns
-from benchmarks.processes import Peer, beside, module
+from benchmarks.processes import Peer, module, peer_process
 
 REFERENCE = "reference"
 
 
 def measure_variants(
-    scene: Scene, names: Iterable[str], rounds: Rounds, attempts: Attempts
+    workload: Workload, names: Iterable[str], rounds: Rounds, attempts: Attempts
 ) -> dict[str, MeasuredVariant]:
-    """Results by name, without the variants that fail. `attempts` reports each first call and each failure."""
+    """Return results by name, without variants that fail. `attempts` reports each first call and each failure."""
+    width = str(workload.width)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        started = {
-            name: stack.enter_context(beside(*module("benchmarks.gpu.variant", name, str(scene.width), folder)))
-            for name in names  # they import TensorFlow at the same time; each loads its network before its first answer
+        peers = {
+            name: stack.enter_context(peer_process(*module("benchmarks.gpu.variant", name, width, folder)))
+            for name in names  # they import TensorFlow concurrently; each loads its network before its first response
         }
-        loaded = [name for name, peer in started.items() if attempts(f"{name} {scene.width}, loaded", peer) is not None]
-        first = {
+        loaded = [name for name, peer in peers.items() if attempts(f"{name} {width}, loaded", peer) is not None]
+        first_calls = {
             name: call
             for name in loaded
-            if (call := attempts(f"{name} {scene.width}, first call", partial(_first_call, started[name], rounds)))
+            if (call := attempts(f"{name} {width}, first call", partial(_first_call, peers[name], rounds)))
         }
-        times = milliseconds_in_turns({name: started[name] for name in first}, rounds)
-        gradients = {name: np.load(Path(folder, f"{name}.npy")) for name in first}
-    differences = {name: _differences(name, first, gradients) for name in first}
-    return {name: MeasuredVariant(percentiles(times[name]), first[name][0], *differences[name]) for name in first}
+        times = milliseconds_in_turns({name: peers[name] for name in first_calls}, rounds)
+        gradients = {name: np.load(Path(folder, f"{name}.npy")) for name in first_calls}
+    return {
+        name: MeasuredVariant(percentiles(times[name]), first_seconds, *_differences(name, first_calls, gradients))
+        for name, (first_seconds, _) in first_calls.items()
+    }
 
 
 def _first_call(peer: Peer, rounds: Rounds) -> tuple[float, float]:
-    """Seconds and loss of the first call, after which the peer is warmed up."""
+    """Return seconds and loss of the first call, and warm the peer up."""
     losses = list[float]()
-    took = seconds(lambda: losses.append(peer()))
+    duration = seconds(lambda: losses.append(peer()))
     for _ in range(rounds.warm_up):
         peer()
-    return round(took, 3), losses[0]
+    return round(duration, 3), losses[0]
 
 
 def _differences(
-    name: str, first: Mapping[str, tuple[float, float]], gradients: Mapping[str, np.ndarray]
+    name: str, first_calls: Mapping[str, tuple[float, float]], gradients: Mapping[str, np.ndarray]
 ) -> tuple[float, float] | tuple[None, None]:
-    """Relative differences of loss and gradient from the reference's."""
-    if REFERENCE not in first:
+    """Return the relative differences of loss and gradient from the reference."""
+    if REFERENCE not in first_calls:
         return None, None
-    loss, gradient = first[REFERENCE][1], gradients[REFERENCE]
-    apart = float(np.linalg.norm(gradients[name] - gradient) / np.linalg.norm(gradient))
-    return abs(first[name][1] - loss) / abs(loss), apart
+    loss, gradient = first_calls[REFERENCE][1], gradients[REFERENCE]
+    loss_difference = abs(first_calls[name][1] - loss) / abs(loss)
+    return loss_difference, float(np.linalg.norm(gradients[name] - gradient) / np.linalg.norm(gradient))

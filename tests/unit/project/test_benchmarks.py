@@ -64,9 +64,10 @@ def test_the_error_of_a_peer_that_ended_contains_its_stderr() -> None:
         step()
 
 
+@pytest.mark.slow
 def test_the_initial_hessian_is_compared_with_the_scaled_identity(
     random_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EASEL_WEIGHTS", str(random_weights))
     last_line = run_module("benchmarks.engine.initial_hessian", "64", "6")
-    assert re.fullmatch(r"H_0 reaches the \S+ of 6 evaluations after [1-7]", last_line)
+    assert re.fullmatch(r"gamma I reaches \S+ after 6 evaluations, H_0 after [1-7]", last_line)

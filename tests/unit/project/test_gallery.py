@@ -1,4 +1,4 @@
-"""The gallery's strips, without the minutes of painting."""
+"""The gallery's strips, without the minutes of rendering."""
 
 from pathlib import Path
 
@@ -9,26 +9,26 @@ from PIL import Image
 from worker.engine.weights.sources import Weights
 
 
-def test_every_pair_credits_both_its_images() -> None:
+def test_every_pair_credits_both_images() -> None:
     assert len({pair.name for pair in gallery.PAIRS}) == len(gallery.PAIRS) >= 3
     for pair in gallery.PAIRS:
         assert len([sentence for sentence in pair.credit.split(": ") if sentence]) == 3, pair.name
 
 
-def test_a_strip_shows_photo_painting_and_both_pictures() -> None:
+def test_a_strip_shows_photo_style_image_and_both_results() -> None:
     colours = ["red", "green", "blue", "yellow"]
     sizes = [(600, 400), (300, 500), (384, 288), (384, 288)]
-    photo, painting, theirs, ours = (
+    photo, style, tutorial, default = (
         Image.new("RGB", size, colour) for size, colour in zip(sizes, colours, strict=True)
     )
-    strip = gallery._strip(photo, painting, theirs, ours, "whose they are")
-    seen = [strip.getpixel(place) for place in ((90, 70), (90, 220), (400, 140), (800, 140))]
-    assert seen == [photo.getpixel((0, 0)), painting.getpixel((0, 0)), theirs.getpixel((0, 0)), ours.getpixel((0, 0))]
+    strip = gallery._strip(photo, style, tutorial, default, "credits")
+    pixels = [strip.getpixel(position) for position in ((90, 70), (90, 220), (400, 140), (800, 140))]
+    assert pixels == [image.getpixel((0, 0)) for image in (photo, style, tutorial, default)]
 
 
-def test_a_pair_whose_images_are_elsewhere_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pair_whose_images_are_missing_is_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     absent = tmp_path / "absent.jpg"
-    pair = gallery.Pair("absent", lambda: gallery._opened(absent), lambda: gallery._opened(absent), "")
-    gallery._show(pair, Weights("path", absent, ""), 64, tmp_path / "out.jpg")
+    pair = gallery.Pair("absent", lambda: gallery._open(absent), lambda: gallery._open(absent), "")
+    gallery._write_strip(pair, Weights("path", absent, ""), 64, tmp_path / "out.jpg")
     assert not (tmp_path / "out.jpg").exists()
-    assert "left out" in capsys.readouterr().out
+    assert "skipped" in capsys.readouterr().out
