@@ -7,7 +7,7 @@ service may add fields, which are kept, and kinds, which arrive as UnknownEvent.
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
-from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, TypeAdapter, WithJsonSchema
 
 from easel.models import TERMINAL, JobState, Losses, Progress, Queue, ServiceModel
 
@@ -162,7 +162,7 @@ class UnknownEvent(_Event):
 
     kind: Literal["unknown"]
     name: str
-    data: Any = None
+    data: JsonValue = None
 
 
 def _unknown_unless(known: Any) -> BeforeValidator:

@@ -1,4 +1,4 @@
-"""The wheel that strangers install."""
+"""The wheel of the client."""
 
 import subprocess
 import sys
@@ -7,6 +7,72 @@ from pathlib import Path
 
 import pytest
 from support.requirements import ROOT
+
+PROGRAM = """
+import asyncio
+import io
+from datetime import datetime
+
+import api, deploy, shared, worker
+from easel import AsyncEasel, AsyncJob, Easel, Job, JobEvent, ProgressEvent, StateEvent, Unreachable
+
+assert api.OWN == "api" and deploy.OWN == "deploy" and shared.OWN == "shared" and worker.OWN == "worker"
+
+
+def describe(event: JobEvent) -> str:
+    if event.kind == "preview":
+        return f"{event.data.url} after {event.data.step} steps"
+    if event.kind == "unknown":
+        return event.name
+    match event:
+        case StateEvent(data=change):
+            at: datetime = change.at
+            return f"{change.state.value} since {at:%H:%M}"
+        case ProgressEvent(data=report):
+            percentage: float = report.progress.percentage
+            return f"{percentage:.0f} %"
+    return event.kind
+
+
+def watch(easel: Easel) -> None:
+    job: Job = easel.submit(io.BytesIO(b"photo"), ["style.jpg", b"style"], {"preset": "fast"})
+    texts: list[str] = [describe(event) for event in job.events()]
+    depths: list[int] = [
+        event.data.tiers[0].depth for event in easel.queue_events() if event.kind == "queue"
+    ]
+    state: str = job.wait(timeout=1.5).state
+    result: bytes = job.result()
+
+
+async def watch_async(easel: AsyncEasel) -> None:
+    job: AsyncJob = await easel.submit(io.BytesIO(b"photo"), ["style.jpg", b"style"], {"preset": "fast"})
+    texts: list[str] = [describe(event) async for event in job.events()]
+    state: str = (await job.wait(timeout=1.5)).state
+
+
+async def main() -> None:
+    async with AsyncEasel("http://127.0.0.1:9") as easel:
+        url: str = easel.base_url
+
+
+with Easel("http://127.0.0.1:9") as easel:
+    url: str = easel.base_url
+asyncio.run(main())
+"""
+MISTAKES = """
+from easel import AsyncEasel, Easel, ProgressEvent
+
+
+def use(easel: Easel, event: ProgressEvent) -> None:
+    event.data.progress.percent  # mistake
+    for queue_event in easel.queue_events():
+        queue_event.data.tiers  # mistake
+    easel.submit(1, b"style")  # mistake
+
+
+async def use_async(easel: AsyncEasel) -> None:
+    (await easel.get("x")).wait().state  # mistake
+"""
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +95,22 @@ def test_the_client_works_beside_other_packages_named_as_the_servers_are(wheel: 
         opened.extractall(tmp_path)
     for name in ("api", "shared", "worker", "deploy"):
         (tmp_path / f"{name}.py").write_text(f"OWN = {name!r}\n")
-    (tmp_path / "program.py").write_text(
-        "import api, shared, worker, deploy\n"
-        "from easel import AsyncEasel, Easel\n"
-        "assert api.OWN == 'api' and shared.OWN == 'shared'\n"
-        "with Easel('http://127.0.0.1:9') as easel:\n"
-        "    url: str = easel.base_url\n"
-    )
+    (tmp_path / "program.py").write_text(PROGRAM)
     subprocess.run([sys.executable, "program.py"], cwd=tmp_path, check=True)
-    checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "program.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    checked = mypy_strict(tmp_path, "program.py")
     assert checked.returncode == 0, checked.stdout
+
+
+def test_mypy_finds_mistakes_in_the_use_of_typed_events(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as opened:
+        opened.extractall(tmp_path)
+    (tmp_path / "mistakes.py").write_text(MISTAKES)
+    checked = mypy_strict(tmp_path, "mistakes.py")
+    lines = [number for number, text in enumerate(MISTAKES.splitlines(), 1) if "# mistake" in text]
+    errors = [line for line in checked.stdout.splitlines() if ": error: " in line]
+    assert sorted({int(error.split(":")[1]) for error in errors}) == lines, checked.stdout
+
+
+def mypy_strict(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", folder / "cache", program]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
