@@ -1,4 +1,4 @@
-"""The pages for people: plain files out of the folder `page`, read once. What is not among them does not exist."""
+"""The web pages and their assets: static files of api/web, read once at import. Any other name is a 404."""
 
 import gzip
 import hashlib
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from flask import Blueprint, Response, request
 from pydantic import ConfigDict, Field
 
-from api.http.operations import Answer, Query, operation
+from api.http.operations import Query, ResponseDoc, operation
 from shared.errors import NotFound
 
 routes = Blueprint("pages", __name__)
@@ -20,8 +20,8 @@ _TYPES: Final = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-"""Not by the machine's own table of types, which differs from one to the next."""
-_POLICY: Final = (
+"""Fixed here because the operating system's table of types differs between machines."""
+_CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -29,84 +29,87 @@ _POLICY: Final = (
 
 class _File(NamedTuple):
     data: bytes
-    packed: bytes  # the same by gzip: a third of it
+    gzipped: bytes
     media_type: str
     etag: str
 
 
 class PageQuery(Query):
-    """Nothing here; whatever else a link has behind the question mark does no harm."""
+    """No parameters. Unknown ones, such as trackers append to links, are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class StudioQuery(PageQuery):
-    """Read by the page itself."""
+    """Read by the page's script."""
 
-    job: str | None = Field(default=None, description="The job to open.")
-    again: str | None = Field(default=None, description="The job to load, to change it and submit it anew.")
+    job: str | None = Field(default=None, description="The job to show.")
+    rerun: str | None = Field(default=None, description="The job whose images and recipe to load into the form.")
 
 
 class GalleryQuery(PageQuery):
-    """Read by the page itself."""
+    """Read by the page's script."""
 
-    job: str | None = Field(default=None, description="The job to show close up.")
+    job: str | None = Field(default=None, description="The job to open.")
 
 
 @routes.get("/")
-@operation(Answer(200, "A page.", media="text/html", headers=("ETag",)), query=StudioQuery)
-def studio(query: StudioQuery) -> Response:  # noqa: ARG001 - the page reads it
-    """Submit a job and watch the picture emerge."""
-    return _serve("studio.html")
+@operation(ResponseDoc(200, "A page.", media="text/html", headers=("ETag",)), query=StudioQuery)
+def studio(query: StudioQuery) -> Response:  # noqa: ARG001 - read by the page's script
+    """Show the studio, to submit a job and follow its progress."""
+    return _serve("studio/studio.html")
 
 
 @routes.get("/queue")
-@operation(Answer(200, "A page.", media="text/html", headers=("ETag",)), query=PageQuery)
-def queue(query: PageQuery) -> Response:  # noqa: ARG001 - it reads none
-    """See who waits, who works, and how fast."""
-    return _serve("queue.html")
+@operation(ResponseDoc(200, "A page.", media="text/html", headers=("ETag",)), query=PageQuery)
+def queue(query: PageQuery) -> Response:  # noqa: ARG001 - checked by the decorator
+    """Show queued jobs, running jobs and workers."""
+    return _serve("queue/queue.html")
 
 
 @routes.get("/gallery")
-@operation(Answer(200, "A page.", media="text/html", headers=("ETag",)), query=GalleryQuery)
-def gallery(query: GalleryQuery) -> Response:  # noqa: ARG001 - the page reads it
-    """See what was painted, and how."""
-    return _serve("gallery.html")
+@operation(ResponseDoc(200, "A page.", media="text/html", headers=("ETag",)), query=GalleryQuery)
+def gallery(query: GalleryQuery) -> Response:  # noqa: ARG001 - read by the page's script
+    """Show finished images and how they were made."""
+    return _serve("gallery/gallery.html")
 
 
 @routes.get("/assets/<path:name>")
 @operation(
-    *(Answer(200, f"As {suffix[1:]}.", media=media, headers=("ETag",)) for suffix, media in _TYPES.items()),
+    *(
+        ResponseDoc(200, f"A {suffix[1:].upper()} file.", media=media, headers=("ETag",))
+        for suffix, media in _TYPES.items()
+    ),
     errors=(NotFound,),
 )
 def asset(name: str) -> Response:
-    """Fetch a part of a page."""
+    """Return a script, style sheet or image of the pages."""
     return _serve(name)
 
 
 def _serve(name: str) -> Response:
     file = _FILES.get(name)
     if file is None:
-        raise NotFound(f"The pages have no part {name!r}.")
-    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
-    packed = request.accept_encodings["gzip"] > 0
-    response = Response(file.packed if packed else file.data, mimetype=file.media_type, headers=headers)
+        raise NotFound(f"There is no asset {name!r}.")
+    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _CONTENT_SECURITY_POLICY}
+    gzipped = request.accept_encodings["gzip"] > 0
+    response = Response(file.gzipped if gzipped else file.data, mimetype=file.media_type, headers=headers)
     response.vary.add("Accept-Encoding")
-    if packed:
+    if gzipped:
         response.content_encoding = "gzip"
-    response.set_etag(f"{file.etag}-gzip" if packed else file.etag)
+    response.set_etag(f"{file.etag}-gzip" if gzipped else file.etag)
     response.make_conditional(request)
     return response
 
 
-def _read() -> dict[str, _File]:
+def _read_files() -> dict[str, _File]:
     paths = sorted(path for path in _FOLDER.rglob("*") if path.suffix in _TYPES)
-    return {path.relative_to(_FOLDER).as_posix(): _file(path) for path in paths}
+    return {path.relative_to(_FOLDER).as_posix(): _read_file(path) for path in paths}
 
 
-def _file(path: Path) -> _File:
+def _read_file(path: Path) -> _File:
     data = path.read_bytes()
     return _File(data, gzip.compress(data, mtime=0), _TYPES[path.suffix], hashlib.sha256(data).hexdigest()[:32])
 
 
-_FILES: Final = _read()
+_FILES: Final = _read_files()

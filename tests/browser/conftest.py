@@ -1,4 +1,4 @@
-"""One browser and one house a module: Valkey, the API as a process of its own, and workers with a gradual engine."""
+"""One browser per run and one stack per module: Valkey, the API in its own process, and workers with a fake engine."""
 
 import os
 import shutil
@@ -11,20 +11,20 @@ from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwrig
 from pydantic import SecretStr
 from support.fixtures.api import Server
 from support.fixtures.valkey import Valkey
-from support.fixtures.worker import Rig
+from support.fixtures.worker import WorkerRig
 from support.requirements import ROOT, part_missing
 
-from browser.acts import KEY
+from browser.actions import KEY
 
 STEP_SECONDS = 0.02
-SOON = 15_000  # milliseconds that a busy machine may take for what is done in an instant
-expect.set_options(timeout=SOON)
+TIMEOUT = 15_000  # milliseconds; generous, for a busy machine
+expect.set_options(timeout=TIMEOUT)
 _FLAGS = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
 _CHROMIUM = ("/usr/bin/chromium", shutil.which("chromium"), shutil.which("google-chrome"))
 
 
-class House(Rig):
-    """The whole behind the pages; the API can leave and come back at the same address."""
+class BrowserStack(WorkerRig):
+    """The services behind the pages. The API can be restarted at the same address."""
 
     command = ("browser.worker",)
 
@@ -37,57 +37,56 @@ class House(Rig):
         self.server = Server(self.settings, folder / "api.log")
         self.url = self.server.url
 
-    def restart_api(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def restart_api(self, while_stopped: Callable[[], None] = lambda: None) -> None:
         port = int(self.url.rpartition(":")[2])
         self.server.stop()
-        meanwhile()
+        while_stopped()
         self.server = Server(self.settings, self.folder / "api.log", port=port)
 
     def close(self) -> None:
         for worker in self.workers.values():
-            worker.terminate()  # so that it leaves while the API does
+            worker.terminate()  # they shut down while the API does
         self.server.stop()
         self.stop()
 
 
-def chromium(playwright: Playwright) -> Browser:
-    """The browser of the system, started."""
-    found = next((path for path in _CHROMIUM if path and Path(path).exists()), None)
-    if found is None:
-        part_missing("there is no Chromium here: apt-get install chromium")
+def launch_chromium(playwright: Playwright) -> Browser:
+    """Launch the system's Chromium."""
+    executable = next((path for path in _CHROMIUM if path and Path(path).exists()), None)
+    if executable is None:
+        part_missing("Chromium is not installed: apt-get install chromium")
     flags = [f"--{flag}" for flag in [*_FLAGS.split(), "disable-sync"]]
-    return playwright.chromium.launch(executable_path=found, args=flags)
+    return playwright.chromium.launch(executable_path=executable, args=flags)
 
 
 @pytest.fixture(scope="package")  # while Playwright runs, no other test of this process can use asyncio
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = chromium(playwright)
+        browser = launch_chromium(playwright)
         yield browser
         browser.close()
 
 
 @pytest.fixture(scope="module")
-def house(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def stack(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserStack]:
     with valkey.client() as client:
         client.flushall()
-    house = House(tmp_path_factory.mktemp("house"), valkey.url)
-    yield house
-    house.close()
+    stack = BrowserStack(tmp_path_factory.mktemp("stack"), valkey.url)
+    yield stack
+    stack.close()
 
 
 @pytest.fixture(scope="module")
-def painter(house: House) -> House:
-    """The house with somebody at work."""
-    house.start_worker("ada")
-    return house
+def stack_with_worker(stack: BrowserStack) -> BrowserStack:
+    stack.start_worker("ada")
+    return stack
 
 
 @pytest.fixture(scope="module")
-def guarded(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an API over the same queue that asks for a key."""
-    folder: Path = tmp_path_factory.mktemp("guarded")
-    settings = house.settings.model_copy(update={"api_keys": (SecretStr(KEY),)})
+def protected_url(stack: BrowserStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an API over the same queue that requires a key."""
+    folder: Path = tmp_path_factory.mktemp("protected")
+    settings = stack.settings.model_copy(update={"api_keys": (SecretStr(KEY),)})
     server = Server(settings, folder / "api.log")
     yield server.url
     server.stop()
@@ -97,29 +96,29 @@ NewPage = Callable[..., Page]
 
 
 @pytest.fixture
-def new_page(browser: Browser, house: House) -> Iterator[NewPage]:
-    """Tabs of one visitor each. What the console complains of fails the test, unless it says that it may."""
-    complaints: list[str] = []
+def new_page(browser: Browser, stack: BrowserStack) -> Iterator[NewPage]:
+    """Open pages with separate cookies. Console errors and warnings fail the test, unless it allows them."""
+    errors: list[str] = []
     contexts = []
 
-    def new(*, quiet: bool = True, **options: Any) -> Page:
-        context = browser.new_context(base_url=house.url, reduced_motion="reduce", **options)
-        context.set_default_timeout(SOON)
+    def new(*, allow_console_errors: bool = False, **options: Any) -> Page:
+        context = browser.new_context(base_url=stack.url, reduced_motion="reduce", **options)
+        context.set_default_timeout(TIMEOUT)
         contexts.append(context)
         page = context.new_page()
-        if quiet:
-            listen(page, complaints)
+        if not allow_console_errors:
+            record_errors(page, errors)
         return page
 
     yield new
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert errors == []
 
 
-def listen(page: Page, complaints: list[str]) -> None:
-    page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+def record_errors(page: Page, errors: list[str]) -> None:
+    page.on("console", lambda entry: errors.append(entry.text) if entry.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
-"""`PYTHONPATH=tests python -m browser.screenshots`: the pages in every state, width and theme, for docs/pages.
+"""`PYTHONPATH=tests python -m browser.screenshots`: every page state at three widths in both themes, for docs/pages.
 
-The real stack paints a real picture (about five minutes on two cores). Single shots go to out/pages.
+Renders real images on the real stack, in about five minutes on two cores. Single screenshots go to out/pages.
 """
 
 import itertools
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,125 +19,130 @@ from playwright.sync_api import Page, expect, sync_playwright
 from rich.console import Console
 from support.requirements import ROOT
 
-from browser.conftest import chromium
-from browser.scenes import KEY, Scenes
+from browser.conftest import launch_chromium
+from browser.page_states import KEY, PageStates
 from deploy.local.processes import Process, wait_until
-from deploy.local.stack import Plan, Stack, free_port
+from deploy.local.stack import Stack, StackConfig, free_port
 from easel import Easel
 
-SHOTS, SHEETS = ROOT / "out/pages", ROOT / "docs/pages"
+SCREENSHOTS, SHEETS = ROOT / "out/pages", ROOT / "docs/pages"
 WIDTHS: Final = (320, 768, 1280)
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
-BACKGROUND, GAP, SHEET = "#8a8f8c", 24, 1500  # pixels between shots; width of a sheet
-MOST_BYTES = 160_000
+BACKGROUND, GAP, SHEET_WIDTH = "#8a8f8c", 24, 1500  # GAP and SHEET_WIDTH in pixels
+MAX_BYTES = 160_000
 console = Console(stderr=True, highlight=False)
 
 
-class Atelier(Stack):
-    """The stack of `make up`, with the worker coming later and a second door that asks for a key."""
+class ScreenshotStack(Stack):
+    """The stack of `make up`, but workers start later, and a second API requires a key."""
 
     def start(self) -> None:
-        """Valkey and the API alone."""
+        """Start Valkey and the API only."""
         self._environment |= {"EASEL_PREVIEW_SECONDS": "1"}
         self._start_valkey()
-        self._listening(self._start("api", sys.executable, "-m", "api"))
+        _wait_for_port(self._start("api", sys.executable, "-m", "api"), self.config.port)
 
-    def hire(self) -> None:
-        """One worker that paints, and a reaper."""
+    def start_worker(self) -> None:
+        """Start one worker and a reaper."""
         self._start("reaper", sys.executable, "-m", "worker", "reaper")
-        self._start("worker-1", sys.executable, "-m", "worker", "start", "--name", "ada@studio", patience=60)
+        self._start("worker-1", sys.executable, "-m", "worker", "start", "--name", "ada@studio", stop_timeout=60)
 
-    def guarded(self) -> str:
-        """The address of an API over the same queue that asks for a key."""
+    def start_protected_api(self) -> str:
+        """Start an API over the same queue that requires a key, and return its URL."""
         port = free_port()
-        told = self._environment | {"EASEL_PORT": str(port), "EASEL_API_KEYS": KEY}
-        log = self.plan.data / "log" / "guarded.log"
-        self._listening(self.supervisor.start(Process("guarded", (sys.executable, "-m", "api"), told, log)))
+        environment = self._environment | {"EASEL_PORT": str(port), "EASEL_API_KEYS": KEY}
+        log = self.config.data / "log" / "protected-api.log"
+        command = (sys.executable, "-m", "api")
+        _wait_for_port(self.supervisor.start(Process("protected-api", command, environment, log)), port)
         return f"http://127.0.0.1:{port}"
 
-    @staticmethod
-    def _listening(process: Process) -> None:
-        wait_until(lambda: "listens at" in process.last_words(), seconds=60, what=process.name, process=process)
+
+def _wait_for_port(process: Process, port: int) -> None:
+    def is_open() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(is_open, seconds=60, what=process.name, process=process)
 
 
 def main() -> None:
-    """Shoot all, then compose the sheets."""
-    shutil.rmtree(SHOTS, ignore_errors=True)
-    SHOTS.mkdir(parents=True)
-    with tempfile.TemporaryDirectory(prefix="easel-shots-") as folder:
-        plan = Plan(Path(folder), ROOT / "var/cache", free_port())
-        with Atelier.running(plan) as atelier, Easel(atelier.url) as easel, tab(atelier.url) as page:
-            scenes = Scenes(page, easel, lambda name: shoot(page, name))
-            scenes.before_anybody_paints()
-            first = scenes.in_line()
-            atelier.hire()
-            scenes.at_work(first)
-            scenes.composing()
-            scenes.at_the_door(atelier.guarded())
-    compose()
+    """Take all screenshots, then compose the sheets."""
+    shutil.rmtree(SCREENSHOTS, ignore_errors=True)
+    SCREENSHOTS.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="easel-screenshots-") as folder:
+        config = StackConfig(Path(folder), ROOT / "var/cache", free_port())
+        with ScreenshotStack.running(config) as stack, Easel(stack.url) as easel, open_tab(stack.url) as page:
+            states = PageStates(page, easel, lambda name: take_screenshots(page, name))
+            states.show_empty()
+            first = states.show_queued()
+            stack.start_worker()
+            states.show_running(first)
+            states.show_form()
+            states.show_sign_in(stack.start_protected_api())
+    compose_sheets()
 
 
 @contextmanager
-def tab(url: str) -> Iterator[Page]:
-    """One tab of a browser."""
+def open_tab(url: str) -> Iterator[Page]:
+    """Open one tab in a new browser."""
     expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
-        browser = chromium(playwright)
+        browser = launch_chromium(playwright)
         page = browser.new_page(base_url=url, reduced_motion="reduce")
         page.set_default_timeout(60_000)
         yield page
         browser.close()
 
 
-def shoot(page: Page, name: str) -> None:
-    """At each width and in each theme, the whole page; of a dialog, what the window shows."""
-    whole = not page.get_by_role("dialog").is_visible()
+def take_screenshots(page: Page, name: str) -> None:
+    """Take a screenshot at each width in each theme: of the whole page, or of the window if a dialog is open."""
+    full_page = not page.get_by_role("dialog").is_visible()
     for theme, width in itertools.product(THEMES, WIDTHS):
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": 800})
-        page.evaluate(_SETTLED)
-        page.screenshot(path=shot(name, theme, width), full_page=whole)
-    console.print(f"{name}: shot")
+        page.evaluate(_LOAD_ALL_IMAGES)
+        page.screenshot(path=screenshot_path(name, theme, width), full_page=full_page)
+    console.print(f"{name}: done")
 
 
-_SETTLED = """async () => {
+_LOAD_ALL_IMAGES = """async () => {
   scrollTo(0, 0);
   const images = [...document.images];
-  for (const image of images) image.loading = "eager"; // the picture shows what lies below the window, too
+  for (const image of images) image.loading = "eager"; // the screenshot includes what is below the window
   await Promise.all(images.map((image) => image.decode().catch(() => 0)));
 }"""
 
 
-def shot(name: str, theme: str, width: int) -> Path:
-    """Where it lies."""
-    return SHOTS / f"{name}-{theme}-{width}.png"
+def screenshot_path(name: str, theme: str, width: int) -> Path:
+    """Return the path of one screenshot."""
+    return SCREENSHOTS / f"{name}-{theme}-{width}.png"
 
 
-def compose() -> None:
-    """One sheet a state, and the two pictures of the README."""
+def compose_sheets() -> None:
+    """Compose one sheet per state, and the two images of the README."""
     for sheet in SHEETS.glob("*.webp"):
         sheet.unlink()
-    for name in sorted({path.stem.rsplit("-", 2)[0] for path in SHOTS.glob("*-light-320.png")}):
-        rows = [beside([Image.open(shot(name, theme, width)) for width in WIDTHS]) for theme in THEMES]
-        keep(stacked(rows), SHEETS / f"{name}.webp", SHEET)
-    keep(Image.open(shot("studio-finished", "light", 1280)), SHEETS / "finished.jpg", 1280)
-    phone = [shot(name, "light", 320) for name in ("studio-composed", "studio-finished", "queue-busy", "gallery")]
-    keep(beside([Image.open(path).crop((0, 0, 320, 1100)) for path in phone]), SHEETS / "phone.jpg", 1400)
+    for name in sorted({path.stem.rsplit("-", 2)[0] for path in SCREENSHOTS.glob("*-light-320.png")}):
+        rows = [join_horizontally([Image.open(screenshot_path(name, theme, w)) for w in WIDTHS]) for theme in THEMES]
+        save(join_vertically(rows), SHEETS / f"{name}.webp", SHEET_WIDTH)
+    save(Image.open(screenshot_path("studio-finished", "light", 1280)), SHEETS / "finished.jpg", 1280)
+    names = ("studio-composed", "studio-finished", "queue-busy", "gallery")
+    phone = [Image.open(screenshot_path(name, "light", 320)).crop((0, 0, 320, 1100)) for name in names]
+    save(join_horizontally(phone), SHEETS / "phone.jpg", 1400)
 
 
-def beside(pictures: list[Image.Image]) -> Image.Image:
-    """All in a row, aligned at their tops."""
-    width = sum(one.width + GAP for one in pictures) - GAP
-    row = Image.new("RGB", (width, max(one.height for one in pictures)), BACKGROUND)
+def join_horizontally(images: list[Image.Image]) -> Image.Image:
+    """Return the images in a row, aligned at the top."""
+    row = Image.new("RGB", (sum(it.width + GAP for it in images) - GAP, max(it.height for it in images)), BACKGROUND)
     left = 0
-    for one in pictures:
-        row.paste(one, (left, 0))
-        left += one.width + GAP
+    for image in images:
+        row.paste(image, (left, 0))
+        left += image.width + GAP
     return row
 
 
-def stacked(rows: list[Image.Image]) -> Image.Image:
-    """One above the other."""
+def join_vertically(rows: list[Image.Image]) -> Image.Image:
+    """Return the rows below each other."""
     sheet = Image.new("RGB", (rows[0].width, sum(row.height + GAP for row in rows) - GAP), BACKGROUND)
     top = 0
     for row in rows:
@@ -145,13 +151,13 @@ def stacked(rows: list[Image.Image]) -> Image.Image:
     return sheet
 
 
-def keep(picture: Image.Image, path: Path, width: int) -> None:
-    """In the format of its name, `width` pixels wide at most, as good as MOST_BYTES allow."""
-    small = picture.convert("RGB")
-    small.thumbnail((width, 10_000), Image.Resampling.LANCZOS)
+def save(image: Image.Image, path: Path, max_width: int) -> None:
+    """Save at most `max_width` pixels wide, at the best quality that stays within MAX_BYTES."""
+    small = image.convert("RGB")
+    small.thumbnail((max_width, 10_000), Image.Resampling.LANCZOS)
     for quality in range(88, 30, -6):
         small.save(path, quality=quality, optimize=True, method=6)
-        if path.stat().st_size <= MOST_BYTES:
+        if path.stat().st_size <= MAX_BYTES:
             break
     console.print(f"{os.path.relpath(path)}: {path.stat().st_size // 1000} kB")
 

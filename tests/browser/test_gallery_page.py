@@ -1,4 +1,4 @@
-"""What was painted, on the wall and close up."""
+"""The gallery and the details of a job."""
 
 import re
 
@@ -6,20 +6,20 @@ import httpx2
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser.acts import hold, let_go
-from browser.conftest import House, NewPage
+from browser.actions import hold, release
+from browser.conftest import BrowserStack, NewPage
 from easel.models import JobState
 from shared.jobs.job import Job
 
 
 @pytest.fixture
-def job(painter: House) -> Job:
-    """One that is finished."""
-    return painter.done(painter.submit(seed=3))
+def job(stack_with_worker: BrowserStack) -> Job:
+    """A finished job."""
+    return stack_with_worker.done(stack_with_worker.submit(seed=3))
 
 
-def test_a_finished_job_hangs_on_the_wall_and_opens_with_all_that_is_known_of_it(page: Page, job: Job) -> None:
-    card = hung(page, job)
+def test_a_finished_job_is_listed_and_opens_with_its_details(page: Page, job: Job) -> None:
+    card = find_card(page, job)
     assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     card.get_by_role("button").click()
     detail = page.get_by_role("dialog")
@@ -31,8 +31,8 @@ def test_a_finished_job_hangs_on_the_wall_and_opens_with_all_that_is_known_of_it
     expect(detail).to_be_hidden()
 
 
-def test_what_is_shown_close_up_has_an_address_that_back_leaves(page: Page, job: Job) -> None:
-    detail = opened(page, job)
+def test_an_open_job_has_a_url_and_back_closes_it(page: Page, job: Job) -> None:
+    detail = open_detail(page, job)
     expect(page).to_have_url(re.compile(rf"/gallery\?job={job.id}$"))
     page.reload()
     expect(detail.get_by_role("heading")).to_contain_text("Finished")
@@ -43,8 +43,8 @@ def test_what_is_shown_close_up_has_an_address_that_back_leaves(page: Page, job:
     expect(detail).to_be_visible()
 
 
-def test_closing_it_goes_back_to_the_wall(page: Page, job: Job) -> None:
-    detail = opened(page, job)
+def test_closing_a_job_goes_back_to_the_gallery(page: Page, job: Job) -> None:
+    detail = open_detail(page, job)
     before = page.evaluate("history.length")
     for _ in range(2):
         detail.get_by_role("button", name="Close").click()
@@ -54,7 +54,7 @@ def test_closing_it_goes_back_to_the_wall(page: Page, job: Job) -> None:
     assert page.evaluate("history.length") == before
 
 
-def test_a_shared_address_opens_and_closes_on_the_wall(page: Page, job: Job) -> None:
+def test_a_shared_link_opens_a_job_over_the_gallery(page: Page, job: Job) -> None:
     page.goto(f"/gallery?job={job.id}")
     detail = page.get_by_role("dialog")
     expect(detail.get_by_role("heading")).to_contain_text("Finished")
@@ -64,113 +64,115 @@ def test_a_shared_address_opens_and_closes_on_the_wall(page: Page, job: Job) -> 
     expect(page.locator(f'[data-id="{job.id}"]')).to_be_visible()
 
 
-def test_an_address_of_no_job_says_so_on_the_wall(new_page: NewPage, job: Job) -> None:
-    page = new_page(quiet=False)
+def test_a_link_to_an_unknown_job_shows_an_error(new_page: NewPage, job: Job) -> None:
+    page = new_page(allow_console_errors=True)
     page.goto("/gallery?job=0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88")
     expect(page.get_by_role("alert")).to_contain_text("no job")
     expect(page.locator(f'[data-id="{job.id}"]')).to_be_visible()
 
 
-def test_of_a_job_that_was_finished_early_it_is_said_what_doing_it_again_means(page: Page, painter: House) -> None:
-    running = painter.submit(steps=400)
-    painter.wait(running, lambda job: job.progress.current > 0)
-    painter.services.ledger.request_control(running, "finish")
-    early = painter.done(running)
+def test_a_job_finished_early_says_what_a_rerun_does(page: Page, stack_with_worker: BrowserStack) -> None:
+    running = stack_with_worker.submit(steps=400)
+    stack_with_worker.wait(running, lambda job: job.progress.current > 0)
+    stack_with_worker.services.ledger.request_control(running, "finish")
+    early = stack_with_worker.done(running)
     assert 0 < early.stopped_at_step < 400
-    detail = opened(page, early)
-    expect(detail).to_contain_text(f"It was finished early, at step {early.stopped_at_step} of 400. Done again,")
+    detail = open_detail(page, early)
+    expect(detail).to_contain_text(f"Finished early at step {early.stopped_at_step} of 400. A rerun does all 400 steps")
 
 
-def test_of_a_job_that_was_painted_to_the_end_no_such_thing_is_said(page: Page, job: Job) -> None:
-    detail = opened(page, job)
+def test_a_complete_job_does_not_mention_finishing_early(page: Page, job: Job) -> None:
+    detail = open_detail(page, job)
     expect(detail.get_by_role("button", name="Copy as curl")).to_be_visible()
-    expect(detail.get_by_text("finished early")).to_have_count(0)
+    expect(detail.get_by_text("Finished early")).to_have_count(0)
 
 
-def test_where_nothing_may_be_copied_the_text_is_shown(page: Page, job: Job) -> None:
+def test_the_snippet_is_shown_if_copying_is_blocked(page: Page, job: Job) -> None:
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
-    detail = opened(page, job)
+    detail = open_detail(page, job)
     detail.get_by_role("button", name="Copy as Python").click()
     expect(detail.get_by_text("from easel import Easel")).to_be_visible()
 
 
-def test_what_hinders_the_copying_is_said(new_page: NewPage, job: Job) -> None:
-    page = new_page(quiet=False)
-    detail = opened(page, job)
+def test_an_error_while_copying_is_shown(new_page: NewPage, job: Job) -> None:
+    page = new_page(allow_console_errors=True)
+    detail = open_detail(page, job)
     page.route("**/v1/recipes", lambda route: route.fulfill(status=400, json={"detail": "Not today."}))
     detail.get_by_role("button", name="Copy as CLI").click()
     expect(detail.get_by_role("status")).to_have_text("Not today.")
 
 
-def test_a_job_that_was_deleted_already_leaves_the_wall(new_page: NewPage, job: Job, painter: House) -> None:
-    page = new_page(quiet=False)
-    detail = opened(page, job)
-    httpx2.delete(f"{painter.url}/v1/jobs/{job.id}").raise_for_status()
+def test_a_job_that_was_already_deleted_disappears(
+    new_page: NewPage, job: Job, stack_with_worker: BrowserStack
+) -> None:
+    page = new_page(allow_console_errors=True)
+    detail = open_detail(page, job)
+    httpx2.delete(f"{stack_with_worker.url}/v1/jobs/{job.id}").raise_for_status()
     detail.get_by_role("button", name="Delete").click()
-    detail.get_by_role("button", name="Really delete").click()
+    detail.get_by_role("button", name="Delete the job").click()
     expect(page.locator(f'[data-id="{job.id}"]')).to_have_count(0)
 
 
-def test_a_job_is_deleted_once_that_is_confirmed(page: Page, job: Job, painter: House) -> None:
-    detail = opened(page, job)
+def test_a_job_is_deleted_after_confirmation(page: Page, job: Job, stack_with_worker: BrowserStack) -> None:
+    detail = open_detail(page, job)
     detail.get_by_role("button", name="Delete").click()
-    assert painter.services.ledger.get(job.id).state is JobState.SUCCEEDED
-    detail.get_by_role("button", name="Really delete").click()
+    assert stack_with_worker.services.ledger.get(job.id).state is JobState.SUCCEEDED
+    detail.get_by_role("button", name="Delete the job").click()
     expect(detail).to_be_hidden()
     expect(page.locator(f'[data-id="{job.id}"]')).to_have_count(0)
-    expect(page.locator("#said")).to_have_text(f"{page.locator('#wall li').count()} shown")
-    assert job.id not in {job.id for job in painter.services.ledger.list(limit=200)}
+    expect(page.locator("#status")).to_have_text(f"{page.locator('#results li').count()} shown")
+    assert job.id not in {job.id for job in stack_with_worker.services.ledger.list(limit=200)}
 
 
-def test_jobs_that_failed_are_shown_among_all_jobs_only(page: Page, painter: House) -> None:
-    failed = painter.submit(seed=666, steps=20)
-    painter.wait(failed, lambda job: job.completed_at is not None)
+def test_failed_jobs_are_listed_under_all_jobs_only(page: Page, stack_with_worker: BrowserStack) -> None:
+    failed = stack_with_worker.submit(seed=666, steps=20)
+    stack_with_worker.wait(failed, lambda job: job.completed_at is not None)
     page.goto("/gallery")
     expect(page.locator(f'[data-id="{failed}"]')).to_have_count(0)
     page.get_by_role("button", name="All jobs").click()
     card = page.locator(f'[data-id="{failed}"]')
     expect(card).to_contain_text("Failed")
     card.get_by_role("button").click()
-    expect(page.get_by_role("dialog")).to_contain_text("The loss grew without bounds")
+    expect(page.get_by_role("dialog")).to_contain_text("The loss diverged")
 
 
-def test_a_second_click_on_show_more_shows_nothing_twice(page: Page, painter: House) -> None:
+def test_a_double_click_on_show_more_loads_one_page(page: Page, stack_with_worker: BrowserStack) -> None:
     for _ in range(30):
-        painter.services.ledger.request_control(painter.submit(), "cancel")
+        stack_with_worker.services.ledger.request_control(stack_with_worker.submit(), "cancel")
     page.goto("/gallery")
     page.get_by_role("button", name="All jobs").click()
-    expect(page.locator("#wall li")).to_have_count(24)
+    expect(page.locator("#results li")).to_have_count(24)
     held = hold(page, "**/v1/jobs?*cursor=*")
     page.get_by_role("button", name="Show more").dblclick()
-    let_go(page, held)
-    expect(page.locator("#wall li").nth(24)).to_be_attached()
-    assert_nothing_hangs_twice(page)
+    release(page, held)
+    expect(page.locator("#results li").nth(24)).to_be_attached()
+    assert_no_duplicates(page)
 
 
 @pytest.mark.usefixtures("job")
-def test_an_answer_from_before_a_switch_of_the_tab_is_dropped(page: Page) -> None:
+def test_a_late_response_for_another_filter_is_dropped(page: Page) -> None:
     held = hold(page, "**/v1/jobs?*state=succeeded*")
-    with page.expect_request("**/v1/jobs?*state=succeeded*"):  # else the click may come before the first question
+    with page.expect_request("**/v1/jobs?*state=succeeded*"):  # otherwise the click may come before this request
         page.goto("/gallery")
     page.get_by_role("button", name="All jobs").click()
-    expect(page.locator("#wall li").first).to_be_attached()
+    expect(page.locator("#results li").first).to_be_attached()
     assert len(held) == 1
-    let_go(page, held)
-    assert_nothing_hangs_twice(page)
+    release(page, held)
+    assert_no_duplicates(page)
 
 
-def assert_nothing_hangs_twice(page: Page) -> None:
-    hanging = page.locator("#wall li").evaluate_all("cards => cards.map((card) => card.dataset.id)")
-    assert len(set(hanging)) == len(hanging)
+def assert_no_duplicates(page: Page) -> None:
+    ids = page.locator("#results li").evaluate_all("cards => cards.map((card) => card.dataset.id)")
+    assert len(set(ids)) == len(ids)
 
 
-def hung(page: Page, job: Job) -> Locator:
+def find_card(page: Page, job: Job) -> Locator:
     page.goto("/gallery")
     card = page.locator(f'[data-id="{job.id}"]')
     expect(card).to_be_visible()
     return card
 
 
-def opened(page: Page, job: Job) -> Locator:
-    hung(page, job).get_by_role("button").click()
+def open_detail(page: Page, job: Job) -> Locator:
+    find_card(page, job).get_by_role("button").click()
     return page.get_by_role("dialog")

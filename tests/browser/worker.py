@@ -1,11 +1,11 @@
-"""`python -m browser.worker NAME`: the product's worker with the engine of gradual.py. STEP_SECONDS is its pace."""
+"""`python -m browser.worker NAME` starts a worker with blend_engine.py. STEP_SECONDS sets the time per step."""
 
 import os
 import sys
 
-from browser.gradual import Gradual
+from browser.blend_engine import BlendEngine
 from shared.settings import Settings
-from worker import celery_app as worker_main
+from worker import celery_app
 
 if __name__ == "__main__":
-    worker_main.start(Settings(), sys.argv[1], lambda _: Gradual(float(os.environ["STEP_SECONDS"])))
+    celery_app.start(Settings(), sys.argv[1], lambda _: BlendEngine(float(os.environ["STEP_SECONDS"])))

@@ -1,0 +1,53 @@
+/** The result over its photo. A range input below sets how much of the photo shows, so it works by keyboard too. */
+
+import { $, h } from "./dom.js";
+
+export class Comparison {
+  /** `photo` is the URL of the content photo; the viewport takes its aspect ratio. */
+  constructor(photo) {
+    const range = { type: "range", min: 0, max: 100, value: 0, "aria-label": "Compare: percent of the photo shown" };
+    this.range = h("input", { ...range, disabled: true });
+    this.photo = h("img.photo", { src: photo, alt: "Original photo" });
+    this.viewport = h("div.viewport.no-result", {}, this.photo, h("div.divider"));
+    const label = (text) => h("span", { "aria-hidden": "true" }, text);
+    this.node = h("figure.comparison", {}, this.viewport, h("figcaption", {}, label("Photo"), this.range, label("Result")));
+    this.range.addEventListener("input", () => this.setSplit(this.range.value));
+    this.viewport.addEventListener("pointermove", (event) => event.buttons && this.drag(event));
+    this.viewport.addEventListener("pointerdown", (event) => this.drag(event));
+    this.photo.addEventListener("load", () => this.setRatio(this.photo));
+    this.setSplit(0);
+  }
+
+  setRatio({ naturalWidth, naturalHeight }) {
+    this.viewport.style.setProperty("--ratio", naturalWidth / naturalHeight);
+  }
+
+  drag(event) {
+    if (!$(".result", this.viewport)) return;
+    const { left, width } = this.viewport.getBoundingClientRect();
+    this.setSplit(Math.min(100, Math.max(0, (100 * (event.clientX - left)) / width)));
+    event.preventDefault();
+  }
+
+  /** Show `percent` of the photo, from the left. */
+  setSplit(percent) {
+    this.range.value = percent;
+    this.viewport.style.setProperty("--split", percent);
+  }
+
+  /** Show an image over the previous one. It fades in unless `immediate`. The last call wins, in whichever order images load. */
+  async show(url, alt, immediate = false) {
+    if (this.url === url) return;
+    this.url = url;
+    const image = h("img.result", { src: url, alt });
+    await image.decode().catch(() => {});
+    if (this.url !== url || !image.naturalWidth) return;
+    const previous = [...this.viewport.querySelectorAll(".result")];
+    previous.forEach((old) => old.setAttribute("alt", ""));
+    if (!immediate) image.classList.add("fade-in");
+    this.photo.after(...previous, image);
+    this.viewport.classList.remove("no-result");
+    this.range.disabled = false;
+    setTimeout(() => previous.forEach((old) => old.remove()), immediate ? 0 : 700);
+  }
+}

@@ -1,0 +1,230 @@
+/** One job, from the queue to the result. Its event stream is replayed from the start, so a reload loses nothing. */
+
+import { call } from "../common/api.js";
+import { Comparison } from "../common/comparison.js";
+import { requestControl } from "../common/control-requests.js";
+import { $, h, setText, showText } from "../common/dom.js";
+import { STATUS_TEXTS, subscribe } from "../common/event-stream.js";
+import { STATES, duration, eta, number, percent, recipeSummary } from "../common/format.js";
+import { Filmstrip } from "./filmstrip.js";
+import { LossChart } from "./loss-chart.js";
+
+const EVENT_KINDS = ["state", "progress", "preview", "warning", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
+const TERMINAL = new Set(["succeeded", "failed", "canceled"]);
+const REFRESH = 3000; // milliseconds between requests for the position and the ETA, which are not sent as events
+const HIDDEN_REFRESH = 30_000; // the same while the tab is hidden and has no stream, to keep its title current
+
+export class JobView {
+  /** `onStateChange()` is called for the first state and after every change. */
+  constructor(node, id, onStateChange) {
+    this.node = node;
+    this.onStateChange = onStateChange;
+    this.path = `/v1/jobs/${id}`;
+    this.comparison = new Comparison(`${this.path}/content?longest=1024`);
+    this.filmstrip = new Filmstrip((frame, immediate) => this.comparison.show(frame.url, frame.alt, immediate));
+    this.lossChart = new LossChart();
+    this.bar = h("progress", { max: 100, value: 0, "aria-label": "Progress" });
+    this.facts = h("dl.facts");
+    this.notices = h("ul.plain.notices");
+    this.error = h("p.error", { role: "alert", hidden: true });
+    this.connection = h("p.muted", { hidden: true });
+    this.finish = h("button", { type: "button", onclick: () => this.request("finish", this.finish) }, "Finish now");
+    this.cancel = h("button", { type: "button", onclick: () => this.request("cancel", this.cancel) }, "Cancel");
+    this.download = h("a.button.primary", { href: `${this.path}/result`, download: `easel-${id}.png`, hidden: true }, "Download");
+    this.rerun = h("a.button", { href: `/?rerun=${id}`, hidden: true }, "Edit and rerun");
+    const actions = h("div.actions", {}, this.download, this.finish, this.cancel, this.rerun, h("a.button.quiet", { href: "/" }, "New image"));
+    node.replaceChildren(h("div.columns", {},
+      h("div", {}, this.comparison.node, this.filmstrip.node),
+      h("div.sidebar", {}, this.bar, this.facts, this.error, this.connection, actions, this.notices, this.lossChart.node)));
+    this.start();
+  }
+
+  async start() {
+    if (!(await this.refresh())) return;
+    await this.loadPreviews();
+    if (this.closed) return;
+    this.unsubscribe = subscribe(`${this.path}/events`, EVENT_KINDS, {
+      onEvent: (kind, data) => this.onEvent(kind, data),
+      onStatus: (status) => showText(this.connection, this.ended ? "" : STATUS_TEXTS[status]),
+      onRefused: () => (this.ended ? this.unsubscribe() : this.refresh() && this.loadPreviews()),
+    });
+    if (!this.ended) this.timer = setInterval(() => this.isDue() && this.refresh(), REFRESH);
+  }
+
+  isDue = () => !document.hidden || Date.now() - this.refreshedAt >= HIDDEN_REFRESH;
+
+  /** Load the previews so far: the stream may have dropped old events, or may be refused. */
+  async loadPreviews() {
+    const { previews } = await call(`${this.path}/previews`).catch(() => ({ previews: [] }));
+    previews.forEach(({ step, url }) => this.filmstrip.add(step, url));
+  }
+
+  close() {
+    this.closed = true;
+    clearInterval(this.timer);
+    this.filmstrip.stop();
+    this.unsubscribe?.();
+  }
+
+  /** Load and show the job. Returns false if the job does not exist or the view was closed. */
+  async refresh() {
+    this.refreshedAt = Date.now();
+    try {
+      this.show(await call(this.path));
+      return !this.closed;
+    } catch (error) {
+      if (this.closed) return false;
+      if (error.status === 404) {
+        this.close();
+        setText($("#title"), "Job not found");
+        this.node.replaceChildren(h("p.error", { role: "alert" }, error.message), h("a.button", { href: "/" }, "New image"));
+        return false;
+      }
+      if (!this.ended) showText(this.connection, STATUS_TEXTS.reconnecting);
+      return true;
+    }
+  }
+
+  onEvent(kind, data) {
+    if (kind === "progress") this.onProgress(data);
+    else if (kind === "preview") {
+      if (data.url) this.filmstrip.add(data.step, data.url);
+    } else if (kind === "warning") this.addNotice(data.detail);
+    else if (kind === "lease_lost") this.addNotice("The worker was lost. Another one will resume from the last checkpoint.");
+    else if (!this.ended) this.refresh();
+    if (kind === "state" && TERMINAL.has(data.state)) this.unsubscribe(); // the last event; the browser would reconnect forever
+  }
+
+  onProgress({ progress, losses, steps_per_second }) {
+    if (losses) this.lossChart.add(progress.current, losses);
+    if (!this.job || this.ended || progress.current < this.job.progress.current) return;
+    this.job.progress = progress;
+    this.job.metrics.steps_per_second = steps_per_second;
+    this.render();
+    if (progress.current && !this.job.urls.finish) this.refreshAfterFirstStep();
+  }
+
+  /** After the first step the job can be finished early; there is no event for that. */
+  refreshAfterFirstStep() {
+    if (!this.hasSteps) this.refresh();
+    this.hasSteps = true;
+  }
+
+  addNotice(text) {
+    if (text !== this.notices.lastChild?.textContent) this.notices.append(h("li", {}, text));
+  }
+
+  show(job) {
+    if (this.closed || (this.ended && !TERMINAL.has(job.state))) return; // a response from before the end
+    const previousState = this.job?.state;
+    this.job = job;
+    this.ended = TERMINAL.has(job.state);
+    const resumedFrom = job.resumed_from_step;
+    if (resumedFrom !== null && resumedFrom !== this.resumedFrom) this.addNotice(`Resumed from step ${resumedFrom}.`);
+    this.resumedFrom = resumedFrom;
+    this.render();
+    if (previousState === job.state) return;
+    this.showState(job);
+    this.onStateChange();
+  }
+
+  /** Show a new state. Screen readers announce only this and every quarter of the progress. */
+  showState(job) {
+    setText($("#title"), this.title());
+    setText($("#status"), `${this.title()}. ${job.error?.detail || ""}`);
+    this.comparison.node.dataset.state = job.state;
+    if (!this.ended) return;
+    showText(this.connection, "");
+    const name = job.state === "succeeded" ? "Finished image" : "Last valid image";
+    if (job.urls.result) this.filmstrip.add(job.progress.total + 1, job.urls.result, `${name}, ${recipeSummary(job.recipe)}`, name);
+    if (job.error) showText(this.error, job.error.detail);
+    clearInterval(this.timer);
+  }
+
+  title() {
+    const { state, stopped_early, stopped_at_step } = this.job;
+    if (state === "queued") return "Waiting for a worker";
+    if (state === "running") return "Rendering";
+    return stopped_early && state === "succeeded" ? `Finished early at step ${stopped_at_step}` : STATES[state];
+  }
+
+  render() {
+    const { state, progress, urls } = this.job;
+    this.bar.value = state === "succeeded" ? 100 : progress.percentage;
+    this.bar.classList.toggle("ended", this.ended);
+    document.title = `${state === "running" ? percent(progress.percentage) : STATES[state]} · Easel`;
+    this.announceQuarter();
+    this.renderFacts();
+    this.renderActions(urls);
+  }
+
+  announceQuarter() {
+    const quarter = Math.floor(this.job.progress.percentage / 25);
+    if (this.job.state !== "running" || quarter <= (this.quarter || 0)) return;
+    this.quarter = quarter;
+    setText($("#status"), `${25 * quarter} percent`);
+  }
+
+  /** Finish and cancel while the job is active; download and rerun afterwards. */
+  renderActions(urls) {
+    const { finish_requested_at: finishing, cancel_requested_at: canceling } = this.job;
+    this.finish.hidden = this.cancel.hidden = this.ended;
+    this.finish.disabled = !urls.finish || Boolean(finishing || canceling);
+    this.finish.title = urls.finish ? "Stop now and keep the current image" : "Available after the first step";
+    this.cancel.disabled = !urls.cancel || Boolean(canceling);
+    setText(this.finish, finishing ? this.pendingLabel("Finishing") : "Finish now");
+    setText(this.cancel, canceling ? this.pendingLabel("Canceling") : "Cancel");
+    this.download.hidden = !urls.result;
+    this.rerun.hidden = !this.ended;
+    this.filmstrip.timelapse.hidden = !urls.timelapse;
+    if (urls.timelapse) this.filmstrip.timelapse.href = `${urls.timelapse}?download=true`;
+  }
+
+  pendingLabel = (action) => (this.job.acknowledged_at ? `${action}…` : `${action} after this step…`);
+
+  renderFacts() {
+    const { state, progress, metrics, recipe } = this.job;
+    const step = ["Step", `${progress.current.toLocaleString("en")} of ${progress.total.toLocaleString("en")}`];
+    const speed = metrics.steps_per_second && ["Speed", `${number(metrics.steps_per_second)} steps/s`];
+    const stateFacts = { queued: this.queuedFacts, running: this.runningFacts }[state] || this.endedFacts;
+    const facts = [...stateFacts.call(this, step, speed), ["Recipe", recipeSummary(recipe)]].filter(Boolean);
+    this.facts.replaceChildren(...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  }
+
+  queuedFacts(step) {
+    const { progress, queue_position, eta_seconds } = this.job;
+    return [
+      ["Position", queue_position === 1 ? "Next" : number(queue_position)],
+      ["Ready in", eta(eta_seconds)],
+      progress.current && step,
+    ];
+  }
+
+  runningFacts(step, speed) {
+    const { progress, worker, eta_seconds } = this.job;
+    const phase = progress.phase !== "done" && progress.phase;
+    return [
+      ["Progress", [percent(progress.percentage), phase].filter(Boolean).join(", ")],
+      step,
+      speed || ["Speed", "–"],
+      ["Ready in", eta(eta_seconds)],
+      worker && ["Worker", worker],
+    ];
+  }
+
+  endedFacts(step, speed) {
+    const { run_seconds, queue_seconds } = this.job.metrics;
+    return [step, speed, ["Render time", duration(run_seconds)], ["Queue time", duration(queue_seconds)]];
+  }
+
+  async request(action, button) {
+    button.disabled = true;
+    showText(this.error, "");
+    try {
+      this.show(await requestControl(this.path, action));
+    } catch (error) {
+      showText(this.error, error.message);
+      this.refresh();
+    }
+  }
+}

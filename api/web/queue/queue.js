@@ -1,0 +1,236 @@
+/** The queue: one event stream for the whole page; the queued jobs of a tier in pages of fifty. */
+
+import { call, fetchBlob } from "../common/api.js";
+import { requestControl } from "../common/control-requests.js";
+import { $, all, h, setText, showText, updateList } from "../common/dom.js";
+import { STATUS_TEXTS, subscribe } from "../common/event-stream.js";
+import { bytes, duration, eta, etaRange, number, percent, plural, recipeSummary, secondsSince, shortId, time, words } from "../common/format.js";
+import { startPage } from "../common/session.js";
+
+const PAGE_SIZE = 50;
+const MIN_INTERVAL = 2000; // milliseconds between requests for the page, and for one job's preview
+const ERROR_MILLISECONDS = 20_000; // for how long a refused request is shown
+const connectionErrors = { stream: "", page: "" };
+let queue = null;
+let tier = null;
+let offset = 0;
+let pageRequest = null; // the latest request for the page, until MIN_INTERVAL after its response
+let isPageStale = false; // the queue has changed since
+
+function show(newQueue) {
+  queue = newQueue;
+  tier ??= queue.tiers[0]?.name;
+  updateList($("#tiers"), queue.tiers, (item) => item.name, createTier, updateTier);
+  updateList($("#running"), queue.running, (job) => job.id, createRunningJob, updateRunningJob);
+  updateList($("#workers"), queue.workers, (item) => item.name, createWorker, updateWorker);
+  $("#no-running").hidden = queue.running.length > 0;
+  $("#no-workers").hidden = queue.workers.length > 0;
+  renderTabs();
+  renderThroughput(queue);
+  renderAges();
+  if (pageRequest) isPageStale = true;
+  else loadPage();
+}
+
+/** Ages grow between two events. */
+function renderAges() {
+  for (const { age, oldestAt } of $("#tiers").entries?.values() || []) {
+    setText(age, oldestAt ? `Oldest waiting for ${duration((Date.now() - oldestAt) / 1000)}` : "No jobs waiting");
+  }
+  for (const cell of all("[data-since]")) setText(cell, duration(secondsSince(cell.dataset.since)));
+}
+
+function createTier({ name }) {
+  const [depth, age, newJob] = [h("b"), h("span.muted"), h("span.muted")];
+  return { node: h("li.panel", {}, h("h2", {}, words(name)), h("p.big-number", {}, depth, " queued"), age, newJob), depth, age, newJob };
+}
+
+function updateTier(entry, { depth, oldest_seconds, eta_seconds }) {
+  setText(entry.depth, depth.toLocaleString("en"));
+  entry.oldestAt = oldest_seconds === null ? null : Date.now() - 1000 * oldest_seconds;
+  setText(entry.newJob, eta_seconds ? `A new default job: ready in ${eta(eta_seconds)}` : "");
+}
+
+function createRunningJob(job) {
+  const image = h("img", { alt: `Preview of job ${shortId(job.id)}` });
+  const bar = h("progress", { max: 100, "aria-label": `Progress of job ${shortId(job.id)}` });
+  const [facts, worker] = [h("p"), h("p.muted")];
+  const link = h("a", { href: `/?job=${job.id}` }, image);
+  const node = h("li.panel", {}, link, bar, facts, worker, createCancelButton(job));
+  return { node, image, bar, facts, worker, previewAt: 0, onRemove: () => releaseUrl(image) };
+}
+
+function updateRunningJob(entry, job) {
+  const { progress, metrics, urls } = job;
+  entry.bar.value = progress.percentage;
+  const speed = metrics.steps_per_second && `${number(metrics.steps_per_second)}\u00a0steps/s`;
+  const step = `step ${progress.current} of ${progress.total}`;
+  setText(entry.facts, [percent(progress.percentage), step, speed].filter(Boolean).join(" · "));
+  setText(entry.worker, [job.worker, job.eta_seconds && `ready in ${etaRange(job.eta_seconds)}`].filter(Boolean).join(" · "));
+  updateCancelButton($("button", entry.node), job);
+  const interval = MIN_INTERVAL * Math.max(1, queue.running.length / 4);
+  if (urls.preview && entry.previewStep !== progress.current && Date.now() - entry.previewAt > interval) {
+    Object.assign(entry, { previewStep: progress.current, previewAt: Date.now() });
+    reloadPreview(entry.image, urls.preview);
+  } else if (!entry.previewStep && !entry.image.src) entry.image.src = `${urls.content}?longest=512`;
+}
+
+/** Load a preview again; its URL stays the same while its content changes. */
+async function reloadPreview(image, url) {
+  const data = await fetchBlob(url, { cache: "no-cache" }).catch(() => null);
+  if (!data || !image.isConnected) return;
+  releaseUrl(image);
+  image.src = URL.createObjectURL(data);
+}
+
+function releaseUrl(image) {
+  if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
+}
+
+function createCancelButton(job) {
+  const button = h("button.small", { type: "button", "aria-label": `Cancel job ${shortId(job.id)}`, onclick: cancel }, "Cancel");
+  return button;
+  async function cancel() {
+    button.disabled = true;
+    showError("");
+    try {
+      updateCancelButton(button, await requestControl(`/v1/jobs/${job.id}`, "cancel"));
+    } catch (error) {
+      showError(error.message);
+    }
+    loadPage();
+  }
+}
+
+function updateCancelButton(button, job) {
+  button.disabled = Boolean(job.cancel_requested_at) || !job.urls.cancel;
+  setText(button, job.cancel_requested_at ? "Canceling…" : "Cancel");
+}
+
+function renderTabs() {
+  const create = ({ name }) => ({ node: h("button", { type: "button", onclick: () => selectTier(name) }, words(name)) });
+  const update = ({ node }, { name }) => node.setAttribute("aria-pressed", String(name === tier));
+  updateList($("#tier-tabs"), queue.tiers, (item) => item.name, create, update);
+}
+
+function selectTier(name) {
+  tier = name;
+  offset = 0;
+  renderTabs();
+  renderRows([]);
+  $("#no-queued").hidden = true; // not known before the response
+  loadPage();
+}
+
+/** Load the visible page of queued jobs. The response to an earlier request is dropped: it may be of another page. */
+async function loadPage() {
+  if (!tier) return;
+  const request = (pageRequest = {});
+  isPageStale = false;
+  try {
+    const page = await call(`/v1/queue/${encodeURIComponent(tier)}/jobs?offset=${offset}&limit=${PAGE_SIZE}`);
+    if (pageRequest !== request) return;
+    showConnection({ page: "" });
+    renderPage(page);
+  } catch (error) {
+    if (pageRequest === request) showConnection({ page: error.message });
+  }
+  setTimeout(() => pageRequest === request && finishRequest(), MIN_INTERVAL);
+}
+
+function finishRequest() {
+  pageRequest = null;
+  if (isPageStale) loadPage();
+}
+
+function renderPage({ jobs, total }) {
+  if (offset && !jobs.length) return movePage(Math.min(-PAGE_SIZE, PAGE_SIZE * Math.floor((total - 1) / PAGE_SIZE) - offset)); // to the last page
+  renderRows(jobs);
+  $("#queued").hidden = !jobs.length;
+  $("#no-queued").hidden = jobs.length > 0;
+  $("#pager").hidden = total <= PAGE_SIZE;
+  setText($("#page-range"), `${offset + 1}–${offset + jobs.length} of ${total.toLocaleString("en")}`);
+  $("#previous").disabled = !offset;
+  $("#next").disabled = offset + PAGE_SIZE >= total;
+}
+
+function movePage(by) {
+  offset = Math.max(0, offset + by);
+  loadPage();
+}
+
+function renderRows(jobs) {
+  updateList($("#queued tbody"), jobs, (job) => job.id, createRow, ({ position, readyIn, node }, job) => {
+    setText(position, String(job.queue_position ?? "–"));
+    setText(readyIn, etaRange(job.eta_seconds));
+    updateCancelButton($("button", node), job);
+  });
+}
+
+function createRow(job) {
+  const [position, readyIn] = [h("td"), h("td")];
+  const node = h("tr", {},
+    position,
+    h("td", {}, h("a", { href: `/?job=${job.id}` }, shortId(job.id))),
+    h("td", {}, recipeSummary(job.recipe)),
+    h("td", { "data-since": job.created_at }, duration(secondsSince(job.created_at))),
+    readyIn,
+    h("td", {}, createCancelButton(job)));
+  return { node, position, readyIn };
+}
+
+function createWorker() {
+  const [name, activity, facts] = [h("b"), h("span"), h("span.muted")];
+  return { node: h("li.worker", {}, name, activity, facts), name, activity, facts };
+}
+
+function updateWorker(entry, worker) {
+  setText(entry.name, worker.name);
+  const { job } = worker;
+  entry.activity.replaceChildren(...(job ? ["running ", h("a", { href: `/?job=${job}` }, shortId(job))] : ["idle"]));
+  const speed = worker.pixels_per_second && `${number(worker.pixels_per_second / 1e6)} Mpx/s`;
+  const memory = worker.memory_bytes && `${bytes(worker.memory_bytes)} ${worker.memory_kind === "gpu" ? "GPU memory" : "memory"}`;
+  setText(entry.facts, [worker.device, memory, speed, worker.weights].filter(Boolean).join(" · "));
+}
+
+/** Draw the last hour as twelve bars of five minutes. */
+function renderThroughput({ throughput, completed_last_hour }) {
+  const section = $("#throughput");
+  const data = JSON.stringify(throughput);
+  if (section.dataset.shown === data) return;
+  section.dataset.shown = data;
+  const max = Math.max(1, ...throughput.map((bucket) => bucket.completed));
+  const bars = throughput.map(({ completed, at }, index) => {
+    const height = Math.max(1.5, (78 * completed) / max);
+    return h("rect", { x: index * 25 + 3, y: 90 - height, width: 19, height, rx: 2 }, h("title", {}, `${completed} from ${time(at)}`));
+  });
+  const counts = throughput.map((bucket) => bucket.completed).join(", ");
+  const label = `${plural(completed_last_hour, "job")} completed in the last hour. Every 5 minutes from ${time(throughput[0].at)}: ${counts}`;
+  section.replaceChildren(
+    h("p.big-number", {}, h("b", {}, completed_last_hour.toLocaleString("en")), " completed"),
+    h("svg.bar-chart", { viewBox: "0 0 300 92", role: "img", "aria-label": label }, bars),
+  );
+}
+
+function showConnection(errors) {
+  Object.assign(connectionErrors, errors);
+  setText($("#connection"), Object.values(connectionErrors).filter(Boolean).join(" "));
+}
+
+/** Show why a request was refused, for a while or until the next request; updates of the queue do not clear it. */
+function showError(text) {
+  showText($("#error"), text);
+  clearTimeout(showError.timer);
+  showError.timer = setTimeout(showText, ERROR_MILLISECONDS, $("#error"), "");
+}
+
+$("#previous").addEventListener("click", () => movePage(-PAGE_SIZE));
+$("#next").addEventListener("click", () => movePage(PAGE_SIZE));
+startPage(() => {
+  subscribe("/v1/queue/events", ["queue"], {
+    onEvent: (_, data) => show(data),
+    onStatus: (status) => showConnection({ stream: STATUS_TEXTS[status] }),
+    onRefused: () => call("/v1/queue").then(show, (error) => showConnection({ page: error.message })),
+  });
+  setInterval(renderAges, 1000);
+});

@@ -1,0 +1,70 @@
+/** The estimate of time and memory, requested shortly after each change; a newer request aborts the previous one. */
+
+import { call } from "../common/api.js";
+import { h } from "../common/dom.js";
+import { bytes, duration, eta, plural } from "../common/format.js";
+
+const DELAY = 400; // milliseconds after the last change
+const IMAGES_MISSING = "Add a photo and a style image to see an estimate.";
+const UNAVAILABLE = "No estimate available.";
+
+export class Estimate {
+  /** `getBody()` returns the form, or null if images are missing, and throws if a field is invalid; `onResult(error | null)`. */
+  constructor(node, getBody, onResult, useSize) {
+    Object.assign(this, { node, getBody, onResult, useSize });
+    this.renderText(IMAGES_MISSING);
+  }
+
+  requestSoon() {
+    clearTimeout(this.timer);
+    this.request?.abort();
+    this.timer = setTimeout(() => this.load(), DELAY);
+  }
+
+  async load() {
+    this.node.removeAttribute("aria-busy");
+    let body;
+    try {
+      body = this.getBody();
+    } catch {
+      return this.renderText(UNAVAILABLE);
+    }
+    if (!body) return this.renderText(IMAGES_MISSING);
+    this.request = new AbortController();
+    this.node.setAttribute("aria-busy", "true");
+    try {
+      this.show(await call("/v1/jobs?dry_run=true", { method: "POST", body, signal: this.request.signal, tries: 3 }));
+      await this.onResult(null);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.renderText(UNAVAILABLE);
+      await this.onResult(error);
+    }
+    this.node.removeAttribute("aria-busy");
+  }
+
+  show(estimate) {
+    const { queue_depth, eta_seconds, seconds, width, height } = estimate;
+    const memory =
+      estimate.memory_kind === "gpu" ? `${bytes(estimate.peak_gpu_memory_bytes)} GPU memory` : `${bytes(estimate.peak_memory_bytes)} memory`;
+    const queue = queue_depth ? `${plural(queue_depth, "job")} ahead in the queue` : "Queue is empty";
+    const ready = eta_seconds ? `ready in ${eta(eta_seconds)}` : "no worker running";
+    this.render(
+      h("p", {}, "Estimate: about ", h("b", {}, duration(seconds)), ", ", h("b", {}, memory)),
+      h("p.muted", {}, `${width} × ${height} px. ${queue}, ${ready}.`),
+      !estimate.fits && this.memoryError(estimate.fitting_size),
+    );
+  }
+
+  memoryError(size) {
+    if (!size) return h("p.error", {}, "No worker has enough memory, at any size.");
+    const button = h("button.small", { type: "button", onclick: () => this.useSize(size) }, `Use ${size} px`);
+    return h("p.error", {}, `No worker has enough memory. It fits at size ${size}. `, button);
+  }
+
+  renderText = (text) => this.render(h("p.muted", {}, text));
+
+  render(...parts) {
+    this.node.replaceChildren(...parts.filter(Boolean));
+  }
+}

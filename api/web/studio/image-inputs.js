@@ -1,0 +1,191 @@
+/** The photo and the style images: choose, drop or paste them, set their shares, remove them. */
+
+import { $, h, setText, showText, updateList } from "../common/dom.js";
+import { percent } from "../common/format.js";
+
+const ACCEPT = "image/jpeg,image/png,image/webp,image/gif,image/tiff";
+const FORMATS = "JPEG, PNG, WebP, GIF or TIFF";
+const NO_PREVIEW = "This browser can’t show this file. If it is a TIFF, you can still use it.";
+
+export class ImageInputs {
+  /** `onChange()` is called after every change of the images or their weights. */
+  constructor(onChange) {
+    this.photo = null; // {file, url}
+    this.styles = []; // {file, url, weight, key}
+    this.onChange = onChange;
+    this.dropzones = {
+      content: createDropzone("content", "Photo", (files) => this.setPhoto(files[0])),
+      style: createDropzone("style", "Style image", (files) => this.addStyles(files), true),
+    };
+    addEventListener("paste", (event) => this.paste(event));
+    this.render();
+  }
+
+  get isComplete() {
+    return Boolean(this.photo && this.styles.length);
+  }
+
+  /** The weights for the recipe, or undefined if they are all the same. */
+  get styleMix() {
+    const weights = this.styles.map((style) => style.weight);
+    return weights.some((weight) => weight !== weights[0]) ? weights : undefined;
+  }
+
+  setPhoto(file) {
+    if (this.photo) URL.revokeObjectURL(this.photo.url);
+    this.photo = file ? { file, url: URL.createObjectURL(file) } : null;
+    this.render();
+  }
+
+  /** Replace all style images. */
+  setStyles(files, weights) {
+    for (const { url } of this.styles) URL.revokeObjectURL(url);
+    this.styles = [];
+    this.addStyles(files, weights);
+  }
+
+  addStyles(files, weights = []) {
+    for (const [index, file] of [...files].entries()) {
+      const [key] = crypto.getRandomValues(new Uint32Array(1));
+      this.styles.push({ file, url: URL.createObjectURL(file), weight: weights[index] ?? 1, key });
+    }
+    this.render();
+  }
+
+  removeStyle(style) {
+    URL.revokeObjectURL(style.url);
+    this.styles = this.styles.filter((other) => other !== style);
+    this.render();
+    $("#style input").focus();
+  }
+
+  fillForm(form, recipe) {
+    form.append("recipe", JSON.stringify(recipe));
+    form.append("content", this.photo.file, this.photo.file.name || "photo.png");
+    for (const style of this.styles) form.append("style", style.file, style.file.name || "style.png");
+    return form;
+  }
+
+  /** Show an error beside the photo or the style images, and return the input to focus. */
+  async showError(text, input) {
+    input ||= (await this.isAboutStyle(text)) ? "style" : "content";
+    showText($(`#${input}-error`), text);
+    $(`#${input} input`).setAttribute("aria-invalid", "true");
+    return $(`#${input} input`);
+  }
+
+  /** The API does not say which image an error is about; at most it names the image's size. */
+  async isAboutStyle(text) {
+    const matches = await Promise.all(this.styles.map(({ file }) => matchesError(file, text)));
+    return matches.includes(true) && !(await matchesError(this.photo?.file, text));
+  }
+
+  clearErrors() {
+    for (const name of ["content", "style"]) {
+      showText($(`#${name}-error`), "");
+      $(`#${name} input`).removeAttribute("aria-invalid");
+    }
+  }
+
+  paste(event) {
+    const files = [...(event.clipboardData?.files || [])].filter((file) => file.type.startsWith("image/"));
+    if (!files.length || $("#compose").hidden) return;
+    event.preventDefault();
+    if (this.photo) this.addStyles(files);
+    else (this.setPhoto(files[0]), this.addStyles(files.slice(1)));
+  }
+
+  render() {
+    const { content, style } = this.dropzones;
+    if (this.shownPhoto !== this.photo) this.renderPhoto(content.area);
+    setText(content.label, this.photo ? "Replace photo" : "Drop, paste or choose a photo");
+    setText(style.label, this.styles.length ? "Add another" : "Drop, paste or choose a style image");
+    this.renderStyles();
+    this.clearErrors();
+    this.onChange();
+  }
+
+  /** Show the style images in order, each with its share of all weights. */
+  renderStyles() {
+    const sum = this.styles.reduce((total, { weight }) => total + weight, 0);
+    updateList($("#styles"), this.styles, ({ key }) => key, (style) => this.createTile(style), (tile, style) => {
+      const number = this.styles.indexOf(style) + 1;
+      const share = percent(sum ? Math.round((100 * style.weight) / sum) : 0);
+      tile.weight.hidden = this.styles.length < 2;
+      setText(tile.share, share);
+      tile.range.setAttribute("aria-valuetext", share);
+      tile.range.setAttribute("aria-label", `Share of style ${number}`);
+      $("button", tile.node).setAttribute("aria-label", `Remove style ${number}`);
+    });
+  }
+
+  /** Show the photo; the dropzone takes its aspect ratio. */
+  renderPhoto(area) {
+    this.shownPhoto = this.photo;
+    $("img, .no-preview", area)?.remove();
+    area.classList.toggle("filled", Boolean(this.photo));
+    if (!this.photo) return;
+    const image = createImage(this.photo, "Your photo", () => area.classList.remove("filled"));
+    image.onload = () => area.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+    area.prepend(image);
+  }
+
+  createTile(style) {
+    const share = h("b");
+    const oninput = () => {
+      style.weight = Number(range.value);
+      this.renderStyles();
+      this.onChange();
+    };
+    const range = h("input", { type: "range", min: 0, max: 3, step: 0.1, value: style.weight, oninput });
+    const weight = h("label.weight", {}, h("span", {}, "Share", share), range);
+    const remove = h("button.remove", { type: "button", onclick: () => this.removeStyle(style) }, "×");
+    const thumbnail = h("div.thumbnail", {}, createImage(style, style.file.name || "Style image"), remove);
+    return { node: h("li.tile", {}, thumbnail, weight), weight, share, range };
+  }
+}
+
+/** Return an image that a text replaces if the browser cannot show the file; the API accepts more formats, such as TIFF. */
+function createImage({ url }, alt, onUnsupported = () => {}) {
+  const image = h("img", { src: url, alt, onerror });
+  return image;
+
+  function onerror() {
+    if (!image.isConnected) return; // another image was chosen
+    image.replaceWith(h("p.no-preview", { role: "alert" }, NO_PREVIEW));
+    onUnsupported();
+  }
+}
+
+/** Return whether an error may be about this file: the browser cannot read it either, or the error names its size. */
+async function matchesError(file, text) {
+  const image = file && (await createImageBitmap(file).catch(() => null));
+  const matches = !image || text.includes(`${image.width} x ${image.height}`);
+  image?.close();
+  return matches;
+}
+
+/** Fill the element `id` with a labeled file input that also accepts dropped files. */
+function createDropzone(id, name, onFiles, multiple = false) {
+  const area = $(`#${id}`);
+  const onchange = () => takeFiles(input.files);
+  const attributes = { id: `${id}-file`, type: "file", accept: ACCEPT, multiple, onchange };
+  const input = h("input.visually-hidden", { ...attributes, "aria-describedby": `${id}-error` });
+  const label = h("span");
+  const takeFiles = (files) => {
+    const images = [...files].filter((file) => file.type.startsWith("image/") || !file.type);
+    if (images.length) onFiles(images);
+    else if (files.length) showText($(`#${id}-error`), `Not an image. Use ${FORMATS}.`);
+    input.value = "";
+  };
+  const hint = h("small.muted", {}, multiple ? "Add several to blend them" : FORMATS);
+  area.append(h("label", { for: `${id}-file` }, h("span.visually-hidden", {}, `${name}: `), label, hint), input);
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    area.addEventListener(kind, (event) => {
+      event.preventDefault();
+      area.classList.toggle("dragover", kind === "dragover");
+      if (kind === "drop") takeFiles(event.dataTransfer.files);
+    });
+  }
+  return { area, label };
+}

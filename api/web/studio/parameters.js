@@ -1,0 +1,92 @@
+/** The recipe form: presets as cards, the featured parameters, and all others under "Advanced". */
+
+import { call } from "../common/api.js";
+import { $, h, showText } from "../common/dom.js";
+import { plural, words } from "../common/format.js";
+import { withLogSlider } from "./log-slider.js";
+import { createField } from "./schema-fields.js";
+
+const SET_ELSEWHERE = new Set(["preset", "style_mix"]); // by the preset cards; by the shares of the style images
+const PRESET_HINTS = { default: "Best quality", fast: "Quick preview", tutorial: "Same as TensorFlow’s tutorial" };
+const defaultFirst = (one, other) => (other.preset === "default") - (one.preset === "default") || one.steps - other.steps;
+
+export class Parameters {
+  static async load(onChange) {
+    return new Parameters(await call("/v1/recipes", { tries: 6 }), onChange);
+  }
+
+  constructor({ presets, schema, featured }, onChange) {
+    this.presets = presets;
+    this.fields = new Map();
+    for (const [name, property] of Object.entries(schema.properties)) {
+      if (SET_ELSEWHERE.has(name)) continue;
+      const field = createField(name, property, schema, onChange);
+      const isFeatured = featured.includes(name);
+      this.fields.set(name, isFeatured ? withLogSlider(field) : field);
+      $(isFeatured ? "#featured-parameters" : "#advanced-parameters").append(field.node);
+    }
+    $("#presets").append(...Object.values(presets).sort(defaultFirst).map((preset) => this.createCard(preset, onChange)));
+    this.usePreset("default" in presets ? "default" : Object.keys(presets)[0]);
+  }
+
+  createCard({ preset, size, steps }, onChange) {
+    const onchange = () => (this.usePreset(preset), onChange());
+    return h("label.card", {},
+      h("input", { type: "radio", name: "preset", value: preset, "aria-describedby": "preset-error", onchange }),
+      h("b", {}, words(preset)),
+      h("span.muted", {}, PRESET_HINTS[preset] || ""),
+      h("small.muted", {}, `${size} px · ${plural(steps, "step")}`));
+  }
+
+  usePreset(name) {
+    this.preset = this.presets[name];
+    for (const radio of document.getElementsByName("preset")) radio.checked = radio.value === name;
+    this.set(this.preset);
+  }
+
+  /** Show a complete recipe, such as another job's. */
+  show(recipe) {
+    this.usePreset(recipe.preset in this.presets ? recipe.preset : this.preset.preset);
+    this.set(recipe);
+  }
+
+  set(values) {
+    for (const [name, field] of this.fields) if (name in values) field.set(values[name]);
+    this.clearErrors();
+  }
+
+  /** Return the preset's name and the values that differ from it. Marks the field and throws SyntaxError on invalid JSON. */
+  recipe() {
+    const recipe = { preset: this.preset.preset };
+    for (const [name, field] of this.fields) {
+      const value = this.read(name, field);
+      if (JSON.stringify(value) !== JSON.stringify(this.preset[name])) recipe[name] = value;
+    }
+    return recipe;
+  }
+
+  read(name, field) {
+    try {
+      return field.get();
+    } catch (error) {
+      this.showError(name, "Invalid JSON.");
+      throw error;
+    }
+  }
+
+  /** Show an error beside its parameter. Returns the control to focus, or null if no parameter has this name. */
+  showError(path, text) {
+    if (path === "preset") return (showText($("#preset-error"), text), $("#presets input"));
+    const control = this.fields.get(path.split(".")[0])?.showError(path, text) || null;
+    if (control?.closest("#advanced")) $("#advanced").open = true;
+    return control;
+  }
+
+  clearErrors() {
+    showText($("#preset-error"), "");
+    for (const control of document.querySelectorAll("#compose .parameter [aria-invalid]")) {
+      control.removeAttribute("aria-invalid");
+      showText($(`#${CSS.escape(control.id)}-error`), "");
+    }
+  }
+}

@@ -1,0 +1,42 @@
+/** The most recent jobs as a row of thumbnails. */
+
+import { call, fetchBlob } from "../common/api.js";
+import { $, h, setText, updateList } from "../common/dom.js";
+import { STATES, dateTime } from "../common/format.js";
+
+const LIMIT = 8;
+let latestRequest = 0;
+
+export async function showRecent(section, currentId) {
+  const request = ++latestRequest;
+  const page = await call(`/v1/jobs?limit=${LIMIT}`).catch(() => null);
+  if (!page || request !== latestRequest) return; // keep what is shown, or wait for the newer response
+  section.hidden = !page.jobs.length;
+  updateList($("ul", section), page.jobs, (job) => job.id, createTile, (tile, job) => updateTile(tile, job, job.id === currentId));
+}
+
+function createTile({ id }) {
+  const image = h("img", { width: 96, height: 96, loading: "lazy" });
+  const state = h("small.muted", { "aria-hidden": "true" });
+  const link = h("a", { href: `/?job=${id}` }, image, state);
+  return { node: h("li", {}, link), link, image, state };
+}
+
+function updateTile({ link, image, state: label }, { state, urls, created_at }, isCurrent) {
+  if (isCurrent) link.setAttribute("aria-current", "true");
+  else link.removeAttribute("aria-current");
+  const name = STATES[state];
+  if (label.textContent === name) return;
+  if (label.textContent && urls.preview) reload(image, urls.preview);
+  else image.src = urls.preview || `${urls.content}?longest=128`;
+  image.alt = `${name}, ${dateTime(created_at)}`;
+  setText(label, name);
+}
+
+/** Load the image again; its URL stays the same while its content changes. */
+async function reload(image, url) {
+  const data = await fetchBlob(url, { cache: "no-cache" }).catch(() => null);
+  if (!data) return;
+  image.onload = () => URL.revokeObjectURL(image.src);
+  image.src = URL.createObjectURL(data);
+}

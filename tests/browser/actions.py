@@ -1,0 +1,110 @@
+"""What a user does on the pages, and what the tests look up there."""
+
+from typing import Any
+
+from playwright.sync_api import APIResponse, FilePayload, Locator, Page, Route, expect
+from support.fixtures.worker import sample_image
+
+from shared.images import encode_canonical_png
+
+KEY = "a-key-of-the-service-0123456789"
+PHOTO, STYLE, OTHER_STYLE = (encode_canonical_png(sample_image(seed)) for seed in (1, 2, 3))
+
+
+def png_file(name: str, data: bytes = PHOTO) -> FilePayload:
+    return {"name": name, "mimeType": "image/png", "buffer": data}
+
+
+def compose(page: Page, *, photo: bytes = PHOTO, styles: tuple[bytes, ...] = (STYLE,), **parameters: Any) -> None:
+    """Open the studio, add the images, choose the preset `fast`, and set parameters by name."""
+    page.goto("/")
+    page.get_by_label("Photo: ").set_input_files(png_file("photo.png", photo))
+    files = [png_file(f"{index}.png", style) for index, style in enumerate(styles)]
+    page.get_by_label("Style image: ").set_input_files(files)
+    page.get_by_role("radio", name="Fast").check()
+    for name, value in {"size": 64, "steps": 20, **parameters}.items():
+        field = page.locator(f'[name="{name}"]')
+        if not field.is_visible():
+            page.get_by_text("Advanced", exact=True).click()
+        field.fill(str(value))
+
+
+def submit(page: Page, **parameters: Any) -> str:
+    """Compose and submit a job, and return its id."""
+    compose(page, **parameters)
+    return create(page)
+
+
+def create(page: Page) -> str:
+    """Submit the form, and return the new job's id."""
+    page.get_by_role("button", name="Create").click()
+    page.wait_for_url("**/?job=*")
+    return page.url.rpartition("=")[2]
+
+
+def sign_in(page: Page, key: str) -> None:
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+
+
+def heading(page: Page) -> Locator:
+    return page.get_by_role("heading", level=1)
+
+
+def expect_heading(page: Page, text: str) -> None:
+    expect(heading(page)).to_have_text(text)
+
+
+def expect_result_image(page: Page) -> None:
+    """Expect a loaded image over the photo."""
+    image = page.locator(".viewport .result").last
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+
+
+def loss_curve_positions(page: Page) -> list[float]:
+    """Return the x coordinates of the points of the total loss."""
+    points = page.locator("polyline.total").get_attribute("points") or ""
+    return [float(point.split(",")[0]) for point in points.split()]
+
+
+def record_streams(page: Page) -> list[str]:
+    """Return a list that grows by the URL of each event stream that the page opens."""
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url) if request.resource_type == "eventsource" else None)
+    return urls
+
+
+def hold(page: Page, pattern: str, *, times: int | None = None) -> list[Route]:
+    """Hold back the responses to matching requests, at most `times`, and return the growing list of held routes."""
+    held: list[Route] = []
+
+    def append(route: Route) -> None:
+        held.append(route)
+
+    page.route(pattern, append, times=times)
+    return held
+
+
+def release(page: Page, held: list[Route], *, response: APIResponse | None = None) -> None:
+    """Answer the held requests, with `response` or as the API does now, and wait until the page has processed it."""
+    for route in held:
+        with page.expect_response(lambda received, request=route.request: received.request == request):
+            route.fulfill(response=response) if response else route.continue_()
+    wait_for_next_frame(page)
+
+
+def wait_for_next_frame(page: Page) -> None:
+    """Wait until the page has processed the responses that it received."""
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+def set_hidden(page: Page, *, hidden: bool) -> None:
+    """Simulate that the tab goes to the background or comes back, which a headless browser has no way to do."""
+    page.evaluate(
+        """hidden => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )

@@ -1,0 +1,59 @@
+"""What pages load: few bytes, from this host only, without inline code, and also over a slow connection."""
+
+import httpx2
+import pytest
+from playwright.sync_api import Page, expect
+from support.requirements import ROOT
+
+from browser.actions import expect_heading, submit
+from browser.conftest import BrowserStack
+
+WEB = ROOT / "api" / "web"
+PAGES = ("/", "/queue", "/gallery")
+MAX_BYTES = 60_000
+"""HTML, scripts and styles of one page, uncompressed; and all assets together, compressed."""
+
+
+@pytest.fixture(scope="module")
+def finished(stack_with_worker: BrowserStack) -> str:
+    return stack_with_worker.done(stack_with_worker.submit(steps=30)).id
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/?job={}"])
+def test_a_page_is_small_and_loads_nothing_from_other_hosts(
+    page: Page, stack: BrowserStack, finished: str, path: str
+) -> None:
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(path.format(finished))
+    expect(page.locator("#presets input, .result, #workers li, #results li").first).to_be_attached()
+    assert all(url.startswith(stack.url) for url in requested)
+    assets = {url for url in requested if "/v1/" not in url}
+    assert len(assets) > 5
+    assert sum(len(httpx2.get(url).content) for url in assets) < MAX_BYTES
+
+
+def test_all_assets_together_are_small_when_compressed(stack: BrowserStack) -> None:
+    paths = [path.relative_to(WEB).as_posix() for path in WEB.rglob("*") if path.is_file()]
+    assert len(paths) > 20
+    responses = [httpx2.get(f"{stack.url}/assets/{path}") for path in paths]
+    assert all(response.headers["Content-Encoding"] == "gzip" for response in responses)
+    assert sum(int(response.headers["Content-Length"]) for response in responses) < MAX_BYTES
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_the_content_security_policy_forbids_inline_code(stack: BrowserStack, path: str) -> None:
+    policy = httpx2.get(stack.url + path).headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+@pytest.mark.usefixtures("stack_with_worker")
+def test_the_studio_works_on_a_slow_connection(page: Page) -> None:
+    session = page.context.new_cdp_session(page)
+    session.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 200, "downloadThroughput": 100_000, "uploadThroughput": 40_000},
+    )
+    submit(page)
+    expect_heading(page, "Finished")

@@ -1,0 +1,82 @@
+"""The result over its photo, the filmstrip, and the recent jobs."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from browser.actions import expect_heading, expect_result_image, heading, submit
+from browser.conftest import BrowserStack
+
+pytestmark = pytest.mark.usefixtures("stack_with_worker")
+
+
+def test_the_photo_and_the_result_can_be_compared_by_keyboard(page: Page) -> None:
+    submit(page)
+    expect_heading(page, "Finished")
+    compare = page.get_by_label("Compare")
+    compare.press("End")
+    assert page.locator(".viewport").evaluate("viewport => viewport.style.getPropertyValue('--split')") == "100"
+
+
+def test_photo_and_result_are_labeled_on_their_sides(page: Page) -> None:
+    submit(page)
+    expect_heading(page, "Finished")
+    expect_result_image(page)
+    page.get_by_label("Compare").fill("50")
+    sides = page.evaluate(
+        """() => {
+          const { left, top, width, height } = document.querySelector(".viewport").getBoundingClientRect();
+          const at = (share) => document.elementFromPoint(left + share * width, top + height / 2).className;
+          return [at(0.25), at(0.75)];
+        }"""
+    )
+    assert [side.split()[0] for side in sides] == ["photo", "result"]
+    photo, result = (page.locator("figcaption").get_by_text(name).bounding_box() for name in ("Photo", "Result"))
+    assert photo
+    assert result
+    assert photo["x"] < result["x"]
+
+
+def test_the_filmstrip_can_be_scrubbed_and_played(page: Page) -> None:
+    submit(page, steps=30)
+    expect_heading(page, "Finished")
+    scrubber = page.get_by_label("Scrub through previews")
+    expect(scrubber).to_be_visible()
+    scrubber.press("Home")
+    expect(scrubber).to_have_attribute("aria-valuetext", "Image at step 0")
+    expect(page.get_by_label("Filmstrip")).to_contain_text("Step 0")
+    scrubber.press("End")
+    expect(page.get_by_label("Filmstrip")).to_contain_text("Finished image")
+    scrubber.press("Home")
+    page.get_by_role("button", name="Play").click()
+    expect(scrubber).to_have_attribute("aria-valuetext", re.compile("Finished image"))
+
+
+def test_recent_jobs_are_updated_when_the_shown_job_ends(page: Page, stack: BrowserStack) -> None:
+    job = submit(page, steps=4000)
+    tile = page.locator(f'#recent [href="/?job={job}"]')
+    expect(tile).to_have_attribute("aria-current", "true")
+    expect(tile).to_contain_text("Running")
+    first_url = tile.locator("img").get_attribute("src")
+    tile.focus()
+    stack.wait(job, lambda job: job.preview is not None and job.progress.current > 0)
+    stack.services.ledger.request_control(job, "finish")
+    expect(heading(page)).to_have_text(re.compile("Finished early"))
+    expect(tile).to_contain_text("Finished")
+    expect(tile.locator("img")).not_to_have_attribute("src", str(first_url))
+    expect(tile).to_be_focused()
+
+
+def test_a_job_that_starts_while_recent_jobs_load_is_shown_as_running(page: Page, stack: BrowserStack) -> None:
+    def send_outdated(route: Route) -> None:
+        data = route.fetch().json()
+        route.fulfill(json=data | {"jobs": [job | {"state": "queued"} for job in data["jobs"]]})
+
+    job = submit(page, steps=4000)
+    expect_heading(page, "Rendering")
+    page.route("**/v1/jobs?limit=8", send_outdated, times=1)
+    page.reload()
+    expect(page.locator(f'#recent [href="/?job={job}"]')).to_contain_text("Running")
+    stack.services.ledger.request_control(job, "cancel")
+    expect_heading(page, "Canceled")
