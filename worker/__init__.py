@@ -6,7 +6,7 @@ engine in `engine/`; `maintenance/` and `webhooks/` run in the reaper; `devices/
 
 import os
 
-os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
+os.environ["KERAS_BACKEND"] = "tensorflow"  # takes precedence over ~/.keras/keras.json
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings and above, because more would break up progress bars
 # Take GPU memory only as needed, so that several processes can share a GPU: without this a single TensorFlow process
 # takes nearly all of it (76 of 80 GiB on an H100). TensorFlow reads the variable when it first uses a GPU. Workers,

@@ -46,11 +46,11 @@ def _evaluated(device: str, weights: Path, chosen: Recipe, *, fast: bool = False
     return losses.numpy(), gradient.numpy()
 
 
-def _agree(found: Evaluated, expected: Evaluated) -> None:
-    np.testing.assert_allclose(found[0][:4], expected[0][:4], rtol=1e-3)
-    assert found[0][4] == pytest.approx(expected[0][4], rel=0.02)
+def _agree(actual: Evaluated, expected: Evaluated) -> None:
+    np.testing.assert_allclose(actual[0][:4], expected[0][:4], rtol=1e-3)
+    assert actual[0][4] == pytest.approx(expected[0][4], rel=0.02)
     # If two values of a pooling cell are nearly equal, either may be the maximum.
-    assert np.linalg.norm(found[1] - expected[1]) <= 0.05 * np.linalg.norm(expected[1])
+    assert np.linalg.norm(actual[1] - expected[1]) <= 0.05 * np.linalg.norm(expected[1])
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])

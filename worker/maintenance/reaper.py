@@ -86,7 +86,7 @@ class Reaper:
                 self.services.dispatcher.wake(tier)
 
     def _run_rounds(self, call: Callable[[], None], stop: threading.Event) -> None:
-        """Repeat `call` until `stop` is set, whatever it raises."""
+        """Repeat `call` until `stop` is set, even if it raises."""
         while True:
             try:
                 call()

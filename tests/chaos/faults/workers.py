@@ -17,7 +17,7 @@ _NOTICE_SECONDS: Final = 1.0
 
 
 @fault()
-def kill_child_process(context: FaultContext) -> bool:
+def kill_child(context: FaultContext) -> bool:
     """Kill Celery's child process, which runs the job."""
     worker = context.pick_worker()
     for child in worker.children():

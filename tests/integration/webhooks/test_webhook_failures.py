@@ -17,7 +17,7 @@ from support.fixtures.webhooks import (
     submit_and_cancel,
     submit_job,
 )
-from support.retention import redis
+from support.retention import redis_client
 from support.scripted_server import Handler, ScriptedServer, reply, serve
 
 from easel.models import JobState
@@ -52,8 +52,8 @@ def test_an_event_is_dropped_after_three_days(services: Services, sender: Webhoo
             deliver_next(sender)
     *_, last = services.outbox.deliveries(job_id)
     assert (last.attempt, last.next_attempt_at) == (len(WEBHOOK_RETRY_SECONDS) + 1, None)
-    assert redis(services).zcard("easel:outbox") == 0
-    assert redis(services).keys("easel:outbox:*") == []
+    assert redis_client(services).zcard("easel:outbox") == 0
+    assert redis_client(services).keys("easel:outbox:*") == []
 
 
 def test_a_longer_delay_in_retry_after_is_respected(services: Services, sender: WebhookSender) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from support.fixtures.ledger import request
 from support.fixtures.webhooks import NO_CONTENT, SECRETS, deliver_next, received, submit_and_cancel, submit_job
-from support.retention import redis
+from support.retention import redis_client
 from support.scripted_server import Handler, ScriptedServer, serve
 
 from easel.models import JobState
@@ -76,7 +76,7 @@ def test_after_redis_lost_its_data_a_recent_end_is_sent_again_with_the_same_id(
     job_id, waiting = submit_and_cancel(services, receiver.url), submit_job(services, receiver.url)
     job_files.finalize(services.ledger, services.blobs, job_id)
     deliver_next(sender)
-    redis(services).flushall()
+    redis_client(services).flushall()
     assert sender.take() is None
     assert rebuild_ledger(services) == 2
     assert ensure_paired(services)
