@@ -1,1 +1,1 @@
-"""What the API and the workers agree on. Imports neither of them, and no TensorFlow."""
+"""What the API and the workers share. Imports neither of them, and no TensorFlow."""

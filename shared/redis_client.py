@@ -1,4 +1,4 @@
-"""Redis as all of Easel speaks to it: how keys begin, the connection, its errors as ours, and the scripts it runs."""
+"""Access to Redis: key prefix, connection, translation of errors, and loading of the Lua scripts."""
 
 import json
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.errors import LedgerLost, LedgerReadOnly, LedgerUnavailable
-from shared.jobs.job import EVENTS, PAUSES, TRANSITIONS
+from shared.jobs.job import TRANSITIONS, WEBHOOK_EVENTS, WEBHOOK_RETRY_SECONDS
 
 NAMESPACE: Final = "easel"
-"""What every key begins with, before a colon."""
+"""Prefix of every key, followed by a colon."""
 
 
 def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
-    """A client that gives up after `timeout` seconds and never silently sends an act twice."""
+    """Return a client that gives up after `timeout` seconds and never silently retries a command."""
     return redis.Redis.from_url(
         url,
         decode_responses=True,
@@ -29,35 +29,36 @@ def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Redis' own exceptions as ours."""
+def translate_errors() -> Iterator[None]:
+    """Raise redis-py's exceptions as LedgerUnavailable, LedgerReadOnly or LedgerLost."""
     try:
         yield
     except redis.ResponseError as error:
         if "LEDGERLOST" in str(error):
             raise LedgerLost from error
-        read_only = isinstance(error, (redis.OutOfMemoryError, redis.ReadOnlyError))  # redis-py cuts their names off
+        read_only = isinstance(error, (redis.OutOfMemoryError, redis.ReadOnlyError))  # redis-py cuts off their codes
         if read_only or str(error).startswith("MISCONF"):
-            raise LedgerReadOnly("The queue takes no writes now; see to Redis' memory and disk.") from error
+            raise LedgerReadOnly("The queue accepts no writes; check Redis' memory and disk.") from error
         if str(error).startswith("BUSY"):
             raise LedgerUnavailable("The queue is busy; try again in a minute.") from error
         raise
     except redis.RedisError as error:
-        raise LedgerUnavailable("The queue does not answer; try again in a minute.") from error
+        raise LedgerUnavailable("The queue does not respond; try again in a minute.") from error
 
 
-def script(act: str) -> str:
-    """What Redis runs."""
-    table = {state: dict.fromkeys(after, True) for state, after in TRANSITIONS.items()}
-    events = [event.removeprefix("job.") for event in EVENTS]
-    told = {"LEGAL": table, "EVENTS": events, "GIVE_UP_SECONDS": sum(PAUSES)}
-    head = "".join(_constant(name, value) for name, value in told.items())
-    return head + _lua("common") + _lua(act)
+def load_script(name: str) -> str:
+    """Return the Lua source to run for shared/ledger/scripts/`name`.lua: constants, common.lua, then the script."""
+    constants = {
+        "TRANSITIONS": {state: dict.fromkeys(following, True) for state, following in TRANSITIONS.items()},
+        "OUTBOX_KINDS": [event.removeprefix("job.") for event in WEBHOOK_EVENTS],
+        "GIVE_UP_SECONDS": sum(WEBHOOK_RETRY_SECONDS),
+    }
+    return "".join(_lua_constant(*item) for item in constants.items()) + _read_lua("common") + _read_lua(name)
 
 
-def _constant(name: str, value: Any) -> str:
+def _lua_constant(name: str, value: Any) -> str:
     return f"local {name} = cjson.decode('{json.dumps(value)}')\n"
 
 
-def _lua(act: str) -> str:
-    return (resources.files("shared.ledger") / "scripts" / f"{act}.lua").read_text()
+def _read_lua(name: str) -> str:
+    return (resources.files("shared.ledger") / "scripts" / f"{name}.lua").read_text()

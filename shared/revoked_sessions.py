@@ -1,28 +1,28 @@
-"""The sessions that were signed out before their cookies grew old."""
+"""Sessions that were signed out before their cookies expired."""
 
 from typing import Any
 
 import redis
 
-from shared.redis_client import NAMESPACE, translated
+from shared.redis_client import NAMESPACE, translate_errors
 
 
 class RevokedSessions:
-    """One key in Redis for each. Where Redis loses its memory, those cookies open again what they opened before."""
+    """One Redis key per session. If Redis loses its data, these cookies become valid again until they expire."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._redis: Any = client  # redis-py types its answers as bytes or str whatever decode_responses says
+        self._redis: Any = client  # redis-py types its replies as bytes or str whatever decode_responses says
 
-    def add(self, session_id: str, *, for_seconds: int) -> None:
-        """Remember it for as long as its cookie might last. Raises LedgerUnavailable, LedgerReadOnly."""
-        with translated():
-            self._redis.set(_key(session_id), "", ex=for_seconds)
+    def add(self, session_id: str, *, ttl_seconds: int) -> None:
+        """Revoke a session for the remaining lifetime of its cookie. Raises LedgerUnavailable, LedgerReadOnly."""
+        with translate_errors():
+            self._redis.set(_key(session_id), "", ex=ttl_seconds)
 
-    def has(self, session_id: str) -> bool:
-        """Whether it was signed out. Raises LedgerUnavailable."""
-        with translated():
+    def contains(self, session_id: str) -> bool:
+        """Return whether the session was revoked. Raises LedgerUnavailable."""
+        with translate_errors():
             return bool(self._redis.exists(_key(session_id)))
 
 
 def _key(session_id: str) -> str:
-    return f"{NAMESPACE}:signed_out:{session_id}"
+    return f"{NAMESPACE}:revoked_session:{session_id}"

@@ -1,14 +1,13 @@
-"""Opens every outside part from the settings. What the API and the workers are handed."""
+"""Opens every external service from the settings, for the API and the workers."""
 
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Final
 
-from shared.dispatch import Dispatcher, celery_app
-from shared.errors import BlobMissing, BlobsUnavailable, LedgerUnavailable
-from shared.jobs.events import Events
-from shared.jobs.filmstrip import Filmstrip
+from shared.dispatch import Dispatcher, create_celery_app
+from shared.errors import BlobMissing, LedgerUnavailable, StorageUnavailable
+from shared.jobs.events import JobEvents
+from shared.jobs.filmstrip import FilmstripReader
 from shared.jobs.run_history import RunHistory
 from shared.ledger.job_snapshot import JobSnapshots
 from shared.ledger.ledger import Ledger
@@ -17,19 +16,17 @@ from shared.ledger.queue_stats import QueueStats
 from shared.redis_client import connect
 from shared.revoked_sessions import RevokedSessions
 from shared.settings import Settings
-from shared.storage import HASTY, BlobStore, Patience, S3Options, open_blob_store
-
-IDENTITY_KEY: Final = "ledger.json"
+from shared.storage import SHORT_TIMEOUTS, BlobStore, S3Options, Timeouts, keys, open_blob_store
 
 
 @dataclass(frozen=True)
 class Services:
-    """The outside world. Open anew after a fork."""
+    """Clients of Redis, Celery and the blob store. Open new ones after a fork."""
 
     settings: Settings
     ledger: Ledger
-    events: Events
-    filmstrip: Filmstrip
+    events: JobEvents
+    filmstrip: FilmstripReader
     queue_stats: QueueStats
     snapshots: JobSnapshots
     outbox: Outbox
@@ -39,53 +36,54 @@ class Services:
     dispatcher: Dispatcher
 
 
-def open_services(settings: Settings, patience: Patience = HASTY) -> Services:
-    """Connect lazily: nothing is asked of Redis or the blob store yet. `patience` is with a remote blob store."""
+def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Services:
+    """Create all clients; they connect at their first use. `timeouts` apply to a remote blob store."""
     client = connect(settings.redis_url)
     s3 = S3Options(
         endpoint=settings.s3_endpoint,
         region=settings.s3_region,
         path_style=settings.s3_path_style,
-        patience=patience,
+        timeouts=timeouts,
     )
     return Services(
         settings=settings,
         ledger=Ledger(client),
-        events=Events(client),
-        filmstrip=Filmstrip(client),
+        events=JobEvents(client),
+        filmstrip=FilmstripReader(client),
         queue_stats=QueueStats(client),
         snapshots=JobSnapshots(client),
         outbox=Outbox(client),
         run_history=RunHistory(client),
         revoked_sessions=RevokedSessions(client),
         blobs=open_blob_store(settings.store_url, s3),
-        dispatcher=Dispatcher(celery_app(settings), client),
+        dispatcher=Dispatcher(create_celery_app(settings), client),
     )
 
 
 def ensure_paired(services: Services) -> bool:
-    """Make sure that this Redis and this blob store belong together; a new pair is married here.
+    """Check that Redis and the blob store belong together; pair them if both are new.
 
-    False where Redis lost its memory: then `easel-worker reconcile` or the reaper rebuilds it first.
-    Raises LedgerUnavailable where each belongs to another, BlobsUnavailable where the store has lost its blobs.
+    Returns False if Redis lost its data: `easel-worker reconcile` or the reaper must rebuild it first.
+    Raises LedgerUnavailable if they belong to different installations, StorageUnavailable if the store lost its blobs.
     """
-    here, there = services.ledger.identity(), stored_identity(services.blobs)
-    if there is None:
-        if here is not None and services.ledger.list(limit=1):
-            raise BlobsUnavailable("The blob store is empty, but the queue has jobs; is its disk mounted?")
-        here = services.ledger.adopt(here or secrets.token_hex(16))
-        services.blobs.put(IDENTITY_KEY, json.dumps({"id": here}).encode(), content_type="application/json")
+    identity, stored = services.ledger.identity(), stored_identity(services.blobs)
+    if stored is None:
+        if identity is not None and services.ledger.list(limit=1):
+            raise StorageUnavailable("The blob store is empty, but the queue has jobs; is its disk mounted?")
+        identity = services.ledger.ensure_identity(identity or secrets.token_hex(16))
+        body = json.dumps({"id": identity}).encode()
+        services.blobs.put(keys.LEDGER_IDENTITY, body, content_type="application/json")
         return True
-    if here is not None and here != there:
+    if identity is not None and identity != stored:
         raise LedgerUnavailable(
-            "EASEL_REDIS_URL and EASEL_STORE_URL belong to two different Easels; point both at the same one."
+            "EASEL_REDIS_URL and EASEL_STORE_URL belong to different installations of Easel; set both to the same one."
         )
-    return here == there
+    return identity == stored
 
 
 def stored_identity(blobs: BlobStore) -> str | None:
-    """The ledger's id as the blob store knows it."""
+    """Return the ledger's id from the blob store, or None if the store has none."""
     try:
-        return str(json.loads(blobs.get(IDENTITY_KEY))["id"])
+        return str(json.loads(blobs.get(keys.LEDGER_IDENTITY))["id"])
     except BlobMissing:
         return None

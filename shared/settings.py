@@ -1,4 +1,4 @@
-"""Frozen settings, read once at the edge from the environment (prefix EASEL_) and passed in from there."""
+"""Frozen settings, read once from the environment (prefix EASEL_) at each entry point and passed on."""
 
 from base64 import b64decode
 from pathlib import Path
@@ -9,79 +9,113 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """All that an operator can turn. Times are in seconds, sizes in bytes unless the name says otherwise."""
+    """All settings. Times are in seconds and sizes in bytes unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix="EASEL_", frozen=True, extra="ignore")
 
-    # Where the parts are.
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix://; AOF, noeviction.")
-    store_url: str = Field("file:var/blobs", description="file:///path, file:path or s3://bucket/prefix")
-    s3_endpoint: str | None = Field(None, description="Another S3 server than Amazon's; keys come from AWS_*.")
-    s3_region: str = "us-east-1"
-    s3_path_style: bool = Field(True, description="Bucket in the path; False puts it in the host name.")  # noqa: FBT003 - pydantic's own signature
+    # Services that Easel connects to.
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="Redis or Valkey: redis://, rediss:// or unix://. It needs `appendonly yes` and `noeviction`.",
+    )
+    store_url: str = Field(
+        "file:var/blobs", description="Blob store: file:///folder, file:relative/folder or s3://bucket/prefix."
+    )
+    s3_endpoint: str | None = Field(
+        None, description="URL of an S3 server other than AWS. Credentials come from AWS_* variables, as in boto3."
+    )
+    s3_region: str = Field("us-east-1", description="Region of the S3 bucket.")
+    s3_path_style: bool = Field(
+        True,  # noqa: FBT003 - pydantic's own signature
+        description="True puts the bucket into the URL's path, as most S3 servers need it; False into the host name.",
+    )
 
     # The API.
-    host: str = Field("127.0.0.1", description="Anything but loopback needs EASEL_API_KEYS.")
-    port: int = Field(8080, ge=0, le=65535)
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="Bearer keys, separated by commas.")
-    api_threads: int = Field(256, ge=1, description="Requests and watchers at once in one API process.")
-    streams_per_client: int = Field(
-        32, ge=1, description="Streams and long polls at once of one key, sessions included, or of one address."
+    host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback requires EASEL_API_KEYS.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="Bearer keys that clients may use, separated by commas. Empty: only local requests are accepted.",
     )
-    stall_seconds: float = Field(20, gt=0, description="A client that sends or takes nothing for so long is cut off.")
-    max_body_bytes: int = Field(64 * 2**20, gt=0)
-    max_pixels: int = Field(64_000_000, gt=0, description="Of one image, judged by its header.")
-    max_styles: int = Field(8, ge=1)
-    queue_limit: int = Field(1000, ge=1, description="Jobs that may wait; more are answered 429.")
-    idempotency_seconds: int = 24 * 3600
+    api_threads: int = Field(256, ge=1, description="Concurrent requests and streams of one API process.")
+    streams_per_client: int = Field(
+        32, ge=1, description="Concurrent streams and long polls per API key (with its sessions), or per address."
+    )
+    stall_seconds: float = Field(
+        20, gt=0, description="Seconds after which a client that neither sends nor receives is disconnected."
+    )
+    max_body_bytes: int = Field(64 * 2**20, gt=0, description="Largest request body, in bytes.")
+    max_pixels: int = Field(64_000_000, gt=0, description="Largest image, in pixels (width x height).")
+    max_styles: int = Field(8, ge=1, description="Most style images of one job.")
+    queue_limit: int = Field(1000, ge=1, description="Most queued jobs; further submissions get 429 `queue_full`.")
+    idempotency_seconds: int = Field(24 * 3600, description="Seconds for which an Idempotency-Key is remembered.")
 
     # The queue.
     tiers: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("standard", "batch"), description="Waiting lines, the first served before the next; jobs go to the first."
+        ("standard", "batch"),
+        description="Tiers, separated by commas, in the order in which workers serve them. The first is the default.",
     )
-    lease_seconds: float = Field(60, gt=0, description="A claim not renewed for so long is taken back.")
-    heartbeat_seconds: float = Field(1, gt=0)
-    reaper_seconds: float = Field(15, gt=0)
+    lease_seconds: float = Field(
+        60, gt=0, description="Seconds after which a claim that was not renewed expires and its job is requeued."
+    )
+    heartbeat_seconds: float = Field(1, gt=0, description="Seconds between lease renewals and progress events.")
+    reaper_seconds: float = Field(15, gt=0, description="Seconds between rounds of the reaper.")
     hang_seconds: float = Field(
         900,
         gt=0,
-        description="A device that does nothing for so long, and for ten steps, has hung. The first step of a stage "
-        "may hold a download, a calibration and the trace of a large size.",
+        description="Seconds without progress after which a device counts as hung and its process is replaced; at "
+        "least ten times the last step. The first step of a stage may include a download, a calibration and tracing.",
     )
-    deaf_seconds: float = Field(60, gt=0, description="An idle worker that lets bells hang for so long is replaced.")
-    slice_seconds: float = Field(300, gt=0, description="After so long a job steps back if others wait in its tier.")
-    attempts_limit: int = Field(3, ge=1, description="Leases lost without a new checkpoint before a job fails.")
-
-    retention_days: float = Field(30, ge=0, description="Jobs that ended longer ago are deleted; 0 keeps all.")
+    stalled_consumer_seconds: float = Field(
+        60, gt=0, description="Seconds for which an idle worker may leave wake-ups pending before it is replaced."
+    )
+    slice_seconds: float = Field(
+        300, gt=0, description="Seconds after which a job goes back to its queue if other jobs of its tier wait."
+    )
+    attempts_limit: int = Field(
+        3, ge=1, description="Leases that a job may lose without a new checkpoint before it fails."
+    )
+    retention_days: float = Field(30, ge=0, description="Days after which ended jobs are deleted; 0 keeps them.")
 
     # Webhooks.
     webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="whsec_ and 24 to 64 bytes in base64; several, separated by commas, all sign. None: no webhooks.",
+        description="Signing secrets, separated by commas: `whsec_` and 24 to 64 bytes in base64. Each signs every "
+        "request. Empty disables webhooks.",
     )
-    webhook_private: bool = Field(False, description="Whether to call private addresses, too.")  # noqa: FBT003 - pydantic's own signature
-    webhook_seconds: float = Field(10, gt=0, description="For which a receiver is listened to.")
-    webhook_pace: float = Field(1, gt=0, description="Multiplies the pauses between tries.")
+    webhook_private: bool = Field(False, description="Whether webhooks may call private addresses.")  # noqa: FBT003 - pydantic's own signature
+    webhook_seconds: float = Field(10, gt=0, description="Seconds that one delivery attempt may take.")
+    webhook_backoff_factor: float = Field(1, gt=0, description="Multiplies the delays between delivery attempts.")
 
     # The worker.
-    weights: str = Field("auto", description="A path to a VGG19 no-top .h5, imagenet, calibrated or auto.")
-    cache: Path = Field(Path("var/cache"), description="Where calibrated weights are kept.")
-    checkpoint_seconds: float = Field(10, gt=0, description="Between checkpoints; more where writing them is slow.")
-    preview_seconds: float = Field(2, gt=0)
-    threads: int = Field(0, ge=0, description="Of one worker's TensorFlow; 0 means all cores.")
+    weights: str = Field(
+        "auto", description="VGG19 weights: the path of a no-top .h5 file, `imagenet`, `calibrated` or `auto`."
+    )
+    cache: Path = Field(Path("var/cache"), description="Folder for calibrated weights.")
+    checkpoint_seconds: float = Field(
+        10, gt=0, description="Seconds between checkpoints; more if writing them is slow."
+    )
+    preview_seconds: float = Field(2, gt=0, description="Seconds between previews.")
+    threads: int = Field(0, ge=0, description="TensorFlow threads of one worker; 0 means all cores.")
     memory_bytes: int = Field(
-        0, ge=0, description="A worker takes no job that needs more; 0: its GPU's, else the machine's."
+        0,
+        ge=0,
+        description="Memory that a job may need on this worker, in bytes; 0: that of its GPU, or of the machine.",
     )
     memory_share: float = Field(
         1,
         gt=0,
         le=1,
-        description="Of that GPU's or machine's memory, for each of several workers; without effect on memory_bytes.",
+        description="Share of the GPU's or machine's memory for each of several workers. Unused with memory_bytes.",
     )
 
-    # The operator's window.
-    log_format: str = Field("text", pattern="^(text|json)$")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    # Logs.
+    log_format: str = Field("text", pattern="^(text|json)$", description="Format of log lines: `text` or `json`.")
+    log_level: str = Field(
+        "INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="Lowest level to log: DEBUG, INFO, WARNING or ERROR.",
+    )
 
     @field_validator("api_keys", "tiers", "webhook_secret", mode="before")
     @classmethod
@@ -98,5 +132,5 @@ class Settings(BaseSettings):
             except ValueError:
                 size = 0
             if prefix != "whsec" or not 24 <= size <= 64:  # noqa: PLR2004 - Standard Webhooks' own bounds
-                raise ValueError('EASEL_WEBHOOK_SECRET is "whsec_" and 24 to 64 random bytes in base64.')
+                raise ValueError('EASEL_WEBHOOK_SECRET must be "whsec_" and 24 to 64 random bytes in base64.')
         return secrets

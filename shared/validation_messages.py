@@ -1,10 +1,10 @@
-"""What pydantic found wrong, in words for who typed it: the end of a sentence, as in "size: at most 4096"."""
+"""Plain-English messages for pydantic errors: the end of a sentence, as in "size: at most 4096"."""
 
 from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
-_WORDS: Final = {
+_MESSAGES: Final = {
     "less_than_equal": "at most {le}",
     "less_than": "below {lt}",
     "greater_than_equal": "at least {ge}",
@@ -17,29 +17,29 @@ _WORDS: Final = {
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
-    "string_type": "a text",
+    "string_type": "a string",
     "literal_error": "one of {expected}",
     "dict_type": "an object",
     "model_type": "an object",
     "model_attributes_type": "an object",
     "tuple_type": "a list",
     "too_long": "at most {max_length} entries",
-    "too_short": "at least {min_length} of them",
+    "too_short": "needs at least {min_length}",
     "missing": "is missing",
     "union_tag_invalid": "{discriminator} is one of {expected_tags}",
     "union_tag_not_found": "{discriminator} is missing",
 }
 
 
-def in_words(error: ErrorDetails, *, kind: str) -> str:
-    """What is wrong with a `kind`, such as a knob; pydantic's own words where we have none."""
+def message_for(error: ErrorDetails, *, kind: str) -> str:
+    """Return the message for an error in a `kind`, such as a parameter; pydantic's own if there is no other."""
     if error["type"] == "extra_forbidden":
-        return f"there is no such {kind}"
-    words = _WORDS.get(error["type"])
-    if words is None:
+        return f"unknown {kind}"
+    message = _MESSAGES.get(error["type"])
+    if message is None:
         return error["msg"].removeprefix("Value error, ")
-    return words.format_map({name: _plain(value) for name, value in error.get("ctx", {}).items()})
+    return message.format_map({name: _format(value) for name, value in error.get("ctx", {}).items()})
 
 
-def _plain(value: Any) -> Any:
+def _format(value: Any) -> Any:
     return f"{value:.10g}" if isinstance(value, int | float) else value

@@ -1,1 +1,1 @@
-"""What a job is and what is known about it: its states, record, events, previews, estimates and webhook."""
+"""The job model and its parts: states, record, events, previews, resource estimates, run history and webhooks."""

@@ -1,36 +1,36 @@
-"""What a job will cost before it has run: the arithmetic is known, the machine's speed is measured."""
+"""A job's cost before it runs: pixel evaluations, and upper bounds of its peak memory."""
 
 from collections.abc import Sequence
 from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
-from shared.recipe import LBFGS, Recipe, resized
+from shared.recipe import LBFGS, Recipe, with_size
 
 MemoryKind = Literal["host", "gpu"]
-"""Which memory decides whether a job fits a worker: the machine's, or that of its GPU where it has one."""
+"""The memory that decides whether a job fits a worker: the host's, or the GPU's if the worker has one."""
 
 DEFAULT_PIXELS_PER_SECOND: Final = 100_000.0
-"""Pixels whose loss and gradient two cores evaluate in a second, until a worker has measured its own."""
+"""Pixels per second whose loss and gradient two cores evaluate; used until a worker has measured its own speed."""
 START_SECONDS: Final = 15.0
-"""TensorFlow's import, the weights, tracing: once per job on a cold worker."""
+"""TensorFlow's import, loading the weights, tracing: once per job on a cold worker."""
 
-# Peak resident memory of a worker's process that has met as many sizes before as it keeps, an upper bound of what
+# Peak resident memory of a worker process whose caches are full of other sizes: an upper bound of what
 # `benchmarks.engine.peak` measured from 64 to 1024 pixels on two Intel Xeon cores with TensorFlow 2.21 for CPU.
 _BASE_BYTES: Final = 1600 * 2**20  # Python, TensorFlow, VGG19 in two forms, steps of six shapes
 _BYTES_PER_STAGE: Final = 100 * 2**20  # the step of one more shape
-_BYTES_PER_PIXEL: Final = 1800  # of the painting: activations forward and back, and what the allocator wastes
-_BYTES_PER_STYLE_PIXEL: Final = 680  # at the style's size: one layer at a time, and none of the painting's then
+_BYTES_PER_PIXEL: Final = 1800  # of the image: activations, their gradients, and allocator overhead
+_BYTES_PER_STYLE_PIXEL: Final = 680  # at the style's size: one layer at a time, before the image's activations exist
 _BYTES_PER_INPUT_PIXEL: Final = 34  # of the largest upload, while it is scaled
 _BYTES_PER_UPLOAD_PIXEL: Final = 3  # of all uploads
-_IMAGES: Final = 4  # that either optimiser keeps; L-BFGS two more for each pair of its history
-_COPIES_OF_STATE: Final = 5  # the one in use, and those on its way into a checkpoint, which S3 wants in one piece
+_IMAGES: Final = 4  # that either optimizer keeps; L-BFGS two more for each pair of its history
+_COPIES_OF_STATE: Final = 5  # the one in use, and copies while a checkpoint is written, which S3 needs in one piece
 _BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 
 # Peak memory of a worker's GPU, an upper bound. *The present code has not been measured*: each number has its reason
-# beside it. All that was read are the peaks of TensorFlow's allocator at version 0.1.0, on an NVIDIA H100 with
+# beside it. The only readings are the peaks of TensorFlow's allocator at version 0.1.0, on an NVIDIA H100 with
 # TensorFlow 2.21: 448 MB for `tutorial` at 512x384 and 1,163 MB at 1024x768, 820 and 1,743 MB for `default` with 20
-# pairs of L-BFGS history. Uploads are scaled on the processor and take no GPU memory.
+# pairs of L-BFGS history. Uploads are scaled on the CPU and take no GPU memory.
 _GPU_CONTEXT_BYTES: Final = 512 * 2**20  # not measured: an allowance for CUDA's own context, beside the allocator
 _GPU_BASE_BYTES: Final = 512 * 2**20  # not measured: VGG19's kernels (80 MB), and an allowance for cuDNN and cuBLAS
 _GPU_BYTES_PER_STAGE: Final = 100 * 2**20  # not measured: as on the host
@@ -39,29 +39,29 @@ _GPU_BYTES_PER_STAGE: Final = 100 * 2**20  # not measured: as on the host
 # readings of `tutorial` are 1,200 bytes a pixel apart.
 _GPU_BYTES_PER_PIXEL: Final = 2600
 _GPU_BYTES_PER_STYLE_PIXEL: Final = 1300  # not measured: all activations, should none be freed before the last layer
-# Not measured: the images kept; a second copy of them, since an L-BFGS step stacks all pairs; and for a moment a
-# product as large as one half of the pairs, counted as a whole copy.
+# Not measured: the images kept; a second copy of them, since an L-BFGS step stacks all pairs; and temporarily a
+# product as large as half of the pairs, counted as a whole copy.
 _GPU_COPIES_OF_STATE: Final = 3
 
 
-class Quote(BaseModel):
-    """What one job will take of one worker, but for the time: that is learned (api/eta/forecast.py)."""
+class CostEstimate(BaseModel):
+    """Memory and image size of one job on one worker. Times are estimated in api/eta/forecast.py."""
 
-    peak_memory_bytes: int = Field(description="Of the machine's memory, on a worker without a GPU.")
-    peak_gpu_memory_bytes: int = Field(description="Of the GPU's memory, on a worker with one.")
-    width: int
-    height: int
+    peak_memory_bytes: int = Field(description="Peak host memory in bytes, on a worker without a GPU.")
+    peak_gpu_memory_bytes: int = Field(description="Peak GPU memory in bytes, on a worker with a GPU.")
+    width: int = Field(description="Of the result, in pixels.")
+    height: int = Field(description="Of the result, in pixels.")
 
 
 def pixel_evaluations(recipe: Recipe, width: int, height: int) -> float:
-    """Pixels times evaluations over all stages, for a content image of this shape."""
+    """Return pixels times evaluations, summed over all stages, for a content image of this shape."""
     return sum(_pixels(longest, width, height) * steps for longest, steps in recipe.schedule())
 
 
-def quote(recipe: Recipe, width: int, height: int, styles: Sequence[int] = ()) -> Quote:
-    """For a content image of `width` x `height` pixels; `styles` are the pixels of each style as it was uploaded."""
+def estimate_cost(recipe: Recipe, width: int, height: int, styles: Sequence[int] = ()) -> CostEstimate:
+    """Estimate a job's cost; `width` and `height` are of the content image, `styles` pixel counts, all as uploaded."""
     longest = recipe.schedule()[-1][0]
-    return Quote(
+    return CostEstimate(
         peak_memory_bytes=peak_memory(recipe, width, height, styles),
         peak_gpu_memory_bytes=peak_memory(recipe, width, height, styles, kind="gpu"),
         width=max(1, round(width * longest / max(width, height))),
@@ -72,18 +72,18 @@ def quote(recipe: Recipe, width: int, height: int, styles: Sequence[int] = ()) -
 def peak_memory(
     recipe: Recipe, width: int, height: int, styles: Sequence[int] = (), *, kind: MemoryKind = "host"
 ) -> int:
-    """Bytes that a worker takes at most, for a content image of this shape and styles of so many pixels each.
+    """Return an upper bound in bytes, for a content image of this shape and styles of these pixel counts, as uploaded.
 
-    Scaled, each style is taken to be as large as a square.
+    Once scaled, each style image is taken to be a square.
     """
     longest = max(size for size, _ in recipe.schedule())
-    painting = _pixels(longest, width, height) + 4 * recipe.bleed * (longest + recipe.bleed)
+    image = _pixels(longest, width, height) + 4 * recipe.padding * (longest + recipe.padding)
     style = (longest * recipe.style_scale) ** 2
-    state = painting * _BYTES_PER_IMAGE_PIXEL * _images(recipe)
+    state = image * _BYTES_PER_IMAGE_PIXEL * _optimizer_images(recipe)
     if kind == "gpu":
-        return int(_gpu_peak(painting, style, state, len(recipe.stages)))
+        return int(_gpu_peak_memory(image, style, state, len(recipe.stages)))
     uploads = [width * height, *styles]
-    working = max(painting * _BYTES_PER_PIXEL, style * _BYTES_PER_STYLE_PIXEL, max(uploads) * _BYTES_PER_INPUT_PIXEL)
+    working = max(image * _BYTES_PER_PIXEL, style * _BYTES_PER_STYLE_PIXEL, max(uploads) * _BYTES_PER_INPUT_PIXEL)
     fixed = _BASE_BYTES + len(recipe.stages) * _BYTES_PER_STAGE + sum(uploads) * _BYTES_PER_UPLOAD_PIXEL
     return int(fixed + working + _COPIES_OF_STATE * state)
 
@@ -97,22 +97,22 @@ def fitting_size(
     *,
     kind: MemoryKind = "host",
 ) -> int | None:
-    """The largest `size` up to the recipe's, a multiple of 8 pixels, whose peak fits; None where not even 64 does."""
+    """Return the largest `size` up to the recipe's, a multiple of 8 pixels, that fits; None if not even 64 does."""
 
     def fits(size: int) -> bool:
-        return peak_memory(resized(recipe, size), width, height, styles, kind=kind) <= memory_bytes
+        return peak_memory(with_size(recipe, size), width, height, styles, kind=kind) <= memory_bytes
 
     return next(filter(fits, range(recipe.size // 8 * 8, 63, -8)), None)
 
 
-def _gpu_peak(painting: float, style: float, state: float, stages: int) -> float:
-    working = max(painting * _GPU_BYTES_PER_PIXEL, style * _GPU_BYTES_PER_STYLE_PIXEL)
+def _gpu_peak_memory(image: float, style: float, state: float, stages: int) -> float:
+    working = max(image * _GPU_BYTES_PER_PIXEL, style * _GPU_BYTES_PER_STYLE_PIXEL)
     fixed = _GPU_CONTEXT_BYTES + _GPU_BASE_BYTES + stages * _GPU_BYTES_PER_STAGE
     return fixed + working + _GPU_COPIES_OF_STATE * state
 
 
-def _images(recipe: Recipe) -> int:
-    """How many images the optimiser keeps between evaluations."""
+def _optimizer_images(recipe: Recipe) -> int:
+    """Return how many images the optimizer keeps between evaluations."""
     return _IMAGES + (2 * recipe.optimizer.history if isinstance(recipe.optimizer, LBFGS) else 0)
 
 

@@ -1,4 +1,4 @@
-"""A job's story as a Redis Stream: appended inside the fenced acts (shared/ledger/scripts), replayable from any id."""
+"""Job events in Redis Streams: appended by the fenced scripts in shared/ledger/scripts, replayable from any id."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,53 +7,50 @@ from typing import Any, Final
 
 import redis
 
-from shared.redis_client import NAMESPACE, translated
+from shared.redis_client import NAMESPACE, translate_errors
 
-FIRST: Final = "0-0"
-"""The id before the first event."""
+FIRST_EVENT_ID: Final = "0-0"
+"""Sorts before every event."""
 
 
 @dataclass(frozen=True)
-class Event:
-    """One line of the story.
-
-    Kinds: state, progress, preview, warning, lease_lost, cancel_requested, finish_requested, acknowledged.
-    """
+class StoredEvent:
+    """One event of a job, with the kinds and data of easel.events."""
 
     id: str
-    kind: str
+    kind: str  # state, progress, preview, warning, lease_lost, cancel_requested, finish_requested, acknowledged
     data: dict[str, Any]
 
 
-class Events:
-    """Reads streams. `client` must have a socket timeout of more than what reads may wait."""
+class JobEvents:
+    """Reads event streams. `client` must have a longer socket timeout than `wait` blocks."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._redis: Any = client  # redis-py types its answers as bytes or str whatever decode_responses says
+        self._redis: Any = client  # redis-py types its replies as bytes or str whatever decode_responses says
 
-    def since(self, job_id: str, after: str = FIRST) -> list[Event]:
-        """All events after the id `after`, oldest first."""
-        with translated():
-            found = self._redis.xrange(_key(job_id), min=f"({after}")
-        return [_event(event_id, fields) for event_id, fields in found]
+    def since(self, job_id: str, after: str = FIRST_EVENT_ID) -> list[StoredEvent]:
+        """Return all events after the id `after`, oldest first."""
+        with translate_errors():
+            entries = self._redis.xrange(_key(job_id), min=f"({after}")
+        return [_event(event_id, fields) for event_id, fields in entries]
 
     def last_id(self, job_id: str) -> str:
-        """The id of the newest event; FIRST where there is none."""
-        with translated():
-            found = self._redis.xrevrange(_key(job_id), count=1)
-        return str(found[0][0]) if found else FIRST
+        """Return the id of the last event; FIRST_EVENT_ID if there is none."""
+        with translate_errors():
+            entries = self._redis.xrevrange(_key(job_id), count=1)
+        return str(entries[0][0]) if entries else FIRST_EVENT_ID
 
-    def wait(self, after: Mapping[str, str], *, seconds: float = 1.0) -> dict[str, list[Event]]:
-        """What came after these ids, by job; waits for the first of it, then gives up with nothing."""
+    def wait(self, after: Mapping[str, str], *, seconds: float = 1.0) -> dict[str, list[StoredEvent]]:
+        """Block until there is an event after one of these ids; return new events by job, or nothing on timeout."""
         streams = {_key(job_id): event_id for job_id, event_id in after.items()}
-        with translated():
-            answer: Any = self._redis.xread(streams, block=int(seconds * 1000))
-        found = answer.items() if isinstance(answer, dict) else answer or []
-        return {_job(key): [_event(*entry) for entry in _flat(entries)] for key, entries in found}
+        with translate_errors():
+            reply: Any = self._redis.xread(streams, block=int(seconds * 1000))
+        by_stream = reply.items() if isinstance(reply, dict) else reply or []
+        return {_job_id(key): [_event(*entry) for entry in _flatten(entries)] for key, entries in by_stream}
 
 
-def rank(event_id: str) -> tuple[int, int]:
-    """Ids in their order: as text, 9-0 comes after 10-0."""
+def event_order(event_id: str) -> tuple[int, int]:
+    """Return a sort key for event ids: as text, 9-0 comes after 10-0."""
     milliseconds, _, number = event_id.partition("-")
     return int(milliseconds), int(number or 0)
 
@@ -62,18 +59,18 @@ def _key(job_id: str) -> str:
     return f"{NAMESPACE}:events:{job_id}"
 
 
-def _job(key: str) -> str:
+def _job_id(key: str) -> str:
     return key.rpartition(":")[2]
 
 
-def _flat(entries: Any) -> Iterator[tuple[str, dict[str, str]]]:
+def _flatten(entries: Any) -> Iterator[tuple[str, dict[str, str]]]:
     """RESP3 nests a stream's entries one list deeper than RESP2."""
     for entry in entries:
         if isinstance(entry[0], str):
             yield entry
         else:
-            yield from _flat(entry)
+            yield from _flatten(entry)
 
 
-def _event(event_id: str, fields: dict[str, str]) -> Event:
-    return Event(id=event_id, kind=fields["kind"], data=json.loads(fields["data"]))
+def _event(event_id: str, fields: dict[str, str]) -> StoredEvent:
+    return StoredEvent(id=event_id, kind=fields["kind"], data=json.loads(fields["data"]))

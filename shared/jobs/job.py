@@ -1,4 +1,4 @@
-"""What a job is, the states it can be in, and the one table of legal transitions. Pure."""
+"""The job model, its states and legal transitions. Pure."""
 
 from typing import Final, Literal, get_args
 
@@ -14,7 +14,7 @@ TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
     JobState.FAILED: frozenset(),
     JobState.CANCELED: frozenset(),
 }
-"""The table that the Lua acts in shared/ledger/scripts are tested against."""
+"""Legal next states. The Lua scripts in shared/ledger/scripts enforce this table."""
 
 
 class _Frozen(BaseModel):
@@ -22,46 +22,46 @@ class _Frozen(BaseModel):
 
 
 WebhookEvent = Literal["job.started", "job.succeeded", "job.failed", "job.canceled"]
-EVENTS: Final[tuple[str, ...]] = get_args(WebhookEvent)
-"""Of which webhooks are told, as they happen: a job has the first at most once, then one of the others."""
-PAUSES: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
-"""Seconds after the first, second ... try to tell of one that failed: three days, as Standard Webhooks proposes."""
+WEBHOOK_EVENTS: Final[tuple[str, ...]] = get_args(WebhookEvent)
+"""Events that webhooks can subscribe to. A job has the first at most once, then one of the others."""
+WEBHOOK_RETRY_SECONDS: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+"""Delay after each failed delivery attempt: three days in all, as Standard Webhooks proposes."""
 
 
-class Webhook(_Frozen):
-    """Whom to tell what happens to a job."""
+class WebhookTarget(_Frozen):
+    """The URL that a job's events are sent to."""
 
     url: str
-    events: tuple[str, ...]  # of EVENTS
+    events: tuple[str, ...]  # of WEBHOOK_EVENTS
 
 
-class Request(_Frozen):
-    """What was asked for: `jobs/<id>/request.json`, written once and never changed."""
+class JobRequest(_Frozen):
+    """A submission as accepted: `jobs/<id>/request.json`, written once and never changed."""
 
     id: str  # UUIDv7: sorts by time
     tier: str
     recipe: Recipe
     content: str  # sha256 of the upright RGB input, key `inputs/<sha256>`
     styles: tuple[str, ...]
-    width: int = 0  # pixels of the content image, for estimates; 0 where unknown
+    width: int = 0  # pixels of the content image, for estimates; 0 if unknown
     height: int = 0
-    style_pixels: tuple[int, ...] = ()  # of each style as it was uploaded; for the same
-    peak_memory_bytes: int = 0  # predicted when it was submitted; 0 where unknown, and then it fits everywhere
-    peak_gpu_memory_bytes: int = 0  # the same, of the GPU's memory on a worker that has one
+    style_pixels: tuple[int, ...] = ()  # of each style image as uploaded, for estimates
+    peak_memory_bytes: int = 0  # predicted at submission; 0 if unknown, which fits every worker
+    peak_gpu_memory_bytes: int = 0  # the same for GPU memory, on a worker with a GPU
     created_at: float  # seconds since the epoch, as are all times here
     idempotency_key: str | None = None
-    webhook: Webhook | None = None
-    digest: str  # of all that was asked for, the inputs by their hashes: equal requests have equal digests
+    webhook: WebhookTarget | None = None
+    digest: str  # of the whole request, with inputs by hash: equal requests have equal digests
 
 
 class Job(_Frozen):
-    """One record of the ledger, as readers see it."""
+    """One record of the ledger, as read."""
 
     id: str
     state: JobState
-    request: Request
-    order: int  # place in the tier's sorted set: lower goes first
-    peak_memory_bytes: int = 0  # both are the request's, where claim.lua can read them
+    request: JobRequest
+    order: int  # score in the tier's queue: lower goes first
+    peak_memory_bytes: int = 0  # copies of the request's fields, which claim.lua can read
     peak_gpu_memory_bytes: int = 0
     progress: Progress
     losses: Losses | None = None
@@ -69,27 +69,27 @@ class Job(_Frozen):
     completed_at: float | None = None
     cancel_requested_at: float | None = None
     finish_requested_at: float | None = None
-    acknowledged_at: float | None = None  # the loop stopped for it, at step `stopped_at_step`
-    canceled_at: float | None = None  # and the device was free again
+    acknowledged_at: float | None = None  # the loop stopped for a control request, at step `stopped_at_step`
+    canceled_at: float | None = None  # the device was free again
 
-    claim: str | None = None  # the fencing token of the present holder
-    last_claim: str | None = None  # of the holder before, where it lost its lease
-    epoch: int = 0  # counts claims
-    attempts: int = 0  # lease losses since the last new checkpoint
+    claim: str | None = None  # fencing token of the current holder
+    last_claim: str | None = None  # token of the previous holder, if it lost its lease
+    epoch: int = 0  # number of claims
+    attempts: int = 0  # leases lost since the last new checkpoint
     memory_failures: int = 0  # times a device ran out of memory
-    step_backoffs: int = 0  # times the step was halved since a loss was not finite or exploded
-    worker: str | None = None  # who holds the claim
+    step_backoffs: int = 0  # times the step was halved after a loss that was not finite or exploded
+    worker: str | None = None  # holder of the claim
     resumed_from_step: int | None = None
     run_seconds: float = 0.0  # in the loop, over all claims
     steps_per_second: float | None = None
-    pace: float | None = None  # share of its arithmetic that a second in the loop does, under the last claim
+    fraction_per_second: float | None = None  # of the job's arithmetic, in the loop, under the last claim
 
-    checkpoint: str | None = None  # blob keys; only what stands here is visible
+    checkpoint: str | None = None  # blob key, as are the next three; only blobs named here are visible
     previous_checkpoint: str | None = None
     preview: str | None = None
-    previews: int = 0  # in the filmstrip (shared/jobs/filmstrip.py)
+    previews: int = 0  # number of previews in the filmstrip (shared/jobs/filmstrip.py)
     result: str | None = None
     stopped_early: bool = False
     stopped_at_step: int | None = None
     error: JobError | None = None
-    webhook_disabled: bool = False  # its receiver answered that it is gone
+    webhook_disabled: bool = False  # the receiver answered 410 Gone

@@ -1,4 +1,4 @@
-"""A job's record as Redis has it: a hash of fields, in which models are JSON."""
+"""Conversion between jobs and their records in Redis: hashes of fields, in which models are JSON."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -8,13 +8,13 @@ import structlog
 from pydantic import BaseModel
 
 from easel.models import JobError, Losses, Progress
-from shared.jobs.job import Job, Request
+from shared.jobs.job import Job, JobRequest
 
 log = structlog.get_logger(__name__)
 
 
-def newborn(request: Request) -> dict[str, Any]:
-    """What a record begins with."""
+def initial_fields(request: JobRequest) -> dict[str, Any]:
+    """Return the fields of a new record."""
     return {
         "request": request,
         "progress": Progress(total=request.recipe.steps),
@@ -24,41 +24,41 @@ def newborn(request: Request) -> dict[str, Any]:
     }
 
 
-def pairs(fields: Mapping[str, Any]) -> list[Any]:
-    """Fields and values for HSET; models as JSON, None left out, booleans as 0 and 1."""
-    flat: list[Any] = []
+def to_hash_args(fields: Mapping[str, Any]) -> list[Any]:
+    """Return fields and values for HSET: models as JSON, booleans as 0 and 1, None left out."""
+    args: list[Any] = []
     for name, value in fields.items():
         if isinstance(value, BaseModel):
-            flat += [name, value.model_dump_json()]
+            args += [name, value.model_dump_json()]
         elif value is not None:
-            flat += [name, int(value) if isinstance(value, bool) else value]
-    return flat
+            args += [name, int(value) if isinstance(value, bool) else value]
+    return args
 
 
-def readable(fields: Mapping[str, str]) -> Job | None:
-    """One record that this version cannot read must not hide the others."""
+def parse_record(fields: Mapping[str, str]) -> Job:
+    """Parse a record as read from Redis. Raises ValueError."""
+    return Job.model_validate(
+        {name: _PARSERS[name](value) if name in _PARSERS else value for name, value in fields.items()}
+    )
+
+
+def parse_or_none(fields: Mapping[str, str]) -> Job | None:
+    """Parse a record of a list; None if this version cannot read it, so that it does not hide the others."""
     try:
-        return parse(fields)
+        return parse_record(fields)
     except ValueError:
         log.exception("record_unreadable", job=fields.get("id"))
         return None
 
 
-def parse(fields: Mapping[str, str]) -> Job:
-    """A record as Redis has it. Raises ValueError."""
-    return Job.model_validate(
-        {name: _READERS[name](value) if name in _READERS else value for name, value in fields.items()}
-    )
-
-
 @lru_cache(maxsize=4096)
-def _request(text: str) -> Request:
-    """It never changes, and is by far the longest of the fields."""
-    return Request.model_validate_json(text)
+def _parse_request(text: str) -> JobRequest:
+    """Cached because it never changes, and is by far the longest field."""
+    return JobRequest.model_validate_json(text)
 
 
-_READERS: Final[dict[str, Callable[[str], Any]]] = {
-    "request": _request,
+_PARSERS: Final[dict[str, Callable[[str], Any]]] = {
+    "request": _parse_request,
     "progress": Progress.model_validate_json,
     "losses": Losses.model_validate_json,
     "error": JobError.model_validate_json,

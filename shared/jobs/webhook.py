@@ -1,4 +1,4 @@
-"""What a webhook may ask for, what it is told, and which addresses are called. Pure; no name is resolved here."""
+"""Webhook targets and payloads, and the addresses that may be called. Pure; no host name is resolved here."""
 
 import ipaddress
 import re
@@ -11,50 +11,50 @@ from pydantic import BaseModel, Field
 
 from easel.models import JobError, JobState
 from shared.errors import InvalidWebhook, WebhooksDisabled
-from shared.jobs.job import EVENTS, Webhook, WebhookEvent
+from shared.jobs.job import WEBHOOK_EVENTS, WebhookEvent, WebhookTarget
 
 
-class Facts(BaseModel):
-    """Of the job: only what is as true at the last try as at the first."""
+class WebhookJob(BaseModel):
+    """The job's part of the payload: only facts that are the same at every delivery attempt."""
 
     id: str
-    state: JobState = Field(description="`running` for job.started, whatever became of the job since.")
+    state: JobState = Field(description="`running` for job.started, even if the job has ended since.")
     tier: str
     created_at: datetime
     url: str = Field(description="Path of the job on this service.", examples=["/v1/jobs/0199d3c1-…"])
-    result: str | None = Field(description="Path of the picture, where there is one.")
+    result: str | None = Field(description="Path of the result; null if there is none.")
     error: JobError | None
 
 
-class Notice(BaseModel):
-    """What a webhook receives, in the shape that Standard Webhooks proposes."""
+class WebhookPayload(BaseModel):
+    """The body of a webhook request, in the shape that Standard Webhooks proposes."""
 
     type: WebhookEvent
-    timestamp: datetime = Field(description="When it happened.")
-    data: Facts
+    timestamp: datetime = Field(description="Time of the event.")
+    data: WebhookJob
 
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_LONGEST_URL: Final = 2000
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII)
+_MAX_URL_LENGTH: Final = 2000
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}", re.ASCII)
 _GLOBAL_IPV6: Final = ipaddress.IPv6Network("2000::/3")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_REFUSED: Final = tuple(
+_BLOCKED_NETWORKS: Final = tuple(
     ipaddress.ip_network(network)
     for network in (
-        "192.0.0.0/24",  # for protocols; a cloud's metadata lie there
-        "168.63.129.16/32",  # a cloud's inner service under a public address
-        "2001::/32",  # Teredo and
-        "2002::/16",  # 6to4: tunnels to an IPv4 address that they hide
+        "192.0.0.0/24",  # IETF protocol assignments; some clouds serve metadata there
+        "168.63.129.16/32",  # Azure's internal platform service, under a public address
+        "2001::/32",  # Teredo: a tunnel to an IPv4 address that it hides
+        "2002::/16",  # 6to4: the same
     )
 )
 
 
 def is_public(address: Address) -> bool:
-    """Whether this is an address of the open internet, and of one host.
+    """Return whether this is a public unicast address.
 
-    An IPv4 address inside an IPv6 one (mapped, or behind a NAT64) is judged as what it is.
+    An IPv4 address inside an IPv6 one (mapped, or behind NAT64) is judged as an IPv4 address.
     """
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or (ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None)
@@ -62,50 +62,50 @@ def is_public(address: Address) -> bool:
             return is_public(inner)
         if address not in _GLOBAL_IPV6:
             return False
-    hidden = any(address in network for network in _REFUSED if network.version == address.version)
-    return address.is_global and not address.is_multicast and not address.is_reserved and not hidden
+    blocked = any(address in network for network in _BLOCKED_NETWORKS if network.version == address.version)
+    return address.is_global and not address.is_multicast and not address.is_reserved and not blocked
 
 
-def webhook(url: str, events: Iterable[str], *, enabled: bool, private: bool) -> Webhook:
-    """A job's webhook as its sender wishes it, without `events` for all. Raises WebhooksDisabled, InvalidWebhook."""
+def parse_webhook_target(url: str, events: Iterable[str], *, enabled: bool, private: bool) -> WebhookTarget:
+    """Check a submitted webhook; empty `events` means all. Raises WebhooksDisabled, InvalidWebhook."""
     if not enabled:
         raise WebhooksDisabled
-    wanted = set(events) or set(EVENTS)
-    if unknown := sorted(wanted - set(EVENTS)):
-        raise _wrong("webhook_events", f"There is no event {unknown[0]!r}; there are {', '.join(EVENTS)}.")
-    _check(url, private=private)
-    return Webhook(url=url, events=tuple(event for event in EVENTS if event in wanted))
+    selected = set(events) or set(WEBHOOK_EVENTS)
+    if unknown := sorted(selected - set(WEBHOOK_EVENTS)):
+        raise _invalid("webhook_events", f"Unknown event {unknown[0]!r}; choose from {', '.join(WEBHOOK_EVENTS)}.")
+    _check_url(url, private=private)
+    return WebhookTarget(url=url, events=tuple(event for event in WEBHOOK_EVENTS if event in selected))
 
 
-def literal(host: str) -> Address | None:
-    """The address that this host is, None of a name."""
+def parse_ip(host: str) -> Address | None:
+    """Return the IP address that `host` spells out, or None for a host name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
 
 
-def _check(text: str, *, private: bool) -> None:
-    if len(text) > _LONGEST_URL:
-        raise _wrong("webhook_url", f"A webhook's address has at most {_LONGEST_URL} characters.")
+def _check_url(text: str, *, private: bool) -> None:
+    if len(text) > _MAX_URL_LENGTH:
+        raise _invalid("webhook_url", f"The webhook URL has more than {_MAX_URL_LENGTH} characters; use a shorter one.")
     try:
         url = httpx2.URL(text)
     except httpx2.InvalidURL as error:
-        raise _wrong("webhook_url", f"The webhook's address cannot be read: {error}.") from error
+        raise _invalid("webhook_url", f"The webhook URL cannot be parsed: {error}.") from error
     host = url.raw_host.decode("ascii")
-    address = literal(host)
-    if url.scheme not in {"http", "https"} or not (address or _NAME.fullmatch(host)):
-        raise _wrong(
-            "webhook_url", "A webhook's address is http:// or https://, a host, and perhaps a port and a path."
-        )
+    address = parse_ip(host)
+    if url.scheme not in {"http", "https"} or not (address or _HOST_NAME.fullmatch(host)):
+        raise _invalid("webhook_url", "A webhook URL is http:// or https://, a host, and optionally a port and a path.")
     if url.port is not None and not 0 < url.port < 2**16:
-        raise _wrong("webhook_url", f"There is no port {url.port}.")
+        raise _invalid("webhook_url", f"The webhook URL has an invalid port, {url.port}; ports go from 1 to 65535.")
     if url.userinfo:
-        raise _wrong("webhook_url", "A webhook's address holds no user or password; requests are signed instead.")
-    local = not is_public(address) if address else host.rstrip(".").lower().endswith("localhost")
-    if local and not private:
-        raise _wrong("webhook_url", f"{host} is no public address; EASEL_WEBHOOK_PRIVATE=true on the server allows it.")
+        raise _invalid("webhook_url", "A webhook URL must not hold a user or password; verify signatures instead.")
+    is_private = not is_public(address) if address else host.rstrip(".").lower().endswith("localhost")
+    if is_private and not private:
+        raise _invalid(
+            "webhook_url", f"{host} is not a public address; EASEL_WEBHOOK_PRIVATE=true on the server allows it."
+        )
 
 
-def _wrong(field: str, message: str) -> InvalidWebhook:
+def _invalid(field: str, message: str) -> InvalidWebhook:
     return InvalidWebhook(message, errors=[{"field": field, "message": message}])

@@ -1,1 +1,4 @@
-"""The queue and the jobs' records in Redis. Every write is one atomic Lua script (scripts/)."""
+"""The queue and the job records in Redis, with snapshots, statistics and the webhook outbox.
+
+Every write that changes a job is one atomic Lua script (scripts/).
+"""

@@ -1,4 +1,4 @@
-"""Looks at single jobs, as cheaply as can be: status polls are the most frequent request of all."""
+"""Cheap snapshots of single jobs: status polls are by far the most frequent requests."""
 
 import hashlib
 import weakref
@@ -10,58 +10,58 @@ import redis
 
 from shared.errors import JobNotFound, LedgerLost
 from shared.jobs.job import Job
-from shared.jobs.record import parse
-from shared.redis_client import NAMESPACE, script, translated
+from shared.jobs.record import parse_record
+from shared.redis_client import NAMESPACE, load_script, translate_errors
 
 
 @dataclass(frozen=True, slots=True)
 class JobSnapshot:
-    """All that one look at a job tells, of one moment."""
+    """The state of one job at one moment, whether or not the job exists."""
 
     job_id: str
-    ledger: str | None  # its id; None where Redis lost it
-    newest_event: str  # its id
-    position: int | None  # in the waiting line, 1 for the next
+    ledger_id: str | None  # None if Redis lost it
+    last_event_id: str
+    position: int | None  # in the queue, 1 is next; None if it is not queued
     record: Mapping[str, str]
 
     def job(self) -> Job:
-        """Raises JobNotFound; LedgerLost where Redis cannot know."""
+        """Parse the record. Raises JobNotFound; LedgerLost if Redis lost its data."""
         if self.record:
-            return parse(self.record)
-        if self.ledger is None:
+            return parse_record(self.record)
+        if self.ledger_id is None:
             raise LedgerLost
         raise JobNotFound(f"There is no job {self.job_id}; it may have been deleted.")
 
 
 class JobSnapshots:
-    """Reads over a connection of its own, past redis-py's pool and hooks: they cost six times what they carry.
+    """Reads snapshots over a connection of its own. For one thread at a time.
 
-    For one thread at a time.
+    Bypasses redis-py's pool and hooks, which cost six times as much as the read itself.
     """
 
     def __init__(self, client: redis.Redis) -> None:
         self._connection: Any = client.connection_pool.make_connection()
-        weakref.finalize(self, self._connection.disconnect)  # whoever holds it has no end of its own to say so at
-        self._script = script("look")
+        weakref.finalize(self, self._connection.disconnect)  # owners have no close method that could disconnect it
+        self._script = load_script("snapshot")
         self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
 
-    def of(self, ids: Sequence[str]) -> list[JobSnapshot]:
-        """Each of these jobs, all at the same moment, whether or not they exist. Raises LedgerUnavailable."""
-        with translated():
-            ledger, *found = self._look(ids)
+    def read(self, ids: Sequence[str]) -> list[JobSnapshot]:
+        """Return a snapshot of each job, all of the same moment. Raises LedgerUnavailable."""
+        with translate_errors():
+            ledger_id, *entries = self._run_script(ids)
         return [
-            JobSnapshot(job_id, ledger, newest, position or None, dict(zip(flat[::2], flat[1::2], strict=True)))
-            for job_id, (newest, position, flat) in zip(ids, found, strict=True)
+            JobSnapshot(job_id, ledger_id, last_event, position or None, dict(zip(flat[::2], flat[1::2], strict=True)))
+            for job_id, (last_event, position, flat) in zip(ids, entries, strict=True)
         ]
 
-    def _look(self, ids: Sequence[str]) -> Any:
+    def _run_script(self, ids: Sequence[str]) -> Any:
         try:
-            return self._ask("EVALSHA", self._sha, 1, NAMESPACE, *ids)
+            return self._execute("EVALSHA", self._sha, 1, NAMESPACE, *ids)
         except redis.exceptions.NoScriptError:
-            return self._ask("EVAL", self._script, 1, NAMESPACE, *ids)
-        except redis.ConnectionError:  # lost since the last look; to look twice does no harm
-            return self._ask("EVAL", self._script, 1, NAMESPACE, *ids)
+            return self._execute("EVAL", self._script, 1, NAMESPACE, *ids)
+        except redis.ConnectionError:  # lost since the last read; reads can be repeated
+            return self._execute("EVAL", self._script, 1, NAMESPACE, *ids)
 
-    def _ask(self, *command: Any) -> Any:
+    def _execute(self, *command: Any) -> Any:
         self._connection.send_command(*command)
         return self._connection.read_response()

@@ -1,7 +1,7 @@
-"""The jobs' records and the queue in Redis. Every act is one Lua script (shared/ledger/scripts) and so atomic.
+"""The job records and the queue in Redis. Every write is one Lua script (shared/ledger/scripts), hence atomic.
 
-Times are seconds since the epoch by Redis' own clock. Every method raises LedgerUnavailable where Redis
-does not answer in time, and the acts that create or claim raise LedgerLost where it lost its memory.
+Times are seconds since the epoch by Redis' own clock. Every method raises LedgerUnavailable if Redis does not
+respond in time; those that create, claim or reap raise LedgerLost if Redis lost its data.
 """
 
 import json
@@ -17,19 +17,25 @@ from redis.commands.core import Script
 from easel.models import JobError, JobState
 from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, LedgerLost, NotReady, QueueFull, WrongState
 from shared.jobs.estimate import MemoryKind
-from shared.jobs.job import Job, Request
-from shared.jobs.record import newborn, pairs, parse, readable
-from shared.redis_client import NAMESPACE, connect, script, translated
+from shared.jobs.job import Job, JobRequest
+from shared.jobs.record import initial_fields, parse_or_none, parse_record, to_hash_args
+from shared.redis_client import NAMESPACE, connect, load_script, translate_errors
 
-__all__ = ["NAMESPACE", "Claim", "ControlFlags", "Ledger", "connect"]  # a ledger comes with its connection
+__all__ = ["NAMESPACE", "Claim", "ControlAction", "ControlFlags", "Ledger", "connect"]  # re-exported: used with Ledger
 
-_REBUILDING_SECONDS: Final = 24 * 3600
-_ACTS: Final = ("submit", "claim", "renew", "finish", "release", "steer", "reap", "delete", "restore", "adopt")
+_DAY: Final = 24 * 3600
+_SCRIPTS: Final = (
+    *("submit", "claim", "renew", "finish", "release", "request_control"),
+    *("reap_expired_leases", "delete", "restore", "end_rebuild"),
+)
+
+ControlAction = Literal["cancel", "finish"]
+"""`cancel` discards the job's image, `finish` keeps the best one so far as the result."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A worker's hold on a job: what it writes counts only while `token` stands in the record."""
+    """A worker's hold on a job. Its writes count only while the record holds `token` (fencing)."""
 
     job: Job
     token: str
@@ -37,130 +43,130 @@ class Claim:
 
 @dataclass(frozen=True)
 class ControlFlags:
-    """What a holder hears back when it renews its lease."""
+    """What the holder of a claim must react to, as of its last lease renewal."""
 
     cancel: bool
     finish: bool
-    others_wait: bool
+    others_waiting: bool  # in the same tier
 
 
 class Ledger:
     """The live state of all jobs. Safe to share between threads; open a new one after a fork."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._redis: Any = client  # redis-py types its answers as bytes or str whatever decode_responses says
-        self._acts: dict[str, Script] = {act: client.register_script(script(act)) for act in _ACTS}
+        self._redis: Any = client  # redis-py types its replies as bytes or str whatever decode_responses says
+        self._scripts: dict[str, Script] = {name: client.register_script(load_script(name)) for name in _SCRIPTS}
 
-    def _act(self, act: str, *args: Any) -> Any:
-        with translated():
-            return self._acts[act](keys=[NAMESPACE], args=args)
+    def _run(self, script: str, *args: Any) -> Any:
+        with translate_errors():
+            return self._scripts[script](keys=[NAMESPACE], args=args)
 
-    # Identity: an id that stands here and in the blob store; while it is missing here, nothing is certain.
+    # Identity: an id kept both in Redis and in the blob store. If Redis does not have it, Redis lost its data.
 
     def identity(self) -> str | None:
-        """The ledger's id, or None where Redis lost it or never had one."""
-        with translated():
-            found: str | None = self._redis.get(f"{NAMESPACE}:ledger")
-        return found
+        """Return the ledger's id, or None if Redis lost it or never had one."""
+        with translate_errors():
+            identity: str | None = self._redis.get(f"{NAMESPACE}:ledger")
+        return identity
 
-    def adopt(self, identity: str) -> str:
-        """Declare this Redis to be the ledger `identity`, unless it is one already; the id that stands."""
-        with translated():
+    def ensure_identity(self, identity: str) -> str:
+        """Make this Redis the ledger `identity` unless it already has an id; return the id in force."""
+        with translate_errors():
             return str(self._redis.set(f"{NAMESPACE}:ledger", identity, nx=True, get=True) or identity)
 
-    def begin_rebuilding(self) -> str:
-        """Leave a witness that only a further loss of memory removes."""
-        witness = secrets.token_hex(8)
-        with translated():
-            self._redis.set(f"{NAMESPACE}:rebuilding:{witness}", "", ex=_REBUILDING_SECONDS)
-        return witness
+    def begin_rebuild(self) -> str:
+        """Set and return a marker that disappears only if Redis loses its data again."""
+        marker = secrets.token_hex(8)
+        with translate_errors():
+            self._redis.set(f"{NAMESPACE}:rebuilding:{marker}", "", ex=_DAY)
+        return marker
 
-    def end_rebuilding(self, witness: str, identity: str) -> None:
-        """Adopt `identity`, if all that was restored since `begin_rebuilding` is still there."""
-        self._act("adopt", witness, identity)
+    def end_rebuild(self, marker: str, identity: str) -> None:
+        """Make this Redis the ledger `identity` if the marker, hence all restored records, still exists."""
+        self._run("end_rebuild", marker, identity)
 
-    # The senders' side.
+    # For clients, through the API.
 
-    def submit(self, request: Request, *, queue_limit: int, remember_seconds: int) -> tuple[str, bool]:
-        """Create the record; (its id, whether it is new). An idempotency key seen before gives the older job's id.
+    def submit(self, request: JobRequest, *, queue_limit: int, remember_seconds: int) -> tuple[str, bool]:
+        """Create the record; return (id, True), or (id of the earlier job, False) for a repeated idempotency key.
 
         Raises QueueFull, IdempotencyKeyReused, LedgerLost.
         """
-        fields = pairs(newborn(request))
+        fields = to_hash_args(initial_fields(request))
         key = request.idempotency_key or ""
-        head = (request.id, request.tier, request.digest, key, remember_seconds, queue_limit)
-        verdict, job_id = self._act("submit", *head, *fields)
-        match verdict:
-            case "lost":
+        args = (request.id, request.tier, request.digest, key, remember_seconds, queue_limit)
+        status, job_id = self._run("submit", *args, *fields)
+        match status:
+            case "ledger_lost":
                 raise LedgerLost
-            case "full":
+            case "queue_full":
                 raise QueueFull
             case "conflict":
                 raise IdempotencyKeyReused
-        return job_id, verdict == "created"
+        return job_id, status == "created"
 
-    def remembered(self, idempotency_key: str) -> tuple[str, str] | None:
-        """(digest, id) of the job first sent under this key, while it is remembered."""
-        with translated():
+    def find_by_idempotency_key(self, idempotency_key: str) -> tuple[str, str] | None:
+        """Return (digest, id) of the job first submitted with this key, or None if there is none or it expired."""
+        with translate_errors():
             value: str | None = self._redis.get(f"{NAMESPACE}:idempotency:{idempotency_key}")
         digest, _, job_id = (value or "").partition(" ")
         return (digest, job_id) if job_id else None
 
     def get(self, job_id: str) -> Job:
-        """The record. Raises JobNotFound; LedgerLost where Redis cannot know."""
-        with translated():
+        """Return the job. Raises JobNotFound; LedgerLost if Redis lost its data."""
+        with translate_errors():
             fields = self._redis.hgetall(f"{NAMESPACE}:job:{job_id}")
         if fields:
-            return parse(fields)
+            return parse_record(fields)
         if self.identity() is None:
             raise LedgerLost
         raise JobNotFound(f"There is no job {job_id}; it may have been deleted.")
 
-    def exists(self, job_id: str) -> bool:
-        """Whether there is a record; where Redis lost its memory, there is none."""
-        with translated():
-            return bool(self._redis.exists(f"{NAMESPACE}:job:{job_id}"))
-
-    def list(self, *, state: JobState | None = None, limit: int = 50, before: str | None = None) -> list[Job]:
-        """Up to `limit` jobs, newest first, older than the job `before`."""
-        return [*self.several(self.ids(state=state, limit=limit, before=before))]
-
-    def ids(self, *, state: JobState | None = None, limit: int, before: str | None = None) -> Sequence[str]:
-        """As `list`, of the jobs' ids alone."""
-        index = f"{NAMESPACE}:jobs" + (f":{state}" if state else "")
-        with translated():
-            newest = f"({before}" if before else "+"
-            found: Sequence[str] = self._redis.zrange(index, newest, "-", desc=True, bylex=True, offset=0, num=limit)
-        return found
-
-    def several(self, ids: Sequence[str]) -> Sequence[Job]:
-        """Those of these jobs that exist, in the same order."""
+    def get_many(self, ids: Sequence[str]) -> Sequence[Job]:
+        """Return those of these jobs that exist, in the same order."""
         pipe = self._redis.pipeline(transaction=False)
         for job_id in ids:
             pipe.hgetall(f"{NAMESPACE}:job:{job_id}")
-        with translated():
-            return [job for fields in pipe.execute() if fields and (job := readable(fields))]
+        with translate_errors():
+            return [job for fields in pipe.execute() if fields and (job := parse_or_none(fields))]
 
-    def request_control(self, job_id: str, wish: Literal["cancel", "finish"]) -> Job:
-        """Ask for the job's end. Raises JobNotFound, WrongState, NotReady."""
-        match self._act("steer", job_id, wish):
+    def exists(self, job_id: str) -> bool:
+        """Return whether there is a record; False also if Redis lost its data."""
+        with translate_errors():
+            return bool(self._redis.exists(f"{NAMESPACE}:job:{job_id}"))
+
+    def list(self, *, state: JobState | None = None, limit: int = 50, before: str | None = None) -> list[Job]:
+        """Return up to `limit` jobs, newest first, older than the job `before`."""
+        return [*self.get_many(self.list_ids(state=state, limit=limit, before=before))]
+
+    def list_ids(self, *, state: JobState | None = None, limit: int, before: str | None = None) -> Sequence[str]:
+        """Like `list`, but return ids."""
+        index = f"{NAMESPACE}:jobs" + (f":{state}" if state else "")
+        newest = f"({before}" if before else "+"
+        with translate_errors():
+            ids: Sequence[str] = self._redis.zrange(index, newest, "-", desc=True, bylex=True, offset=0, num=limit)
+        return ids
+
+    def request_control(self, job_id: str, action: ControlAction) -> Job:
+        """Request that the job ends; return its record. Raises JobNotFound, WrongState, NotReady."""
+        match self._run("request_control", job_id, action):
             case "missing":
                 return self.get(job_id)  # raises the right error
             case "ended":
                 raise WrongState(f"The job has already ended: it {self.get(job_id).state}.")
-            case "nothing":
-                raise NotReady("There is no picture to keep before the first step; wait, or cancel the job.")
+            case "no_image":
+                raise NotReady("There is no image to keep before the first step; wait, or cancel the job.")
         return self.get(job_id)
 
     def delete(self, job_id: str) -> None:
-        """Forget a job that has ended. Raises JobNotFound, WrongState."""
-        match self._act("delete", job_id):
+        """Delete the record of a job that has ended. Raises JobNotFound, WrongState."""
+        match self._run("delete", job_id):
             case "missing":
                 self.get(job_id)  # raises the right error
             case "running":
                 raise WrongState("The job has not ended; cancel it first.")
 
-    # The workers' side. Each of these is fenced by the claim's token.
+    # For workers. All but `claim` are fenced by the claim's token.
 
     def claim(
         self,
@@ -171,71 +177,72 @@ class Ledger:
         memory_bytes: int = 0,
         memory_kind: MemoryKind = "host",
     ) -> Claim | None:
-        """Take the next job that is predicted to fit into `memory_bytes`, 0 for any, if one waits."""
+        """Claim the next job that is predicted to fit into `memory_bytes` (0 for any); None if there is none."""
         token = secrets.token_hex(8)
-        flat = self._act("claim", token, worker, lease_seconds, memory_bytes, memory_kind, *tiers)
+        flat = self._run("claim", token, worker, lease_seconds, memory_bytes, memory_kind, *tiers)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        return Claim(parse(fields), token) if fields else None
+        return Claim(parse_record(fields), token) if fields else None
 
     def renew(
         self, claim: Claim, *, lease_seconds: float, event: tuple[str, Any] | None = None, **fields: Any
     ) -> ControlFlags:
-        """Prove to be alive, and write `fields` into the record. Raises ClaimLost."""
+        """Renew the lease, write `fields` into the record and publish `event` (kind, data). Raises ClaimLost."""
         kind, data = (event[0], json.dumps(event[1])) if event else ("", "")
-        answer = self._act("renew", claim.job.id, claim.token, lease_seconds, kind, data, *pairs(fields))
-        if not answer:
-            raise ClaimLost(f"Job {claim.job.id} has another holder now.")
-        return ControlFlags(cancel=bool(answer[0]), finish=bool(answer[1]), others_wait=answer[2] > 0)
+        reply = self._run("renew", claim.job.id, claim.token, lease_seconds, kind, data, *to_hash_args(fields))
+        if not reply:
+            raise _claim_lost(claim)
+        return ControlFlags(cancel=bool(reply[0]), finish=bool(reply[1]), others_waiting=reply[2] > 0)
 
     def finish(self, claim: Claim, state: JobState, **fields: Any) -> None:
-        """End the job and make its result visible. Raises ClaimLost."""
-        if not self._act("finish", claim.job.id, claim.token, str(state), *pairs(fields)):
-            raise ClaimLost(f"Job {claim.job.id} has another holder now.")
+        """End the job and publish its result. Raises ClaimLost."""
+        if not self._run("finish", claim.job.id, claim.token, str(state), *to_hash_args(fields)):
+            raise _claim_lost(claim)
 
     def release(self, claim: Claim, *, place: Literal["head", "tail"], **fields: Any) -> None:
-        """Give the job back unfinished. Raises ClaimLost."""
-        if not self._act("release", claim.job.id, claim.token, place, *pairs(fields)):
-            raise ClaimLost(f"Job {claim.job.id} has another holder now.")
+        """Return the job to its queue unfinished. Raises ClaimLost."""
+        if not self._run("release", claim.job.id, claim.token, place, *to_hash_args(fields)):
+            raise _claim_lost(claim)
 
-    # The reaper's side.
+    # For the reaper.
 
-    def reap(self, *, attempts_limit: int, exhausted: JobError) -> dict[str, JobState]:
-        """Take back every claim whose lease ran out; what became of each job."""
-        flat = self._act("reap", attempts_limit, exhausted.model_dump_json())
+    def reap_expired_leases(self, *, attempts_limit: int, exhausted: JobError) -> dict[str, JobState]:
+        """Take back every claim whose lease has expired; return the new state of each job."""
+        flat = self._run("reap_expired_leases", attempts_limit, exhausted.model_dump_json())
         return {job_id: JobState(state) for job_id, state in zip(flat[::2], flat[1::2], strict=True)}
 
-    def unsealed(self, *, older_than_seconds: float) -> Sequence[str]:
-        """Jobs that ended so long ago without the blob store being told."""
-        return self._ended("unsealed", older_than_seconds)
+    def list_unfinalized_ids(self, *, older_than_seconds: float) -> Sequence[str]:
+        """Return the jobs that ended at least this long ago and have no final.json in the blob store yet."""
+        return self._list_ended_ids("unfinalized", older_than_seconds)
 
-    def sealed(self, job_id: str) -> None:
-        """The blob store knows how this job ended."""
-        with translated():
-            self._redis.zrem(f"{NAMESPACE}:unsealed", job_id)
+    def mark_finalized(self, job_id: str) -> None:
+        """Record that the job's final.json is in the blob store."""
+        with translate_errors():
+            self._redis.zrem(f"{NAMESPACE}:unfinalized", job_id)
 
-    def expired(self, *, older_than_seconds: float, limit: int) -> Sequence[str]:
-        """Up to `limit` jobs that ended so long ago, the oldest first."""
-        return self._ended("completed", older_than_seconds, start=0, num=limit)
+    def list_completed_ids(self, *, older_than_seconds: float, limit: int) -> Sequence[str]:
+        """Return up to `limit` jobs that ended at least this long ago, oldest first."""
+        return self._list_ended_ids("completed", older_than_seconds, start=0, num=limit)
 
-    def _ended(self, index: str, older_than_seconds: float, **page: int) -> Sequence[str]:
-        with translated():
+    def _list_ended_ids(self, index: str, older_than_seconds: float, **page: int) -> Sequence[str]:
+        with translate_errors():
             seconds, micros = self._redis.time()
             until = seconds + micros / 1e6 - older_than_seconds
-            found: Sequence[str] = self._redis.zrangebyscore(f"{NAMESPACE}:{index}", "-inf", until, **page)
-        return found
+            ids: Sequence[str] = self._redis.zrangebyscore(f"{NAMESPACE}:{index}", "-inf", until, **page)
+        return ids
 
-    def uptime(self) -> float:
-        """Seconds since Redis started."""
-        with translated():
+    def redis_uptime_seconds(self) -> float:
+        """Return the seconds since Redis started."""
+        with translate_errors():
             return float(self._redis.info("server")["uptime_in_seconds"])
 
-    def restore(self, request: Request, state: JobState, *, remember_seconds: int = 24 * 3600, **fields: Any) -> bool:
-        """Write a lost record anew, and its idempotency key for what is left of `remember_seconds`.
+    def restore(self, request: JobRequest, state: JobState, *, remember_seconds: int = _DAY, **fields: Any) -> bool:
+        """Write a lost record, and its idempotency key for what remains of its lifetime; False if the record exists."""
+        fields = {**initial_fields(request), **fields}
+        ttl = int(request.created_at + remember_seconds - time.time())
+        key = request.idempotency_key if request.idempotency_key and ttl > 0 else ""
+        args = (request.id, request.tier, str(state), request.digest, key, ttl)
+        return bool(self._run("restore", *args, *to_hash_args(fields)))
 
-        False where the record stands already.
-        """
-        fields = {**newborn(request), **fields}
-        left = int(request.created_at + remember_seconds - time.time())
-        key = request.idempotency_key if request.idempotency_key and left > 0 else ""
-        head = (request.id, request.tier, str(state), request.digest, key, left)
-        return bool(self._act("restore", *head, *pairs(fields)))
+
+def _claim_lost(claim: Claim) -> ClaimLost:
+    return ClaimLost(f"Job {claim.job.id} has another holder now.")

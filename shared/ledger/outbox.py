@@ -1,9 +1,8 @@
-"""What is still to be told to the jobs' webhooks, and how the tries went.
+"""The outbox: webhook events to be sent, and the log of delivery attempts.
 
-The scripts that change a job's state add events here (`post` in shared/ledger/scripts/common.lua), in the same script:
-no event is lost, and none reports what did not happen. Senders
-take them out under a lease, so that two never send the same event at once, and another sender retries what a dead one
-had taken.
+The scripts that change a job's state add events in the same script (`add_to_outbox` in
+shared/ledger/scripts/common.lua), so no event is lost and none reports what did not happen. Senders take events under a
+lease: two senders never send the same event at once, and another one retries the events of a sender that died.
 """
 
 import secrets
@@ -14,42 +13,42 @@ from typing import Any, Final
 import redis
 from pydantic import BaseModel, ConfigDict
 
-from shared.redis_client import NAMESPACE, script, translated
+from shared.redis_client import NAMESPACE, load_script, translate_errors
 
-_STEP_BACK_SECONDS: Final = 2.0
+_POSTPONE_SECONDS: Final = 2.0  # for an event whose receiver is busy
 
 
 @dataclass(frozen=True)
-class Letter:
-    """An event in hand."""
+class OutboxEvent:
+    """An event that a sender has taken."""
 
-    id: str  # the same at every try: receivers know by it what they have had
-    receiver: str  # host and port as the address has them
-    attempt: int  # 1 at the first try
+    id: str  # "<job id>-<kind>", the same at every attempt, so that receivers can drop duplicates
+    receiver: str  # host and port as written in the URL
+    attempt: int  # 1 for the first
     token: str
 
     @property
     def job_id(self) -> str:
-        """Whose event it is."""
+        """The job that the event is about."""
         return self.id.rpartition("-")[0]
 
     @property
     def event(self) -> str:
-        """One of shared.jobs.job.EVENTS."""
+        """One of shared.jobs.job.WEBHOOK_EVENTS."""
         return "job." + self.id.rpartition("-")[2]
 
 
-class Delivery(BaseModel):
-    """One try."""
+class DeliveryRecord(BaseModel):
+    """One delivery attempt."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str
+    id: str  # of the event
     event: str
     attempt: int
-    at: float
-    status: int | None = None  # that the receiver answered
-    error: str | None = None  # for a person
+    at: float  # seconds since the epoch
+    status: int | None = None  # HTTP status of the response
+    error: str | None = None  # human-readable
     next_attempt_at: float | None = None
     delivered: bool = False
 
@@ -58,28 +57,31 @@ class Outbox:
     """Safe to share between threads; open a new one after a fork."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._redis: Any = client  # redis-py types its answers as bytes or str whatever decode_responses says
-        self._take, self._settle = (client.register_script(script(act)) for act in ("take", "settle"))
+        self._redis: Any = client  # redis-py types its replies as bytes or str whatever decode_responses says
+        self._take_script = client.register_script(load_script("take_outbox_event"))
+        self._record_script = client.register_script(load_script("record_delivery"))
 
-    def take(self, *, lease_seconds: float, busy: Iterable[str] = ()) -> Letter | None:
-        """The event that is to be sent next; None where none is due but for receivers that are `busy`."""
+    def take(self, *, lease_seconds: float, busy: Iterable[str] = ()) -> OutboxEvent | None:
+        """Take the next due event, except for receivers that are `busy`; None if there is none."""
         token = secrets.token_hex(8)
-        with translated():
-            found: Any = self._take(keys=[NAMESPACE], args=[token, lease_seconds, _STEP_BACK_SECONDS, *busy])
-        return Letter(found[0], found[1], int(found[2]), token) if found else None
+        with translate_errors():
+            reply: Any = self._take_script(keys=[NAMESPACE], args=[token, lease_seconds, _POSTPONE_SECONDS, *busy])
+        return OutboxEvent(reply[0], reply[1], int(reply[2]), token) if reply else None
 
-    def settle(self, letter: Letter, delivery: Delivery, *, pause: float | None, gone: bool = False) -> bool:
-        """Log the try, and try again after `pause` seconds, None for never; `gone` turns the job's webhook off.
+    def record_delivery(
+        self, event: OutboxEvent, delivery: DeliveryRecord, *, retry_in: float | None, gone: bool = False
+    ) -> bool:
+        """Log an attempt, and retry in `retry_in` seconds, or never if None. `gone` disables the job's webhook.
 
-        False where another has taken the event meanwhile, or its job was deleted: then nothing is written.
+        Returns False, with nothing written, if another sender has taken the event or its job was deleted.
         """
-        ending = ["" if pause is None else pause, "gone" if gone else ""]
-        with translated():
-            args = [letter.id, letter.token, delivery.model_dump_json(), *ending]
-            return bool(self._settle(keys=[NAMESPACE], args=args))
+        args = [event.id, event.token, delivery.model_dump_json()]
+        args += ["" if retry_in is None else str(retry_in), "gone" if gone else ""]
+        with translate_errors():
+            return bool(self._record_script(keys=[NAMESPACE], args=args))
 
-    def deliveries(self, job_id: str) -> list[Delivery]:
-        """All tries for this job, oldest first."""
-        with translated():
-            found = self._redis.lrange(f"{NAMESPACE}:deliveries:{job_id}", 0, -1)
-        return [Delivery.model_validate_json(line) for line in found]
+    def deliveries(self, job_id: str) -> list[DeliveryRecord]:
+        """Return all delivery attempts of a job, oldest first."""
+        with translate_errors():
+            lines = self._redis.lrange(f"{NAMESPACE}:deliveries:{job_id}", 0, -1)
+        return [DeliveryRecord.model_validate_json(line) for line in lines]

@@ -1,1 +1,1 @@
-"""What the blob store keeps about each job, and how records are rebuilt from it when Redis loses its data."""
+"""A job's files in the blob store, which survive the loss of Redis: reading and writing, rebuilding, deletion."""

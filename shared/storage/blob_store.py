@@ -1,7 +1,7 @@
-"""What every blob store promises.
+"""The interface and guarantees of every blob store.
 
-A blob is written whole or not at all, and may be overwritten; of concurrent writers the last one wins, whole.
-Nothing here is conditional: stores differ too much there, and the ledger's fenced transitions decide what counts.
+Writes are atomic and may overwrite; of concurrent writers the last one wins. There are no conditional writes: stores
+differ too much in them, and the ledger's fenced transitions decide which blobs count.
 """
 
 import re
@@ -16,7 +16,7 @@ _PREFIX: Final = re.compile(rf"({_NAME}/){{0,9}}({_NAME})?", re.ASCII)
 
 @dataclass(frozen=True)
 class Blob:
-    """One line of a listing."""
+    """One entry of a listing."""
 
     key: str
     size: int  # bytes
@@ -24,48 +24,45 @@ class Blob:
 
 
 class BlobStore(Protocol):
-    """A store of bytes by key. Safe to share between threads and to carry across a fork.
+    """Stores bytes by key. Safe to share between threads and to use after a fork.
 
-    A key is names of `A-Z a-z 0-9 . _ -` joined by `/`; no name starts with a dot, and no key is another's folder.
-    Every call raises ValueError for anything else, and BlobsUnavailable, with its cause, when the store fails.
+    A key consists of names of `A-Z a-z 0-9 . _ -` joined by `/`. No name starts with a dot, and no key is a folder of
+    another. Every method raises ValueError for other keys, and StorageUnavailable, with its cause, if the store fails.
     """
 
     def put(self, key: str, *parts: bytes | memoryview, content_type: str = "application/octet-stream") -> None:
-        """Keep the parts, in their order, as one blob, an empty one of none.
-
-        When this returns it outlives a crash of the store's machine.
-        """
+        """Store the concatenated parts as one blob. On return it survives a crash of the store's machine."""
 
     def get(self, key: str) -> bytes:
-        """The bytes. Raises BlobMissing."""
+        """Return the bytes. Raises BlobMissing."""
 
     def exists(self, key: str) -> bool:
-        """Whether `get` would find it."""
+        """Return whether the blob exists."""
 
     def delete(self, key: str) -> None:
-        """Forget it; a key that is not there is no error."""
+        """Delete the blob; a missing key is not an error."""
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
-        """Every blob whose key starts with `prefix`, by key, in the order of its ASCII codes."""
+        """Iterate over the blobs whose keys start with `prefix`, in ASCII order of the keys."""
 
     def check(self) -> None:
-        """Raise BlobsUnavailable if the store cannot be used now."""
+        """Raise StorageUnavailable if the store cannot be used now."""
 
 
 def is_key(name: str) -> bool:
-    """Whether it may be a key. A store may hold other things that people or servers left there; listings skip them."""
+    """Return whether this is a valid key. Listings skip other files in the store."""
     return _KEY.fullmatch(name) is not None
 
 
 def checked_key(key: str) -> str:
-    """The key itself. Raises ValueError when it is none."""
+    """Return the key. Raises ValueError if it is not valid."""
     if not is_key(key):
-        raise ValueError(f"{key!r} is no blob key")
+        raise ValueError(f"{key!r} is not a blob key")
     return key
 
 
 def checked_prefix(prefix: str) -> str:
-    """The prefix itself. Raises ValueError when no key can start with it."""
+    """Return the prefix. Raises ValueError if no valid key can start with it."""
     if not _PREFIX.fullmatch(prefix):
         raise ValueError(f"no blob key starts with {prefix!r}")
     return prefix

@@ -1,76 +1,86 @@
-"""Where everything lies in the blob store. Readers go through the record, never through a listing."""
+"""Keys of all blobs. Readers follow the keys in a job's record; only maintenance lists the store."""
+
+from typing import Final
+
+LEDGER_IDENTITY: Final = "ledger.json"
+"""The id of the ledger that this blob store belongs to."""
 
 
 def input_image(sha256: str) -> str:
-    """A content or style image, shared between jobs: canonical PNG, upright, sRGB."""
+    """Return the key of a content or style image, shared between jobs: canonical PNG, upright, sRGB."""
     return f"inputs/{sha256}"
 
 
+def job_prefix(job_id: str) -> str:
+    """Return the prefix of everything a job stores, except its inputs."""
+    return f"jobs/{job_id}/"
+
+
 def request(job_id: str) -> str:
-    """shared.jobs.job.Request, written once, before the record exists."""
+    """Return the key of the shared.jobs.job.JobRequest, written once, before the record exists."""
     return f"jobs/{job_id}/request.json"
 
 
-def requested(job_id: str) -> str:
-    """A cancel or finish, written before its flag: the wish survives the loss of Redis."""
-    return f"jobs/{job_id}/requested.json"
+def control_request(job_id: str) -> str:
+    """Return the key of a cancel or finish request, written before its flag so that it survives the loss of Redis."""
+    return f"jobs/{job_id}/control_request.json"
 
 
 def final(job_id: str) -> str:
-    """The terminal state and its result's key: the end survives the loss of Redis."""
+    """Return the key of the final record, which survives the loss of Redis."""
     return f"jobs/{job_id}/final.json"
 
 
-def checkpoints(job_id: str) -> str:
-    """The prefix of a job's checkpoints."""
+def checkpoints_prefix(job_id: str) -> str:
+    """Return the prefix of a job's checkpoints."""
     return f"jobs/{job_id}/checkpoints/"
 
 
 def checkpoint(job_id: str, token: str, step: int) -> str:
-    """The optimisation's whole state after `step` evaluations."""
-    return f"{checkpoints(job_id)}{token}-{step:06d}"
+    """Return the key of the optimizer's full state after `step` evaluations."""
+    return f"{checkpoints_prefix(job_id)}{token}-{step:06d}"
 
 
-def step_of(checkpoint_key: str | None) -> int:
-    """Evaluations that were done when it was taken; -1 of none."""
-    return int(checkpoint_key.rpartition("-")[2]) if checkpoint_key else -1
+def checkpoint_step(key: str | None) -> int:
+    """Return the number of evaluations done at a checkpoint; -1 for None."""
+    return int(key.rpartition("-")[2]) if key else -1
 
 
-def claims(job_id: str) -> str:
-    """The prefix of what holders leave for the case that Redis does not hear them."""
+def claims_prefix(job_id: str) -> str:
+    """Return the prefix of what the holders of claims leave in case Redis is lost or unavailable."""
     return f"jobs/{job_id}/claims/"
 
 
-def verdict(job_id: str, epoch: int, token: str) -> str:
-    """How the holder of this claim is about to end the job; counts where Redis forgot whether it did."""
-    return f"{claims(job_id)}{epoch:06d}-{token}.verdict.json"
+def pending_outcome(job_id: str, epoch: int, token: str) -> str:
+    """Return the key of the outcome that a claim's holder is about to record; used if Redis lost whether it did."""
+    return f"{claims_prefix(job_id)}{epoch:06d}-{token}.outcome.json"
 
 
-def parting(job_id: str, token: str) -> str:
-    """The checkpoint of a worker that had to leave while Redis was away."""
-    return f"{claims(job_id)}{token}.parting.json"
+def is_pending_outcome(key: str) -> bool:
+    """Return whether a key under `claims_prefix` is that of a pending outcome."""
+    return key.endswith(".outcome.json")
+
+
+def handoff_note(job_id: str, token: str) -> str:
+    """Return the key of a note that names the last checkpoint of a worker that stopped while Redis was unavailable."""
+    return f"{claims_prefix(job_id)}{token}.handoff.json"
 
 
 def preview(job_id: str, token: str, step: int) -> str:
-    """A small JPEG of the picture after `step` evaluations."""
+    """Return the key of a small JPEG of the image after `step` evaluations."""
     return f"jobs/{job_id}/previews/{token}-{step:06d}.jpg"
 
 
-def results(job_id: str) -> str:
-    """The prefix of a job's results, of which the record names one at most."""
+def results_prefix(job_id: str) -> str:
+    """Return the prefix of a job's results, of which the record names at most one."""
     return f"jobs/{job_id}/results/"
 
 
 def result(job_id: str, token: str) -> str:
-    """The final picture, PNG. Its provenance lies beside it with `.json` for `.png`."""
-    return f"{results(job_id)}{token}.png"
+    """Return the key of the result, a PNG."""
+    return f"{results_prefix(job_id)}{token}.png"
 
 
 def provenance(result_key: str) -> str:
-    """The provenance that belongs to a result."""
+    """Return the key of a result's provenance, next to it with suffix `.json`."""
     return result_key.removesuffix(".png") + ".json"
-
-
-def everything(job_id: str) -> str:
-    """The prefix under which a job keeps all but its inputs."""
-    return f"jobs/{job_id}/"

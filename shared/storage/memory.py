@@ -1,4 +1,4 @@
-"""Blobs in memory, gone with the process."""
+"""A blob store in memory, gone with the process."""
 
 import threading
 import time
@@ -9,40 +9,40 @@ from shared.storage.blob_store import Blob, checked_key, checked_prefix
 
 
 class MemoryBlobStore:
-    """A dictionary: for tests and for trying things. Across a fork each side has its own."""
+    """A dictionary, for tests and experiments. After a fork each process has its own copy."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._kept: dict[str, tuple[bytes, float]] = {}
+        self._blobs: dict[str, tuple[bytes, float]] = {}
         self._lock = threading.Lock()
 
     def put(self, key: str, *parts: bytes | memoryview, content_type: str = "application/octet-stream") -> None:  # noqa: ARG002
-        """As Blobs says; the content type matters only where a browser may fetch from the store itself."""
+        """See BlobStore. Ignores the content type."""
         with self._lock:
-            self._kept[checked_key(key)] = (b"".join(parts), self._clock())
+            self._blobs[checked_key(key)] = (b"".join(parts), self._clock())
 
     def get(self, key: str) -> bytes:
-        """As Blobs says."""
+        """See BlobStore."""
         with self._lock:
-            if checked_key(key) not in self._kept:
+            if checked_key(key) not in self._blobs:
                 raise BlobMissing(f"There is no blob {key}.")
-            return self._kept[key][0]
+            return self._blobs[key][0]
 
     def exists(self, key: str) -> bool:
-        """As Blobs says."""
-        return checked_key(key) in self._kept
+        """See BlobStore."""
+        return checked_key(key) in self._blobs
 
     def delete(self, key: str) -> None:
-        """As Blobs says."""
+        """See BlobStore."""
         with self._lock:
-            self._kept.pop(checked_key(key), None)
+            self._blobs.pop(checked_key(key), None)
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
-        """As Blobs says, of the moment of the call."""
+        """See BlobStore. Lists the blobs at the time of the call."""
         checked_prefix(prefix)
         with self._lock:
-            found = [Blob(key, len(data), at) for key, (data, at) in self._kept.items() if key.startswith(prefix)]
-        return iter(sorted(found, key=lambda blob: blob.key))
+            blobs = [Blob(key, len(data), at) for key, (data, at) in self._blobs.items() if key.startswith(prefix)]
+        return iter(sorted(blobs, key=lambda blob: blob.key))
 
     def check(self) -> None:
-        """Memory is always there."""
+        """See BlobStore. Never raises."""

@@ -1,4 +1,4 @@
-"""Blobs in an S3 bucket: Amazon's, or any server that speaks the protocol."""
+"""A blob store in an S3 bucket, on AWS or any compatible server."""
 
 import os
 from collections.abc import Iterator
@@ -10,103 +10,105 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header
 
-from shared.errors import BlobMissing, BlobsUnavailable
+from shared.errors import BlobMissing, StorageUnavailable
 from shared.storage.blob_store import Blob, checked_key, checked_prefix, is_key
 from shared.storage.s3_options import S3Options
 
-if TYPE_CHECKING:  # exists for the type checker only, and is not installed beside the service
+if TYPE_CHECKING:  # stubs for the type checker only, not installed in production
     from mypy_boto3_s3 import S3Client
 
 
 class S3BlobStore:
-    """One bucket, every key under `prefix`. The bucket must exist.
+    """Keeps blobs in an existing bucket under `prefix`.
 
-    The client is made at the first call of each process, because sockets must not be carried across a fork.
+    Each process creates its own client at the first call, because sockets must not be shared across a fork.
     """
 
-    def __init__(self, bucket: str, *, prefix: str = "", options: S3Options, page: int = 1000) -> None:
+    def __init__(self, bucket: str, *, prefix: str = "", options: S3Options, page_size: int = 1000) -> None:
         self._bucket = bucket
-        self._above = f"{checked_prefix(prefix)}/" if prefix else ""
+        self._prefix = f"{checked_prefix(prefix)}/" if prefix else ""
         self._options = options
-        self._page = page  # keys a listing asks for at a time
-        self._made: tuple[int, S3Client] | None = None
+        self._page_size = page_size  # keys per listing request
+        self._client_of_process: tuple[int, S3Client] | None = None  # process id, client
 
     def put(self, key: str, *parts: bytes | memoryview, content_type: str = "application/octet-stream") -> None:
-        """As Blobs says."""
-        with self._talking(key):
-            whole = b"".join(parts)
-            self._client().put_object(Bucket=self._bucket, Key=self._full(key), Body=whole, ContentType=content_type)
+        """See BlobStore."""
+        with self._translate_errors(key):
+            data = b"".join(parts)
+            self._client().put_object(Bucket=self._bucket, Key=self._full_key(key), Body=data, ContentType=content_type)
 
     def get(self, key: str) -> bytes:
-        """As Blobs says."""
-        with self._talking(key):
-            return self._client().get_object(Bucket=self._bucket, Key=self._full(key))["Body"].read()
+        """See BlobStore."""
+        with self._translate_errors(key):
+            return self._client().get_object(Bucket=self._bucket, Key=self._full_key(key))["Body"].read()
 
     def exists(self, key: str) -> bool:
-        """As Blobs says. Asks twice about a missing blob: a missing bucket answers the first question alike."""
+        """See BlobStore. Checks the bucket if the blob is missing: S3 answers 404 for both."""
         try:
-            with self._talking(key):
-                self._client().head_object(Bucket=self._bucket, Key=self._full(key))
+            with self._translate_errors(key):
+                self._client().head_object(Bucket=self._bucket, Key=self._full_key(key))
         except BlobMissing:
             self.check()
             return False
         return True
 
     def delete(self, key: str) -> None:
-        """As Blobs says: S3 has nothing against deleting what is not there."""
-        with self._talking(key):
-            self._client().delete_object(Bucket=self._bucket, Key=self._full(key))
+        """See BlobStore. S3 accepts deletion of a missing key."""
+        with self._translate_errors(key):
+            self._client().delete_object(Bucket=self._bucket, Key=self._full_key(key))
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
-        """As Blobs says, page by page."""
-        return self._pages(self._above + checked_prefix(prefix))
+        """See BlobStore. Requests the listing page by page."""
+        return self._pages(self._prefix + checked_prefix(prefix))
 
     def check(self) -> None:
-        """As Blobs says."""
+        """See BlobStore."""
         try:
-            with self._talking(""):
+            with self._translate_errors(""):
                 self._client().head_bucket(Bucket=self._bucket)
         except BlobMissing as error:
-            raise BlobsUnavailable(f"There is no bucket {self._bucket}; create it.") from error
+            raise StorageUnavailable(f"The bucket {self._bucket} does not exist; create it.") from error
 
-    def _pages(self, full: str) -> Iterator[Blob]:
-        with self._talking(full):
+    def _pages(self, full_prefix: str) -> Iterator[Blob]:
+        with self._translate_errors(full_prefix):
             pages = self._client().get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=full, PaginationConfig={"PageSize": self._page}):
+            for page in pages.paginate(
+                Bucket=self._bucket, Prefix=full_prefix, PaginationConfig={"PageSize": self._page_size}
+            ):
                 for item in page.get("Contents", ()):
-                    key = item["Key"].removeprefix(self._above)
+                    key = item["Key"].removeprefix(self._prefix)
                     if is_key(key):
                         yield Blob(key, item["Size"], item["LastModified"].timestamp())
 
-    def _full(self, key: str) -> str:
-        return self._above + checked_key(key)
+    def _full_key(self, key: str) -> str:
+        return self._prefix + checked_key(key)
 
     def _client(self) -> "S3Client":
-        """Threads that come first together make one each and all but the last go unused: no lock to be forked with."""
-        made = self._made
-        if made is None or made[0] != os.getpid():
-            made = self._made = os.getpid(), _client(self._options)
-        return made[1]
+        """Racing threads may each create a client, of which one is kept: a lock would not survive a fork."""
+        current = self._client_of_process
+        if current is None or current[0] != os.getpid():
+            current = self._client_of_process = os.getpid(), _create_client(self._options)
+        return current[1]
 
     @contextmanager
-    def _talking(self, key: str) -> Iterator[None]:
+    def _translate_errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except ClientError as error:
             if _code(error) in {"NoSuchKey", "404"}:
                 raise BlobMissing(f"There is no blob {key}.") from error
-            raise BlobsUnavailable(f"The blob store refused bucket {self._bucket}: {error}") from error
+            raise StorageUnavailable(f"The blob store rejected a request for bucket {self._bucket}: {error}") from error
         except BotoCoreError as error:
-            raise BlobsUnavailable(f"The blob store cannot be reached: {error}") from error
+            raise StorageUnavailable(f"The blob store is not reachable: {error}") from error
 
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _client(options: S3Options) -> "S3Client":
-    patience = options.patience
-    client = boto3.session.Session().client(  # a session of its own: the default one may not be shared by threads
+def _create_client(options: S3Options) -> "S3Client":
+    timeouts = options.timeouts
+    client = boto3.session.Session().client(  # not the default session, which threads must not share
         "s3",
         endpoint_url=options.endpoint,
         region_name=options.region,
@@ -115,16 +117,16 @@ def _client(options: S3Options) -> "S3Client":
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path" if options.path_style else "auto"},
-            # Other servers than Amazon's stumble over the newer checksums.
+            # Servers other than AWS often reject the newer checksums.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            connect_timeout=patience.connect,
-            read_timeout=patience.read,
-            retries={"mode": "standard", "total_max_attempts": patience.attempts},
+            connect_timeout=timeouts.connect,
+            read_timeout=timeouts.read,
+            retries={"mode": "standard", "total_max_attempts": timeouts.attempts},
             max_pool_connections=32,
             tcp_keepalive=True,
         ),
     )
-    # It would wait a second more for a silent server's "100 Continue" before each upload.
+    # Without this, each upload would wait a second for "100 Continue" from servers that do not send it.
     client.meta.events.unregister("before-call.s3", add_expect_header)
     return client

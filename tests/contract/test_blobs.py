@@ -122,7 +122,7 @@ def test_blobs_may_be_deleted_while_they_are_listed(blobs: BlobStore) -> None:
 def test_what_is_no_key_is_refused(blobs: BlobStore, key: str) -> None:
     acts = (lambda: blobs.put(key, b"x"), lambda: blobs.get(key), lambda: blobs.exists(key), lambda: blobs.delete(key))
     for act in acts:
-        with pytest.raises(ValueError, match="is no blob key"):
+        with pytest.raises(ValueError, match="is not a blob key"):
             act()
 
 

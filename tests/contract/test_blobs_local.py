@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from support.fixtures.blobs import keys
 
-from shared.errors import BlobsUnavailable
+from shared.errors import StorageUnavailable
 from shared.storage import LocalBlobStore
 
 TOO_MUCH = """
 import resource, signal, sys
 from pathlib import Path
 from shared.storage import LocalBlobStore
-from shared.errors import BlobsUnavailable
+from shared.errors import StorageUnavailable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     LocalBlobStore(Path(sys.argv[1])).put("a", b"x" * 5000)
-except BlobsUnavailable as error:
+except StorageUnavailable as error:
     print(type(error.__cause__).__name__, error)
 """
 
@@ -45,7 +45,7 @@ def test_a_folder_that_cannot_be_made_is_an_unavailable_store(tmp_path: Path) ->
     (tmp_path / "file").write_text("in the way")
     blobs = LocalBlobStore(tmp_path / "file" / "blobs")
     for act in (blobs.check, lambda: blobs.put("a", b"x")):
-        with pytest.raises(BlobsUnavailable) as caught:
+        with pytest.raises(StorageUnavailable) as caught:
             act()
         assert isinstance(caught.value.__cause__, OSError)
 
@@ -59,7 +59,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     (root / "file").symlink_to(outside / "secret")
     blobs = LocalBlobStore(root)
     for act in (lambda: blobs.get("file"), lambda: blobs.get("folder/secret"), lambda: blobs.put("folder/new", b"x")):
-        with pytest.raises(BlobsUnavailable, match="symbolic link"):
+        with pytest.raises(StorageUnavailable, match="symbolic link"):
             act()
     assert keys(blobs) == []
     assert files(outside) == [outside / "secret"]

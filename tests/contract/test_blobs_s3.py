@@ -12,11 +12,11 @@ import pytest
 from support.fixtures.blobs import keys
 from support.fixtures.s3 import S3Server
 
-from shared.errors import BlobsUnavailable
-from shared.storage import HASTY, PATIENT, BlobStore, Patience, S3Options
+from shared.errors import StorageUnavailable
+from shared.storage import LONG_TIMEOUTS, SHORT_TIMEOUTS, BlobStore, S3Options, Timeouts
 from shared.storage.s3 import S3BlobStore
 
-QUICK = Patience(connect=0.3, read=0.3, attempts=1)
+QUICK = Timeouts(connect=0.3, read=0.3, attempts=1)
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def silent() -> Iterator[socket.socket]:
         yield listening
 
 
-def at_port(port: int, patience: Patience = QUICK) -> S3BlobStore:
-    options = S3Options(f"http://127.0.0.1:{port}", access_key="a", secret_key="b", patience=patience)  # noqa: S106
+def at_port(port: int, timeouts: Timeouts = QUICK) -> S3BlobStore:
+    options = S3Options(f"http://127.0.0.1:{port}", access_key="a", secret_key="b", timeouts=timeouts)  # noqa: S106
     return S3BlobStore("bucket", options=options)
 
 
@@ -41,7 +41,7 @@ def assert_every_act_is_refused(blobs: BlobStore, because: str) -> None:
         lambda: keys(blobs),
         blobs.check,
     ):
-        with pytest.raises(BlobsUnavailable, match=because) as caught:
+        with pytest.raises(StorageUnavailable, match=because) as caught:
             act()
         assert caught.value.__cause__ is not None
 
@@ -49,16 +49,16 @@ def assert_every_act_is_refused(blobs: BlobStore, because: str) -> None:
 def test_a_server_that_is_down_is_an_unavailable_store(silent: socket.socket) -> None:
     port = silent.getsockname()[1]
     silent.close()
-    assert_every_act_is_refused(at_port(port), "cannot be reached")
+    assert_every_act_is_refused(at_port(port), "not reachable")
 
 
 def test_a_server_that_says_nothing_is_an_unavailable_store(silent: socket.socket) -> None:
-    assert_every_act_is_refused(at_port(silent.getsockname()[1]), "cannot be reached")
+    assert_every_act_is_refused(at_port(silent.getsockname()[1]), "not reachable")
 
 
 def test_a_silent_server_is_asked_as_often_as_patience_says(silent: socket.socket) -> None:
-    blobs = at_port(silent.getsockname()[1], Patience(connect=0.1, read=0.1, attempts=2))
-    with pytest.raises(BlobsUnavailable):
+    blobs = at_port(silent.getsockname()[1], Timeouts(connect=0.1, read=0.1, attempts=2))
+    with pytest.raises(StorageUnavailable):
         blobs.check()
     for _ in range(2):
         silent.accept()[0].close()
@@ -67,7 +67,7 @@ def test_a_silent_server_is_asked_as_often_as_patience_says(silent: socket.socke
 
 
 def test_an_upload_does_not_wait_to_be_told_to_continue(silent: socket.socket) -> None:
-    with pytest.raises(BlobsUnavailable):
+    with pytest.raises(StorageUnavailable):
         at_port(silent.getsockname()[1]).put("a", b"the body")
     with silent.accept()[0] as connection:
         request = connection.recv(65_536)
@@ -76,7 +76,7 @@ def test_an_upload_does_not_wait_to_be_told_to_continue(silent: socket.socket) -
 
 
 def test_somebody_who_waits_is_told_within_three_seconds() -> None:
-    assert (HASTY.connect + HASTY.read) * HASTY.attempts < 3
+    assert (SHORT_TIMEOUTS.connect + SHORT_TIMEOUTS.read) * SHORT_TIMEOUTS.attempts < 3
 
 
 def test_a_blob_cut_short_on_its_way_is_not_taken_for_the_whole() -> None:
@@ -89,7 +89,7 @@ def test_a_blob_cut_short_on_its_way_is_not_taken_for_the_whole() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = threading.Thread(target=answer_half, args=[listening])
         server.start()
-        with pytest.raises(BlobsUnavailable):
+        with pytest.raises(StorageUnavailable):
             at_port(listening.getsockname()[1]).get("a")
         server.join()
 
@@ -97,9 +97,9 @@ def test_a_blob_cut_short_on_its_way_is_not_taken_for_the_whole() -> None:
 def test_a_wrong_secret_is_an_unavailable_store(s3_server: S3Server) -> None:
     wrong = replace(s3_server.options(), secret_key="wrong")  # noqa: S106 - that it is none is the point
     blobs = S3BlobStore(s3_server.bucket, options=wrong)
-    with pytest.raises(BlobsUnavailable, match="SignatureDoesNotMatch"):
+    with pytest.raises(StorageUnavailable, match="SignatureDoesNotMatch"):
         blobs.put("a", b"x")
-    assert_every_act_is_refused(blobs, "refused")
+    assert_every_act_is_refused(blobs, "rejected")
 
 
 def test_a_missing_bucket_is_an_unavailable_store(s3_server: S3Server) -> None:
@@ -112,8 +112,8 @@ def test_missing_credentials_are_an_unavailable_store(monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(BlobsUnavailable, match="credentials"):
-        S3BlobStore("bucket", options=S3Options(endpoint="http://127.0.0.1:1", patience=QUICK)).check()
+    with pytest.raises(StorageUnavailable, match="credentials"):
+        S3BlobStore("bucket", options=S3Options(endpoint="http://127.0.0.1:1", timeouts=QUICK)).check()
 
 
 def test_prefixes_of_one_bucket_do_not_see_each_other(s3_server: S3Server) -> None:
@@ -133,7 +133,7 @@ def test_a_bucket_listing_skips_what_is_no_blob(s3_server: S3Server) -> None:
 
 
 def test_threads_that_come_first_together_all_get_through(s3_server: S3Server) -> None:
-    blobs = S3BlobStore(s3_server.bucket, prefix="threads", options=s3_server.options(PATIENT))
+    blobs = S3BlobStore(s3_server.bucket, prefix="threads", options=s3_server.options(LONG_TIMEOUTS))
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda number: blobs.put(f"n/{number}", b"x"), range(8)))
     assert len(keys(blobs)) == 8

@@ -1,4 +1,4 @@
-"""Jobs in every state, ways to age and lose them, and stores where something happens at a given call."""
+"""Jobs in every state, functions that age and lose them, and a blob store with an interruption at the n-th call."""
 
 import os
 import time
@@ -11,20 +11,20 @@ from typing import Any
 
 import uuid_utils
 
-from shared.errors import BlobsUnavailable
-from shared.jobs.job import Job, Request
+from shared.errors import StorageUnavailable
+from shared.jobs.job import Job, JobRequest
 from shared.ledger.ledger import Claim
 from shared.recipe import PRESETS
-from shared.recovery.job_files import seal, write_request
+from shared.recovery.job_files import finalize, write_request
 from shared.services import Services
 from shared.storage import BlobStore, keys
-from support.fixtures.api import claim, succeed, work
-from worker.maintenance.garbage_collection import DAY, upkeep
+from support.fixtures.api import claim, report_progress, succeed
+from worker.maintenance.garbage_collection import DAY, collect_garbage
 
 
-def sent(services: Services, content: str = "photo", *, tier: str = "batch", key: str | None = None) -> str:
-    """A job that waits."""
-    request = Request(
+def add_queued_job(services: Services, content: str = "photo", *, tier: str = "batch", key: str | None = None) -> str:
+    """Add a queued job; return its id."""
+    request = JobRequest(
         id=str(uuid_utils.uuid7()),
         tier=tier,
         recipe=PRESETS["fast"],
@@ -40,37 +40,40 @@ def sent(services: Services, content: str = "photo", *, tier: str = "batch", key
     return services.ledger.submit(request, queue_limit=1000, remember_seconds=600)[0]
 
 
-def started(services: Services, content: str = "photo", *, key: str | None = None) -> Claim:
-    """A job that runs and has a preview and a checkpoint."""
-    job_id, held = sent(services, content, tier="standard", key=key), claim(services)  # the tier that is served first
-    assert held.job.id == job_id
-    work(services, held, 3)
-    checkpoint = keys.checkpoint(job_id, held.token, 3)
+def add_running_job(services: Services, content: str = "photo", *, key: str | None = None) -> Claim:
+    """Add a running job with a preview and a checkpoint; return its claim."""
+    job_id, claimed = (
+        add_queued_job(services, content, tier="standard", key=key),
+        claim(services),
+    )
+    assert claimed.job.id == job_id
+    report_progress(services, claimed, 3)
+    checkpoint = keys.checkpoint(job_id, claimed.token, 3)
     services.blobs.put(checkpoint, b"state")
-    services.ledger.renew(held, lease_seconds=600, checkpoint=checkpoint)
-    return held
+    services.ledger.renew(claimed, lease_seconds=600, checkpoint=checkpoint)
+    return claimed
 
 
-def ended(services: Services, content: str = "photo", *, sealed: bool = True) -> str:
-    """A job that succeeded."""
-    held = started(services, content, key=str(uuid_utils.uuid7()))
-    succeed(services, held)
-    if sealed:
-        seal(services.ledger, services.blobs, held.job.id)
-    return held.job.id
+def add_succeeded_job(services: Services, content: str = "photo", *, finalized: bool = True) -> str:
+    """Add a job that has succeeded; return its id."""
+    claimed = add_running_job(services, content, key=str(uuid_utils.uuid7()))
+    succeed(services, claimed)
+    if finalized:
+        finalize(services.ledger, services.blobs, claimed.job.id)
+    return claimed.job.id
 
 
-def expired(services: Services, content: str = "photo", *, sealed: bool = True) -> str:
-    """A job that succeeded longer ago than jobs are kept."""
-    job_id = ended(services, content, sealed=sealed)
-    redis(services).zadd("easel:completed", {job_id: time.time() - 31 * DAY})
+def add_expired_job(services: Services, content: str = "photo", *, finalized: bool = True) -> str:
+    """Add a job that succeeded before the retention period; return its id."""
+    job_id = add_succeeded_job(services, content, finalized=finalized)
+    redis_client(services).zadd("easel:completed", {job_id: time.time() - 31 * DAY})
     return job_id
 
 
-def lost(services: Services, job_id: str) -> str:
-    """The job, after Redis forgot it and nothing else."""
-    client = redis(services)
-    for key in mentions(services, job_id):
+def lose_record(services: Services, job_id: str) -> str:
+    """Delete everything about one job from Redis; return its id."""
+    client = redis_client(services)
+    for key in redis_keys(services, job_id):
         if client.type(key) == "zset":
             client.zrem(key, job_id)
         else:
@@ -78,60 +81,64 @@ def lost(services: Services, job_id: str) -> str:
     return job_id
 
 
-def redis(services: Services) -> Any:
+def redis_client(services: Services) -> Any:
     return services.ledger._redis
 
 
-def age(services: Services, seconds: float = 2 * DAY) -> None:
+def age_blobs(services: Services, seconds: float = 2 * DAY) -> None:
     """Make all blobs older."""
     for path in Path(services.settings.store_url.removeprefix("file://")).rglob("*"):
         then = path.stat().st_mtime - seconds
         os.utime(path, (then, then))
 
 
-def mentions(services: Services, job_id: str) -> list[str]:
-    """Redis' keys that are the job's or name it."""
-    client = redis(services)
+def redis_keys(services: Services, job_id: str) -> list[str]:
+    """Return Redis' keys whose name or value contains the job's id."""
+    client = redis_client(services)
     look = {"zset": lambda key: client.zrange(key, 0, -1), "string": client.get, "hash": client.hgetall}
     found = {key: look.get(client.type(key), lambda _: "")(key) for key in client.scan_iter("easel:*")}
     return sorted(key for key, value in found.items() if job_id in f"{key} {value}")
 
 
-def stored(services: Services, prefix: str = "") -> dict[str, bytes]:
+def stored_blobs(services: Services, prefix: str = "") -> dict[str, bytes]:
     return {blob.key: services.blobs.get(blob.key) for blob in services.blobs.list(prefix)}
 
 
-def traces(services: Services, *job_ids: str) -> list[str]:
-    """All that is left of the jobs."""
-    return [trace for one in job_ids for trace in (*mentions(services, one), *stored(services, keys.everything(one)))]
+def remaining(services: Services, *job_ids: str) -> list[str]:
+    """Return the keys in Redis and the store that still belong to the jobs."""
+    return [
+        trace
+        for one in job_ids
+        for trace in (*redis_keys(services, one), *stored_blobs(services, keys.job_prefix(one)))
+    ]
 
 
-def seen(services: Services, *job_ids: str) -> list[tuple[Job, dict[str, bytes]]]:
-    """The jobs with all that is kept of them, to be compared before and after."""
-    return [(services.ledger.get(one), stored(services, keys.everything(one))) for one in job_ids]
+def read_jobs(services: Services, *job_ids: str) -> list[tuple[Job, dict[str, bytes]]]:
+    """Return the jobs with all their blobs, to compare them before and after."""
+    return [(services.ledger.get(one), stored_blobs(services, keys.job_prefix(one))) for one in job_ids]
 
 
-def inputs(services: Services) -> set[str]:
-    return {key.removeprefix("inputs/") for key in stored(services, "inputs/")}
+def input_hashes(services: Services) -> set[str]:
+    return {key.removeprefix("inputs/") for key in stored_blobs(services, "inputs/")}
 
 
-def run(services: Services) -> Counter[str | None]:
-    """A whole run of the upkeep; what it did."""
-    done = Counter(upkeep(services))
+def run_garbage_collection(services: Services) -> Counter[str | None]:
+    """Run one garbage collection to its end; return what it did."""
+    done = Counter(collect_garbage(services))
     del done[None]
     return done
 
 
 class Crash(BaseException):
-    """The process is no more."""
+    """Simulates the end of the process."""
 
 
-class Eventful:
-    """A store where something happens at the n-th call, right before or right after it takes effect."""
+class InterruptedStore:
+    """A blob store with an interruption at the n-th call, "before" or "after" the call takes effect."""
 
-    def __init__(self, blobs: BlobStore, at: int, when: str, event: Callable[[], object]) -> None:
+    def __init__(self, blobs: BlobStore, at: int, when: str, interruption: Callable[[], object]) -> None:
         self.calls = 0
-        self._blobs, self._at, self._when, self._event = blobs, at, when, event
+        self._blobs, self._at, self._when, self._event = blobs, at, when, interruption
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         act = getattr(self._blobs, name)
@@ -150,12 +157,14 @@ class Eventful:
         return call
 
 
-def each_call(services: Services, when: str, event: Callable[[], object]) -> Iterator[tuple[Services, Eventful]]:
-    """The same ports again and again, with the event at the first, second ... call, until there is no such call."""
+def interrupt_each_call(
+    services: Services, when: str, interruption: Callable[[], object]
+) -> Iterator[tuple[Services, InterruptedStore]]:
+    """Yield the services with an interruption at the first, second ... call, until there is no such call."""
     for number in count(1):
-        eventful = Eventful(services.blobs, number, when, event)
-        yield replace(services, blobs=eventful), eventful
-        if eventful.calls < number:
+        store = InterruptedStore(services.blobs, number, when, interruption)
+        yield replace(services, blobs=store), store
+        if store.calls < number:
             return
 
 
@@ -163,5 +172,5 @@ def crash() -> None:
     raise Crash
 
 
-def stumble() -> None:
-    raise BlobsUnavailable
+def fail_once() -> None:
+    raise StorageUnavailable

@@ -1,7 +1,7 @@
-"""OpenStack Swift with its S3 interface on loopback, in one process. Runs under `.venv-s3`, not under `.venv`.
+"""OpenStack Swift with its S3 API on loopback, in one process. Runs with `.venv-s3`, not with `.venv`.
 
-Usage: s3_server.py DIR SECRET_KEY. Prints "ready PORT" when it serves, and lives as long as its parent.
-The access key is `test:easel`, the region us-east-1. Unlike lighter stand-ins for S3 it checks signatures, as AWS does.
+Usage: s3_server.py DIR SECRET_KEY. Prints "ready PORT" when it serves, and ends with its parent.
+The access key is `test:easel`, the region us-east-1. Unlike lighter substitutes for S3 it checks signatures.
 """
 
 import os
@@ -83,7 +83,7 @@ def main(home: Path, secret: str) -> None:
 
 
 def build_ring(home: Path, kind: str, port: int) -> None:
-    """One partition, one replica, one device: the smallest ring there is."""
+    """Write the smallest possible ring: one partition, one replica, one device."""
     builder = RingBuilder(part_power=0, replicas=1, min_part_hours=0)
     builder.add_dev({"region": 1, "zone": 1, "ip": "127.0.0.1", "port": port, "device": "disk", "weight": 1})
     builder.rebalance()

@@ -1,7 +1,7 @@
-"""What keeps the ledger and the blob store in step: old jobs expire, lost records return, leftovers go.
+"""Keeps the ledger and the blob store consistent: old jobs expire, lost records are restored, leftovers are deleted.
 
-All of it goes by small steps, one job each, so that whoever has other duties can do a few now and a few later.
-Every step may be repeated, done by many at once, or cut short anywhere: the next run completes it.
+Works in small steps, at most one job each, so that the caller can interleave them with other work. Every step may be
+repeated, run concurrently or be cut short at any point: the next run completes it.
 """
 
 import re
@@ -13,122 +13,126 @@ from typing import Final, Literal
 
 import structlog
 
-from shared.errors import BlobMissing, BlobsUnavailable, JobNotFound, LedgerLost, LedgerUnavailable, WrongState
-from shared.jobs.job import Request
-from shared.recovery.job_files import brought_back, discard, forget
+from shared.errors import BlobMissing, JobNotFound, LedgerLost, LedgerUnavailable, StorageUnavailable, WrongState
+from shared.jobs.job import JobRequest
+from shared.recovery.deletion import delete_job, delete_job_files
+from shared.recovery.rebuild import restore_job
 from shared.services import Services, stored_identity
 from shared.storage import Blob, BlobStore, keys
 
 log = structlog.get_logger(__name__)
 
-Step = Literal["expired", "forgotten", "restored", "swept"] | None
-"""What one step did; None where all was well."""
+Step = Literal["jobs_expired", "deletions_completed", "records_restored", "leftovers_deleted"] | None
+"""The effect of one step; None if there was nothing to do."""
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
-_EXPIRED_A_RUN: Final = 10_000
+_MAX_EXPIRED_PER_RUN: Final = 10_000
 
 
-def upkeep(services: Services) -> Iterator[Step]:
-    """One run of everything. Raises LedgerUnavailable, LedgerLost; where the blobs are away it ends early."""
-    for part in (expire(services), audit(services), sweep(services.blobs)):
+def collect_garbage(services: Services) -> Iterator[Step]:
+    """Run everything once. Raises LedgerUnavailable, LedgerLost; skips what an unavailable blob store prevents."""
+    for part in (expire_jobs(services), repair_jobs(services), delete_unused_inputs(services.blobs)):
         try:
             yield from part
-        except BlobsUnavailable as error:
-            log.warning("upkeep_cut_short", detail=error.detail)
+        except StorageUnavailable as error:
+            log.warning("garbage_collection_interrupted", detail=error.detail)
 
 
-def expire(services: Services) -> Iterator[Step]:
-    """Forget the jobs that ended longer than EASEL_RETENTION_DAYS ago."""
+def expire_jobs(services: Services) -> Iterator[Step]:
+    """Delete the jobs that ended more than EASEL_RETENTION_DAYS ago."""
     if days := services.settings.retention_days:
-        for job_id in services.ledger.expired(older_than_seconds=days * DAY, limit=_EXPIRED_A_RUN):
-            yield _survived(services, job_id, partial(_forgotten, services, job_id, "expired"))
+        ids = services.ledger.list_completed_ids(older_than_seconds=days * DAY, limit=_MAX_EXPIRED_PER_RUN)
+        for job_id in ids:
+            yield _run_step(services, job_id, partial(_delete, services, job_id, "jobs_expired"))
 
 
-def audit(services: Services) -> Iterator[Step]:
-    """Bring each job's folder and its record together: see `_put_right`. Not while Redis is being rebuilt."""
+def repair_jobs(services: Services) -> Iterator[Step]:
+    """Make each job's files and record consistent, see `_repair`. Raises LedgerLost during a rebuild."""
     for job_id, blobs in groupby(services.blobs.list("jobs/"), key=lambda blob: blob.key.split("/")[1]):
-        yield _survived(services, job_id, partial(_put_right, services, job_id, list(blobs)))
+        yield _run_step(services, job_id, partial(_repair, services, job_id, list(blobs)))
 
 
-def sweep(blobs: BlobStore) -> Iterator[Step]:
-    """Delete inputs that no job refers to and that are no longer young.
+def delete_unused_inputs(blobs: BlobStore) -> Iterator[Step]:
+    """Delete inputs older than a day that no job refers to, left by failed submissions and by deletions.
 
-    A submission cut short leaves such inputs, and a deletion does. The references come from the requests, never
-    from Redis, and are read after the list of inputs: a job that comes meanwhile writes its inputs anew.
+    References come from the requests, never from Redis, and are read after the list of inputs: a job submitted
+    meanwhile writes its inputs again.
     """
     before = time.time() - DAY
     unused = {blob.key for blob in blobs.list("inputs/") if blob.modified < before}
     for blob in blobs.list("jobs/") if unused else ():
         if blob.key.endswith("/request.json"):
-            unused -= _inputs(blobs, blob.key)
+            unused -= _referenced_inputs(blobs, blob.key)
             yield None
     for key in sorted(unused):
         if all(blob.modified < before for blob in blobs.list(key)):
             blobs.delete(key)
-            yield "swept"
+            yield "leftovers_deleted"
 
 
-def _survived(services: Services, job_id: str, step: Callable[[], Step]) -> Step:
-    """One job in trouble must not keep the others waiting; a whole ledger or store in trouble ends the run."""
+def _run_step(services: Services, job_id: str, step: Callable[[], Step]) -> Step:
+    """Run a step; a failing job must not block the others, but an unavailable ledger or blob store ends the run."""
     try:
         return step()
     except (LedgerUnavailable, LedgerLost):
         raise
     except Exception:
-        log.exception("job_passed_over", job=job_id)
+        log.exception("job_skipped", job=job_id)
         services.blobs.check()
         return None
 
 
-def _put_right(services: Services, job_id: str, folder: Iterable[Blob]) -> Step:
-    """A request without a record is a job that was lost; a folder without a request, a deletion cut short.
+def _repair(services: Services, job_id: str, files: Iterable[Blob]) -> Step:
+    """Restore a job that has a request but no record; complete the deletion of one that has no request.
 
-    The young are left alone: their submission may be under way, or a worker that lost its claim still writing.
+    Young files are left alone: a submission may be in progress, or a worker that lost its claim may still be writing.
     """
-    ages = {blob.key: time.time() - blob.modified for blob in folder}
-    asked = ages.get(keys.request(job_id))
-    known = services.ledger.exists(job_id)
-    if asked is not None and (known or asked < HOUR):
+    ages = {blob.key: time.time() - blob.modified for blob in files}
+    request_age = ages.get(keys.request(job_id))
+    has_record = services.ledger.exists(job_id)
+    if request_age is not None and (has_record or request_age < HOUR):
         return None
-    if not _together(services):
+    if not _is_paired(services):
         raise LedgerLost
-    if asked is not None:
-        if len(ages) == 1 and _sent_again(services, job_id):
-            return "swept" if discard(services.blobs, job_id) else None
-        return "restored" if brought_back(services, job_id) else None
+    if request_age is not None:
+        if len(ages) == 1 and _was_resubmitted(services, job_id):
+            return "leftovers_deleted" if delete_job_files(services.blobs, job_id) else None
+        return "records_restored" if restore_job(services, job_id) else None
     if services.blobs.exists(keys.request(job_id)):  # a listing may lag behind
         return None
-    if known:
-        return _forgotten(services, job_id, "forgotten")
-    return "swept" if min(ages.values()) > DAY and discard(services.blobs, job_id) else None
+    if has_record:
+        return _delete(services, job_id, "deletions_completed")
+    return "leftovers_deleted" if min(ages.values()) > DAY and delete_job_files(services.blobs, job_id) else None
 
 
-def _sent_again(services: Services, job_id: str) -> bool:
-    """Whether the sender got no answer for this request, and then one for the same request under the same key."""
-    request = Request.model_validate_json(services.blobs.get(keys.request(job_id)))
-    found = services.ledger.remembered(request.idempotency_key) if request.idempotency_key else None
-    return found is not None and found[0] == request.digest and found[1] != job_id
+def _was_resubmitted(services: Services, job_id: str) -> bool:
+    """Return whether the client got no response for this request, and sent it again under the same key."""
+    request = JobRequest.model_validate_json(services.blobs.get(keys.request(job_id)))
+    if not request.idempotency_key:
+        return False
+    accepted = services.ledger.find_by_idempotency_key(request.idempotency_key)
+    return accepted is not None and accepted[0] == request.digest and accepted[1] != job_id
 
 
-def _forgotten(services: Services, job_id: str, told: Step) -> Step:
+def _delete(services: Services, job_id: str, effect: Step) -> Step:
     try:
-        forget(services, job_id)
-    except (JobNotFound, WrongState):  # another one was faster; or it has not ended, and lives on by its record
+        delete_job(services, job_id)
+    except (JobNotFound, WrongState):  # deleted concurrently; or not ended, and then its record keeps it alive
         return None
-    return told
+    return effect
 
 
-def _together(services: Services) -> bool:
-    """Whether this Redis is the ledger of these blobs, and remembers."""
+def _is_paired(services: Services) -> bool:
+    """Return whether this Redis is the ledger of these blobs, with its data."""
     identity = stored_identity(services.blobs)
     return identity is not None and services.ledger.identity() == identity
 
 
-def _inputs(blobs: BlobStore, request: str) -> set[str]:
-    """What a request may refer to: any of its words, so that one which this version cannot read keeps its inputs."""
+def _referenced_inputs(blobs: BlobStore, request_key: str) -> set[str]:
+    """Return the inputs that any word of a request names, so that one this version cannot read keeps its inputs."""
     try:
-        words = re.findall(rb"\w+", blobs.get(request))
+        words = re.findall(rb"\w+", blobs.get(request_key))
     except BlobMissing:
         return set()
     return {keys.input_image(word.decode()) for word in words}

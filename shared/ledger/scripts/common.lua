@@ -1,21 +1,24 @@
--- Stands before every act. Written in front of it: LEGAL, the table of transitions, from shared/jobs/job.py, and EVENTS, of which
--- webhooks are told, without their "job.", and GIVE_UP_SECONDS, after which they are told no more, from there, too.
+-- Shared helpers. `load_script` in shared/redis_client.py prepends this file to every script, and puts three constants from
+-- shared/jobs/job.py before it: TRANSITIONS (state -> set of next states), OUTBOX_KINDS (webhook events without "job.") and
+-- GIVE_UP_SECONDS (the age at which the last delivery attempt is made).
 --
--- <ns>:ledger               string  the ledger's id; while it is missing nothing is created, claimed or reaped
--- <ns>:rebuilding:<w>      string  stands for as long as what a rebuilding restored
--- <ns>:order                counter places in the waiting lines
--- <ns>:job:<id>             hash    the record (shared/jobs/job.py, class Job)
--- <ns>:events:<id>          stream  what happened to it
--- <ns>:previews:<id>        hash    step to "<when> <blob key>" of each preview: the filmstrip
--- <ns>:queue:<tier>         zset    waiting ids by order
--- <ns>:leases               zset    running ids by the time their lease ends
+-- <ns>:ledger               string  ledger id; while it is missing, nothing is created, claimed or reaped
+-- <ns>:rebuilding:<marker>  string  exists as long as Redis keeps what a running rebuild restored
+-- <ns>:order                counter next position in the queues
+-- <ns>:job:<id>             hash    job record (class Job in shared/jobs/job.py)
+-- <ns>:events:<id>          stream  events of the job
+-- <ns>:previews:<id>        hash    filmstrip: step -> "<time> <blob key>" of the preview
+-- <ns>:queue:<tier>         zset    ids of queued jobs by order
+-- <ns>:leases               zset    ids of running jobs by lease expiry
 -- <ns>:jobs, :jobs:<state>  zset    ids, all scores 0: UUIDv7 sorts by time
--- <ns>:completed            zset    ids by the time they ended, until they are deleted
--- <ns>:unsealed             zset    ids that ended, until the blob store knows of it, by the time they ended
+-- <ns>:completed            zset    ids of ended jobs by end time, until the job is deleted
+-- <ns>:unfinalized          zset    ids of ended jobs by end time, until final.json is in the blob store
 -- <ns>:idempotency:<key>    string  "<digest> <id>"
--- <ns>:outbox               zset    events to be sent to webhooks, "<id>-<kind>", by when they are due
--- <ns>:letter:<event>       hash    of such an event: how often it was tried, who has it in hand
--- <ns>:deliveries:<id>      list    how each try went, as JSON, oldest first
+-- <ns>:outbox               zset    webhook events to send, "<id>-<kind>", by due time
+-- <ns>:outbox:<event>       hash    attempt count of such an event, and the token of the sender that has taken it
+-- <ns>:deliveries:<id>      list    one JSON object per delivery attempt, oldest first
+--
+-- Keys that no script touches: workers (shared/ledger/queue_stats.py), run_history, revoked_session:<id>.
 local ns = KEYS[1]
 
 local function now()
@@ -23,64 +26,66 @@ local function now()
   return string.format('%d.%06d', time[1], time[2])
 end
 
-local function job(id) return ns .. ':job:' .. id end
-local function previews(id) return ns .. ':previews:' .. id end
-local function queue(tier) return ns .. ':queue:' .. tier end
-local function get(id, field) return redis.call('HGET', job(id), field) end
-local function lost() return redis.call('EXISTS', ns .. ':ledger') == 0 end
-local function holds(id, token) return token ~= '' and get(id, 'claim') == token end
+local function job_key(id) return ns .. ':job:' .. id end
+local function previews_key(id) return ns .. ':previews:' .. id end
+local function queue_key(tier) return ns .. ':queue:' .. tier end
+local function get_field(id, field) return redis.call('HGET', job_key(id), field) end
+local function ledger_is_lost() return redis.call('EXISTS', ns .. ':ledger') == 0 end
+local function holds_claim(id, token) return token ~= '' and get_field(id, 'claim') == token end
+local function is_final(state) return next(TRANSITIONS[state]) == nil end
 
-local function say(id, kind, data)
+local function publish_event(id, kind, data)
   redis.call('XADD', ns .. ':events:' .. id, 'MAXLEN', '~', 5000, '*', 'kind', kind, 'data', data)
 end
 
 -- Writes ARGV[first], ARGV[first + 1], ... as fields and values of the record.
 local function set_fields(id, first)
-  if #ARGV >= first then redis.call('HSET', job(id), unpack(ARGV, first)) end
+  if #ARGV >= first then redis.call('HSET', job_key(id), unpack(ARGV, first)) end
 end
 
-local function drop(event)
+local function drop_outbox_event(event)
   redis.call('ZREM', ns .. ':outbox', event)
-  redis.call('DEL', ns .. ':letter:' .. event)
+  redis.call('DEL', ns .. ':outbox:' .. event)
 end
 
-local function drop_all(id)
-  for _, kind in ipairs(EVENTS) do drop(id .. '-' .. kind) end
+local function drop_outbox_events(id)
+  for _, kind in ipairs(OUTBOX_KINDS) do drop_outbox_event(id .. '-' .. kind) end
 end
 
--- Puts what happened into the outbox, where the job's webhook asks for it. It can happen once, so this is its id for ever.
-local function post(id, kind)
-  local wanted = ' ' .. (get(id, 'webhook_events') or '') .. ' '
-  if not wanted:find(' job.' .. kind .. ' ', 1, true) or get(id, 'webhook_disabled') == '1' then return end
+-- Adds an event to the outbox if the job's webhook subscribes to it. An event of one kind happens at most once per job,
+-- so "<id>-<kind>" identifies it permanently.
+local function add_to_outbox(id, kind)
+  local subscribed = ' ' .. (get_field(id, 'webhook_events') or '') .. ' '
+  if not subscribed:find(' job.' .. kind .. ' ', 1, true) or get_field(id, 'webhook_disabled') == '1' then return end
   redis.call('ZADD', ns .. ':outbox', 'NX', now(), id .. '-' .. kind)
 end
 
-local function move(id, to)
-  local from = get(id, 'state')
-  if not LEGAL[from][to] then error('illegal transition of ' .. id .. ': ' .. from .. ' to ' .. to) end
+local function change_state(id, to)
+  local from = get_field(id, 'state')
+  if not TRANSITIONS[from][to] then error('illegal transition of ' .. id .. ': ' .. from .. ' to ' .. to) end
   redis.call('ZREM', ns .. ':jobs:' .. from, id)
   redis.call('ZADD', ns .. ':jobs:' .. to, 0, id)
-  redis.call('HSET', job(id), 'state', to)
-  say(id, 'state', cjson.encode({state = to, at = tonumber(now())}))
+  redis.call('HSET', job_key(id), 'state', to)
+  publish_event(id, 'state', cjson.encode({state = to, at = tonumber(now())}))
 end
 
-local function finish(id, state)
-  redis.call('ZREM', queue(get(id, 'tier')), id)
+local function end_job(id, state)
+  redis.call('ZREM', queue_key(get_field(id, 'tier')), id)
   redis.call('ZREM', ns .. ':leases', id)
-  redis.call('HSET', job(id), 'completed_at', now())
-  if state == 'canceled' then redis.call('HSET', job(id), 'canceled_at', now()) end
+  redis.call('HSET', job_key(id), 'completed_at', now())
+  if state == 'canceled' then redis.call('HSET', job_key(id), 'canceled_at', now()) end
   redis.call('ZADD', ns .. ':completed', now(), id)
-  redis.call('ZADD', ns .. ':unsealed', now(), id)
-  move(id, state)
-  post(id, state)
+  redis.call('ZADD', ns .. ':unfinalized', now(), id)
+  change_state(id, state)
+  add_to_outbox(id, state)
 end
 
--- Ends a claim without an outcome: back into its line, or out of it where a cancel came meanwhile.
-local function put_back(id, order)
-  redis.call('HDEL', job(id), 'claim', 'worker')
+-- Ends a claim without an outcome: the job returns to its queue, or is canceled if a cancel was requested meanwhile.
+local function requeue(id, order)
+  redis.call('HDEL', job_key(id), 'claim', 'worker')
   redis.call('ZREM', ns .. ':leases', id)
-  if get(id, 'cancel_requested_at') then return finish(id, 'canceled') end
-  redis.call('HSET', job(id), 'order', order)
-  redis.call('ZADD', queue(get(id, 'tier')), order, id)
-  move(id, 'queued')
+  if get_field(id, 'cancel_requested_at') then return end_job(id, 'canceled') end
+  redis.call('HSET', job_key(id), 'order', order)
+  redis.call('ZADD', queue_key(get_field(id, 'tier')), order, id)
+  change_state(id, 'queued')
 end

@@ -1,17 +1,19 @@
--- Forgets a finished job. Deletes job:<id>, events:<id>, previews:<id>, deliveries:<id>, its letters, idempotency:<key>;
--- writes jobs, jobs:<state>, completed, unsealed, outbox.
+-- Deletes an ended job: job:<id>, events:<id>, previews:<id>, deliveries:<id>, outbox:<event>, idempotency:<key>, and its
+-- entries in jobs, jobs:<state>, completed, unfinalized, outbox.
 -- ARGV: id
--- Returns 'deleted', 'missing', or 'running' where the job has not ended.
+-- Returns 'deleted', 'missing', or 'running' if the job has not ended.
 local id = ARGV[1]
-local state = get(id, 'state')
+local state = get_field(id, 'state')
 if not state then return 'missing' end
-if next(LEGAL[state]) ~= nil then return 'running' end
-local key = cjson.decode(get(id, 'request')).idempotency_key
+if not is_final(state) then return 'running' end
+local key = cjson.decode(get_field(id, 'request')).idempotency_key
 if type(key) == 'string' then
-  local remembered = ns .. ':idempotency:' .. key
-  if (redis.call('GET', remembered) or ''):match('%S+$') == id then redis.call('DEL', remembered) end
+  local idempotency = ns .. ':idempotency:' .. key
+  if (redis.call('GET', idempotency) or ''):match('%S+$') == id then redis.call('DEL', idempotency) end
 end
-drop_all(id)
-redis.call('DEL', job(id), ns .. ':events:' .. id, previews(id), ns .. ':deliveries:' .. id)
-for _, index in ipairs({':jobs', ':jobs:' .. state, ':completed', ':unsealed'}) do redis.call('ZREM', ns .. index, id) end
+drop_outbox_events(id)
+redis.call('DEL', job_key(id), ns .. ':events:' .. id, previews_key(id), ns .. ':deliveries:' .. id)
+for _, index in ipairs({':jobs', ':jobs:' .. state, ':completed', ':unfinalized'}) do
+  redis.call('ZREM', ns .. index, id)
+end
 return 'deleted'

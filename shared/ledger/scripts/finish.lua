@@ -1,16 +1,16 @@
--- Ends a job, for its holder only. Writes job:<id>, leases, completed, unsealed, jobs:<state>, events:<id>, outbox.
+-- Ends a job; only the claim's holder may. Writes job:<id>, leases, completed, unfinalized, jobs:<state>, events:<id>, outbox.
 -- ARGV: id, token, state, then fields and values
--- A cancel that was asked for before wins: whether it came in time is decided here and nowhere else.
--- Returns 1; 0 where the claim is lost. Said again by the same holder, after a lost answer, it is 1 again.
+-- A cancel that was requested earlier wins; this script alone decides whether it came in time.
+-- Returns 1; 0 if the claim is lost. Idempotent: a holder that repeats the call after a lost reply gets 1 again.
 local id, token, state = unpack(ARGV, 1, 3)
-if token ~= '' and get(id, 'ended_by') == token then return 1 end
-if not holds(id, token) then return 0 end
-redis.call('HDEL', job(id), 'claim', 'worker')
-redis.call('HSET', job(id), 'ended_by', token)
+if token ~= '' and get_field(id, 'ended_by') == token then return 1 end
+if not holds_claim(id, token) then return 0 end
+redis.call('HDEL', job_key(id), 'claim', 'worker')
+redis.call('HSET', job_key(id), 'ended_by', token)
 set_fields(id, 4)
-if get(id, 'cancel_requested_at') then
+if get_field(id, 'cancel_requested_at') then
   state = 'canceled'
-  redis.call('HDEL', job(id), 'result', 'error')
+  redis.call('HDEL', job_key(id), 'result', 'error')
 end
-finish(id, state)
+end_job(id, state)
 return 1

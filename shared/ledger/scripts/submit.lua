@@ -1,26 +1,26 @@
 -- Creates a record in state `queued`, once. Writes job:<id>, queue:<tier>, jobs, jobs:queued, events:<id>, idempotency:<key>.
--- ARGV: id, tier, digest, idempotency key or '', its seconds, queue limit, then fields and values
--- Returns {'created'|'replayed'|'conflict'|'full'|'lost', id}. Sending the same id again is harmless.
+-- ARGV: id, tier, digest, idempotency key or '', its seconds to live, queue limit, then fields and values
+-- Returns {'created'|'replayed'|'conflict'|'queue_full'|'ledger_lost', id}. Submitting the same id again is harmless.
 local id, tier, digest, key, ttl, limit = unpack(ARGV, 1, 6)
-if lost() then return {'lost', id} end
-if redis.call('EXISTS', job(id)) == 1 then return {'created', id} end
+if ledger_is_lost() then return {'ledger_lost', id} end
+if redis.call('EXISTS', job_key(id)) == 1 then return {'created', id} end
 
-local remembered = ns .. ':idempotency:' .. key
+local idempotency = ns .. ':idempotency:' .. key
 if key ~= '' then
-  local before = redis.call('GET', remembered)
-  if before then
-    local old_digest, old_id = before:match('^(%S+) (%S+)$')
-    return {old_digest == digest and 'replayed' or 'conflict', old_id}
+  local earlier = redis.call('GET', idempotency)
+  if earlier then
+    local earlier_digest, earlier_id = earlier:match('^(%S+) (%S+)$')
+    return {earlier_digest == digest and 'replayed' or 'conflict', earlier_id}
   end
 end
-if redis.call('ZCARD', ns .. ':jobs:queued') >= tonumber(limit) then return {'full', id} end
+if redis.call('ZCARD', ns .. ':jobs:queued') >= tonumber(limit) then return {'queue_full', id} end
 
 local order = redis.call('INCR', ns .. ':order')
-redis.call('HSET', job(id), 'id', id, 'tier', tier, 'state', 'queued', 'order', order)
+redis.call('HSET', job_key(id), 'id', id, 'tier', tier, 'state', 'queued', 'order', order)
 set_fields(id, 7)
-redis.call('ZADD', queue(tier), order, id)
+redis.call('ZADD', queue_key(tier), order, id)
 redis.call('ZADD', ns .. ':jobs', 0, id)
 redis.call('ZADD', ns .. ':jobs:queued', 0, id)
-if key ~= '' then redis.call('SET', remembered, digest .. ' ' .. id, 'EX', ttl) end
-say(id, 'state', cjson.encode({state = 'queued', at = tonumber(now())}))
+if key ~= '' then redis.call('SET', idempotency, digest .. ' ' .. id, 'EX', ttl) end
+publish_event(id, 'state', cjson.encode({state = 'queued', at = tonumber(now())}))
 return {'created', id}

@@ -8,7 +8,7 @@ from support.fixtures.ledger import EXHAUSTED, TIERS, claim, reap, request, subm
 
 from easel.models import JobState, Progress
 from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, NotReady, QueueFull, WrongState
-from shared.jobs.events import Events
+from shared.jobs.events import JobEvents
 from shared.ledger.ledger import NAMESPACE, ControlFlags, Ledger, connect
 from shared.ledger.queue_stats import QueueStats
 
@@ -42,7 +42,7 @@ def test_the_same_idempotency_key_and_request_gives_the_first_job_again(
     again, new = ledger.submit(request(key="k"), queue_limit=100, remember_seconds=60)
     assert (again, new) == (first, False)
     assert queue_stats.depth("standard") == 1
-    assert ledger.remembered("k") == ("d", first)
+    assert ledger.find_by_idempotency_key("k") == ("d", first)
 
 
 def test_the_same_idempotency_key_with_another_request_is_refused(ledger: Ledger) -> None:
@@ -66,9 +66,9 @@ def test_what_a_holder_reports_is_seen_in_the_record_and_in_the_events(ledger: L
     held = claim(ledger)
     progress = Progress(phase="192 px", current=3, total=60, percentage=2.5)
     control_flags = ledger.renew(held, lease_seconds=60, event=("progress", {"current": 3}), progress=progress)
-    assert control_flags == ControlFlags(cancel=False, finish=False, others_wait=False)
+    assert control_flags == ControlFlags(cancel=False, finish=False, others_waiting=False)
     assert ledger.get(job_id).progress == progress
-    kinds = [event.kind for event in Events(connect(valkey_url)).since(job_id)]
+    kinds = [event.kind for event in JobEvents(connect(valkey_url)).since(job_id)]
     assert kinds == ["state", "state", "progress"]
 
 
@@ -91,11 +91,11 @@ def test_a_lost_lease_puts_the_job_back_at_the_head_and_fences_its_former_holder
 def test_a_new_claim_begins_without_the_pace_of_the_one_before(ledger: Ledger) -> None:
     job_id = submit(ledger)
     fast = claim(ledger)
-    ledger.renew(fast, lease_seconds=60, pace=0.5, steps_per_second=30.0, run_seconds=1.0)
+    ledger.renew(fast, lease_seconds=60, fraction_per_second=0.5, steps_per_second=30.0, run_seconds=1.0)
     ledger.release(fast, place="tail")
-    assert ledger.get(job_id).pace == 0.5
+    assert ledger.get(job_id).fraction_per_second == 0.5
     slow = claim(ledger).job
-    assert (slow.pace, slow.steps_per_second, slow.run_seconds) == (None, None, 1)
+    assert (slow.fraction_per_second, slow.steps_per_second, slow.run_seconds) == (None, None, 1)
 
 
 def test_a_late_renewal_counts_while_the_token_stands(ledger: Ledger) -> None:
@@ -130,7 +130,7 @@ def test_finishing_twice_with_the_same_claim_is_one_finish(ledger: Ledger) -> No
         ledger.finish(held, JobState.SUCCEEDED, result="key")
     job = ledger.get(job_id)
     assert (job.state, job.result, job.claim) == (JobState.SUCCEEDED, "key", None)
-    assert list(ledger.unsealed(older_than_seconds=-1)) == [job_id]
+    assert list(ledger.list_unfinalized_ids(older_than_seconds=-1)) == [job_id]
 
 
 def test_a_cancel_that_was_asked_for_before_the_end_wins_over_it(ledger: Ledger) -> None:
@@ -193,7 +193,7 @@ def test_a_deletion_spares_a_key_that_stands_for_another_job(ledger: Ledger, val
     ledger.request_control(first, "cancel")
     connect(valkey_url).set(f"{NAMESPACE}:idempotency:k", "d another")
     ledger.delete(first)
-    assert ledger.remembered("k") == ("d", "another")
+    assert ledger.find_by_idempotency_key("k") == ("d", "another")
 
 
 def test_jobs_expire_by_the_time_they_ended_and_those_that_have_not_never(ledger: Ledger) -> None:
@@ -202,12 +202,12 @@ def test_jobs_expire_by_the_time_they_ended_and_those_that_have_not_never(ledger
     assert claim(ledger).job.id == running
     ledger.request_control(running, "cancel")
     ledger.release(held, place="tail")
-    assert ledger.expired(older_than_seconds=-1, limit=9) == []
+    assert ledger.list_completed_ids(older_than_seconds=-1, limit=9) == []
     ledger.request_control(first, "cancel")
-    assert ledger.expired(older_than_seconds=-1, limit=9) == [first]
-    assert ledger.expired(older_than_seconds=3600, limit=9) == []
+    assert ledger.list_completed_ids(older_than_seconds=-1, limit=9) == [first]
+    assert ledger.list_completed_ids(older_than_seconds=3600, limit=9) == []
     ledger.delete(first)
-    assert ledger.expired(older_than_seconds=-1, limit=9) == []
+    assert ledger.list_completed_ids(older_than_seconds=-1, limit=9) == []
 
 
 def test_lists_page_from_the_newest_to_the_oldest_and_by_state(ledger: Ledger) -> None:

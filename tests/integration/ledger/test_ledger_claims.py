@@ -31,7 +31,7 @@ def test_a_misfit_keeps_its_place_for_a_larger_worker_and_what_stands_behind_it_
 ) -> None:
     first, misfit, second, last = queue_up(ledger, FITS_ALL, TOO_LARGE, FITS_ALL, TOO_LARGE)
     assert taken(ledger, SMALL) == [first, second]
-    assert (queue_stats.head("standard"), queue_stats.depth("standard")) == (misfit, 2)
+    assert (queue_stats.next_job_id("standard"), queue_stats.depth("standard")) == (misfit, 2)
     (newcomer,) = queue_up(ledger, FITS_ALL)
     assert taken(ledger, LARGE) == [misfit, last, newcomer]
 

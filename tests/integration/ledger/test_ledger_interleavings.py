@@ -13,7 +13,7 @@ from support.fixtures.ledger import TIERS, claim, reap, request, submit
 from easel.models import TERMINAL, JobState, Progress
 from shared.errors import ClaimLost, NotReady, WrongState
 from shared.jobs.estimate import MemoryKind
-from shared.jobs.job import EVENTS, TRANSITIONS
+from shared.jobs.job import TRANSITIONS, WEBHOOK_EVENTS
 from shared.ledger.ledger import NAMESPACE, Claim, Ledger, connect
 
 MEMORY_KINDS: tuple[MemoryKind, ...] = get_args(MemoryKind)
@@ -47,7 +47,7 @@ class Queue(RuleBasedStateMachine):
         self.client = connect(self.url)
         self.client.flushall()
         self.ledger, self.ended = Ledger(self.client), dict[str, JobState]()
-        self.ledger.adopt("test")
+        self.ledger.ensure_identity("test")
         self.ids: list[str] = []
 
     @rule(
@@ -55,7 +55,7 @@ class Queue(RuleBasedStateMachine):
         tier=st.sampled_from(TIERS),
         peak=st.integers(0, 3),
         gpu_peak=st.integers(0, 3),
-        events=st.lists(st.sampled_from(EVENTS), unique=True),
+        events=st.lists(st.sampled_from(WEBHOOK_EVENTS), unique=True),
     )
     def submit(self, tier: str, peak: int, gpu_peak: int, events: list[str]) -> str:
         self.ids.append(submit(self.ledger, request(tier, peak=peak, gpu_peak=gpu_peak, events=tuple(events))))

@@ -24,11 +24,11 @@ def test_a_redis_that_is_emptied_again_during_its_rebuilding_is_not_taken_for_wh
     ledger: Ledger, valkey_url: str
 ) -> None:
     connect(valkey_url).flushall()
-    slow = ledger.begin_rebuilding()
+    slow = ledger.begin_rebuild()
     connect(valkey_url).flushall()
-    ledger.end_rebuilding(slow, "test")
+    ledger.end_rebuild(slow, "test")
     assert ledger.identity() is None
-    ledger.end_rebuilding(ledger.begin_rebuilding(), "test")
+    ledger.end_rebuild(ledger.begin_rebuild(), "test")
     assert ledger.identity() == "test"
 
 
@@ -40,18 +40,18 @@ def test_a_dead_redis_is_an_error_of_ours(valkey_url: str) -> None:
 def test_a_restored_job_keeps_its_key_for_the_rest_of_its_time(ledger: Ledger, valkey_url: str) -> None:
     young = request(key="young").model_copy(update={"created_at": time.time() - 60})
     assert ledger.restore(young, JobState.QUEUED, remember_seconds=100)
-    assert ledger.remembered("young") == ("d", young.id)
+    assert ledger.find_by_idempotency_key("young") == ("d", young.id)
     left: Any = connect(valkey_url).ttl(f"{NAMESPACE}:idempotency:young")
     assert 0 < left <= 40
     assert ledger.restore(request(key="old"), JobState.QUEUED)
-    assert ledger.remembered("old") is None
+    assert ledger.find_by_idempotency_key("old") is None
 
 
 def test_of_two_restored_jobs_under_one_key_neither_is_lost(ledger: Ledger, queue_stats: QueueStats) -> None:
     first, second = (request(key="k").model_copy(update={"created_at": time.time()}) for _ in range(2))
     assert ledger.restore(first, JobState.QUEUED)
     assert ledger.restore(second, JobState.QUEUED)
-    assert ledger.remembered("k") == ("d", first.id)
+    assert ledger.find_by_idempotency_key("k") == ("d", first.id)
     assert queue_stats.depth("standard") == 2
 
 
@@ -60,7 +60,7 @@ def test_restored_jobs_that_have_ended_are_sealed_and_counted(ledger: Ledger, qu
     ledger.restore(recent, JobState.CANCELED, completed_at=time.time())
     ledger.restore(old, JobState.SUCCEEDED, completed_at=time.time() - 7200)
     ledger.restore(waiting, JobState.QUEUED)
-    assert set(ledger.unsealed(older_than_seconds=-1)) == {recent.id, old.id}
+    assert set(ledger.list_unfinalized_ids(older_than_seconds=-1)) == {recent.id, old.id}
     assert queue_stats.completed_last_hour() == 1
-    assert ledger.expired(older_than_seconds=3600, limit=9) == [old.id]
-    assert ledger.expired(older_than_seconds=-1, limit=9) == [old.id, recent.id]
+    assert ledger.list_completed_ids(older_than_seconds=3600, limit=9) == [old.id]
+    assert ledger.list_completed_ids(older_than_seconds=-1, limit=9) == [old.id, recent.id]

@@ -3,14 +3,23 @@
 import time
 
 import pytest
-from chaos.scale import STEP_SECONDS
-from support.fixtures.worker import Rig
+from chaos.timeouts import STEP_SECONDS
+from support.fixtures.worker import WorkerRig
 
 from easel.models import JobState
-from shared.jobs.run_history import REMEMBERED, RunHistory, Trial
+from shared.jobs.run_history import MAX_RECORDS, RunHistory, RunRecord
 from shared.ledger.ledger import connect
 
-TRIAL = Trial(device="cpu", optimizer="adam", pixels=1, pixels_per_second=1, start=0, ending=0, fraction=1, drift=None)
+TRIAL = RunRecord(
+    device="cpu",
+    optimizer="adam",
+    pixels=1,
+    pixels_per_second=1,
+    start_seconds=0,
+    end_seconds=0,
+    fraction=1,
+    drift=None,
+)
 
 
 @pytest.fixture
@@ -19,31 +28,31 @@ def run_history(valkey_url: str) -> RunHistory:
 
 
 def test_only_the_last_are_remembered_and_the_newest_comes_first(run_history: RunHistory) -> None:
-    for number in range(REMEMBERED + 7):
-        run_history.remember(TRIAL.model_copy(update={"start": float(number)}))
-    assert [trial.start for trial in run_history.recent()] == [float(n) for n in range(REMEMBERED + 6, 6, -1)]
+    for number in range(MAX_RECORDS + 7):
+        run_history.add(TRIAL.model_copy(update={"start_seconds": float(number)}))
+    assert [trial.start_seconds for trial in run_history.recent()] == [float(n) for n in range(MAX_RECORDS + 6, 6, -1)]
 
 
 def test_what_another_version_wrote_hides_nothing(run_history: RunHistory, valkey_url: str) -> None:
-    run_history.remember(TRIAL)
-    connect(valkey_url).lpush("easel:experience", '{"pixels": 1}')
+    run_history.add(TRIAL)
+    connect(valkey_url).lpush("easel:run_history", '{"pixels": 1}')
     assert run_history.recent() == (TRIAL,)
 
 
-def test_a_worker_remembers_how_each_of_its_jobs_went(sleepy_rig: Rig) -> None:
-    sleepy_rig.start_worker()
-    job = sleepy_rig.done(sleepy_rig.submit(steps=20))
-    early = sleepy_rig.submit(steps=3000)
-    sleepy_rig.wait(early, lambda job: job.progress.current > 2)
-    sleepy_rig.services.ledger.request_control(early, "cancel")
-    sleepy_rig.done(early, JobState.CANCELED)
-    sleepy_rig.wait(early, lambda _: len(sleepy_rig.services.run_history.recent()) == 2)
-    canceled, whole = sleepy_rig.services.run_history.recent()
+def test_a_worker_remembers_how_each_of_its_jobs_went(sleep_engine_rig: WorkerRig) -> None:
+    sleep_engine_rig.start_worker()
+    job = sleep_engine_rig.done(sleep_engine_rig.submit(steps=20))
+    early = sleep_engine_rig.submit(steps=3000)
+    sleep_engine_rig.wait(early, lambda job: job.progress.current > 2)
+    sleep_engine_rig.services.ledger.request_control(early, "cancel")
+    sleep_engine_rig.done(early, JobState.CANCELED)
+    sleep_engine_rig.wait(early, lambda _: len(sleep_engine_rig.services.run_history.recent()) == 2)
+    canceled, whole = sleep_engine_rig.services.run_history.recent()
     assert (whole.device, whole.optimizer, whole.fraction) == ("pillow", "lbfgs", 1)
     assert whole.drift is not None
     assert job.started_at is not None
-    assert 0 < whole.start + whole.ending < time.time() - job.started_at
+    assert 0 < whole.start_seconds + whole.end_seconds < time.time() - job.started_at
     assert 0 < canceled.fraction < 0.5
     assert canceled.drift is None
-    assert job.pace is not None
-    assert 0.1 < job.pace <= 1.05 / (20 * STEP_SECONDS), "no step sleeps for less"
+    assert job.fraction_per_second is not None
+    assert 0.1 < job.fraction_per_second <= 1.05 / (20 * STEP_SECONDS), "no step sleeps for less"

@@ -6,65 +6,66 @@ from contextlib import suppress
 import pytest
 from support.retention import (
     Crash,
-    age,
+    add_expired_job,
+    add_queued_job,
+    add_running_job,
+    add_succeeded_job,
+    age_blobs,
     crash,
-    each_call,
-    ended,
-    expired,
-    inputs,
-    lost,
-    mentions,
-    redis,
-    run,
-    seen,
-    sent,
-    started,
-    stored,
-    stumble,
-    traces,
+    fail_once,
+    input_hashes,
+    interrupt_each_call,
+    lose_record,
+    read_jobs,
+    redis_client,
+    redis_keys,
+    remaining,
+    run_garbage_collection,
+    stored_blobs,
 )
 
-from shared.errors import BlobsUnavailable, JobNotFound, WrongState
-from shared.recovery.job_files import forget, reconcile
+from shared.errors import JobNotFound, StorageUnavailable, WrongState
+from shared.recovery.deletion import delete_job
+from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services
 from shared.storage import keys
 
 BEFORE_OR_AFTER = pytest.mark.parametrize("when", ["before", "after"])
-SEALED_OR_NOT = pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "unsealed"])
+FINALIZED_OR_NOT = pytest.mark.parametrize("finalized", [True, False], ids=["finalized", "unfinalized"])
 
 
 @BEFORE_OR_AFTER
-@SEALED_OR_NOT
+@FINALIZED_OR_NOT
 def test_what_a_crash_leaves_of_a_deletion_the_next_upkeep_removes(
-    services: Services, when: str, *, sealed: bool
+    services: Services, when: str, *, finalized: bool
 ) -> None:
-    others = ended(services), started(services).job.id, sent(services)
-    before = seen(services, *others)
-    for frail, store in each_call(services, when, crash):
-        job_id = expired(services, sealed=sealed)
+    others = add_succeeded_job(services), add_running_job(services).job.id, add_queued_job(services)
+    before = read_jobs(services, *others)
+    for frail, store in interrupt_each_call(services, when, crash):
+        job_id = add_expired_job(services, finalized=finalized)
         with suppress(Crash):
-            forget(frail, job_id)
-        age(services)
-        run(services)
-        assert traces(services, job_id) == [], f"cut short {when} call {store.calls}"
-    assert seen(services, *others) == before
-    assert inputs(services) == {"photo", "painting"}
+            delete_job(frail, job_id)
+        age_blobs(services)
+        run_garbage_collection(services)
+        assert remaining(services, job_id) == [], f"cut short {when} call {store.calls}"
+    assert read_jobs(services, *others) == before
+    assert input_hashes(services) == {"photo", "painting"}
 
 
 @BEFORE_OR_AFTER
-@SEALED_OR_NOT
+@FINALIZED_OR_NOT
 def test_a_deletion_cut_short_by_a_crash_is_either_completed_or_has_not_begun(
-    services: Services, when: str, *, sealed: bool
+    services: Services, when: str, *, finalized: bool
 ) -> None:
     outcomes = set()
-    for frail, store in each_call(services, when, crash):
-        job_id = ended(services, sealed=sealed)
+    for frail, store in interrupt_each_call(services, when, crash):
+        job_id = add_succeeded_job(services, finalized=finalized)
         before = services.ledger.get(job_id)
         with suppress(Crash):
-            forget(frail, job_id)
-        age(services)
-        run(services)
-        left = bool(traces(services, job_id))
+            delete_job(frail, job_id)
+        age_blobs(services)
+        run_garbage_collection(services)
+        left = bool(remaining(services, job_id))
         assert left == services.blobs.exists(keys.request(job_id)), f"cut short {when} call {store.calls}"
         if left:
             assert services.ledger.get(job_id) == before
@@ -74,73 +75,75 @@ def test_a_deletion_cut_short_by_a_crash_is_either_completed_or_has_not_begun(
 
 
 @BEFORE_OR_AFTER
-@SEALED_OR_NOT
+@FINALIZED_OR_NOT
 def test_a_deletion_that_fails_is_completed_when_it_is_asked_for_again(
-    services: Services, when: str, *, sealed: bool
+    services: Services, when: str, *, finalized: bool
 ) -> None:
-    for frail, _ in each_call(services, when, stumble):
-        job_id = ended(services, sealed=sealed)
-        with suppress(BlobsUnavailable):
-            forget(frail, job_id)
+    for frail, _ in interrupt_each_call(services, when, fail_once):
+        job_id = add_succeeded_job(services, finalized=finalized)
+        with suppress(StorageUnavailable):
+            delete_job(frail, job_id)
         with suppress(JobNotFound):  # where the first call did it all
-            forget(services, job_id)
-        assert traces(services, job_id) == []
+            delete_job(services, job_id)
+        assert remaining(services, job_id) == []
 
 
 @BEFORE_OR_AFTER
-@SEALED_OR_NOT
+@FINALIZED_OR_NOT
 def test_a_redis_that_is_lost_and_rebuilt_during_a_deletion_does_not_bring_the_job_back(
-    services: Services, when: str, *, sealed: bool
+    services: Services, when: str, *, finalized: bool
 ) -> None:
     def lose_and_rebuild() -> None:
-        redis(services).flushall()
-        reconcile(services)
+        redis_client(services).flushall()
+        rebuild_ledger(services)
 
-    for eventful, _ in each_call(services, when, lose_and_rebuild):
-        job_id = ended(services, sealed=sealed)
+    for store, _ in interrupt_each_call(services, when, lose_and_rebuild):
+        job_id = add_succeeded_job(services, finalized=finalized)
         try:
-            forget(eventful, job_id)
+            delete_job(store, job_id)
         except WrongState:  # nobody had written down that it ended: it waits again, and nothing was removed
-            assert not sealed
+            assert not finalized
             assert services.blobs.exists(keys.request(job_id))
             services.ledger.request_control(job_id, "cancel")
-            forget(services, job_id)
-        reconcile(services)
-        assert traces(services, job_id) == []
+            delete_job(services, job_id)
+        rebuild_ledger(services)
+        assert remaining(services, job_id) == []
 
 
 def test_a_job_whose_request_goes_while_redis_is_rebuilt_does_not_come_back(services: Services) -> None:
-    job_id = ended(services)
+    job_id = add_succeeded_job(services)
     asked = services.blobs.get(keys.request(job_id))
-    for eventful, store in each_call(services, "before", lambda: services.blobs.delete(keys.request(job_id))):
+    for store, store in interrupt_each_call(services, "before", lambda: services.blobs.delete(keys.request(job_id))):
         services.blobs.put(keys.request(job_id), asked)
-        redis(services).flushall()
-        reconcile(eventful)
+        redis_client(services).flushall()
+        rebuild_ledger(store)
         went = store.calls >= store._at
-        assert bool(mentions(services, job_id)) != went, f"at call {store._at}"
+        assert bool(redis_keys(services, job_id)) != went, f"at call {store._at}"
 
 
 @BEFORE_OR_AFTER
 def test_a_job_deleted_while_lost_records_are_looked_for_does_not_come_back(services: Services, when: str) -> None:
     job_ids: list[str] = []
-    for eventful, store in each_call(services, when, lambda: forget(services, job_ids[-1])):
-        job_ids.append(ended(services))
-        reconcile(eventful)
-        assert bool(traces(services, job_ids[-1])) == (store.calls < store._at)
+    for store, store in interrupt_each_call(services, when, lambda: delete_job(services, job_ids[-1])):
+        job_ids.append(add_succeeded_job(services))
+        rebuild_ledger(store)
+        assert bool(remaining(services, job_ids[-1])) == (store.calls < store._at)
 
 
-@pytest.mark.parametrize("make", [sent, lambda services: started(services).job.id], ids=["waiting", "running"])
+@pytest.mark.parametrize(
+    "make", [add_queued_job, lambda services: add_running_job(services).job.id], ids=["waiting", "running"]
+)
 def test_of_a_job_that_has_not_ended_nothing_is_removed(services: Services, make: Callable[[Services], str]) -> None:
     job_id = make(services)
-    before = seen(services, job_id)
+    before = read_jobs(services, job_id)
     with pytest.raises(WrongState):
-        forget(services, job_id)
-    assert seen(services, job_id) == before
+        delete_job(services, job_id)
+    assert read_jobs(services, job_id) == before
 
 
 def test_a_job_whose_record_was_lost_is_not_deleted_for_its_ending_is_not_known(services: Services) -> None:
-    job_id = lost(services, started(services).job.id)
-    before = stored(services)
+    job_id = lose_record(services, add_running_job(services).job.id)
+    before = stored_blobs(services)
     with pytest.raises(JobNotFound):
-        forget(services, job_id)
-    assert stored(services) == before
+        delete_job(services, job_id)
+    assert stored_blobs(services) == before

@@ -12,108 +12,117 @@ import pytest
 from support.fixtures.api import succeed
 from support.retention import (
     Crash,
-    age,
+    add_expired_job,
+    add_queued_job,
+    add_running_job,
+    add_succeeded_job,
+    age_blobs,
     crash,
-    each_call,
-    ended,
-    expired,
-    inputs,
-    lost,
-    redis,
-    run,
-    seen,
-    sent,
-    started,
-    stored,
-    stumble,
-    traces,
+    fail_once,
+    input_hashes,
+    interrupt_each_call,
+    lose_record,
+    read_jobs,
+    redis_client,
+    remaining,
+    run_garbage_collection,
+    stored_blobs,
 )
 
 from easel.models import JobState
 from shared.errors import LedgerLost
-from shared.recovery.job_files import reconcile, seal, write_wish
+from shared.recovery.job_files import finalize, write_control_request
+from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services
 from shared.storage import keys
-from worker.maintenance.garbage_collection import DAY, HOUR, audit, expire
+from worker.maintenance.garbage_collection import DAY, HOUR, expire_jobs, repair_jobs
 from worker.maintenance.reaper import Reaper
 
 # Retention.
 
 
 def test_jobs_that_ended_long_ago_expire_with_all_that_is_kept_of_them(services: Services) -> None:
-    old, young = expired(services, "old"), ended(services)
-    before = seen(services, young)
-    age(services)
-    assert run(services) == {"expired": 1, "swept": 1}
-    assert traces(services, old) == []
-    assert seen(services, young) == before
-    assert run(services) == {}
+    old, young = add_expired_job(services, "old"), add_succeeded_job(services)
+    before = read_jobs(services, young)
+    age_blobs(services)
+    assert run_garbage_collection(services) == {"jobs_expired": 1, "leftovers_deleted": 1}
+    assert remaining(services, old) == []
+    assert read_jobs(services, young) == before
+    assert run_garbage_collection(services) == {}
 
 
 def test_a_job_that_has_not_ended_never_expires_however_old_it_is(services: Services) -> None:
-    living = sent(services), started(services).job.id
-    redis(services).zadd("easel:completed", dict.fromkeys(living, 0.0))  # not even if it were listed there
-    before = seen(services, *living)
-    age(services, 1000 * DAY)
-    assert run(replace(services, settings=services.settings.model_copy(update={"retention_days": 1e-9}))) == {}
-    assert seen(services, *living) == before
-    assert inputs(services) == {"photo", "painting"}
+    living = add_queued_job(services), add_running_job(services).job.id
+    redis_client(services).zadd("easel:completed", dict.fromkeys(living, 0.0))  # not even if it were listed there
+    before = read_jobs(services, *living)
+    age_blobs(services, 1000 * DAY)
+    assert (
+        run_garbage_collection(
+            replace(services, settings=services.settings.model_copy(update={"retention_days": 1e-9}))
+        )
+        == {}
+    )
+    assert read_jobs(services, *living) == before
+    assert input_hashes(services) == {"photo", "painting"}
 
 
 def test_inputs_that_an_expired_and_a_living_job_share_stay(services: Services) -> None:
-    expired(services, "shared")
-    expired(services, "alone")
-    sent(services, "shared")
-    age(services)
-    run(services)
-    assert inputs(services) == {"shared", "painting"}
+    add_expired_job(services, "shared")
+    add_expired_job(services, "alone")
+    add_queued_job(services, "shared")
+    age_blobs(services)
+    run_garbage_collection(services)
+    assert input_hashes(services) == {"shared", "painting"}
 
 
 def test_without_a_retention_jobs_are_kept_for_ever(services: Services) -> None:
-    job_id = expired(services)
-    age(services)
-    assert run(replace(services, settings=services.settings.model_copy(update={"retention_days": 0}))) == {}
+    job_id = add_expired_job(services)
+    age_blobs(services)
+    assert (
+        run_garbage_collection(replace(services, settings=services.settings.model_copy(update={"retention_days": 0})))
+        == {}
+    )
     assert services.ledger.get(job_id).state is JobState.SUCCEEDED
 
 
 def test_a_record_that_cannot_be_read_keeps_no_other_from_expiring(services: Services) -> None:
-    broken, others = expired(services), [expired(services), expired(services)]
-    redis(services).hset(f"easel:job:{broken}", "progress", "{")
-    assert Counter(expire(services)) == {None: 1, "expired": 2}
-    assert traces(services, *others) == []
+    broken, others = add_expired_job(services), [add_expired_job(services), add_expired_job(services)]
+    redis_client(services).hset(f"easel:job:{broken}", "progress", "{")
+    assert Counter(expire_jobs(services)) == {None: 1, "jobs_expired": 2}
+    assert remaining(services, *others) == []
 
 
 def test_a_redis_that_was_rebuilt_knows_when_each_job_ended(services: Services) -> None:
-    held = started(services)
-    succeed(services, held)
-    redis(services).hset(f"easel:job:{held.job.id}", "completed_at", time.time() - 31 * DAY)
-    seal(services.ledger, services.blobs, held.job.id)
-    redis(services).flushall()
-    reconcile(services)
-    assert run(services) == {"expired": 1}
+    running = add_running_job(services)
+    succeed(services, running)
+    redis_client(services).hset(f"easel:job:{running.job.id}", "completed_at", time.time() - 31 * DAY)
+    finalize(services.ledger, services.blobs, running.job.id)
+    redis_client(services).flushall()
+    rebuild_ledger(services)
+    assert run_garbage_collection(services) == {"jobs_expired": 1}
 
 
 # The audit.
 
 
 def test_a_job_whose_record_was_lost_is_restored_once(services: Services) -> None:
-    job_id = lost(services, sent(services, key="k"))
-    age(services, 2 * HOUR)
-    assert run(services) == {"restored": 1}
+    job_id = lose_record(services, add_queued_job(services, key="k"))
+    age_blobs(services, 2 * HOUR)
+    assert run_garbage_collection(services) == {"records_restored": 1}
     assert services.ledger.get(job_id).state is JobState.QUEUED
     assert services.queue_stats.position(services.ledger.get(job_id)) == 1
-    assert services.ledger.remembered("k") == ("d", job_id)
-    assert run(services) == {}
+    assert services.ledger.find_by_idempotency_key("k") == ("d", job_id)
+    assert run_garbage_collection(services) == {}
 
 
 def test_of_two_audits_at_once_one_restores_the_job(services: Services) -> None:
-    job_ids = [lost(services, sent(services)) for _ in range(20)]
-    age(services, 2 * HOUR)
+    job_ids = [lose_record(services, add_queued_job(services)) for _ in range(20)]
+    age_blobs(services, 2 * HOUR)
     start = threading.Barrier(2)
 
     def audited(_: int) -> int:
         start.wait()
-        return Counter(audit(services))["restored"]
+        return Counter(repair_jobs(services))["records_restored"]
 
     with ThreadPoolExecutor(2) as pool:
         assert sum(pool.map(audited, range(2))) == len(job_ids)
@@ -121,116 +130,124 @@ def test_of_two_audits_at_once_one_restores_the_job(services: Services) -> None:
 
 
 def test_a_restored_job_goes_on_from_what_the_store_knows(services: Services) -> None:
-    succeeded, canceled, running = ended(services), started(services).job.id, started(services).job
+    succeeded, canceled, running = (
+        add_succeeded_job(services),
+        add_running_job(services).job.id,
+        add_running_job(services).job,
+    )
     result, checkpoint = services.ledger.get(succeeded).result, services.ledger.get(running.id).checkpoint
-    write_wish(services.blobs, canceled, "cancel")
+    write_control_request(services.blobs, canceled, "cancel")
     for job_id in (succeeded, canceled, running.id):
-        lost(services, job_id)
-    age(services, 2 * HOUR)
-    assert run(services) == {"restored": 3}
+        lose_record(services, job_id)
+    age_blobs(services, 2 * HOUR)
+    assert run_garbage_collection(services) == {"records_restored": 3}
     assert (services.ledger.get(succeeded).state, services.ledger.get(succeeded).result) == (JobState.SUCCEEDED, result)
     assert services.ledger.get(canceled).state is JobState.CANCELED
     assert (services.ledger.get(running.id).state, services.ledger.get(running.id).checkpoint) == ("queued", checkpoint)
 
 
 def test_a_submission_that_may_be_under_way_is_left_alone(services: Services) -> None:
-    job_id = lost(services, sent(services))
-    age(services, 0.9 * HOUR)
-    assert run(services) == {}
+    job_id = lose_record(services, add_queued_job(services))
+    age_blobs(services, 0.9 * HOUR)
+    assert run_garbage_collection(services) == {}
     assert not services.ledger.exists(job_id)
 
 
 def test_a_request_that_cannot_be_read_keeps_no_other_job_from_being_restored(services: Services) -> None:
-    broken, whole = lost(services, sent(services)), lost(services, sent(services))
+    broken, whole = lose_record(services, add_queued_job(services)), lose_record(services, add_queued_job(services))
     services.blobs.put(keys.request(broken), b"{")
-    age(services, 2 * HOUR)
-    assert run(services) == {"restored": 1}
+    age_blobs(services, 2 * HOUR)
+    assert run_garbage_collection(services) == {"records_restored": 1}
     assert services.ledger.exists(whole)
 
 
 @pytest.mark.parametrize("identity", [None, "of another Easel"])
 def test_nothing_is_put_right_in_a_redis_that_is_not_the_ledger(services: Services, identity: str | None) -> None:
-    sent(services)
-    orphan = ended(services)
+    add_queued_job(services)
+    orphan = add_succeeded_job(services)
     services.blobs.delete(keys.request(orphan))
-    redis(services).flushall()
+    redis_client(services).flushall()
     if identity:
-        redis(services).set("easel:ledger", identity)
-    age(services)
-    before = stored(services)
+        redis_client(services).set("easel:ledger", identity)
+    age_blobs(services)
+    before = stored_blobs(services)
     with pytest.raises(LedgerLost):
-        list(audit(services))
-    assert stored(services) == before
-    assert redis(services).dbsize() == bool(identity)
+        list(repair_jobs(services))
+    assert stored_blobs(services) == before
+    assert redis_client(services).dbsize() == bool(identity)
 
 
 def test_leftovers_without_request_and_record_go_when_they_are_a_day_old(services: Services) -> None:
-    job_id = lost(services, started(services).job.id)
+    job_id = lose_record(services, add_running_job(services).job.id)
     services.blobs.delete(keys.request(job_id))
-    age(services, 0.9 * DAY)
-    before = stored(services)
-    assert run(services) == {}
-    assert stored(services) == before
-    age(services)
-    assert run(services)["swept"] == 3, "the folder, and two inputs"
-    assert traces(services, job_id) == []
+    age_blobs(services, 0.9 * DAY)
+    before = stored_blobs(services)
+    assert run_garbage_collection(services) == {}
+    assert stored_blobs(services) == before
+    age_blobs(services)
+    assert run_garbage_collection(services)["leftovers_deleted"] == 3, "the folder, and two inputs"
+    assert remaining(services, job_id) == []
 
 
 # All of it together.
 
 
-@pytest.mark.parametrize(("event", "when"), [(crash, "after"), (stumble, "before")])
+@pytest.mark.parametrize(("event", "when"), [(crash, "after"), (fail_once, "before")])
 def test_an_upkeep_cut_short_anywhere_is_completed_by_the_next(
-    services: Services, event: Callable[[], object], when: str
+    services: Services, interruption: Callable[[], object], when: str
 ) -> None:
-    for frail, store in each_call(services, when, event):
-        redis(services).flushall()
-        for key in stored(services, "jobs/"):
+    for frail, store in interrupt_each_call(services, when, interruption):
+        redis_client(services).flushall()
+        for key in stored_blobs(services, "jobs/"):
             services.blobs.delete(key)
-        reconcile(services)
-        gone = [expired(services, "old"), forgotten_in_part(services), lost(services, forgotten_in_part(services))]
-        living = started(services).job.id, ended(services, "other"), sent(services)
-        healed = lost(services, sent(services, "again"))
-        before = seen(services, *living)
-        age(services)
+        rebuild_ledger(services)
+        gone = [
+            add_expired_job(services, "old"),
+            forgotten_in_part(services),
+            lose_record(services, forgotten_in_part(services)),
+        ]
+        living = add_running_job(services).job.id, add_succeeded_job(services, "other"), add_queued_job(services)
+        healed = lose_record(services, add_queued_job(services, "again"))
+        before = read_jobs(services, *living)
+        age_blobs(services)
         with suppress(Crash):
-            run(frail)
-        run(services)
-        assert traces(services, *gone) == [], f"cut short {when} call {store.calls}"
-        assert seen(services, *living) == before
+            run_garbage_collection(frail)
+        run_garbage_collection(services)
+        assert remaining(services, *gone) == [], f"cut short {when} call {store.calls}"
+        assert read_jobs(services, *living) == before
         assert services.ledger.get(healed).state is JobState.QUEUED
-        assert inputs(services) == {"photo", "painting", "other", "again"}
+        assert input_hashes(services) == {"photo", "painting", "other", "again"}
 
 
 def forgotten_in_part(services: Services) -> str:
-    job_id = ended(services, "old")
+    job_id = add_succeeded_job(services, "old")
     services.blobs.delete(keys.request(job_id))
     return job_id
 
 
 def test_the_reaper_begins_with_an_upkeep_and_goes_on_with_it_round_by_round(services: Services) -> None:
-    job_ids = [expired(services) for _ in range(3)]
+    job_ids = [add_expired_job(services) for _ in range(3)]
     hurried = services.settings.model_copy(update={"reaper_seconds": 1e-9})  # no time for more than a step a round
     reaper, left = Reaper(replace(services, settings=hurried)), []
     for _ in range(5):
-        reaper.tend()
+        reaper.maintain()
         left.append(sum(map(services.ledger.exists, job_ids)))
     assert left == [3, 2, 1, 0, 0]
 
 
 def test_the_reaper_survives_an_end_that_it_cannot_write_down(services: Services) -> None:
-    broken, job_id = ended(services, sealed=False), ended(services, sealed=False)
-    redis(services).hset(f"easel:job:{broken}", "progress", "{")
-    redis(services).zadd("easel:unsealed", {broken: 1, job_id: 2})
-    Reaper(services).tend()
+    broken, job_id = add_succeeded_job(services, finalized=False), add_succeeded_job(services, finalized=False)
+    redis_client(services).hset(f"easel:job:{broken}", "progress", "{")
+    redis_client(services).zadd("easel:unfinalized", {broken: 1, job_id: 2})
+    Reaper(services).maintain()
     assert services.blobs.exists(keys.final(job_id))
 
 
 def test_a_request_that_was_sent_again_under_its_key_does_not_come_back(services: Services) -> None:
-    accepted = sent(services, key="k")
-    assert sent(services, key="k") == accepted
-    age(services)
-    assert run(services) == {"swept": 1}
+    accepted = add_queued_job(services, key="k")
+    assert add_queued_job(services, key="k") == accepted
+    age_blobs(services)
+    assert run_garbage_collection(services) == {"leftovers_deleted": 1}
     requests = [blob.key for blob in services.blobs.list("jobs/") if blob.key.endswith("/request.json")]
     assert requests == [keys.request(accepted)]
     assert services.ledger.get(accepted).state is JobState.QUEUED

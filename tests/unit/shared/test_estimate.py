@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.jobs.estimate import MemoryKind, fitting_size, peak_memory
-from shared.recipe import Recipe, resized, resolve
+from shared.recipe import Recipe, resolve, with_size
 
 RECIPES = st.builds(
     lambda preset, size, **more: resolve({"preset": preset, "size": size, **more}),
     st.sampled_from(["default", "fast", "tutorial"]),
     st.integers(64, 4096),
     style_scale=st.floats(0.25, 4),
-    bleed=st.integers(0, 31),
+    padding=st.integers(0, 31),
 )
 SIDES = st.integers(32, 8000)
 KINDS: tuple[MemoryKind, ...] = get_args(MemoryKind)
@@ -74,8 +74,8 @@ def test_the_size_that_fits_does_fit_and_the_next_one_up_does_not(
     following = 64 if size is None else size + 8
     if size is not None:
         assert size % 8 == 0
-        assert peak_memory(resized(recipe, size), width, height, kind=kind) <= memory
-    assert following > recipe.size or peak_memory(resized(recipe, following), width, height, kind=kind) > memory
+        assert peak_memory(with_size(recipe, size), width, height, kind=kind) <= memory
+    assert following > recipe.size or peak_memory(with_size(recipe, following), width, height, kind=kind) > memory
 
 
 @pytest.mark.parametrize("preset", ["default", "tutorial"])

@@ -35,7 +35,7 @@ def test_thirty_two_bits_a_channel_are_refused() -> None:
             decode(saved(image, "TIFF"))
 
 
-@pytest.mark.parametrize("kind", images.FORMATS)
+@pytest.mark.parametrize("kind", images.ACCEPTED_FORMATS)
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
 def test_a_truncated_file_is_broken(kind: str, share: float) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
@@ -108,7 +108,7 @@ def test_a_side_under_32_pixels_is_too_small(size: tuple[int, int]) -> None:
 
 # Whatever comes.
 
-SEEDS = {kind: saved(picture(), kind) for kind in images.FORMATS} | {
+SEEDS = {kind: saved(picture(), kind) for kind in images.ACCEPTED_FORMATS} | {
     "MPO": with_secrets("JPEG"),
     "P": palette(transparent=True),
 }
@@ -129,7 +129,7 @@ def test_any_bytes_are_an_image_or_bad_input(data: bytes) -> None:
     survives(data)
 
 
-@given(st.sampled_from(images.SIGNATURES), st.binary(max_size=300))
+@given(st.sampled_from(images.FILE_SIGNATURES), st.binary(max_size=300))
 def test_any_bytes_behind_a_signature_are_an_image_or_bad_input(signature: bytes, data: bytes) -> None:
     survives(signature + data)
 

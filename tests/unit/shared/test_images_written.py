@@ -16,7 +16,7 @@ from shared.recipe import Recipe
 
 
 def test_fit_scales_the_longest_side_up_and_down() -> None:
-    assert [images.fit((4000, 3000), 512), images.fit((3000, 4000), 512), images.fit((64, 48), 512)] == [
+    assert [images.fit_size((4000, 3000), 512), images.fit_size((3000, 4000), 512), images.fit_size((64, 48), 512)] == [
         (512, 384),
         (384, 512),
         (512, 384),
@@ -26,7 +26,7 @@ def test_fit_scales_the_longest_side_up_and_down() -> None:
 @given(st.integers(1, 60_000), st.integers(1, 60_000), st.integers(64, 4096))
 def test_fit_keeps_the_shape_or_says_why_not(width: int, height: int, longest: int) -> None:
     try:
-        fitted = images.fit((width, height), longest)
+        fitted = images.fit_size((width, height), longest)
     except ImageTooSmall:
         assert longest * min(width, height) / max(width, height) < images.MIN_SIDE
         return
@@ -37,12 +37,12 @@ def test_fit_keeps_the_shape_or_says_why_not(width: int, height: int, longest: i
 
 def test_an_extreme_shape_is_too_small_once_it_is_scaled() -> None:
     with pytest.raises(ImageTooSmall, match="512 x 4"):
-        images.fit((8000, 64), 512)
+        images.fit_size((8000, 64), 512)
 
 
 def test_resizing_gives_the_longest_side_asked_for() -> None:
-    assert images.resize(picture((300, 200)), 150).size == (150, 100)
-    assert images.resize(picture((300, 200)), 600).size == (600, 400)
+    assert images.resize_longest_side(picture((300, 200)), 150).size == (150, 100)
+    assert images.resize_longest_side(picture((300, 200)), 600).size == (600, 400)
 
 
 # What is written.
@@ -54,20 +54,20 @@ def test_the_canonical_bytes_are_the_same_for_the_same_pixels_however_they_came(
         saved(picture(), "TIFF"),
         saved(picture(), "WEBP", lossless=True),
     ]
-    assert len({images.canonical(decode(way)) for way in ways}) == 1
+    assert len({images.encode_canonical_png(decode(way)) for way in ways}) == 1
 
 
 def test_the_canonical_bytes_decode_to_the_same_pixels_and_the_same_bytes() -> None:
-    kept = images.canonical(picture())
+    kept = images.encode_canonical_png(picture())
     assert decode(kept).tobytes() == picture().tobytes()
-    assert images.canonical(decode(kept)) == kept
+    assert images.encode_canonical_png(decode(kept)) == kept
 
 
 def test_no_more_is_kept_of_an_input_than_the_largest_recipe_can_use() -> None:
-    kept = decode(images.canonical(plain("RGB", "teal", (5000, 1000))), max_pixels=10**7)
+    kept = decode(images.encode_canonical_png(plain("RGB", "teal", (5000, 1000))), max_pixels=10**7)
     assert kept.size == (4096, 819)
     bounds = [getattr(bound, "le", None) for bound in Recipe.model_fields["size"].metadata]
-    assert images.LONGEST in bounds
+    assert images.MAX_SIDE in bounds
 
 
 def test_a_png_is_tagged_as_srgb_and_the_same_every_time() -> None:

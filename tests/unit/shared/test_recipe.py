@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidRecipe
-from shared.recipe import LBFGS, PRESETS, VGG19_LAYERS, resized, resolve, suited_to
+from shared.recipe import LBFGS, PRESETS, VGG19_LAYERS, adapted_to_weights, resolve, with_size
 
 STAGES = st.lists(
     st.fixed_dictionaries({"scale": st.floats(0.05, 1), "share": st.floats(0.01, 1)}), min_size=1, max_size=6
@@ -78,17 +78,17 @@ def test_large_pictures_keep_fewer_pairs_unless_the_sender_says_how_many() -> No
 
 @given(size=st.integers(64, 4096), other=st.integers(64, 4096), preset=st.sampled_from(sorted(PRESETS)))
 def test_a_resized_recipe_is_what_would_have_been_resolved(size: int, other: int, preset: str) -> None:
-    assert resized(resolve({"preset": preset, "size": size}), other) == resolve({"preset": preset, "size": other})
+    assert with_size(resolve({"preset": preset, "size": size}), other) == resolve({"preset": preset, "size": other})
 
 
 def test_a_resized_recipe_keeps_the_history_that_the_sender_chose() -> None:
     chosen = {"optimizer": {"kind": "lbfgs", "history": 7}}
-    assert resized(resolve({"size": 4096, **chosen}), 512) == resolve({"size": 512, **chosen})
+    assert with_size(resolve({"size": 4096, **chosen}), 512) == resolve({"size": 512, **chosen})
 
 
 def test_learned_filters_hold_the_content_at_a_shallower_layer_unless_the_sender_chose_one() -> None:
     default, chosen = PRESETS["default"], resolve({"content_layers": {"block5_conv2": 1}})
-    assert suited_to(default, "imagenet") == default
-    assert suited_to(default, "calibrated").content_layers == {"block3_conv2": 1.0}
-    assert suited_to(chosen, "calibrated") == chosen
-    assert suited_to(PRESETS["tutorial"], "calibrated") == PRESETS["tutorial"]
+    assert adapted_to_weights(default, "imagenet") == default
+    assert adapted_to_weights(default, "calibrated").content_layers == {"block3_conv2": 1.0}
+    assert adapted_to_weights(chosen, "calibrated") == chosen
+    assert adapted_to_weights(PRESETS["tutorial"], "calibrated") == PRESETS["tutorial"]

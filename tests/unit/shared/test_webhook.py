@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from api.http.multipart import parse_events
 from shared.errors import InvalidWebhook, WebhooksDisabled
-from shared.jobs.job import EVENTS, PAUSES, Webhook
-from shared.jobs.webhook import is_public, webhook
+from shared.jobs.job import WEBHOOK_EVENTS, WEBHOOK_RETRY_SECONDS, WebhookTarget
+from shared.jobs.webhook import is_public, parse_webhook_target
 from shared.settings import Settings
-from worker.webhooks.http import Answer
-from worker.webhooks.sender import pause_after
+from worker.webhooks.http import WebhookResponse
+from worker.webhooks.sender import retry_delay
 
 DAY = 86_400
 UNCALLABLE = (
@@ -84,44 +84,44 @@ def test_hosts_of_the_open_internet_are_public(text: str) -> None:
     ],
 )
 def test_a_public_address_is_accepted_and_all_events_are_meant_where_none_is_named(url: str) -> None:
-    assert webhook(url, [], enabled=True, private=False) == Webhook(url=url, events=EVENTS)
+    assert parse_webhook_target(url, [], enabled=True, private=False) == WebhookTarget(url=url, events=WEBHOOK_EVENTS)
 
 
 @pytest.mark.parametrize("url", UNCALLABLE)
 def test_an_address_that_cannot_be_called_is_refused_by_the_name_of_its_part(url: str) -> None:
     with pytest.raises(InvalidWebhook) as refused:
-        webhook(url, [], enabled=True, private=True)
+        parse_webhook_target(url, [], enabled=True, private=True)
     assert refused.value.extra["errors"][0]["field"] == "webhook_url"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "[::1]", "[::ffff:127.0.0.1]", "localhost", "a.localhost."])
 def test_an_address_of_our_own_is_refused_at_once_unless_that_is_allowed(host: str) -> None:
     with pytest.raises(InvalidWebhook, match="EASEL_WEBHOOK_PRIVATE"):
-        webhook(f"http://{host}:8000/", [], enabled=True, private=False)
-    assert webhook(f"http://{host}:8000/", [], enabled=True, private=True)
+        parse_webhook_target(f"http://{host}:8000/", [], enabled=True, private=False)
+    assert parse_webhook_target(f"http://{host}:8000/", [], enabled=True, private=True)
 
 
 @given(st.text())
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     with suppress(InvalidWebhook):
-        assert webhook(text, [], enabled=True, private=False).url == text
+        assert parse_webhook_target(text, [], enabled=True, private=False).url == text
 
 
 def test_without_a_secret_there_are_no_webhooks() -> None:
     with pytest.raises(WebhooksDisabled, match="EASEL_WEBHOOK_SECRET"):
-        webhook("https://example.com", [], enabled=False, private=False)
+        parse_webhook_target("https://example.com", [], enabled=False, private=False)
 
 
 def test_events_come_as_json_or_between_commas_and_are_kept_once_in_their_order() -> None:
     for text in ('["job.failed", "job.started", "job.failed"]', " job.failed,job.started, "):
-        found = webhook("https://example.com", parse_events(text.strip()), enabled=True, private=False)
+        found = parse_webhook_target("https://example.com", parse_events(text.strip()), enabled=True, private=False)
         assert found.events == ("job.started", "job.failed")
 
 
 @pytest.mark.parametrize("text", ["job.done", '["job.done"]', "[1]", "[", '[["job.failed"]]', "job.failed;job.started"])
 def test_an_event_that_there_is_not_is_refused(text: str) -> None:
     with pytest.raises(InvalidWebhook) as refused:
-        webhook("https://example.com", parse_events(text), enabled=True, private=False)
+        parse_webhook_target("https://example.com", parse_events(text), enabled=True, private=False)
     assert refused.value.extra["errors"][0]["field"] == "webhook_events"
 
 
@@ -134,17 +134,23 @@ def test_a_secret_that_is_none_stops_the_start(secret: str) -> None:
 
 
 def test_pauses_grow_from_seconds_to_a_day_and_end_after_three() -> None:
-    pauses = [pause_after(attempt, 1, Answer(500)) for attempt in range(1, len(PAUSES) + 1)]
-    assert all(usual <= pause <= 1.2 * usual for usual, pause in zip(PAUSES, pauses, strict=True) if pause)
+    pauses = [retry_delay(attempt, 1, WebhookResponse(500)) for attempt in range(1, len(WEBHOOK_RETRY_SECONDS) + 1)]
+    assert all(
+        usual <= pause <= 1.2 * usual for usual, pause in zip(WEBHOOK_RETRY_SECONDS, pauses, strict=True) if pause
+    )
     assert all(one < other for one, other in itertools.pairwise(pauses) if one and other)
-    assert 3 * DAY < sum(PAUSES) < 3.2 * DAY
-    assert pause_after(len(PAUSES) + 1, 1, None) is None
+    assert 3 * DAY < sum(WEBHOOK_RETRY_SECONDS) < 3.2 * DAY
+    assert retry_delay(len(WEBHOOK_RETRY_SECONDS) + 1, 1, None) is None
 
 
-@given(attempt=st.integers(1, len(PAUSES)), asked=st.floats(0, 1e9))
+@given(attempt=st.integers(1, len(WEBHOOK_RETRY_SECONDS)), asked=st.floats(0, 1e9))
 def test_a_receiver_may_ask_for_more_patience_but_not_for_less_nor_for_more_than_a_day(
     attempt: int, asked: float
 ) -> None:
-    pause = pause_after(attempt, 1, Answer(503, asked))
+    pause = retry_delay(attempt, 1, WebhookResponse(503, asked))
     assert pause is not None
-    assert max(PAUSES[attempt - 1], min(asked, DAY)) <= pause <= max(1.2 * PAUSES[attempt - 1], min(asked, DAY))
+    assert (
+        max(WEBHOOK_RETRY_SECONDS[attempt - 1], min(asked, DAY))
+        <= pause
+        <= max(1.2 * WEBHOOK_RETRY_SECONDS[attempt - 1], min(asked, DAY))
+    )

@@ -4,12 +4,12 @@ from collections import Counter
 
 import pytest
 
-from shared.errors import BlobsUnavailable
-from shared.jobs.job import Request
+from shared.errors import StorageUnavailable
+from shared.jobs.job import JobRequest
 from shared.recipe import PRESETS
 from shared.recovery.job_files import write_request
 from shared.storage import MemoryBlobStore, keys
-from worker.maintenance.garbage_collection import sweep
+from worker.maintenance.garbage_collection import delete_unused_inputs
 
 
 class Clock:
@@ -39,7 +39,7 @@ class Failing(MemoryBlobStore):
     def _count(self) -> None:
         self.calls += 1
         if self.calls == self.fails_at:
-            raise BlobsUnavailable
+            raise StorageUnavailable
 
 
 def store() -> Failing:
@@ -59,9 +59,9 @@ def blobs() -> Failing:
     return store()
 
 
-def request(content: str, *styles: str) -> Request:
+def request(content: str, *styles: str) -> JobRequest:
     recipe = PRESETS["fast"]
-    return Request(id=content, tier="t", recipe=recipe, content=content, styles=styles, created_at=0, digest="d")
+    return JobRequest(id=content, tier="t", recipe=recipe, content=content, styles=styles, created_at=0, digest="d")
 
 
 def inputs(blobs: MemoryBlobStore) -> list[str]:
@@ -69,7 +69,7 @@ def inputs(blobs: MemoryBlobStore) -> list[str]:
 
 
 def swept(blobs: MemoryBlobStore) -> int:
-    return Counter(sweep(blobs))["swept"]
+    return Counter(delete_unused_inputs(blobs))["leftovers_deleted"]
 
 
 def test_the_sweep_takes_old_inputs_that_no_job_refers_to_and_nothing_else(blobs: Failing) -> None:
@@ -83,7 +83,7 @@ def test_a_sweep_that_is_cut_short_anywhere_takes_nothing_wrong_and_the_next_one
     for number in range(1, blobs.calls + 1):
         broken = store()
         broken.fails_at = number
-        with pytest.raises(BlobsUnavailable):
+        with pytest.raises(StorageUnavailable):
             swept(broken)
         assert {"painting", "used", "young"} <= set(inputs(broken))
         swept(broken)
@@ -91,10 +91,10 @@ def test_a_sweep_that_is_cut_short_anywhere_takes_nothing_wrong_and_the_next_one
 
 
 def test_an_input_written_anew_during_the_sweep_is_spared(blobs: Failing) -> None:
-    steps = sweep(blobs)
+    steps = delete_unused_inputs(blobs)
     next(steps)  # the inputs are listed, the first request is read
     blobs.put(keys.input_image("orphan"), b"new")
-    assert Counter(steps)["swept"] == 1
+    assert Counter(steps)["leftovers_deleted"] == 1
     assert inputs(blobs) == ["orphan", "painting", "used", "young"]
 
 

@@ -1,0 +1,42 @@
+"""Deletion of jobs, in an order that a crash at any point leaves completable."""
+
+from contextlib import suppress
+
+from easel.models import TERMINAL
+from shared.errors import JobNotFound, WrongState
+from shared.recovery.job_files import finalize
+from shared.services import Services
+from shared.storage import BlobStore, keys
+
+
+def delete_job(services: Services, job_id: str) -> None:
+    """Delete an ended job and its files. Raises JobNotFound and WrongState, with nothing changed.
+
+    Deletes the request first, since only a job with a request can be rebuilt; then the record, which names the other
+    files; then those. Garbage collection completes a deletion that a crash cut short
+    (worker/maintenance/garbage_collection.py).
+    """
+    ledger, blobs = services.ledger, services.blobs
+    try:
+        if not blobs.exists(keys.final(job_id)):  # without it, a loss of Redis from here on would bring the job back
+            finalize(ledger, blobs, job_id)
+        job = ledger.get(job_id)
+    except JobNotFound:
+        # With a request, the record was lost: the job is to be rebuilt, not deleted.
+        if blobs.exists(keys.request(job_id)) or not delete_job_files(blobs, job_id):
+            raise
+        return
+    if job.state not in TERMINAL:
+        raise WrongState("The job has not ended; cancel it first.")
+    blobs.delete(keys.request(job_id))
+    with suppress(JobNotFound):  # deleted concurrently
+        ledger.delete(job_id)
+    delete_job_files(blobs, job_id)
+
+
+def delete_job_files(blobs: BlobStore, job_id: str) -> bool:
+    """Delete all files of a job whose request and record are gone; return whether there were any."""
+    job_keys = [blob.key for blob in blobs.list(keys.job_prefix(job_id))]
+    for key in job_keys:
+        blobs.delete(key)
+    return bool(job_keys)
