@@ -51,7 +51,7 @@ def random_images(sides: tuple[int, int], count: int, seed: int) -> list[tf.Tens
 def pairs(sides: tuple[int, int], count: int, seed: int, limit: int = 6) -> PairHistory:
     """Pairs of a quadratic function whose curvature differs between pixels, so that each s^T y is positive."""
     (curvature,) = random_images(sides, 1, seed + 1)
-    history = PairHistory.of(limit, curvature)
+    history = PairHistory.empty(limit, curvature)
     for s in random_images(sides, count, seed):
         history = with_pair(history, s, s * (0.5 + tf.square(curvature)))
     return history
