@@ -1,11 +1,11 @@
 """H_0, the initial guess of the inverse Hessian for images, in all directions that the pairs of L-BFGS do not cover.
 
 Original work. docs/explanation/initial-hessian.md describes it with its formula and its measured gain. The usual H_0
-is a multiple of the identity. The curvature of these objectives is higher for fine structures than for coarse ones, and differs
-between regions and colours. So H_0 = gamma W P W. P adds to an image its means over cells of 2, 4, 8 and 16 pixels
-(with zeros beyond the edges). W scales each pixel and colour by how far the latest pairs moved its region per change of
-the gradient. gamma makes H_0 agree with the latest pair: y_k^T H_0 y_k = s_k^T y_k. W is diagonal and positive, and P
-is symmetric and positive definite, so H_0 is symmetric and positive definite.
+is a multiple of the identity. The curvature of these objectives is higher for fine structures than for coarse ones,
+and differs between regions and colours. So H_0 = gamma W P W. P adds to an image its means over cells of 2, 4, 8 and
+16 pixels (with zeros beyond the edges). W scales each pixel and colour by how far the latest pairs moved its region
+per change of the gradient. gamma makes H_0 agree with the latest pair: y_k^T H_0 y_k = s_k^T y_k. W is diagonal and
+positive, and P is symmetric and positive definite, so H_0 is symmetric and positive definite.
 """
 
 from typing import Final
