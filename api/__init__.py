@@ -1,1 +1,1 @@
-"""The HTTP face of Easel, its Python client and its command line. Knows no tensors."""
+"""The HTTP API and the web pages. Imports no TensorFlow."""

@@ -1,4 +1,4 @@
-"""`python -m api`: the API under gunicorn, one process of many threads, until it is told to stop."""
+"""`python -m api`: serves the API with gunicorn, in one process with many threads."""
 
 import logging
 import socket
@@ -23,39 +23,39 @@ GRACE_SECONDS = 10
 
 
 class StreamingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A worker whose threads come back: from streams when it is told to stop, and from clients that stall.
+    """A threaded worker that ends its streams on shutdown and its connections to stalled clients.
 
-    gunicorn itself waits for open requests, and streams do not end; it also waits for ever for a body that was
-    announced and never comes, and for a reader that takes nothing.
+    gunicorn waits for open requests, but streams do not end by themselves. It also waits without a limit for a
+    body that does not arrive, and for a client that does not read.
     """
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """On SIGTERM."""
+        """End all streams on SIGTERM."""
         self.wsgi.extensions["easel"].stopping.set()
         super().handle_exit(sig, frame)
 
     def handle(self, conn: Any) -> Any:
-        """One request, in a thread of its own."""
+        """Handle one request in a thread of the pool."""
         if not conn.initialized:  # the first on this connection
-            _limit_waiting(conn.sock, self.wsgi.extensions["easel"].settings.stall_seconds)
-        stays = super().handle(conn)
-        if not stays:
-            _hang_up(conn.sock)
-        return stays
+            _set_timeouts(conn.sock, self.wsgi.extensions["easel"].settings.stall_seconds)
+        keep_alive = super().handle(conn)
+        if not keep_alive:
+            _close(conn.sock)
+        return keep_alive
 
 
-class SharedLog(Logger):  # type: ignore[misc]  # the same
-    """Hands gunicorn's lines to the log of everything else, but for clients that stall: they are no fault of ours."""
+class GunicornLogger(Logger):  # type: ignore[misc]  # the same
+    """Sends gunicorn's messages to the root logger. Stalled clients are logged as debug messages."""
 
     def setup(self, cfg: Any) -> None:
-        """Called by gunicorn at the start."""
+        """Set up the loggers at the start."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
         self.error_log.setLevel(logging.WARNING)
 
     def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Called by gunicorn where a request came to nothing."""
+        """Log a failed request."""
         stalled = isinstance(sys.exc_info()[1], BlockingIOError)
         (self.debug if stalled else super().exception)(msg, *args, **kwargs)
 
@@ -68,57 +68,57 @@ class Server(BaseApplication):  # type: ignore[misc]  # the same
         super().__init__()
 
     def load_config(self) -> None:
-        """Threads, since most requests wait: for Redis, for the store, or for a job's next event."""
+        """Use threads: most requests wait for Redis, the blob store or the next event of a job."""
         options = {
-            "bind": f"{_bracketed(self._settings.host)}:{self._settings.port}",
+            "bind": f"{_url_host(self._settings.host)}:{self._settings.port}",
             "worker_class": StreamingWorker,
             "workers": 1,
             "threads": self._settings.api_threads,
             "graceful_timeout": GRACE_SECONDS,
             "keepalive": 15,
-            "when_ready": _say_where,
-            "logger_class": SharedLog,
+            "when_ready": _print_address,
+            "logger_class": GunicornLogger,
             "control_socket_disable": True,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Called in the process that serves, after the fork."""
+        """Create the app in the worker process, after the fork."""
         return wsgi.app(self._settings)
 
 
 def main() -> None:
-    """Read the environment, refuse what is dangerous, serve."""
+    """Read the settings, refuse unsafe ones, and serve."""
     try:
         settings = Settings()
         check_exposure(settings)
-    except ValueError as error:  # pydantic's own are among them
+    except ValueError as error:  # or a ValidationError of pydantic
         sys.exit(f"easel: {error}")
     configure_logging(settings)
     Server(settings).run()
 
 
-def _limit_waiting(connection: socket.socket, seconds: float) -> None:
-    """For each read and write. As options of the socket, since gunicorn sets Python's own timeout back to none."""
+def _set_timeouts(connection: socket.socket, seconds: float) -> None:
+    """Limit each read and write with socket options: gunicorn resets Python's own timeout."""
     limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))  # struct timeval
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         connection.setsockopt(socket.SOL_SOCKET, option, limit)
 
 
-def _hang_up(connection: socket.socket) -> None:
-    """Linger here for a client that does not hang up: gunicorn would do so in the one thread that accepts."""
+def _close(connection: socket.socket) -> None:
+    """Close the connection and wait for the client in this thread: gunicorn would wait in the one that accepts."""
     with suppress(OSError):
         util.close_graceful(connection.dup())
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def _say_where(arbiter: Arbiter) -> None:
+def _print_address(arbiter: Arbiter) -> None:
     host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]
-    print(f"Easel listens at http://{_bracketed(host)}:{port}", flush=True)  # noqa: T201 - people and scripts read it
+    print(f"Easel listens at http://{_url_host(host)}:{port}", flush=True)  # noqa: T201 - people and scripts read it
 
 
-def _bracketed(host: str) -> str:
+def _url_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 

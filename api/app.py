@@ -1,4 +1,4 @@
-"""Puts the app together from its parts."""
+"""Creates the Flask app."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -6,65 +6,64 @@ from typing import Any, Final
 from flask import Flask, Response
 
 from api.context import Context
-from api.eta.service import Forecaster
+from api.eta.service import EtaService
 from api.http import problems
 from api.http.auth import authorize
-from api.http.limits import Watchers, hear_out, limit_bodies
-from api.http.multipart import StrictRequest
-from api.http.serializers import sight_view
-from api.live.event_hub import News
-from api.live.snapshot_batcher import Lookout
+from api.http.limits import StreamLimits, drain_rejected_body, limit_bodies
+from api.http.multipart import StrictFormRequest
+from api.http.serializers import serialize_snapshot
+from api.live.event_hub import EventHub
+from api.live.snapshot_batcher import SnapshotBatcher
+from api.live.ttl_cache import TtlCache
 from api.routes import deliveries, docs, events, health, images, jobs, metrics, pages, queue, recipes, session, submit
 from shared.services import Services
 from shared.settings import Settings
 
-_PARTS: Final = (submit, jobs, events, images, deliveries, queue, recipes, session, health, metrics, docs, pages)
-"""In the order of the documentation: what one comes for first."""
+_ROUTES: Final = (submit, jobs, events, images, deliveries, queue, recipes, session, health, metrics, docs, pages)
+"""In the order of the documentation: the most used first."""
+_QUEUE_SECONDS: Final = 0.9
 
 
-class Easel(Flask):
-    """Flask with a stricter eye on forms and a closed one on coroutines."""
+class ApiApp(Flask):
+    """Flask with strict form parsing."""
 
-    request_class = StrictRequest
+    request_class = StrictFormRequest
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """No view and no hook here is a coroutine, which Flask would find out anew for each of them at each request."""
+        """Return `func`. No view or hook is a coroutine; Flask would check each of them at every request."""
         return func
 
 
 def create_app(settings: Settings, services: Services) -> Flask:
-    """The WSGI app. Asks nothing of Redis or the blob store before the first request."""
-    app = Easel("api", static_folder=None)
+    """Return the WSGI app. Redis and the blob store are not used before the first request."""
+    app = ApiApp("api", static_folder=None)
     app.extensions["easel"] = _context(settings, services)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.url_map.merge_slashes = False
     limit_bodies(app, settings)
-    problems.install(app)
-    metrics.install(app, services)
+    problems.register_error_handlers(app)
+    metrics.instrument(app, services)
     app.before_request(authorize)
     app.before_request(health.require_ledger)
-    app.after_request(_careful)
-    app.after_request(hear_out)
-    for part in _PARTS:
-        app.register_blueprint(part.routes)
+    app.after_request(_add_security_headers)
+    app.after_request(drain_rejected_body)
+    for module in _ROUTES:
+        app.register_blueprint(module.routes)
     return app
 
 
 def _context(settings: Settings, services: Services) -> Context:
-    forecaster = Forecaster(services)
-    lookout = Lookout(services.snapshots, lambda sight: sight_view(sight, forecaster).model_dump_json())
-    return Context(
-        settings,
-        services,
-        Watchers(settings.api_threads, settings.streams_per_client),
-        forecaster,
-        lookout,
-        News(services.events),
+    eta = EtaService(services)
+    snapshots = SnapshotBatcher(
+        services.snapshots, lambda snapshot: serialize_snapshot(snapshot, eta).model_dump_json()
     )
+    stream_limits = StreamLimits(settings.api_threads, settings.streams_per_client)
+    context = Context(settings, services, stream_limits, eta, snapshots, EventHub(services.events))
+    context.queue_messages = TtlCache(lambda: queue.queue_message(context), fresh_seconds=_QUEUE_SECONDS)
+    return context
 
 
-def _careful(response: Response) -> Response:
-    """A browser shall take every answer for what it says it is."""
+def _add_security_headers(response: Response) -> Response:
     response.headers.add("X-Content-Type-Options", "nosniff")
     response.headers.add("Referrer-Policy", "no-referrer")
     return response

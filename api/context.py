@@ -1,18 +1,18 @@
-"""What every view needs, kept with the app."""
+"""The state of one app that its views share."""
 
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from flask import current_app
 
-from api.eta.service import Forecaster
-from api.http.limits import Watchers
-from api.imaging.thumbnails import Thumbnails
-from api.live.event_hub import News
-from api.live.snapshot_batcher import Lookout
-from api.live.ttl_cache import Lately
+from api.eta.service import EtaService
+from api.http.limits import StreamLimits
+from api.imaging.thumbnails import ThumbnailCache
+from api.live.event_hub import EventHub
+from api.live.snapshot_batcher import SnapshotBatcher
+from api.live.ttl_cache import TtlCache
 from shared.errors import InvalidJobId
 from shared.services import Services
 from shared.settings import Settings
@@ -22,32 +22,32 @@ _UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass
 class Context:
-    """One app's share of the world."""
+    """Settings, services and everything that lives as long as the app."""
 
     settings: Settings
     services: Services
-    watchers: Watchers
-    forecaster: Forecaster
-    lookout: Lookout
-    news: News
-    glances: Lately[tuple[str, str]] = field(default_factory=Lately)
-    """At the queue, for all who watch it (api/routes/queue.py)."""
-    thumbnails: Thumbnails = field(default_factory=Thumbnails)
+    stream_limits: StreamLimits
+    eta: EtaService
+    snapshots: SnapshotBatcher
+    event_hub: EventHub
+    queue_messages: TtlCache[tuple[str, str]] = field(init=False)
+    """The queue for all who watch it: see api/routes/queue.py."""
+    thumbnails: ThumbnailCache = field(default_factory=ThumbnailCache)
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down, so that streams end."""
-    known_identity: str | None = None
-    """Of the ledger, once it and the blob store were found to belong together (api/routes/health.py)."""
+    confirmed_ledger_id: str | None = None
+    """The ledger's id once it is known to belong to the blob store: see api/routes/health.py."""
+
+    @classmethod
+    def current(cls) -> Self:
+        """Return the context of the present request's app."""
+        context: Self = current_app.extensions["easel"]
+        return context
 
 
-def here() -> Context:
-    """The context of the request at hand."""
-    context: Context = current_app.extensions["easel"]
-    return context
-
-
-def valid_id(text: str) -> str:
-    """The id as the ledger writes it. Raises InvalidJobId."""
-    canonical = text.lower()
-    if not _UUID.fullmatch(canonical):
-        raise InvalidJobId("A job's id is a UUID such as 0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88.")
-    return canonical
+def parse_job_id(text: str) -> str:
+    """Return the id in lower case, as in the ledger. Raises InvalidJobId."""
+    job_id = text.lower()
+    if not _UUID.fullmatch(job_id):
+        raise InvalidJobId("A job ID is a UUID such as 0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88.")
+    return job_id

@@ -1,4 +1,4 @@
-"""The real wiring: `gunicorn 'api.wsgi:app()'`, or better `python -m api`, which also minds where it listens."""
+"""The WSGI entry point: `gunicorn 'api.wsgi:app()'`, or better `python -m api`, which also configures gunicorn."""
 
 import threading
 from contextlib import suppress
@@ -14,16 +14,16 @@ from shared.settings import Settings
 
 
 def app(settings: Settings | None = None) -> Flask:
-    """The app over the outside world that the environment describes. Call it after the fork, not before."""
-    found = settings or Settings()
-    check_exposure(found)
-    configure_logging(found)
-    services = open_services(found)
+    """Return the app for these settings, by default the environment's. Call it after the fork. Raises ValueError."""
+    settings = settings or Settings()
+    check_exposure(settings)
+    configure_logging(settings)
+    services = open_services(settings)
     threading.Thread(target=_warm_up, args=(services,), daemon=True).start()
-    return create_app(found, services)
+    return create_app(settings, services)
 
 
 def _warm_up(services: Services) -> None:
-    """Loading the store's client takes a second that the first request, with three in all, had better not spend."""
+    """Load the blob store's client, which takes a second of the three that the first request may take."""
     with suppress(EaselError):
         ensure_paired(services)

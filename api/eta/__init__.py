@@ -1,1 +1,1 @@
-"""When jobs will finish: a speed model, a simulation of the queue, and the service that keeps a forecast."""
+"""Estimates of when jobs will end: a speed model, a simulation of the queue, the forecast, and its cache."""

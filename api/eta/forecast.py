@@ -1,205 +1,209 @@
-"""When each job will have ended: what ended jobs took, the jobs' own pace and the line before them lead to it."""
+"""The forecast: when each job will end, from a snapshot of the queue, the workers and the run history."""
 
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final, Self
 
 import numpy as np
-from pydantic import BaseModel, Field
 
-from api.eta.simulation import Work, play
-from api.eta.speed_model import Draws, Odds
-from easel.models import TERMINAL, JobState, Progress
+from api.eta.simulation import Outcome, RemainingWork, Slot, simulate
+from api.eta.speed_model import SAMPLES, Samples, SpeedModel
+from easel.models import TERMINAL, DurationRange, JobState, Progress
 from shared.jobs.estimate import START_SECONDS, pixel_evaluations
-from shared.jobs.job import Job, Request
-from shared.jobs.run_history import Trial
+from shared.jobs.job import Job, JobRequest
+from shared.jobs.run_history import RunRecord
 from shared.ledger.queue_stats import STARTING, WorkerInfo
 from shared.recipe import PRESETS, Recipe
 from shared.services import Services
 from shared.settings import Settings
 
-LOOKAHEAD: Final = 200
-"""Waiting jobs played forward; where more wait, none that waits gets an estimate."""
-_LAST: Final = "last of "
-_UNKNOWN: Final = "unknown"
-_LEAST: Final = 0.05  # seconds, that whatever is left takes
-_ALL_BUT: Final = 0.99  # done, so that what is left has a meaning
-_ROUNDED: Final = 1e-4  # of a job's arithmetic: workers report hundredths of a percent
-_SOME_PIXELS: Final = 256 * 192  # of the job by which a worker measured the speed that it tells
-
-
-class Eta(BaseModel):
-    """Seconds from now."""
-
-    p50: float = Field(description="As likely to be sooner as later.")
-    p90: float = Field(description="Nine times of ten it is no later.")
+MAX_QUEUED: Final = 200
+"""Queued jobs in a simulation. If more are queued, only running jobs get an estimate."""
+_UNKNOWN_DEVICE: Final = "unknown"
+_MIN_SECONDS: Final = 0.05  # remaining, for any job
+_MAX_DONE: Final = 0.99  # keeps the remaining share above 0
+_ROUNDING: Final = 1e-4  # of a job's arithmetic: workers report hundredths of a percent
+_MEASURED_PIXELS: Final = 256 * 192  # assumed for the job on which a worker measured the speed that it announces
+_QUANTILES: Final = (0.5, 0.9)
+_ALL: Final = np.arange(SAMPLES)
 
 
 class Forecast:
-    """The jobs and workers of one moment, played forward in many futures, each drawn from what ended jobs took."""
+    """A simulation of the jobs and workers of one moment, with speeds drawn from the run history."""
 
     def __init__(
         self,
         jobs: list[Job],
         workers: list[WorkerInfo],
         settings: Settings,
-        trials: Sequence[Trial] = (),
+        runs: Sequence[RunRecord] = (),
         *,
-        crowded: bool = False,
+        overloaded: bool = False,
     ) -> None:
-        """`trials` are the newest first; `crowded` where too many wait to be played: then none that waits is."""
-        self._made = time.monotonic()
+        """`runs` are ordered newest first. If `overloaded`, queued jobs are left out and have no estimate."""
+        self._created = time.monotonic()
         self._random = np.random.default_rng(0)
-        self._unreported = settings.heartbeat_seconds / 2  # how old what a worker reported is, on average
-        crew = [_of_some_device(worker, trials) for worker in workers]
-        self._odds = _odds((*trials, *_told(crew, {trial.device for trial in trials})))
-        self._devices = sorted({worker.device for worker in crew}) or [_UNKNOWN]
-        running = [job for job in jobs if job.state is JobState.RUNNING]
-        waiting = sorted((job for job in jobs if job.state is JobState.QUEUED), key=lambda job: job.order)
-        self._ends = _quantiles(self._played(running, waiting, crew, settings, crowded=crowded)) if crew else {}
+        self._report_age = settings.heartbeat_seconds / 2  # mean age of what a worker reported
+        workers = [_with_assumed_device(worker, runs) for worker in workers]
+        self._model = _speed_model((*runs, *_announced_speeds(workers, {run.device for run in runs})))
+        self._devices = sorted({worker.device for worker in workers}) or [_UNKNOWN_DEVICE]
+        self._slice_seconds, self._overloaded = settings.slice_seconds, overloaded
+        self._queues: dict[str, list[RemainingWork]] = {} if overloaded else {tier: [] for tier in settings.tiers}
+        for job in () if overloaded else sorted(_in_state(JobState.QUEUED, jobs), key=lambda job: job.order):
+            self._queues.setdefault(job.request.tier, []).append(self._remaining_work(job))
+        running = _in_state(JobState.RUNNING, jobs)
+        self._running = [self._remaining_work(job) for job in running]
+        self._workers = [self._devices.index(device) for device in _worker_devices(running, workers)]
+        outcome = self._simulate(self._queues)
+        self._ends, self._next_slots = _quantiles(outcome.ends), outcome.next_slots
 
     @classmethod
-    def of_now(cls, services: Services, *newcomers: Job) -> Self:
-        """From the ledger as it stands, with `newcomers` that are not in it."""
-        running = services.ledger.list(state=JobState.RUNNING, limit=LOOKAHEAD)
-        line = services.ledger.ids(state=JobState.QUEUED, limit=LOOKAHEAD + 1)
-        crowded = len(line) > LOOKAHEAD
-        known = [*running, *(() if crowded else services.ledger.several(line)), *newcomers]
-        return cls(
-            known, services.queue_stats.workers(), services.settings, services.run_history.recent(), crowded=crowded
-        )
+    def of_now(cls, services: Services) -> Self:
+        """Return a forecast from the current state of the ledger. Raises LedgerUnavailable."""
+        running = services.ledger.list(state=JobState.RUNNING, limit=MAX_QUEUED)
+        queued = services.ledger.list_ids(state=JobState.QUEUED, limit=MAX_QUEUED + 1)
+        overloaded = len(queued) > MAX_QUEUED
+        jobs = [*running, *(() if overloaded else services.ledger.get_many(queued))]
+        workers, runs = services.queue_stats.workers(), services.run_history.recent()
+        return cls(jobs, workers, services.settings, runs, overloaded=overloaded)
 
-    def eta(self, job: Job) -> Eta | None:
-        """Until this job ends, if it is left to; None for one that has, that nobody works for, or that waits far back.
+    def eta(self, job: Job) -> DurationRange | None:
+        """Return the time until this job ends if nobody ends it early; jobs before it end early as often as they did.
 
-        Those before it are ended early as often as jobs were of late.
+        A queued job that is newer than the forecast starts at the end of its tier's queue.
+        None for a job that has ended, that no worker serves, that is queued far back, or that is newer than the
+        forecast and longer than EASEL_SLICE_SECONDS: its turns depend on the other jobs.
         """
-        return None if job.state in TERMINAL else self._until(job.id)
+        if job.id in self._ends and job.state not in TERMINAL:
+            p50, p90 = self._ends[job.id]
+            return _eta(p50 - self._age(), p90 - self._age())
+        slot = self._next_slots.get(job.request.tier)
+        if slot is None or job.state is not JobState.QUEUED:
+            return None
+        work = self._remaining_work(job)
+        return self._eta_at(slot, work) if work.median <= self._slice_seconds else None
 
-    def eta_of_last(self, tier: str) -> Eta | None:
-        """The same for a job of the default recipe that would be submitted now."""
-        return self._until(_LAST + tier)
+    def eta_if_submitted(self, job: Job) -> DurationRange | None:
+        """As `eta`, for a job of any length that is submitted now. Repeats the simulation, but reads no records."""
+        if self._overloaded:
+            return None
+        work = self._remaining_work(job)
+        queues = self._queues | {work.tier: [*self._queues.get(work.tier, []), work]}
+        ends = self._simulate(queues).ends.get(work.job_id)
+        return None if ends is None else _eta(*np.quantile(ends - self._age(), _QUANTILES).tolist())
 
-    def run(self, job: Job) -> Eta:
-        """Seconds on a worker of the moment, waiting not counted."""
-        return _eta(*np.quantile(self._work(job).alone, (0.5, 0.9)).tolist())
+    def eta_of_default(self, tier: str) -> DurationRange | None:
+        """Return the time until a job of the default recipe would end that is submitted now and runs in one piece."""
+        slot = self._next_slots.get(tier)
+        return self._eta_at(slot, self._remaining_work(_default_job(tier))) if slot else None
 
-    def _until(self, job_id: str) -> Eta | None:
-        """The forecast may be a second old, and then so much less is left."""
-        passed = time.monotonic() - self._made
-        return _eta(*(seconds - passed for seconds in self._ends[job_id])) if job_id in self._ends else None
+    def run_time(self, job: Job) -> DurationRange:
+        """Return the job's time on one of the present workers, without waiting."""
+        return _eta(*np.quantile(self._remaining_work(job).to_end, _QUANTILES).tolist())
 
-    def _played(
-        self, running: list[Job], waiting: list[Job], crew: list[WorkerInfo], settings: Settings, *, crowded: bool
-    ) -> dict[str, Draws]:
-        lines = {tier: deque[Work]() for tier in settings.tiers}
-        if not crowded:
-            for job in waiting:
-                lines.setdefault(job.request.tier, deque()).append(self._work(job))
-            for tier, line in lines.items():
-                line.append(replace(self._work(_last_of(tier)), real=False))
-        lanes = [self._devices.index(device) for device in _lanes(running, crew)]
-        return play([self._work(job) for job in running], lines, lanes, settings.slice_seconds)
+    def _simulate(self, queues: Mapping[str, Sequence[RemainingWork]]) -> Outcome:
+        return simulate(self._running, queues, self._workers, self._slice_seconds) if self._workers else Outcome({}, {})
 
-    def _work(self, job: Job) -> Work:
-        left = [self._left(job, device) for device in self._devices]
-        alone, held = (np.maximum(seconds, _LEAST) for seconds in zip(*left, strict=True))
-        return Work(job.id, job.request.tier, alone, held)
+    def _eta_at(self, slot: Slot, work: RemainingWork) -> DurationRange:
+        start = np.maximum(slot.start - self._age(), 0)
+        return _eta(*np.quantile(start + work.to_end[slot.device, _ALL], _QUANTILES).tolist())
 
-    def _left(self, job: Job, device: str) -> tuple[Draws, Draws]:
-        """Seconds that a worker with this device has to do, if nobody ends the job early; and as it may come."""
-        recipe, done = job.request.recipe, min(job.progress.percentage / 100, _ALL_BUT)
+    def _age(self) -> float:
+        return time.monotonic() - self._created
+
+    def _remaining_work(self, job: Job) -> RemainingWork:
+        seconds = [self._remaining_seconds(job, device) for device in self._devices]
+        to_end, to_release = (np.maximum(rows, _MIN_SECONDS) for rows in zip(*seconds, strict=True))
+        return RemainingWork(job.id, job.request.tier, to_end, to_release)
+
+    def _remaining_seconds(self, job: Job, device: str) -> tuple[Samples, Samples]:
+        """Return the seconds on this device until the job is complete, and until it ends, perhaps early."""
+        recipe, done = job.request.recipe, min(job.progress.percentage / 100, _MAX_DONE)
         arithmetic = pixel_evaluations(recipe, job.request.width or 1, job.request.height or 1)
-        chances = self._odds.chances(device).shuffled(self._random)
-        usual = arithmetic / self._odds.speed(device, recipe.optimizer.kind, arithmetic / recipe.steps)
-        until = np.where(chances.fraction > done, chances.fraction, 1)
+        samples = self._model.samples(device).shuffled(self._random)
+        predicted = arithmetic / self._model.speed(device, recipe.optimizer.kind, arithmetic / recipe.steps)
+        end = np.where(samples.fraction > done, samples.fraction, 1)
         running = job.state is JobState.RUNNING
-        begin = _later_stages(recipe, done) * chances.start
-        if running and job.pace and done:
-            loop = chances.by_its_own_pace(usual, 1 / job.pace, done)
+        start = _share_of_stages_to_start(recipe, done) * samples.start_seconds
+        if running and job.fraction_per_second and done:
+            loop = samples.loop_seconds_at_pace(predicted, 1 / job.fraction_per_second, done)
         else:
-            passed = job.run_seconds if running and not done else 0.0
-            begin = begin + np.maximum(chances.start / len(recipe.stages) - passed, 0)
-            loop = usual * np.exp(chances.error)
-        begin -= self._unreported if running else 0
-        alone, held = (begin + (upto - done) * loop + chances.ending for upto in (1.0, until))
-        return alone, held
+            elapsed = job.run_seconds if running and not done else 0.0
+            start = start + np.maximum(samples.start_seconds / len(recipe.stages) - elapsed, 0)
+            loop = predicted * np.exp(samples.error)
+        start -= self._report_age if running else 0
+        to_end, to_release = (start + (share - done) * loop + samples.end_seconds for share in (1.0, end))
+        return to_end, to_release
+
+
+def _in_state(state: JobState, jobs: list[Job]) -> list[Job]:
+    return [job for job in jobs if job.state is state]
 
 
 @lru_cache(maxsize=4)
-def _odds(trials: tuple[Trial, ...]) -> Odds:
-    """They change when a job ends, and are asked once a second."""
-    return Odds(trials)
+def _speed_model(runs: tuple[RunRecord, ...]) -> SpeedModel:
+    """Cached, since runs change only when a job ends, and forecasts are made every second."""
+    return SpeedModel(runs)
 
 
-def _of_some_device(worker: WorkerInfo, trials: Sequence[Trial]) -> WorkerInfo:
-    """A worker that has not said what it has most likely has what jobs ended on last."""
-    starting = worker.device == STARTING and trials
-    return worker.model_copy(update={"device": trials[0].device}) if starting else worker
+def _with_assumed_device(worker: WorkerInfo, runs: Sequence[RunRecord]) -> WorkerInfo:
+    """Return a starting worker with the device of the newest run, which is the most likely one."""
+    starting = worker.device == STARTING and runs
+    return worker.model_copy(update={"device": runs[0].device}) if starting else worker
 
 
-def _told(crew: list[WorkerInfo], met: AbstractSet[str]) -> Iterator[Trial]:
-    """What workers say of devices on which no remembered job has ended, one of each: several may repeat one job."""
-    said = {worker.device: worker.pixels_per_second for worker in crew if worker.pixels_per_second}
-    for device in said.keys() - met:
-        yield Trial(
+def _announced_speeds(workers: list[WorkerInfo], known_devices: AbstractSet[str]) -> Iterator[RunRecord]:
+    """Yield the speed that workers announce for each device without runs; once, as several may repeat one job."""
+    speeds = {worker.device: worker.pixels_per_second for worker in workers if worker.pixels_per_second}
+    for device in speeds.keys() - known_devices:
+        yield RunRecord(
             device=device,
             optimizer="",
-            pixels=_SOME_PIXELS,
-            pixels_per_second=said[device],
-            start=START_SECONDS,
-            ending=0,
+            pixels=_MEASURED_PIXELS,
+            pixels_per_second=speeds[device],
+            start_seconds=START_SECONDS,
+            end_seconds=0,
             fraction=1,
             drift=None,
         )
 
 
-def _lanes(running: list[Job], crew: list[WorkerInfo]) -> list[str]:
-    """The devices of those that hold the running jobs, in their order, and then of the others."""
-    names = {worker.name: worker.device for worker in crew}
-    held = [names.get(job.worker or "", crew[0].device) for job in running]
-    idle = [worker.device for worker in crew if worker.name not in {job.worker for job in running}]
-    return held + idle[: max(0, len(crew) - len(running))]
+def _worker_devices(running: list[Job], workers: list[WorkerInfo]) -> list[str]:
+    """Return the devices of the workers that hold the running jobs, in the jobs' order, then those of idle workers."""
+    if not workers:
+        return []
+    devices = {worker.name: worker.device for worker in workers}
+    busy = [devices.get(job.worker or "", workers[0].device) for job in running]
+    idle = [worker.device for worker in workers if worker.name not in {job.worker for job in running}]
+    return busy + idle[: max(0, len(workers) - len(running))]
 
 
-def _last_of(tier: str) -> Job:
-    """A job that is only thought of."""
-    request = Request(
-        id=_LAST + tier,
-        tier=tier,
-        recipe=PRESETS["default"],
-        content="",
-        styles=(),
-        width=4,
-        height=3,
-        created_at=0,
-        digest="",
-    )
+def _default_job(tier: str) -> Job:
+    fields = {"id": "", "tier": tier, "content": "", "styles": (), "width": 4, "height": 3, "created_at": 0}
+    request = JobRequest.model_validate({**fields, "recipe": PRESETS["default"], "digest": ""})
     progress = Progress(total=request.recipe.steps)
-    return Job(id=request.id, state=JobState.QUEUED, request=request, order=0, progress=progress)
+    return Job(id="", state=JobState.QUEUED, request=request, order=0, progress=progress)
 
 
-def _later_stages(recipe: Recipe, done: float) -> float:
-    """The share of its stages that a job begins after the present one; `done` of its arithmetic is, as reported.
+def _share_of_stages_to_start(recipe: Recipe, done: float) -> float:
+    """Return the share of stages that a job has yet to start, with `done` of its arithmetic reported.
 
-    One at whose very beginning it is counts: its tracing is under way.
+    A stage counts if the job is exactly at its beginning: its tracing is under way.
     """
     *begins, whole = accumulate(longest**2 * steps for longest, steps in recipe.schedule())
-    return sum(begin / whole >= done - _ROUNDED for begin in begins) / (len(begins) + 1)
+    return sum(begin / whole >= done - _ROUNDING for begin in begins) / (len(begins) + 1)
 
 
-def _quantiles(ends: dict[str, Draws]) -> dict[str, tuple[float, float]]:
-    """p50 and p90 of each, all at once: one by one they take as long as the play."""
+def _quantiles(ends: Mapping[str, Samples]) -> dict[str, tuple[float, float]]:
+    """Return p50 and p90 of each, computed at once: one by one they take as long as the simulation."""
     if not ends:
         return {}
-    found = np.quantile(np.array(list(ends.values())), (0.5, 0.9), axis=1).T.tolist()
-    return {job_id: (p50, p90) for job_id, (p50, p90) in zip(ends, found, strict=True)}
+    rows = np.quantile(np.array(list(ends.values())), _QUANTILES, axis=1).T.tolist()
+    return {job_id: (p50, p90) for job_id, (p50, p90) in zip(ends, rows, strict=True)}
 
 
-def _eta(p50: float, p90: float) -> Eta:
-    return Eta(p50=round(max(0.0, p50), 1), p90=round(max(0.0, p90), 1))
+def _eta(p50: float, p90: float) -> DurationRange:
+    return DurationRange(p50=round(max(0.0, p50), 1), p90=round(max(0.0, p90), 1))

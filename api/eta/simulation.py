@@ -1,4 +1,4 @@
-"""The queue played forward on the workers of the moment, in many futures at once."""
+"""Simulates the queue on the present workers, in all futures at once."""
 
 import heapq
 from collections import deque
@@ -9,80 +9,103 @@ from typing import Any, Final
 
 import numpy as np
 
-from api.eta.speed_model import DRAWS, Draws
+from api.eta.speed_model import SAMPLES, Samples
 
-_ROUNDS: Final = 400
-_EVERY: Final = np.arange(DRAWS)
-_Seconds = np.ndarray[Any, np.dtype[np.float64]]
+_MAX_TURNS: Final = 400
+_ALL: Final = np.arange(SAMPLES)
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
-    """What is left of a job, on each device and in each future."""
+class RemainingWork:
+    """Seconds that a job still needs, as arrays of shape (devices, SAMPLES)."""
 
     job_id: str
     tier: str
-    alone: _Seconds  # (devices, DRAWS) seconds, if nobody ends it early
-    held: _Seconds  # the same, with the early ends that there are: its worker is free then
-    real: bool = True  # False for one that is only thought of, and keeps no worker from the others
+    to_end: np.ndarray[Any, np.dtype[np.float64]]  # if nobody ends it early
+    to_release: np.ndarray[Any, np.dtype[np.float64]]  # with early ends as often as there were: the worker is free then
 
     @cached_property
-    def usual(self) -> float:
-        """Seconds, in the middle of all; `np.median` takes eight times as long, for every job once a second."""
-        return float(np.sort(self.held, axis=None)[self.held.size // 2])
+    def median(self) -> float:
+        """The median of `to_release`; `np.median` takes eight times as long, for every job once a second."""
+        return float(np.sort(self.to_release, axis=None)[self.to_release.size // 2])
 
 
-_Rest = tuple[Work, float]
-"""A job, and the share of what was left of it that is left still."""
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """Where and when a job at the end of a tier's queue would start, per future."""
+
+    start: Samples  # seconds from now
+    device: np.ndarray[Any, np.dtype[np.int64]]  # index into the arrays of RemainingWork
 
 
-def play(
-    running: Sequence[Work], lines: Mapping[str, deque[Work]], devices: Sequence[int], slice_seconds: float
-) -> dict[str, Draws]:
-    """When each job ends in each future, in seconds from now, if nobody else came.
+@dataclass
+class Outcome:
+    """The outcome of a simulation."""
 
-    Each of `devices` has a worker, an index into Work's arrays; the first ones hold the running jobs. The waiting are
-    taken in the order that they will be taken usually, each by whoever is free first.
+    ends: dict[str, Samples]  # seconds from now, by job id
+    next_slots: dict[str, Slot]  # by tier
+
+
+_Queue = deque[tuple[RemainingWork | str, float]]
+"""Jobs, each with the share of it that is left; a tier's name stands for the slot at the end of its queue."""
+
+
+def simulate(
+    running: Sequence[RemainingWork],
+    queues: Mapping[str, Sequence[RemainingWork]],
+    workers: Sequence[int],
+    slice_seconds: float,
+) -> Outcome:
+    """Return when each job ends in each future, provided that no job is added.
+
+    `workers` holds the device index of each worker; the first ones hold the running jobs. Jobs are taken in the order
+    of a typical future, each by the worker that is free first.
     """
-    free = np.zeros((DRAWS, len(devices)))
-    kinds = np.array(devices)
-    ready: dict[str, Draws] = {}
-    ends: dict[str, Draws] = {}
-    for number, (work, share) in enumerate(_turns(running, lines, len(devices), slice_seconds)):
-        lane = np.full(DRAWS, number) if number < len(running) else free.argmin(axis=1)
-        began = np.maximum(free[_EVERY, lane], ready.get(work.job_id, 0))
-        ends[work.job_id] = began + share * work.alone[kinds[lane], _EVERY]
-        if work.real:
-            ready[work.job_id] = free[_EVERY, lane] = began + share * work.held[kinds[lane], _EVERY]
-    return ends
+    free_at = np.zeros((SAMPLES, len(workers)))
+    devices = np.array(workers)
+    resumable_at: dict[str, Samples] = {}
+    outcome = Outcome({}, {})
+    for turn, (work, share) in enumerate(_turns(running, queues, len(workers), slice_seconds)):
+        worker = np.full(SAMPLES, turn) if turn < len(running) else free_at.argmin(axis=1)
+        if isinstance(work, str):
+            outcome.next_slots[work] = Slot(free_at[_ALL, worker], devices[worker])
+            continue
+        start = np.maximum(free_at[_ALL, worker], resumable_at.get(work.job_id, 0))
+        outcome.ends[work.job_id] = start + share * work.to_end[devices[worker], _ALL]
+        resumable_at[work.job_id] = start + share * work.to_release[devices[worker], _ALL]
+        free_at[_ALL, worker] = resumable_at[work.job_id]
+    return outcome
 
 
 def _turns(
-    running: Sequence[Work], lines: Mapping[str, deque[Work]], workers: int, slice_seconds: float
-) -> Iterator[tuple[Work, float]]:
-    """Each turn at a worker, in order, and the share of what is left of the job that is done in it."""
-    waiting = {tier: deque((work, 1.0) for work in line) for tier, line in lines.items()}
-    total = sum(work.usual for line in (running, *lines.values()) for work in line)
-    quantum = max(slice_seconds, total / _ROUNDS)  # bounds the turns, however long the jobs
-    lanes: list[tuple[float, int, _Rest | None]] = []  # when it is free, and what it gives back then
+    running: Sequence[RemainingWork],
+    queues: Mapping[str, Sequence[RemainingWork]],
+    workers: int,
+    slice_seconds: float,
+) -> Iterator[tuple[RemainingWork | str, float]]:
+    """Yield each turn at a worker, in order: the job and the share of its remaining work that is done in the turn."""
+    waiting: dict[str, _Queue] = {
+        tier: deque([*((work, 1.0) for work in queue), (tier, 0.0)]) for tier, queue in queues.items()
+    }
+    total = sum(work.median for queue in (running, *queues.values()) for work in queue)
+    quantum = max(slice_seconds, total / _MAX_TURNS)  # bounds the number of turns, however long the jobs are
+    busy: list[tuple[float, int, RemainingWork | None, float]] = []  # until when, which worker, its job, share left
     for number, work in enumerate(running):
-        share = _share(work, quantum, 1.0)
-        lanes.append((share * work.usual, number, (work, 1 - share)))
+        share = min(1.0, quantum / work.median)
+        busy.append((share * work.median, number, work, 1 - share))
         yield work, share
-    lanes += [(0.0, number, None) for number in range(len(running), workers)]
-    heapq.heapify(lanes)
-    while lanes:
-        now, number, back = heapq.heappop(lanes)
-        if back and back[1] > 0:
-            waiting.setdefault(back[0].tier, deque()).append(back)
-        if line := next((line for line in waiting.values() if line), None):
-            work, rest = line.popleft()
-            share = _share(work, quantum, rest)
-            yield work, share
-            busy = (now + share * work.usual, number, (work, rest - share))
-            heapq.heappush(lanes, busy if work.real else (now, number, None))
-
-
-def _share(work: Work, quantum: float, rest: float) -> float:
-    """Of the job, that is done in one turn; one that is only thought of is thought of whole."""
-    return min(rest, quantum / work.usual) if work.real else rest
+    busy += [(0.0, number, None, 0.0) for number in range(len(running), workers)]
+    heapq.heapify(busy)
+    while busy:
+        now, number, returned, rest = heapq.heappop(busy)
+        if returned and rest > 0:
+            waiting.setdefault(returned.tier, deque()).append((returned, rest))
+        while queue := next((queue for queue in waiting.values() if queue), None):
+            job, left = queue.popleft()
+            if isinstance(job, str):  # takes no worker
+                yield job, 0.0
+                continue
+            share = min(left, quantum / job.median)
+            yield job, share
+            heapq.heappush(busy, (now + share * job.median, number, job, left - share))
+            break

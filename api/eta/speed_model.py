@@ -1,15 +1,14 @@
-"""What ended jobs let one expect of the next: its speed on a device, and how far off that may be.
+"""The speed model: how fast a job will run on a device, and how far off that prediction may be.
 
-A job's speed is the median of all remembered ones, each of which counts the less, the less alike it is: a quarter for
-each doubling of the picture, for another optimiser, and next to nothing on another device. So a size that nobody has
-painted yet is judged by its neighbours, and a device that nobody has met by the others. What a step does besides its
-pixels, which makes small pictures slow, is taken out before: else one small job would mislead about large ones. How far
-off all this may be is read from the same jobs, each predicted from all others; a few invented ones stand in until there
-are enough.
+The predicted speed is a weighted median over the run history. A run's weight falls to a quarter with each doubling of
+the image, with another optimizer, and to almost nothing on another device. A size without runs is therefore predicted
+from its neighbours, and a device without runs from the others. The cost per step that does not depend on pixels makes
+small images slow; it is removed first, or one small job would mislead about large ones. The errors come from
+the same runs, each predicted from all others; until there are enough, assumed errors are added.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist, median
 from typing import Any, Final, Self
@@ -17,125 +16,126 @@ from typing import Any, Final, Self
 import numpy as np
 
 from shared.jobs.estimate import DEFAULT_PIXELS_PER_SECOND, START_SECONDS
-from shared.jobs.run_history import Trial
+from shared.jobs.run_history import RunRecord
 
-DRAWS: Final = 200
-"""Futures that are played."""
-Draws = np.ndarray[Any, np.dtype[np.float64]]
-"""(DRAWS,): one value for each future."""
+SAMPLES: Final = 200
+"""Futures in which the queue is simulated."""
+Samples = np.ndarray[Any, np.dtype[np.float64]]
+"""(SAMPLES,): one value per future."""
 
-_PIXELS_BESIDE: Final = 13_000  # that what a step does besides is worth: of 60 to 400 pixels a side, on two cores
-_DOUBLING: Final = 4.0  # what each doubling of the pixels divides a job's weight by
-_OTHER_OPTIMIZER: Final = 1  # counts as so many doublings
+_FIXED_COST_PIXELS: Final = 13_000  # the fixed cost of a step in pixels: for 60 to 400 pixels a side, on two cores
+_WEIGHT_PER_DOUBLING: Final = 4.0  # each doubling of the pixels divides the weight by this
+_OTHER_OPTIMIZER: Final = 1  # counts as this many doublings
 _OTHER_DEVICE: Final = 20
-_INVENTED: Final = [NormalDist().inv_cdf(0.1 + 0.2 * number) for number in range(5)]
-_MET: Final = 0.3  # standard deviation of the logarithm, supposed of a device that was met
-_UNMET: Final = 1.1  # and of one that was not: a GPU is many times faster than the two cores assumed
-_DRIFT: Final = 0.15  # and of a job's pace after half-way against that before
+_NORMAL_QUANTILES: Final = [NormalDist().inv_cdf(0.1 + 0.2 * number) for number in range(5)]
+_KNOWN_DEVICE_SIGMA: Final = 0.3  # assumed standard deviation of the log speed on a device with runs
+_NEW_DEVICE_SIGMA: Final = 1.1  # and on one without: a GPU is many times faster than the two cores assumed
+_DRIFT_SIGMA: Final = 0.15  # and of a job's pace in its second half, relative to the first
 
 
 @dataclass(frozen=True, eq=False)
-class Chances:
-    """What may befall a job on one device, in each of DRAWS futures; all but the drift go together."""
+class RunSamples:
+    """Samples of how one run on a device may go. Index i of all fields but `drift` comes from the same past run."""
 
-    error: Draws  # logarithm of the seconds in the loop by those predicted
-    start: Draws  # seconds from the claim to the first frame, and to begin the later stages; about as long for each
-    ending: Draws  # seconds from the last frame to the end
-    fraction: Draws  # of the arithmetic that is done before somebody ends the job
-    drift: Draws  # as in Trial
+    error: Samples  # log of actual seconds in the loop over predicted seconds
+    start_seconds: Samples  # seconds from the claim to the first step, tracing of later stages included
+    end_seconds: Samples  # seconds from the last step to the end
+    fraction: Samples  # of the arithmetic that is done before the job ends; below 1 if it is ended early
+    drift: Samples  # as in RunRecord
 
     def shuffled(self, random: np.random.Generator) -> Self:
-        """For one job: what befalls it has nothing to do with what befalls others."""
-        order = random.permutation(DRAWS)
-        together = {name: getattr(self, name)[order] for name in ("error", "start", "ending", "fraction")}
-        return replace(self, **together, drift=random.permutation(self.drift))
+        """Return the samples in another order, since jobs are independent of each other."""
+        order = random.permutation(SAMPLES)
+        joint = {name: getattr(self, name)[order] for name in ("error", "start_seconds", "end_seconds", "fraction")}
+        return replace(self, **joint, drift=random.permutation(self.drift))
 
-    def by_its_own_pace(self, usual: float, own: float, done: float) -> Draws:
-        """Seconds in the loop that the rest of a job would mean for the whole of it, after `done` of it, in ]0, 1[.
+    def loop_seconds_at_pace(self, predicted: float, at_own_pace: float, done: float) -> Samples:
+        """Return seconds in the loop for a whole job, given its own pace over the `done` share of it, in ]0, 1[.
 
-        Jobs like it would take `usual` seconds in all, at its own pace it were `own`. The more is done, the more the
-        own pace counts: a pace wanders as a sum of independent steps does, and half-way by as much as the drifts say.
-        It also counts the more, the less it is like the others': then something is the matter that they do not know.
+        `predicted` comes from the history, `at_own_pace` extrapolates the job's pace. The pace counts for more as
+        more is done: it wanders like a sum of independent steps, by half the drift's deviation at half-way. It
+        also counts for more if the two differ much: then the job has a cause that the history does not show.
         """
         step = self.drift.std() / 2
-        spread = max(self.error.std(), abs(math.log(own / usual)))
+        spread = max(self.error.std(), abs(math.log(at_own_pace / predicted)))
         trust = 1 / (1 + (step / spread) ** 2 / done)
         doubt = math.sqrt(1 / (1 - done) + trust / done) / 2
-        seconds: Draws = usual ** (1 - trust) * own**trust * np.exp(-doubt * self.drift)
+        seconds: Samples = predicted ** (1 - trust) * at_own_pace**trust * np.exp(-doubt * self.drift)
         return seconds
 
 
-class Odds:
-    """Of any number of trials, none included."""
+class SpeedModel:
+    """Predictions from run records; without any, from assumed values."""
 
-    def __init__(self, trials: Sequence[Trial]) -> None:
-        self._trials = sorted(trials, key=_at_large)
-        self._speeds = np.log([_at_large(trial) for trial in self._trials])
-        self._doublings = np.log2([trial.pixels for trial in self._trials])
-        self._optimizers = np.array([trial.optimizer for trial in self._trials])
-        self._devices = np.array([trial.device for trial in self._trials])
-        self._known: dict[tuple[str, str, float], float] = {}
-        self._chances: dict[str, Chances] = {}
+    def __init__(self, runs: Sequence[RunRecord]) -> None:
+        self._runs = sorted(runs, key=_asymptotic_speed)
+        self._log_speeds = np.log([_asymptotic_speed(run) for run in self._runs])
+        self._log2_pixels = np.log2([run.pixels for run in self._runs])
+        self._optimizers = np.array([run.optimizer for run in self._runs])
+        self._devices = np.array([run.device for run in self._runs])
+        self._speed_cache: dict[tuple[str, str, float], float] = {}
+        self._samples_cache: dict[str, RunSamples] = {}
 
     def speed(self, device: str, optimizer: str, pixels: float) -> float:
-        """Pixels evaluated in a second of the loop, as likely more as less, at so many pixels an evaluation."""
-        if not self._trials:
+        """Return the median pixels per second in the loop, at `pixels` per evaluation."""
+        if not self._runs:
             return DEFAULT_PIXELS_PER_SECOND
         key = device, optimizer, pixels
-        if key not in self._known:
-            self._known[key] = float(np.exp(self._median(self._weights(*key)))) / _slower_by(pixels)
-        return self._known[key]
+        if key not in self._speed_cache:
+            self._speed_cache[key] = float(np.exp(self._median(self._weights(*key)))) / _fixed_cost_factor(pixels)
+        return self._speed_cache[key]
 
-    def chances(self, device: str) -> Chances:
-        """How far off a prediction for this device may be."""
-        if device not in self._chances:
-            self._chances[device] = self._drawn(device)
-        return self._chances[device]
+    def samples(self, device: str) -> RunSamples:
+        """Return samples of a run on this device."""
+        if device not in self._samples_cache:
+            self._samples_cache[device] = self._draw_samples(device)
+        return self._samples_cache[device]
 
-    def _weights(self, device: str, optimizer: str, pixels: float) -> Draws:
-        distance = np.abs(self._doublings - np.log2(pixels))
+    def _weights(self, device: str, optimizer: str, pixels: float) -> Samples:
+        distance = np.abs(self._log2_pixels - np.log2(pixels))
         distance += _OTHER_OPTIMIZER * (self._optimizers != optimizer)
         distance += _OTHER_DEVICE * (self._devices != device)
-        weights: Draws = _DOUBLING**-distance
+        weights: Samples = _WEIGHT_PER_DOUBLING**-distance
         return weights
 
-    def _median(self, weights: Draws) -> float:
-        """Of the speeds' logarithms, which are in order; what lies between the two in the middle."""
-        middles = np.cumsum(weights) - weights / 2
-        return float(np.interp(weights.sum() / 2, middles, self._speeds))
+    def _median(self, weights: Samples) -> float:
+        """Return the weighted median of the sorted log speeds, interpolated between the two in the middle."""
+        centers = np.cumsum(weights) - weights / 2
+        return float(np.interp(weights.sum() / 2, centers, self._log_speeds))
 
-    def _error(self, number: int) -> float:
-        """By how much this trial was slower than all others would have it."""
-        trial = self._trials[number]
-        weights = self._weights(trial.device, trial.optimizer, trial.pixels)
-        weights[number] = 0
-        return self._median(weights) - float(self._speeds[number])
+    def _leave_one_out_error(self, index: int) -> float:
+        """Return how much slower this run was than the others predict, as a logarithm."""
+        run = self._runs[index]
+        weights = self._weights(run.device, run.optimizer, run.pixels)
+        weights[index] = 0
+        return self._median(weights) - float(self._log_speeds[index])
 
-    def _drawn(self, device: str) -> Chances:
-        met = [number for number, trial in enumerate(self._trials) if trial.device == device]
-        trials = [self._trials[number] for number in met]
-        start = median([trial.start for trial in trials] or [START_SECONDS])
-        ending = median([trial.ending for trial in trials] or [0.0])
-        wide = _MET if met else _UNMET
-        rows = [(wide * deviation, start, ending, 1.0) for deviation in _INVENTED]
-        for number, trial in zip(met, trials, strict=True) if len(met) > 1 else ():
-            rows.append((self._error(number), trial.start, trial.ending, trial.fraction))
-        drifts = [(_DRIFT * deviation,) for deviation in _INVENTED]
-        drifts += [(trial.drift,) for trial in trials if trial.drift is not None]
-        return Chances(*_spread(rows), *_spread(drifts))
-
-
-def _at_large(trial: Trial) -> float:
-    """The speed that it would have had with pictures so large that only pixels count."""
-    return trial.pixels_per_second * _slower_by(trial.pixels)
+    def _draw_samples(self, device: str) -> RunSamples:
+        indices = [index for index, run in enumerate(self._runs) if run.device == device]
+        runs = [self._runs[index] for index in indices]
+        start = median([run.start_seconds for run in runs] or [START_SECONDS])
+        ending = median([run.end_seconds for run in runs] or [0.0])
+        sigma = _KNOWN_DEVICE_SIGMA if runs else _NEW_DEVICE_SIGMA
+        rows = [(sigma * quantile, start, ending, 1.0) for quantile in _NORMAL_QUANTILES]
+        if len(runs) > 1:
+            errors = map(self._leave_one_out_error, indices)
+            rows += [(error, r.start_seconds, r.end_seconds, r.fraction) for error, r in zip(errors, runs, strict=True)]
+        drifts = [(_DRIFT_SIGMA * quantile,) for quantile in _NORMAL_QUANTILES]
+        drifts += [(run.drift,) for run in runs if run.drift is not None]
+        return RunSamples(*_resample(rows), *_resample(drifts))
 
 
-def _slower_by(pixels: float) -> float:
-    return 1 + _PIXELS_BESIDE / pixels
+def _asymptotic_speed(run: RunRecord) -> float:
+    """Return the speed of this run without the fixed cost per step, as for a very large image."""
+    return run.pixels_per_second * _fixed_cost_factor(run.pixels)
 
 
-def _spread(rows: Sequence[tuple[float, ...]]) -> Iterable[Draws]:
-    """The columns of DRAWS of these rows, taken evenly from the least to the greatest."""
-    picked = (np.arange(DRAWS) + 0.5) / DRAWS * len(rows)
-    columns: Draws = np.array(sorted(rows))[picked.astype(int)].T
+def _fixed_cost_factor(pixels: float) -> float:
+    return 1 + _FIXED_COST_PIXELS / pixels
+
+
+def _resample(rows: Sequence[tuple[float, ...]]) -> Samples:
+    """Return SAMPLES of the rows, evenly spaced in sorted order, as one array per column."""
+    picks = (np.arange(SAMPLES) + 0.5) / SAMPLES * len(rows)
+    columns: Samples = np.array(sorted(rows))[picks.astype(int)].T
     return columns

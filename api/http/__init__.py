@@ -1,1 +1,1 @@
-"""What every route shares: authentication, forms, limits, errors, serializers and the OpenAPI document."""
+"""What all routes share: authentication, sessions, forms, limits, errors, serializers and the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""Who may call: the holders of a key; without keys, this machine alone."""
+"""Authentication: by one of the service's keys; without keys, for this machine only."""
 
 import hmac
 import ipaddress
@@ -9,104 +9,104 @@ from urllib.parse import urlsplit
 from flask import g, request
 from pydantic import SecretStr
 
-from api.context import here
+from api.context import Context
 from api.http import session_cookie
 from shared.errors import CsrfFailed, Forbidden, Unauthorized
 from shared.settings import Settings
 
 _PAGES: Final = frozenset({"pages.studio", "pages.queue", "pages.gallery", "pages.asset"})
-SIGNING_IN: Final = frozenset({"session.get_session", "session.sign_in", "session.sign_out"})
-PUBLIC: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs", *_PAGES, *SIGNING_IN})
-"""Endpoints that anyone may call who reaches the server."""
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_PASSED_ON: Final = frozenset(
+_SESSION: Final = frozenset({"session.get_session", "session.sign_in", "session.sign_out"})
+PUBLIC: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs", *_PAGES, *_SESSION})
+"""Endpoints that need no key."""
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_PROXY_HEADERS: Final = frozenset(
     {"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP", "HTTP_VIA", "HTTP_FORWARDED"}
 )
-"""Headers that proxies add, as WSGI names them: who sent the request may be anywhere, though the proxy is here."""
+"""Headers that proxies add, as WSGI names them. Behind a local proxy, a client may be on any machine."""
 
 
 def check_exposure(settings: Settings) -> None:
     """Refuse to listen beyond loopback without keys. Raises ValueError."""
     if not settings.api_keys and not is_loopback(settings.host):
         raise ValueError(
-            f"EASEL_HOST={settings.host} would let anyone in: set EASEL_API_KEYS to one or more long random keys, "
-            "separated by commas, or EASEL_HOST=127.0.0.1."
+            f"EASEL_HOST={settings.host} would give everyone access. Set EASEL_API_KEYS to one or more long random "
+            "keys, separated by commas, or set EASEL_HOST=127.0.0.1."
         )
 
 
 def authorize() -> None:
-    """Before every request; leaves who calls in `g.caller`, and by which cookie, if by one, in `g.session`.
+    """Authorize each request. Sets `g.caller`, and `g.session` if the request has a session cookie.
 
-    Raises Unauthorized, Forbidden, CsrfFailed; LedgerUnavailable where a cookie cannot be judged.
+    Raises Unauthorized, Forbidden, CsrfFailed; LedgerUnavailable if a cookie cannot be checked.
     """
-    settings = here().settings
+    settings = Context.current().settings
     g.caller = f"address {request.remote_addr}"
     if not settings.api_keys:
-        _stay_at_home()
+        _require_local_request()
     elif request.endpoint not in PUBLIC:
-        g.caller = _by_key(settings) if "Authorization" in request.headers else _by_cookie(settings)
+        g.caller = _caller_of_key(settings) if "Authorization" in request.headers else _caller_of_cookie(settings)
 
 
-def key_of(sent: str, settings: Settings) -> SecretStr | None:
-    """The service's key that was sent. All are compared, each in constant time, so the time taken tells nothing."""
-    matches = [key for key in settings.api_keys if _same(sent, key.get_secret_value())]
+def find_key(text: str, settings: Settings) -> SecretStr | None:
+    """Return the key that equals `text`. Compares with all keys, each in constant time, so timing leaks nothing."""
+    matches = [key for key in settings.api_keys if _equals(text, key.get_secret_value())]
     return matches[0] if matches else None
 
 
-@lru_cache(maxsize=256)  # the same few hosts and addresses in every request
+@lru_cache(maxsize=256)  # few hosts and addresses, in every request
 def is_loopback(host: str) -> bool:
-    """Whether this host name or address means this machine."""
+    """Return whether this host name or address is this machine."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
 
-def _by_key(settings: Settings) -> str:
-    scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
-    key = key_of(sent.strip(), settings)
+def _caller_of_key(settings: Settings) -> str:
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    key = find_key(text.strip(), settings)
     if scheme.lower() != "bearer" or key is None:
-        raise Unauthorized("Send one of the service's keys as `Authorization: Bearer <key>`.")
-    return _holder(key, settings)
+        raise Unauthorized("Send an API key as `Authorization: Bearer <key>`.")
+    return _caller(key, settings)
 
 
-def _by_cookie(settings: Settings) -> str:
-    session = session_cookie.read(settings, here().services.revoked_sessions)
+def _caller_of_cookie(settings: Settings) -> str:
+    session = session_cookie.load(settings, Context.current().services.revoked_sessions)
     if session is None:
-        raise Unauthorized("Send one of the service's keys as `Authorization: Bearer <key>`, or sign in on a page.")
-    if request.method not in _SAFE and not session.sent_by_its_page():
+        raise Unauthorized("Send an API key as `Authorization: Bearer <key>`, or sign in on a page.")
+    if request.method not in _SAFE_METHODS and not session.has_csrf_token():
         raise CsrfFailed
     g.session = session
-    return _holder(session.key, settings)
+    return _caller(session.key, settings)
 
 
-def _holder(key: SecretStr, settings: Settings) -> str:
-    """The same however the key comes: one can have any number of sessions."""
+def _caller(key: SecretStr, settings: Settings) -> str:
+    """Return one name per key, since a client can open any number of sessions."""
     return f"key {settings.api_keys.index(key)}"
 
 
-def _same(sent: str, key: str) -> bool:
-    return hmac.compare_digest(sent.encode(errors="surrogatepass"), key.encode())
+def _equals(text: str, key: str) -> bool:
+    return hmac.compare_digest(text.encode(errors="surrogatepass"), key.encode())
 
 
-def _stay_at_home() -> None:
-    """Against other machines, and against pages of other sites that a browser here shows (DNS rebinding, CSRF)."""
+def _require_local_request() -> None:
+    """Refuse other machines, and pages of other sites in a local browser (DNS rebinding, CSRF)."""
     if request.remote_addr and not is_loopback(request.remote_addr):
-        raise Forbidden("Without EASEL_API_KEYS only this machine may call; set keys to let others in.")
-    if not request.environ.keys().isdisjoint(_PASSED_ON):
-        raise Forbidden("Without EASEL_API_KEYS no proxy may pass on requests; set EASEL_API_KEYS to let others in.")
-    if not is_loopback(_name(f"//{request.host}")):
-        raise Forbidden("The Host header names another machine; call 127.0.0.1 or localhost, or set EASEL_API_KEYS.")
-    if request.method in _SAFE:
+        raise Forbidden("Without EASEL_API_KEYS only this machine has access. Set keys to give others access.")
+    if not request.environ.keys().isdisjoint(_PROXY_HEADERS):
+        raise Forbidden("Without EASEL_API_KEYS requests through a proxy are refused. Set keys to allow them.")
+    if not is_loopback(_hostname(f"//{request.host}")):
+        raise Forbidden("The Host header names another machine. Use 127.0.0.1 or localhost, or set EASEL_API_KEYS.")
+    if request.method in _SAFE_METHODS:
         return
     origin = request.headers.get("Origin")
-    if origin is not None and not is_loopback(_name(origin)):
-        raise Forbidden("The Origin header names another site; only pages from this machine may steer jobs.")
+    if origin is not None and not is_loopback(_hostname(origin)):
+        raise Forbidden("The Origin header names another site. Only pages of this machine may change anything.")
 
 
 @lru_cache(maxsize=256)
-def _name(address: str) -> str:
+def _hostname(url: str) -> str:
     try:
-        return urlsplit(address).hostname or ""
+        return urlsplit(url).hostname or ""
     except ValueError:
         return ""

@@ -1,4 +1,4 @@
-"""What one process of the API takes upon itself at once."""
+"""Limits on the work that one API process takes on at once."""
 
 import threading
 import time
@@ -9,22 +9,22 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
-from shared.errors import TooManyStreams, TooManyWatchers
+from shared.errors import ServerBusy, TooManyStreams
 from shared.settings import Settings
 
 MAX_FORM_PARTS: Final = 64
 MAX_TEXT_BYTES: Final = 256 * 1024
-"""Of all parts together that are not files; a recipe takes about one kilobyte."""
-_PATIENCE_BODIES: Final = 4
-_PATIENCE_SECONDS: Final = 20
-_FREE_THREADS: Final = 32
-_STRANGERS: Final = frozenset({401, 403})
+"""For all form parts that are not files; a recipe takes about one kilobyte."""
+_DRAIN_BODIES: Final = 4
+_DRAIN_SECONDS: Final = 20
+_MAX_RESERVED_THREADS: Final = 32
+_UNAUTHENTICATED: Final = frozenset({401, 403})
 _DECODERS: Final = threading.BoundedSemaphore(2)
 _RENDERERS: Final = threading.BoundedSemaphore(2)
 
 
 def limit_bodies(app: Flask, settings: Settings) -> None:
-    """What is larger is answered 413, most of it unread."""
+    """Answer larger bodies with 413, most of them unread."""
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
         MAX_FORM_MEMORY_SIZE=MAX_TEXT_BYTES,
@@ -32,77 +32,80 @@ def limit_bodies(app: Flask, settings: Settings) -> None:
     )
 
 
-def hear_out(response: Response) -> Response:
-    """Take in the rest of a refused body: whoever still sends does not listen, and would never learn why.
+def drain_rejected_body(response: Response) -> Response:
+    """Read the rest of a rejected body: many clients send all of it before they read the response.
 
-    Not for ever: a body of many times the limit is cut off, and so is a slow one. Not of strangers: a thread that
-    waits for them is a thread that anybody can take away.
+    Stops after four times the limit, or 20 seconds. Does not wait for clients without a key, who could otherwise
+    occupy all threads.
     """
-    refused = response.status_code >= 400 and response.status_code not in _STRANGERS and request.method == "POST"  # noqa: PLR2004 - where HTTP's errors begin
-    if not refused or not request.environ.get("wsgi.input_terminated"):
+    rejected = response.status_code >= 400 and response.status_code not in _UNAUTHENTICATED  # noqa: PLR2004 - HTTP's errors
+    if not rejected or request.method != "POST" or not request.environ.get("wsgi.input_terminated"):
         return response
-    unread = request.environ["wsgi.input"]
-    deadline, left = time.monotonic() + _PATIENCE_SECONDS, _PATIENCE_BODIES * (request.max_content_length or 0)
-    while left > 0 and time.monotonic() < deadline:
+    body = request.environ["wsgi.input"]
+    deadline, remaining = time.monotonic() + _DRAIN_SECONDS, _DRAIN_BODIES * (request.max_content_length or 0)
+    while remaining > 0 and time.monotonic() < deadline:
         try:
-            piece = unread.read(min(left, 64 * 1024))
+            chunk = body.read(min(remaining, 64 * 1024))
         except OSError:  # the client stalls (api/__main__.py) or has gone
             break
-        if not piece:
+        if not chunk:
             break
-        left -= len(piece)
+        remaining -= len(chunk)
     return response
 
 
 @contextmanager
-def decoding() -> Iterator[None]:
-    """Held while an image is unpacked: a photo of 64 megapixels takes 200 MB, and every thread might have one."""
+def decode_slot() -> Iterator[None]:
+    """Hold one of two slots for decoding an upload: 64 megapixels take 200 MB, and every thread might have one."""
     with _DECODERS:
         yield
 
 
 @contextmanager
-def rendering() -> Iterator[None]:
-    """Held while a picture is made only to be looked at. Apart from `decoding`: no submission waits for these."""
+def render_slot() -> Iterator[None]:
+    """Hold one of two slots for making a thumbnail or time-lapse. Submissions do not wait for these."""
     with _RENDERERS:
         yield
 
 
-class Watchers:
-    """Seats for requests that hold a thread for long. A quarter of the threads, or 32, stay free for short ones."""
+class StreamLimits:
+    """Limits requests that hold a thread for long. A quarter of the threads, at most 32, stay free for short ones."""
 
-    def __init__(self, threads: int, each: int) -> None:
-        """`each` is how many seats one client may take."""
-        self.seats, self._each = max(1, threads - max(1, min(threads // 4, _FREE_THREADS))), each
-        self._taken: Counter[str] = Counter()  # by client; only of those that sit
-        self._changing = threading.Lock()
+    def __init__(self, threads: int, per_client: int) -> None:
+        self.total = max(1, threads - max(1, min(threads // 4, _MAX_RESERVED_THREADS)))
+        self._per_client = per_client
+        self._open: Counter[str] = Counter()  # by client; clients without streams are removed
+        self._lock = threading.Lock()
 
-    def sit_down(self) -> Callable[[], None]:
-        """Take a seat for whoever calls; the function that gives it back. Raises TooManyStreams, TooManyWatchers."""
-        who: str = g.caller
-        with self._changing:
-            if self._taken[who] >= self._each:
+    def acquire(self) -> Callable[[], None]:
+        """Count a stream of the present client, and return the function that releases it.
+
+        Raises TooManyStreams, ServerBusy.
+        """
+        client: str = g.caller
+        with self._lock:
+            if self._open[client] >= self._per_client:
                 raise TooManyStreams(
-                    f"You have {self._each} streams open; close some, or have EASEL_STREAMS_PER_CLIENT raised."
+                    f"You have {self._per_client} streams open. Close some, or raise EASEL_STREAMS_PER_CLIENT."
                 )
-            if self._taken.total() >= self.seats:
-                raise TooManyWatchers(
-                    f"{self.seats} streams are open, and no more fit in; ask again later, or raise EASEL_API_THREADS."
+            if self._open.total() >= self.total:
+                raise ServerBusy(
+                    f"The server has {self.total} streams open, its limit. Try again later, or raise EASEL_API_THREADS."
                 )
-            self._taken[who] += 1
-        return lambda: self._get_up(who)
+            self._open[client] += 1
+        return lambda: self._release(client)
 
     @contextmanager
-    def seat(self) -> Iterator[None]:
-        """For as long as the block lasts. Raises TooManyStreams, TooManyWatchers."""
-        leave = self.sit_down()
+    def hold(self) -> Iterator[None]:
+        """Count a stream while the block runs. Raises TooManyStreams, ServerBusy."""
+        release = self.acquire()
         try:
             yield
         finally:
-            leave()
+            release()
 
-    def _get_up(self, who: str) -> None:
-        with self._changing:
-            self._taken[who] -= 1
-            if not self._taken[who]:
-                del self._taken[who]
+    def _release(self, client: str) -> None:
+        with self._lock:
+            self._open[client] -= 1
+            if not self._open[client]:
+                del self._open[client]

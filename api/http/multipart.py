@@ -1,4 +1,4 @@
-"""Reads the multipart form of a submission. Nothing is believed: parts, names, numbers and nesting are checked."""
+"""Parses and validates the multipart form of a submission."""
 
 import json
 from collections import Counter
@@ -19,13 +19,13 @@ from shared.errors import (
     UnknownTier,
     UnsupportedMediaType,
 )
-from shared.images import FORMATS
-from shared.jobs.job import EVENTS, Webhook
-from shared.jobs.webhook import webhook
+from shared.images import ACCEPTED_FORMATS
+from shared.jobs.job import WEBHOOK_EVENTS, WebhookTarget
+from shared.jobs.webhook import parse_webhook_target
 from shared.settings import Settings
 
 _PARTS: Final = ("content", "style", "recipe", "tier", "webhook_url", "webhook_events")
-_LONGEST_KEY: Final = 255
+_MAX_KEY_LENGTH: Final = 255
 
 BODY: Final[dict[str, Any]] = {
     "required": True,
@@ -39,30 +39,31 @@ BODY: Final[dict[str, Any]] = {
                     "content": {
                         "type": "string",
                         "contentMediaType": "application/octet-stream",
-                        "description": f"The photo: {', '.join(FORMATS)}; still, any colour space.",
+                        "description": f"The photo: {', '.join(ACCEPTED_FORMATS)}. Not animated; any color space.",
                     },
                     "style": {
                         "type": "array",
                         "minItems": 1,
                         "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-                        "description": "The painting; repeat the part to mix several.",
+                        "description": "The style image. Repeat the part to blend several.",
                     },
                     "recipe": {
                         "type": "string",
                         "contentMediaType": "application/json",
                         "contentSchema": {"$ref": "#/components/schemas/Recipe"},
-                        "description": "A preset by name and what should differ from it; `default` where left out.",
+                        "description": "A preset by name and the fields that differ; the preset `default` if omitted.",
                         "examples": ['{"preset": "fast", "size": 384}'],
                     },
-                    "tier": {"type": "string", "description": "A waiting line of EASEL_TIERS; the first by default."},
+                    "tier": {"type": "string", "description": "One of EASEL_TIERS; by default the first."},
                     "webhook_url": {
                         "type": "string",
-                        "description": "Where to POST what happens to the job, signed as Standard Webhooks has it.",
+                        "description": "The URL that receives the job's events, signed per Standard Webhooks.",
                         "examples": ["https://example.com/easel"],
                     },
                     "webhook_events": {
                         "type": "string",
-                        "description": f"A JSON array, or separated by commas, of {', '.join(EVENTS)}; all by default.",
+                        "description": "A JSON array or a comma-separated list; by default all of "
+                        f"{', '.join(WEBHOOK_EVENTS)}.",
                         "examples": ["job.succeeded,job.failed"],
                     },
                 },
@@ -74,33 +75,33 @@ BODY: Final[dict[str, Any]] = {
         }
     },
 }
-"""The form, as OpenAPI describes it."""
+"""The form in the OpenAPI document."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What was sent, not yet looked into. Images lie where the form's parser put them: large ones on disk."""
+class Submission:
+    """A parsed form. Images are not decoded yet; large ones are files on disk."""
 
     content: FileStorage
     styles: tuple[FileStorage, ...]
     recipe: dict[str, Any]
     tier: str
     idempotency_key: str | None
-    webhook: Webhook | None
+    webhook: WebhookTarget | None
 
 
-class StrictRequest(Request):
-    """Says that a form is broken where Flask would take what it can get, and closes what it opened for it."""
+class StrictFormRequest(Request):
+    """Rejects broken forms, of which Flask would use what it can parse, and closes all files it opened."""
 
     def make_form_data_parser(self) -> FormDataParser:
-        """As in Flask, but not silent."""
+        """Return Flask's parser, with errors raised."""
         parser = super().make_form_data_parser()
         parser.silent = False
         parser.stream_factory = self._open
         return parser
 
     def close(self) -> None:
-        """As in Flask, and the files of a form that was given up half read."""
+        """Close the request, and the files of a form that was not parsed to its end."""
         super().close()
         for stream in self.__dict__.pop("opened", ()):
             stream.close()
@@ -111,17 +112,17 @@ class StrictRequest(Request):
         return stream
 
 
-def read_order(settings: Settings) -> Order:
-    """The request's form. Raises what is wrong with it, as a kind of BadInput."""
+def parse_submission(settings: Settings) -> Submission:
+    """Return the form of the present request. Raises a subclass of BadInput."""
     _check_parts()
     contents, styles = _files("content"), _files("style")
     if not contents or not styles:
-        raise MissingImage(_missing("style" if contents else "content"))
+        raise MissingImage(_missing_image_message("style" if contents else "content"))
     if len(contents) > 1:
-        raise TooManyImages(f"Send one content image; there are {len(contents)}.")
+        raise TooManyImages(f"Send one content image, not {len(contents)}.")
     if len(styles) > settings.max_styles:
-        raise TooManyImages(f"Send at most {settings.max_styles} style images; there are {len(styles)}.")
-    return Order(
+        raise TooManyImages(f"Send at most {settings.max_styles} style images, not {len(styles)}.")
+    return Submission(
         content=contents[0],
         styles=tuple(styles),
         recipe=parse_recipe(_recipe_text()),
@@ -132,106 +133,108 @@ def read_order(settings: Settings) -> Order:
 
 
 def parse_recipe(text: str) -> dict[str, Any]:
-    """The JSON object in `text`, {} for none. Raises MalformedRequest, InvalidRecipe."""
+    """Return the JSON object in `text`, {} if it is blank. Raises MalformedRequest, InvalidRecipe."""
     if not text.strip():
         return {}
     try:
-        found = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
-        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is JSON, but no text
+        recipe = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates)
+        json.dumps(recipe, ensure_ascii=False).encode()  # a lone surrogate is valid JSON, but not valid text
     except RecursionError as error:
-        raise MalformedRequest("The recipe is nested too deeply; it is one flat JSON object.") from error
+        raise MalformedRequest("The recipe is nested too deeply.") from error
     except ValueError as error:
-        raise MalformedRequest(f"The recipe is no JSON: {error}.") from error
-    if not isinstance(found, dict):
+        raise MalformedRequest(f"The recipe is not valid JSON: {error}.") from error
+    if not isinstance(recipe, dict):
         raise InvalidRecipe('The recipe must be a JSON object, such as {"preset": "fast"}.')
-    return found
+    return recipe
 
 
 def _check_parts() -> None:
     if request.mimetype != "multipart/form-data":
-        raise UnsupportedMediaType("Send multipart/form-data with content, style and recipe (curl: -F, not -d).")
+        raise UnsupportedMediaType("Send multipart/form-data with content and style (curl: -F, not -d).")
     try:
         names = [*request.files, *request.form]
     except ValueError as error:
-        raise MalformedRequest(f"The multipart body is broken: {error}.") from error
-    unknown = sorted(set(names) - set(_PARTS))
+        raise MalformedRequest(f"The multipart body is malformed: {error}.") from error
+    unknown = sorted(str(name) for name in set(names) - set(_PARTS))  # a part may lack a name
     if unknown:
-        raise MalformedRequest(f"The form has no part {unknown[0]!r}; it takes {', '.join(_PARTS)}.")
+        raise MalformedRequest(f"Unknown form part {unknown[0]!r}. Known parts: {', '.join(_PARTS)}.")
 
 
 def _files(name: str) -> list[FileStorage]:
     return request.files.getlist(name)
 
 
-def _missing(name: str) -> str:
+def _missing_image_message(name: str) -> str:
     if name in request.form:
-        return f"{name} was sent as text; send it as a file with a file name (curl: -F {name}=@photo.jpg)."
+        return f"{name} was sent as text. Send it as a file (curl: -F {name}=@photo.jpg)."
     return f"Send a {name} image as a file (curl: -F {name}=@photo.jpg)."
 
 
 def _recipe_text() -> str:
-    """The recipe as text or as a file, not both."""
+    """Return the recipe, which is sent as text or as a file."""
     texts = request.form.getlist("recipe")
     for file in _files("recipe"):
         try:
             texts.append(file.read().decode())
         except UnicodeDecodeError as error:
-            raise MalformedRequest("The recipe is no UTF-8 text.") from error
+            raise MalformedRequest("The recipe is not UTF-8.") from error
     if len(texts) > 1:
-        raise MalformedRequest(f"Send one recipe; there are {len(texts)}.")
+        raise MalformedRequest(f"Send one recipe, not {len(texts)}.")
     return texts[0] if texts else ""
 
 
 def _tier(settings: Settings) -> str:
-    found = request.form.getlist("tier") or [settings.tiers[0]]
-    if len(found) > 1 or found[0] not in settings.tiers:
+    tiers = request.form.getlist("tier") or [settings.tiers[0]]
+    if len(tiers) > 1 or tiers[0] not in settings.tiers:
         raise UnknownTier(f"tier must be one of {', '.join(settings.tiers)}.")
-    return found[0]
+    return tiers[0]
 
 
-def _webhook(settings: Settings) -> Webhook | None:
+def _webhook(settings: Settings) -> WebhookTarget | None:
     url, events = _text("webhook_url"), parse_events(_text("webhook_events"))
     if not url and not events:
         return None
-    return webhook(url, events, enabled=bool(settings.webhook_secret), private=settings.webhook_private)
+    return parse_webhook_target(url, events, enabled=bool(settings.webhook_secret), private=settings.webhook_private)
 
 
 def parse_events(text: str) -> list[str]:
-    """The names in a JSON array, or between commas. Raises InvalidWebhook."""
+    """Return the names in a JSON array, or separated by commas. Raises InvalidWebhook."""
     if not text.startswith("["):
         return [name.strip() for name in text.split(",") if name.strip()]
     try:
         return TypeAdapter(list[str]).validate_json(text)
     except ValidationError as error:
-        told = [{"field": "webhook_events", "message": "no JSON array of strings"}]
-        raise InvalidWebhook('webhook_events is a JSON array such as ["job.succeeded"].', errors=told) from error
+        errors = [{"field": "webhook_events", "message": "not a JSON array of strings"}]
+        raise InvalidWebhook('webhook_events must be a JSON array such as ["job.succeeded"].', errors=errors) from error
 
 
 def _text(name: str) -> str:
-    """A part that may be left out. Raises MalformedRequest."""
-    found = request.form.getlist(name)
-    if len(found) > 1 or name in request.files:
+    """Return an optional text part, "" if it is omitted. Raises MalformedRequest."""
+    texts = request.form.getlist(name)
+    if len(texts) > 1 or name in request.files:
         raise MalformedRequest(f"Send {name} once, as text (curl: -F {name}=...).")
-    return found[0].strip() if found else ""
+    return texts[0].strip() if texts else ""
 
 
 def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
-        raise MalformedRequest(f"An Idempotency-Key is 1 to {_LONGEST_KEY} printable ASCII characters.")
+    if key is not None and not (0 < len(key) <= _MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
+        raise MalformedRequest(f"Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} printable ASCII characters.")
     return key
 
 
-def _no_constant(name: str) -> Any:
-    raise InvalidRecipe(f"{name} is no number that a recipe can hold.", errors=[{"field": "recipe", "message": name}])
+def _reject_constant(name: str) -> Any:
+    raise InvalidRecipe(
+        f"The recipe contains {name}, which is not a finite number.", errors=[{"field": "recipe", "message": name}]
+    )
 
 
-def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    counted = Counter(name for name, _ in pairs)
-    doubled = sorted(name for name, count in counted.items() if count > 1)
-    if doubled:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    counts = Counter(name for name, _ in pairs)
+    duplicates = sorted(name for name, count in counts.items() if count > 1)
+    if duplicates:
         raise InvalidRecipe(
-            f"The recipe names {', '.join(doubled)} twice; which one is meant?",
-            errors=[{"field": name, "message": "given twice"} for name in doubled],
+            f"The recipe repeats {', '.join(duplicates)}.",
+            errors=[{"field": name, "message": "repeated"} for name in duplicates],
         )
     return dict(pairs)

@@ -1,4 +1,4 @@
-"""What stands beside each view: how it can be answered, and what its address may say."""
+"""The decorator `operation`: documents a view for OpenAPI and validates its query parameters."""
 
 import functools
 from collections.abc import Callable
@@ -10,75 +10,76 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import EaselError, MalformedRequest
-from shared.validation_messages import in_words
+from shared.validation_messages import message_for
 
 View = Callable[..., ResponseReturnValue]
 
 
 class Query(BaseModel):
-    """Parameters behind the question mark. Unknown ones are refused: `?dry-run=1` must not submit a job."""
+    """Query parameters. Unknown ones are refused: `?dry-run=1` must not submit a job."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NoQuery(Query):
-    """None."""
+    """No query parameters."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One way a call can succeed: a model as JSON, or `media` of another type."""
+class ResponseDoc:
+    """A successful response: a model as JSON, a stream of events, or another media type."""
 
     status: int
     description: str
     model: type[BaseModel] | None = None
     media: str | None = None
     headers: tuple[str, ...] = ()
+    events: Any = None  # a class of easel/events.py, or a union of them
 
 
 @dataclass(frozen=True)
-class Operation:
-    """What the document says of one view, beyond its docstring."""
+class OperationDoc:
+    """The documentation of a view, in addition to its docstring."""
 
-    answers: tuple[Answer, ...]
+    responses: tuple[ResponseDoc, ...]
     errors: tuple[type[EaselError], ...] = ()
     query: type[Query] = NoQuery
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] | None = None
 
 
-DESCRIBED: Final[dict[Any, Operation]] = {}
+OPERATIONS: Final[dict[Any, OperationDoc]] = {}
 """By view; read by api/http/openapi.py."""
 
 
-def operation(*answers: Answer, **parts: Any) -> Callable[[View], View]:
-    """Document a view, and hand it its query as `query=` where it declares one."""
-    described = Operation(answers, **parts)
+def operation(*responses: ResponseDoc, **options: Any) -> Callable[[View], View]:
+    """Document a view with an OperationDoc. If it declares a query, the view receives it as `query=`."""
+    doc = OperationDoc(responses, **options)
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
-        def checked(**path: str) -> ResponseReturnValue:
-            query = _read(described.query)
-            return view(**path) if described.query is NoQuery else view(**path, query=query)
+        def validated(**path: str) -> ResponseReturnValue:
+            query = _parse_query(doc.query)
+            return view(**path) if doc.query is NoQuery else view(**path, query=query)
 
-        DESCRIBED[checked] = described
-        return checked
+        OPERATIONS[validated] = doc
+        return validated
 
     return decorate
 
 
-def _read(model: type[Query]) -> Query:
+def _parse_query(model: type[Query]) -> Query:
     if not request.query_string:
         return model()
     values = request.args.to_dict(flat=False)
-    doubled = sorted(name for name, several in values.items() if len(several) > 1)
-    if doubled:
-        raise MalformedRequest(f"Give the parameter {', '.join(doubled)} once.")
+    repeated = sorted(name for name, all_values in values.items() if len(all_values) > 1)
+    if repeated:
+        raise MalformedRequest(f"Repeated query parameter: {', '.join(repeated)}. Send each one once.")
     try:
         return model.model_validate({name: value for name, (value,) in values.items()})
     except ValidationError as error:
-        found = [
-            {"field": ".".join(map(str, e["loc"])), "message": in_words(e, kind="parameter")} for e in error.errors()
+        errors = [
+            {"field": ".".join(map(str, e["loc"])), "message": message_for(e, kind="parameter")} for e in error.errors()
         ]
-        said = "; ".join(f"{e['field']}: {e['message']}" for e in found)
-        raise MalformedRequest(f"The address has a wrong parameter: {said}.", errors=found) from error
+        summary = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
+        raise MalformedRequest(f"Invalid query parameter. {summary}.", errors=errors) from error

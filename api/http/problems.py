@@ -1,4 +1,4 @@
-"""Every error leaves as `application/problem+json` (RFC 9457) with a stable `code`."""
+"""Turns every error into `application/problem+json` (RFC 9457) with a stable `code`."""
 
 import json
 from typing import Any, Final
@@ -27,23 +27,23 @@ _RETRY_AFTER: Final[tuple[tuple[type[EaselError], int], ...]] = (
     (TooManyStreams, 5),
     (Unavailable, 5),
 )
-"""Seconds after which another try makes sense."""
+"""Seconds in the header Retry-After."""
 
 log = structlog.get_logger(__name__)
 
 
-def install(app: Flask) -> None:
-    """Answer every exception of this app with a problem."""
-    app.register_error_handler(EaselError, problem)
-    app.register_error_handler(HTTPException, _from_werkzeug)
-    app.register_error_handler(Exception, _unforeseen)
+def register_error_handlers(app: Flask) -> None:
+    """Make the app respond to every exception with a problem."""
+    app.register_error_handler(EaselError, problem_response)
+    app.register_error_handler(HTTPException, _http_exception_response)
+    app.register_error_handler(Exception, _unexpected_error_response)
 
 
-def problem(error: EaselError) -> Response:
-    """The answer to one error; its `extra` becomes further members."""
+def problem_response(error: EaselError) -> Response:
+    """Return the response for an error; its `extra` becomes further members."""
     body = {
         "type": f"/docs#{error.code}",
-        "title": title(type(error)),
+        "title": error_title(type(error)),
         "status": error.status,
         "detail": error.detail,
         "code": error.code,
@@ -54,8 +54,8 @@ def problem(error: EaselError) -> Response:
     return Response(json.dumps(body) + "\n", error.status, _headers(error), mimetype=MEDIA_TYPE)
 
 
-def title(kind: type[EaselError]) -> str:
-    """What all errors of this kind have in common, such as "Image too large"."""
+def error_title(kind: type[EaselError]) -> str:
+    """Return the title of an error class, such as "Image too large"."""
     return kind.code.replace("_", " ").capitalize()
 
 
@@ -66,31 +66,31 @@ def _headers(error: EaselError) -> dict[str, str]:
     return {"Retry-After": str(seconds)} if seconds else {}
 
 
-def _from_werkzeug(error: HTTPException) -> Any:
-    """Flask's own exceptions as ours; redirects pass."""
-    if error.code is not None and error.code < 400:  # noqa: PLR2004 - where HTTP's errors begin
+def _http_exception_response(error: HTTPException) -> Any:
+    """Return the response for an exception of Flask; redirects are returned as they are."""
+    if error.code is not None and error.code < 400:  # noqa: PLR2004 - HTTP's errors
         return error
-    answer = problem(_translated(error))
+    response = problem_response(_to_easel_error(error))
     if allowed := getattr(error, "valid_methods", None):
-        answer.headers["Allow"] = ", ".join(sorted(allowed))
-    return answer
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
 
 
-def _translated(error: HTTPException) -> EaselError:
+def _to_easel_error(error: HTTPException) -> EaselError:
     match error.code:
         case 404:
-            return NotFound("There is nothing at this address; /docs lists what there is.")
+            return NotFound("There is no such URL. /docs lists all of them.")
         case 405:
-            return MethodNotAllowed(f"{request.method} is not possible here; see the Allow header.")
+            return MethodNotAllowed(f"{request.method} is not allowed for this URL. See the Allow header.")
         case 413:
-            return BodyTooLarge("The request, or one part of its form, is larger than accepted; send smaller images.")
+            return BodyTooLarge("The request, or a part of its form, is too large. Send smaller images.")
         case 415:
-            return UnsupportedMediaType("The body is of the wrong type; jobs are sent as multipart/form-data.")
-        case code if code is not None and code < 500:  # noqa: PLR2004 - the sender's mistakes end here
-            return MalformedRequest(f"The request cannot be read: {error.description}")
+            return UnsupportedMediaType("Unsupported media type. Send jobs as multipart/form-data.")
+        case code if code is not None and code < 500:  # noqa: PLR2004 - client errors
+            return MalformedRequest(f"Malformed request: {error.description}")
     return EaselError()
 
 
-def _unforeseen(error: Exception) -> Response:
+def _unexpected_error_response(error: Exception) -> Response:
     log.error("request_failed", method=request.method, path=request.path, exc_info=error)
-    return problem(EaselError())
+    return problem_response(EaselError())

@@ -1,1 +1,1 @@
-"""Thumbnails and time-lapses made from a job's images."""
+"""Time-lapses made from a job's previews, and a cache for them and for thumbnails."""

@@ -1,31 +1,28 @@
-"""Small pictures and films, kept for the next who looks: a wall shows each of them again and again."""
+"""A cache of thumbnails and time-lapses, which the gallery requests again and again."""
 
 import threading
-from collections import OrderedDict
+from contextlib import suppress
+from typing import Final
+
+from cachetools import LRUCache
+
+_MAX_BYTES: Final = 16 * 2**20
 
 
-class Thumbnails:
-    """Those asked for last, within so many bytes; a name stands for the same bytes for ever."""
+class ThumbnailCache:
+    """The most recently used files, up to a total size. A name always refers to the same bytes."""
 
-    def __init__(self, most_bytes: int = 16 * 2**20) -> None:
-        self._room = most_bytes
-        self._kept: OrderedDict[str, bytes] = OrderedDict()  # what was asked for last stands last
-        self._changing = threading.Lock()
+    def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
+        self._files: LRUCache[str, bytes] = LRUCache(max_bytes, getsizeof=len)
+        self._lock = threading.Lock()  # cachetools has none
 
-    def find(self, name: str) -> bytes | None:
-        """What was kept under this name, if it still is."""
-        with self._changing:
-            found = self._kept.get(name)
-            if found is not None:
-                self._kept.move_to_end(name)
-        return found
+    def get(self, name: str) -> bytes | None:
+        """Return the file, or None if it is not cached."""
+        with self._lock:
+            return self._files.get(name)
 
-    def keep(self, name: str, picture: bytes) -> bytes:
-        """The same bytes; what was not asked for longest makes room for them."""
-        with self._changing:
-            if name not in self._kept:
-                self._kept[name] = picture
-                self._room -= len(picture)
-            while self._room < 0:
-                self._room += len(self._kept.popitem(last=False)[1])
-        return picture
+    def put(self, name: str, data: bytes) -> bytes:
+        """Cache a file, unless it is larger than the cache, and return it."""
+        with self._lock, suppress(ValueError):
+            self._files[name] = data
+        return data

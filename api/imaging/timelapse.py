@@ -1,4 +1,4 @@
-"""A job's previews as a film."""
+"""Makes a time-lapse from a job's previews."""
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,37 +6,37 @@ from typing import Final, TypeVar
 
 from PIL import Image
 
-from shared.images import reopened
+from shared.images import decode_jpeg
 
 T = TypeVar("T")
-_MOST: Final = 60  # stills; each more costs memory and time, and nobody sees it
-_WHOLE_MS: Final = 3000
-_LEAST_MS: Final = 80
-_LAST_MS: Final = 2000  # the picture itself, to be looked at
+_MAX_FRAMES: Final = 60  # more cost memory and time and make no visible difference
+_TOTAL_MS: Final = 3000
+_MIN_FRAME_MS: Final = 80
+_LAST_FRAME_MS: Final = 2000
 
 
-def chosen(stills: Sequence[T]) -> list[T]:
-    """At most 60 of them, evenly spread, the first and the last among them."""
-    if len(stills) <= _MOST:
-        return list(stills)
-    return [stills[round(place * (len(stills) - 1) / (_MOST - 1))] for place in range(_MOST)]
+def choose_frames(previews: Sequence[T]) -> list[T]:
+    """Return at most 60 previews, evenly spaced, the first and the last included."""
+    if len(previews) <= _MAX_FRAMES:
+        return list(previews)
+    return [previews[round(index * (len(previews) - 1) / (_MAX_FRAMES - 1))] for index in range(_MAX_FRAMES)]
 
 
 def animate(files: Sequence[bytes]) -> bytes:
-    """An animated WebP (lossy) of these two or more images, that begins again and again.
+    """Return an animated WebP (lossy) that loops over two or more images.
 
-    All stills get the size of the last, which is held longer.
+    All frames get the size of the last one, which is shown longer.
     """
-    last = reopened(files[-1])
-    first, *others = _scaled(files[:-1], last)
-    each = max(_LEAST_MS, _WHOLE_MS // len(files))
+    last = decode_jpeg(files[-1])
+    first, *others = _resized(files[:-1], last)
+    frame_ms = max(_MIN_FRAME_MS, _TOTAL_MS // len(files))
     target = io.BytesIO()
     first.save(
         target,
         "WEBP",
         save_all=True,
         append_images=[*others, last],
-        duration=[each] * (len(files) - 1) + [_LAST_MS],
+        duration=[frame_ms] * (len(files) - 1) + [_LAST_FRAME_MS],
         loop=0,
         quality=80,
         method=2,
@@ -44,7 +44,7 @@ def animate(files: Sequence[bytes]) -> bytes:
     return target.getvalue()
 
 
-def _scaled(files: Iterable[bytes], last: Image.Image) -> Iterator[Image.Image]:
+def _resized(files: Iterable[bytes], last: Image.Image) -> Iterator[Image.Image]:
     for file in files:
-        still = reopened(file)
-        yield still if still.size == last.size else still.resize(last.size, Image.Resampling.BICUBIC)
+        frame = decode_jpeg(file)
+        yield frame if frame.size == last.size else frame.resize(last.size, Image.Resampling.BICUBIC)

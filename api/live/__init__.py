@@ -1,1 +1,1 @@
-"""What many clients follow at once: the event hub, and answers shared between requests."""
+"""State that requests share: the event hub, the snapshot batcher and a cache for values that many requests read."""

@@ -1,4 +1,4 @@
-"""The one reader of all event streams that anybody in this process follows."""
+"""Fans the job events in Redis out to all subscribers in this process."""
 
 import queue
 import threading
@@ -7,102 +7,104 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.jobs.events import Event, Events, rank
+from shared.jobs.events import JobEvents, StoredEvent, event_order
 
-_LOOK_SECONDS: Final = 0.1
-"""How long one question to Redis waits for news; a job that is followed from now on is in the next one."""
+_BLOCK_SECONDS: Final = 0.1
+"""How long one read blocks in Redis. A job that gets its first subscriber meanwhile is part of the next read."""
 _QUIET_SECONDS: Final = 1.0
 
-_Feed = queue.SimpleQueue[list[Event] | Exception]
+Subscription = queue.SimpleQueue[list[StoredEvent] | Exception]
+"""Batches of events for one subscriber, or the error that ended the reading."""
 
 
 @dataclass
-class _Desk:
-    """A job that is followed."""
+class _Topic:
+    """A job with subscribers."""
 
-    last: str  # the id of the newest event that was handed out
-    feeds: list[_Feed] = field(default_factory=list)
+    last_id: str  # of the newest event that was handed out
+    subscriptions: list[Subscription] = field(default_factory=list)
 
 
-class News:
-    """Hands each follower of a job what happens to it: one thread and one question to Redis, however many follow."""
+class EventHub:
+    """Reads all jobs that have subscribers with one thread and one Redis command at a time."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: JobEvents) -> None:
         self._events = events
-        self._desks: dict[str, _Desk] = {}
-        self._reading = False  # whether the thread runs: only while somebody follows
-        self._changing = threading.Lock()
+        self._topics: dict[str, _Topic] = {}
+        self._reading = False  # whether the thread runs: only while there are subscribers
+        self._lock = threading.Lock()
 
-    def follow(self, job_id: str, after: str) -> Generator[list[Event], None, None]:
-        """All events after the id `after`, oldest first, in batches; an empty one for each second without news.
+    def subscribe(self, job_id: str, after: str) -> Generator[list[StoredEvent], None, None]:
+        """Yield all events after the id `after` in batches, oldest first; an empty batch after a second without events.
 
-        Close it. Raises LedgerUnavailable.
+        Close the generator to unsubscribe. Raises LedgerUnavailable.
         """
-        with self._joined(job_id) as feed:
-            news = self._events.since(job_id, after)
+        with self._subscription(job_id) as subscription:
+            batch = self._events.since(job_id, after)
             while True:
-                yield news
-                after = news[-1].id if news else after
-                news = [event for event in _next(feed) if rank(event.id) > rank(after)]
+                yield batch
+                after = batch[-1].id if batch else after
+                batch = [event for event in _next(subscription) if event_order(event.id) > event_order(after)]
 
     @contextmanager
-    def _joined(self, job_id: str) -> Iterator[_Feed]:
-        """A feed of all that Redis hears from now on; a little of what it heard before may come, too."""
-        feed: _Feed = queue.SimpleQueue()
-        last = self._events.last_id(job_id)
-        with self._changing:
+    def _subscription(self, job_id: str) -> Iterator[Subscription]:
+        """Subscribe to all events from now on; a few earlier ones may come, too."""
+        subscription: Subscription = queue.SimpleQueue()
+        last_id = self._events.last_id(job_id)
+        with self._lock:
             if not self._reading:
-                threading.Thread(target=self._read, name="news", daemon=True).start()
+                threading.Thread(target=self._read, name="event-hub", daemon=True).start()
                 self._reading = True
-            self._desks.setdefault(job_id, _Desk(last)).feeds.append(feed)  # the thread waits for this lock
+            # The thread waits for this lock before it looks for topics.
+            self._topics.setdefault(job_id, _Topic(last_id)).subscriptions.append(subscription)
         try:
-            yield feed
+            yield subscription
         finally:
-            self._leave(job_id, feed)
+            self._unsubscribe(job_id, subscription)
 
-    def _leave(self, job_id: str, feed: _Feed) -> None:
-        with self._changing:
-            desk = self._desks.get(job_id)
-            if desk and feed in desk.feeds:  # else the reader has given up on it
-                desk.feeds.remove(feed)
-                if not desk.feeds:
-                    del self._desks[job_id]
+    def _unsubscribe(self, job_id: str, subscription: Subscription) -> None:
+        with self._lock:
+            topic = self._topics.get(job_id)
+            if topic and subscription in topic.subscriptions:  # else an error has ended it
+                topic.subscriptions.remove(subscription)
+                if not topic.subscriptions:
+                    del self._topics[job_id]
 
     def _read(self) -> None:
-        while wanted := self._wanted():
+        while last_ids := self._last_ids():
             try:
-                self._hand_out(self._events.wait(wanted, seconds=_LOOK_SECONDS))
-            except Exception as error:  # noqa: BLE001 - each follower raises it in a thread of its own
-                self._give_up(error)
+                self._publish(self._events.wait(last_ids, seconds=_BLOCK_SECONDS))
+            except Exception as error:  # noqa: BLE001 - each subscriber raises it in a thread of its own
+                self._fail(error)
 
-    def _wanted(self) -> dict[str, str]:
-        """Jobs with the ids of the newest events that their followers know; where there are none, the thread ends."""
-        with self._changing:
-            self._reading = bool(self._desks)
-            return {job_id: desk.last for job_id, desk in self._desks.items()}
+    def _last_ids(self) -> dict[str, str]:
+        """Return the id of the newest known event by job. The thread ends if there are no jobs."""
+        with self._lock:
+            self._reading = bool(self._topics)
+            return {job_id: topic.last_id for job_id, topic in self._topics.items()}
 
-    def _hand_out(self, found: dict[str, list[Event]]) -> None:
-        with self._changing:
-            for job_id, events in found.items():
-                if desk := self._desks.get(job_id):
-                    desk.last = events[-1].id
-                    for feed in desk.feeds:
-                        feed.put(events)
+    def _publish(self, batches: dict[str, list[StoredEvent]]) -> None:
+        with self._lock:
+            for job_id, batch in batches.items():
+                if topic := self._topics.get(job_id):
+                    topic.last_id = batch[-1].id
+                    for subscription in topic.subscriptions:
+                        subscription.put(batch)
 
-    def _give_up(self, error: Exception) -> None:
-        """Tell everybody, who then come back by themselves."""
-        with self._changing:
-            for desk in self._desks.values():
-                for feed in desk.feeds:
-                    feed.put(error)
-            self._desks.clear()
+    def _fail(self, error: Exception) -> None:
+        """End all subscriptions. Clients reconnect by themselves."""
+        with self._lock:
+            for topic in self._topics.values():
+                for subscription in topic.subscriptions:
+                    subscription.put(error)
+            self._topics.clear()
 
 
-def _next(feed: _Feed) -> list[Event]:
+def _next(subscription: Subscription) -> list[StoredEvent]:
     try:
-        post = feed.get(timeout=_QUIET_SECONDS)
+        batch = subscription.get(timeout=_QUIET_SECONDS)
     except queue.Empty:
         return []
-    if isinstance(post, Exception):
-        raise post
-    return post
+    if isinstance(batch, Exception):
+        raise batch
+    return batch

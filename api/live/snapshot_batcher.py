@@ -1,4 +1,4 @@
-"""Looks at single jobs for all threads of this process; status polls are the most frequent request of all."""
+"""Reads single jobs for all threads of this process: status polls are by far the most frequent requests."""
 
 import threading
 from collections import deque
@@ -10,69 +10,69 @@ from shared.ledger.job_snapshot import JobSnapshot, JobSnapshots
 
 
 @dataclass(eq=False, slots=True)
-class _Question:
-    """Of one thread; `sight` or `error` is there when it is answered, and both where nothing could be made of it."""
+class _Read:
+    """One thread's request. `snapshot` or `error` is set when it is done, and both if serializing failed."""
 
     job_id: str
-    sight: JobSnapshot | None = None
-    made: str = ""
+    snapshot: JobSnapshot | None = None
+    json: str = ""
     error: Exception | None = None
 
 
-class Lookout:
-    """Whoever asks while Redis is being asked waits, and is answered with all others that wait, by the next question.
+class SnapshotBatcher:
+    """Threads that ask while Redis is being read wait, and share the next read.
 
-    One question costs little more for ten jobs than for one, and what is made of the answers (`make`) is made ten
-    times in a row by one thread, which is cheaper than once by each of ten threads that take turns.
+    One read costs little more for ten jobs than for one. One thread then serializes ten jobs in a row, which is cheaper
+    than ten threads that take turns.
     """
 
-    def __init__(self, snapshots: JobSnapshots, make: Callable[[JobSnapshot], str]) -> None:
-        self._sights, self._make = snapshots, make
-        self._open: deque[_Question] = deque()
-        self._asking = threading.Lock()
+    def __init__(self, snapshots: JobSnapshots, serialize: Callable[[JobSnapshot], str]) -> None:
+        self._snapshots, self._serialize = snapshots, serialize
+        self._waiting: deque[_Read] = deque()
+        self._reading = threading.Lock()
 
-    def look(self, job_id: str, confirm: Callable[[str | None], None]) -> tuple[JobSnapshot, str]:
-        """The job as it stands after this call began, and what was made of it.
+    def get(self, job_id: str, confirm: Callable[[str | None], None]) -> tuple[JobSnapshot, str]:
+        """Return the job as it is after this call began, and its JSON.
 
-        `confirm` is handed the ledger's id before anything is believed. Raises what it raises, LedgerUnavailable, and
-        what `make` raised.
+        `confirm` gets the ledger's id before anything else is used. Raises what `confirm` and `serialize` raise, and
+        LedgerUnavailable.
         """
-        question = _Question(job_id)
-        self._open.append(question)
-        with self._asking:
-            if question.sight is None and question.error is None:
-                self._ask()
-        if question.sight:
-            confirm(question.sight.ledger)
-        if question.error or not question.sight:
-            raise question.error or RuntimeError("A question was lost.")
-        return question.sight, question.made
+        read = _Read(job_id)
+        self._waiting.append(read)
+        with self._reading:
+            if read.snapshot is None and read.error is None:
+                self._read_waiting()
+        if read.snapshot:
+            confirm(read.snapshot.ledger_id)
+        if read.error or not read.snapshot:
+            raise read.error or RuntimeError("A read was lost.")
+        return read.snapshot, read.json
 
-    def _ask(self) -> None:
-        """Once for all that wait by now."""
-        questions = self._waiting()
+    def _read_waiting(self) -> None:
+        reads = self._take_waiting()
         try:
-            snapshots = self._sights.of([question.job_id for question in questions])
-        except LedgerUnavailable as error:  # whoever came meanwhile would wait as long again, and be told the same
-            self._fail([*questions, *self._waiting()], error)
+            snapshots = self._snapshots.read([read.job_id for read in reads])
+        except LedgerUnavailable as error:  # requests that came meanwhile would wait for the same timeout
+            _fail([*reads, *self._take_waiting()], error)
         except Exception as error:  # noqa: BLE001 - each thread raises it for itself
-            self._fail(questions, error)
+            _fail(reads, error)
         else:
-            for question, sight in zip(questions, snapshots, strict=True):
-                self._answer(question, sight)
-                if isinstance(question.error, LedgerUnavailable):  # what is made of the others would wait for it, too
-                    return self._fail([one for one in questions if one.sight is None], question.error)
+            for read, snapshot in zip(reads, snapshots, strict=True):
+                self._complete(read, snapshot)
+                if isinstance(read.error, LedgerUnavailable):  # serializing the others would wait for it, too
+                    return _fail([one for one in reads if one.snapshot is None], read.error)
 
-    def _waiting(self) -> list[_Question]:
-        return [self._open.popleft() for _ in range(len(self._open))]
+    def _take_waiting(self) -> list[_Read]:
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
-    def _fail(self, questions: Iterable[_Question], error: Exception) -> None:
-        for question in questions:
-            question.error = error
-
-    def _answer(self, question: _Question, sight: JobSnapshot) -> None:
-        question.sight = sight
+    def _complete(self, read: _Read, snapshot: JobSnapshot) -> None:
+        read.snapshot = snapshot
         try:
-            question.made = self._make(sight)
+            read.json = self._serialize(snapshot)
         except Exception as error:  # noqa: BLE001 - the same
-            question.error = error
+            read.error = error
+
+
+def _fail(reads: Iterable[_Read], error: Exception) -> None:
+    for read in reads:
+        read.error = error

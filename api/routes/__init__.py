@@ -1,1 +1,1 @@
-"""One module per part of the HTTP API: views and, beside each, its description for the OpenAPI document."""
+"""The views, one module per part of the API, each with its documentation for OpenAPI."""

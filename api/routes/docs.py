@@ -1,4 +1,4 @@
-"""The OpenAPI document and a page that shows it. No script, nothing from elsewhere."""
+"""The OpenAPI document, and a page that renders it without scripts or external files."""
 
 import base64
 import hashlib
@@ -7,29 +7,28 @@ from typing import Final
 
 from flask import Blueprint, Response, current_app, jsonify, render_template
 
-from api.http.openapi import codes, document
-from api.http.operations import Answer, operation
-from api.http.problems import title
+from api.http.openapi import document, error_classes
+from api.http.operations import ResponseDoc, operation
 
 routes = Blueprint("docs", __name__, template_folder="../templates")
 
-STYLE: Final = (Path(__file__).parents[1] / "templates" / "docs.css").read_text()
-_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-_POLICY: Final = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+_CSS: Final = (Path(__file__).parents[1] / "templates" / "docs.css").read_text()
+_CSS_HASH: Final = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
+_CONTENT_SECURITY_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_CSS_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 @routes.get("/openapi.json")
-@operation(Answer(200, "OpenAPI 3.1.", media="application/json"))
+@operation(ResponseDoc(200, "OpenAPI 3.1.", media="application/json"))
 def openapi() -> Response:
-    """Fetch the OpenAPI document."""
+    """Get the OpenAPI document."""
     return jsonify(document(current_app))
 
 
 @routes.get("/docs")
-@operation(Answer(200, "A page.", media="text/html"))
+@operation(ResponseDoc(200, "A page.", media="text/html"))
 def docs() -> Response:
-    """Read the documentation of every call and every error code."""
-    told = {"document": document(current_app), "codes": codes(), "title": title}
-    response = Response(render_template("docs.html", style=STYLE, **told), mimetype="text/html")
-    response.headers["Content-Security-Policy"] = _POLICY
-    return response
+    """Read the reference of all operations and error codes."""
+    page = render_template("docs.html", css=_CSS, document=document(current_app), errors=error_classes())
+    return Response(page, mimetype="text/html", headers={"Content-Security-Policy": _CONTENT_SECURITY_POLICY})

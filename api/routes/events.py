@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, section 9.2): a job's story, replayable from any point."""
+"""Server-sent events (WHATWG HTML, section 9.2): all events of a job, replayable from any one."""
 
 import json
 import re
@@ -12,21 +12,22 @@ import structlog
 from flask import Blueprint, Response, g, request
 from pydantic import Field
 
-from api.context import Context, here, valid_id
-from api.http.operations import Answer, Query, operation
+from api.context import Context, parse_job_id
+from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url
 from api.http.session_cookie import Session
+from easel.events import KnownJobEvent
 from easel.models import TERMINAL, JobState
-from shared.errors import EaselError, MalformedRequest, TooManyStreams, TooManyWatchers
-from shared.jobs.events import FIRST, Event, rank
+from shared.errors import EaselError, MalformedRequest, ServerBusy, TooManyStreams
+from shared.jobs.events import FIRST_EVENT_ID, StoredEvent, event_order
 
 MEDIA_TYPE: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 10.0
-"""Between comments on a quiet line, so that proxies keep it open and a lost client is noticed."""
+"""Time between comments while there are no events: proxies keep the connection open, and lost clients are noticed."""
 RETRY: Final = "retry: 2000\n\n"
-"""The first line of every stream: after so many milliseconds a client that lost it comes back."""
-STILL_HERE: Final = ": still here\n\n"
-"""A line that no client takes for an event."""
+"""The first line of each stream: a client that loses the connection reconnects after this many milliseconds."""
+HEARTBEAT: Final = ": heartbeat\n\n"
+"""A comment, which clients ignore."""
 _EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
 
 routes = Blueprint("stream", __name__)
@@ -34,116 +35,114 @@ log = structlog.get_logger(__name__)
 
 
 class EventsQuery(Query):
-    """Where to begin."""
+    """Where to resume."""
 
     last_event_id: str | None = Field(
-        default=None, description="As the header `Last-Event-ID`, for clients that cannot set it; the header wins."
+        default=None, description="Like the header `Last-Event-ID`, for clients that cannot set it. The header wins."
     )
 
 
 @routes.get("/v1/jobs/<job_id>/events")
 @operation(
-    Answer(200, "Events until the job has ended: state, progress, preview, warning, lease_lost ...", media=MEDIA_TYPE),
-    Answer(204, "The job has ended and nothing follows `Last-Event-ID`; an EventSource stops here."),
+    ResponseDoc(200, "Events until the job has ended.", media=MEDIA_TYPE, events=KnownJobEvent),
+    ResponseDoc(204, "The job has ended, and no event follows `Last-Event-ID`. An EventSource stops here."),
     query=EventsQuery,
-    headers={"Last-Event-ID": "Leave out this event and all before it."},
-    errors=(TooManyStreams, TooManyWatchers),
+    headers={"Last-Event-ID": "Resume after this event."},
+    errors=(TooManyStreams, ServerBusy),
 )
 def get_events(job_id: str, query: EventsQuery) -> Response:
-    """Watch a job: everything that happened to it so far, then the rest as it happens."""
-    context, wanted = here(), valid_id(job_id)
-    after = _event_id(request.headers.get("Last-Event-ID") or query.last_event_id or FIRST)
-    if _nothing_will_come(context, wanted, after):
+    """Stream a job's events: all past ones, then new ones as they happen."""
+    context, job_id = Context.current(), parse_job_id(job_id)
+    after = _parse_event_id(request.headers.get("Last-Event-ID") or query.last_event_id or FIRST_EVENT_ID)
+    if _is_complete(context, job_id, after):
         return Response(status=204)
-    return event_stream(context, lambda: _story(context, wanted, after))
+    return event_stream(context, lambda: _job_events(context, job_id, after))
 
 
-def event_stream(context: Context, lines: Callable[[], Iterator[str]]) -> Response:
-    """A response that sends `lines` as they come and holds one of the watchers' seats meanwhile.
+def event_stream(context: Context, messages: Callable[[], Iterator[str]]) -> Response:
+    """Return a response that sends `messages` as they come, and counts as a stream of the client until it is closed.
 
-    It ends with the session that opened it: at the first line after HEARTBEAT_SECONDS.
+    If a session opened the stream, it ends with the session: at the first message after HEARTBEAT_SECONDS.
     """
     if request.method == "HEAD":
         return Response(mimetype=MEDIA_TYPE)
-    leave = context.watchers.sit_down()
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies must not collect events
-    allowed = _while_signed_in(lines(), context, g.session) if "session" in g else lines()
-    response = Response(_unbroken(allowed), mimetype=MEDIA_TYPE, headers=headers)
-    response.call_on_close(leave)
+    release = context.stream_limits.acquire()
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies must not buffer events
+    allowed = _while_signed_in(messages(), context, g.session) if "session" in g else messages()
+    response = Response(_end_on_error(allowed), mimetype=MEDIA_TYPE, headers=headers)
+    response.call_on_close(release)
     return response
 
 
-def message(kind: str, data: Any, event_id: str | None = None) -> str:
-    """One event on the wire."""
-    head = f"id: {event_id}\n" if event_id else ""
-    return f"{head}event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+def format_message(kind: str, data: Any, event_id: str | None = None) -> str:
+    """Return an event in the format of the stream."""
+    id_line = f"id: {event_id}\n" if event_id else ""
+    return f"{id_line}event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
-def _story(context: Context, job: str, after: str) -> Iterator[str]:
+def event_data(job_id: str, event: StoredEvent) -> dict[str, Any]:
+    """Return the data of an event as in easel/events.py: times in ISO 8601 (UTC), and the URL of a preview."""
+    data = dict(event.data)
+    if event.kind == "state":
+        data.setdefault("restored", False)
+    elif event.kind == "preview":
+        data["url"] = job_url(job_id, f"previews/{data['step']}")
+    if "at" in data:
+        data["at"] = datetime.fromtimestamp(data["at"], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return data
+
+
+def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
     yield RETRY
-    spoke = time.monotonic()
-    with closing(context.news.follow(job, after)) as batches:
-        for news in batches:
+    last_sent = time.monotonic()
+    with closing(context.event_hub.subscribe(job_id, after)) as batches:
+        for batch in batches:
             if context.stopping.is_set():
                 return
-            for event in news:
-                after, spoke = event.id, time.monotonic()
-                yield message(event.kind, shown(job, event), event.id)
-                if _is_last(event):
+            for event in batch:
+                after, last_sent = event.id, time.monotonic()
+                yield format_message(event.kind, event_data(job_id, event), event.id)
+                if event.kind == "state" and JobState(event.data["state"]) in TERMINAL:
                     return
-            if time.monotonic() - spoke >= HEARTBEAT_SECONDS:
-                if _nothing_will_come(context, job, after):
+            if time.monotonic() - last_sent >= HEARTBEAT_SECONDS:
+                if _is_complete(context, job_id, after):
                     return
-                spoke = time.monotonic()
-                yield STILL_HERE
+                last_sent = time.monotonic()
+                yield HEARTBEAT
 
 
-def _nothing_will_come(context: Context, job: str, after: str) -> bool:
-    """Whether the job ended, and no later than with the event `after`. Raises JobNotFound."""
-    ended = context.services.ledger.get(job).state in TERMINAL
-    return ended and rank(context.services.events.last_id(job)) <= rank(after)
+def _is_complete(context: Context, job_id: str, after: str) -> bool:
+    """Return whether the job has ended and no event follows `after`. Raises JobNotFound."""
+    ended = context.services.ledger.get(job_id).state in TERMINAL
+    return ended and event_order(context.services.events.last_id(job_id)) <= event_order(after)
 
 
-def shown(job: str, event: Event) -> dict[str, Any]:
-    """As the rest of the API has it: times are ISO 8601 in UTC, where the ledger keeps seconds; pictures are URLs."""
-    told = dict(event.data)
-    if event.kind == "preview":
-        told["url"] = job_url(job, f"previews/{told['step']}")
-    if "at" in told:
-        told["at"] = datetime.fromtimestamp(told["at"], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return told
-
-
-def _is_last(event: Event) -> bool:
-    return event.kind == "state" and JobState(event.data["state"]) in TERMINAL
-
-
-def _while_signed_in(lines: Iterator[str], context: Context, session: Session) -> Iterator[str]:
-    """Lines come at least as often as is looked. Raises LedgerUnavailable."""
-    looked = time.monotonic()
-    for line in lines:
-        if time.monotonic() - looked >= HEARTBEAT_SECONDS:
-            if context.services.revoked_sessions.has(session.id):
+def _while_signed_in(messages: Iterator[str], context: Context, session: Session) -> Iterator[str]:
+    """Yield messages until the session is revoked. Raises LedgerUnavailable."""
+    checked = time.monotonic()
+    for message in messages:  # at least a heartbeat comes in each interval
+        if time.monotonic() - checked >= HEARTBEAT_SECONDS:
+            if context.services.revoked_sessions.contains(session.id):
                 return
-            looked = time.monotonic()
-        yield line
+            checked = time.monotonic()
+        yield message
 
 
-def _unbroken(lines: Iterable[str]) -> Iterator[str]:
-    """An error ends a stream cleanly: the client comes back by itself, and hears of it with a status of its own."""
+def _end_on_error(messages: Iterable[str]) -> Iterator[str]:
+    """End the stream cleanly on an error: the client reconnects and receives the error as a response."""
     try:
-        yield from lines
+        yield from messages
     except EaselError as error:
         log.info("stream_ended", code=error.code)
         yield f": {error.code}\n\n"
 
 
-def _event_id(text: str) -> str:
-    """A stream id of Redis: two numbers of 64 bits. Raises MalformedRequest.
+def _parse_event_id(text: str) -> str:
+    """Return a valid Redis stream id: two numbers of 64 bits. Raises MalformedRequest.
 
-    The greatest number of all is refused as the second: nothing can follow the greatest id, says Redis, and errs.
+    The second may not be the greatest number: Redis raises an error for a range after the greatest id.
     """
-    found = _EVENT_ID.fullmatch(text)
-    if not found or int(found[1]) >= 2**64 or int(found[2] or 0) >= 2**64 - 1:
-        raise MalformedRequest("Last-Event-ID must be the id of an event that this stream sent before.")
+    match = _EVENT_ID.fullmatch(text)
+    if not match or int(match[1]) >= 2**64 or int(match[2] or 0) >= 2**64 - 1:
+        raise MalformedRequest("Last-Event-ID must be the ID of an event of this stream.")
     return text

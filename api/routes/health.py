@@ -1,4 +1,4 @@
-"""Is the process alive, can it serve, and does its Redis belong to its blobs?"""
+"""Liveness and readiness, and the check that Redis and the blob store belong together."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,90 +7,94 @@ from typing import Any, Final, Literal
 from flask import Blueprint, Response, request
 from pydantic import BaseModel
 
-from api.context import Context, here
-from api.http.operations import Answer, operation
-from api.http.serializers import answer
+from api.context import Context
+from api.http.operations import ResponseDoc, operation
+from api.http.serializers import json_response
 from shared.errors import EaselError, LedgerLost, Unavailable
 from shared.services import ensure_paired
 
-EXCUSED: Final = frozenset({"jobs.get_job", "recipes.get_recipes", "session.get_session", "session.sign_in"})
-"""Endpoints whose own look at Redis brings the ledger's id along, since polls are many; and those without jobs."""
+_UNCHECKED_ENDPOINTS: Final = frozenset(
+    {"jobs.get_job", "recipes.get_recipes", "session.get_session", "session.sign_in"}
+)
+"""`get_job` is the most frequent request and reads the ledger's id together with the job; the others use no jobs."""
 
 routes = Blueprint("health", __name__)
 
 
 class Alive(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["ok"] = "ok"
 
 
 class Check(BaseModel):
-    """One part that the service stands on."""
+    """The result of one check."""
 
     ok: bool
     detail: str | None = None
 
 
 class Ready(BaseModel):
-    """All parts answer."""
+    """All checks passed."""
 
     status: Literal["ready"] = "ready"
     checks: dict[str, Check]
 
 
 @routes.get("/healthz")
-@operation(Answer(200, "The process is alive.", Alive))
+@operation(ResponseDoc(200, "The process is alive.", Alive))
 def healthz() -> Response:
-    """Say that the process is alive, whatever else is not."""
-    return answer(Alive())
+    """Check liveness: the process responds, whether or not Redis and the blob store do."""
+    return json_response(Alive())
 
 
 @routes.get("/readyz")
-@operation(Answer(200, "All parts answer.", Ready), errors=(Unavailable,))
+@operation(ResponseDoc(200, "All checks passed.", Ready), errors=(Unavailable,))
 def readyz() -> Response:
-    """Say whether jobs can be served: Redis, the blob store, and that they belong together."""
-    checks = _checks(here())
-    if all(check.ok for check in checks.values()):
-        return answer(Ready(checks=checks))
-    names = ", ".join(name for name, check in checks.items() if not check.ok)
-    raise Unavailable(f"Not ready: {names}.", checks={name: check.model_dump() for name, check in checks.items()})
+    """Check readiness: Redis and the blob store respond and belong together."""
+    checks = _run_checks(Context.current())
+    failed = ", ".join(name for name, check in checks.items() if not check.ok)
+    if failed:
+        raise Unavailable(f"Not ready: {failed}.", checks={name: check.model_dump() for name, check in checks.items()})
+    return json_response(Ready(checks=checks))
 
 
 def require_ledger() -> None:
-    """Before every request that touches jobs: this Redis is the one that these blobs belong to.
+    """Check, before each request for jobs, that Redis holds the ledger that belongs to the blob store.
 
-    Established once, lazily, so that the API starts without them; afterwards one GET notices a Redis that was
-    emptied or replaced. Raises LedgerUnavailable, LedgerLost, BlobsUnavailable.
+    Pairs them at the first request, so that the API starts without them. Later, one GET detects that Redis was
+    emptied or replaced. Raises LedgerUnavailable, LedgerLost, StorageUnavailable.
     """
-    if request.path.startswith("/v1/") and request.endpoint not in EXCUSED:
-        confirm_identity(here(), here().services.ledger.identity())
+    if request.path.startswith("/v1/") and request.endpoint not in _UNCHECKED_ENDPOINTS:
+        context = Context.current()
+        confirm_ledger(context, context.services.ledger.identity())
 
 
-def confirm_identity(context: Context, found: str | None) -> None:
-    """As `require_ledger` says, of the id that was found in Redis."""
-    if found is None or found != context.known_identity:
+def confirm_ledger(context: Context, ledger_id: str | None) -> None:
+    """Check the ledger's id that was read from Redis. Raises as `require_ledger`."""
+    if ledger_id is None or ledger_id != context.confirmed_ledger_id:
         if not ensure_paired(context.services):
             raise LedgerLost
-        context.known_identity = context.services.ledger.identity()
+        context.confirmed_ledger_id = context.services.ledger.identity()
 
 
-def _checks(context: Context) -> dict[str, Check]:
-    """Both parts are asked at once: each may need two seconds to fail."""
+def _run_checks(context: Context) -> dict[str, Check]:
+    """Run the checks; Redis and the blob store at once, as each may take two seconds to fail."""
+    services = context.services
     with ThreadPoolExecutor(2) as pool:
-        redis = pool.submit(_check, context.services.ledger.identity)
-        store = pool.submit(_check, context.services.blobs.check)
-        found = {"redis": redis.result(), "store": store.result()}
-    if all(check.ok for check in found.values()):
-        found["ledger"] = _check(lambda: confirm_identity(context, context.services.ledger.identity()))
+        redis = pool.submit(_check, services.ledger.identity)
+        store = pool.submit(_check, services.blobs.check)
+        checks = {"redis": redis.result(), "store": store.result()}
+    if all(check.ok for check in checks.values()):
+        checks["ledger"] = _check(lambda: confirm_ledger(context, services.ledger.identity()))
     else:
-        found["ledger"] = Check(ok=False, detail="Cannot be judged before both answer.")
-    return found
+        checks["ledger"] = Check(ok=False, detail="Not checked: Redis and the blob store must respond first.")
+    return checks
 
 
-def _check(ask: Callable[[], Any]) -> Check:
+def _check(act: Callable[[], Any]) -> Check:
     try:
-        ask()
+        act()
     except EaselError as error:
         return Check(ok=False, detail=error.detail)
     return Check(ok=True)

@@ -1,4 +1,4 @@
-"""Jobs one by one and as a list: look, steer, delete."""
+"""Jobs: get, list, cancel, finish early and delete."""
 
 import time
 from contextlib import closing
@@ -6,31 +6,32 @@ from typing import Literal
 
 from flask import Blueprint, Response, request
 from itsdangerous import BadData, URLSafeSerializer
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from api.context import Context, here, valid_id
-from api.http.operations import Answer, Query, operation
-from api.http.serializers import JobView, answer, job_url, json_answer, views
-from api.routes.health import confirm_identity
-from easel.models import TERMINAL, JobState
+from api.context import Context, parse_job_id
+from api.http.operations import Query, ResponseDoc, operation
+from api.http.serializers import job_url, json_response, serialize_jobs, serialized_json_response
+from api.routes.health import confirm_ledger
+from easel.models import TERMINAL, JobPage, JobState, JobStatus
 from shared import errors
 from shared.jobs.job import Job
 from shared.ledger.job_snapshot import JobSnapshot
-from shared.recovery.job_files import forget, take_back_wish, write_wish
+from shared.recovery import deletion
+from shared.recovery.job_files import withdraw_control_request, write_control_request
 
 routes = Blueprint("jobs", __name__)
 
 
 class GetQuery(Query):
-    """How to look at one job."""
+    """How to get a job."""
 
     wait: float = Field(
         default=0,
         ge=0,
         le=60,
         allow_inf_nan=False,
-        description="Seconds to hold the answer until the job changes. With `If-None-Match`: until it differs from "
-        "that ETag, else 304. A job that has ended is answered at once.",
+        description="Seconds to wait for a change of the job. With `If-None-Match`: for a status with another ETag, "
+        "else the response is 304. If the job has ended, the response is immediate.",
     )
 
 
@@ -39,126 +40,120 @@ class ListQuery(Query):
 
     state: JobState | None = None
     limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before.")
-
-
-class JobList(BaseModel):
-    """One page, newest first."""
-
-    jobs: list[JobView]
-    next_cursor: str | None = Field(description="Null on the last page.")
+    cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the previous page.")
 
 
 @routes.get("/v1/jobs/<job_id>")
 @operation(
-    Answer(200, "The job.", JobView, headers=("ETag",)),
-    Answer(304, "Nothing changed while waiting."),
+    ResponseDoc(200, "The job.", JobStatus, headers=("ETag",)),
+    ResponseDoc(304, "No change while waiting."),
     query=GetQuery,
-    headers={"If-None-Match": "The ETag of an earlier answer; heeded together with `wait`."},
-    errors=(errors.TooManyStreams, errors.TooManyWatchers),
+    headers={"If-None-Match": "The ETag of an earlier response; used together with `wait`."},
+    errors=(errors.TooManyStreams, errors.ServerBusy),
 )
 def get_job(job_id: str, query: GetQuery) -> Response:
-    """Look at a job, or wait for its next change."""
-    context, wanted, known = here(), valid_id(job_id), request.if_none_match
-    sight, told = _look(context, wanted)
-    last = sight.newest_event
-    if query.wait and sight.record["state"] not in TERMINAL and (not known or known.contains_weak(last)):
-        if _wait(context, wanted, last, query.wait) == last and known:
+    """Get a job, now or after its next change."""
+    context, job_id, known = Context.current(), parse_job_id(job_id), request.if_none_match
+    snapshot, text = _snapshot(context, job_id)
+    last = snapshot.last_event_id
+    if query.wait and snapshot.record["state"] not in TERMINAL and (not known or known.contains_weak(last)):
+        if _wait_for_event(context, job_id, last, query.wait) == last and known:
             return Response(status=304, headers={"ETag": f'W/"{last}"', "Cache-Control": "no-store"})
-        sight, told = _look(context, wanted)
-    return json_answer(told, ETag=f'W/"{sight.newest_event}"')
+        snapshot, text = _snapshot(context, job_id)
+    return serialized_json_response(text, ETag=f'W/"{snapshot.last_event_id}"')
 
 
 @routes.get("/v1/jobs")
-@operation(Answer(200, "One page.", JobList), query=ListQuery, errors=(errors.InvalidCursor,))
+@operation(ResponseDoc(200, "A page of jobs.", JobPage), query=ListQuery, errors=(errors.InvalidCursor,))
 def list_jobs(query: ListQuery) -> Response:
     """List jobs, newest first."""
-    services = here().services
-    before = _read_cursor(query) if query.cursor else None
-    found = services.ledger.list(state=query.state, limit=query.limit + 1, before=before)
-    page = found[: query.limit]
-    following = _signer().dumps([page[-1].id, query.state]) if len(found) > len(page) else None
-    return answer(JobList(jobs=views(here(), page), next_cursor=str(following) if following else None))
+    context = Context.current()
+    before = _parse_cursor(query) if query.cursor else None
+    jobs = context.services.ledger.list(state=query.state, limit=query.limit + 1, before=before)
+    page = jobs[: query.limit]
+    next_cursor = str(_cursor_signer().dumps([page[-1].id, query.state])) if len(jobs) > len(page) else None
+    return json_response(JobPage(jobs=serialize_jobs(context, page), next_cursor=next_cursor))
 
 
 @routes.post("/v1/jobs/<job_id>/cancel")
-@operation(Answer(202, "The wish stands; a waiting job is canceled already.", JobView), errors=(errors.WrongState,))
+@operation(
+    ResponseDoc(202, "Cancellation is requested; a queued job is canceled already.", JobStatus),
+    errors=(errors.WrongState,),
+)
 def cancel_job(job_id: str) -> Response:
-    """Stop a job and keep nothing but its preview."""
-    return _steer(_job(job_id), "cancel")
+    """Cancel a job. Only its previews are kept."""
+    return _request_control(_get(job_id), "cancel")
 
 
 @routes.post("/v1/jobs/<job_id>/finish")
-@operation(Answer(202, "The wish stands.", JobView), errors=(errors.WrongState, errors.NotReady))
+@operation(ResponseDoc(202, "The early finish is requested.", JobStatus), errors=(errors.WrongState, errors.NotReady))
 def finish_job(job_id: str) -> Response:
-    """Stop a job now and keep its best picture so far as the result."""
-    return _steer(_job(job_id), "finish")
+    """Finish a job early. Its best image so far becomes the result."""
+    return _request_control(_get(job_id), "finish")
 
 
 @routes.delete("/v1/jobs/<job_id>")
-@operation(Answer(204, "Gone."), errors=(errors.WrongState,))
+@operation(ResponseDoc(204, "Deleted."), errors=(errors.WrongState,))
 def delete_job(job_id: str) -> Response:
-    """Delete a job that has ended, with its pictures, now.
+    """Delete a job that has ended, with its images.
 
-    Its inputs go within a day, unless other jobs use them, too.
+    Its inputs are deleted within a day, unless other jobs use them.
     """
-    forget(here().services, valid_id(job_id))
+    deletion.delete_job(Context.current().services, parse_job_id(job_id))
     return Response(status=204)
 
 
-def _job(text: str) -> Job:
-    return here().services.ledger.get(valid_id(text))
+def _get(job_id: str) -> Job:
+    return Context.current().services.ledger.get(parse_job_id(job_id))
 
 
-def _look(context: Context, job: str) -> tuple[JobSnapshot, str]:
-    return context.lookout.look(job, lambda ledger: confirm_identity(context, ledger))
+def _snapshot(context: Context, job_id: str) -> tuple[JobSnapshot, str]:
+    return context.snapshots.get(job_id, lambda ledger_id: confirm_ledger(context, ledger_id))
 
 
-def _wait(context: Context, job: str, last: str, seconds: float) -> str:
-    """The newest event's id: another than `last`, or `last` again when the seconds are over."""
-    leave = context.watchers.sit_down()
+def _wait_for_event(context: Context, job_id: str, last: str, seconds: float) -> str:
+    """Return the id of the first new event, or `last` after so many seconds."""
     deadline = time.monotonic() + seconds
-    try:
-        with closing(context.news.follow(job, last)) as batches:
-            for news in batches:
-                if news:
-                    return news[-1].id
-                if time.monotonic() >= deadline or context.stopping.is_set():
-                    return last
-    finally:
-        leave()
+    with context.stream_limits.hold(), closing(context.event_hub.subscribe(job_id, last)) as batches:
+        for batch in batches:
+            if batch:
+                return batch[-1].id
+            if time.monotonic() >= deadline or context.stopping.is_set():
+                break
     return last
 
 
-def _steer(job: Job, wish: Literal["cancel", "finish"]) -> Response:
-    """Write the wish where it survives the loss of Redis, then raise the flag."""
-    services = here().services
-    impossible = job.state in TERMINAL or (wish == "finish" and job.progress.current < 1)
-    if not impossible:
-        write_wish(services.blobs, job.id, wish)
+def _request_control(job: Job, action: Literal["cancel", "finish"]) -> Response:
+    """Store the request where it survives the loss of Redis, then set the flag in the ledger."""
+    context = Context.current()
+    services = context.services
+    possible = job.state not in TERMINAL and (action == "cancel" or job.progress.current >= 1)
+    if possible:
+        write_control_request(services.blobs, job.id, action)
     try:
-        steered = services.ledger.request_control(job.id, wish)
+        job = services.ledger.request_control(job.id, action)
     except (errors.WrongState, errors.NotReady):
-        if not impossible:
-            take_back_wish(services.ledger, services.blobs, job.id)
+        if possible:
+            withdraw_control_request(services.ledger, services.blobs, job.id)
         raise
-    (view,) = views(here(), [steered])
-    return answer(view, 202, Location=job_url(job.id))
+    (status,) = serialize_jobs(context, [job])
+    return json_response(status, 202, Location=job_url(job.id))
 
 
-def _signer() -> URLSafeSerializer:
-    """Cursors are signed with the ledger's identity: they hold only where they were made."""
-    identity = here().services.ledger.identity()
+def _cursor_signer() -> URLSafeSerializer:
+    """Return a signer whose key is the ledger's identity: cursors are valid only for the ledger that made them."""
+    identity = Context.current().services.ledger.identity()
     if identity is None:
         raise errors.LedgerLost
     return URLSafeSerializer(identity, salt="cursor")
 
 
-def _read_cursor(query: ListQuery) -> str:
+def _parse_cursor(query: ListQuery) -> str:
+    """Return the id of the last job of the previous page. Raises InvalidCursor."""
     try:
-        before, state = _signer().loads(query.cursor or "")
+        before, state = _cursor_signer().loads(query.cursor or "")
     except BadData as error:
-        raise errors.InvalidCursor("This cursor was not handed out here; start again without one.") from error
+        raise errors.InvalidCursor("This cursor is invalid. Start again without one.") from error
     if state != query.state:
-        raise errors.InvalidCursor(f"This cursor belongs to a list of state={state or 'any'}; keep to it.")
-    return valid_id(before)
+        raise errors.InvalidCursor(f"This cursor belongs to a list of state={state or 'any'}. Use the same state.")
+    return parse_job_id(before)

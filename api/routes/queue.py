@@ -1,157 +1,130 @@
-"""The whole at a glance: lines, running jobs, workers; once, as a stream, or line by line."""
+"""The queue: tiers, running jobs and workers, as a response and as a stream; and the jobs in one tier's queue."""
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Final
 
 from flask import Blueprint, Response
 from pydantic import BaseModel, Field
 
-from api.context import Context, here
-from api.eta.forecast import Eta
-from api.http.operations import Answer, Query, operation
-from api.http.serializers import JobView, answer, moment, views
-from api.routes.events import HEARTBEAT_SECONDS, MEDIA_TYPE, RETRY, STILL_HERE, event_stream, message
-from easel.models import JobState
-from shared.errors import JobNotFound, NotFound, TooManyStreams, TooManyWatchers
-from shared.ledger.queue_stats import WorkerInfo
+from api.context import Context
+from api.http.operations import Query, ResponseDoc, operation
+from api.http.serializers import json_response, serialize_jobs, to_datetime
+from api.routes.events import HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, RETRY, event_stream, format_message
+from easel.events import QueueChangedEvent
+from easel.models import JobState, JobStatus, Queue, ThroughputBucket, Tier, Worker
+from shared.errors import JobNotFound, NotFound, ServerBusy, TooManyStreams
 from shared.services import Services
 
 routes = Blueprint("queue", __name__)
 
 _BUCKETS: Final = 12
 _BUCKET_SECONDS: Final = 300
+_VOLATILE: Final = {
+    "tiers": {"__all__": {"oldest_seconds", "eta_seconds"}},
+    "running": {"__all__": {"eta_seconds", "metrics"}},
+    "workers": {"__all__": {"seen_at"}},
+}
+"""Fields that change every second, and whose changes alone are not sent."""
 
 
-class TierView(BaseModel):
-    """One waiting line."""
+class QueueJobsQuery(Query):
+    """A page of the queue."""
 
-    name: str
-    depth: int = Field(description="Jobs that wait.")
-    oldest_seconds: float | None = Field(description="How long the next job has existed; null for an empty line.")
-    eta_seconds: Eta | None = Field(description="Until the end of a job that came now; null where nobody can know.")
-
-
-class Bucket(BaseModel):
-    """Five minutes."""
-
-    at: datetime = Field(description="Their beginning.")
-    completed: int = Field(description="Jobs that ended in them, one way or another.")
-
-
-class QueueView(BaseModel):
-    """A snapshot."""
-
-    tiers: list[TierView] = Field(description="In the order they are served.")
-    running: list[JobView]
-    workers: list[WorkerInfo]
-    completed_last_hour: int = Field(description="Jobs that ended, one way or another.")
-    throughput: list[Bucket] = Field(description="Of about the last hour; the last bucket is not full yet.")
-
-
-class LineQuery(Query):
-    """Which part of the line."""
-
-    offset: int = Field(default=0, ge=0, le=2**31, description="Jobs to leave out at its head.")
+    offset: int = Field(default=0, ge=0, le=2**31, description="Jobs to skip.")
     limit: int = Field(default=50, ge=1, le=200)
 
 
-class LineView(BaseModel):
-    """A part of one waiting line."""
+class QueueJobs(BaseModel):
+    """A page of one tier's queue."""
 
-    jobs: list[JobView] = Field(description="As they will be served.")
-    total: int = Field(description="Jobs that wait in the whole line.")
+    jobs: list[JobStatus] = Field(description="In the order they will be served.")
+    total: int = Field(description="Jobs in the whole queue.")
 
 
 @routes.get("/v1/queue")
-@operation(Answer(200, "The queue.", QueueView))
+@operation(ResponseDoc(200, "The queue.", Queue))
 def get_queue() -> Response:
-    """Look at the queue."""
-    return answer(snapshot(here()))
+    """Get the state of the queue."""
+    return json_response(_queue(Context.current()))
 
 
 @routes.get("/v1/queue/<tier>/jobs")
-@operation(Answer(200, "The line.", LineView), query=LineQuery, errors=(NotFound,))
-def get_line(tier: str, query: LineQuery) -> Response:
-    """Look along a waiting line, from its head on."""
-    context = here()
+@operation(ResponseDoc(200, "A page of the queue.", QueueJobs), query=QueueJobsQuery, errors=(NotFound,))
+def list_queue_jobs(tier: str, query: QueueJobsQuery) -> Response:
+    """List the queued jobs of a tier, the next one first."""
+    context = Context.current()
     if tier not in context.settings.tiers:
-        raise NotFound(f"There is no tier {tier!r}; there are {', '.join(context.settings.tiers)}.")
+        raise NotFound(f"There is no tier {tier!r}. Tiers: {', '.join(context.settings.tiers)}.")
     services = context.services
-    jobs = services.ledger.several(services.queue_stats.line(tier, query.offset, query.limit))
-    waiting = [job for job in jobs if job.state is JobState.QUEUED]  # some may have been taken just now
-    return answer(LineView(jobs=views(context, waiting), total=services.queue_stats.depth(tier)))
+    jobs = services.ledger.get_many(services.queue_stats.list_queued_ids(tier, query.offset, query.limit))
+    queued = [job for job in jobs if job.state is JobState.QUEUED]  # some may have been claimed just now
+    return json_response(QueueJobs(jobs=serialize_jobs(context, queued), total=services.queue_stats.depth(tier)))
 
 
 @routes.get("/v1/queue/events")
 @operation(
-    Answer(200, "An event `queue` whenever it changes.", media=MEDIA_TYPE), errors=(TooManyStreams, TooManyWatchers)
+    ResponseDoc(200, "The queue, and again after each change.", media=MEDIA_TYPE, events=QueueChangedEvent),
+    errors=(TooManyStreams, ServerBusy),
 )
 def get_queue_events() -> Response:
-    """Watch the queue: a snapshot now and whenever it changes, at most once a second."""
-    context = here()
-    return event_stream(context, lambda: _changes(context))
+    """Stream the state of the queue: now, and after each change, at most once a second."""
+    context = Context.current()
+    return event_stream(context, lambda: _queue_events(context))
 
 
-def snapshot(context: Context) -> QueueView:
-    """The queue as it is now."""
+def queue_message(context: Context) -> tuple[str, str]:
+    """Return the queue as an event, and the part of it whose change is worth an event."""
+    queue = _queue(context)
+    return format_message("queue", queue.model_dump(mode="json")), queue.model_dump_json(exclude=_VOLATILE)
+
+
+def _queue(context: Context) -> Queue:
     services = context.services
-    return QueueView(
+    return Queue(
         tiers=[_tier(context, tier) for tier in services.settings.tiers],
-        running=views(context, services.ledger.list(state=JobState.RUNNING, limit=200)),
-        workers=services.queue_stats.workers(),
+        running=serialize_jobs(context, services.ledger.list(state=JobState.RUNNING, limit=200)),
+        workers=[Worker.model_validate(worker.model_dump()) for worker in services.queue_stats.workers()],
         completed_last_hour=services.queue_stats.completed_last_hour(),
         throughput=_throughput(services, time.time()),
     )
 
 
-def _tier(context: Context, tier: str) -> TierView:
+def _tier(context: Context, tier: str) -> Tier:
     services = context.services
-    depth, head = services.queue_stats.depth(tier), services.queue_stats.head(tier)
-    return TierView(
+    depth, next_job_id = services.queue_stats.depth(tier), services.queue_stats.next_job_id(tier)
+    return Tier(
         name=tier,
         depth=depth,
-        oldest_seconds=_age(services, head) if head else None,
-        eta_seconds=context.forecaster.now().eta_of_last(tier),
+        oldest_seconds=_age(services, next_job_id) if next_job_id else None,
+        eta_seconds=context.eta.get().eta_of_default(tier),
     )
 
 
-def _age(services: Services, job: str) -> float | None:
+def _age(services: Services, job_id: str) -> float | None:
     try:
-        return round(max(0.0, time.time() - services.ledger.get(job).request.created_at), 1)
-    except JobNotFound:  # taken and deleted since
+        return round(max(0.0, time.time() - services.ledger.get(job_id).request.created_at), 1)
+    except JobNotFound:  # canceled and deleted since
         return None
 
 
-def _throughput(services: Services, now: float) -> list[Bucket]:
-    """Buckets begin at full five minutes, so that a picture of them stands still between two."""
+def _throughput(services: Services, now: float) -> list[ThroughputBucket]:
+    """Return buckets that begin at full five minutes, so that a chart of them does not move in between."""
     latest = now // _BUCKET_SECONDS * _BUCKET_SECONDS
     starts = [latest - _BUCKET_SECONDS * back for back in reversed(range(_BUCKETS))]
-    counts = services.queue_stats.completed(starts, _BUCKET_SECONDS)
-    return [Bucket(at=moment(start), completed=count) for start, count in zip(starts, counts, strict=True)]
+    counts = services.queue_stats.count_completed(starts, _BUCKET_SECONDS)
+    return [ThroughputBucket(at=to_datetime(at), completed=count) for at, count in zip(starts, counts, strict=True)]
 
 
-def _changes(context: Context) -> Iterator[str]:
+def _queue_events(context: Context) -> Iterator[str]:
     yield RETRY
-    told, spoke = "", 0.0
+    sent, last_sent = "", 0.0
     while not context.stopping.is_set():
-        now, substance = context.glances.get(lambda: _glance(context))
-        if substance != told:
-            told, spoke = substance, time.monotonic()
-            yield now
-        elif time.monotonic() - spoke >= HEARTBEAT_SECONDS:
-            spoke = time.monotonic()
-            yield STILL_HERE
+        message, content = context.queue_messages.get()
+        if content != sent:
+            sent, last_sent = content, time.monotonic()
+            yield message
+        elif time.monotonic() - last_sent >= HEARTBEAT_SECONDS:
+            last_sent = time.monotonic()
+            yield HEARTBEAT
         context.stopping.wait(1)
-
-
-def _glance(context: Context) -> tuple[str, str]:
-    """A snapshot as a message, and what makes a change: not the ages and estimates that every second alters."""
-    view = snapshot(context)
-    ages = {
-        "tiers": {"__all__": {"oldest_seconds", "eta_seconds"}},
-        "running": {"__all__": {"eta_seconds", "metrics"}},
-        "workers": {"__all__": {"seen_at"}},
-    }
-    return message("queue", view.model_dump(mode="json")), view.model_dump_json(exclude=ages)

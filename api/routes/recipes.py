@@ -1,36 +1,25 @@
-"""What a job may ask for, so that a page can build its form from it."""
+"""The presets and the schema of recipes, from which the studio page builds its form."""
 
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response
-from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.operations import Answer, operation
-from api.http.serializers import answer
+from api.http.operations import ResponseDoc, operation
+from api.http.serializers import json_response
+from easel.models import Recipes
 from shared.recipe import PRESETS, Recipe
 
 routes = Blueprint("recipes", __name__)
 
-
-class RecipesView(BaseModel):
-    """The presets, and every knob with its bounds."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
-
-    presets: dict[str, Recipe]
-    recipe_schema: dict[str, Any] = Field(serialization_alias="schema", description="JSON Schema of a recipe.")
-    knobs: tuple[str, ...] = Field(description="The few that matter most.")
-
-
-_TOLD: Final = RecipesView(
-    presets=PRESETS,
-    recipe_schema=Recipe.model_json_schema(),
-    knobs=("size", "steps", "style_weight", "optimizer"),
+_RECIPES: Final = Recipes(
+    presets={name: recipe.model_dump(mode="json") for name, recipe in PRESETS.items()},
+    schema=Recipe.model_json_schema(),
+    featured=["size", "steps", "style_weight", "optimizer"],
 )
 
 
 @routes.get("/v1/recipes")
-@operation(Answer(200, "Presets and knobs.", RecipesView))
+@operation(ResponseDoc(200, "Presets and the schema of recipes.", Recipes))
 def get_recipes() -> Response:
-    """Learn what a recipe may say."""
-    return answer(_TOLD)
+    """Get all presets, and the schema of a recipe."""
+    return json_response(_RECIPES)

@@ -1,4 +1,4 @@
-"""Signing in and out, for pages."""
+"""Sign-in and sign-out, for pages."""
 
 import json
 from typing import Any, Final
@@ -6,16 +6,16 @@ from typing import Any, Final
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field
 
-from api.context import here
+from api.context import Context
 from api.http import session_cookie
-from api.http.auth import key_of
-from api.http.operations import Answer, operation
-from api.http.serializers import answer
+from api.http.auth import find_key
+from api.http.operations import ResponseDoc, operation
+from api.http.serializers import json_response
 from shared.errors import BodyTooLarge, MalformedRequest, Unauthorized, UnsupportedMediaType
 
 routes = Blueprint("session", __name__)
 
-_LONGEST_BODY: Final = 4096  # bytes; strangers send it
+_MAX_BODY_BYTES: Final = 4096  # for clients without a key
 _BODY: Final[dict[str, Any]] = {
     "required": True,
     "content": {
@@ -31,79 +31,80 @@ _BODY: Final[dict[str, Any]] = {
 }
 
 
-class SessionView(BaseModel):
-    """Whether this browser may call."""
+class SessionStatus(BaseModel):
+    """The browser's session."""
 
-    required: bool = Field(description="Whether the service asks for a key at all.")
+    required: bool = Field(description="Whether the service requires an API key.")
     signed_in: bool
-    csrf_token: str | None = Field(description="To be sent as `X-CSRF-Token` with all that changes something.")
+    csrf_token: str | None = Field(description="To send as `X-CSRF-Token` with all requests but GET and HEAD.")
 
 
 @routes.get("/v1/session")
-@operation(Answer(200, "The session.", SessionView))
+@operation(ResponseDoc(200, "The session.", SessionStatus))
 def get_session() -> Response:
-    """Learn whether to sign in."""
-    return answer(_view(_session()))
+    """Get the session of this browser."""
+    return json_response(_status(_load()))
 
 
 @routes.post("/v1/session")
 @operation(
-    Answer(200, "The session, and its cookie.", SessionView, headers=("Set-Cookie",)),
+    ResponseDoc(200, "The session, and its cookie.", SessionStatus, headers=("Set-Cookie",)),
     body=_BODY,
     errors=(UnsupportedMediaType, BodyTooLarge),
 )
 def sign_in() -> Response:
-    """Sign in with a key.
+    """Sign in with an API key.
 
-    The cookie lasts for 30 days, until it is signed out, or until its key is taken from EASEL_API_KEYS.
+    The session lasts for 30 days, until sign-out, or until its key is removed from EASEL_API_KEYS.
     """
-    context, sent = here(), _sent()
-    if not context.settings.api_keys:
-        return answer(_view(None))
-    key = key_of(sent, context.settings)
+    settings, text = Context.current().settings, _parse_key()
+    if not settings.api_keys:
+        return json_response(_status(None))
+    key = find_key(text, settings)
     if key is None:
-        raise Unauthorized("This is none of the service's keys; whoever runs it has one.")
-    session, value = session_cookie.begin(key)
-    response = answer(_view(session))
-    session_cookie.give(response, value)
+        raise Unauthorized("This is not one of the service's API keys. Ask its operator for one.")
+    session, cookie = session_cookie.create(key)
+    response = json_response(_status(session))
+    session_cookie.set_cookie(response, cookie)
     return response
 
 
 @routes.delete("/v1/session")
-@operation(Answer(204, "Signed out.", headers=("Set-Cookie",)))
+@operation(ResponseDoc(204, "Signed out.", headers=("Set-Cookie",)))
 def sign_out() -> Response:
-    """Sign out: this browser forgets its cookie, and a copy of it opens nothing any more.
+    """Sign out, and revoke this browser's session.
 
-    Other browsers stay signed in, with the same key, too.
+    Sessions of other browsers stay valid, with the same key too.
     """
-    if session := _session():
-        session_cookie.end(session, here().services.revoked_sessions)
+    if session := _load():
+        session_cookie.revoke(session, Context.current().services.revoked_sessions)
     response = Response(status=204)
-    session_cookie.take_back(response)
+    session_cookie.delete_cookie(response)
     return response
 
 
-def _session() -> session_cookie.Session | None:
-    return session_cookie.read(here().settings, here().services.revoked_sessions)
+def _load() -> session_cookie.Session | None:
+    context = Context.current()
+    return session_cookie.load(context.settings, context.services.revoked_sessions)
 
 
-def _view(session: session_cookie.Session | None) -> SessionView:
-    return SessionView(
-        required=bool(here().settings.api_keys),
+def _status(session: session_cookie.Session | None) -> SessionStatus:
+    return SessionStatus(
+        required=bool(Context.current().settings.api_keys),
         signed_in=session is not None,
         csrf_token=session.csrf_token if session else None,
     )
 
 
-def _sent() -> str:
-    """The key in the body. Raises MalformedRequest, UnsupportedMediaType."""
-    request.max_content_length = _LONGEST_BODY
+def _parse_key() -> str:
+    """Return the key in the body. Raises MalformedRequest, UnsupportedMediaType."""
+    request.max_content_length = _MAX_BODY_BYTES
     if request.mimetype != "application/json":
         raise UnsupportedMediaType('Send application/json: {"key": "..."}.')
     try:
         body = json.loads(request.get_data())
     except (ValueError, RecursionError) as error:
-        raise MalformedRequest('The body is no JSON; send {"key": "..."}.') from error
+        raise MalformedRequest('The body is not valid JSON. Send {"key": "..."}.') from error
     if not isinstance(body, dict) or set(body) != {"key"} or not isinstance(body["key"], str):
-        raise MalformedRequest('Send a JSON object with the key as text: {"key": "..."}.')
+        raise MalformedRequest('Send a JSON object with the key as a string: {"key": "..."}.')
     return str(body["key"])

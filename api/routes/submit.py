@@ -1,4 +1,4 @@
-"""`POST /v1/jobs`: from a stranger's form to a record in the queue, top to bottom."""
+"""`POST /v1/jobs`: from the form to a record in the queue, top to bottom."""
 
 import hashlib
 import json
@@ -12,17 +12,16 @@ from pydantic import Field
 from uuid_utils import uuid7
 from werkzeug.datastructures import FileStorage
 
-from api.admission import admission
-from api.context import here
-from api.eta.forecast import Eta, Forecast
-from api.http.limits import decoding
-from api.http.multipart import BODY, Order, read_order
-from api.http.operations import Answer, Query, operation
-from api.http.serializers import JobView, answer, job_url, job_view, views
-from easel.models import JobState, Progress
+from api.admission import admit
+from api.context import Context
+from api.http.limits import decode_slot
+from api.http.multipart import BODY, Submission, parse_submission
+from api.http.operations import Query, ResponseDoc, operation
+from api.http.serializers import job_url, json_response, serialize_job
+from easel.models import JobState, JobStatus, Progress, Quote
 from shared import errors, images
-from shared.jobs.estimate import MemoryKind, Quote, peak_memory, quote
-from shared.jobs.job import Job, Request
+from shared.jobs.estimate import estimate_cost, peak_memory
+from shared.jobs.job import Job, JobRequest
 from shared.recipe import Recipe, resolve
 from shared.recovery.job_files import write_request
 from shared.services import Services
@@ -35,30 +34,12 @@ log = structlog.get_logger(__name__)
 class SubmitQuery(Query):
     """How to submit."""
 
-    dry_run: bool = Field(default=False, description="Only say what the job would cost; nothing is stored.")
-
-
-class QuoteView(Quote):
-    """What the job would cost, on the workers of the moment."""
-
-    seconds: float = Field(description="On one worker, waiting not counted; as likely less as more.")
-    tier: str
-    recipe: Recipe
-    memory_kind: MemoryKind = Field(
-        description="Which of the two peaks counts for the workers of its tier; `host` where none lives."
-    )
-    fits: bool = Field(description="Whether a worker of its tier has the memory; true where nobody can know.")
-    fitting_size: int | None = Field(
-        description="The largest size that would fit; null where it fits as it is, or at no size."
-    )
-    queue_depth: int = Field(description="Jobs that would wait before it in its tier.")
-    run_seconds: Eta = Field(description="On one worker, waiting not counted; `seconds` is its p50.")
-    eta_seconds: Eta | None = Field(description="Until its end, waiting counted; null where nobody works.")
+    dry_run: bool = Field(default=False, description="Return a quote and store nothing.")
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """One input as it is kept."""
+class _InputImage:
+    """An input as it is stored."""
 
     sha256: str
     png: bytes
@@ -68,11 +49,11 @@ class _Picture:
 
 @routes.post("/v1/jobs")
 @operation(
-    Answer(202, "The job waits in the queue.", JobView, headers=("Location", "Idempotency-Replayed")),
-    Answer(200, "The quote, for a dry run.", QuoteView),
+    ResponseDoc(202, "The job is queued.", JobStatus, headers=("Location", "Idempotency-Replayed")),
+    ResponseDoc(200, "The quote, for a dry run.", Quote),
     query=SubmitQuery,
     body=BODY,
-    headers={"Idempotency-Key": "The same key with the same request gives the same job, for 24 hours."},
+    headers={"Idempotency-Key": "The same key with the same request returns the same job, for 24 hours."},
     errors=(
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
         *(errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier, errors.BodyTooLarge),
@@ -83,136 +64,140 @@ class _Picture:
 def submit(query: SubmitQuery) -> Response:
     """Submit a job.
 
-    Images are turned upright, converted to sRGB and stripped of all metadata before they are kept.
+    Images are rotated upright, converted to sRGB and stripped of all metadata before they are stored. The response
+    has the job's position in the queue. Its `eta_seconds` is null while there is no recent forecast.
     """
-    settings, services = here().settings, here().services
-    order = read_order(settings)
-    recipe = _recipe(order)
+    context = Context.current()
+    settings, services = context.settings, context.services
+    submission = parse_submission(settings)
+    recipe = _recipe(submission)
     if not query.dry_run:
-        _refuse_when_full(services, order)
-    content = _picture(order.content, recipe, settings.max_pixels, field="content")
+        _check_queue_limit(services, submission)
+    content = _decode(submission.content, recipe, settings.max_pixels, field="content")
     styles = [
-        _picture(upload, recipe, settings.max_pixels, field="style", number=number)
-        for number, upload in enumerate(order.styles)
+        _decode(upload, recipe, settings.max_pixels, field="style", number=number)
+        for number, upload in enumerate(submission.styles)
     ]
-    request = _request(order, recipe, content, styles)
+    request = _job_request(submission, recipe, content, styles)
     if query.dry_run:
-        return answer(_quote(services, request))
+        return json_response(_quote(context, request))
 
-    if earlier := _earlier(services, request):
-        return _accepted(services, earlier, replayed=True)
-    admission(request, services.queue_stats.workers()).check()
+    if existing := _find_existing(services, request):
+        return _accepted(context, existing, replayed=True)
+    admit(request, services.queue_stats.workers()).check()
     _store(services, request, [content, *styles])
-    job_id, created = _enter(services, request)
+    job_id, created = _create_record(services, request)
     if created:
-        services.dispatcher.wake(request.tier)  # a bell that fails is no failure: the reaper rings again
+        services.dispatcher.wake(request.tier)  # its failure is no error: the reaper repeats wake-ups
         log.info("job_submitted", job=job_id, tier=request.tier, preset=recipe.preset)
-    return _accepted(services, job_id, request, replayed=not created)
+    return _accepted(context, job_id, request, replayed=not created)
 
 
-def _recipe(order: Order) -> Recipe:
-    recipe = resolve(order.recipe)
-    if recipe.style_mix and len(recipe.style_mix) != len(order.styles):
+def _recipe(submission: Submission) -> Recipe:
+    recipe = resolve(submission.recipe)
+    if recipe.style_mix and len(recipe.style_mix) != len(submission.styles):
         raise errors.InvalidRecipe(
-            f"style_mix has {len(recipe.style_mix)} shares for {len(order.styles)} style images; give one for each.",
-            errors=[{"field": "style_mix", "message": "one share for each style image"}],
+            f"style_mix has {len(recipe.style_mix)} weights for {len(submission.styles)} style images.",
+            errors=[{"field": "style_mix", "message": "one weight for each style image"}],
         )
     return recipe
 
 
-def _refuse_when_full(services: Services, order: Order) -> None:
-    """Before any work is done. Only a request that was accepted earlier gets its answer all the same."""
-    limit = services.settings.queue_limit
-    known = order.idempotency_key and services.ledger.remembered(order.idempotency_key)
-    if not known and services.queue_stats.count(JobState.QUEUED) >= limit:
+def _check_queue_limit(services: Services, submission: Submission) -> None:
+    """Raise QueueFull before any work is done, unless the request was accepted earlier."""
+    key, limit = submission.idempotency_key, services.settings.queue_limit
+    replayed = key and services.ledger.find_by_idempotency_key(key)
+    if not replayed and services.queue_stats.count(JobState.QUEUED) >= limit:
         raise errors.QueueFull
 
 
-def _picture(upload: FileStorage, recipe: Recipe, max_pixels: int, **place: Any) -> _Picture:
-    """The image as it will be kept. Raises what is wrong with it; `place`, in the form, tells which one it is."""
+def _decode(upload: FileStorage, recipe: Recipe, max_pixels: int, **position: Any) -> _InputImage:
+    """Return an upload as it will be stored. Raises a subclass of BadInput with the upload's `position` in the form."""
     try:
-        with decoding():
+        with decode_slot():
             image = images.decode(upload.read(), max_pixels=max_pixels)
-            images.fit(image.size, min(longest for longest, _ in recipe.schedule()))
-            png = images.canonical(image)
+            images.fit_size(image.size, min(longest for longest, _ in recipe.schedule()))
+            png = images.encode_canonical_png(image)
     except errors.BadInput as error:
-        error.extra |= place
+        error.extra |= position
         raise
-    return _Picture(hashlib.sha256(png).hexdigest(), png, *image.size)
+    return _InputImage(hashlib.sha256(png).hexdigest(), png, *image.size)
 
 
-def _request(order: Order, recipe: Recipe, content: _Picture, styles: list[_Picture]) -> Request:
+def _job_request(submission: Submission, recipe: Recipe, content: _InputImage, styles: list[_InputImage]) -> JobRequest:
     hashes = [content.sha256, [style.sha256 for style in styles]]
-    hook = [order.webhook.model_dump(mode="json")] if order.webhook else []
-    told = json.dumps([*hashes, recipe.model_dump(mode="json"), order.tier, *hook], sort_keys=True)
-    pixels = tuple(style.width * style.height for style in styles)
-    return Request(
+    webhook = [submission.webhook.model_dump(mode="json")] if submission.webhook else []
+    text = json.dumps([*hashes, recipe.model_dump(mode="json"), submission.tier, *webhook], sort_keys=True)
+    style_pixels = tuple(style.width * style.height for style in styles)
+    return JobRequest(
         id=str(uuid7()),
-        tier=order.tier,
+        tier=submission.tier,
         recipe=recipe,
         content=content.sha256,
         styles=tuple(style.sha256 for style in styles),
         width=content.width,
         height=content.height,
-        style_pixels=pixels,
-        peak_memory_bytes=peak_memory(recipe, content.width, content.height, pixels),
-        peak_gpu_memory_bytes=peak_memory(recipe, content.width, content.height, pixels, kind="gpu"),
+        style_pixels=style_pixels,
+        peak_memory_bytes=peak_memory(recipe, content.width, content.height, style_pixels),
+        peak_gpu_memory_bytes=peak_memory(recipe, content.width, content.height, style_pixels, kind="gpu"),
         created_at=time.time(),
-        idempotency_key=order.idempotency_key,
-        webhook=order.webhook,
-        digest=hashlib.sha256(told.encode()).hexdigest(),
+        idempotency_key=submission.idempotency_key,
+        webhook=submission.webhook,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
-def _quote(services: Services, request: Request) -> QuoteView:
-    newcomer = _fresh(request)
-    forecast = Forecast.of_now(services, newcomer)
-    run = forecast.run(newcomer)
-    cost = quote(request.recipe, request.width, request.height, request.style_pixels)
-    room = admission(request, services.queue_stats.workers())
-    return QuoteView(
-        **cost.model_dump(),
-        seconds=run.p50,
-        memory_kind=room.kind,
-        fits=room.fits,
-        fitting_size=room.fitting_size,
+def _quote(context: Context, request: JobRequest) -> Quote:
+    job, forecast, stats = _new_job(request), context.eta.get(), context.services.queue_stats
+    run_seconds = forecast.run_time(job)
+    admission = admit(request, stats.workers())
+    return Quote(
+        **estimate_cost(request.recipe, request.width, request.height, request.style_pixels).model_dump(),
+        seconds=run_seconds.p50,
+        run_seconds=run_seconds,
+        eta_seconds=forecast.eta_if_submitted(job),
+        queue_depth=stats.depth(request.tier),
+        memory_kind=admission.kind,
+        fits=admission.fits,
+        fitting_size=admission.fitting_size,
         tier=request.tier,
-        recipe=request.recipe,
-        queue_depth=services.queue_stats.depth(request.tier),
-        run_seconds=run,
-        eta_seconds=forecast.eta(newcomer),
+        recipe=request.recipe.model_dump(mode="json"),
     )
 
 
-def _earlier(services: Services, request: Request) -> str | None:
-    """The job that this idempotency key stands for. Raises IdempotencyKeyReused."""
-    found = services.ledger.remembered(request.idempotency_key) if request.idempotency_key else None
-    if found is None:
+def _find_existing(services: Services, request: JobRequest) -> str | None:
+    """Return the id of the job with the request's idempotency key. Raises IdempotencyKeyReused."""
+    key = request.idempotency_key
+    existing = services.ledger.find_by_idempotency_key(key) if key else None
+    if existing is None:
         return None
-    digest, job_id = found
+    digest, job_id = existing
     if digest != request.digest:
         raise errors.IdempotencyKeyReused
     return job_id
 
 
-def _store(services: Services, request: Request, pictures: list[_Picture]) -> None:
-    """Inputs first, then the request that names them. Written anew where they exist: the sweep spares the young."""
-    for picture in {picture.sha256: picture for picture in pictures}.values():
-        services.blobs.put(keys.input_image(picture.sha256), picture.png, content_type="image/png")
+def _store(services: Services, request: JobRequest, inputs: list[_InputImage]) -> None:
+    """Store the inputs, then the request that names them.
+
+    Existing inputs are stored again: that makes them young, and garbage collection spares young ones.
+    """
+    for image in {image.sha256: image for image in inputs}.values():
+        services.blobs.put(keys.input_image(image.sha256), image.png, content_type="image/png")
     write_request(services.blobs, request)
 
 
-def _enter(services: Services, request: Request) -> tuple[str, bool]:
-    """Create the record. Where the ledger will have none of it, no request.json may outlive that."""
+def _create_record(services: Services, request: JobRequest) -> tuple[str, bool]:
+    """Create the record. If the ledger refuses it, the stored request must not outlive the refusal."""
     settings = services.settings
     try:
         job_id, created = services.ledger.submit(
             request, queue_limit=settings.queue_limit, remember_seconds=settings.idempotency_seconds
         )
     except errors.EaselError as error:
-        # Where no answer came, or the ledger is being rebuilt, the record may exist all the same; the request stays.
-        unsure = isinstance(error, (errors.LedgerUnavailable, errors.LedgerLost))
-        if isinstance(error, errors.LedgerReadOnly) or not unsure:
+        # Without a reply, or while the ledger is being rebuilt, the record may exist: the request stays.
+        uncertain = isinstance(error, (errors.LedgerUnavailable, errors.LedgerLost))
+        if isinstance(error, errors.LedgerReadOnly) or not uncertain:
             services.blobs.delete(keys.request(request.id))
         raise
     if not created:
@@ -220,19 +205,22 @@ def _enter(services: Services, request: Request) -> tuple[str, bool]:
     return job_id, created
 
 
-def _accepted(services: Services, job_id: str, request: Request | None = None, *, replayed: bool) -> Response:
+def _accepted(context: Context, job_id: str, request: JobRequest | None = None, *, replayed: bool) -> Response:
+    """Return the job without waiting for a forecast."""
+    forecast, services = context.eta.peek(), context.services
     try:
-        (view,) = views(here(), [services.ledger.get(job_id)], fresh=not replayed)
+        job = services.ledger.get(job_id)
+        status = serialize_job(job, services.queue_stats.position(job), forecast.eta(job) if forecast else None)
     except errors.Unavailable:
         if request is None or replayed:
             raise
-        view = job_view(_fresh(request))  # the record exists, so the answer is 202 whatever happens now
-    told = {"Idempotency-Replayed": "true"} if replayed else {}
-    return answer(view, 202, Location=job_url(job_id), **told)
+        status = serialize_job(_new_job(request))  # the record exists, so the response is 202 all the same
+    headers = {"Idempotency-Replayed": "true"} if replayed else {}
+    return json_response(status, 202, Location=job_url(job_id), **headers)
 
 
-def _fresh(request: Request) -> Job:
-    """The record of a job that has just come, behind all others."""
+def _new_job(request: JobRequest) -> Job:
+    """Return the record of a job that was just submitted."""
     return Job(
         id=request.id,
         state=JobState.QUEUED,

@@ -1,4 +1,4 @@
-"""What strangers send by mistake or malice: a 4xx with a stable code, nothing stored, the service well."""
+"""Bad input, by mistake or malice: a 4xx with a stable code, nothing stored, and the service stays ready."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
-from support.fixtures.api import PAINTING, PHOTO, Submit, picture
+from support.fixtures.api import PHOTO, STYLE, Submit, image_file
 
 from shared.recipe import VGG19_LAYERS
 
@@ -18,7 +18,7 @@ Kept = Callable[[], object]
 
 
 def _claims_to_be(width: int, height: int) -> bytes:
-    """A PNG whose header promises more than its few bytes could ever hold."""
+    """Return a PNG whose header claims more pixels than its bytes can hold."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -36,7 +36,7 @@ def _animated() -> bytes:
     return target.getvalue()
 
 
-JPEG = picture(kind="JPEG", size=(256, 256))
+JPEG = image_file(kind="JPEG", size=(256, 256))
 NOISY_JPEG = io.BytesIO()
 Image.effect_noise((256, 256), 90).save(NOISY_JPEG, "JPEG")
 DEEP = '{"preset":' + "[" * 20_000 + "]" * 20_000 + "}"
@@ -47,19 +47,19 @@ BAD = {
     "no style": ({"style": None}, 422, "missing_image"),
     "content as text": ({"content": "photo.jpg"}, 422, "missing_image"),
     "two contents": ({"content": [PHOTO, PHOTO]}, 422, "too_many_images"),
-    "nine styles": ({"style": [PAINTING] * 9}, 422, "too_many_images"),
+    "nine styles": ({"style": [STYLE] * 9}, 422, "too_many_images"),
     "an empty file": ({"content": b""}, 422, "not_an_image"),
     "a text file": ({"content": b"once upon a time"}, 422, "not_an_image"),
     "a style that is no image": ({"style": b"once upon a time"}, 422, "not_an_image"),
     "an svg": ({"content": b"<svg xmlns='http://www.w3.org/2000/svg'/>"}, 422, "not_an_image"),
     "a truncated jpeg": ({"content": NOISY_JPEG.getvalue()[:9000]}, 422, "broken_image"),
     "a truncated png": ({"content": PHOTO[: len(PHOTO) // 2]}, 422, "broken_image"),
-    "a second image broken": ({"style": [PAINTING, PAINTING[:60]]}, 422, "broken_image"),
+    "a second image broken": ({"style": [STYLE, STYLE[:60]]}, 422, "broken_image"),
     "50,000 x 50,000 by the header": ({"content": _claims_to_be(50_000, 50_000)}, 422, "image_too_large"),
     "an animated gif": ({"content": _animated()}, 422, "animated_image"),
-    "1 x 1": ({"content": picture(size=(1, 1))}, 422, "image_too_small"),
-    "a ribbon": ({"content": picture(size=(640, 64))}, 422, "image_too_small"),
-    "a ribbon as style": ({"style": picture(size=(64, 640))}, 422, "image_too_small"),
+    "1 x 1": ({"content": image_file(size=(1, 1))}, 422, "image_too_small"),
+    "a ribbon": ({"content": image_file(size=(640, 64))}, 422, "image_too_small"),
+    "a ribbon as style": ({"style": image_file(size=(64, 640))}, 422, "image_too_small"),
     "an unknown recipe field": ({"recipe": '{"sizes": 300}'}, 422, "invalid_recipe"),
     "an unknown preset": ({"recipe": '{"preset": "best"}'}, 422, "invalid_recipe"),
     "a preset that is no text": ({"recipe": '{"preset": ["fast"]}'}, 422, "invalid_recipe"),
@@ -86,7 +86,7 @@ BAD = {
     "a lone surrogate": ({"recipe": '{"preset": "\\ud800"}'}, 400, "malformed_request"),
     "a lone surrogate as a layer": ({"recipe": '{"style_layers": {"\\ud800": 1}}'}, 400, "malformed_request"),
     "two recipes": ({"recipe": ["{}", "{}"]}, 400, "malformed_request"),
-    "an unknown part": ({"styles": PAINTING}, 400, "malformed_request"),
+    "an unknown part": ({"styles": STYLE}, 400, "malformed_request"),
     "an unknown tier": ({"tier": "express"}, 422, "unknown_tier"),
     "an empty idempotency key": ({"headers": {"Idempotency-Key": ""}}, 400, "malformed_request"),
     "a long idempotency key": ({"headers": {"Idempotency-Key": "k" * 256}}, 400, "malformed_request"),
@@ -99,21 +99,21 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_submissions_get_a_code_and_leave_nothing_behind(
-    case: str, submit: Submit, client: FlaskClient, kept: Kept
+def test_bad_submissions_get_a_code_and_store_nothing(
+    case: str, submit: Submit, client: FlaskClient, stored_data: Kept
 ) -> None:
     sent, status, code = BAD[case]
-    before = kept()
+    before = stored_data()
     _expect(submit(**sent), status, code)
-    assert kept() == before
+    assert stored_data() == before
     assert client.get("/readyz").status_code == 200
 
 
-def test_an_image_that_is_refused_is_named(submit: Submit) -> None:
+def test_a_rejected_image_is_identified(submit: Submit) -> None:
     photo = submit(content=b"words").get_json()
     assert (photo["field"], photo.get("number")) == ("content", None)
-    painting = submit(style=[PAINTING, picture(size=(1, 1))]).get_json()
-    assert (painting["field"], painting["number"]) == ("style", 1)
+    style = submit(style=[STYLE, image_file(size=(1, 1))]).get_json()
+    assert (style["field"], style["number"]) == ("style", 1)
 
 
 BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -156,13 +156,13 @@ BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize("case", BODIES)
-def test_bodies_that_are_no_form_get_a_code_and_leave_nothing_behind(
-    case: str, client: FlaskClient, kept: Kept
+def test_bodies_that_are_not_forms_get_a_code_and_store_nothing(
+    case: str, client: FlaskClient, stored_data: Kept
 ) -> None:
     sent, status, code = BODIES[case]
-    before = kept()
+    before = stored_data()
     _expect(client.post("/v1/jobs", **sent), status, code)
-    assert kept() == before
+    assert stored_data() == before
     assert client.get("/readyz").status_code == 200
 
 
@@ -174,12 +174,14 @@ ACTS += [("GET", part) for part in ("/content", "/styles/0", "/previews", "/prev
 
 
 @pytest.mark.parametrize(("method", "part"), ACTS)
-def test_unknown_and_ill_formed_ids_are_told_apart(method: str, part: str, client: FlaskClient, kept: Kept) -> None:
-    before = kept()
+def test_unknown_and_malformed_ids_have_different_codes(
+    method: str, part: str, client: FlaskClient, stored_data: Kept
+) -> None:
+    before = stored_data()
     _expect(client.open(f"/v1/jobs/{UNKNOWN}{part}", method=method), 404, "job_not_found")
     for wrong in ILL_FORMED:
         _expect(client.open(f"/v1/jobs/{wrong}{part}", method=method), 404, "invalid_job_id")
-    assert kept() == before
+    assert stored_data() == before
 
 
 @pytest.mark.parametrize(
@@ -204,24 +206,24 @@ def test_unknown_and_ill_formed_ids_are_told_apart(method: str, part: str, clien
         ("/v1//jobs", 404, "not_found"),
     ],
 )
-def test_wrong_addresses_get_a_code(address: str, status: int, code: str, client: FlaskClient) -> None:
+def test_wrong_urls_get_a_code(address: str, status: int, code: str, client: FlaskClient) -> None:
     _expect(client.get(address), status, code)
 
 
-def test_a_wrong_method_is_told_which_are_right(client: FlaskClient) -> None:
+def test_a_wrong_method_gets_an_allow_header(client: FlaskClient) -> None:
     answer = client.put("/v1/jobs")
     _expect(answer, 405, "method_not_allowed")
     assert set(answer.headers["Allow"].split(", ")) >= {"GET", "POST"}
 
 
-def test_a_full_queue_refuses_before_it_stores_anything(submit: Submit, client: FlaskClient, kept: Kept) -> None:
+def test_a_full_queue_refuses_jobs_and_stores_nothing(submit: Submit, client: FlaskClient, stored_data: Kept) -> None:
     for _ in range(5):
         assert submit().status_code == 202
-    before = kept()
+    before = stored_data()
     answer = submit()
     _expect(answer, 429, "queue_full")
     assert int(answer.headers["Retry-After"]) > 0
-    assert kept() == before
+    assert stored_data() == before
     assert submit(query="?dry_run=true").status_code == 200
     assert client.get("/readyz").status_code == 200
 
@@ -231,7 +233,7 @@ def test_an_invalid_recipe_names_each_wrong_field(submit: Submit) -> None:
     assert [error["field"] for error in problem["errors"]] == ["size", "optimizer.adam.beta1"]
 
 
-def test_the_layers_that_exist_are_named_where_one_does_not(submit: Submit) -> None:
+def test_an_unknown_layer_is_answered_with_all_known_layers(submit: Submit) -> None:
     detail = submit(recipe='{"content_layers": {"conv4_2": 1}}').get_json()["detail"]
     assert "conv4_2" in detail
     assert all(layer in detail for layer in VGG19_LAYERS)

@@ -1,27 +1,27 @@
-"""Canceling, finishing early and deleting; the worker's part is played by hand on the ledger."""
+"""Cancel, finish early and delete; the test acts as the worker."""
 
 import json
 from collections.abc import Callable
 
 from flask.testing import FlaskClient
-from support.fixtures.api import Submit, claim, succeed, work
+from support.fixtures.api import Submit, claim, report_progress, succeed
 
 from shared.services import Services
 from shared.storage import keys
 
-# Steering.
+# Control requests.
 
 
-def test_a_waiting_job_is_canceled_at_once(job_id: str, client: FlaskClient, services: Services) -> None:
+def test_a_queued_job_is_canceled_at_once(job_id: str, client: FlaskClient, services: Services) -> None:
     answer = client.post(f"/v1/jobs/{job_id}/cancel")
     assert (answer.status_code, answer.get_json()["state"]) == (202, "canceled")
-    assert json.loads(services.blobs.get(keys.requested(job_id)))["wish"] == "cancel"
+    assert json.loads(services.blobs.get(keys.control_request(job_id)))["action"] == "cancel"
     assert services.queue_stats.depth("standard") == 0
     again = client.post(f"/v1/jobs/{job_id}/cancel")
     assert (again.status_code, again.get_json()["code"]) == (409, "wrong_state")
 
 
-def test_a_running_job_is_asked_to_cancel(job_id: str, client: FlaskClient, services: Services) -> None:
+def test_cancellation_of_a_running_job_is_requested(job_id: str, client: FlaskClient, services: Services) -> None:
     held = claim(services)
     job = client.post(f"/v1/jobs/{job_id}/cancel").get_json()
     assert job["state"] == "running"
@@ -29,58 +29,56 @@ def test_a_running_job_is_asked_to_cancel(job_id: str, client: FlaskClient, serv
     assert services.ledger.renew(held, lease_seconds=60).cancel
 
 
-def test_a_job_finishes_early_only_with_a_picture_to_keep(
-    job_id: str, client: FlaskClient, services: Services, kept: Callable[[], object]
+def test_a_job_can_finish_early_after_the_first_step(
+    job_id: str, client: FlaskClient, services: Services, stored_data: Callable[[], object]
 ) -> None:
-    held, before = claim(services), kept()
+    held, before = claim(services), stored_data()
     early = client.post(f"/v1/jobs/{job_id}/finish")
     assert (early.status_code, early.get_json()["code"]) == (409, "not_ready")
-    assert kept() == before
+    assert stored_data() == before
     assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"] is None
-    work(services, held, 3)
-    offered = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"]
-    job = client.post(offered).get_json()
+    report_progress(services, held, 3)
+    url = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"]
+    job = client.post(url).get_json()
     assert job["finish_requested_at"]
-    assert json.loads(services.blobs.get(keys.requested(job_id)))["wish"] == "finish"
+    assert json.loads(services.blobs.get(keys.control_request(job_id)))["action"] == "finish"
     assert services.ledger.renew(held, lease_seconds=60).finish
 
 
-def test_the_wish_is_not_written_for_a_job_that_has_ended(
-    job_id: str, client: FlaskClient, services: Services, kept: Callable[[], object]
+def test_a_control_request_for_an_ended_job_stores_nothing(
+    job_id: str, client: FlaskClient, services: Services, stored_data: Callable[[], object]
 ) -> None:
     succeed(services, claim(services))
-    before = kept()
-    for wish in ("cancel", "finish"):
-        assert client.post(f"/v1/jobs/{job_id}/{wish}").get_json()["code"] == "wrong_state"
-    assert kept() == before
+    before = stored_data()
+    for action in ("cancel", "finish"):
+        assert client.post(f"/v1/jobs/{job_id}/{action}").get_json()["code"] == "wrong_state"
+    assert stored_data() == before
 
 
 # Deleting.
 
 
-def test_a_job_that_has_ended_can_be_deleted_with_its_pictures(
-    job_id: str, client: FlaskClient, services: Services
-) -> None:
+def test_an_ended_job_can_be_deleted_with_its_images(job_id: str, client: FlaskClient, services: Services) -> None:
     held = claim(services)
-    work(services, held, 3)
+    report_progress(services, held, 3)
     assert client.delete(f"/v1/jobs/{job_id}").get_json()["code"] == "wrong_state"
     succeed(services, held)
     answer = client.delete(f"/v1/jobs/{job_id}")
     assert (answer.status_code, answer.data) == (204, b"")
-    assert list(services.blobs.list(keys.everything(job_id))) == []
+    assert list(services.blobs.list(keys.job_prefix(job_id))) == []
     assert client.get(f"/v1/jobs/{job_id}").status_code == 404
     assert client.delete(f"/v1/jobs/{job_id}").status_code == 404
 
 
-def test_a_deletion_that_was_cut_short_can_be_completed(job_id: str, client: FlaskClient, services: Services) -> None:
+def test_an_interrupted_deletion_can_be_completed(job_id: str, client: FlaskClient, services: Services) -> None:
     client.post(f"/v1/jobs/{job_id}/cancel")
     services.blobs.delete(keys.request(job_id))
     services.ledger.delete(job_id)
     assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
-    assert list(services.blobs.list(keys.everything(job_id))) == []
+    assert list(services.blobs.list(keys.job_prefix(job_id))) == []
 
 
-def test_a_deleted_job_gives_its_idempotency_key_back(submit: Submit, client: FlaskClient) -> None:
+def test_the_idempotency_key_of_a_deleted_job_can_be_reused(submit: Submit, client: FlaskClient) -> None:
     headers = {"Idempotency-Key": "k"}
     first = submit(headers=headers).get_json()["id"]
     client.post(f"/v1/jobs/{first}/cancel")

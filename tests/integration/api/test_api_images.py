@@ -1,4 +1,4 @@
-"""A job's pictures over the API; the worker's part is played by hand on the ledger."""
+"""The images of a job; the test acts as the worker."""
 
 import io
 import json
@@ -7,16 +7,16 @@ import pytest
 from flask import g
 from flask.testing import FlaskClient
 from PIL import Image
-from support.fixtures.api import PAINTING_COLOUR, PHOTO_COLOUR, Submit, claim, paint, picture, succeed
+from support.fixtures.api import PHOTO_COLOR, STYLE_COLOR, Submit, add_preview, claim, image_file, succeed
 from werkzeug.test import TestResponse
 
 from api.app import create_app
-from api.http.limits import Watchers
-from api.imaging.thumbnails import Thumbnails
-from api.imaging.timelapse import chosen
+from api.http.limits import StreamLimits
+from api.imaging.thumbnails import ThumbnailCache
+from api.imaging.timelapse import choose_frames
 from easel.models import JobState
 from shared.errors import ClaimLost
-from shared.recovery.job_files import reconcile
+from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services
 from shared.settings import Settings
 from shared.storage import keys
@@ -30,15 +30,15 @@ def opened(answer: TestResponse) -> Image.Image:
 # Inputs.
 
 
-def test_what_went_in_can_be_fetched_as_it_is_kept(submit: Submit, client: FlaskClient) -> None:
-    job = submit(style=[picture(PAINTING_COLOUR), picture((1, 2, 3))]).get_json()
+def test_inputs_are_served_as_they_are_stored(submit: Submit, client: FlaskClient) -> None:
+    job = submit(style=[image_file(STYLE_COLOR), image_file((1, 2, 3))]).get_json()
     assert (job["style_count"], len(job["urls"]["styles"])) == (2, 2)
     photo, *styles = (opened(client.get(url)) for url in (job["urls"]["content"], *job["urls"]["styles"]))
-    assert (photo.format, photo.size, photo.getpixel((0, 0))) == ("PNG", (96, 64), PHOTO_COLOUR)
-    assert [style.getpixel((0, 0)) for style in styles] == [PAINTING_COLOUR, (1, 2, 3)]
+    assert (photo.format, photo.size, photo.getpixel((0, 0))) == ("PNG", (96, 64), PHOTO_COLOR)
+    assert [style.getpixel((0, 0)) for style in styles] == [STYLE_COLOR, (1, 2, 3)]
 
 
-def test_inputs_can_be_had_small(job_id: str, client: FlaskClient) -> None:
+def test_inputs_are_served_as_thumbnails(job_id: str, client: FlaskClient) -> None:
     path = f"/v1/jobs/{job_id}/content"
     small = client.get(f"{path}?longest=48")
     assert (opened(small).format, opened(small).size) == ("JPEG", (48, 32))
@@ -51,49 +51,48 @@ def test_inputs_can_be_had_small(job_id: str, client: FlaskClient) -> None:
         assert client.get(f"{path}?longest={wrong}").status_code == 400
 
 
-def test_small_inputs_are_long_requests_but_for_those_that_were_made_before(
+def test_new_thumbnails_count_as_streams_and_cached_ones_do_not(
     job_id: str, client: FlaskClient, services: Services
 ) -> None:
     path = f"/v1/jobs/{job_id}/content"
     small = client.get(f"{path}?longest=48")
     context = client.application.extensions["easel"]
-    context.watchers = Watchers(threads=2, each=1)
+    context.stream_limits = StreamLimits(threads=2, per_client=1)
     with client.application.test_request_context():
         g.caller = "somebody"
-        leave = context.watchers.sit_down()
-    assert client.get(f"{path}?longest=49").get_json()["code"] == "too_many_watchers"
+        release = context.stream_limits.acquire()
+    assert client.get(f"{path}?longest=49").get_json()["code"] == "server_busy"
     services.blobs.delete(keys.input_image(services.ledger.get(job_id).request.content))
     assert client.get(f"{path}?longest=48").data == small.data
-    leave()
+    release()
 
 
-def test_thumbnails_are_kept_within_bounds_and_what_was_asked_for_last_stays() -> None:
-    kept = Thumbnails(most_bytes=6)
-    assert kept.keep("a", b"aa") == kept.keep("a", b"aa") == b"aa"
-    kept.keep("b", b"bb")
-    kept.keep("c", b"cc")
-    assert kept.find("a") == b"aa"
-    kept.keep("d", b"dd")
-    assert [kept.find(name) for name in "abcd"] == [b"aa", None, b"cc", b"dd"]
-    assert kept.keep("e", b"too much") == b"too much"
-    assert [kept.find(name) for name in "acde"] == [None] * 4
+def test_the_thumbnail_cache_is_bounded_and_evicts_the_least_recently_used() -> None:
+    cache = ThumbnailCache(max_bytes=6)
+    for name in "abc":
+        assert cache.put(name, b"12") == b"12"
+    assert cache.get("a") == b"12"
+    cache.put("d", b"12")
+    assert [cache.get(name) for name in "abcd"] == [b"12", None, b"12", b"12"]
+    assert cache.put("e", b"too large") == b"too large"
+    assert [cache.get(name) for name in "acde"] == [b"12", b"12", b"12", None]
 
 
-def test_a_style_that_the_job_does_not_have_is_not_found(job_id: str, client: FlaskClient) -> None:
+def test_a_missing_style_number_is_not_found(job_id: str, client: FlaskClient) -> None:
     for number in ("1", "99999999999999999999", "-1", "x"):
         answer = client.get(f"/v1/jobs/{job_id}/styles/{number}")
         assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found")
 
 
-# The filmstrip.
+# Previews.
 
 
-def test_previews_form_a_filmstrip_in_the_order_of_steps(job_id: str, client: FlaskClient, services: Services) -> None:
+def test_previews_are_listed_by_step(job_id: str, client: FlaskClient, services: Services) -> None:
     strip = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["previews"]
     assert client.get(strip).get_json() == {"previews": []}
     held = claim(services)
     for step in (2, 5, 11):
-        paint(services, held, step)
+        add_preview(services, held, step)
     previews = client.get(strip).get_json()["previews"]
     assert [one["step"] for one in previews] == [2, 5, 11]
     assert sorted(one["at"] for one in previews) == [one["at"] for one in previews]
@@ -107,76 +106,74 @@ def test_previews_form_a_filmstrip_in_the_order_of_steps(job_id: str, client: Fl
     assert "immutable" in client.get(previews[0]["url"]).headers["Cache-Control"]
 
 
-def test_a_step_that_is_done_again_after_a_fault_appears_once(
+def test_a_step_that_is_repeated_after_a_fault_is_listed_once(
     job_id: str, client: FlaskClient, services: Services
 ) -> None:
     held = claim(services)
-    paint(services, held, 1)
-    paint(services, held, 2)
+    add_preview(services, held, 1)
+    add_preview(services, held, 2)
     services.ledger.release(held, place="head")
     again = claim(services)
-    paint(services, again, 2, b"anew")
+    add_preview(services, again, 2, b"repeated")
     with pytest.raises(ClaimLost):
-        paint(services, held, 3)
+        add_preview(services, held, 3)
     assert [one["step"] for one in client.get(f"/v1/jobs/{job_id}/previews").get_json()["previews"]] == [1, 2]
-    assert client.get(f"/v1/jobs/{job_id}/previews/2").data == b"anew"
+    assert client.get(f"/v1/jobs/{job_id}/previews/2").data == b"repeated"
     assert services.ledger.get(job_id).previews == 2
 
 
-def test_events_tell_where_each_preview_is_and_not_where_its_blob_lies(
-    job_id: str, client: FlaskClient, services: Services
-) -> None:
+def test_preview_events_have_the_url_and_not_the_blob_key(job_id: str, client: FlaskClient, services: Services) -> None:
     held = claim(services)
-    paint(services, held, 7)
+    add_preview(services, held, 7)
     services.ledger.finish(held, JobState.FAILED)
-    told = client.get(f"/v1/jobs/{job_id}/events").text
-    (data,) = (part.partition("data: ")[2] for part in told.split("\n\n") if "event: preview" in part)
+    text = client.get(f"/v1/jobs/{job_id}/events").text
+    (data,) = (part.partition("data: ")[2] for part in text.split("\n\n") if "event: preview" in part)
     assert json.loads(data) == {"step": 7, "url": f"/v1/jobs/{job_id}/previews/7"}
-    assert held.token not in told
+    assert held.token not in text
 
 
-def test_a_filmstrip_goes_with_its_job_and_begins_anew_when_redis_is_lost(
+def test_a_filmstrip_is_deleted_with_its_job_and_restarts_empty_after_the_loss_of_redis(
     job_id: str, client: FlaskClient, services: Services
 ) -> None:
-    paint(services, claim(services), 1)
+    add_preview(services, claim(services), 1)
     services.ledger._redis.flushall()
-    assert reconcile(services) == 1
+    assert rebuild_ledger(services) == 1
     assert client.get(f"/v1/jobs/{job_id}/previews").get_json() == {"previews": []}
     held = claim(services)
-    paint(services, held, 1)
+    add_preview(services, held, 1)
     succeed(services, held)
     assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
-    assert services.filmstrip.of(job_id) == []
+    assert services.filmstrip.previews(job_id) == []
 
 
 # The time-lapse.
 
 
-def test_two_previews_make_a_time_lapse(job_id: str, client: FlaskClient, services: Services) -> None:
+def test_a_time_lapse_needs_two_previews(job_id: str, client: FlaskClient, services: Services) -> None:
     path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
-    paint(services, held, 1, picture((250, 0, 0), (24, 16), "JPEG"))
+    add_preview(services, held, 1, image_file((250, 0, 0), (24, 16), "JPEG"))
     assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["timelapse"] is None
     assert client.get(path).get_json()["code"] == "not_ready"
-    paint(services, held, 2, picture((0, 0, 250), (48, 32), "JPEG"))
+    add_preview(services, held, 2, image_file((0, 0, 250), (48, 32), "JPEG"))
     assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["timelapse"] == path
     answer = client.get(path)
-    film = opened(answer)
-    assert (answer.mimetype, film.format, film.size) == ("image/webp", "WEBP", (48, 32))
-    assert (film.n_frames, film.info["loop"]) == (2, 0)  # type: ignore[attr-defined]  # an animation has them
-    film.seek(0)
-    assert film.convert("RGB").getpixel((20, 20))[0] > 200  # type: ignore[index]  # RGB has three
-    film.seek(1)
-    assert film.convert("RGB").getpixel((20, 20))[2] > 200  # type: ignore[index]  # the same
-    assert film.info["duration"] >= 1000, "the picture is looked at longer"
+    timelapse = opened(answer)
+    assert (answer.mimetype, timelapse.format, timelapse.size) == ("image/webp", "WEBP", (48, 32))
+    assert (timelapse.n_frames, timelapse.info["loop"]) == (2, 0)  # type: ignore[attr-defined]  # an animation has them
+    timelapse.seek(0)
+    assert timelapse.convert("RGB").getpixel((20, 20))[0] > 200  # type: ignore[index]  # RGB has three
+    timelapse.seek(1)
+    assert timelapse.convert("RGB").getpixel((20, 20))[2] > 200  # type: ignore[index]  # the same
+    assert timelapse.info["duration"] >= 1000, "the picture is looked at longer"
 
 
 def test_a_time_lapse_changes_only_with_its_previews(job_id: str, client: FlaskClient, services: Services) -> None:
     path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
-    paint(services, held, 1)
-    paint(services, held, 2)
+    add_preview(services, held, 1)
+    add_preview(services, held, 2)
     tag = {"If-None-Match": client.get(path).headers["ETag"]}
     assert client.get(path, headers=tag).status_code == 304
-    paint(services, held, 3)
+    add_preview(services, held, 3)
     assert client.get(path, headers=tag).status_code == 200
     succeed(services, held)
     saved = client.get(f"{path}?download=true")
@@ -184,54 +181,54 @@ def test_a_time_lapse_changes_only_with_its_previews(job_id: str, client: FlaskC
     assert "immutable" in saved.headers["Cache-Control"]
 
 
-def test_a_step_that_is_painted_again_in_the_middle_makes_another_film(
+def test_repeating_a_step_in_the_middle_changes_the_time_lapse(
     job_id: str, client: FlaskClient, services: Services
 ) -> None:
     path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
     for step in (1, 2, 3):
-        paint(services, held, step)
+        add_preview(services, held, step)
     tag = {"If-None-Match": client.get(path).headers["ETag"]}
     services.ledger.release(held, place="head")
-    paint(services, claim(services), 2, picture((9, 9, 9), (48, 32), "JPEG"))
+    add_preview(services, claim(services), 2, image_file((9, 9, 9), (48, 32), "JPEG"))
     assert client.get(path, headers=tag).status_code == 200, "as many stills, and the same last one"
 
 
-def test_a_film_is_made_once_for_all_who_look(
+def test_a_time_lapse_is_rendered_once(
     job_id: str, client: FlaskClient, services: Services, settings: Settings
 ) -> None:
     path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
     for step in (1, 2):
-        paint(services, held, step)
+        add_preview(services, held, step)
     succeed(services, held)
-    film = client.get(path).data
-    for still in services.filmstrip.of(job_id):
-        services.blobs.delete(still.key)  # without its stills nobody could make it again
-    assert client.get(path).data == film
+    timelapse = client.get(path).data
+    for preview in services.filmstrip.previews(job_id):
+        services.blobs.delete(preview.key)  # so that it cannot be rendered again
+    assert client.get(path).data == timelapse
     assert client.get(path, headers={"If-None-Match": client.get(path).headers["ETag"]}).status_code == 304
     another = create_app(settings, services).test_client()
     assert another.get(path).status_code == 404
 
 
-def test_who_waits_to_make_a_film_holds_no_stills_and_needs_none_where_another_made_it(
+def test_a_request_that_waits_to_render_reads_the_cache_again_first(
     job_id: str, client: FlaskClient, services: Services
 ) -> None:
-    class MadeMeanwhile(Thumbnails):
-        def find(self, name: str) -> bytes | None:
-            found = super().find(name)
-            self.keep(name, b"film")
-            return found
+    class FilledMeanwhile(ThumbnailCache):
+        def get(self, name: str) -> bytes | None:
+            cached = super().get(name)
+            self.put(name, b"timelapse")
+            return cached
 
     held = claim(services)
     for step in (1, 2):
-        paint(services, held, step)
-    for still in services.filmstrip.of(job_id):
-        services.blobs.delete(still.key)
-    client.application.extensions["easel"].thumbnails = MadeMeanwhile()
-    assert client.get(f"/v1/jobs/{job_id}/timelapse").data == b"film"
+        add_preview(services, held, step)
+    for preview in services.filmstrip.previews(job_id):
+        services.blobs.delete(preview.key)
+    client.application.extensions["easel"].thumbnails = FilledMeanwhile()
+    assert client.get(f"/v1/jobs/{job_id}/timelapse").data == b"timelapse"
 
 
-def test_of_many_previews_sixty_are_shown_with_the_first_and_the_last() -> None:
-    assert chosen(range(60)) == list(range(60))
-    picked = chosen(range(1000))
+def test_a_time_lapse_has_at_most_sixty_frames_with_the_first_and_the_last() -> None:
+    assert choose_frames(range(60)) == list(range(60))
+    picked = choose_frames(range(1000))
     assert (len(picked), picked[0], picked[-1]) == (60, 0, 999)
     assert picked == sorted(set(picked))

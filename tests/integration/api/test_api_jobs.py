@@ -1,27 +1,30 @@
-"""A job's life as its sender sees it; the worker's part is played by hand on the ledger."""
+"""Jobs, lists, the queue and metrics; the test acts as the worker."""
 
-import time
+import io
+import threading
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from support.fixtures.api import Submit, claim, succeed, work, worker
+from support.fixtures.api import PHOTO, STYLE, Submit, claim, report_progress, succeed, worker_info
 from support.fixtures.ledger import request
 from support.fixtures.ledger import submit as enter
 
 from api.app import create_app
-from api.eta.forecast import LOOKAHEAD
-from api.eta.service import Forecaster
+from api.eta.forecast import MAX_QUEUED, Forecast
 from easel.models import JobError, JobState
 from shared.jobs.estimate import START_SECONDS
 from shared.services import Services
 from shared.settings import Settings
 
-# Watching.
+# Status.
 
 
-def test_a_job_tells_its_progress(job_id: str, client: FlaskClient, services: Services) -> None:
-    services.queue_stats.announce(worker(pixels_per_second=50_000))
-    work(services, claim(services), 15)
+def test_a_running_job_has_progress_losses_and_an_estimate(
+    job_id: str, client: FlaskClient, services: Services
+) -> None:
+    services.queue_stats.register_worker(worker_info(pixels_per_second=50_000))
+    report_progress(services, claim(services), 15)
     job = client.get(f"/v1/jobs/{job_id}").get_json()
     assert (job["state"], job["attempt"], job["queue_position"]) == ("running", 1, None)
     assert job["progress"] == {"phase": "96 px", "current": 15, "total": 60, "percentage": 25.0}
@@ -33,10 +36,8 @@ def test_a_job_tells_its_progress(job_id: str, client: FlaskClient, services: Se
     assert job["started_at"] >= job["created_at"]
 
 
-def test_waiting_jobs_know_their_place_and_when_they_will_be_done(
-    submit: Submit, client: FlaskClient, services: Services
-) -> None:
-    services.queue_stats.announce(worker(pixels_per_second=50_000))
+def test_queued_jobs_have_a_position_and_an_estimate(submit: Submit, client: FlaskClient, services: Services) -> None:
+    services.queue_stats.register_worker(worker_info(pixels_per_second=50_000))
     ids = [submit().get_json()["id"] for _ in range(3)]
     jobs = [client.get(f"/v1/jobs/{one}").get_json() for one in ids]
     assert [job["queue_position"] for job in jobs] == [1, 2, 3]
@@ -50,22 +51,22 @@ def test_waiting_jobs_know_their_place_and_when_they_will_be_done(
     assert quote["run_seconds"]["p90"] > quote["seconds"]
 
 
-def test_an_id_may_be_written_in_capitals(job_id: str, client: FlaskClient) -> None:
+def test_a_job_id_may_be_in_upper_case(job_id: str, client: FlaskClient) -> None:
     assert client.get(f"/v1/jobs/{job_id.upper()}").get_json()["id"] == job_id
 
 
-def test_pictures_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClient, services: Services) -> None:
+def test_images_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClient, services: Services) -> None:
     for part in ("preview", "result", "provenance"):
         answer = client.get(f"/v1/jobs/{job_id}/{part}")
         assert (answer.status_code, answer.get_json()["code"]) == (409, "not_ready")
 
     held = claim(services)
-    work(services, held, 10)
+    report_progress(services, held, 10)
     preview = client.get(f"/v1/jobs/{job_id}/preview")
     assert (preview.mimetype, preview.data) == ("image/jpeg", b"\xff\xd8preview")
     same = client.get(f"/v1/jobs/{job_id}/preview", headers={"If-None-Match": preview.headers["ETag"]})
     assert (same.status_code, same.data) == (304, b"")
-    work(services, held, 20)
+    report_progress(services, held, 20)
     other = client.get(f"/v1/jobs/{job_id}/preview", headers={"If-None-Match": preview.headers["ETag"]})
     assert other.status_code == 200
 
@@ -78,7 +79,7 @@ def test_pictures_are_served_as_soon_as_they_exist(job_id: str, client: FlaskCli
     assert (urls["cancel"], urls["finish"]) == (None, None)
 
 
-def test_a_failed_job_says_why_and_has_no_result(job_id: str, client: FlaskClient, services: Services) -> None:
+def test_a_failed_job_has_an_error_and_no_result(job_id: str, client: FlaskClient, services: Services) -> None:
     services.ledger.finish(claim(services), JobState.FAILED, error=JobError(code="diverged", detail="The loss is NaN."))
     job = client.get(f"/v1/jobs/{job_id}").get_json()
     assert (job["state"], job["error"]["code"]) == ("failed", "diverged")
@@ -101,14 +102,14 @@ def test_lists_are_newest_first_and_paged(submit: Submit, client: FlaskClient) -
     assert page["next_cursor"] is None
 
 
-def test_lists_can_be_narrowed_to_a_state(submit: Submit, client: FlaskClient, services: Services) -> None:
+def test_lists_can_be_filtered_by_state(submit: Submit, client: FlaskClient, services: Services) -> None:
     first, second = (submit().get_json()["id"] for _ in range(2))
     claim(services)
     assert [job["id"] for job in client.get("/v1/jobs?state=running").get_json()["jobs"]] == [first]
     assert [job["id"] for job in client.get("/v1/jobs?state=queued").get_json()["jobs"]] == [second]
 
 
-def test_a_cursor_that_was_tampered_with_is_refused(submit: Submit, client: FlaskClient) -> None:
+def test_a_modified_cursor_is_rejected(submit: Submit, client: FlaskClient) -> None:
     for _ in range(2):
         submit()
     cursor = client.get("/v1/jobs?limit=1").get_json()["next_cursor"]
@@ -121,13 +122,11 @@ def test_a_cursor_that_was_tampered_with_is_refused(submit: Submit, client: Flas
 # The queue.
 
 
-def test_the_queue_shows_lines_running_jobs_and_workers(
-    submit: Submit, client: FlaskClient, services: Services
-) -> None:
+def test_the_queue_has_tiers_running_jobs_and_workers(submit: Submit, client: FlaskClient, services: Services) -> None:
     first = submit().get_json()["id"]
     submit()
     submit(tier="batch")
-    services.queue_stats.announce(worker())
+    services.queue_stats.register_worker(worker_info())
     succeed(services, claim(services))
     claim(services)
     queue = client.get("/v1/queue").get_json()
@@ -143,7 +142,7 @@ def test_the_queue_shows_lines_running_jobs_and_workers(
 def test_metrics_count_requests_jobs_and_workers(submit: Submit, client: FlaskClient, services: Services) -> None:
     submit()
     client.get("/v1/nothing")
-    services.queue_stats.announce(worker())
+    services.queue_stats.register_worker(worker_info())
     text = client.get("/metrics").text
     assert 'easel_queue_depth{tier="standard"} 1.0' in text
     assert 'easel_jobs{state="queued"} 1.0' in text
@@ -156,38 +155,56 @@ def test_metrics_count_requests_jobs_and_workers(submit: Submit, client: FlaskCl
 # Forecasts.
 
 
-def test_looks_at_jobs_share_one_forecast(settings: Settings, services: Services, job_id: str) -> None:
+def test_requests_share_one_forecast(settings: Settings, services: Services, job_id: str) -> None:
     app = create_app(settings, services)
-    forecaster = app.extensions["easel"].forecaster
-    forecaster.lifetime = 3600
-    client, first = app.test_client(), forecaster.now()
+    eta = app.extensions["easel"].eta
+    eta.fresh_seconds = 3600
+    client, forecast = app.test_client(), eta.get()
     for path in ("/v1/jobs", f"/v1/jobs/{job_id}", "/v1/queue"):
         assert client.get(path).status_code == 200
-    assert forecaster.now() is first
-    assert forecaster.now(fresh=True) is not first
-    assert forecaster.now() is not first
+    assert eta.get() is forecast
 
 
-def test_a_line_is_played_forward_up_to_its_limit(services: Services, client: FlaskClient, job_id: str) -> None:
+def test_a_submission_makes_no_forecast_and_uses_one_that_exists(
+    settings: Settings, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.queue_stats.register_worker(worker_info(pixels_per_second=50_000))
+    app = create_app(settings, services)
+    eta, threads = app.extensions["easel"].eta, set[str]()
+    make = Forecast.of_now
+
+    def record_thread(services: Services) -> Forecast:
+        threads.add(threading.current_thread().name)
+        return make(services)
+
+    monkeypatch.setattr(Forecast, "of_now", record_thread)
+
+    def submit() -> Any:
+        form = {"content": (io.BytesIO(PHOTO), "a.png"), "style": (io.BytesIO(STYLE), "b.png")}
+        return app.test_client().post("/v1/jobs", data=form).get_json()
+
+    first = submit()
+    assert (first["queue_position"], first["eta_seconds"]) == (1, None)
+    while eta.peek() is None:
+        pass
+    assert threads == {"cache-refresh"}
+    eta.fresh_seconds = 3600
+    second = submit()
+    assert second["queue_position"] == 2
+    assert second["eta_seconds"]["p50"] > 0
+
+
+def test_only_running_jobs_have_an_estimate_if_too_many_are_queued(
+    services: Services, client: FlaskClient, job_id: str
+) -> None:
     def estimated() -> list[bool]:
         return [client.get(f"/v1/jobs/{one}").get_json()["eta_seconds"] is not None for one in (job_id, runs)]
 
-    services.queue_stats.announce(worker(pixels_per_second=50_000))
+    services.queue_stats.register_worker(worker_info(pixels_per_second=50_000))
     runs = enter(services.ledger, request("batch"))
     services.ledger.claim("tester", ("batch",), lease_seconds=60)
-    for _ in range(LOOKAHEAD - 1):
-        enter(services.ledger, limit=LOOKAHEAD)
+    for _ in range(MAX_QUEUED - 1):
+        enter(services.ledger, limit=MAX_QUEUED)
     assert estimated() == [True, True]
-    enter(services.ledger, limit=LOOKAHEAD + 1)
+    enter(services.ledger, limit=MAX_QUEUED + 1)
     assert estimated() == [False, True]
-
-
-def test_nobody_waits_for_a_forecast_that_is_only_a_little_old(services: Services) -> None:
-    forecaster = Forecaster(services, lifetime=1000)
-    old = forecaster.now()
-    forecaster._kept = time.monotonic() - 5000, old
-    assert forecaster.now() is old
-    while forecaster.now() is old:  # another is made beside
-        pass
-    forecaster._kept = time.monotonic() - 50_000, old
-    assert forecaster.now() is not old, "this one is worth nothing"

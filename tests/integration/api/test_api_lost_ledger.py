@@ -1,4 +1,4 @@
-"""What is answered over a Redis that was emptied, restored, or is another's."""
+"""Responses with a Redis that was emptied, restored, or belongs to another Easel."""
 
 import pytest
 from flask.testing import FlaskClient
@@ -6,19 +6,19 @@ from support.fixtures.api import Submit
 
 from api.app import create_app
 from shared.errors import JobNotFound
-from shared.recovery.job_files import reconcile
+from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services
 from shared.settings import Settings
 
 
 @pytest.fixture
 def emptied(job_id: str, services: Services) -> str:
-    """A job's id, and a Redis that forgot everything."""
+    """Empty Redis, and return the ID of a job that was in it."""
     services.ledger._redis.flushall()
     return job_id
 
 
-def test_a_ledger_that_lost_its_memory_is_no_empty_queue(emptied: str, client: FlaskClient, submit: Submit) -> None:
+def test_an_emptied_redis_is_not_an_empty_queue(emptied: str, client: FlaskClient, submit: Submit) -> None:
     answers = [client.get("/v1/jobs"), client.get(f"/v1/jobs/{emptied}"), client.get("/v1/queue"), submit()]
     assert {(answer.status_code, answer.get_json()["code"]) for answer in answers} == {(503, "ledger_lost")}
     ready = client.get("/readyz")
@@ -29,7 +29,7 @@ def test_idempotency_keys_survive_the_loss_of_redis(submit: Submit, services: Se
     headers = {"Idempotency-Key": "k"}
     first = submit(headers=headers).get_json()["id"]
     services.ledger._redis.flushall()
-    assert reconcile(services) == 1
+    assert rebuild_ledger(services) == 1
     again = submit(headers=headers)
     assert (again.status_code, again.get_json()["id"]) == (202, first)
     assert again.headers["Idempotency-Replayed"] == "true"
@@ -37,13 +37,13 @@ def test_idempotency_keys_survive_the_loss_of_redis(submit: Submit, services: Se
     assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_a_redis_of_another_easel_is_noticed(client: FlaskClient, services: Services, job_id: str) -> None:
+def test_the_redis_of_another_easel_is_detected(client: FlaskClient, services: Services, job_id: str) -> None:
     services.ledger._redis.set("easel:ledger", "another")
     answer = client.get(f"/v1/jobs/{job_id}")
     assert (answer.status_code, answer.get_json()["code"]) == (503, "ledger_unavailable")
 
 
-def test_a_new_pair_of_redis_and_store_is_married_at_the_first_request(settings: Settings, services: Services) -> None:
+def test_the_first_request_pairs_a_new_redis_and_blob_store(settings: Settings, services: Services) -> None:
     services.ledger._redis.flushall()
     services.blobs.delete("ledger.json")
     client = create_app(settings, services).test_client()

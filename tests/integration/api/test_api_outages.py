@@ -1,4 +1,4 @@
-"""Redis or the blob store is down, or swallows everything: 503 within three seconds, never a hang."""
+"""Redis or the blob store is down or does not respond: a 503 within three seconds, never a hang."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -7,32 +7,32 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from support.fixtures.api import PAINTING, PHOTO, Server, claim
+from support.fixtures.api import PHOTO, STYLE, Server, claim
 from support.fixtures.valkey import free_port
 
 from shared.services import Services, ensure_paired
 from shared.settings import Settings
 
-FILES = {"content": ("a.png", PHOTO), "style": ("b.png", PAINTING)}
+FILES = {"content": ("a.png", PHOTO), "style": ("b.png", STYLE)}
 SOME_JOB = "/v1/jobs/01a203c1-9362-71d5-a42f-35939c71eb95"
 Start = Callable[[Settings], Server]
 
 
 @pytest.fixture
 def black_hole() -> Iterator[int]:
-    """A port that takes every connection and never answers."""
+    """Return a port that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         yield int(listener.getsockname()[1])
 
 
-def ask_everything(server: Server) -> list[httpx2.Response]:
-    """Every call that touches a job, several at once, by clients of three seconds' patience."""
+def send_all_requests(server: Server) -> list[httpx2.Response]:
+    """Send every request for jobs, several at once, with a timeout of three seconds."""
     calls = [("POST", "/v1/jobs"), ("POST", "/v1/jobs?dry_run=true"), ("DELETE", SOME_JOB)]
     calls += [("GET", path) for path in ("/v1/jobs", "/v1/queue", "/v1/queue/events", SOME_JOB, f"{SOME_JOB}?wait=30")]
     calls += [("GET", f"{SOME_JOB}/{part}") for part in ("events", "preview", "result", "provenance")]
     calls += [("GET", f"{SOME_JOB}/{part}") for part in ("content", "styles/0", "previews", "previews/1", "timelapse")]
     calls += [("GET", "/v1/queue/standard/jobs")]
-    calls += [("POST", f"{SOME_JOB}/{wish}") for wish in ("cancel", "finish")]
+    calls += [("POST", f"{SOME_JOB}/{action}") for action in ("cancel", "finish")]
 
     def ask(call: tuple[str, str]) -> httpx2.Response:
         method, path = call
@@ -43,13 +43,13 @@ def ask_everything(server: Server) -> list[httpx2.Response]:
 
 
 @pytest.mark.parametrize("kind", ["dead", "black hole"])
-def test_without_redis_every_call_is_answered_503(
+def test_without_redis_every_request_gets_a_503(
     kind: str, black_hole: int, tmp_path: Path, start_server: Start
 ) -> None:
     port = black_hole if kind == "black hole" else free_port()
     store = (tmp_path / "blobs").as_uri()
     server = start_server(Settings(redis_url=f"redis://127.0.0.1:{port}/0", store_url=store))
-    for answer in ask_everything(server):
+    for answer in send_all_requests(server):
         problem = answer.json()
         assert (answer.status_code, problem["code"]) == (503, "ledger_unavailable"), answer.request
         assert problem["retryable"]
@@ -67,7 +67,7 @@ def test_without_redis_every_call_is_answered_503(
 
 
 @pytest.mark.parametrize("kind", ["dead", "black hole"])
-def test_without_the_blob_store_a_new_easel_is_answered_503(
+def test_without_the_blob_store_a_new_easel_responds_503(
     kind: str, black_hole: int, valkey_url: str, start_server: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -82,14 +82,14 @@ def test_without_the_blob_store_a_new_easel_is_answered_503(
         )
     )
     assert server.http.get("/readyz").status_code == 503  # and everything that answers is loaded by now
-    for answer in ask_everything(server):
-        assert (answer.status_code, answer.json()["code"]) == (503, "blobs_unavailable"), answer.request
+    for answer in send_all_requests(server):
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable"), answer.request
     with httpx2.Client(base_url=server.url, timeout=3) as http:
         checks = http.get("/readyz").json()["checks"]
         assert {name: check["ok"] for name, check in checks.items()} == {"redis": True, "store": False, "ledger": False}
 
 
-def test_a_store_that_breaks_later_takes_down_only_what_needs_it(
+def test_a_later_failure_of_the_blob_store_affects_only_requests_that_need_it(
     server: Server, services: Services, settings: Settings
 ) -> None:
     job = server.http.post("/v1/jobs", files=FILES).json()
@@ -109,7 +109,7 @@ def test_a_store_that_breaks_later_takes_down_only_what_needs_it(
     assert services.queue_stats.depth("standard") == 0, "no record without its request"
 
 
-def test_a_redis_that_is_full_is_answered_503_and_leaves_no_job(server: Server, services: Services) -> None:
+def test_a_full_redis_gets_a_503_and_leaves_no_job(server: Server, services: Services) -> None:
     assert ensure_paired(services)
     client = services.ledger._redis
     client.config_set("maxmemory", 1)

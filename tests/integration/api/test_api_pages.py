@@ -1,9 +1,9 @@
-"""The pages, and what they ask for besides jobs."""
+"""The pages, recipes and the queue."""
 
 import gzip
 
 from flask.testing import FlaskClient
-from support.fixtures.api import Submit, claim, succeed, worker
+from support.fixtures.api import Submit, claim, succeed, worker_info
 
 from api.routes import pages
 from shared.recipe import PRESETS, Recipe, resolve
@@ -12,7 +12,7 @@ from shared.services import Services
 # Pages.
 
 
-def test_each_page_is_served_and_may_run_nothing_but_its_own_script(client: FlaskClient) -> None:
+def test_pages_have_a_strict_content_security_policy(client: FlaskClient) -> None:
     for path in ("/", "/queue", "/gallery", "/?job=0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88"):
         answer = client.get(path)
         assert (answer.status_code, answer.mimetype) == (200, "text/html")
@@ -21,23 +21,23 @@ def test_each_page_is_served_and_may_run_nothing_but_its_own_script(client: Flas
         assert "unsafe" not in policy
 
 
-def test_every_file_of_the_pages_is_served_by_its_type_and_name(client: FlaskClient) -> None:
-    kept = {path.relative_to(pages._FOLDER).as_posix() for path in pages._FOLDER.rglob("*") if path.is_file()}
-    assert kept == set(pages._FILES)
-    for name in kept:
+def test_every_asset_is_served_with_its_media_type(client: FlaskClient) -> None:
+    stored_data = {path.relative_to(pages._FOLDER).as_posix() for path in pages._FOLDER.rglob("*") if path.is_file()}
+    assert stored_data == set(pages._FILES)
+    for name in stored_data:
         answer = client.get(f"/assets/{name}")
         assert answer.mimetype == pages._TYPES[f".{name.rpartition('.')[2]}"]
         assert answer.data == (pages._FOLDER / name).read_bytes()
 
 
-def test_a_page_that_did_not_change_is_not_sent_again(client: FlaskClient) -> None:
+def test_an_unchanged_page_is_not_sent_again(client: FlaskClient) -> None:
     answer = client.get("/")
     assert (answer.headers["Cache-Control"], answer.headers["ETag"][0]) == ("no-cache", '"')
     same = client.get("/", headers={"If-None-Match": answer.headers["ETag"]})
     assert (same.status_code, same.data) == (304, b"")
 
 
-def test_a_page_is_packed_for_whoever_can_unpack_it(client: FlaskClient) -> None:
+def test_pages_are_compressed_if_the_client_accepts_gzip(client: FlaskClient) -> None:
     plain, packed = client.get("/"), client.get("/", headers={"Accept-Encoding": "br, gzip"})
     assert gzip.decompress(packed.data) == plain.data
     assert (packed.headers["Content-Encoding"], packed.headers["Vary"]) == ("gzip", "Accept-Encoding")
@@ -45,7 +45,7 @@ def test_a_page_is_packed_for_whoever_can_unpack_it(client: FlaskClient) -> None
     assert packed.headers["ETag"] != plain.headers["ETag"]
 
 
-def test_no_path_leads_out_of_the_folder(client: FlaskClient) -> None:
+def test_assets_outside_the_folder_are_not_served(client: FlaskClient) -> None:
     for name in ("../pages.py", "..%2fpages.py", "%2e%2e/pages.py", "/etc/passwd", "nothing.js", "", "."):
         assert client.get(f"/assets/{name}").status_code == 404
 
@@ -53,18 +53,18 @@ def test_no_path_leads_out_of_the_folder(client: FlaskClient) -> None:
 # Recipes.
 
 
-def test_recipes_tell_every_preset_and_every_knob(client: FlaskClient) -> None:
-    told = client.get("/v1/recipes").get_json()
-    assert {name: Recipe.model_validate(recipe) for name, recipe in told["presets"].items()} == PRESETS
-    assert set(told["schema"]["properties"]) == set(Recipe.model_fields)
-    assert set(told["knobs"]) <= set(Recipe.model_fields)
-    assert all(resolve(recipe) == PRESETS[name] for name, recipe in told["presets"].items())
+def test_recipes_have_every_preset_and_every_field(client: FlaskClient) -> None:
+    recipes = client.get("/v1/recipes").get_json()
+    assert {name: Recipe.model_validate(recipe) for name, recipe in recipes["presets"].items()} == PRESETS
+    assert set(recipes["schema"]["properties"]) == set(Recipe.model_fields)
+    assert set(recipes["featured"]) <= set(Recipe.model_fields)
+    assert all(resolve(recipe) == PRESETS[name] for name, recipe in recipes["presets"].items())
 
 
 # The queue.
 
 
-def test_a_waiting_line_is_paged_in_the_order_it_is_served(submit: Submit, client: FlaskClient) -> None:
+def test_queued_jobs_are_paged_in_the_order_they_are_served(submit: Submit, client: FlaskClient) -> None:
     ids = [submit().get_json()["id"] for _ in range(5)]
     seen: list[str] = []
     for offset in (0, 2, 4, 6):
@@ -77,7 +77,7 @@ def test_a_waiting_line_is_paged_in_the_order_it_is_served(submit: Submit, clien
     assert client.get("/v1/queue/nothing/jobs").get_json()["code"] == "not_found"
 
 
-def test_of_a_long_line_only_the_page_is_read(submit: Submit, client: FlaskClient, services: Services) -> None:
+def test_only_one_page_of_a_long_queue_is_read(submit: Submit, client: FlaskClient, services: Services) -> None:
     job_id = submit().get_json()["id"]
     redis = services.ledger._redis
     redis.zadd("easel:queue:standard", {f"ghost-{number}": 1000 + number for number in range(10_000)})
@@ -87,11 +87,9 @@ def test_of_a_long_line_only_the_page_is_read(submit: Submit, client: FlaskClien
     assert redis.info("commandstats")["cmdstat_hgetall"]["calls"] < 20
 
 
-def test_the_queue_tells_how_long_one_who_came_now_would_wait(
-    submit: Submit, client: FlaskClient, services: Services
-) -> None:
+def test_the_queue_has_an_estimate_for_a_new_job(submit: Submit, client: FlaskClient, services: Services) -> None:
     assert [tier["eta_seconds"] for tier in client.get("/v1/queue").get_json()["tiers"]] == [None, None]
-    services.queue_stats.announce(worker(pixels_per_second=50_000))
+    services.queue_stats.register_worker(worker_info(pixels_per_second=50_000))
     alone = client.get("/v1/queue").get_json()["tiers"][0]["eta_seconds"]
     submit()
     behind = client.get("/v1/queue").get_json()["tiers"][0]["eta_seconds"]
@@ -99,9 +97,7 @@ def test_the_queue_tells_how_long_one_who_came_now_would_wait(
     assert behind["p90"] >= behind["p50"]
 
 
-def test_the_queue_tells_what_was_done_in_the_last_hour(
-    submit: Submit, client: FlaskClient, services: Services
-) -> None:
+def test_the_queue_has_the_throughput_of_the_last_hour(submit: Submit, client: FlaskClient, services: Services) -> None:
     submit()
     succeed(services, claim(services))
     buckets = client.get("/v1/queue").get_json()["throughput"]
@@ -111,7 +107,7 @@ def test_the_queue_tells_what_was_done_in_the_last_hour(
     assert [bucket["at"] for bucket in buckets] == sorted(bucket["at"] for bucket in buckets)
 
 
-def test_running_jobs_tell_who_holds_them(job_id: str, client: FlaskClient, services: Services) -> None:
+def test_running_jobs_name_their_worker(job_id: str, client: FlaskClient, services: Services) -> None:
     assert client.get(f"/v1/jobs/{job_id}").get_json()["worker"] is None
     claim(services)
     assert [job["worker"] for job in client.get("/v1/queue").get_json()["running"]] == ["tester"]

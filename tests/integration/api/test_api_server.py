@@ -1,4 +1,4 @@
-"""`python -m api` as people start it."""
+"""`python -m api` as a server process."""
 
 import os
 import socket
@@ -12,13 +12,13 @@ from typing import Any
 import httpx2
 import pytest
 from pydantic import SecretStr
-from support.fixtures.api import PAINTING, PHOTO, Server, claim
+from support.fixtures.api import PHOTO, STYLE, Server, claim
 
 from shared.services import Services
 from shared.settings import Settings
 
 
-def start_refused(**environment: str) -> subprocess.CompletedProcess[str]:
+def run_refused(**environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "api"],
         env={**os.environ, **environment},
@@ -30,21 +30,21 @@ def start_refused(**environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5"])  # noqa: S104 - must be refused
-def test_it_refuses_to_listen_beyond_loopback_without_keys(host: str) -> None:
-    ended = start_refused(EASEL_HOST=host, EASEL_API_KEYS=" , ")
+def test_without_keys_the_server_refuses_to_listen_beyond_loopback(host: str) -> None:
+    ended = run_refused(EASEL_HOST=host, EASEL_API_KEYS=" , ")
     assert ended.returncode == 1
     assert "EASEL_API_KEYS" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_it_names_a_setting_that_makes_no_sense() -> None:
-    ended = start_refused(EASEL_API_THREADS="many")
+def test_an_invalid_setting_is_named() -> None:
+    ended = run_refused(EASEL_API_THREADS="many")
     assert ended.returncode == 1
     assert "api_threads" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_with_keys_it_listens_wherever_it_is_told(settings: Settings, start_server: Callable[..., Server]) -> None:
+def test_with_keys_the_server_listens_on_any_address(settings: Settings, start_server: Callable[..., Server]) -> None:
     everywhere: Any = {"host": "0.0.0.0", "api_keys": (SecretStr("a-key"), SecretStr("another"))}  # noqa: S104
     server = start_server(settings.model_copy(update=everywhere))
     with httpx2.Client(base_url=server.url.replace("0.0.0.0", "127.0.0.1"), timeout=10) as http:  # noqa: S104
@@ -53,14 +53,14 @@ def test_with_keys_it_listens_wherever_it_is_told(settings: Settings, start_serv
         assert http.get("/healthz").status_code == 200
 
 
-def test_without_keys_it_sees_through_a_proxy_on_its_own_machine(server: Server) -> None:
+def test_without_keys_the_server_refuses_a_local_proxy(server: Server) -> None:
     for header in ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "Forwarded"):
         assert server.http.get("/healthz", headers={header: "203.0.113.7"}).json()["code"] == "forbidden"
     assert server.http.get("/healthz").status_code == 200
 
 
 @pytest.mark.parametrize(("proxy", "secure"), [("127.0.0.1", True), ("10.0.0.7", False)])
-def test_the_cookie_is_for_tls_alone_where_a_proxy_that_is_believed_says_so(
+def test_the_cookie_is_secure_if_a_trusted_proxy_ends_tls(
     proxy: str,
     settings: Settings,
     start_server: Callable[..., Server],
@@ -74,17 +74,17 @@ def test_the_cookie_is_for_tls_alone_where_a_proxy_that_is_believed_says_so(
     assert ("Secure" in answer.headers["Set-Cookie"]) is secure
 
 
-def test_it_stops_at_once_when_told_and_keeps_quiet_about_it(server: Server) -> None:
+def test_the_server_stops_at_once_and_logs_nothing(server: Server) -> None:
     assert server.http.get("/healthz").json() == {"status": "ok"}
     assert server.stop() == 0
     assert server.log.read_text() == ""
 
 
-def test_ten_at_once_under_one_key_make_one_job_and_ten_without_make_ten(
+def test_ten_concurrent_submissions_with_one_key_make_one_job(
     settings: Settings, services: Services, start_server: Callable[..., Server]
 ) -> None:
     server = start_server(settings.model_copy(update={"queue_limit": 100}))
-    files = {"content": ("a.png", PHOTO), "style": ("b.png", PAINTING)}
+    files = {"content": ("a.png", PHOTO), "style": ("b.png", STYLE)}
 
     def submit(headers: dict[str, str]) -> tuple[int, str]:
         answer = httpx2.post(f"{server.url}/v1/jobs", files=files, headers=headers, timeout=30)
@@ -108,7 +108,7 @@ HALF_A_REQUEST = (
 
 
 def send_raw(server: Server, data: bytes) -> socket.socket:
-    """A connection on which `data` went out and nothing follows."""
+    """Return a connection on which only `data` is sent."""
     host, port = server.url.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)), timeout=30)
     connection.sendall(data)
@@ -117,27 +117,27 @@ def send_raw(server: Server, data: bytes) -> socket.socket:
 
 @pytest.fixture
 def two_threads(settings: Settings, start_server: Callable[..., Server]) -> Server:
-    """A server that half-sent requests could fill, and that waits half a second for the rest of them."""
+    """Return a server with two threads that waits half a second for stalled clients."""
     few: Any = {"api_threads": 2, "stall_seconds": 0.5, "api_keys": (SecretStr("a-key"),)}
     return start_server(settings.model_copy(update=few))
 
 
-def test_a_stranger_is_refused_before_its_body_has_come(
+def test_a_client_without_a_key_is_refused_before_its_body_is_read(
     settings: Settings, start_server: Callable[..., Server]
 ) -> None:
     patient: Any = {"api_threads": 2, "stall_seconds": 600.0, "api_keys": (SecretStr("a-key"),)}
     server = start_server(settings.model_copy(update=patient))
-    with ExitStack() as open_ones:
-        strangers = [open_ones.enter_context(send_raw(server, HALF_A_REQUEST % b"wrong")) for _ in range(2)]
-        for stranger in strangers:
-            assert stranger.recv(100).startswith(b"HTTP/1.1 401")
+    with ExitStack() as connections:
+        clients = [connections.enter_context(send_raw(server, HALF_A_REQUEST % b"wrong")) for _ in range(2)]
+        for client in clients:
+            assert client.recv(100).startswith(b"HTTP/1.1 401")
         assert server.http.get("/healthz").status_code == 200
 
 
-def test_clients_that_stop_in_the_middle_give_their_threads_back(two_threads: Server) -> None:
+def test_stalled_clients_do_not_keep_their_threads(two_threads: Server) -> None:
     for half in (HALF_A_REQUEST % b"a-key", b"POST /v1/jobs HT"):
-        with ExitStack() as open_ones:
-            stalled = [open_ones.enter_context(send_raw(two_threads, half)) for _ in range(2)]
+        with ExitStack() as connections:
+            stalled = [connections.enter_context(send_raw(two_threads, half)) for _ in range(2)]
             assert two_threads.http.get("/healthz").status_code == 200
             for connection in stalled:
                 assert connection.recv(100).startswith(b"HTTP/1.1 400" if b"a-key" in half else b"")
@@ -145,9 +145,9 @@ def test_clients_that_stop_in_the_middle_give_their_threads_back(two_threads: Se
     assert two_threads.log.read_text() == ""
 
 
-def test_a_reader_that_takes_nothing_loses_its_seat(two_threads: Server, services: Services) -> None:
+def test_a_client_that_does_not_read_loses_its_stream(two_threads: Server, services: Services) -> None:
     key = {"Authorization": "Bearer a-key"}
-    files = {"content": ("a.png", PHOTO), "style": ("b.png", PAINTING)}
+    files = {"content": ("a.png", PHOTO), "style": ("b.png", STYLE)}
     job_id = two_threads.http.post("/v1/jobs", files=files, headers=key).json()["id"]
     held = claim(services)
     for _ in range(40):  # more than fits into the buffers between
@@ -156,13 +156,13 @@ def test_a_reader_that_takes_nothing_loses_its_seat(two_threads: Server, service
     with send_raw(two_threads, watch.encode()) as stalled:
         assert stalled.recv(100).startswith(b"HTTP/1.1 200")
         refused, path = True, f"/v1/jobs/{job_id}?wait=0.1"
-        while refused:  # there is one seat
+        while refused:  # the server allows one stream
             refused = two_threads.http.get(path, headers=key).status_code == 503
     assert two_threads.stop() == 0
     assert "Traceback" not in two_threads.log.read_text()
 
 
-def test_bodies_over_the_limit_are_answered_not_cut_off(server: Server) -> None:
+def test_bodies_over_the_limit_get_a_response(server: Server) -> None:
     huge = b"\0" * 1_500_000
     for files in ({"content": ("a.png", huge)}, {"content": ("a.png", PHOTO), "style": ("b.png", huge)}):
         answer = server.http.post("/v1/jobs", files=files)

@@ -1,4 +1,4 @@
-"""Submitting: what is kept, what is taken as an image, and what sending twice does."""
+"""Submissions: what is stored, which images are accepted, and idempotency."""
 
 import io
 import json
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
-from support.fixtures.api import PAINTING, PAINTING_COLOUR, PHOTO, PHOTO_COLOUR, Submit, picture
+from support.fixtures.api import PHOTO, PHOTO_COLOR, STYLE, STYLE_COLOR, Submit, image_file
 
 from api.http import limits, multipart
 from shared.errors import LedgerUnavailable
@@ -20,7 +20,7 @@ from shared.storage import keys
 # Submitting.
 
 
-def test_a_submitted_job_waits_in_the_queue(submit: Submit, client: FlaskClient, services: Services) -> None:
+def test_a_submitted_job_is_queued(submit: Submit, client: FlaskClient, services: Services) -> None:
     answer = submit()
     job = answer.get_json()
     assert answer.status_code == 202
@@ -34,21 +34,22 @@ def test_a_submitted_job_waits_in_the_queue(submit: Submit, client: FlaskClient,
     assert client.get(answer.headers["Location"]).get_json()["id"] == job["id"]
 
 
-def test_the_request_is_kept_before_the_record_and_names_its_inputs(job_id: str, services: Services) -> None:
-    kept = json.loads(services.blobs.get(keys.request(job_id)))
-    photo, painting = (services.blobs.get(keys.input_image(sha)) for sha in (kept["content"], *kept["styles"]))
-    assert Image.open(io.BytesIO(photo)).getpixel((5, 5)) == PHOTO_COLOUR
-    assert Image.open(io.BytesIO(painting)).getpixel((5, 5)) == PAINTING_COLOUR
-    assert (kept["width"], kept["height"]) == (96, 64)
+def test_the_stored_request_names_its_inputs(job_id: str, services: Services) -> None:
+    request = json.loads(services.blobs.get(keys.request(job_id)))
+    hashes = request["content"], *request["styles"]
+    photo, style = (services.blobs.get(keys.input_image(sha256)) for sha256 in hashes)
+    assert Image.open(io.BytesIO(photo)).getpixel((5, 5)) == PHOTO_COLOR
+    assert Image.open(io.BytesIO(style)).getpixel((5, 5)) == STYLE_COLOR
+    assert (request["width"], request["height"]) == (96, 64)
 
 
-def test_the_same_image_is_kept_once_for_all_jobs(submit: Submit, services: Services) -> None:
+def test_the_same_image_is_stored_once(submit: Submit, services: Services) -> None:
     for _ in range(3):
         assert submit(style=PHOTO).status_code == 202
     assert len(list(services.blobs.list("inputs/"))) == 1
 
 
-def test_a_recipe_may_come_as_a_file_or_not_at_all(submit: Submit) -> None:
+def test_a_recipe_may_be_a_file_or_omitted(submit: Submit) -> None:
     assert submit(recipe=b'{"preset": "tutorial"}').get_json()["recipe"]["preset"] == "tutorial"
     assert submit(recipe=None).get_json()["recipe"]["preset"] == "default"
     assert submit(recipe="").get_json()["recipe"]["preset"] == "default"
@@ -58,49 +59,47 @@ def test_a_job_can_choose_its_tier(submit: Submit) -> None:
     assert submit(tier="batch").get_json()["tier"] == "batch"
 
 
-def test_uploads_are_read_only_where_there_is_room_to_unpack_them(
-    submit: Submit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    room, had_room = threading.Lock(), list[bool]()
+def test_uploads_are_read_only_under_a_decode_slot(submit: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot, held = threading.Lock(), list[bool]()
 
     class Upload(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
-            had_room.append(room.locked())
+            held.append(slot.locked())
             return super().read(size)
 
-    monkeypatch.setattr(limits, "_DECODERS", room)
+    monkeypatch.setattr(limits, "_DECODERS", slot)
     monkeypatch.setattr(multipart, "default_stream_factory", lambda *_, **__: Upload())
-    assert submit(style=[PAINTING, PAINTING]).status_code == 202
-    assert had_room == [True] * 3
+    assert submit(style=[STYLE, STYLE]).status_code == 202
+    assert held == [True] * 3
 
 
-def test_several_styles_are_mixed(submit: Submit) -> None:
-    answer = submit(style=[PAINTING, PHOTO], recipe='{"style_mix": [1, 3]}')
+def test_several_styles_are_accepted(submit: Submit) -> None:
+    answer = submit(style=[STYLE, PHOTO], recipe='{"style_mix": [1, 3]}')
     assert answer.status_code == 202
     assert answer.get_json()["recipe"]["style_mix"] == [1, 3]
 
 
-def test_a_dry_run_says_what_a_job_would_cost_and_keeps_nothing(submit: Submit, kept: Callable[[], object]) -> None:
-    before = kept()
+def test_a_dry_run_returns_a_quote_and_stores_nothing(submit: Submit, stored_data: Callable[[], object]) -> None:
+    before = stored_data()
     answer = submit(query="?dry_run=true", headers={"Idempotency-Key": "dry"})
     quote = answer.get_json()
     assert answer.status_code == 200
     assert quote["seconds"] > 0
     assert quote["peak_memory_bytes"] > 2**20
     assert (quote["width"], quote["height"]) == (96, 64)
-    assert quote["eta_seconds"] is None, "nobody works, so nobody can know"
-    assert kept() == before
+    assert quote["eta_seconds"] is None, "there is no worker"
+    assert stored_data() == before
 
 
-def test_a_bell_that_cannot_be_rung_is_no_failure(
+def test_a_failed_wake_up_does_not_fail_the_submission(
     submit: Submit, services: Services, monkeypatch: pytest.MonkeyPatch, client: FlaskClient
 ) -> None:
-    monkeypatch.setattr(type(services.dispatcher), "ring", lambda *_: False)
+    monkeypatch.setattr(type(services.dispatcher), "wake", lambda *_: False)
     assert submit().status_code == 202
     assert len(client.get("/v1/jobs").get_json()["jobs"]) == 1
 
 
-# Images that are unusual, but right.
+# Unusual but valid images.
 
 
 def _opened(services: Services, answer: Any) -> Image.Image:
@@ -115,28 +114,28 @@ def _sixteen_bits() -> bytes:
 
 
 UNUSUAL = {
-    "cmyk": (picture((0, 255, 255, 0), kind="JPEG", mode="CMYK", quality=95), (237, 28, 36)),
+    "cmyk": (image_file((0, 255, 255, 0), kind="JPEG", mode="CMYK", quality=95), (237, 28, 36)),
     "16 bits": (_sixteen_bits(), (128, 128, 128)),
-    "palette": (picture("rebeccapurple", kind="GIF", mode="RGB"), (102, 51, 153)),
-    "alpha on white": (picture((255, 0, 0, 0), mode="RGBA"), (255, 255, 255)),
-    "gray": (picture(77, mode="L"), (77, 77, 77)),
-    "webp": (picture((10, 20, 30), kind="WEBP", lossless=True), (10, 20, 30)),
-    "tiff": (picture((10, 20, 30), kind="TIFF"), (10, 20, 30)),
+    "palette": (image_file("rebeccapurple", kind="GIF", mode="RGB"), (102, 51, 153)),
+    "alpha on white": (image_file((255, 0, 0, 0), mode="RGBA"), (255, 255, 255)),
+    "gray": (image_file(77, mode="L"), (77, 77, 77)),
+    "webp": (image_file((10, 20, 30), kind="WEBP", lossless=True), (10, 20, 30)),
+    "tiff": (image_file((10, 20, 30), kind="TIFF"), (10, 20, 30)),
 }
 
 
 @pytest.mark.parametrize("kind", UNUSUAL)
-def test_unusual_images_are_taken_and_kept_as_plain_srgb(kind: str, submit: Submit, services: Services) -> None:
+def test_unusual_images_are_stored_as_srgb(kind: str, submit: Submit, services: Services) -> None:
     data, colour = UNUSUAL[kind]
     answer = submit(content=data)
     assert answer.status_code == 202, answer.text
     image = _opened(services, answer)
     assert (image.mode, image.format) == ("RGB", "PNG")
     difference = np.abs(np.array(image.getpixel((5, 5))) - colour).max()
-    assert difference <= (40 if kind == "cmyk" else 0)  # without a profile, how red CMYK's red is, is a convention
+    assert difference <= (40 if kind == "cmyk" else 0)  # without a profile, CMYK's red is a convention
 
 
-def test_a_rotated_photo_is_kept_upright_and_without_its_place(submit: Submit, services: Services) -> None:
+def test_a_rotated_photo_is_stored_upright_and_without_location(submit: Submit, services: Services) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     exif.get_ifd(0x8825)[2] = (48.0, 31.0, 12.0)
@@ -162,16 +161,16 @@ def test_the_same_key_and_request_give_the_same_job(submit: Submit, client: Flas
     assert len(client.get("/v1/jobs").get_json()["jobs"]) == 1
 
 
-def test_the_same_key_with_another_request_is_refused(submit: Submit, kept: Callable[[], object]) -> None:
+def test_the_same_key_with_another_request_is_rejected(submit: Submit, stored_data: Callable[[], object]) -> None:
     submit(headers={"Idempotency-Key": "once"})
-    before = kept()
+    before = stored_data()
     for other in ({"recipe": '{"preset": "default"}'}, {"style": PHOTO}, {"tier": "batch"}):
         answer = submit(headers={"Idempotency-Key": "once"}, **other)
         assert (answer.status_code, answer.get_json()["code"]) == (422, "idempotency_key_reused")
-    assert kept() == before
+    assert stored_data() == before
 
 
-def test_a_replay_is_answered_even_when_the_queue_is_full(submit: Submit) -> None:
+def test_a_replay_is_accepted_even_if_the_queue_is_full(submit: Submit) -> None:
     first = submit(headers={"Idempotency-Key": "once"})
     for _ in range(4):
         submit()
@@ -179,11 +178,11 @@ def test_a_replay_is_answered_even_when_the_queue_is_full(submit: Submit) -> Non
     assert submit(headers={"Idempotency-Key": "once"}).get_json()["id"] == first.get_json()["id"]
 
 
-def test_two_at_once_under_one_key_make_one_job(
+def test_two_concurrent_submissions_with_one_key_make_one_job(
     submit: Submit, services: Services, monkeypatch: pytest.MonkeyPatch, client: FlaskClient
 ) -> None:
     first = submit(headers={"Idempotency-Key": "once"})
-    monkeypatch.setattr(type(services.ledger), "remembered", lambda *_: None)  # as if both had asked at the same time
+    monkeypatch.setattr(type(services.ledger), "find_by_idempotency_key", lambda *_: None)  # both ask at once
     again = submit(headers={"Idempotency-Key": "once"})
     assert again.headers["Idempotency-Replayed"] == "true"
     assert again.get_json()["id"] == first.get_json()["id"]
@@ -191,7 +190,7 @@ def test_two_at_once_under_one_key_make_one_job(
     assert len(client.get("/v1/jobs").get_json()["jobs"]) == 1
 
 
-def test_a_request_stays_where_the_ledgers_answer_was_lost(
+def test_a_stored_request_stays_if_the_ledgers_reply_is_lost(
     submit: Submit, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: Any, **__: Any) -> None:
@@ -199,4 +198,4 @@ def test_a_request_stays_where_the_ledgers_answer_was_lost(
 
     monkeypatch.setattr(type(services.ledger), "submit", lost)
     assert submit().status_code == 503
-    assert [blob.key for blob in services.blobs.list("jobs/")], "the record may exist, and must be able to be rebuilt"
+    assert [blob.key for blob in services.blobs.list("jobs/")], "the record may exist, and must stay restorable"

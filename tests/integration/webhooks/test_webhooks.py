@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from standardwebhooks import Webhook as Verifier
 from support.fixtures.api import Submit, claim, succeed
 from support.fixtures.webhooks import SECRETS, deliver_next, next_event, received, submit_and_cancel, submit_job
-from support.retention import traces
+from support.retention import redis_keys
 from support.scripted_server import ScriptedServer, reply, serve
 
 from easel.models import JobState
@@ -128,5 +128,5 @@ def test_deletion_removes_unsent_events_and_the_delivery_log(
         assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
         sender.deliver(event)
     assert sender.take() is None
-    assert traces(services, job_id) == []
+    assert redis_keys(services, job_id) == []
     assert client.get(f"/v1/jobs/{job_id}/deliveries").get_json()["code"] == "job_not_found"

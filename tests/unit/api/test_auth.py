@@ -1,4 +1,4 @@
-"""Who is let in."""
+"""Authentication and the loopback restriction."""
 
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,26 @@ KEYS = ("first-key", "sch\u00f6ner-schl\u00fcssel")
 
 
 def client_of(folder: Path, **settings: Any) -> FlaskClient:
-    """Over no Redis at all: a call that is let in is answered 503."""
-    found = Settings.model_validate({"redis_url": "redis://127.0.0.1:1/0", "store_url": folder.as_uri(), **settings})
-    return create_app(found, open_services(found)).test_client()
+    """Return a client of an app without Redis: an authorized request gets a 503."""
+    validated = Settings.model_validate(
+        {"redis_url": "redis://127.0.0.1:1/0", "store_url": folder.as_uri(), **settings}
+    )
+    return create_app(validated, open_services(validated)).test_client()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_needs_no_key(host: str) -> None:
+def test_listening_on_loopback_needs_no_key(host: str) -> None:
     check_exposure(Settings(host=host))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.5", "easel.example"])  # noqa: S104 - must be refused
-def test_any_other_address_needs_keys(host: str) -> None:
+def test_listening_elsewhere_needs_keys(host: str) -> None:
     with pytest.raises(ValueError, match="EASEL_API_KEYS"):
         check_exposure(Settings(host=host))
     check_exposure(Settings.model_validate({"host": host, "api_keys": "a-key"}))
 
 
-def test_any_of_the_keys_opens_and_nothing_else_does(tmp_path: Path) -> None:
+def test_every_key_is_accepted_and_nothing_else(tmp_path: Path) -> None:
     client = client_of(tmp_path, api_keys=",".join(KEYS))
     for key in KEYS:
         for scheme in ("Bearer", "bearer"):
@@ -46,7 +48,7 @@ def test_any_of_the_keys_opens_and_nothing_else_does(tmp_path: Path) -> None:
     assert client.get("/healthz").status_code == 200
 
 
-def test_keys_let_other_machines_in(tmp_path: Path) -> None:
+def test_other_machines_have_access_with_a_key(tmp_path: Path) -> None:
     client = client_of(tmp_path, api_keys="first-key")
     answer = client.get(
         "/v1/jobs",
@@ -57,21 +59,21 @@ def test_keys_let_other_machines_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST"])
-def test_without_keys_this_machine_is_let_in_by_its_names(host: str, tmp_path: Path) -> None:
+def test_without_keys_this_machine_has_access_by_any_of_its_names(host: str, tmp_path: Path) -> None:
     assert client_of(tmp_path).get("/v1/jobs", headers={"Host": host}).status_code == 503
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.7", "a b"]
 )
-def test_without_keys_a_page_that_rebinds_its_name_is_shut_out(host: str, tmp_path: Path) -> None:
+def test_without_keys_dns_rebinding_is_refused(host: str, tmp_path: Path) -> None:
     for path in ("/v1/jobs", "/metrics", "/healthz", "/docs"):
         answer = client_of(tmp_path).get(path, headers={"Host": host})
         assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "http://[bad"])
-def test_without_keys_pages_of_other_sites_cannot_steer(origin: str, tmp_path: Path) -> None:
+def test_without_keys_pages_of_other_sites_cannot_change_anything(origin: str, tmp_path: Path) -> None:
     client = client_of(tmp_path)
     for method, path in (("POST", "/v1/jobs"), ("DELETE", "/v1/jobs/x"), ("POST", "/v1/jobs/x/cancel")):
         answer = client.open(path, method=method, headers={"Origin": origin})
@@ -79,7 +81,7 @@ def test_without_keys_pages_of_other_sites_cannot_steer(origin: str, tmp_path: P
     assert client.post("/v1/jobs", headers={"Origin": "http://localhost:8080"}).status_code == 503
 
 
-def test_without_keys_other_machines_are_shut_out_whatever_they_claim(tmp_path: Path) -> None:
+def test_without_keys_other_machines_are_refused(tmp_path: Path) -> None:
     answer = client_of(tmp_path).get("/v1/jobs", environ_base={"REMOTE_ADDR": "10.0.0.7"})
     assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
 
@@ -96,7 +98,7 @@ def test_without_keys_other_machines_are_shut_out_whatever_they_claim(tmp_path: 
         ("forwarded", ""),
     ],
 )
-def test_a_proxy_on_this_machine_opens_it_to_nobody_without_keys(header: str, value: str, tmp_path: Path) -> None:
+def test_without_keys_requests_through_a_local_proxy_are_refused(header: str, value: str, tmp_path: Path) -> None:
     for path in ("/v1/jobs", "/metrics", "/healthz", "/"):
         answer = client_of(tmp_path).get(path, headers={header: value})
         assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")

@@ -1,4 +1,4 @@
-"""Waiting times: the queue played forward."""
+"""Forecasts of small queues."""
 
 from itertools import pairwise
 from typing import Any
@@ -10,28 +10,35 @@ from hypothesis import strategies as st
 
 from api.eta.forecast import Forecast
 from easel.models import JobState, Progress
-from shared.jobs.job import Job, Request
-from shared.jobs.run_history import Trial
+from shared.jobs.job import Job, JobRequest
+from shared.jobs.run_history import RunRecord
 from shared.ledger.queue_stats import STARTING, WorkerInfo
 from shared.recipe import resolve
 from shared.settings import Settings
 
 SETTINGS = Settings(tiers=("standard", "batch"), slice_seconds=100, heartbeat_seconds=0.01)
 ONE = WorkerInfo(name="a", device="cpu:2", weights="w", tiers=("standard",), pixels_per_second=3300, seen_at=0)
-"""That is 1000 of a picture as small as these."""
+"""The speed is 1000 pixels per second for images as small as these."""
 TWO = ONE.model_copy(update={"name": "b"})
-STRANGER = ONE.model_copy(update={"pixels_per_second": None})
+UNMEASURED = ONE.model_copy(update={"pixels_per_second": None})
 
 
-def trial(*, speed: float, **told: Any) -> Trial:
-    usual = {"device": "cpu:2", "optimizer": "lbfgs", "pixels": 4096, "start": 1, "ending": 0, "fraction": 1}
-    return Trial.model_validate({**usual, "drift": None, "pixels_per_second": speed, **told})
+def run(*, speed: float, **fields: Any) -> RunRecord:
+    defaults = {
+        "device": "cpu:2",
+        "optimizer": "lbfgs",
+        "pixels": 4096,
+        "start_seconds": 1,
+        "end_seconds": 0,
+        "fraction": 1,
+    }
+    return RunRecord.model_validate({**defaults, "drift": None, "pixels_per_second": speed, **fields})
 
 
 def job(name: str, *, order: int = 0, tier: str = "standard", left: float | None = None, steps: int = 10) -> Job:
-    """A waiting job, or one that runs and has `left` of 100 seconds to go."""
+    """Return a queued job, or a running one with `left` of 100 seconds to go."""
     recipe = resolve({"preset": "fast", "size": 64, "steps": steps})
-    request = Request(id=name, tier=tier, recipe=recipe, content="c", styles=("s",), created_at=0, digest="d")
+    request = JobRequest(id=name, tier=tier, recipe=recipe, content="c", styles=("s",), created_at=0, digest="d")
     running = left is not None
     return Job(
         id=name,
@@ -40,7 +47,7 @@ def job(name: str, *, order: int = 0, tier: str = "standard", left: float | None
         order=order,
         progress=Progress(total=steps, percentage=100 - left if left is not None else 0),
         run_seconds=100 - left if left is not None else 0,
-        pace=1 / 100 if running else None,
+        fraction_per_second=1 / 100 if running else None,
     )
 
 
@@ -50,20 +57,20 @@ def p50(forecast: Forecast, one: Job) -> float:
     return eta.p50
 
 
-def test_nobody_can_know_where_nobody_works() -> None:
+def test_there_is_no_estimate_without_workers() -> None:
     waiting = job("a")
     assert Forecast([waiting], [], SETTINGS).eta(waiting) is None
 
 
-def test_a_running_job_goes_on_at_its_own_pace() -> None:
+def test_a_running_job_is_predicted_from_its_own_pace() -> None:
     running = job("a", left=40)
     eta = Forecast([running], [ONE], SETTINGS).eta(running)
     assert eta is not None
-    assert eta.p50 == pytest.approx(40, rel=0.1)  # less: jobs like it are faster
+    assert eta.p50 == pytest.approx(40, rel=0.1)  # a little less: similar jobs are faster
     assert eta.p50 < eta.p90 < 60
 
 
-def test_the_next_waits_for_the_running_one_and_the_last_for_all() -> None:
+def test_a_job_waits_for_all_jobs_before_it() -> None:
     running, first, second = job("r", left=40), job("1", order=1), job("2", order=2)
     forecast = Forecast([second, running, first], [ONE], SETTINGS)
     alone = p50(Forecast([first], [ONE], SETTINGS), first)
@@ -71,7 +78,7 @@ def test_the_next_waits_for_the_running_one_and_the_last_for_all() -> None:
     assert p50(forecast, second) == pytest.approx(40 + 2 * alone, rel=0.1)
 
 
-def test_a_second_worker_halves_the_wait() -> None:
+def test_a_second_worker_halves_the_waiting_time() -> None:
     jobs = [job(str(order), order=order) for order in range(4)]
     alone, together = (p50(Forecast(jobs, workers, SETTINGS), jobs[3]) for workers in ([ONE], [ONE, TWO]))
     assert together == pytest.approx(alone / 2, rel=0.15)
@@ -83,25 +90,25 @@ def test_the_first_tier_is_served_before_the_next() -> None:
     assert p50(forecast, standard) < p50(forecast, batch)
 
 
-def test_a_short_job_overtakes_a_long_one_after_its_slice() -> None:
-    long, short = job("long", left=90).model_copy(update={"pace": 1e-3}), job("short", order=1, steps=5)
+def test_a_short_job_runs_after_one_slice_of_a_long_job() -> None:
+    long, short = job("long", left=90).model_copy(update={"fraction_per_second": 1e-3}), job("short", order=1, steps=5)
     forecast = Forecast([long, short], [ONE], SETTINGS)
     assert p50(forecast, short) < 200 < p50(forecast, long)
 
 
-def test_a_device_that_nobody_has_met_makes_the_estimate_wide() -> None:
+def test_an_unknown_device_widens_the_estimate() -> None:
     waiting = job("a", steps=10_000)
-    unmet, met = (Forecast([waiting], [worker], SETTINGS).eta(waiting) for worker in (STRANGER, ONE))
-    assert unmet is not None
-    assert met is not None
-    assert unmet.p90 / unmet.p50 > 3
-    assert met.p90 / met.p50 < 2
+    unmeasured, measured = (Forecast([waiting], [worker], SETTINGS).eta(waiting) for worker in (UNMEASURED, ONE))
+    assert unmeasured is not None
+    assert measured is not None
+    assert unmeasured.p90 / unmeasured.p50 > 3
+    assert measured.p90 / measured.p50 < 2
 
 
-def test_a_worker_that_has_not_said_what_it_has_is_taken_to_have_what_others_had() -> None:
+def test_a_starting_worker_is_assumed_to_have_the_device_of_earlier_runs() -> None:
     waiting = job("a")
     starting = ONE.model_copy(update={"device": STARTING, "pixels_per_second": None})
-    eta = Forecast([waiting], [starting], SETTINGS, [trial(speed=1000.0)] * 50).eta(waiting)
+    eta = Forecast([waiting], [starting], SETTINGS, [run(speed=1000.0)] * 50).eta(waiting)
     assert eta is not None
     assert eta.p50 == pytest.approx(10 * 64 * 64 / 1000 + 1, rel=0.1)
 
@@ -110,95 +117,118 @@ def test_a_worker_that_has_not_said_what_it_has_is_taken_to_have_what_others_had
 COLD_SMALL, COLD_FAST, DEFAULT = (7264, 89_000, 10), (29_055, 174_000, 11), (58_154, 212_000, 1)
 
 
-def timed(pixels: int, speed: int, start: int) -> Trial:
-    return trial(device="cpu", pixels=pixels, speed=speed, start=start, drift=0.1)
+def timed(pixels: int, speed: int, start: int) -> RunRecord:
+    return run(device="cpu", pixels=pixels, speed=speed, start_seconds=start, drift=0.1)
 
 
 def quoted(*known: tuple[int, int, int]) -> tuple[float, float]:
-    """For a job of the default recipe, on an idle queue."""
+    """Return p50 and p90 of a job of the default recipe, on an idle queue."""
     newcomer = job("new")
     request = newcomer.request.model_copy(update={"recipe": resolve({}), "width": 451, "height": 300})
     newcomer = newcomer.model_copy(update={"request": request})
-    crew = [ONE.model_copy(update={"device": "cpu"})]
-    eta = Forecast([newcomer], crew, SETTINGS, [timed(*one) for one in reversed(known)]).eta(newcomer)
+    workers = [ONE.model_copy(update={"device": "cpu"})]
+    eta = Forecast([newcomer], workers, SETTINGS, [timed(*one) for one in reversed(known)]).eta(newcomer)
     assert eta is not None
     return eta.p50, eta.p90
 
 
 @pytest.mark.parametrize("first", [COLD_SMALL, COLD_FAST, DEFAULT])
-def test_from_the_first_job_on_the_quote_moves_by_less_than_the_seconds_that_a_cold_start_takes(first: Any) -> None:
+def test_after_the_first_job_quotes_change_by_less_than_a_cold_start(first: Any) -> None:
     visits = [quoted(*known) for known in ((first,), (first, COLD_FAST), (first, COLD_FAST, DEFAULT))]
     for earlier, later in pairwise(visits):
         assert later == pytest.approx(earlier, abs=11)
     assert all(p90 < 1.6 * p50 for p50, p90 in visits)
-    assert 0 < visits[-1][0] - 170 * 0.274 < 13, "steps as they were timed, and a start that may be a cold one"
+    assert 0 < visits[-1][0] - 170 * 0.274 < 13, "the steps as timed, plus a start that may be cold"
 
 
-def test_a_running_job_has_the_beginning_of_its_later_stages_before_it() -> None:
-    trials = [trial(speed=1000, start=60)] * 50
-    early, late = (job("r", left=left).model_copy(update={"pace": 1 / 100}) for left in (90, 10))
-    left = [p50(Forecast([one], [ONE], SETTINGS, trials), one) for one in (early, late)]
+def test_a_running_job_still_has_to_start_its_later_stages() -> None:
+    runs = [run(speed=1000, start_seconds=60)] * 50
+    early, late = (job("r", left=left).model_copy(update={"fraction_per_second": 1 / 100}) for left in (90, 10))
+    left = [p50(Forecast([one], [ONE], SETTINGS, runs), one) for one in (early, late)]
     assert left[0] == pytest.approx(90 + 60 / 2, rel=0.1), "one of two"
     assert left[1] < 20
 
 
 @pytest.mark.parametrize("size", [256, 384, 512])
-def test_a_stage_whose_tracing_is_under_way_is_still_to_begin(size: int) -> None:
+def test_a_stage_that_is_being_traced_counts_as_not_started(size: int) -> None:
     recipe = resolve({"preset": "default", "size": size})
     work = np.cumsum([longest**2 * steps for longest, steps in recipe.schedule()])
-    trials = [trial(speed=1e12, start=90)] * 50
+    runs = [run(speed=1e12, start_seconds=90)] * 50
     for number, done in enumerate(work[:-1] / work[-1], start=1):
-        one = job("r", left=100 - round(100 * float(done), 2)).model_copy(update={"pace": 1e3})
+        one = job("r", left=100 - round(100 * float(done), 2)).model_copy(update={"fraction_per_second": 1e3})
         one = one.model_copy(update={"request": one.request.model_copy(update={"recipe": recipe})})
-        left = p50(Forecast([one], [ONE], SETTINGS, trials), one)
+        left = p50(Forecast([one], [ONE], SETTINGS, runs), one)
         assert left == pytest.approx(90 * (len(work) - number) / len(work), abs=1)
 
 
-def test_the_device_that_holds_a_job_decides_how_long_it_takes() -> None:
+def test_a_running_job_is_predicted_for_its_workers_device() -> None:
     fast, slow = (ONE.model_copy(update={"name": name, "device": name}) for name in ("fast", "slow"))
-    trials = [trial(device="fast", speed=1e6), trial(device="slow", speed=1e3)] * 30
-    held = [job(name, left=100).model_copy(update={"worker": name, "pace": None}) for name in ("slow", "fast")]
-    forecast = Forecast(held, [fast, slow], SETTINGS, trials)
+    runs = [run(device="fast", speed=1e6), run(device="slow", speed=1e3)] * 30
+    held = [
+        job(name, left=100).model_copy(update={"worker": name, "fraction_per_second": None})
+        for name in ("slow", "fast")
+    ]
+    forecast = Forecast(held, [fast, slow], SETTINGS, runs)
     assert p50(forecast, held[0]) > 20 * p50(forecast, held[1])
 
 
-def test_the_sum_of_many_jobs_is_surer_than_one() -> None:
+def test_the_relative_spread_of_many_jobs_is_smaller_than_of_one() -> None:
     random = np.random.default_rng(0)
-    trials = [trial(speed=1000 * random.lognormal(0, 0.3)) for _ in range(100)]
+    runs = [run(speed=1000 * random.lognormal(0, 0.3)) for _ in range(100)]
     jobs = [job(str(order), order=order, steps=1000) for order in range(20)]
-    forecast = Forecast(jobs, [ONE], SETTINGS.model_copy(update={"slice_seconds": 1e6}), trials)
+    forecast = Forecast(jobs, [ONE], SETTINGS.model_copy(update={"slice_seconds": 1e6}), runs)
     first, last = forecast.eta(jobs[0]), forecast.eta(jobs[-1])
     assert first is not None
     assert last is not None
     assert last.p90 / last.p50 - 1 < (first.p90 / first.p50 - 1) / 2
 
 
-def test_early_ends_shorten_the_wait_but_not_a_job_that_is_left_to_itself() -> None:
-    whole, halved = ([trial(speed=1000.0, fraction=fraction) for _ in range(100)] for fraction in (1.0, 0.5))
+def test_early_ends_shorten_the_waiting_time_but_not_the_run_time() -> None:
+    whole, halved = ([run(speed=1000.0, fraction=fraction) for _ in range(100)] for fraction in (1.0, 0.5))
     jobs = [job(str(order), order=order, steps=1000) for order in range(2)]
     forecasts = [Forecast(jobs, [ONE], SETTINGS.model_copy(update={"slice_seconds": 1e6}), t) for t in (whole, halved)]
     assert p50(forecasts[0], jobs[0]) == pytest.approx(p50(forecasts[1], jobs[0]), rel=0.01)
     assert p50(forecasts[1], jobs[1]) == pytest.approx(0.75 * p50(forecasts[0], jobs[1]), rel=0.05)
 
 
-def test_a_job_that_would_be_submitted_last_waits_for_its_tier_and_delays_nobody() -> None:
+def test_a_new_job_starts_at_the_end_of_its_tiers_queue() -> None:
     jobs = [job("s", steps=300), job("b", order=1, tier="batch", steps=300)]
     forecast = Forecast(jobs, [ONE], SETTINGS)
-    standard, batch = forecast.eta_of_last("standard"), forecast.eta_of_last("batch")
+    standard, batch = forecast.eta_of_default("standard"), forecast.eta_of_default("batch")
     assert standard is not None
     assert batch is not None
     assert p50(forecast, jobs[0]) < standard.p50 < batch.p50
     assert p50(forecast, jobs[1]) == pytest.approx(2 * p50(forecast, jobs[0]), rel=0.1)
-    assert Forecast(jobs, [], SETTINGS).eta_of_last("standard") is None
+    assert Forecast(jobs, [], SETTINGS).eta_of_default("standard") is None
 
 
-def test_where_more_wait_than_are_played_forward_only_the_running_get_an_estimate() -> None:
+def test_a_short_job_newer_than_the_forecast_starts_at_the_end_of_the_queue() -> None:
+    queued, new = job("q", steps=300), job("n", order=1, steps=10)
+    known, unknown = Forecast([queued, new], [ONE], SETTINGS), Forecast([queued], [ONE], SETTINGS)
+    assert p50(unknown, new) == pytest.approx(p50(known, new), rel=0.05)
+    claimed = new.model_copy(update={"state": JobState.RUNNING})
+    assert unknown.eta(claimed) is None
+    long = job("l", order=1, steps=3000)
+    assert unknown.eta(long) is None, "its turns depend on the other jobs"
+
+
+def test_a_job_of_any_length_can_be_estimated_before_it_is_submitted() -> None:
+    queued, new = job("q", steps=300), job("n", order=1, steps=300)
+    known, unknown = Forecast([queued, new], [ONE], SETTINGS), Forecast([queued], [ONE], SETTINGS)
+    eta = unknown.eta_if_submitted(new)
+    assert eta is not None
+    assert eta.p50 == pytest.approx(p50(known, new), rel=0.05)
+    assert Forecast([queued], [], SETTINGS).eta_if_submitted(new) is None
+    assert Forecast([], [ONE], SETTINGS, overloaded=True).eta_if_submitted(new) is None
+
+
+def test_an_overloaded_forecast_estimates_running_jobs_only() -> None:
     newcomer, running = job("n"), job("r", left=40)
-    forecast = Forecast([running, newcomer], [ONE], SETTINGS, crowded=True)
+    forecast = Forecast([running, newcomer], [ONE], SETTINGS, overloaded=True)
     assert forecast.eta(newcomer) is None
-    assert forecast.eta_of_last("standard") is None
+    assert forecast.eta_of_default("standard") is None
     assert forecast.eta(running) is not None
-    assert Forecast([newcomer], [ONE], SETTINGS, crowded=True).eta(newcomer) is None
+    assert Forecast([newcomer], [ONE], SETTINGS, overloaded=True).eta(newcomer) is None
 
 
 @given(
@@ -207,7 +237,7 @@ def test_where_more_wait_than_are_played_forward_only_the_running_get_an_estimat
     st.integers(1, 4),
     st.floats(1, 1000),
 )
-def test_every_job_ends_once_and_work_is_neither_lost_nor_doubled(
+def test_the_simulation_does_all_work_exactly_once(
     waiting: list[int], running: list[float], workers: int, slice_seconds: float
 ) -> None:
     jobs = [job(f"w{order}", order=order, steps=steps) for order, steps in enumerate(waiting)]

@@ -1,4 +1,4 @@
-"""Recipes as text: whatever is sent, the outcome is a recipe's fields or a refusal with a code."""
+"""Recipes as text: any input is parsed or rejected with a code."""
 
 import json
 from contextlib import suppress
@@ -21,13 +21,13 @@ FIELDS = st.sampled_from([*Recipe.model_fields, "beta1", "unknown"])
 
 
 @given(st.text())
-def test_any_text_is_a_recipe_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     with suppress(BadInput):
         assert isinstance(parse_recipe(text), dict)
 
 
 @given(st.dictionaries(FIELDS, JSON, max_size=4))
-def test_any_fields_make_a_recipe_or_are_refused(fields: dict[str, Any]) -> None:
+def test_any_fields_make_a_recipe_or_are_rejected(fields: dict[str, Any]) -> None:
     try:
         assert isinstance(resolve(parse_recipe(json.dumps(fields))), Recipe)
     except BadInput as error:
@@ -35,20 +35,20 @@ def test_any_fields_make_a_recipe_or_are_refused(fields: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_recipe_survives_its_own_json(name: str) -> None:
+def test_a_recipe_round_trips_through_json(name: str) -> None:
     recipe = PRESETS[name]
     assert resolve(parse_recipe(recipe.model_dump_json())) == recipe
 
 
-def test_nothing_is_the_default_recipe() -> None:
+def test_blank_text_is_the_default_recipe() -> None:
     assert resolve(parse_recipe(" \n")) == PRESETS["default"]
 
 
-def test_a_field_given_twice_inside_another_is_noticed() -> None:
+def test_a_repeated_nested_field_is_rejected() -> None:
     with pytest.raises(InvalidRecipe, match="beta1"):
         parse_recipe('{"optimizer": {"kind": "adam", "beta1": 0.5, "beta1": 0.6}}')
 
 
-def test_the_place_of_a_slip_is_told() -> None:
+def test_a_syntax_error_names_its_position() -> None:
     with pytest.raises(MalformedRequest, match="line 1 column 10"):
         parse_recipe('{"size": }')

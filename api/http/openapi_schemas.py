@@ -1,0 +1,86 @@
+"""The component schemas of the OpenAPI document: all models that responses, events and errors consist of."""
+
+from typing import Annotated, Any, Final, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from api.http.operations import OperationDoc, ResponseDoc
+from api.http.serializers import JobUrls
+from easel.models import JobStatus, Quote, Recipes
+from shared.jobs.webhook import WebhookPayload
+from shared.recipe import Recipe
+
+REF_TEMPLATE: Final = "#/components/schemas/{model}"
+_EXAMPLE: Final[dict[str, JsonValue]] = {
+    "type": "/docs#image_too_small",
+    "title": "Image too small",
+    "status": 422,
+    "detail": "The image has 20 x 20 pixels; each side must have at least 32.",
+    "code": "image_too_small",
+    "retryable": False,
+    "instance": "/v1/jobs",
+    "field": "style",
+    "number": 0,
+}
+
+
+_RECIPE: Final = {"$ref": REF_TEMPLATE.format(model="Recipe")}
+_SERVER_FIELDS: Final[tuple[tuple[type[BaseModel], str, dict[str, Any]], ...]] = (
+    (JobStatus, "recipe", _RECIPE),
+    (JobStatus, "urls", {"$ref": REF_TEMPLATE.format(model="JobUrls")}),
+    (Quote, "recipe", _RECIPE),
+    (Recipes, "presets", {"type": "object", "additionalProperties": _RECIPE}),
+)
+"""Fields that are plain objects in the client's models, which tolerate other versions of the service."""
+
+
+class Problem(BaseModel):
+    """An error per RFC 9457. Errors about an image have `field`, content or style, and `number`, the style's from 0."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_EXAMPLE]})
+
+    type: str = Field(description="Link to the explanation of the code.")
+    title: str
+    status: int
+    detail: str = Field(description="What happened and what to do, for people.")
+    code: str = Field(description="Stable, for programs.")
+    retryable: bool = Field(description="Whether the same request may succeed later.")
+    instance: str
+
+
+def ref(model: type[BaseModel]) -> str:
+    """Return the reference to a component schema."""
+    return REF_TEMPLATE.format(model=model.__name__)
+
+
+def event_classes(doc: ResponseDoc) -> tuple[type[BaseModel], ...]:
+    """Return the classes in the union `doc.events`, which may be annotated with its discriminator."""
+    union = get_args(doc.events)[0] if get_origin(doc.events) is Annotated else doc.events
+    return get_args(union) or ((union,) if union else ())
+
+
+class _SchemaGenerator(GenerateJsonSchema):
+    """Marks every field of a response as required: the API always sends all of them."""
+
+    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's signature
+        return self.mode == "serialization" or super().field_is_required(field, total)
+
+
+def component_schemas(operations: list[OperationDoc]) -> dict[str, Any]:
+    """Return the schemas of all responses and events, and of enums in query parameters."""
+    models: set[type[BaseModel]] = {Problem, WebhookPayload, Recipe, JobUrls}
+    for doc in operations:
+        for response in doc.responses:
+            models |= {response.model} if response.model else set(event_classes(response))
+    modes: list[tuple[type[BaseModel], Any]] = [(model, "serialization") for model in models]
+    modes += [(doc.query, "validation") for doc in operations]
+    _, definitions = models_json_schema(
+        sorted(modes, key=lambda pair: pair[0].__name__), ref_template=REF_TEMPLATE, schema_generator=_SchemaGenerator
+    )
+    queries = {doc.query.__name__ for doc in operations}
+    schemas = {name: schema for name, schema in definitions.get("$defs", {}).items() if name not in queries}
+    for model, field, schema in _SERVER_FIELDS:
+        properties = schemas[model.__name__]["properties"]
+        properties[field] = schema
+    return schemas
