@@ -4,10 +4,13 @@ WORKERS ?= 1
 PORT    ?= 8080
 DURATION ?= 900
 BIN     := .venv/bin
+STREAMS ?= 2
+PARALLEL := --numprocesses $(STREAMS) --dist loadfile --no-loadscope-reorder
+CHAOS_TEST := tests/acceptance/test_chaos.py
 UV      ?= uv
 GPU_PYTHON ?= $(if $(wildcard .venv-gpu/ready),.venv-gpu/bin/python,$(BIN)/python)
 
-.PHONY: help setup demo up samples gallery screenshots test test-gpu chaos bench docs lint lock clean
+.PHONY: help setup demo up samples gallery screenshots check test coverage test-gpu chaos bench docs lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,8 +52,25 @@ gallery: setup  ## Render the README's gallery again
 screenshots: setup  ## Render docs/pages again: every page in every state, three widths, light and dark
 	PYTHONPATH=tests $(BIN)/python -m browser.screenshots
 
+check: lint  ## Lint, types and the fast unit tests, in two minutes
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/unit
+
+# The chaos run comes last and alone: other work on the machine would delay its recoveries.
 test: setup .venv-s3/ready .venv-docs/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
+ifdef TESTS
 	$(BIN)/python -m pytest $(TESTS)
+else
+	$(BIN)/python -m pytest $(PARALLEL) --ignore $(CHAOS_TEST); parallel=$$?; $(BIN)/python -m pytest $(CHAOS_TEST) && exit $$parallel
+endif
+
+coverage: setup .venv-s3/ready .venv-docs/ready  ## The same with the coverage of all processes: out/coverage/html; takes longer than `make test`
+	rm -rf out/coverage && mkdir -p out/coverage
+	$(BIN)/coverage run -m pytest $(or $(TESTS),$(PARALLEL))
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet --directory out/coverage/html
+	@for package in easel shared api worker deploy; do \
+		printf '%-8s %3s %%\n' $$package "$$($(BIN)/coverage report --format=total --include="$$package/*")"; done
+	@printf '%-8s %3s %%\n' total "$$($(BIN)/coverage report --format=total)"
 
 test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can change; skipped without one (run `make .venv-gpu/ready` first, which installs TensorFlow with CUDA)
 	$(GPU_PYTHON) -m pytest tests/gpu
@@ -63,7 +83,7 @@ test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can c
 	.venv-gpu/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-chaos: setup .venv-s3/ready  ## Break everything while jobs run, and audit them (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)
+chaos: setup .venv-s3/ready  ## Inject faults everywhere while jobs run, and audit every job (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)
 	PYTHONPATH=tests $(BIN)/python -m chaos --duration $(DURATION) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
 
 bench: setup  ## Measure all speeds next to their baselines: out/bench.json (QUICK=1 for the quick ones; PyTorch if .venv-torch has it)
