@@ -1,4 +1,4 @@
-"""Fixtures for all tests. The fixtures themselves are in tests/support."""
+"""Loads the fixtures of tests/support for all tests."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 from support.requirements import ROOT, part_missing
 
-settings.register_profile("easel", deadline=None)  # a machine that has other work is no failure
+settings.register_profile("easel", deadline=None)  # a slow machine is not a failure
 settings.load_profile("easel")
 
 pytest_plugins = [
@@ -18,7 +18,7 @@ pytest_plugins = [
     "support.fixtures.valkey",
     "support.fixtures.webhooks",
     "support.fixtures.worker",
-    # These stand on others of them.
+    # These use fixtures of the modules above.
     "support.fake_worker",
     "support.fixtures.blobs",
     "support.fixtures.history",
@@ -26,7 +26,7 @@ pytest_plugins = [
 
 
 @pytest.fixture(scope="session")
-def beside() -> Path:
-    """The folder `shared` beside the checkout: weights, photos and reference figures too large to be kept in it."""
+def shared_folder() -> Path:
+    """The folder `shared` next to the checkout: weights, photos and reference values that are too large for it."""
     folder = ROOT.parent / "shared"
-    return folder if folder.is_dir() else part_missing(f"{folder} is not here")
+    return folder if folder.is_dir() else part_missing(f"{folder} does not exist")

@@ -1,4 +1,4 @@
-"""The real API as a process of its own, and jobs driven through the real ledger by a test's own hand."""
+"""The real API as a server process, and a fake worker that a test drives step by step through the real ledger."""
 
 import json
 import os
@@ -26,7 +26,7 @@ LEASE = 60.0
 
 
 class ApiProcess:
-    """`python -m api` on a free port, over a database and a folder; the test may stop and start it."""
+    """`python -m api` on a free port, with a database and a folder; the test can stop and restart it."""
 
     def __init__(self, folder: Path, redis_url: str, **settings: Any) -> None:
         self.folder, self.port = folder, free_port()
@@ -55,47 +55,47 @@ class ApiProcess:
             self._process = None
 
 
-class Hand:
-    """Does what a worker does to the records, without painting."""
+class FakeWorker:
+    """Changes the records like a worker, without an engine."""
 
     def __init__(self, settings: Settings) -> None:
         self.services: Services = open_services(settings)
         if not ensure_paired(self.services):  # the database was emptied for this test, the folder was not
-            self.services.ledger.adopt(stored_identity(self.services.blobs) or "")
+            self.services.ledger.ensure_identity(stored_identity(self.services.blobs) or "")
 
-    def appear(self, job: str | None = None) -> None:
-        """Announce a worker."""
+    def register(self, job: str | None = None) -> None:
+        """Register the worker."""
         info = WorkerInfo(
-            name="hand@test", device="cpu:2", weights="random:0123", tiers=("standard",), job=job, seen_at=2e10
+            name="fake@test", device="cpu:2", weights="random:0123", tiers=("standard",), job=job, seen_at=2e10
         )
-        self.services.queue_stats.announce(info)
+        self.services.queue_stats.register_worker(info)
 
-    def take(self, *, seconds: float = 0.0) -> Claim:
-        """Claim the job that is next, waiting for one if told to."""
+    def claim_next(self, *, seconds: float = 0.0) -> Claim:
+        """Claim the next job, and wait up to `seconds` for one."""
         deadline = time.monotonic() + seconds
         while True:
-            claim = self.services.ledger.claim("hand@test", ("standard", "batch"), lease_seconds=LEASE)
+            claim = self.services.ledger.claim("fake@test", ("standard", "batch"), lease_seconds=LEASE)
             if claim is not None:
                 return claim
             assert time.monotonic() < deadline, "no job came"
             time.sleep(0.01)
 
     @contextmanager
-    def at_work(self, act: Callable[[Claim], object]) -> Iterator[None]:
-        """Do the next job that comes, beside the test."""
-        thread = threading.Thread(target=lambda: act(self.take(seconds=60)))
+    def running_next_job(self, act: Callable[[Claim], object]) -> Iterator[None]:
+        """Run the next job in a thread during the block."""
+        thread = threading.Thread(target=lambda: act(self.claim_next(seconds=60)))
         thread.start()
         yield
         thread.join()
 
-    def paint_all(self, claim: Claim) -> None:
-        """Every step, and the picture."""
+    def run_to_end(self, claim: Claim) -> None:
+        """Report every step, and publish the result."""
         for step in range(1, claim.job.progress.total + 1):
-            self.paint(claim, step)
+            self.report_step(claim, step)
         self.succeed(claim)
 
-    def paint(self, claim: Claim, step: int) -> None:
-        """One beat of a worker's heart after `step` steps."""
+    def report_step(self, claim: Claim, step: int) -> None:
+        """Send a heartbeat after `step` steps."""
         total = claim.job.progress.total
         losses = Losses(total=90.0 / step, style=60.0 / step, content=29.0 / step, total_variation=1.0 / step)
         progress = Progress(phase="64 px", current=step, total=total, percentage=round(100 * step / total, 2))
@@ -111,7 +111,7 @@ class Hand:
         )
 
     def succeed(self, claim: Claim) -> bytes:
-        """Publish a picture; the picture."""
+        """Publish a result and return its bytes."""
         path = Path(self.services.settings.store_url.removeprefix("file://")) / "picture.png"
         Image.new("RGB", (64, 48), "teal").save(path)
         picture, key = path.read_bytes(), keys.result(claim.job.id, claim.token)
@@ -124,14 +124,14 @@ class Hand:
         return picture
 
     def fail(self, claim: Claim) -> None:
-        """End the job badly."""
+        """Fail the job."""
         error = JobError(code="diverged", detail="The loss is not a finite number any more; lower the weights.")
         self.services.ledger.finish(claim, JobState.FAILED, error=error)
 
 
 @pytest.fixture(scope="module")
 def api(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    """One server for all tests of a file."""
+    """One server for all tests of a module."""
     server = ApiProcess(tmp_path_factory.mktemp("api"), valkey.url)
     server.start()
     yield server
@@ -139,15 +139,15 @@ def api(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ap
 
 
 @pytest.fixture
-def hand(api: ApiProcess, valkey_url: str) -> Hand:
-    """The worker of that server, over an empty database."""
+def fake_worker(api: ApiProcess, valkey_url: str) -> FakeWorker:
+    """The fake worker of that server, with an empty database."""
     assert valkey_url == api.settings.redis_url
-    return Hand(api.settings)
+    return FakeWorker(api.settings)
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> list[Path]:
-    """A photo and a painting."""
+    """A content image and a style image."""
     for name, color in (("photo", "red"), ("painting", "blue")):
         Image.new("RGB", (96, 72), color).save(tmp_path / f"{name}.png")
     return [tmp_path / "photo.png", tmp_path / "painting.png"]

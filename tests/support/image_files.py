@@ -11,13 +11,13 @@ from shared import images
 Colour = tuple[int, int, int]
 
 
-def picture(size: tuple[int, int] = (64, 48)) -> Image.Image:
+def gradient(size: tuple[int, int] = (64, 48)) -> Image.Image:
     """Return a smooth RGB image with four different corners."""
     x, y = np.meshgrid(np.linspace(0, 1, size[0]), np.linspace(0, 1, size[1]))
     return Image.fromarray((np.dstack([x, y, (1 - x) * y]) * 255).astype(np.uint8))
 
 
-def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     target = io.BytesIO()
     image.save(target, kind, **options)
     return target.getvalue()
@@ -27,31 +27,31 @@ def decode(data: bytes, max_pixels: int = 1_000_000) -> Image.Image:
     return images.decode(data, max_pixels=max_pixels)
 
 
-def plain(mode: str, colour: object, size: tuple[int, int] = (40, 40)) -> Image.Image:
+def solid(mode: str, colour: object, size: tuple[int, int] = (40, 40)) -> Image.Image:
     return Image.new(mode, size, colour)
 
 
-def colour(image: Image.Image, at: tuple[int, int] = (20, 20)) -> Colour:
-    found = image.getpixel(at)
-    assert isinstance(found, tuple)
-    return found
+def pixel(image: Image.Image, at: tuple[int, int] = (20, 20)) -> Colour:
+    actual = image.getpixel(at)
+    assert isinstance(actual, tuple)
+    return actual
 
 
-def close(found: Colour, wanted: Colour, by: int = 3) -> bool:
-    return all(abs(a - b) <= by for a, b in zip(found, wanted, strict=True))
+def are_close(actual: Colour, expected: Colour, by: int = 3) -> bool:
+    return all(abs(a - b) <= by for a, b in zip(actual, expected, strict=True))
 
 
-def with_secrets(kind: str) -> bytes:
+def with_metadata(kind: str) -> bytes:
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "SECRET camera"
     exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 31.0, 12.0), 29: "SECRET place"})
-    return saved(picture(), kind, exif=exif, icc_profile=swapped_profile(), comment="SECRET comment")
+    return encode(gradient(), kind, exif=exif, icc_profile=swapped_profile(), comment="SECRET comment")
 
 
-def palette(*, transparent: bool) -> bytes:
-    image = plain("P", 1)
+def palette_image(*, transparent: bool) -> bytes:
+    image = solid("P", 1)
     image.putpalette([9, 9, 9, 0, 0, 200])
-    return saved(image, **({"transparency": bytes([255, 0])} if transparent else {}))
+    return encode(image, **({"transparency": bytes([255, 0])} if transparent else {}))
 
 
 # Colour profiles (ICC.1:2001-04), from scratch.

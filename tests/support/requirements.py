@@ -1,4 +1,4 @@
-"""What a test does when a part of the real world is not here: it fails on CI, and is skipped at home."""
+"""What a test does if something that it needs is not installed: on CI it fails, elsewhere it is skipped."""
 
 import os
 from pathlib import Path

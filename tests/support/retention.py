@@ -42,10 +42,7 @@ def add_queued_job(services: Services, content: str = "photo", *, tier: str = "b
 
 def add_running_job(services: Services, content: str = "photo", *, key: str | None = None) -> Claim:
     """Add a running job with a preview and a checkpoint; return its claim."""
-    job_id, claimed = (
-        add_queued_job(services, content, tier="standard", key=key),
-        claim(services),
-    )
+    job_id, claimed = add_queued_job(services, content, tier="standard", key=key), claim(services)
     assert claimed.job.id == job_id
     report_progress(services, claimed, 3)
     checkpoint = keys.checkpoint(job_id, claimed.token, 3)
@@ -95,9 +92,9 @@ def age_blobs(services: Services, seconds: float = 2 * DAY) -> None:
 def redis_keys(services: Services, job_id: str) -> list[str]:
     """Return Redis' keys whose name or value contains the job's id."""
     client = redis_client(services)
-    look = {"zset": lambda key: client.zrange(key, 0, -1), "string": client.get, "hash": client.hgetall}
-    found = {key: look.get(client.type(key), lambda _: "")(key) for key in client.scan_iter("easel:*")}
-    return sorted(key for key, value in found.items() if job_id in f"{key} {value}")
+    readers = {"zset": lambda key: client.zrange(key, 0, -1), "string": client.get, "hash": client.hgetall}
+    values = {key: readers.get(client.type(key), lambda _: "")(key) for key in client.scan_iter("easel:*")}
+    return sorted(key for key, value in values.items() if job_id in f"{key} {value}")
 
 
 def stored_blobs(services: Services, prefix: str = "") -> dict[str, bytes]:
@@ -107,15 +104,15 @@ def stored_blobs(services: Services, prefix: str = "") -> dict[str, bytes]:
 def remaining(services: Services, *job_ids: str) -> list[str]:
     """Return the keys in Redis and the store that still belong to the jobs."""
     return [
-        trace
-        for one in job_ids
-        for trace in (*redis_keys(services, one), *stored_blobs(services, keys.job_prefix(one)))
+        key
+        for job_id in job_ids
+        for key in (*redis_keys(services, job_id), *stored_blobs(services, keys.job_prefix(job_id)))
     ]
 
 
 def read_jobs(services: Services, *job_ids: str) -> list[tuple[Job, dict[str, bytes]]]:
     """Return the jobs with all their blobs, to compare them before and after."""
-    return [(services.ledger.get(one), stored_blobs(services, keys.job_prefix(one))) for one in job_ids]
+    return [(services.ledger.get(job_id), stored_blobs(services, keys.job_prefix(job_id))) for job_id in job_ids]
 
 
 def input_hashes(services: Services) -> set[str]:
@@ -124,9 +121,9 @@ def input_hashes(services: Services) -> set[str]:
 
 def run_garbage_collection(services: Services) -> Counter[str | None]:
     """Run one garbage collection to its end; return what it did."""
-    done = Counter(collect_garbage(services))
-    del done[None]
-    return done
+    effects = Counter(collect_garbage(services))
+    del effects[None]
+    return effects
 
 
 class Crash(BaseException):
@@ -138,21 +135,21 @@ class InterruptedStore:
 
     def __init__(self, blobs: BlobStore, at: int, when: str, interruption: Callable[[], object]) -> None:
         self.calls = 0
-        self._blobs, self._at, self._when, self._event = blobs, at, when, interruption
+        self._blobs, self._at, self._when, self._interruption = blobs, at, when, interruption
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        act = getattr(self._blobs, name)
+        method = getattr(self._blobs, name)
 
         def call(*args: Any, **options: Any) -> Any:
             self.calls += 1
             due = self.calls == self._at
             if due and self._when == "before":
-                self._event()
-            answer = act(*args, **options)
-            answer = iter(list(answer)) if name == "list" else answer
+                self._interruption()
+            result = method(*args, **options)
+            result = iter(list(result)) if name == "list" else result
             if due and self._when == "after":
-                self._event()
-            return answer
+                self._interruption()
+            return result
 
         return call
 

@@ -1,4 +1,4 @@
-"""The client and the `easel` command over the real API and the real ledger; the test does the worker's part."""
+"""The `easel` command and the demo with the real API and ledger, and a fake worker."""
 
 import json
 import re
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support.fake_worker import ApiProcess, Hand
-from support.fixtures.api import paint
+from support.fake_worker import ApiProcess, FakeWorker
+from support.fixtures.api import add_preview
 from typer.testing import CliRunner, Result
 
 from deploy.local.demo import run_demo
@@ -20,120 +20,130 @@ from easel.cli import app
 
 
 @pytest.fixture
-def easel(api: ApiProcess, hand: Hand) -> Iterator[Easel]:
-    assert hand.services.ledger.identity()
+def easel(api: ApiProcess, fake_worker: FakeWorker) -> Iterator[Easel]:
+    assert fake_worker.services.ledger.identity()
     with Easel(api.url) as client:
         yield client
 
 
-def run(api: ApiProcess, *arguments: object) -> Result:
+def run_easel(api: ApiProcess, *arguments: object) -> Result:
     return CliRunner().invoke(app, ["--url", api.url, *map(str, arguments)])
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    with Image.open(path) as picture:
-        return picture.size
+    with Image.open(path) as image:
+        return image.size
 
 
 def submit(easel: Easel, images: list[Path], steps: int = 8) -> Job:
     return easel.submit(images[0], images[1:], {"preset": "fast", "size": 64, "steps": steps})
 
 
-def test_from_two_images_to_the_picture(api: ApiProcess, hand: Hand, images: list[Path], tmp_path: Path) -> None:
+def test_two_images_become_a_result(
+    api: ApiProcess, fake_worker: FakeWorker, images: list[Path], tmp_path: Path
+) -> None:
     output = tmp_path / "out.png"
-    with hand.at_work(hand.paint_all):
-        result = run(api, "submit", *images, "--recipe", "fast", "--steps", 8, "-o", output)
+    with fake_worker.running_next_job(fake_worker.run_to_end):
+        result = run_easel(api, "submit", *images, "--recipe", "fast", "--steps", 8, "-o", output)
     assert result.exit_code == 0, result.stderr
     job_id = result.stdout.strip()
     assert size_of(output) == (64, 48)
     assert "succeeded after 8 steps" in result.stderr
 
-    assert run(api, "result", job_id, "-o", tmp_path / "again.png", "--provenance").exit_code == 0
+    assert run_easel(api, "result", job_id, "-o", tmp_path / "again.png", "--provenance").exit_code == 0
     assert (tmp_path / "again.png").read_bytes() == output.read_bytes()
     assert json.loads((tmp_path / "again.json").read_text())["weights"]["source"] == "random"
-    assert json.loads(run(api, "status", job_id, "--json").stdout)["state"] == "succeeded"
-    assert [job["id"] for job in json.loads(run(api, "list", "--json").stdout)] == [job_id]
-    assert run(api, "delete", job_id).exit_code == 0
-    assert run(api, "status", job_id).exit_code == 3
+    assert json.loads(run_easel(api, "status", job_id, "--json").stdout)["state"] == "succeeded"
+    assert [job["id"] for job in json.loads(run_easel(api, "list", "--json").stdout)] == [job_id]
+    assert run_easel(api, "delete", job_id).exit_code == 0
+    assert run_easel(api, "status", job_id).exit_code == 3
 
 
-def test_the_demo_writes_the_picture_and_how_it_came_about(
-    api: ApiProcess, hand: Hand, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_demo_writes_the_result_and_its_provenance(
+    api: ApiProcess, fake_worker: FakeWorker, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with hand.at_work(hand.paint_all):
+    with fake_worker.running_next_job(fake_worker.run_to_end):
         run_demo(api.url, *images, tmp_path / "out" / "demo.png", {"preset": "fast", "steps": 4})
     assert size_of(tmp_path / "out" / "demo.png") == (64, 48)
     assert json.loads((tmp_path / "out" / "demo.json").read_text())["steps"] == 4
-    said = capsys.readouterr().err
-    assert "Weights: random (sha256 0123" in said
-    assert "demo.png" in said
+    output = capsys.readouterr().err
+    assert "Weights: random (sha256 0123" in output
+    assert "demo.png" in output
 
 
-def test_a_demo_whose_job_fails_says_why(api: ApiProcess, hand: Hand, images: list[Path], tmp_path: Path) -> None:
-    with hand.at_work(hand.fail), pytest.raises(RuntimeError, match="diverged"):
+def test_a_demo_raises_the_reason_why_its_job_failed(
+    api: ApiProcess, fake_worker: FakeWorker, images: list[Path], tmp_path: Path
+) -> None:
+    with fake_worker.running_next_job(fake_worker.fail), pytest.raises(RuntimeError, match="diverged"):
         run_demo(api.url, *images, tmp_path / "demo.png", "fast")
 
 
-def test_the_queue_can_be_read(api: ApiProcess, hand: Hand, easel: Easel, images: list[Path]) -> None:
-    assert "No worker is alive" in run(api, "queue").stdout
+def test_the_queue_shows_jobs_and_workers(
+    api: ApiProcess, fake_worker: FakeWorker, easel: Easel, images: list[Path]
+) -> None:
+    assert "No worker is alive" in run_easel(api, "queue").stdout
     job = submit(easel, images)
-    hand.appear(job.id)
-    hand.paint(hand.take(), 1)
+    fake_worker.register(job.id)
+    fake_worker.report_step(fake_worker.claim_next(), 1)
     submit(easel, images)
-    said = run(api, "queue").stdout
+    output = run_easel(api, "queue").stdout
     for part in (job.id, "hand@test", "cpu:2", "64 px", "standard  1"):
-        assert part in said
+        assert part in output
 
 
-def test_the_same_key_names_the_same_job(api: ApiProcess, hand: Hand, images: list[Path]) -> None:
+def test_the_same_idempotency_key_returns_the_same_job(
+    api: ApiProcess, fake_worker: FakeWorker, images: list[Path]
+) -> None:
     arguments = ("submit", *images, "--recipe", "fast", "--idempotency-key", "monday")
-    assert run(api, *arguments).stdout == run(api, *arguments).stdout
-    assert run(api, *arguments, "--steps", 5).exit_code == 2
-    assert hand.services.queue_stats.depth("standard") == 1
+    assert run_easel(api, *arguments).stdout == run_easel(api, *arguments).stdout
+    assert run_easel(api, *arguments, "--steps", 5).exit_code == 2
+    assert fake_worker.services.queue_stats.depth("standard") == 1
 
 
-def test_jobs_are_canceled_and_finished_from_the_command_line(
-    api: ApiProcess, hand: Hand, easel: Easel, images: list[Path]
+def test_jobs_are_canceled_and_finished(
+    api: ApiProcess, fake_worker: FakeWorker, easel: Easel, images: list[Path]
 ) -> None:
     running, waiting = submit(easel, images), submit(easel, images)
-    claim = hand.take()
-    assert run(api, "finish", running.id).exit_code == 2  # there is no picture yet
-    hand.paint(claim, 3)
-    assert run(api, "finish", running.id).exit_code == 0
-    assert run(api, "cancel", waiting.id).exit_code == 0
-    assert run(api, "cancel", waiting.id).exit_code == 0  # as it is already
-    assert run(api, "watch", waiting.id).exit_code == 1
+    claim = fake_worker.claim_next()
+    assert run_easel(api, "finish", running.id).exit_code == 2  # there is no image yet
+    fake_worker.report_step(claim, 3)
+    assert run_easel(api, "finish", running.id).exit_code == 0
+    assert run_easel(api, "cancel", waiting.id).exit_code == 0
+    assert run_easel(api, "cancel", waiting.id).exit_code == 0  # it is canceled already
+    assert run_easel(api, "watch", waiting.id).exit_code == 1
     assert running.refresh(wait=0.1).state == "running"
-    hand.fail(claim)
-    watched = run(api, "watch", running.id)
+    fake_worker.fail(claim)
+    watched = run_easel(api, "watch", running.id)
     assert watched.exit_code == 1
     assert "(diverged)" in watched.stderr
 
 
-def test_bad_input_is_exit_code_2_and_stores_nothing(api: ApiProcess, hand: Hand, images: list[Path]) -> None:
+def test_bad_input_is_exit_code_2_and_stores_nothing(
+    api: ApiProcess, fake_worker: FakeWorker, images: list[Path]
+) -> None:
     words = images[0].with_name("words.txt")
-    words.write_text("not a picture")
+    words.write_text("not an image")
     for arguments, code in (
         ((words, images[1]), "not_an_image"),
         ((*images, "--size", 9), "invalid_recipe"),
         ((*images, "--recipe", "nonesuch"), "invalid_recipe"),
         ((*images, "--tier", "nonesuch"), "unknown_tier"),
     ):
-        result = run(api, "submit", *arguments)
+        result = run_easel(api, "submit", *arguments)
         assert result.exit_code == 2
         assert code in result.stderr
-    assert hand.services.queue_stats.depth("standard") == 0
+    assert fake_worker.services.queue_stats.depth("standard") == 0
 
 
-def test_the_file_that_is_no_image_is_named(api: ApiProcess, images: list[Path]) -> None:
+def test_an_image_error_names_the_file(api: ApiProcess, images: list[Path]) -> None:
     words = images[0].with_name("words.txt")
-    words.write_text("not a picture")
-    for order in ([words, images[1]], [*images, words], [*images, words, "--quote"]):
-        assert f"Error: {words}: The file is no image" in run(api, "submit", *order).stderr
+    words.write_text("not an image")
+    for arguments in ([words, images[1]], [*images, words], [*images, words, "--quote"]):
+        assert f"Error: {words}: The file is no image" in run_easel(api, "submit", *arguments).stderr
 
 
-def test_ctrl_c_leaves_the_job_and_says_how_to_watch_it_again(
-    api: ApiProcess, hand: Hand, easel: Easel, images: list[Path]
+def test_ctrl_c_leaves_the_job_running_and_prints_how_to_watch_it_again(
+    api: ApiProcess, fake_worker: FakeWorker, easel: Easel, images: list[Path]
 ) -> None:
     job = submit(easel, images)
     command = [sys.executable, "-c", "from easel.cli import main; main()", "--url", api.url, "watch", job.id]
@@ -145,44 +155,46 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_watch_it_again(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell's background job ignores it
     ) as watcher:
         assert watcher.stdout is not None
-        assert "1st in line" in watcher.stdout.readline()
+        assert "1st in the queue" in watcher.stdout.readline()
         watcher.send_signal(signal.SIGINT)
-        _, said = watcher.communicate(timeout=30)
+        _, message = watcher.communicate(timeout=30)
     assert watcher.returncode == 130
-    assert said == f"The job goes on. Watch again with: easel watch {job.id}\n"
-    hand.paint(hand.take(), 1)
+    assert message == f"The job goes on. Watch again with: easel watch {job.id}\n"
+    fake_worker.report_step(fake_worker.claim_next(), 1)
     assert job.refresh().state == "running"
 
 
 def test_recipes_and_the_timelapse_can_be_fetched(
-    api: ApiProcess, hand: Hand, easel: Easel, images: list[Path], tmp_path: Path
+    api: ApiProcess, fake_worker: FakeWorker, easel: Easel, images: list[Path], tmp_path: Path
 ) -> None:
-    assert re.search(r"optimizer +adam +lbfgs +lbfgs", run(api, "recipes").stdout)
+    assert re.search(r"optimizer +adam +lbfgs +lbfgs", run_easel(api, "recipes").stdout)
     job = submit(easel, images)
-    claim = hand.take()
-    assert run(api, "timelapse", job.id, "-o", tmp_path / "early.webp").exit_code == 2
+    claim = fake_worker.claim_next()
+    assert run_easel(api, "timelapse", job.id, "-o", tmp_path / "early.webp").exit_code == 2
     for step in (1, 2):
-        paint(hand.services, claim, step)
-    assert run(api, "timelapse", job.id, "-o", tmp_path / "film.webp").exit_code == 0
+        add_preview(fake_worker.services, claim, step)
+    assert run_easel(api, "timelapse", job.id, "-o", tmp_path / "film.webp").exit_code == 0
     assert size_of(tmp_path / "film.webp") == (48, 32)
 
 
-def test_watching_in_json_tells_every_event(api: ApiProcess, hand: Hand, easel: Easel, images: list[Path]) -> None:
+def test_watching_as_json_prints_every_event(
+    api: ApiProcess, fake_worker: FakeWorker, easel: Easel, images: list[Path]
+) -> None:
     job = submit(easel, images, steps=3)
-    with hand.at_work(hand.paint_all):
-        result = run(api, "watch", job.id, "--json")
+    with fake_worker.running_next_job(fake_worker.run_to_end):
+        result = run_easel(api, "watch", job.id, "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert {line["job"] for line in lines} == {job.id}
     assert [line["kind"] for line in lines] == ["state", "state", "progress", "progress", "progress", "state"]
 
 
-def test_a_key_is_sent_where_one_is_asked_for(valkey_url: str, tmp_path: Path) -> None:
+def test_the_api_key_is_sent(valkey_url: str, tmp_path: Path) -> None:
     locked = ApiProcess(tmp_path, valkey_url, api_keys="right")
     locked.start()
     try:
-        Hand(locked.settings)
-        assert "unauthorized" in run(locked, "list").stderr
-        assert run(locked, "--api-key", "wrong", "list").exit_code == 2
-        assert run(locked, "--api-key", "right", "list").exit_code == 0
+        FakeWorker(locked.settings)
+        assert "unauthorized" in run_easel(locked, "list").stderr
+        assert run_easel(locked, "--api-key", "wrong", "list").exit_code == 2
+        assert run_easel(locked, "--api-key", "right", "list").exit_code == 0
     finally:
         locked.stop()

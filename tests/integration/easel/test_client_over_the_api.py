@@ -1,4 +1,4 @@
-"""Both kinds of client over the real API and the real ledger; the test does the worker's part."""
+"""The sync and the async client with the real API and ledger, and a fake worker."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_worker import ApiProcess, Hand
-from support.fixtures.api import paint
+from support.fake_worker import ApiProcess, FakeWorker
+from support.fixtures.api import add_preview
 from support.fixtures.client import Connect
 
-from api.routes.events import shown
-from easel import BadInput, Conflict, Event, NotFound, Unauthorized
+from easel import BadInput, Conflict, JobEvent, NotFound, Unauthorized
 
 Submit = Callable[..., Any]
 
 
 @pytest.fixture
-def easel(connect: Connect, api: ApiProcess, hand: Hand) -> Iterator[Any]:
-    assert hand.services.ledger.identity()
+def easel(connect: Connect, api: ApiProcess, fake_worker: FakeWorker) -> Iterator[Any]:
+    assert fake_worker.services.ledger.identity()
     with connect(api.url) as client:
         yield client
 
@@ -31,23 +30,23 @@ def submit(easel: Any, images: list[Path]) -> Submit:
     return send
 
 
-def test_from_two_images_to_the_picture(hand: Hand, easel: Any, submit: Submit) -> None:
-    with hand.at_work(hand.paint_all):
+def test_two_images_become_a_result(fake_worker: FakeWorker, easel: Any, submit: Submit) -> None:
+    with fake_worker.running_next_job(fake_worker.run_to_end):
         job = submit()
         assert job.wait().state == "succeeded"
     assert (job.state, job.progress.percentage, job.error) == ("succeeded", 100, None)
     assert job.result()[:4] == b"\x89PNG"
     assert job.provenance()["weights"]["source"] == "random"
-    assert easel.get(job.id).view == job.view
+    assert easel.get(job.id).status == job.status
     job.delete()
     with pytest.raises(NotFound, match="job_not_found"):
         job.refresh()
 
 
-def test_a_job_can_be_awaited_by_its_next_change(hand: Hand, submit: Submit) -> None:
+def test_refresh_can_wait_for_the_next_change(fake_worker: FakeWorker, submit: Submit) -> None:
     job = submit()
     assert job.refresh(wait=0.05).state == "queued"
-    with hand.at_work(lambda claim: hand.paint(claim, 1)):
+    with fake_worker.running_next_job(lambda claim: fake_worker.report_step(claim, 1)):
         while job.refresh(wait=1).progress.current == 0:
             pass
     assert (job.state, job.progress.current) == ("running", 1)
@@ -58,54 +57,54 @@ def test_a_quote_stores_nothing(easel: Any, images: list[Path]) -> None:
     assert list(easel.list()) == []
 
 
-def test_a_list_goes_through_all_pages(easel: Any, submit: Submit) -> None:
+def test_a_list_contains_the_jobs_of_all_pages(easel: Any, submit: Submit) -> None:
     jobs = [submit(steps) for steps in range(2, 7)]
     assert [job.id for job in easel.list(page=2)] == [job.id for job in reversed(jobs)]
     jobs[0].cancel()
     assert [job.id for job in easel.list("canceled")] == [jobs[0].id]
 
 
-def test_a_job_is_steered(hand: Hand, submit: Submit) -> None:
+def test_jobs_are_canceled_and_finished(fake_worker: FakeWorker, submit: Submit) -> None:
     running, waiting = submit(), submit()
-    claim = hand.take()
+    claim = fake_worker.claim_next()
     for too_early in (running.finish, running.delete, running.result):
         with pytest.raises(Conflict):
             too_early()
-    hand.paint(claim, 3)
+    fake_worker.report_step(claim, 3)
     assert not running.finish().ended
     assert waiting.cancel().state == "canceled"
     assert waiting.cancel().ended  # as it is already
-    hand.fail(claim)
+    fake_worker.fail(claim)
     assert running.wait().error.code == running.error.code == "diverged"
 
 
-def test_how_a_picture_emerged_can_be_fetched(hand: Hand, submit: Submit) -> None:
+def test_previews_and_the_timelapse_can_be_fetched(fake_worker: FakeWorker, submit: Submit) -> None:
     job = submit()
-    claim = hand.take()
+    claim = fake_worker.claim_next()
     for early in (job.preview, job.timelapse):
         with pytest.raises(Conflict, match="not_ready"):
             early()
     assert job.previews() == []
     for step in (1, 2):
-        paint(hand.services, claim, step)
+        add_preview(fake_worker.services, claim, step)
     assert [preview.step for preview in job.previews()] == [1, 2]
     assert job.preview(2) == job.preview() != job.preview(1)
     assert job.timelapse()[8:12] == b"WEBP"
     with pytest.raises(NotFound, match="step 7"):
         job.preview(7)
-    assert [event.data["url"] for event in islice(job.events(), 4) if event.kind == "preview"] == [
+    assert [event.data.url for event in islice(job.events(), 4) if event.kind == "preview"] == [
         preview.url for preview in job.previews()
     ]
     assert job.refresh().worker == "hand@test"
 
 
-def test_recipes_are_told_with_their_schema(easel: Any) -> None:
+def test_recipes_come_with_their_schema(easel: Any) -> None:
     recipes = easel.recipes()
     assert recipes.presets["fast"]["size"] == 256
-    assert set(recipes.knobs) <= recipes.fields["properties"].keys()
+    assert set(recipes.featured) <= recipes.fields["properties"].keys()
 
 
-def test_bad_input_says_what_is_wrong(easel: Any, images: list[Path]) -> None:
+def test_bad_input_names_the_image_or_the_fields(easel: Any, images: list[Path]) -> None:
     with pytest.raises(BadInput, match=r"^content: The file is no image.*\[not_an_image\]"):
         easel.submit(b"words", images[1])
     with pytest.raises(BadInput, match=r"^style 2: The file is no image"):
@@ -115,54 +114,66 @@ def test_bad_input_says_what_is_wrong(easel: Any, images: list[Path]) -> None:
     assert caught.value.extra["errors"]
 
 
-def test_a_restart_of_the_api_in_mid_stream_loses_no_event(api: ApiProcess, hand: Hand, submit: Submit) -> None:
+def test_a_restart_of_the_api_during_a_stream_loses_no_event(
+    api: ApiProcess, fake_worker: FakeWorker, submit: Submit
+) -> None:
     job = submit()
-    claim, seen = hand.take(), []
+    claim, received = fake_worker.claim_next(), list[JobEvent]()
     stream = job.events()
 
-    def until(kind: str, step: int) -> None:
+    def read_until_step(step: int) -> None:
         for event in stream:
-            seen.append(event)
-            if event.kind == kind and event.data.get("progress", {}).get("current") == step:
+            received.append(event)
+            if event.kind == "progress" and event.data.progress.current == step:
                 return
 
-    hand.paint(claim, 1)
-    until("progress", 1)
+    fake_worker.report_step(claim, 1)
+    read_until_step(1)
     api.stop()
-    hand.paint(claim, 2)
+    fake_worker.report_step(claim, 2)
     api.start()
-    hand.paint(claim, 3)
-    until("progress", 3)
-    hand.succeed(claim)
-    seen += stream
-    told = hand.services.events.since(job.id)
-    assert seen == [Event(event.id, event.kind, shown(job.id, event)) for event in told]
+    fake_worker.report_step(claim, 3)
+    read_until_step(3)
+    fake_worker.succeed(claim)
+    received += stream
+    published = fake_worker.services.events.since(job.id)
+    assert [(event.id, event.kind) for event in received] == [(event.id, event.kind) for event in published]
+    assert [event.data.losses.total for event in received if event.kind == "progress"] == [90, 45, 30]
     assert job.wait().state == "succeeded"
-    assert list(job.events(after=told[-1].id)) == []
+    assert list(job.events(after=published[-1].id)) == []
 
 
-def test_the_queue_is_told_whenever_it_changes_and_after_a_restart_of_the_api(
-    api: ApiProcess, hand: Hand, easel: Any, submit: Submit
-) -> None:
-    changes = easel.queue_events()
-    assert next(changes).tiers[0].depth == 0
+def test_wait_can_time_out_while_the_job_goes_on(fake_worker: FakeWorker, submit: Submit) -> None:
     job = submit()
-    assert next(look for look in changes if look.tiers[0].depth == 1).running == []
+    with pytest.raises(TimeoutError):
+        job.wait(timeout=0.05)
+    with fake_worker.running_next_job(fake_worker.run_to_end):
+        assert job.wait(timeout=60).state == "succeeded"
+
+
+def test_the_queue_is_sent_after_each_change_and_after_a_restart_of_the_api(
+    api: ApiProcess, fake_worker: FakeWorker, easel: Any, submit: Submit
+) -> None:
+    events = easel.queue_events()
+    snapshots = (event.data for event in events)
+    assert next(snapshots).tiers[0].depth == 0
+    job = submit()
+    assert next(queue for queue in snapshots if queue.tiers[0].depth == 1).running == []
     api.stop()
-    hand.paint(hand.take(), 1)
-    hand.appear(job.id)
+    fake_worker.report_step(fake_worker.claim_next(), 1)
+    fake_worker.register(job.id)
     api.start()
-    look = next(look for look in changes if look.running)
-    assert ([one.id for one in look.running], look.workers[0].name) == ([job.id], "hand@test")
+    queue = next(queue for queue in snapshots if queue.running)
+    assert ([running.id for running in queue.running], queue.workers[0].name) == ([job.id], "hand@test")
     assert easel.queue().running[0].id == job.id
-    changes.close()
+    events.close()
 
 
-def test_a_key_is_sent_where_one_is_asked_for(connect: Connect, valkey_url: str, tmp_path: Path) -> None:
+def test_the_api_key_is_sent(connect: Connect, valkey_url: str, tmp_path: Path) -> None:
     locked = ApiProcess(tmp_path, valkey_url, api_keys="right")
     locked.start()
     try:
-        Hand(locked.settings)
+        FakeWorker(locked.settings)
         with connect(locked.url, "right") as easel:
             assert list(easel.list()) == []
         with connect(locked.url) as easel, pytest.raises(Unauthorized):

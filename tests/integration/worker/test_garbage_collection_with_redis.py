@@ -1,4 +1,4 @@
-"""Retention and the audit over a real Valkey and a folder of blobs, cut short at every step of theirs."""
+"""Garbage collection on a real Valkey and a folder of blobs, interrupted at every step."""
 
 import threading
 import time
@@ -41,7 +41,7 @@ from worker.maintenance.reaper import Reaper
 # Retention.
 
 
-def test_jobs_that_ended_long_ago_expire_with_all_that_is_kept_of_them(services: Services) -> None:
+def test_jobs_that_ended_long_ago_expire_with_all_their_files(services: Services) -> None:
     old, young = add_expired_job(services, "old"), add_succeeded_job(services)
     before = read_jobs(services, young)
     age_blobs(services)
@@ -52,21 +52,17 @@ def test_jobs_that_ended_long_ago_expire_with_all_that_is_kept_of_them(services:
 
 
 def test_a_job_that_has_not_ended_never_expires_however_old_it_is(services: Services) -> None:
-    living = add_queued_job(services), add_running_job(services).job.id
-    redis_client(services).zadd("easel:completed", dict.fromkeys(living, 0.0))  # not even if it were listed there
-    before = read_jobs(services, *living)
+    live = add_queued_job(services), add_running_job(services).job.id
+    redis_client(services).zadd("easel:completed", dict.fromkeys(live, 0.0))  # not even if it were listed there
+    before = read_jobs(services, *live)
     age_blobs(services, 1000 * DAY)
-    assert (
-        run_garbage_collection(
-            replace(services, settings=services.settings.model_copy(update={"retention_days": 1e-9}))
-        )
-        == {}
-    )
-    assert read_jobs(services, *living) == before
+    settings = services.settings.model_copy(update={"retention_days": 1e-9})
+    assert run_garbage_collection(replace(services, settings=settings)) == {}
+    assert read_jobs(services, *live) == before
     assert input_hashes(services) == {"photo", "painting"}
 
 
-def test_inputs_that_an_expired_and_a_living_job_share_stay(services: Services) -> None:
+def test_inputs_shared_by_an_expired_and_a_live_job_are_kept(services: Services) -> None:
     add_expired_job(services, "shared")
     add_expired_job(services, "alone")
     add_queued_job(services, "shared")
@@ -75,24 +71,22 @@ def test_inputs_that_an_expired_and_a_living_job_share_stay(services: Services) 
     assert input_hashes(services) == {"shared", "painting"}
 
 
-def test_without_a_retention_jobs_are_kept_for_ever(services: Services) -> None:
+def test_without_a_retention_period_jobs_are_kept(services: Services) -> None:
     job_id = add_expired_job(services)
     age_blobs(services)
-    assert (
-        run_garbage_collection(replace(services, settings=services.settings.model_copy(update={"retention_days": 0})))
-        == {}
-    )
+    settings = services.settings.model_copy(update={"retention_days": 0})
+    assert run_garbage_collection(replace(services, settings=settings)) == {}
     assert services.ledger.get(job_id).state is JobState.SUCCEEDED
 
 
-def test_a_record_that_cannot_be_read_keeps_no_other_from_expiring(services: Services) -> None:
+def test_an_unreadable_record_does_not_keep_other_jobs_from_expiring(services: Services) -> None:
     broken, others = add_expired_job(services), [add_expired_job(services), add_expired_job(services)]
     redis_client(services).hset(f"easel:job:{broken}", "progress", "{")
     assert Counter(expire_jobs(services)) == {None: 1, "jobs_expired": 2}
     assert remaining(services, *others) == []
 
 
-def test_a_redis_that_was_rebuilt_knows_when_each_job_ended(services: Services) -> None:
+def test_a_rebuilt_ledger_keeps_the_end_times_of_jobs(services: Services) -> None:
     running = add_running_job(services)
     succeed(services, running)
     redis_client(services).hset(f"easel:job:{running.job.id}", "completed_at", time.time() - 31 * DAY)
@@ -102,7 +96,7 @@ def test_a_redis_that_was_rebuilt_knows_when_each_job_ended(services: Services) 
     assert run_garbage_collection(services) == {"jobs_expired": 1}
 
 
-# The audit.
+# Repairs.
 
 
 def test_a_job_whose_record_was_lost_is_restored_once(services: Services) -> None:
@@ -115,21 +109,21 @@ def test_a_job_whose_record_was_lost_is_restored_once(services: Services) -> Non
     assert run_garbage_collection(services) == {}
 
 
-def test_of_two_audits_at_once_one_restores_the_job(services: Services) -> None:
+def test_of_two_concurrent_repairs_one_restores_the_job(services: Services) -> None:
     job_ids = [lose_record(services, add_queued_job(services)) for _ in range(20)]
     age_blobs(services, 2 * HOUR)
     start = threading.Barrier(2)
 
-    def audited(_: int) -> int:
+    def count_restored(_: int) -> int:
         start.wait()
         return Counter(repair_jobs(services))["records_restored"]
 
     with ThreadPoolExecutor(2) as pool:
-        assert sum(pool.map(audited, range(2))) == len(job_ids)
+        assert sum(pool.map(count_restored, range(2))) == len(job_ids)
     assert services.queue_stats.depth("batch") == len(job_ids)
 
 
-def test_a_restored_job_goes_on_from_what_the_store_knows(services: Services) -> None:
+def test_a_restored_job_continues_from_its_files(services: Services) -> None:
     succeeded, canceled, running = (
         add_succeeded_job(services),
         add_running_job(services).job.id,
@@ -146,14 +140,14 @@ def test_a_restored_job_goes_on_from_what_the_store_knows(services: Services) ->
     assert (services.ledger.get(running.id).state, services.ledger.get(running.id).checkpoint) == ("queued", checkpoint)
 
 
-def test_a_submission_that_may_be_under_way_is_left_alone(services: Services) -> None:
+def test_a_submission_that_may_be_in_progress_is_left_alone(services: Services) -> None:
     job_id = lose_record(services, add_queued_job(services))
     age_blobs(services, 0.9 * HOUR)
     assert run_garbage_collection(services) == {}
     assert not services.ledger.exists(job_id)
 
 
-def test_a_request_that_cannot_be_read_keeps_no_other_job_from_being_restored(services: Services) -> None:
+def test_an_unreadable_request_does_not_keep_other_jobs_from_being_restored(services: Services) -> None:
     broken, whole = lose_record(services, add_queued_job(services)), lose_record(services, add_queued_job(services))
     services.blobs.put(keys.request(broken), b"{")
     age_blobs(services, 2 * HOUR)
@@ -161,8 +155,8 @@ def test_a_request_that_cannot_be_read_keeps_no_other_job_from_being_restored(se
     assert services.ledger.exists(whole)
 
 
-@pytest.mark.parametrize("identity", [None, "of another Easel"])
-def test_nothing_is_put_right_in_a_redis_that_is_not_the_ledger(services: Services, identity: str | None) -> None:
+@pytest.mark.parametrize("identity", [None, "another ledger"])
+def test_nothing_is_repaired_in_a_redis_that_is_not_the_ledger(services: Services, identity: str | None) -> None:
     add_queued_job(services)
     orphan = add_succeeded_job(services)
     services.blobs.delete(keys.request(orphan))
@@ -177,7 +171,7 @@ def test_nothing_is_put_right_in_a_redis_that_is_not_the_ledger(services: Servic
     assert redis_client(services).dbsize() == bool(identity)
 
 
-def test_leftovers_without_request_and_record_go_when_they_are_a_day_old(services: Services) -> None:
+def test_leftovers_without_request_and_record_are_deleted_after_a_day(services: Services) -> None:
     job_id = lose_record(services, add_running_job(services).job.id)
     services.blobs.delete(keys.request(job_id))
     age_blobs(services, 0.9 * DAY)
@@ -189,53 +183,54 @@ def test_leftovers_without_request_and_record_go_when_they_are_a_day_old(service
     assert remaining(services, job_id) == []
 
 
-# All of it together.
+# Everything together.
 
 
-@pytest.mark.parametrize(("event", "when"), [(crash, "after"), (fail_once, "before")])
-def test_an_upkeep_cut_short_anywhere_is_completed_by_the_next(
+@pytest.mark.parametrize(("interruption", "when"), [(crash, "after"), (fail_once, "before")])
+def test_a_garbage_collection_interrupted_anywhere_is_completed_by_the_next(
     services: Services, interruption: Callable[[], object], when: str
 ) -> None:
-    for frail, store in interrupt_each_call(services, when, interruption):
+    for interrupted, store in interrupt_each_call(services, when, interruption):
         redis_client(services).flushall()
         for key in stored_blobs(services, "jobs/"):
             services.blobs.delete(key)
         rebuild_ledger(services)
-        gone = [
+        deleted = [
             add_expired_job(services, "old"),
-            forgotten_in_part(services),
-            lose_record(services, forgotten_in_part(services)),
+            add_partly_deleted_job(services),
+            lose_record(services, add_partly_deleted_job(services)),
         ]
-        living = add_running_job(services).job.id, add_succeeded_job(services, "other"), add_queued_job(services)
-        healed = lose_record(services, add_queued_job(services, "again"))
-        before = read_jobs(services, *living)
+        live = add_running_job(services).job.id, add_succeeded_job(services, "other"), add_queued_job(services)
+        restored = lose_record(services, add_queued_job(services, "again"))
+        before = read_jobs(services, *live)
         age_blobs(services)
         with suppress(Crash):
-            run_garbage_collection(frail)
+            run_garbage_collection(interrupted)
         run_garbage_collection(services)
-        assert remaining(services, *gone) == [], f"cut short {when} call {store.calls}"
-        assert read_jobs(services, *living) == before
-        assert services.ledger.get(healed).state is JobState.QUEUED
+        assert remaining(services, *deleted) == [], f"interrupted {when} call {store.calls}"
+        assert read_jobs(services, *live) == before
+        assert services.ledger.get(restored).state is JobState.QUEUED
         assert input_hashes(services) == {"photo", "painting", "other", "again"}
 
 
-def forgotten_in_part(services: Services) -> str:
+def add_partly_deleted_job(services: Services) -> str:
+    """Add a job whose deletion was interrupted; return its id."""
     job_id = add_succeeded_job(services, "old")
     services.blobs.delete(keys.request(job_id))
     return job_id
 
 
-def test_the_reaper_begins_with_an_upkeep_and_goes_on_with_it_round_by_round(services: Services) -> None:
+def test_the_reaper_starts_with_a_garbage_collection_and_continues_it_in_each_round(services: Services) -> None:
     job_ids = [add_expired_job(services) for _ in range(3)]
-    hurried = services.settings.model_copy(update={"reaper_seconds": 1e-9})  # no time for more than a step a round
-    reaper, left = Reaper(replace(services, settings=hurried)), []
+    fast = services.settings.model_copy(update={"reaper_seconds": 1e-9})  # time for one step per round
+    reaper, counts = Reaper(replace(services, settings=fast)), []
     for _ in range(5):
         reaper.maintain()
-        left.append(sum(map(services.ledger.exists, job_ids)))
-    assert left == [3, 2, 1, 0, 0]
+        counts.append(sum(map(services.ledger.exists, job_ids)))
+    assert counts == [3, 2, 1, 0, 0]
 
 
-def test_the_reaper_survives_an_end_that_it_cannot_write_down(services: Services) -> None:
+def test_a_record_that_cannot_be_finalized_does_not_block_the_others(services: Services) -> None:
     broken, job_id = add_succeeded_job(services, finalized=False), add_succeeded_job(services, finalized=False)
     redis_client(services).hset(f"easel:job:{broken}", "progress", "{")
     redis_client(services).zadd("easel:unfinalized", {broken: 1, job_id: 2})
@@ -243,7 +238,7 @@ def test_the_reaper_survives_an_end_that_it_cannot_write_down(services: Services
     assert services.blobs.exists(keys.final(job_id))
 
 
-def test_a_request_that_was_sent_again_under_its_key_does_not_come_back(services: Services) -> None:
+def test_a_request_that_was_resubmitted_under_its_key_is_not_restored(services: Services) -> None:
     accepted = add_queued_job(services, key="k")
     assert add_queued_job(services, key="k") == accepted
     age_blobs(services)

@@ -48,7 +48,7 @@ def test_the_table_shows_every_curve_with_its_target() -> None:
         assert estimates in text
 
 
-@pytest.mark.parametrize("steep", [True, False])
+@pytest.mark.parametrize("log_scale", [True, False])
 def test_a_chart_has_a_transparent_background(*, log_scale: bool, tmp_path: Path) -> None:
     chart = Chart("a", "a title", "jobs", "ms", CHART.curves, log_scale=log_scale, target="under 9", bound=CHART.bound)
     with Image.open(draw(chart, tmp_path)) as picture:

@@ -1,4 +1,4 @@
-"""Deletion over a real Valkey and a folder of blobs, cut short at every step of it."""
+"""Deletion of jobs on a real Valkey and a folder of blobs, interrupted at every step."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,72 +36,70 @@ FINALIZED_OR_NOT = pytest.mark.parametrize("finalized", [True, False], ids=["fin
 
 @BEFORE_OR_AFTER
 @FINALIZED_OR_NOT
-def test_what_a_crash_leaves_of_a_deletion_the_next_upkeep_removes(
+def test_a_deletion_interrupted_by_a_crash_is_completed_by_garbage_collection(
     services: Services, when: str, *, finalized: bool
 ) -> None:
     others = add_succeeded_job(services), add_running_job(services).job.id, add_queued_job(services)
     before = read_jobs(services, *others)
-    for frail, store in interrupt_each_call(services, when, crash):
+    for interrupted, store in interrupt_each_call(services, when, crash):
         job_id = add_expired_job(services, finalized=finalized)
         with suppress(Crash):
-            delete_job(frail, job_id)
+            delete_job(interrupted, job_id)
         age_blobs(services)
         run_garbage_collection(services)
-        assert remaining(services, job_id) == [], f"cut short {when} call {store.calls}"
+        assert remaining(services, job_id) == [], f"interrupted {when} call {store.calls}"
     assert read_jobs(services, *others) == before
     assert input_hashes(services) == {"photo", "painting"}
 
 
 @BEFORE_OR_AFTER
 @FINALIZED_OR_NOT
-def test_a_deletion_cut_short_by_a_crash_is_either_completed_or_has_not_begun(
+def test_an_interrupted_deletion_is_either_completed_or_has_no_effect(
     services: Services, when: str, *, finalized: bool
 ) -> None:
     outcomes = set()
-    for frail, store in interrupt_each_call(services, when, crash):
+    for interrupted, store in interrupt_each_call(services, when, crash):
         job_id = add_succeeded_job(services, finalized=finalized)
         before = services.ledger.get(job_id)
         with suppress(Crash):
-            delete_job(frail, job_id)
+            delete_job(interrupted, job_id)
         age_blobs(services)
         run_garbage_collection(services)
-        left = bool(remaining(services, job_id))
-        assert left == services.blobs.exists(keys.request(job_id)), f"cut short {when} call {store.calls}"
-        if left:
+        still_exists = bool(remaining(services, job_id))
+        assert still_exists == services.blobs.exists(keys.request(job_id)), f"interrupted {when} call {store.calls}"
+        if still_exists:
             assert services.ledger.get(job_id) == before
             assert services.blobs.exists(before.result or "")
-        outcomes.add(left)
+        outcomes.add(still_exists)
     assert outcomes == {True, False}
 
 
 @BEFORE_OR_AFTER
 @FINALIZED_OR_NOT
-def test_a_deletion_that_fails_is_completed_when_it_is_asked_for_again(
-    services: Services, when: str, *, finalized: bool
-) -> None:
-    for frail, _ in interrupt_each_call(services, when, fail_once):
+def test_a_failed_deletion_is_completed_by_a_second_request(services: Services, when: str, *, finalized: bool) -> None:
+    for interrupted, _ in interrupt_each_call(services, when, fail_once):
         job_id = add_succeeded_job(services, finalized=finalized)
         with suppress(StorageUnavailable):
-            delete_job(frail, job_id)
-        with suppress(JobNotFound):  # where the first call did it all
+            delete_job(interrupted, job_id)
+        with suppress(JobNotFound):  # if the first call deleted everything
             delete_job(services, job_id)
         assert remaining(services, job_id) == []
 
 
 @BEFORE_OR_AFTER
 @FINALIZED_OR_NOT
-def test_a_redis_that_is_lost_and_rebuilt_during_a_deletion_does_not_bring_the_job_back(
+def test_a_ledger_lost_and_rebuilt_during_a_deletion_does_not_bring_the_job_back(
     services: Services, when: str, *, finalized: bool
 ) -> None:
     def lose_and_rebuild() -> None:
         redis_client(services).flushall()
         rebuild_ledger(services)
 
-    for store, _ in interrupt_each_call(services, when, lose_and_rebuild):
+    for interrupted, _ in interrupt_each_call(services, when, lose_and_rebuild):
         job_id = add_succeeded_job(services, finalized=finalized)
         try:
-            delete_job(store, job_id)
-        except WrongState:  # nobody had written down that it ended: it waits again, and nothing was removed
+            delete_job(interrupted, job_id)
+        except WrongState:  # its end was not recorded: it is queued again, and nothing was deleted
             assert not finalized
             assert services.blobs.exists(keys.request(job_id))
             services.ledger.request_control(job_id, "cancel")
@@ -110,38 +108,40 @@ def test_a_redis_that_is_lost_and_rebuilt_during_a_deletion_does_not_bring_the_j
         assert remaining(services, job_id) == []
 
 
-def test_a_job_whose_request_goes_while_redis_is_rebuilt_does_not_come_back(services: Services) -> None:
+def test_a_job_whose_request_is_deleted_during_a_rebuild_does_not_come_back(services: Services) -> None:
     job_id = add_succeeded_job(services)
-    asked = services.blobs.get(keys.request(job_id))
-    for store, store in interrupt_each_call(services, "before", lambda: services.blobs.delete(keys.request(job_id))):
-        services.blobs.put(keys.request(job_id), asked)
+    stored_request = services.blobs.get(keys.request(job_id))
+    for interrupted, store in interrupt_each_call(
+        services, "before", lambda: services.blobs.delete(keys.request(job_id))
+    ):
+        services.blobs.put(keys.request(job_id), stored_request)
         redis_client(services).flushall()
-        rebuild_ledger(store)
-        went = store.calls >= store._at
-        assert bool(redis_keys(services, job_id)) != went, f"at call {store._at}"
+        rebuild_ledger(interrupted)
+        was_deleted = store.calls >= store._at
+        assert bool(redis_keys(services, job_id)) != was_deleted, f"at call {store._at}"
 
 
 @BEFORE_OR_AFTER
-def test_a_job_deleted_while_lost_records_are_looked_for_does_not_come_back(services: Services, when: str) -> None:
+def test_a_job_deleted_during_a_rebuild_does_not_come_back(services: Services, when: str) -> None:
     job_ids: list[str] = []
-    for store, store in interrupt_each_call(services, when, lambda: delete_job(services, job_ids[-1])):
+    for interrupted, store in interrupt_each_call(services, when, lambda: delete_job(services, job_ids[-1])):
         job_ids.append(add_succeeded_job(services))
-        rebuild_ledger(store)
+        rebuild_ledger(interrupted)
         assert bool(remaining(services, job_ids[-1])) == (store.calls < store._at)
 
 
 @pytest.mark.parametrize(
-    "make", [add_queued_job, lambda services: add_running_job(services).job.id], ids=["waiting", "running"]
+    "add_job", [add_queued_job, lambda services: add_running_job(services).job.id], ids=["queued", "running"]
 )
-def test_of_a_job_that_has_not_ended_nothing_is_removed(services: Services, make: Callable[[Services], str]) -> None:
-    job_id = make(services)
+def test_nothing_of_a_job_that_has_not_ended_is_deleted(services: Services, add_job: Callable[[Services], str]) -> None:
+    job_id = add_job(services)
     before = read_jobs(services, job_id)
     with pytest.raises(WrongState):
         delete_job(services, job_id)
     assert read_jobs(services, job_id) == before
 
 
-def test_a_job_whose_record_was_lost_is_not_deleted_for_its_ending_is_not_known(services: Services) -> None:
+def test_a_job_whose_record_was_lost_is_not_deleted_because_its_outcome_is_unknown(services: Services) -> None:
     job_id = lose_record(services, add_running_job(services).job.id)
     before = stored_blobs(services)
     with pytest.raises(JobNotFound):
