@@ -1,4 +1,4 @@
-"""What every blob store promises, over each of them; their keys and addresses."""
+"""The guarantees of every blob store, tested on each; keys and URLs."""
 
 import os
 import time
@@ -18,7 +18,7 @@ from shared.storage.s3 import S3BlobStore
 # Every store.
 
 
-def test_what_was_put_is_got(blobs: BlobStore) -> None:
+def test_get_returns_what_was_put(blobs: BlobStore) -> None:
     blobs.put("inputs/abc", b"\x00\xffbytes", content_type="image/png")
     assert blobs.get("inputs/abc") == b"\x00\xffbytes"
 
@@ -48,12 +48,12 @@ def test_a_blob_of_many_megabytes_survives(blobs: BlobStore) -> None:
     assert blobs.get("jobs/1/checkpoints/t-5") == data
 
 
-def test_a_missing_blob_is_said_to_be_missing(blobs: BlobStore) -> None:
+def test_a_missing_blob_raises_blob_missing(blobs: BlobStore) -> None:
     with pytest.raises(BlobMissing, match="inputs/none"):
         blobs.get("inputs/none")
 
 
-def test_a_folder_is_no_blob(blobs: BlobStore) -> None:
+def test_a_folder_is_not_a_blob(blobs: BlobStore) -> None:
     blobs.put("inputs/abc", b"x")
     assert not blobs.exists("inputs")
     with pytest.raises(BlobMissing):
@@ -68,7 +68,7 @@ def test_exists_follows_put_and_delete(blobs: BlobStore) -> None:
     assert [*seen, blobs.exists("a/b")] == [False, True, False]
 
 
-def test_deleting_twice_is_no_error_and_spares_the_neighbours(blobs: BlobStore) -> None:
+def test_deleting_twice_is_not_an_error_and_keeps_other_blobs(blobs: BlobStore) -> None:
     blobs.put("jobs/1/a", b"x")
     blobs.put("jobs/2/a", b"x")
     blobs.delete("jobs/1/a")
@@ -91,7 +91,7 @@ def test_a_listing_is_sorted_by_key_across_folders_and_pages(blobs: BlobStore) -
     assert keys(blobs) == sorted(names)
 
 
-def test_a_prefix_is_compared_letter_by_letter(blobs: BlobStore) -> None:
+def test_a_prefix_is_compared_by_character(blobs: BlobStore) -> None:
     for name in ("jobs/1/a", "jobs/1/b/c", "jobs/10/a", "jobs/2/a", "jobs1"):
         blobs.put(name, b"x")
     assert keys(blobs, "jobs/1") == ["jobs/1/a", "jobs/1/b/c", "jobs/10/a"]
@@ -100,7 +100,7 @@ def test_a_prefix_is_compared_letter_by_letter(blobs: BlobStore) -> None:
     assert keys(blobs, "nothing/here") == []
 
 
-def test_a_listing_tells_sizes_and_times(blobs: BlobStore) -> None:
+def test_a_listing_has_sizes_and_times(blobs: BlobStore) -> None:
     before = time.time()
     blobs.put("a", b"12345")
     (blob,) = blobs.list()
@@ -119,7 +119,7 @@ def test_blobs_may_be_deleted_while_they_are_listed(blobs: BlobStore) -> None:
 @pytest.mark.parametrize(
     "key", ["", "/a", "a/", "a//b", "../a", "a/../b", ".", ".a", "a b", "a\n", "ä", "a\\b", "a\0b"]
 )
-def test_what_is_no_key_is_refused(blobs: BlobStore, key: str) -> None:
+def test_an_invalid_key_is_rejected(blobs: BlobStore, key: str) -> None:
     acts = (lambda: blobs.put(key, b"x"), lambda: blobs.get(key), lambda: blobs.exists(key), lambda: blobs.delete(key))
     for act in acts:
         with pytest.raises(ValueError, match="is not a blob key"):
@@ -127,12 +127,12 @@ def test_what_is_no_key_is_refused(blobs: BlobStore, key: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/", "../", ".incoming", "a//", "a b"])
-def test_what_no_key_starts_with_is_refused_at_once(blobs: BlobStore, prefix: str) -> None:
+def test_an_invalid_prefix_is_rejected_at_once(blobs: BlobStore, prefix: str) -> None:
     with pytest.raises(ValueError, match="no blob key starts"):
         blobs.list(prefix)
 
 
-def test_of_writers_at_once_one_wins_whole(blobs: BlobStore) -> None:
+def test_one_of_concurrent_writers_wins_with_its_whole_blob(blobs: BlobStore) -> None:
     values = [bytes([65 + number]) * 50_000 for number in range(6)]
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(lambda value: blobs.put("a/b", value), values))
@@ -149,13 +149,13 @@ def test_a_reader_never_sees_half_a_blob(blobs: BlobStore) -> None:
         writing.result()
 
 
-def test_a_store_that_works_passes_its_check(blobs: BlobStore) -> None:
+def test_a_working_store_passes_its_check(blobs: BlobStore) -> None:
     blobs.check()
     assert keys(blobs) == []
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # some thread of a library may be about
-def test_a_forked_child_can_use_the_store_its_parent_opened(blobs: BlobStore) -> None:
+def test_a_forked_child_can_use_its_parents_store(blobs: BlobStore) -> None:
     blobs.put("a", b"from the parent")
     child = os.fork()
     if child == 0:  # pragma: no cover - another process
@@ -184,7 +184,7 @@ def test_a_key_never_leaves_its_folder(text: str) -> None:
         st.from_regex(r"(?:[ab._-]{1,2}/){0,2}[ab]{1,2}", fullmatch=True).filter(is_key), st.binary(max_size=4)
     )
 )
-def test_the_directory_agrees_with_the_dictionary(
+def test_a_directory_behaves_like_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, content: dict[str, bytes]
 ) -> None:
     content = {key: data for key, data in content.items() if not any(other.startswith(f"{key}/") for other in content)}
@@ -196,7 +196,7 @@ def test_the_directory_agrees_with_the_dictionary(
         assert keys(local, prefix) == keys(memory, prefix)
 
 
-def test_an_address_opens_its_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_opens_its_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     open_blob_store("file:var/blobs").put("a", b"relative")
     assert open_blob_store(f"file://{tmp_path}/var/blobs").get("a") == b"relative"
@@ -207,11 +207,11 @@ def test_an_address_opens_its_store(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "url", ["", "var/blobs", "file:", "file://host/a", "s3:", "s3:///a", "https://a/b", "memory:x"]
 )
-def test_an_address_of_no_store_is_refused(url: str) -> None:
+def test_an_unknown_url_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match="use file:///folder"):
         open_blob_store(url)
 
 
-def test_an_endpoint_without_a_scheme_is_refused() -> None:
+def test_an_endpoint_without_a_scheme_is_rejected() -> None:
     with pytest.raises(ValueError, match="must start with http"):
         S3Options(endpoint="127.0.0.1:9000")

@@ -1,4 +1,4 @@
-"""S3 and its network."""
+"""The blob store in an S3 bucket: failures of server and network."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ QUICK = Timeouts(connect=0.3, read=0.3, attempts=1)
 
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
-    """A server that takes connections and never says a word."""
+    """A server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listening:
         listening.settimeout(0)
         yield listening
@@ -32,8 +32,8 @@ def at_port(port: int, timeouts: Timeouts = QUICK) -> S3BlobStore:
     return S3BlobStore("bucket", options=options)
 
 
-def assert_every_act_is_refused(blobs: BlobStore, because: str) -> None:
-    for act in (
+def assert_every_call_raises(blobs: BlobStore, message: str) -> None:
+    for call in (
         lambda: blobs.put("a", b"x"),
         lambda: blobs.get("a"),
         lambda: blobs.exists("a"),
@@ -41,22 +41,22 @@ def assert_every_act_is_refused(blobs: BlobStore, because: str) -> None:
         lambda: keys(blobs),
         blobs.check,
     ):
-        with pytest.raises(StorageUnavailable, match=because) as caught:
-            act()
+        with pytest.raises(StorageUnavailable, match=message) as caught:
+            call()
         assert caught.value.__cause__ is not None
 
 
-def test_a_server_that_is_down_is_an_unavailable_store(silent: socket.socket) -> None:
+def test_a_server_that_is_down_raises_storage_unavailable(silent: socket.socket) -> None:
     port = silent.getsockname()[1]
     silent.close()
-    assert_every_act_is_refused(at_port(port), "not reachable")
+    assert_every_call_raises(at_port(port), "not reachable")
 
 
-def test_a_server_that_says_nothing_is_an_unavailable_store(silent: socket.socket) -> None:
-    assert_every_act_is_refused(at_port(silent.getsockname()[1]), "not reachable")
+def test_a_silent_server_raises_storage_unavailable(silent: socket.socket) -> None:
+    assert_every_call_raises(at_port(silent.getsockname()[1]), "not reachable")
 
 
-def test_a_silent_server_is_asked_as_often_as_patience_says(silent: socket.socket) -> None:
+def test_a_silent_server_is_tried_as_often_as_configured(silent: socket.socket) -> None:
     blobs = at_port(silent.getsockname()[1], Timeouts(connect=0.1, read=0.1, attempts=2))
     with pytest.raises(StorageUnavailable):
         blobs.check()
@@ -66,7 +66,7 @@ def test_a_silent_server_is_asked_as_often_as_patience_says(silent: socket.socke
         silent.accept()
 
 
-def test_an_upload_does_not_wait_to_be_told_to_continue(silent: socket.socket) -> None:
+def test_an_upload_does_not_wait_for_100_continue(silent: socket.socket) -> None:
     with pytest.raises(StorageUnavailable):
         at_port(silent.getsockname()[1]).put("a", b"the body")
     with silent.accept()[0] as connection:
@@ -75,38 +75,38 @@ def test_an_upload_does_not_wait_to_be_told_to_continue(silent: socket.socket) -
     assert request.endswith(b"the body")
 
 
-def test_somebody_who_waits_is_told_within_three_seconds() -> None:
+def test_short_timeouts_are_under_three_seconds() -> None:
     assert (SHORT_TIMEOUTS.connect + SHORT_TIMEOUTS.read) * SHORT_TIMEOUTS.attempts < 3
 
 
-def test_a_blob_cut_short_on_its_way_is_not_taken_for_the_whole() -> None:
-    def answer_half(listening: socket.socket) -> None:
+def test_a_truncated_response_raises_storage_unavailable() -> None:
+    def send_half(listening: socket.socket) -> None:
         connection, _ = listening.accept()
         with connection:
             connection.recv(65_536)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = threading.Thread(target=answer_half, args=[listening])
+        server = threading.Thread(target=send_half, args=[listening])
         server.start()
         with pytest.raises(StorageUnavailable):
             at_port(listening.getsockname()[1]).get("a")
         server.join()
 
 
-def test_a_wrong_secret_is_an_unavailable_store(s3_server: S3Server) -> None:
-    wrong = replace(s3_server.options(), secret_key="wrong")  # noqa: S106 - that it is none is the point
+def test_a_wrong_secret_raises_storage_unavailable(s3_server: S3Server) -> None:
+    wrong = replace(s3_server.options(), secret_key="wrong")  # noqa: S106 - not a secret
     blobs = S3BlobStore(s3_server.bucket, options=wrong)
     with pytest.raises(StorageUnavailable, match="SignatureDoesNotMatch"):
         blobs.put("a", b"x")
-    assert_every_act_is_refused(blobs, "rejected")
+    assert_every_call_raises(blobs, "rejected")
 
 
-def test_a_missing_bucket_is_an_unavailable_store(s3_server: S3Server) -> None:
-    assert_every_act_is_refused(S3BlobStore("no-such-bucket", options=s3_server.options()), "bucket")
+def test_a_missing_bucket_raises_storage_unavailable(s3_server: S3Server) -> None:
+    assert_every_call_raises(S3BlobStore("no-such-bucket", options=s3_server.options()), "bucket")
 
 
-def test_missing_credentials_are_an_unavailable_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_credentials_raise_storage_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -116,7 +116,7 @@ def test_missing_credentials_are_an_unavailable_store(monkeypatch: pytest.Monkey
         S3BlobStore("bucket", options=S3Options(endpoint="http://127.0.0.1:1", timeouts=QUICK)).check()
 
 
-def test_prefixes_of_one_bucket_do_not_see_each_other(s3_server: S3Server) -> None:
+def test_prefixes_of_one_bucket_are_isolated(s3_server: S3Server) -> None:
     one, other = (
         S3BlobStore(s3_server.bucket, prefix=prefix, options=s3_server.options()) for prefix in ("one", "one-b")
     )
@@ -125,14 +125,14 @@ def test_prefixes_of_one_bucket_do_not_see_each_other(s3_server: S3Server) -> No
     assert (one.get("a"), other.get("a"), keys(one), keys(other)) == (b"1", b"2", ["a"], ["a"])
 
 
-def test_a_bucket_listing_skips_what_is_no_blob(s3_server: S3Server) -> None:
+def test_a_bucket_listing_skips_other_objects(s3_server: S3Server) -> None:
     blobs = S3BlobStore(s3_server.bucket, prefix="browsed", options=s3_server.options())
     blobs._client().put_object(Bucket=s3_server.bucket, Key="browsed/folder/", Body=b"")  # as web consoles do
     blobs.put("folder/a", b"x")
     assert keys(blobs) == ["folder/a"]
 
 
-def test_threads_that_come_first_together_all_get_through(s3_server: S3Server) -> None:
+def test_threads_that_race_for_the_first_client_all_succeed(s3_server: S3Server) -> None:
     blobs = S3BlobStore(s3_server.bucket, prefix="threads", options=s3_server.options(LONG_TIMEOUTS))
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda number: blobs.put(f"n/{number}", b"x"), range(8)))

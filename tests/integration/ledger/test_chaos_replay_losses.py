@@ -1,4 +1,4 @@
-"""What the audit makes of a Redis that was emptied, killed or cut off in the middle of a word."""
+"""The audit after Redis was flushed, killed, or its file truncated."""
 
 import pytest
 from support.fixtures.history import Scene, outcomes, progress
@@ -7,7 +7,7 @@ from easel.models import JobState
 from shared.storage import keys
 
 
-def test_an_end_restored_after_a_flush_is_the_same_end(scene: Scene) -> None:
+def test_an_end_restored_after_a_flush_is_not_a_second_end(scene: Scene) -> None:
     job = scene.submit()
     key = scene.finish(scene.claim())
     scene.redis.flushall()
@@ -23,7 +23,7 @@ def test_an_end_restored_after_a_flush_is_the_same_end(scene: Scene) -> None:
     ]
 
 
-def test_an_end_restored_as_another_is_a_second_end(scene: Scene) -> None:
+def test_an_end_restored_with_another_state_is_a_second_end(scene: Scene) -> None:
     job = scene.submit()
     scene.finish(scene.claim())
     scene.redis.flushall()
@@ -32,11 +32,11 @@ def test_an_end_restored_as_another_is_a_second_end(scene: Scene) -> None:
     assert scene.history().ends == ["succeeded", "canceled"]
 
 
-def test_a_running_job_flushed_and_restored_goes_on_without_a_trespass(scene: Scene) -> None:
+def test_a_running_job_flushed_and_restored_continues_without_a_stale_write(scene: Scene) -> None:
     job = scene.submit()
     before = scene.claim()
-    scene.paint(before, 12)
-    scene.keep(before, 10)
+    scene.report_step(before, 12)
+    scene.checkpoint(before, 10)
     scene.redis.flushall()
     scene.ledger.ensure_identity("test")
     scene.ledger.restore(job, JobState.QUEUED, checkpoint=keys.checkpoint(job.id, before.token, 10))
@@ -49,7 +49,7 @@ def test_a_running_job_flushed_and_restored_goes_on_without_a_trespass(scene: Sc
     assert [steps for _, steps in history.redone] == [2]
 
 
-def test_what_was_cut_off_never_happened(scene: Scene) -> None:
+def test_a_truncated_transaction_is_ignored(scene: Scene) -> None:
     job = scene.submit()
     key = scene.finish(scene.claim())
     scene.valkey.stop()
@@ -63,10 +63,10 @@ def test_what_was_cut_off_never_happened(scene: Scene) -> None:
     assert scene.histories()[job.id].results == [key]
 
 
-def test_a_server_killed_in_between_leaves_one_history(scene: Scene) -> None:
+def test_a_history_continues_after_the_server_was_killed(scene: Scene) -> None:
     scene.submit()
     claim = scene.claim()
-    scene.paint(claim, 3)
+    scene.report_step(claim, 3)
     scene.valkey.stop()  # by SIGKILL
     scene.valkey.start()
     key = scene.finish(claim)
@@ -74,7 +74,7 @@ def test_a_server_killed_in_between_leaves_one_history(scene: Scene) -> None:
     assert (outcomes(history), history.results, history.stale_writes) == (["succeeded"], [key], [])
 
 
-def test_a_file_whose_beginning_is_lost_is_refused(scene: Scene) -> None:
+def test_a_rewritten_file_is_rejected(scene: Scene) -> None:
     scene.submit()
     scene.redis.bgrewriteaof()
     while scene.redis.info("persistence")["aof_rewrite_in_progress"]:

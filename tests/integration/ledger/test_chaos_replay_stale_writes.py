@@ -1,4 +1,4 @@
-"""What the audit calls a trespass, a second end or a second result, and what it does not."""
+"""What the audit reports as a stale write, a second end or a second result, and what it does not."""
 
 import pytest
 from support.fixtures.history import LEASE, Scene, outcomes, progress
@@ -12,32 +12,32 @@ from shared.storage import keys
 
 @pytest.fixture
 def broken_fence(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """A ledger for which whoever comes holds the job."""
-    whole, holds = redis_client._read_lua, "return token ~= '' and get_field(id, 'claim') == token"
-    assert holds in whole("common")
-    monkeypatch.setattr(redis_client, "_read_lua", lambda act: whole(act).replace(holds, "return token ~= ''"))
+    """A ledger that accepts every token."""
+    read_lua, fence = redis_client._read_lua, "return token ~= '' and get_field(id, 'claim') == token"
+    assert fence in read_lua("common")
+    monkeypatch.setattr(redis_client, "_read_lua", lambda name: read_lua(name).replace(fence, "return token ~= ''"))
     return Ledger(scene.redis)
 
 
-def test_a_fenced_zombie_is_no_trespasser(scene: Scene) -> None:
+def test_a_fenced_zombie_makes_no_stale_write(scene: Scene) -> None:
     scene.submit()
     zombie = scene.claim("zombie")
-    scene.keep(zombie, 5)
-    scene.lose(zombie)
-    heir = scene.claim("heir")
-    scene.renew(heir, resumed_from_step=5)
-    for act in (scene.finish, lambda claim: scene.keep(claim, 9)):
+    scene.checkpoint(zombie, 5)
+    scene.expire_lease(zombie)
+    successor = scene.claim("successor")
+    scene.renew(successor, resumed_from_step=5)
+    for call in (scene.finish, lambda claim: scene.checkpoint(claim, 9)):
         with pytest.raises(ClaimLost):
-            act(zombie)
+            call(zombie)
     older = keys.checkpoint(zombie.job.id, zombie.token, 5)
-    scene.renew(heir, checkpoint=keys.checkpoint(heir.job.id, heir.token, 9), previous_checkpoint=older)
-    key = scene.finish(heir)
+    scene.renew(successor, checkpoint=keys.checkpoint(successor.job.id, successor.token, 9), previous_checkpoint=older)
+    key = scene.finish(successor)
     history = scene.history()
     assert outcomes(history) == ["lost", "succeeded"]
     assert (history.results, history.stale_writes) == ([key], [])
 
 
-def test_a_release_may_write_what_its_own_claim_kept(scene: Scene) -> None:
+def test_a_release_may_write_its_own_checkpoint(scene: Scene) -> None:
     scene.submit()
     claim = scene.claim()
     scene.ledger.release(
@@ -46,52 +46,50 @@ def test_a_release_may_write_what_its_own_claim_kept(scene: Scene) -> None:
     assert scene.history().stale_writes == []
 
 
-def test_behind_a_broken_fence_a_zombies_checkpoint_is_a_trespass(scene: Scene, broken_fence: Ledger) -> None:
+def test_without_a_fence_a_zombies_checkpoint_is_a_stale_write(scene: Scene, broken_fence: Ledger) -> None:
     scene.submit()
     zombie = scene.claim("zombie")
-    scene.lose(zombie)
-    heir = scene.claim("heir")
+    scene.expire_lease(zombie)
+    successor = scene.claim("successor")
     key = keys.checkpoint(zombie.job.id, zombie.token, 9)
     broken_fence.renew(zombie, lease_seconds=LEASE, checkpoint=key)
-    (told,) = scene.history().stale_writes
-    assert f"{zombie.token} wrote the checkpoint {key} while {heir.token} held the job" in told
+    (stale_write,) = scene.history().stale_writes
+    assert f"{zombie.token} wrote the checkpoint {key} while {successor.token} held the job" in stale_write
 
 
-def test_behind_a_broken_fence_a_zombies_progress_into_the_line_is_a_trespass(
+def test_without_a_fence_a_zombies_progress_on_a_queued_job_is_a_stale_write(
     scene: Scene, broken_fence: Ledger
 ) -> None:
     scene.submit()
     zombie = scene.claim("zombie")
-    scene.lose(zombie)
+    scene.expire_lease(zombie)
     broken_fence.renew(zombie, lease_seconds=LEASE, progress=progress(9))
-    (told,) = scene.history().stale_writes
-    assert "progress was written while nobody held the job" in told
+    (stale_write,) = scene.history().stale_writes
+    assert "progress was written while nobody held the job" in stale_write
 
 
-def test_behind_a_broken_fence_a_zombies_end_is_a_trespass_and_a_second_result(
-    scene: Scene, broken_fence: Ledger
-) -> None:
+def test_without_a_fence_a_zombies_end_is_a_stale_write_and_a_second_result(scene: Scene, broken_fence: Ledger) -> None:
     scene.submit()
     zombie = scene.claim("zombie")
-    scene.lose(zombie)
-    heir = scene.claim("heir")
+    scene.expire_lease(zombie)
+    successor = scene.claim("successor")
     late = keys.result(zombie.job.id, zombie.token)
     broken_fence.finish(zombie, JobState.SUCCEEDED, result=late)
-    early = keys.result(heir.job.id, heir.token)
-    scene.put(heir.job.id, result=early)
+    early = keys.result(successor.job.id, successor.token)
+    scene.set_fields(successor.job.id, result=early)
     history = scene.history()
     assert len(history.stale_writes) == 3
-    assert f"{zombie.token} wrote the result {late} while {heir.token} held the job" in history.stale_writes[0]
-    assert f"{zombie.token} ended the job while {heir.token} held it" in history.stale_writes[1]
-    assert f"{heir.token} wrote the result {early} while nobody held the job" in history.stale_writes[2]
+    assert f"{zombie.token} wrote the result {late} while {successor.token} held the job" in history.stale_writes[0]
+    assert f"{zombie.token} ended the job while {successor.token} held it" in history.stale_writes[1]
+    assert f"{successor.token} wrote the result {early} while nobody held the job" in history.stale_writes[2]
     assert history.results == [late, early]
 
 
-def test_a_job_taken_from_its_holder_is_a_trespass(scene: Scene) -> None:
+def test_a_job_claimed_while_held_is_a_stale_write(scene: Scene) -> None:
     job = scene.submit()
     first = scene.claim()
     scene.redis.zadd(f"{NAMESPACE}:queue:standard", {job.id: 0})
-    scene.put(job.id, state="queued")  # else the act itself refuses
+    scene.set_fields(job.id, state="queued")  # or the script would refuse
     second = scene.claim()
     history = scene.history()
     assert outcomes(history) == ["lost", "active"]
@@ -102,5 +100,5 @@ def test_a_second_publication_by_hand_is_a_second_result(scene: Scene) -> None:
     job = scene.submit()
     key = scene.finish(scene.claim())
     other = keys.result(job.id, "0123456789abcdef")
-    scene.put(job.id, result=other)
+    scene.set_fields(job.id, result=other)
     assert scene.history().results == [key, other]

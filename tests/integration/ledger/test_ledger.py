@@ -1,4 +1,4 @@
-"""The queue's acts, each on a real Valkey."""
+"""Each operation of the ledger, on a real Valkey."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,31 +13,29 @@ from shared.ledger.ledger import NAMESPACE, ControlFlags, Ledger, connect
 from shared.ledger.queue_stats import QueueStats
 
 
-def test_jobs_are_claimed_in_the_order_in_which_they_came_and_the_first_tier_goes_first(ledger: Ledger) -> None:
+def test_jobs_are_claimed_in_order_and_the_first_tier_first(ledger: Ledger) -> None:
     late, first, second = submit(ledger, request("batch")), submit(ledger), submit(ledger)
     assert [claim(ledger).job.id for _ in range(3)] == [first, second, late]
     assert ledger.claim("w", TIERS, lease_seconds=60) is None
 
 
-def test_many_workers_at_once_never_claim_the_same_job(ledger: Ledger) -> None:
+def test_concurrent_workers_never_claim_the_same_job(ledger: Ledger) -> None:
     ids = {submit(ledger) for _ in range(40)}
     start = threading.Barrier(8)
 
     def worker(number: int) -> list[str]:
         start.wait()
-        mine = []
-        while found := ledger.claim(f"w{number}", TIERS, lease_seconds=60):
-            mine.append(found.job.id)
-        return mine
+        claimed_ids = []
+        while claimed := ledger.claim(f"w{number}", TIERS, lease_seconds=60):
+            claimed_ids.append(claimed.job.id)
+        return claimed_ids
 
     with ThreadPoolExecutor(8) as pool:
-        taken = [job_id for mine in pool.map(worker, range(8)) for job_id in mine]
-    assert sorted(taken) == sorted(ids)
+        claimed = [job_id for claimed_ids in pool.map(worker, range(8)) for job_id in claimed_ids]
+    assert sorted(claimed) == sorted(ids)
 
 
-def test_the_same_idempotency_key_and_request_gives_the_first_job_again(
-    ledger: Ledger, queue_stats: QueueStats
-) -> None:
+def test_a_repeated_idempotency_key_and_request_returns_the_first_job(ledger: Ledger, queue_stats: QueueStats) -> None:
     first = submit(ledger, request(key="k"))
     again, new = ledger.submit(request(key="k"), queue_limit=100, remember_seconds=60)
     assert (again, new) == (first, False)
@@ -45,23 +43,23 @@ def test_the_same_idempotency_key_and_request_gives_the_first_job_again(
     assert ledger.find_by_idempotency_key("k") == ("d", first)
 
 
-def test_the_same_idempotency_key_with_another_request_is_refused(ledger: Ledger) -> None:
+def test_an_idempotency_key_with_a_different_request_is_rejected(ledger: Ledger) -> None:
     submit(ledger, request(key="k"))
     with pytest.raises(IdempotencyKeyReused):
         submit(ledger, request(key="k", digest="other"))
 
 
-def test_a_full_queue_refuses_and_creates_nothing(ledger: Ledger, queue_stats: QueueStats) -> None:
+def test_a_full_queue_rejects_a_job_and_creates_nothing(ledger: Ledger, queue_stats: QueueStats) -> None:
     submit(ledger, limit=1)
-    refused = request()
+    rejected = request()
     with pytest.raises(QueueFull):
-        submit(ledger, refused, limit=1)
+        submit(ledger, rejected, limit=1)
     with pytest.raises(JobNotFound):
-        ledger.get(refused.id)
+        ledger.get(rejected.id)
     assert queue_stats.depth("standard") == 1
 
 
-def test_what_a_holder_reports_is_seen_in_the_record_and_in_the_events(ledger: Ledger, valkey_url: str) -> None:
+def test_a_renewal_updates_the_record_and_publishes_an_event(ledger: Ledger, valkey_url: str) -> None:
     job_id = submit(ledger)
     held = claim(ledger)
     progress = Progress(phase="192 px", current=3, total=60, percentage=2.5)
@@ -72,23 +70,23 @@ def test_what_a_holder_reports_is_seen_in_the_record_and_in_the_events(ledger: L
     assert kinds == ["state", "state", "progress"]
 
 
-def test_a_lost_lease_puts_the_job_back_at_the_head_and_fences_its_former_holder(ledger: Ledger) -> None:
+def test_an_expired_lease_requeues_the_job_at_the_head_and_fences_its_former_holder(ledger: Ledger) -> None:
     lost, waiting = submit(ledger), submit(ledger)
     zombie = claim(ledger, lease=-1)
     assert reap(ledger) == {lost: JobState.QUEUED}
-    for act in (
+    for call in (
         lambda: ledger.renew(zombie, lease_seconds=60, result="evil"),
         lambda: ledger.finish(zombie, JobState.SUCCEEDED, result="evil"),
         lambda: ledger.release(zombie, place="head"),
     ):
         with pytest.raises(ClaimLost):
-            act()
-    heir = claim(ledger)
-    assert (heir.job.id, heir.job.epoch, heir.job.attempts, heir.job.result) == (lost, 2, 1, None)
+            call()
+    successor = claim(ledger)
+    assert (successor.job.id, successor.job.epoch, successor.job.attempts, successor.job.result) == (lost, 2, 1, None)
     assert claim(ledger).job.id == waiting
 
 
-def test_a_new_claim_begins_without_the_pace_of_the_one_before(ledger: Ledger) -> None:
+def test_a_new_claim_starts_without_the_speed_of_the_last_one(ledger: Ledger) -> None:
     job_id = submit(ledger)
     fast = claim(ledger)
     ledger.renew(fast, lease_seconds=60, fraction_per_second=0.5, steps_per_second=30.0, run_seconds=1.0)
@@ -98,14 +96,14 @@ def test_a_new_claim_begins_without_the_pace_of_the_one_before(ledger: Ledger) -
     assert (slow.fraction_per_second, slow.steps_per_second, slow.run_seconds) == (None, None, 1)
 
 
-def test_a_late_renewal_counts_while_the_token_stands(ledger: Ledger) -> None:
+def test_a_late_renewal_counts_until_the_lease_is_reaped(ledger: Ledger) -> None:
     submit(ledger)
     late = claim(ledger, lease=-1)
     ledger.renew(late, lease_seconds=60)
     assert reap(ledger) == {}
 
 
-def test_a_job_that_loses_its_lease_too_often_fails_and_a_new_checkpoint_resets_the_count(ledger: Ledger) -> None:
+def test_a_job_that_loses_too_many_leases_fails_and_a_new_checkpoint_resets_the_count(ledger: Ledger) -> None:
     job_id = submit(ledger)
     claim(ledger, lease=-1)
     assert reap(ledger, limit=2) == {job_id: JobState.QUEUED}
@@ -116,14 +114,14 @@ def test_a_job_that_loses_its_lease_too_often_fails_and_a_new_checkpoint_resets_
     assert ledger.get(job_id).error == EXHAUSTED
 
 
-def test_a_job_given_back_goes_to_the_head_on_a_drain_and_to_the_tail_after_a_slice(ledger: Ledger) -> None:
+def test_a_released_job_goes_to_the_head_on_a_drain_and_to_the_tail_after_a_time_slice(ledger: Ledger) -> None:
     first, second = submit(ledger), submit(ledger)
     ledger.release(claim(ledger), place="head")
     ledger.release(claim(ledger), place="tail")
     assert [claim(ledger).job.id, claim(ledger).job.id] == [second, first]
 
 
-def test_finishing_twice_with_the_same_claim_is_one_finish(ledger: Ledger) -> None:
+def test_finishing_twice_with_the_same_claim_is_idempotent(ledger: Ledger) -> None:
     job_id = submit(ledger)
     held = claim(ledger)
     for _ in range(2):
@@ -133,7 +131,7 @@ def test_finishing_twice_with_the_same_claim_is_one_finish(ledger: Ledger) -> No
     assert list(ledger.list_unfinalized_ids(older_than_seconds=-1)) == [job_id]
 
 
-def test_a_cancel_that_was_asked_for_before_the_end_wins_over_it(ledger: Ledger) -> None:
+def test_an_earlier_cancel_wins_over_a_finished_job(ledger: Ledger) -> None:
     job_id = submit(ledger)
     held = claim(ledger)
     ledger.request_control(job_id, "cancel")
@@ -143,7 +141,7 @@ def test_a_cancel_that_was_asked_for_before_the_end_wins_over_it(ledger: Ledger)
     assert job.canceled_at is not None
 
 
-def test_a_waiting_job_is_canceled_at_once_and_a_running_one_hears_of_it(
+def test_a_queued_job_is_canceled_at_once_and_a_running_one_by_its_worker(
     ledger: Ledger, queue_stats: QueueStats
 ) -> None:
     running, waiting = submit(ledger), submit(ledger)
@@ -156,7 +154,7 @@ def test_a_waiting_job_is_canceled_at_once_and_a_running_one_hears_of_it(
         ledger.request_control(waiting, "cancel")
 
 
-def test_a_cancel_that_meets_a_drain_or_a_lost_lease_ends_the_job(ledger: Ledger) -> None:
+def test_a_canceled_job_ends_on_a_drain_or_an_expired_lease(ledger: Ledger) -> None:
     drained, orphaned = submit(ledger), submit(ledger)
     held = claim(ledger)
     claim(ledger, lease=-1)
@@ -167,7 +165,7 @@ def test_a_cancel_that_meets_a_drain_or_a_lost_lease_ends_the_job(ledger: Ledger
     assert ledger.get(drained).state is JobState.CANCELED
 
 
-def test_finish_needs_a_first_picture(ledger: Ledger) -> None:
+def test_finish_needs_a_first_step(ledger: Ledger) -> None:
     job_id = submit(ledger)
     with pytest.raises(NotReady):
         ledger.request_control(job_id, "finish")
@@ -188,7 +186,7 @@ def test_only_a_job_that_has_ended_can_be_deleted(ledger: Ledger) -> None:
         ledger.get(job_id)
 
 
-def test_a_deletion_spares_a_key_that_stands_for_another_job(ledger: Ledger, valkey_url: str) -> None:
+def test_a_deletion_keeps_an_idempotency_key_of_another_job(ledger: Ledger, valkey_url: str) -> None:
     first = submit(ledger, request(key="k"))
     ledger.request_control(first, "cancel")
     connect(valkey_url).set(f"{NAMESPACE}:idempotency:k", "d another")
@@ -196,7 +194,7 @@ def test_a_deletion_spares_a_key_that_stands_for_another_job(ledger: Ledger, val
     assert ledger.find_by_idempotency_key("k") == ("d", "another")
 
 
-def test_jobs_expire_by_the_time_they_ended_and_those_that_have_not_never(ledger: Ledger) -> None:
+def test_only_ended_jobs_are_listed_for_expiry_by_their_end_time(ledger: Ledger) -> None:
     first, running, _ = [submit(ledger) for _ in range(3)]
     held = claim(ledger)
     assert claim(ledger).job.id == running
@@ -210,7 +208,7 @@ def test_jobs_expire_by_the_time_they_ended_and_those_that_have_not_never(ledger
     assert ledger.list_completed_ids(older_than_seconds=-1, limit=9) == []
 
 
-def test_lists_page_from_the_newest_to_the_oldest_and_by_state(ledger: Ledger) -> None:
+def test_lists_are_paged_from_newest_to_oldest_and_filtered_by_state(ledger: Ledger) -> None:
     ids = [submit(ledger) for _ in range(5)]
     ledger.request_control(ids[2], "cancel")
     page = ledger.list(limit=3)

@@ -1,4 +1,4 @@
-"""Which of the waiting jobs a worker gets: the first in line that it has the memory for."""
+"""A worker claims the first queued job that fits into its memory."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,82 +18,82 @@ def queue_up(ledger: Ledger, *peaks: int, tier: str = "standard") -> list[str]:
     return [submit(ledger, request(tier, peak=peak)) for peak in peaks]
 
 
-def taken(ledger: Ledger, memory: int, kind: MemoryKind = "host") -> list[str]:
-    """What a worker of so much memory gets, until it gets nothing more."""
+def claim_all(ledger: Ledger, memory: int, kind: MemoryKind = "host") -> list[str]:
+    """Claim jobs for a worker with this much memory until none is left; return their ids."""
     ids = []
-    while found := ledger.claim("w", TIERS, lease_seconds=60, memory_bytes=memory, memory_kind=kind):
-        ids.append(found.job.id)
+    while claimed := ledger.claim("w", TIERS, lease_seconds=60, memory_bytes=memory, memory_kind=kind):
+        ids.append(claimed.job.id)
     return ids
 
 
-def test_a_misfit_keeps_its_place_for_a_larger_worker_and_what_stands_behind_it_is_served(
+def test_a_job_that_does_not_fit_keeps_its_position_and_those_behind_it_are_served(
     ledger: Ledger, queue_stats: QueueStats
 ) -> None:
-    first, misfit, second, last = queue_up(ledger, FITS_ALL, TOO_LARGE, FITS_ALL, TOO_LARGE)
-    assert taken(ledger, SMALL) == [first, second]
-    assert (queue_stats.next_job_id("standard"), queue_stats.depth("standard")) == (misfit, 2)
-    (newcomer,) = queue_up(ledger, FITS_ALL)
-    assert taken(ledger, LARGE) == [misfit, last, newcomer]
+    first, too_large, second, last = queue_up(ledger, FITS_ALL, TOO_LARGE, FITS_ALL, TOO_LARGE)
+    assert claim_all(ledger, SMALL) == [first, second]
+    assert (queue_stats.next_job_id("standard"), queue_stats.depth("standard")) == (too_large, 2)
+    (new,) = queue_up(ledger, FITS_ALL)
+    assert claim_all(ledger, LARGE) == [too_large, last, new]
 
 
-def test_a_line_of_misfits_does_not_keep_the_worker_from_the_next_tier(ledger: Ledger) -> None:
+def test_a_queue_of_jobs_that_do_not_fit_does_not_block_the_next_tier(ledger: Ledger) -> None:
     queue_up(ledger, TOO_LARGE, TOO_LARGE)
     (batch,) = queue_up(ledger, FITS_ALL, tier="batch")
-    assert taken(ledger, SMALL) == [batch]
+    assert claim_all(ledger, SMALL) == [batch]
 
 
-def test_what_is_unknown_is_no_hindrance(ledger: Ledger) -> None:
+def test_unknown_memory_fits(ledger: Ledger) -> None:
     unknown, huge = queue_up(ledger, 0, 2**62)
-    assert taken(ledger, 1) == [unknown]
-    assert taken(ledger, 0) == [huge], "a worker that states no memory takes anything"
+    assert claim_all(ledger, 1) == [unknown]
+    assert claim_all(ledger, 0) == [huge], "a worker of unknown memory takes any job"
 
 
-def test_a_record_from_before_peaks_were_predicted_fits_everywhere(ledger: Ledger, valkey_url: str) -> None:
+def test_a_record_without_a_predicted_peak_fits_every_worker(ledger: Ledger, valkey_url: str) -> None:
     (old,) = queue_up(ledger, TOO_LARGE)
     connect(valkey_url).hdel(f"{NAMESPACE}:job:{old}", "peak_memory_bytes")
-    assert taken(ledger, 1) == [old]
+    assert claim_all(ledger, 1) == [old]
 
 
-def test_on_a_gpu_the_gpus_memory_decides_and_elsewhere_the_machines(ledger: Ledger) -> None:
+def test_gpu_memory_decides_on_a_gpu_worker_and_host_memory_elsewhere(ledger: Ledger) -> None:
     light_on_gpu = submit(ledger, request(peak=TOO_LARGE, gpu_peak=FITS_ALL))
     light_on_host = submit(ledger, request(peak=FITS_ALL, gpu_peak=TOO_LARGE))
-    assert taken(ledger, SMALL, "gpu") == [light_on_gpu]
+    assert claim_all(ledger, SMALL, "gpu") == [light_on_gpu]
     assert ledger.get(light_on_host).peak_gpu_memory_bytes == TOO_LARGE
-    assert taken(ledger, SMALL, "host") == [light_on_host]
+    assert claim_all(ledger, SMALL, "host") == [light_on_host]
 
 
-def test_a_record_from_before_gpu_peaks_were_predicted_fits_every_gpu(ledger: Ledger, valkey_url: str) -> None:
+def test_a_record_without_a_predicted_gpu_peak_fits_every_gpu(ledger: Ledger, valkey_url: str) -> None:
     old = submit(ledger, request(peak=TOO_LARGE, gpu_peak=TOO_LARGE))
     connect(valkey_url).hdel(f"{NAMESPACE}:job:{old}", "peak_gpu_memory_bytes")
-    assert taken(ledger, SMALL, "host") == []
-    assert taken(ledger, SMALL, "gpu") == [old]
+    assert claim_all(ledger, SMALL, "host") == []
+    assert claim_all(ledger, SMALL, "gpu") == [old]
     assert ledger.get(old).peak_gpu_memory_bytes == 0
 
 
-def test_a_misfit_is_still_one_after_it_came_back(ledger: Ledger) -> None:
-    misfit, small = queue_up(ledger, TOO_LARGE, FITS_ALL)
+def test_a_requeued_job_still_does_not_fit(ledger: Ledger) -> None:
+    too_large, small = queue_up(ledger, TOO_LARGE, FITS_ALL)
     ledger.release(claim(ledger), place="head")
     claim(ledger, lease=-1)
-    assert reap(ledger) == {misfit: JobState.QUEUED}
-    assert taken(ledger, SMALL) == [small]
-    assert taken(ledger, LARGE) == [misfit]
+    assert reap(ledger) == {too_large: JobState.QUEUED}
+    assert claim_all(ledger, SMALL) == [small]
+    assert claim_all(ledger, LARGE) == [too_large]
 
 
-def test_a_restored_job_still_waits_for_a_worker_that_is_large_enough(ledger: Ledger) -> None:
+def test_a_restored_job_still_needs_a_worker_with_enough_memory(ledger: Ledger) -> None:
     lost = request(peak=TOO_LARGE)
     assert ledger.restore(lost, JobState.QUEUED)
     assert ledger.get(lost.id).peak_memory_bytes == TOO_LARGE
-    assert taken(ledger, SMALL) == []
-    assert taken(ledger, LARGE) == [lost.id]
+    assert claim_all(ledger, SMALL) == []
+    assert claim_all(ledger, LARGE) == [lost.id]
 
 
-def test_small_and_large_workers_at_once_share_all_jobs_and_no_misfit_is_taken(ledger: Ledger) -> None:
+def test_small_and_large_workers_at_once_share_all_jobs_and_no_too_large_is_claim_all(ledger: Ledger) -> None:
     ids = queue_up(ledger, *[FITS_ALL, TOO_LARGE] * 20)
     start = threading.Barrier(8)
 
     def work(memory: int) -> list[str]:
         start.wait()
-        return taken(ledger, memory)
+        return claim_all(ledger, memory)
 
     memories = [SMALL, LARGE] * 4
     with ThreadPoolExecutor(8) as pool:

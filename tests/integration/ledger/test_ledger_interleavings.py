@@ -1,4 +1,4 @@
-"""All acts together: the table of transitions, and any order in which acts can come."""
+"""All operations together: the transition table, and operations in any order."""
 
 import contextlib
 from typing import get_args
@@ -21,7 +21,7 @@ MEMORY_KINDS: tuple[MemoryKind, ...] = get_args(MemoryKind)
 
 @pytest.mark.parametrize("before", list(JobState))
 @pytest.mark.parametrize("after", list(JobState))
-def test_the_acts_obey_the_one_table_of_transitions(
+def test_the_scripts_enforce_the_transition_table(
     before: JobState, after: JobState, ledger: Ledger, valkey_url: str
 ) -> None:
     job_id = submit(ledger)
@@ -36,7 +36,7 @@ def test_the_acts_obey_the_one_table_of_transitions(
 
 
 class Queue(RuleBasedStateMachine):
-    """Any interleaving of the acts leaves every job in exactly one place, and held by one worker at most."""
+    """After any sequence of operations every job is in exactly one place, and held by at most one worker."""
 
     url = ""
     jobs: Bundle[str] = Bundle("jobs")
@@ -65,14 +65,14 @@ class Queue(RuleBasedStateMachine):
         target=claims, lease=st.sampled_from([-1.0, 60.0]), memory=st.integers(0, 3), kind=st.sampled_from(MEMORY_KINDS)
     )
     def claim(self, lease: float, memory: int, kind: MemoryKind) -> Claim | None:
-        fitting = [i for i in self._waiting() if not memory or self._peak(i, kind) <= memory]
-        found = self.ledger.claim("w", TIERS, lease_seconds=lease, memory_bytes=memory, memory_kind=kind)
-        assert [found.job.id if found else None] == (fitting or [None])[:1]
-        return found
+        fitting = [i for i in self._queued_ids() if not memory or self._peak(i, kind) <= memory]
+        claim = self.ledger.claim("w", TIERS, lease_seconds=lease, memory_bytes=memory, memory_kind=kind)
+        assert [claim.job.id if claim else None] == (fitting or [None])[:1]
+        return claim
 
     @rule(held=claims, lease=st.sampled_from([-1.0, 60.0]), step=st.integers(0, 3))
     def renew(self, held: Claim | None, lease: float, step: int) -> None:
-        self._fenced(
+        self._assert_fenced(
             held, lambda h: self.ledger.renew(h, lease_seconds=lease, progress=Progress(current=step, total=9))
         )
 
@@ -81,16 +81,16 @@ class Queue(RuleBasedStateMachine):
         if held and self.ledger.get(held.job.id).claim == held.token:
             self.ledger.finish(held, state, result=held.token)
         else:
-            self._fenced(held, lambda h: self.ledger.finish(h, state, result="zombie"))
+            self._assert_fenced(held, lambda h: self.ledger.finish(h, state, result="zombie"))
 
     @rule(held=claims, place=st.sampled_from(["head", "tail"]))
     def release(self, held: Claim | None, place: str) -> None:
-        self._fenced(held, lambda h: self.ledger.release(h, place=place))  # type: ignore[arg-type]
+        self._assert_fenced(held, lambda h: self.ledger.release(h, place=place))  # type: ignore[arg-type]
 
-    @rule(job_id=jobs, wish=st.sampled_from(["cancel", "finish"]))
-    def request_control(self, job_id: str, wish: str) -> None:
+    @rule(job_id=jobs, action=st.sampled_from(["cancel", "finish"]))
+    def request_control(self, job_id: str, action: str) -> None:
         with contextlib.suppress(WrongState, NotReady):
-            self.ledger.request_control(job_id, wish)  # type: ignore[arg-type]
+            self.ledger.request_control(job_id, action)  # type: ignore[arg-type]
 
     @rule(limit=st.integers(1, 3))
     def reap(self, limit: int) -> None:
@@ -100,50 +100,50 @@ class Queue(RuleBasedStateMachine):
         job = self.ledger.get(job_id)
         return job.peak_gpu_memory_bytes if kind == "gpu" else job.peak_memory_bytes
 
-    def _waiting(self) -> list[str]:
+    def _queued_ids(self) -> list[str]:
         return [i for tier in TIERS for i in self.client.zrange(f"{NAMESPACE}:queue:{tier}", 0, -1)]
 
-    def _fenced(self, held: Claim | None, act: object) -> None:
+    def _assert_fenced(self, held: Claim | None, operation: object) -> None:
         if held is None:
             return
-        stands = self.ledger.get(held.job.id).claim == held.token
+        is_held = self.ledger.get(held.job.id).claim == held.token
         try:
-            act(held)  # type: ignore[operator]
+            operation(held)  # type: ignore[operator]
         except ClaimLost:
-            assert not stands
+            assert not is_held
         else:
-            assert stands or self.ledger.get(held.job.id).state in TERMINAL
+            assert is_held or self.ledger.get(held.job.id).state in TERMINAL
 
     @invariant()
     def every_job_is_in_exactly_one_place(self) -> None:
         if not hasattr(self, "ids"):
             return
-        waiting = self._waiting()
+        queued = self._queued_ids()
         leased = self.client.zrange(f"{NAMESPACE}:leases", 0, -1)
         for job in self.ledger.list(limit=1000):
-            assert (job.id in waiting) == (job.state is JobState.QUEUED)
+            assert (job.id in queued) == (job.state is JobState.QUEUED)
             assert (job.id in leased) == (job.state is JobState.RUNNING) == (job.claim is not None)
             assert job.result != "zombie"
             assert self.ended.setdefault(job.id, job.state) == job.state or self.ended[job.id] not in TERMINAL
             self.ended[job.id] = job.state
-        assert len(waiting) == len(set(waiting))
+        assert len(queued) == len(set(queued))
         assert {job.id for job in self.ledger.list(limit=1000)} == set(self.ids)
 
     @invariant()
-    def the_outbox_holds_what_happened_and_was_asked_for(self) -> None:
+    def the_outbox_holds_the_events_that_happened_and_were_subscribed_to(self) -> None:
         if not hasattr(self, "ids"):
             return
-        happened = {
+        expected = {
             (job.id, event)
             for job in self.ledger.list(limit=1000)
             for event in (f"job.{job.state}", *(["job.started"] if job.started_at else []))
             if job.request.webhook and event in job.request.webhook.events
         }
-        posted = [name.rpartition("-") for name in self.client.zrange(f"{NAMESPACE}:outbox", 0, -1)]
-        assert {(job_id, f"job.{kind}") for job_id, _, kind in posted} == happened
+        names = [name.rpartition("-") for name in self.client.zrange(f"{NAMESPACE}:outbox", 0, -1)]
+        assert {(job_id, f"job.{kind}") for job_id, _, kind in names} == expected
 
 
-def test_no_interleaving_of_acts_breaks_the_queue(valkey_url: str) -> None:
+def test_no_sequence_of_operations_breaks_the_queue(valkey_url: str) -> None:
     Queue.url = valkey_url
     run_state_machine_as_test(
         Queue,

@@ -1,4 +1,4 @@
-"""What ended jobs took is remembered: in Redis, within bounds, by the worker that ended them."""
+"""The run history: bounded, in Redis, written by the worker that ends a job."""
 
 import time
 
@@ -10,7 +10,7 @@ from easel.models import JobState
 from shared.jobs.run_history import MAX_RECORDS, RunHistory, RunRecord
 from shared.ledger.ledger import connect
 
-TRIAL = RunRecord(
+RECORD = RunRecord(
     device="cpu",
     optimizer="adam",
     pixels=1,
@@ -27,19 +27,21 @@ def run_history(valkey_url: str) -> RunHistory:
     return RunHistory(connect(valkey_url))
 
 
-def test_only_the_last_are_remembered_and_the_newest_comes_first(run_history: RunHistory) -> None:
+def test_only_the_most_recent_records_are_kept_newest_first(run_history: RunHistory) -> None:
     for number in range(MAX_RECORDS + 7):
-        run_history.add(TRIAL.model_copy(update={"start_seconds": float(number)}))
-    assert [trial.start_seconds for trial in run_history.recent()] == [float(n) for n in range(MAX_RECORDS + 6, 6, -1)]
+        run_history.add(RECORD.model_copy(update={"start_seconds": float(number)}))
+    assert [record.start_seconds for record in run_history.recent()] == [
+        float(n) for n in range(MAX_RECORDS + 6, 6, -1)
+    ]
 
 
-def test_what_another_version_wrote_hides_nothing(run_history: RunHistory, valkey_url: str) -> None:
-    run_history.add(TRIAL)
+def test_an_unreadable_record_is_skipped(run_history: RunHistory, valkey_url: str) -> None:
+    run_history.add(RECORD)
     connect(valkey_url).lpush("easel:run_history", '{"pixels": 1}')
-    assert run_history.recent() == (TRIAL,)
+    assert run_history.recent() == (RECORD,)
 
 
-def test_a_worker_remembers_how_each_of_its_jobs_went(sleep_engine_rig: WorkerRig) -> None:
+def test_a_worker_records_the_timing_of_each_job(sleep_engine_rig: WorkerRig) -> None:
     sleep_engine_rig.start_worker()
     job = sleep_engine_rig.done(sleep_engine_rig.submit(steps=20))
     early = sleep_engine_rig.submit(steps=3000)
@@ -47,11 +49,11 @@ def test_a_worker_remembers_how_each_of_its_jobs_went(sleep_engine_rig: WorkerRi
     sleep_engine_rig.services.ledger.request_control(early, "cancel")
     sleep_engine_rig.done(early, JobState.CANCELED)
     sleep_engine_rig.wait(early, lambda _: len(sleep_engine_rig.services.run_history.recent()) == 2)
-    canceled, whole = sleep_engine_rig.services.run_history.recent()
-    assert (whole.device, whole.optimizer, whole.fraction) == ("pillow", "lbfgs", 1)
-    assert whole.drift is not None
+    canceled, complete = sleep_engine_rig.services.run_history.recent()
+    assert (complete.device, complete.optimizer, complete.fraction) == ("pillow", "lbfgs", 1)
+    assert complete.drift is not None
     assert job.started_at is not None
-    assert 0 < whole.start_seconds + whole.end_seconds < time.time() - job.started_at
+    assert 0 < complete.start_seconds + complete.end_seconds < time.time() - job.started_at
     assert 0 < canceled.fraction < 0.5
     assert canceled.drift is None
     assert job.fraction_per_second is not None

@@ -1,4 +1,4 @@
-"""What a job will take: predictions against measurements, and the largest picture that fits."""
+"""Memory estimates: predictions against measurements, and the largest size that fits."""
 
 from typing import Any, get_args
 
@@ -41,7 +41,7 @@ MEASURED = [
 
 
 @pytest.mark.parametrize(("fields", "shape", "mebibytes"), MEASURED)
-def test_the_predicted_peak_is_what_was_measured_or_up_to_a_quarter_more(
+def test_the_predicted_peak_is_at_most_a_quarter_above_the_measured_one(
     fields: dict[str, Any], shape: tuple[int, int], mebibytes: int
 ) -> None:
     assert 1 <= peak_memory(resolve(fields), *shape) / (mebibytes * 2**20) <= 1.25
@@ -59,7 +59,7 @@ AT_MOST = 4  # times the reading
 
 
 @pytest.mark.parametrize(("fields", "megabytes"), GPU_READINGS)
-def test_the_bound_for_a_gpu_lies_above_the_readings_of_version_0_1_0_and_at_most_four_times_above(
+def test_the_gpu_bound_is_one_to_four_times_the_readings_of_version_0_1_0(
     fields: dict[str, Any], megabytes: int
 ) -> None:
     bound = peak_memory(resolve(fields), 1024, 768, kind="gpu")
@@ -67,7 +67,7 @@ def test_the_bound_for_a_gpu_lies_above_the_readings_of_version_0_1_0_and_at_mos
 
 
 @given(recipe=RECIPES, width=SIDES, height=SIDES, memory=st.integers(2**29, 2**37), kind=st.sampled_from(KINDS))
-def test_the_size_that_fits_does_fit_and_the_next_one_up_does_not(
+def test_the_fitting_size_fits_and_the_next_larger_one_does_not(
     recipe: Recipe, width: int, height: int, memory: int, kind: MemoryKind
 ) -> None:
     size = fitting_size(recipe, width, height, memory, kind=kind)
@@ -85,11 +85,11 @@ def test_a_job_that_fits_keeps_its_size(preset: str) -> None:
     assert fitting_size(recipe, 800, 600, peak_memory(recipe, 800, 600) - 1) == 504
 
 
-def test_nothing_fits_where_not_even_tensorflow_does() -> None:
+def test_no_size_fits_if_tensorflow_alone_does_not() -> None:
     assert fitting_size(resolve({}), 800, 600, 256 * 2**20) is None
 
 
-def test_a_style_takes_memory_as_it_was_uploaded_and_all_of_them_are_held() -> None:
+def test_uploaded_style_images_count_at_their_full_size() -> None:
     recipe, small, large = resolve({}), 10**6, 64 * 10**6
     alone, one, two = (peak_memory(recipe, 800, 600, styles) for styles in ([small], [large], [large, large]))
     assert one - alone > large * 20, "it is scaled in floats"

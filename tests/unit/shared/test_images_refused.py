@@ -1,4 +1,4 @@
-"""Which images are refused and with which error, and whatever else may come."""
+"""Images that are rejected, and with which error, including random bytes."""
 
 import io
 import struct
@@ -10,54 +10,54 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from support.image_files import decode, palette, picture, plain, saved, with_secrets
+from support.image_files import decode, encode, gradient, palette_image, solid, with_metadata
 
 from shared import images
 from shared.errors import AnimatedImage, BadInput, BrokenImage, ImageTooLarge, ImageTooSmall, NotAnImage
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"hello", b"<svg/>", b"%PDF-1.7", b"\0\0\0\x18ftypheic" + bytes(40), saved(picture(), "BMP")]
+    "data", [b"", b"hello", b"<svg/>", b"%PDF-1.7", b"\0\0\0\x18ftypheic" + bytes(40), encode(gradient(), "BMP")]
 )
-def test_what_is_no_accepted_image_is_refused(data: bytes) -> None:
+def test_a_file_that_is_not_an_accepted_image_is_rejected(data: bytes) -> None:
     with pytest.raises(NotAnImage, match="JPEG, PNG, WebP, GIF or TIFF"):
         decode(data)
 
 
-def test_heic_is_told_what_to_do() -> None:
+def test_the_error_for_heic_names_the_fix() -> None:
     with pytest.raises(NotAnImage, match="exported as JPEG"):
         decode(b"\0\0\0\x18ftypheic" + bytes(40))
 
 
-def test_thirty_two_bits_a_channel_are_refused() -> None:
-    for image in (plain("F", 0.5), plain("I", 7)):
+def test_thirty_two_bits_per_channel_are_rejected() -> None:
+    for image in (solid("F", 0.5), solid("I", 7)):
         with pytest.raises(NotAnImage, match="32 bits"):
-            decode(saved(image, "TIFF"))
+            decode(encode(image, "TIFF"))
 
 
 @pytest.mark.parametrize("kind", images.ACCEPTED_FORMATS)
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
 def test_a_truncated_file_is_broken(kind: str, share: float) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
-    data = saved(noise, kind)
+    data = encode(noise, kind)
     with pytest.raises(BrokenImage):
         decode(data[: max(8, int(len(data) * share))])
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_more_than_one_frame_or_page_is_refused(kind: str) -> None:
+def test_more_than_one_frame_or_page_is_rejected(kind: str) -> None:
     with pytest.raises(AnimatedImage):
-        decode(saved(picture(), kind, save_all=True, append_images=[plain("RGB", "red", (64, 48))]))
+        decode(encode(gradient(), kind, save_all=True, append_images=[solid("RGB", "red", (64, 48))]))
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_a_single_frame_is_accepted(kind: str) -> None:
-    assert decode(saved(picture(), kind, save_all=True)).size == (64, 48)
+    assert decode(encode(gradient(), kind, save_all=True)).size == (64, 48)
 
 
 def claiming(kind: str, side: int) -> bytes:
     """A small file whose header claims side x side pixels."""
-    data = bytearray(saved(picture(), kind, **({"lossless": True, "exif": b"Exif\0\0"} if kind == "WEBP" else {})))
+    data = bytearray(encode(gradient(), kind, **({"lossless": True, "exif": b"Exif\0\0"} if kind == "WEBP" else {})))
     if kind == "PNG":
         data[16:24] = struct.pack(">II", side, side)
         data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
@@ -78,13 +78,13 @@ def claiming(kind: str, side: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF"])
-def test_a_header_that_claims_too_many_pixels_is_refused_unread(kind: str) -> None:
+def test_a_header_with_too_many_pixels_is_rejected_before_decoding(kind: str) -> None:
     with pytest.raises(ImageTooLarge, match="50000 x 50000"):
         decode(claiming(kind, 50_000), max_pixels=64_000_000)
 
 
-def test_the_limit_of_pixels_is_the_callers_and_pillow_adds_none() -> None:
-    data = saved(plain("1", 0, (20_000, 10_000)))  # twice the limit at which Pillow would raise
+def test_the_pixel_limit_is_the_argument_and_not_pillows() -> None:
+    data = encode(solid("1", 0, (20_000, 10_000)))  # twice the limit at which Pillow would raise
     with pytest.raises(ImageTooLarge):
         decode(data, max_pixels=199_999_999)
     with warnings.catch_warnings():
@@ -94,7 +94,7 @@ def test_the_limit_of_pixels_is_the_callers_and_pillow_adds_none() -> None:
 
 
 def test_exactly_the_limit_is_accepted() -> None:
-    data = saved(picture())
+    data = encode(gradient())
     assert decode(data, max_pixels=64 * 48).size == (64, 48)
     with pytest.raises(ImageTooLarge, match="3,071"):
         decode(data, max_pixels=64 * 48 - 1)
@@ -103,14 +103,14 @@ def test_exactly_the_limit_is_accepted() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (31, 400), (400, 31)])
 def test_a_side_under_32_pixels_is_too_small(size: tuple[int, int]) -> None:
     with pytest.raises(ImageTooSmall, match="at least 32"):
-        decode(saved(plain("RGB", "red", size)))
+        decode(encode(solid("RGB", "red", size)))
 
 
 # Whatever comes.
 
-SEEDS = {kind: saved(picture(), kind) for kind in images.ACCEPTED_FORMATS} | {
-    "MPO": with_secrets("JPEG"),
-    "P": palette(transparent=True),
+SEEDS = {kind: encode(gradient(), kind) for kind in images.ACCEPTED_FORMATS} | {
+    "MPO": with_metadata("JPEG"),
+    "P": palette_image(transparent=True),
 }
 
 

@@ -1,4 +1,4 @@
-"""Recipes: presets, what is laid over them, and what is refused."""
+"""Recipes: presets, overrides, and invalid fields."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ STAGES = st.lists(
 
 
 @given(size=st.integers(64, 4096), steps=st.integers(6, 20_000), stages=STAGES)
-def test_the_schedule_spends_exactly_the_steps_and_gives_every_stage_one(
+def test_the_schedule_spends_exactly_the_steps_with_at_least_one_per_stage(
     size: int, steps: int, stages: list[dict[str, float]]
 ) -> None:
     schedule = resolve({"size": size, "steps": steps, "stages": stages}).schedule()
@@ -28,7 +28,7 @@ def test_a_preset_resolves_to_itself(name: str) -> None:
     assert resolve({"preset": name}) == PRESETS[name]
 
 
-def test_the_default_is_the_default() -> None:
+def test_an_empty_recipe_is_the_default_preset() -> None:
     assert resolve({}) == PRESETS["default"]
 
 
@@ -54,19 +54,19 @@ def test_the_default_is_the_default() -> None:
         ({"steps": 2}, "recipe"),
     ],
 )
-def test_what_makes_no_sense_is_refused_and_the_field_is_named(fields: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidRecipe) as refused:
+def test_an_invalid_recipe_is_rejected_with_the_name_of_the_field(fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidRecipe) as caught:
         resolve(fields)
-    assert field in [error["field"] for error in refused.value.extra["errors"]]
+    assert field in [error["field"] for error in caught.value.extra["errors"]]
 
 
-def test_layers_are_put_in_order_of_depth() -> None:
+def test_layers_are_sorted_by_depth() -> None:
     layers = {"block3_conv1": 1.0, "block1_conv1": 2.0}
     assert list(resolve({"style_layers": layers}).style_layers) == ["block1_conv1", "block3_conv1"]
     assert len(VGG19_LAYERS) == 16
 
 
-def test_large_pictures_keep_fewer_pairs_unless_the_sender_says_how_many() -> None:
+def test_large_images_get_a_shorter_history_unless_the_client_sets_it() -> None:
     def pairs(**fields: Any) -> int:
         optimizer = resolve(fields).optimizer
         assert isinstance(optimizer, LBFGS)
@@ -77,16 +77,16 @@ def test_large_pictures_keep_fewer_pairs_unless_the_sender_says_how_many() -> No
 
 
 @given(size=st.integers(64, 4096), other=st.integers(64, 4096), preset=st.sampled_from(sorted(PRESETS)))
-def test_a_resized_recipe_is_what_would_have_been_resolved(size: int, other: int, preset: str) -> None:
+def test_with_size_equals_resolving_with_that_size(size: int, other: int, preset: str) -> None:
     assert with_size(resolve({"preset": preset, "size": size}), other) == resolve({"preset": preset, "size": other})
 
 
-def test_a_resized_recipe_keeps_the_history_that_the_sender_chose() -> None:
+def test_with_size_keeps_an_explicit_history() -> None:
     chosen = {"optimizer": {"kind": "lbfgs", "history": 7}}
     assert with_size(resolve({"size": 4096, **chosen}), 512) == resolve({"size": 512, **chosen})
 
 
-def test_learned_filters_hold_the_content_at_a_shallower_layer_unless_the_sender_chose_one() -> None:
+def test_calibrated_weights_use_a_shallower_content_layer_unless_the_client_chose_one() -> None:
     default, chosen = PRESETS["default"], resolve({"content_layers": {"block5_conv2": 1}})
     assert adapted_to_weights(default, "imagenet") == default
     assert adapted_to_weights(default, "calibrated").content_layers == {"block3_conv2": 1.0}

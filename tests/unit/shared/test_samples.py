@@ -8,14 +8,14 @@ from shared.errors import NotFound
 from shared.samples import sample_photo, sample_photos
 
 
-def test_every_sample_is_a_colour_photo_of_some_size() -> None:
+def test_every_sample_is_a_colour_photo() -> None:
     for path in sample_photos():
         with Image.open(path) as photo:
             assert photo.mode == "RGB"
             assert min(photo.size) >= 300
 
 
-def test_an_unknown_sample_is_refused_with_the_names_there_are() -> None:
+def test_an_unknown_sample_is_rejected_with_the_known_names() -> None:
     with pytest.raises(NotFound, match="chelsea, coffee"):
         sample_photo("mona_lisa")
 

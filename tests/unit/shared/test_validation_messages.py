@@ -1,4 +1,4 @@
-"""What is wrong with a knob is said as a person would say it."""
+"""Plain-English messages for invalid parameters."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from shared.recipe import resolve
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "message"),
     [
         ({"size": 5000}, "at most 4096"),
         ({"seed": 2**31}, "below 2147483648"),
@@ -34,8 +34,8 @@ from shared.recipe import resolve
         ({"style_mix": [0, 0]}, "give at least one style image a weight above 0 in style_mix"),
     ],
 )
-def test_what_is_wrong_is_said_in_words(fields: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidRecipe) as refused:
+def test_each_error_has_a_plain_message(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRecipe) as caught:
         resolve(fields)
-    assert [error["message"] for error in refused.value.extra["errors"]] == [words]
-    assert f": {words}." in refused.value.detail
+    assert [error["message"] for error in caught.value.extra["errors"]] == [message]
+    assert f": {message}." in caught.value.detail

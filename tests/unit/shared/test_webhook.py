@@ -1,4 +1,4 @@
-"""Which webhooks are accepted, which addresses are called, and how long we wait between tries."""
+"""Accepted webhooks, addresses that are called, and the delays between delivery attempts."""
 
 import ipaddress
 import itertools
@@ -48,12 +48,12 @@ def addresses(draw: st.DrawFn, networks: Iterable[str]) -> ipaddress.IPv4Address
 
 
 def wrapped(address: ipaddress.IPv4Address) -> list[ipaddress.IPv6Address]:
-    """The same host as IPv6 may have it: mapped, and behind a NAT64."""
+    """Return the host as IPv6 addresses: mapped, and behind NAT64."""
     return [ipaddress.IPv6Address((0xFFFF << 32) | int(address)), ipaddress.ip_network("64:ff9b::/96")[int(address)]]
 
 
 @given(addresses(PRIVATE))
-def test_no_address_of_a_network_that_is_not_the_open_internet_is_public(
+def test_addresses_of_reserved_networks_are_not_public(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
     assert not is_public(address)
@@ -62,14 +62,14 @@ def test_no_address_of_a_network_that_is_not_the_open_internet_is_public(
 
 
 @given(st.ip_addresses(v=4))
-def test_an_address_inside_another_is_judged_as_what_it_is(address: ipaddress.IPv4Address) -> None:
+def test_an_embedded_ipv4_address_is_judged_as_ipv4(address: ipaddress.IPv4Address) -> None:
     assert [is_public(one) for one in wrapped(address)] == [is_public(address)] * 2
     tunnel = ipaddress.IPv6Address((0x2002 << 112) | (int(address) << 80) | 1)
     assert not is_public(tunnel)
 
 
 @pytest.mark.parametrize("text", ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "2a00:1450:4001:800::200e"])
-def test_hosts_of_the_open_internet_are_public(text: str) -> None:
+def test_internet_hosts_are_public(text: str) -> None:
     assert is_public(ipaddress.ip_address(text))
 
 
@@ -83,57 +83,57 @@ def test_hosts_of_the_open_internet_are_public(text: str) -> None:
         "https://bücher.example/",
     ],
 )
-def test_a_public_address_is_accepted_and_all_events_are_meant_where_none_is_named(url: str) -> None:
+def test_a_public_url_is_accepted_and_no_events_means_all(url: str) -> None:
     assert parse_webhook_target(url, [], enabled=True, private=False) == WebhookTarget(url=url, events=WEBHOOK_EVENTS)
 
 
 @pytest.mark.parametrize("url", UNCALLABLE)
-def test_an_address_that_cannot_be_called_is_refused_by_the_name_of_its_part(url: str) -> None:
-    with pytest.raises(InvalidWebhook) as refused:
+def test_an_invalid_url_is_rejected_with_the_name_of_the_form_field(url: str) -> None:
+    with pytest.raises(InvalidWebhook) as caught:
         parse_webhook_target(url, [], enabled=True, private=True)
-    assert refused.value.extra["errors"][0]["field"] == "webhook_url"
+    assert caught.value.extra["errors"][0]["field"] == "webhook_url"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "[::1]", "[::ffff:127.0.0.1]", "localhost", "a.localhost."])
-def test_an_address_of_our_own_is_refused_at_once_unless_that_is_allowed(host: str) -> None:
+def test_a_private_address_is_rejected_unless_allowed(host: str) -> None:
     with pytest.raises(InvalidWebhook, match="EASEL_WEBHOOK_PRIVATE"):
         parse_webhook_target(f"http://{host}:8000/", [], enabled=True, private=False)
     assert parse_webhook_target(f"http://{host}:8000/", [], enabled=True, private=True)
 
 
 @given(st.text())
-def test_any_text_is_an_address_or_refused(text: str) -> None:
+def test_any_text_is_accepted_or_rejected(text: str) -> None:
     with suppress(InvalidWebhook):
         assert parse_webhook_target(text, [], enabled=True, private=False).url == text
 
 
-def test_without_a_secret_there_are_no_webhooks() -> None:
+def test_without_a_secret_webhooks_are_disabled() -> None:
     with pytest.raises(WebhooksDisabled, match="EASEL_WEBHOOK_SECRET"):
         parse_webhook_target("https://example.com", [], enabled=False, private=False)
 
 
-def test_events_come_as_json_or_between_commas_and_are_kept_once_in_their_order() -> None:
+def test_events_are_parsed_from_json_or_commas_without_duplicates_in_order() -> None:
     for text in ('["job.failed", "job.started", "job.failed"]', " job.failed,job.started, "):
         found = parse_webhook_target("https://example.com", parse_events(text.strip()), enabled=True, private=False)
         assert found.events == ("job.started", "job.failed")
 
 
 @pytest.mark.parametrize("text", ["job.done", '["job.done"]', "[1]", "[", '[["job.failed"]]', "job.failed;job.started"])
-def test_an_event_that_there_is_not_is_refused(text: str) -> None:
-    with pytest.raises(InvalidWebhook) as refused:
+def test_an_unknown_event_is_rejected(text: str) -> None:
+    with pytest.raises(InvalidWebhook) as caught:
         parse_webhook_target("https://example.com", parse_events(text), enabled=True, private=False)
-    assert refused.value.extra["errors"][0]["field"] == "webhook_events"
+    assert caught.value.extra["errors"][0]["field"] == "webhook_events"
 
 
 @pytest.mark.parametrize(
     "secret", ["secret", "whsec_", "whsec_c2hvcnQ=", "whsec_no base64 at all, but long enough", "sk_"]
 )
-def test_a_secret_that_is_none_stops_the_start(secret: str) -> None:
+def test_an_invalid_secret_is_a_settings_error(secret: str) -> None:
     with pytest.raises(ValidationError, match="EASEL_WEBHOOK_SECRET"):
         Settings.model_validate({"webhook_secret": secret})
 
 
-def test_pauses_grow_from_seconds_to_a_day_and_end_after_three() -> None:
+def test_retry_delays_grow_from_seconds_to_a_day_and_end_after_three_days() -> None:
     pauses = [retry_delay(attempt, 1, WebhookResponse(500)) for attempt in range(1, len(WEBHOOK_RETRY_SECONDS) + 1)]
     assert all(
         usual <= pause <= 1.2 * usual for usual, pause in zip(WEBHOOK_RETRY_SECONDS, pauses, strict=True) if pause
@@ -144,9 +144,7 @@ def test_pauses_grow_from_seconds_to_a_day_and_end_after_three() -> None:
 
 
 @given(attempt=st.integers(1, len(WEBHOOK_RETRY_SECONDS)), asked=st.floats(0, 1e9))
-def test_a_receiver_may_ask_for_more_patience_but_not_for_less_nor_for_more_than_a_day(
-    attempt: int, asked: float
-) -> None:
+def test_a_receiver_may_delay_a_retry_by_up_to_a_day_but_not_shorten_it(attempt: int, asked: float) -> None:
     pause = retry_delay(attempt, 1, WebhookResponse(503, asked))
     assert pause is not None
     assert (

@@ -1,4 +1,4 @@
-"""The sweep of inputs, by a clock that the test sets."""
+"""Deletion of unused inputs, with a clock that the tests set."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ from worker.maintenance.garbage_collection import delete_unused_inputs
 
 
 class Clock:
-    """Of the store."""
+    """The blob store's clock."""
 
     now = 0.0
 
@@ -21,8 +21,8 @@ class Clock:
         return self.now
 
 
-class Failing(MemoryBlobStore):
-    """Refuses its n-th call, and then only that one."""
+class FailingStore(MemoryBlobStore):
+    """Raises StorageUnavailable at call number `fails_at` only."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -42,10 +42,10 @@ class Failing(MemoryBlobStore):
             raise StorageUnavailable
 
 
-def store() -> Failing:
-    """Old inputs, of which a job refers to two, and a young one."""
+def create_store() -> FailingStore:
+    """Return a store with old inputs, two of which a job refers to, and a young one."""
     clock = Clock()
-    blobs = Failing(clock)
+    blobs = FailingStore(clock)
     for name in ("used", "painting", "orphan", "waif"):
         blobs.put(keys.input_image(name), b"old")
     write_request(blobs, request("used", "painting"))
@@ -55,8 +55,8 @@ def store() -> Failing:
 
 
 @pytest.fixture
-def blobs() -> Failing:
-    return store()
+def blobs() -> FailingStore:
+    return create_store()
 
 
 def request(content: str, *styles: str) -> JobRequest:
@@ -68,29 +68,29 @@ def inputs(blobs: MemoryBlobStore) -> list[str]:
     return [blob.key.removeprefix("inputs/") for blob in blobs.list("inputs/")]
 
 
-def swept(blobs: MemoryBlobStore) -> int:
+def delete_unused(blobs: MemoryBlobStore) -> int:
     return Counter(delete_unused_inputs(blobs))["leftovers_deleted"]
 
 
-def test_the_sweep_takes_old_inputs_that_no_job_refers_to_and_nothing_else(blobs: Failing) -> None:
-    assert swept(blobs) == 2
+def test_only_old_inputs_that_no_job_refers_to_are_deleted(blobs: FailingStore) -> None:
+    assert delete_unused(blobs) == 2
     assert inputs(blobs) == ["painting", "used", "young"]
-    assert swept(blobs) == 0
+    assert delete_unused(blobs) == 0
 
 
-def test_a_sweep_that_is_cut_short_anywhere_takes_nothing_wrong_and_the_next_one_completes_it(blobs: Failing) -> None:
-    swept(blobs)
+def test_an_interrupted_run_deletes_nothing_wrong_and_the_next_one_completes_it(blobs: FailingStore) -> None:
+    delete_unused(blobs)
     for number in range(1, blobs.calls + 1):
-        broken = store()
-        broken.fails_at = number
+        failing = create_store()
+        failing.fails_at = number
         with pytest.raises(StorageUnavailable):
-            swept(broken)
-        assert {"painting", "used", "young"} <= set(inputs(broken))
-        swept(broken)
-        assert inputs(broken) == ["painting", "used", "young"]
+            delete_unused(failing)
+        assert {"painting", "used", "young"} <= set(inputs(failing))
+        delete_unused(failing)
+        assert inputs(failing) == ["painting", "used", "young"]
 
 
-def test_an_input_written_anew_during_the_sweep_is_spared(blobs: Failing) -> None:
+def test_an_input_written_again_during_the_run_is_kept(blobs: FailingStore) -> None:
     steps = delete_unused_inputs(blobs)
     next(steps)  # the inputs are listed, the first request is read
     blobs.put(keys.input_image("orphan"), b"new")
@@ -99,8 +99,10 @@ def test_an_input_written_anew_during_the_sweep_is_spared(blobs: Failing) -> Non
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"content": "waif", "strange": 1'])
-def test_a_request_that_cannot_be_read_stops_no_sweep_and_keeps_what_it_mentions(damage: bytes, blobs: Failing) -> None:
+def test_an_unreadable_request_keeps_the_inputs_it_mentions(
+    damage: bytes, blobs: FailingStore
+) -> None:
     blobs.put(keys.request("damaged"), damage)
-    swept(blobs)
+    delete_unused(blobs)
     assert ("waif" in inputs(blobs)) == (b"waif" in damage)
     assert "orphan" not in inputs(blobs)
