@@ -71,7 +71,7 @@ class Forecast:
         return cls(jobs, workers, services.settings, runs, overloaded=overloaded)
 
     def eta(self, job: Job) -> DurationRange | None:
-        """Return the time until this job ends if nobody ends it early; jobs before it end early as often as they did.
+        """Return the time until this job ends, if it is not ended early; jobs before it are, as often as past jobs.
 
         A queued job that is newer than the forecast starts at the end of its tier's queue.
         None for a job that has ended, that no worker serves, that is queued far back, or that is newer than the

@@ -13,6 +13,7 @@ from api.eta.speed_model import SAMPLES, Samples
 
 _MAX_TURNS: Final = 400
 _ALL: Final = np.arange(SAMPLES)
+_Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +22,8 @@ class RemainingWork:
 
     job_id: str
     tier: str
-    to_end: np.ndarray[Any, np.dtype[np.float64]]  # if nobody ends it early
-    to_release: np.ndarray[Any, np.dtype[np.float64]]  # with early ends as often as there were: the worker is free then
+    to_end: _Seconds  # if the job is not ended early
+    to_release: _Seconds  # until its worker is free, with early ends as frequent as in the past
 
     @cached_property
     def median(self) -> float:
@@ -47,7 +48,7 @@ class Outcome:
 
 
 _Queue = deque[tuple[RemainingWork | str, float]]
-"""Jobs, each with the share of it that is left; a tier's name stands for the slot at the end of its queue."""
+"""Jobs, each with the share of it that is left; a tier's name marks the slot at the end of its queue."""
 
 
 def simulate(
