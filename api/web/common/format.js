@@ -25,7 +25,8 @@ export function eta(seconds) {
 /** {p50: 60, p90: 90} -> "1 min – 1 min 30 s", for where there is little room. */
 export const etaRange = (seconds) => (seconds ? [...new Set([seconds.p50, seconds.p90].map(duration))].join(" – ") : "–");
 
-export const bytes = (size) => (size >= 1e9 ? `${(size / 1e9).toFixed(1)}\u00a0GB` : `${Math.round(size / 1e6)}\u00a0MB`);
+/** GB and MB are binary here, as in the sizes of memory modules and of GPUs. */
+export const bytes = (size) => (size >= 2 ** 30 ? `${(size / 2 ** 30).toFixed(1)}\u00a0GB` : `${Math.round(size / 2 ** 20)}\u00a0MB`);
 export const percent = (value) => `${Math.floor(value)}%`;
 
 /** Three significant digits, without trailing zeros. */
