@@ -17,8 +17,8 @@ console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def start(environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """Start the process; it exits with 0 when the weights are on disk. Its progress goes to our stderr."""
-    command = [sys.executable, "-m", "deploy.local.weights"]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
+    command, quiet = [sys.executable, "-m", "deploy.local.weights"], {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    return subprocess.Popen(command, env={**environment, **quiet}, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
 
 
 def main() -> None:

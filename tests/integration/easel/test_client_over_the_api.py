@@ -95,7 +95,7 @@ def test_previews_and_the_timelapse_can_be_fetched(fake_worker: FakeWorker, subm
     assert [event.data.url for event in islice(job.events(), 4) if event.kind == "preview"] == [
         preview.url for preview in job.previews()
     ]
-    assert job.refresh().worker == "hand@test"
+    assert job.refresh().worker == "fake@test"
 
 
 def test_recipes_come_with_their_schema(easel: Any) -> None:
@@ -164,7 +164,7 @@ def test_the_queue_is_sent_after_each_change_and_after_a_restart_of_the_api(
     fake_worker.register(job.id)
     api.start()
     queue = next(queue for queue in snapshots if queue.running)
-    assert ([running.id for running in queue.running], queue.workers[0].name) == ([job.id], "hand@test")
+    assert ([running.id for running in queue.running], queue.workers[0].name) == ([job.id], "fake@test")
     assert easel.queue().running[0].id == job.id
     events.close()
 

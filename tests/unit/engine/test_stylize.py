@@ -73,6 +73,7 @@ def test_nothing_is_computed_after_the_requested_iterate(weights: Weights) -> No
     iterates.close()
 
 
+@pytest.mark.slow
 def test_a_run_resumed_in_another_process_ends_in_the_same_bytes(weights: Weights, tmp_path: Path) -> None:
     np.save(tmp_path / "content.npy", CONTENT)
     np.save(tmp_path / "style.npy", STYLE)

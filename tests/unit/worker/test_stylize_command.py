@@ -12,6 +12,7 @@ from support.small_runs import CONTENT, STYLE, small
 from shared.images import encode_png
 
 
+@pytest.mark.slow
 def test_the_reference_and_the_fast_engine_have_the_same_losses(random_weights: Path, tmp_path: Path) -> None:
     for name, pixels in (("content.png", CONTENT), ("style.png", STYLE)):
         (tmp_path / name).write_bytes(encode_png(pixels))
