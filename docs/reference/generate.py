@@ -17,10 +17,10 @@ from markdown import code, literal, page, paragraph, table, values
 from pydantic import BaseModel
 
 from api.app import create_app
-from api.http.openapi import codes, document
+from api.http.openapi import document, error_classes
 from easel import events
 from shared.errors import JobFailure
-from shared.jobs.job import EVENTS
+from shared.jobs.job import WebhookEvent
 from shared.recipe import LBFGS, PRESETS, Adam, Recipe, Stage
 from shared.services import open_services
 from shared.settings import Settings
@@ -45,7 +45,7 @@ def pages() -> dict[str, str]:
 def _app() -> Flask:
     """Build the API without a Redis behind it: its statistics are empty."""
     settings = Settings(store_url="memory:")
-    app = create_app(settings, replace(open_services(settings), queue_stats=MagicMock()))
+    app: Flask = create_app(settings, replace(open_services(settings), queue_stats=MagicMock()))
     app.test_client().get("/healthz")  # so that the HTTP metrics have samples, with their labels
     return app
 
@@ -100,7 +100,7 @@ def _recipe() -> str:
 
 def _errors() -> str:
     answers, failures = [], []
-    for kind in codes():
+    for kind in error_classes():
         meaning = paragraph(kind.__doc__)
         if issubclass(kind, JobFailure):
             failures.append((code(kind.code), meaning))
@@ -118,10 +118,11 @@ def _errors() -> str:
 
 
 def _events() -> str:
+    classes = [value for value in vars(events).values() if inspect.isclass(value) and issubclass(value, BaseModel)]
     kinds = {
         get_args(event.model_fields["kind"].annotation)[0]: event
-        for event in vars(events).values()
-        if inspect.isclass(event) and "kind" in getattr(event, "model_fields", {}) and event is not events.UnknownEvent
+        for event in classes
+        if "kind" in event.model_fields and event is not events.UnknownEvent
     }
     return page(
         "Events",
@@ -131,7 +132,7 @@ def _events() -> str:
         *(f"## {kind}\n\n{inspect.getdoc(event)}\n\n{_data(event)}" for kind, event in kinds.items()),
         "## Webhook events",
         "A webhook receives these; see [Receive webhooks](../how-to/webhooks.md).",
-        "\n".join(f"- {code(name)}" for name in EVENTS),
+        "\n".join(f"- {code(name)}" for name in get_args(WebhookEvent)),
     )
 
 
@@ -149,7 +150,8 @@ def _type(annotation: Any) -> str:
     if choices := [part for part in get_args(annotation) if part is not type(None)]:
         return ", ".join(_type(part) if isinstance(part, type) or get_args(part) else literal(part) for part in choices)
     names = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "date-time"}
-    return names.get(annotation.__name__, f"`{annotation.__name__}`")
+    name = annotation.__name__
+    return names.get(name, f"[{name}](http-api.md#{name.lower()})")
 
 
 def _metrics(app: Flask) -> str:

@@ -49,7 +49,7 @@ def values(schema: dict[str, Any]) -> str:
         return f"list of {values(schema['items'])}"
     marks = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     return " ".join(
-        [kind, ", ".join(f"{mark}\u00a0{schema[key]:,}" for key, mark in marks.items() if key in schema)]
+        [kind, ", ".join(f"{mark}\u00a0{schema[key]:,.12g}" for key, mark in marks.items() if key in schema)]
     ).strip()
 
 

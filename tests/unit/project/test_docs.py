@@ -1,0 +1,126 @@
+"""The documentation names only paths, identifiers, variables, commands and targets that exist."""
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from support.requirements import ROOT, part_missing
+from typer.main import get_command
+
+from easel.cli import app as easel
+from shared.settings import Settings
+from worker.cli import app as easel_worker
+
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests/benchmarks").rglob("*.md")]
+CURRENT = [path for path in DOCUMENTS if path.name not in {"CHANGELOG.md", "NOTES.md"}]
+"""Documents about the present code. The changelog and the notes of the benchmarks also name what is gone."""
+
+VARIABLES = {f"EASEL_{name.upper()}" for name in Settings.model_fields} | {"EASEL_URL", "EASEL_API_KEY"}
+COMMANDS = {"easel": get_command(easel).commands, "easel-worker": get_command(easel_worker).commands}  # type: ignore[attr-defined]
+
+FOLDERS = ("api", "deploy", "docs", "easel", "shared", "tests", "worker")
+FOREIGN = {
+    # Written or read by Easel at run time, or made by the Makefile.
+    *("final.json", "ledger.json", "request.json"),
+    # Cells of TensorFlow's tutorial (docs/explanation/from-the-tutorial.md).
+    *("load_img", "vgg_layers", "gram_matrix", "style_content_loss", "train_step", "high_pass_x_y", "tensor_to_image"),
+    *("clip_0_1", "style_image", "content_image", "style_targets", "content_targets", "total_variation_loss"),
+    # Other programs' names.
+    *("appendfsync", "proxy_pass", "CUDA_DEVICE_ORDER", "KERAS_HOME", "FORWARDED_ALLOW_IPS", "GradientTape"),
+}
+
+
+@cache
+def tracked() -> list[str]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [path for path in listed if (ROOT / path).exists()]
+
+
+@cache
+def code_words() -> set[str]:
+    """Every word in the code; the code of this test does not count."""
+    suffixes = {".py", ".lua", ".js", ".html", ".css", ".toml", ".yaml", ".Dockerfile", ""}
+    paths = [path for path in map(Path, tracked()) if path.suffix in suffixes and path.name != Path(__file__).name]
+    texts = ((ROOT / path).read_text(errors="ignore") for path in paths if path.parts[0] != "docs")
+    return set(re.findall(r"\w+", " ".join(texts)))
+
+
+def code_spans(document: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def anchors(document: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("document", CURRENT, ids=name)
+def test_every_path_exists(document: Path) -> None:
+    for span in code_spans(document):
+        if re.fullmatch(rf"(?:{'|'.join(FOLDERS)})/[\w./*-]+", span):
+            assert list(ROOT.glob(span.rstrip("/"))), span
+        elif re.fullmatch(r"(?!out/|/)[\w./-]+\.(?:py|lua|js|css|html|sh|json|txt)", span) and span not in FOREIGN:
+            assert any(f"/{path}".endswith(f"/{span}") for path in tracked()), span
+
+
+@pytest.mark.parametrize("document", CURRENT, ids=name)
+def test_every_identifier_exists_in_the_code(document: Path) -> None:
+    for span in code_spans(document):
+        for word in re.findall(r"(?<![\w/.<-])[A-Za-z_]\w*(?![\w/>-])", span):
+            if re.search(r"_|[a-z][A-Z]", word) and not word.startswith("EASEL_") and word not in FOREIGN:
+                assert word in code_words(), f"{word} in `{span}`"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_variable_is_a_setting(document: Path) -> None:
+    assert set(re.findall(r"\bEASEL_[A-Z0-9_]*[A-Z0-9]\b", document.read_text())) <= VARIABLES
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_make_target_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^\s*)make ([a-z][a-z-]*)", document.read_text(), re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_command_exists(document: Path) -> None:
+    pattern = r"(?:`|^\s*|bin/)(easel(?:-worker)?) ([a-z]+)"
+    for program, command in re.findall(pattern, document.read_text(), re.MULTILINE):
+        assert command in COMMANDS[program], f"{program} {command}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
+    sphinx = ROOT / ".venv-docs/bin/sphinx-build"
+    if not sphinx.exists():
+        part_missing("Sphinx is missing: make .venv-docs/ready")
+    options = ["--fail-on-warning", "--keep-going", "--nitpicky", "--quiet", "--fresh-env"]
+    built = subprocess.run([sphinx, *options, ROOT / "docs", tmp_path], capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    pages = "".join(page.read_text() for page in tmp_path.rglob("*.html"))
+    loaded = re.findall(r"""<(?:link rel="stylesheet"|script|img)[^>]+(?:src|href)="(https?:[^"]+)""", pages)
+    assert not loaded, "a page loads something from the network"
