@@ -1,4 +1,4 @@
-"""`make demo` and `make up`, as a person runs them, with a small recipe and random weights."""
+"""`make demo` and `make up`, with a small recipe and random weights."""
 
 import json
 import os
@@ -22,7 +22,7 @@ TINY = {"preset": "fast", "size": 64, "steps": 6}
 
 @pytest.fixture
 def marked(random_weights: Path) -> dict[str, str]:
-    """An environment by which every process of the stack can be found again."""
+    """An environment with a mark by which every process of the stack can be found."""
     return {**os.environ, "EASEL_WEIGHTS": str(random_weights), "MARK": secrets.token_hex(8)}
 
 
@@ -36,7 +36,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 
 def left_behind(environment: Mapping[str, str]) -> list[str]:
-    """The command lines of all processes that carry the mark."""
+    """Return the command lines of all processes with the mark."""
     mark, found = f"MARK={environment['MARK']}".encode(), []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -48,7 +48,7 @@ def left_behind(environment: Mapping[str, str]) -> list[str]:
 
 
 @needs_proc
-def test_the_demo_paints_a_picture_and_leaves_no_process_behind(
+def test_the_demo_renders_an_image_and_leaves_no_process_behind(
     tmp_path: Path, photo: Path, marked: dict[str, str]
 ) -> None:
     (tmp_path / "tiny.json").write_text(json.dumps(TINY))
@@ -60,18 +60,19 @@ def test_the_demo_paints_a_picture_and_leaves_no_process_behind(
     with Image.open(out) as made:
         assert made.size == (64, 48)
     assert json.loads(out.with_suffix(".json").read_text())["steps"] == 6
+    assert "VGG19 weights: " in ran.stderr
     assert "Weights: " in ran.stderr
     assert left_behind(marked) == []
 
 
-def test_the_demo_refuses_a_file_that_is_no_image_before_it_starts_anything(tmp_path: Path) -> None:
+def test_the_demo_refuses_a_file_that_is_not_an_image_before_it_starts_anything(tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
-    words.write_text("not a picture")
+    words.write_text("not an image")
     options = ["--content", str(words), "--out", str(tmp_path / "out/demo.png")]
     command = [sys.executable, "-m", "deploy.local", "demo", *options]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert ran.returncode == 1
-    assert ran.stderr.startswith(f"{words}: The file is no image")
+    assert ran.stderr.startswith(f"{words}: The file is not an image")
     assert "Starting" not in ran.stderr
 
 
@@ -83,7 +84,7 @@ def up(tmp_path: Path, marked: dict[str, str]) -> Iterator["Up"]:
 
 
 class Up:
-    """`make up`, which may be started again and again."""
+    """`make up`, which a test can stop and start again."""
 
     def __init__(self, data: Path, environment: Mapping[str, str]) -> None:
         self.data, self.environment, self.port = data, environment, free_port()
@@ -109,7 +110,7 @@ class Up:
 
 
 @needs_proc
-def test_a_stopped_stack_comes_back_with_all_its_jobs_and_goes_on(up: Up, photo: Path) -> None:
+def test_a_restarted_stack_has_all_its_jobs_and_continues(up: Up, photo: Path) -> None:
     with up.start() as easel:
         done = easel.submit(photo, photo, TINY)
         done.wait()

@@ -139,7 +139,7 @@ def test_an_image_error_names_the_file(api: ApiProcess, images: list[Path]) -> N
     words = images[0].with_name("words.txt")
     words.write_text("not an image")
     for arguments in ([words, images[1]], [*images, words], [*images, words, "--quote"]):
-        assert f"Error: {words}: The file is no image" in run_easel(api, "submit", *arguments).stderr
+        assert f"Error: {words}: The file is not an image" in run_easel(api, "submit", *arguments).stderr
 
 
 def test_ctrl_c_leaves_the_job_running_and_prints_how_to_watch_it_again(

@@ -105,9 +105,9 @@ def test_recipes_come_with_their_schema(easel: Any) -> None:
 
 
 def test_bad_input_names_the_image_or_the_fields(easel: Any, images: list[Path]) -> None:
-    with pytest.raises(BadInput, match=r"^content: The file is no image.*\[not_an_image\]"):
+    with pytest.raises(BadInput, match=r"^content: The file is not an image.*\[not_an_image\]"):
         easel.submit(b"words", images[1])
-    with pytest.raises(BadInput, match=r"^style 2: The file is no image"):
+    with pytest.raises(BadInput, match=r"^style 2: The file is not an image"):
         easel.submit(images[0], [images[1], b"words"])
     with pytest.raises(BadInput) as caught:
         easel.submit(images[0], images[1], {"size": 9})
