@@ -139,9 +139,10 @@ BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
         400,
         "malformed_request",
     ),
-    "a part without a name": (
+    "unknown parts, one without a name": (
         {
-            "data": b"--y\r\nContent-Disposition: form-data\r\n\r\nx\r\n--y--",
+            "data": b"--y\r\nContent-Disposition: form-data\r\n\r\nx\r\n"
+            b'--y\r\nContent-Disposition: form-data; name="z"\r\n\r\nx\r\n--y--',
             "content_type": "multipart/form-data; boundary=y",
         },
         400,
