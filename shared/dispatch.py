@@ -1,7 +1,7 @@
 """Waking workers through Celery: a message says "there is work in tier T" and names no job.
 
 The ledger alone decides which worker gets which job, so a wake-up that is lost, duplicated or late does no harm
-(docs/decisions/0001-bells.md).
+(docs/decisions/0001-ledger-in-redis.md).
 """
 
 from typing import Any, Final

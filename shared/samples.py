@@ -1,6 +1,6 @@
-"""Free photos to try Easel with and to learn filters from: data files of the scikit-image wheel.
+"""Free photos for demos and for calibrating weights: data files of the scikit-image wheel.
 
-Only its files are used; scikit-image itself is never imported (it would take a second, and SciPy with it).
+Only the files are used; scikit-image itself is never imported, which would take a second and import SciPy.
 """
 
 from importlib.util import find_spec
@@ -19,12 +19,12 @@ _PHOTOS: Final = {
 
 
 def sample_photo(name: str) -> Path:
-    """The RGB photo of this name: chelsea, coffee, astronaut, motorcycle or rocket.
+    """Return the path of an RGB photo: chelsea, coffee, astronaut, motorcycle or rocket.
 
-    Raises NotFound for another name, or where the scikit-image wheel is not installed.
+    Raises NotFound for other names, or if the scikit-image wheel is not installed.
     """
     if name not in _PHOTOS:
-        raise NotFound(f"There is no sample photo {name!r}; choose one of {', '.join(_PHOTOS)}.")
+        raise NotFound(f"Unknown sample photo {name!r}; choose one of {', '.join(_PHOTOS)}.")
     path = _folder() / _PHOTOS[name]
     if not path.is_file():
         raise NotFound(f"The installed scikit-image lacks {path.name}; run `make setup` to get the locked version.")
@@ -32,7 +32,7 @@ def sample_photo(name: str) -> Path:
 
 
 def sample_photos() -> list[Path]:
-    """All of them, always in the same order. Raises NotFound as `sample_photo` does."""
+    """Return the paths of all photos, always in the same order. Raises NotFound like `sample_photo`."""
     return [sample_photo(name) for name in _PHOTOS]
 
 
