@@ -15,6 +15,7 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "attrs_inline"]
 exclude_patterns = ["pages/README.md"]
 suppress_warnings = ["myst.header"]  # a decision starts with its title and may skip a level
+highlight_language = "text"
 
 html_theme = "furo"
 html_title = f"Easel {release}"
