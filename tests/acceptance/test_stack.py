@@ -116,7 +116,7 @@ def test_a_restarted_stack_has_all_its_jobs_and_continues(up: Up, photo: Path) -
         done.wait()
         long = easel.submit(photo, photo, {**TINY, "steps": 5000})
         for event in long.events():
-            if event.kind == "progress" and event.data["progress"]["current"] > 0:
+            if event.kind == "progress" and event.data.progress.current > 0:
                 break
     up.stop()
     assert left_behind(up.environment) == []
