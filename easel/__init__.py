@@ -31,6 +31,7 @@ from easel.errors import (
 from easel.events import (
     AcknowledgedEvent,
     CancelRequestedEvent,
+    EstimateEvent,
     FinishRequestedEvent,
     JobEvent,
     LeaseLostEvent,
@@ -58,6 +59,7 @@ __all__ = [
     "Delivery",
     "DurationRange",
     "Easel",
+    "EstimateEvent",
     "FinishRequestedEvent",
     "Forbidden",
     "ImageInput",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, TypeAdapter, WithJsonSchema
 
-from easel.models import TERMINAL, JobState, Losses, Progress, Queue, ServiceModel
+from easel.models import TERMINAL, DurationRange, JobState, Losses, Progress, Queue, ServiceModel
 
 
 def _iso_milliseconds(moment: datetime) -> str:
@@ -41,6 +41,13 @@ class ProgressReport(ServiceModel):
     progress: Progress
     losses: Losses | None = None
     steps_per_second: float | None = Field(default=None, description="Null until it has been measured.")
+
+
+class Estimate(ServiceModel):
+    """When the job will have ended, as far as the service knows now."""
+
+    queue_position: int | None = Field(default=None, description="1 for the next job; null if it is not queued.")
+    eta_seconds: DurationRange | None = Field(default=None, description="Until the job ends; null if unknown.")
 
 
 class NewPreview(ServiceModel):
@@ -106,6 +113,13 @@ class ProgressEvent(_Event):
 
     kind: Literal["progress"]
     data: ProgressReport
+
+
+class EstimateEvent(_Event):
+    """A job's position or estimate changed. It is not stored, so it has no `id` and is not sent again on a replay."""
+
+    kind: Literal["estimate"]
+    data: Estimate
 
 
 class PreviewEvent(_Event):
@@ -180,6 +194,7 @@ def _unknown_unless(known: Any) -> BeforeValidator:
 _KnownJobEvents: TypeAlias = (
     StateEvent
     | ProgressEvent
+    | EstimateEvent
     | PreviewEvent
     | WarningEvent
     | LeaseLostEvent

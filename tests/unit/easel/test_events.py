@@ -20,6 +20,7 @@ AT = "2026-11-22T14:00:02.120Z"
 DATA: dict[str, dict[str, Any]] = {
     "state": {"state": "failed", "at": AT, "restored": True},
     "progress": progress_event("")[2],
+    "estimate": {"queue_position": 2, "eta_seconds": {"p50": 60.0, "p90": 90.0}},
     "preview": {"step": 3, "url": "/v1/jobs/x/previews/3"},
     "warning": {"code": "out_of_memory", "detail": "The device has too little memory."},
     "lease_lost": {"worker": "one@here", "at": AT},
