@@ -17,7 +17,7 @@ export function duration(seconds) {
 
 /** {p50: 60, p90: 90} -> "about 1 min (90% within 1 min 30 s)" */
 export function eta(seconds) {
-  if (!seconds) return "no estimate yet";
+  if (!seconds) return "No estimate yet";
   const [p50, p90] = [duration(seconds.p50), duration(seconds.p90)];
   return p50 === p90 ? `about ${p50}` : `about ${p50} (90% within ${p90})`;
 }

@@ -9,7 +9,7 @@ export function askForKey() {
   const password = { type: "password", autocomplete: "current-password", required: true };
   const key = h("input", { id: "key", ...password, "aria-describedby": "key-error" });
   const form = h("form", {}, h("h2", { id: "sign-in" }, "Sign in"),
-    h("p.muted", {}, "This service requires an API key. Ask its administrator for one."),
+    h("p.muted", {}, "This service requires an API key. Ask its operator for one."),
     h("label", { for: "key" }, "API key"), key, error, h("button.primary.wide", {}, "Sign in"));
   const dialog = h("dialog.narrow", { "aria-labelledby": "sign-in", oncancel: (event) => event.preventDefault() }, form);
   document.body.append(dialog);

@@ -6,6 +6,7 @@ import { number } from "../common/format.js";
 const [WIDTH, HEIGHT, LEFT_MARGIN, BOTTOM_MARGIN] = [340, 170, 34, 18];
 const TERMS = { total: "Total", style: "Style", content: "Content", total_variation: "Total variation" };
 const MAX_POINTS = 240; // drawn per line
+const MAX_DECADES = 5; // the content loss starts at almost zero, which would flatten all lines
 
 export class LossChart {
   constructor() {
@@ -40,9 +41,9 @@ export class LossChart {
     const y = (value) => 6 + (HEIGHT - BOTTOM_MARGIN - 6) * ((high - Math.log10(value)) / (high - low));
     this.renderGrid(low, high, lastStep, y);
     for (const [term, line] of Object.entries(this.lines)) {
-      const positive = points.filter(({ losses }) => losses[term] > 0); // zero has no logarithm
+      const visible = points.filter(({ losses }) => losses[term] >= 10 ** low);
       const coordinates = ({ step, losses }) => `${x(step).toFixed(1)},${y(losses[term]).toFixed(1)}`;
-      line.setAttribute("points", positive.map(coordinates).join(" "));
+      line.setAttribute("points", visible.map(coordinates).join(" "));
       this.values[term].textContent = number(points.at(-1).losses[term]);
     }
     this.svg.dataset.points = this.points.length;
@@ -72,8 +73,9 @@ export class LossChart {
   }
 }
 
-/** Return the powers of ten that enclose all values; they always differ. */
+/** Return the exponents of ten that enclose the values, at least 1 and at most MAX_DECADES apart; `low` may exclude small values. */
 function exponentRange(values) {
   const low = Math.floor(Math.log10(Math.min(...values)));
-  return [low, Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))))];
+  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
+  return [Math.max(low, high - MAX_DECADES), high];
 }

@@ -35,7 +35,7 @@ function show(newQueue) {
 /** Ages grow between two events. */
 function renderAges() {
   for (const { age, oldestAt } of $("#tiers").entries?.values() || []) {
-    setText(age, oldestAt ? `Oldest waiting for ${duration((Date.now() - oldestAt) / 1000)}` : "No jobs waiting");
+    setText(age, oldestAt ? `Oldest waiting for ${duration((Date.now() - oldestAt) / 1000)}` : "");
   }
   for (const cell of all("[data-since]")) setText(cell, duration(secondsSince(cell.dataset.since)));
 }

@@ -45,8 +45,8 @@ export class Estimate {
 
   show(estimate) {
     const { queue_depth, eta_seconds, seconds, width, height } = estimate;
-    const memory =
-      estimate.memory_kind === "gpu" ? `${bytes(estimate.peak_gpu_memory_bytes)} GPU memory` : `${bytes(estimate.peak_memory_bytes)} memory`;
+    const isOnGpu = estimate.memory_kind === "gpu";
+    const memory = isOnGpu ? `${bytes(estimate.peak_gpu_memory_bytes)} GPU memory` : bytes(estimate.peak_memory_bytes);
     const queue = queue_depth ? `${plural(queue_depth, "job")} ahead in the queue` : "Queue is empty";
     const ready = eta_seconds ? `ready in ${eta(eta_seconds)}` : "no worker running";
     this.render(
