@@ -126,9 +126,9 @@ def _events() -> str:
     }
     return page(
         "Events",
-        "`GET /v1/jobs/{id}/events` and `GET /v1/queue/events` are streams of server-sent events. Each event has a kind "
-        "(the field `event`) and JSON `data`. Stored events have an `id`: a client that reconnects with `Last-Event-ID` "
-        "misses none of them. The classes are in `easel/events.py`.",
+        "`GET /v1/jobs/{id}/events` and `GET /v1/queue/events` are streams of server-sent events. Each event has a "
+        "kind (the field `event`) and JSON `data`. Stored events have an `id`: a client that reconnects with "
+        "`Last-Event-ID` misses none of them. The classes are in `easel/events.py`.",
         *(f"## {kind}\n\n{inspect.getdoc(event)}\n\n{_data(event)}" for kind, event in kinds.items()),
         "## Webhook events",
         "A webhook receives these; see [Receive webhooks](../how-to/webhooks.md).",
