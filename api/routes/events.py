@@ -16,8 +16,10 @@ from api.context import Context, parse_job_id
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url
 from api.http.session_cookie import Session
+from api.live.estimate_feed import EstimateFeed
+from api.routes.health import confirm_ledger
 from easel.events import KnownJobEvent
-from easel.models import TERMINAL, JobState
+from easel.models import TERMINAL, JobState, JobStatus
 from shared.errors import EaselError, MalformedRequest, ServerBusy, TooManyStreams
 from shared.jobs.events import FIRST_EVENT_ID, StoredEvent, event_order
 
@@ -95,6 +97,7 @@ def event_data(job_id: str, event: StoredEvent) -> dict[str, Any]:
 def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
     yield RETRY
     last_sent = time.monotonic()
+    estimates = EstimateFeed(lambda: _read_status(context, job_id))
     with closing(context.event_hub.subscribe(job_id, after)) as batches:
         for batch in batches:
             if context.stopping.is_set():
@@ -104,11 +107,19 @@ def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
                 yield format_message(event.kind, event_data(job_id, event), event.id)
                 if event.kind == "state" and JobState(event.data["state"]) in TERMINAL:
                     return
+            if estimate := estimates.next():
+                last_sent = time.monotonic()
+                yield format_message("estimate", estimate.model_dump(mode="json"))
             if time.monotonic() - last_sent >= HEARTBEAT_SECONDS:
                 if _is_complete(context, job_id, after):
                     return
                 last_sent = time.monotonic()
                 yield HEARTBEAT
+
+
+def _read_status(context: Context, job_id: str) -> JobStatus:
+    _, text = context.snapshots.get(job_id, lambda ledger_id: confirm_ledger(context, ledger_id))
+    return JobStatus.model_validate_json(text)
 
 
 def _is_complete(context: Context, job_id: str, after: str) -> bool:

@@ -11,10 +11,11 @@ from support.fixtures.api import PHOTO, STYLE, Server
 
 
 class StreamClient:
-    """A client of one stream."""
+    """A client of one stream. It skips estimates, whose moment is not defined, unless told otherwise."""
 
-    def __init__(self, response: httpx2.Response) -> None:
+    def __init__(self, response: httpx2.Response, *, estimates: bool = False) -> None:
         self.response = response
+        self._estimates = estimates
         self._lines = response.iter_lines()
 
     def next(self) -> dict[str, Any]:
@@ -27,7 +28,9 @@ class StreamClient:
             elif name == "data":
                 event["data"] = json.loads(value)
             elif not line and "event" in event:
-                return event
+                if self._estimates or event["event"] != "estimate":
+                    return event
+                event = {}
         return {}
 
     def rest(self) -> list[dict[str, Any]]:
@@ -36,12 +39,12 @@ class StreamClient:
 
 
 @contextmanager
-def watch(server: Server, path: str, **options: Any) -> Iterator[StreamClient]:
+def watch(server: Server, path: str, *, estimates: bool = False, **options: Any) -> Iterator[StreamClient]:
     """Open a stream."""
     with server.http.stream("GET", path, **options) as response:
         assert response.status_code == 200, response.read()
         assert response.headers["Content-Type"].startswith("text/event-stream")
-        yield StreamClient(response)
+        yield StreamClient(response, estimates=estimates)
 
 
 def submit_to(server: Server) -> str:

@@ -22,6 +22,9 @@ def test_both_streams_conform_to_the_schemas_in_the_openapi_document(server: Ser
     add_preview(services, held, 1)
     with watch(server, "/v1/queue/events") as stream:
         assert_conforms(stream.next(), document, "/v1/queue/events")
+    with watch(server, f"/v1/jobs/{job_id}/events", estimates=True) as stream:
+        estimate = next(event for event in iter(stream.next, {}) if event["event"] == "estimate")
+        assert_conforms(estimate, document, "/v1/jobs/{job_id}/events")
     warning = {"code": "step_halved", "detail": "The loss was not finite."}
     services.ledger.renew(held, lease_seconds=60, event=("warning", warning))
     for action in ("finish", "cancel"):

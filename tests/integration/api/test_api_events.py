@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from support.fixtures.api import Server, claim, report_progress, succeed
+from support.fixtures.api import Server, claim, report_progress, succeed, worker_info
 from support.stream_client import submit_to, watch
 
 from api.routes import events
@@ -31,6 +31,21 @@ def test_a_stream_sends_each_event_as_it_happens_and_ends_with_the_job(server: S
             assert stream.next()["data"]["progress"]["current"] == step
         succeed(services, held)
         assert kinds(stream.rest()) == ["succeeded"]
+
+
+def test_the_estimate_follows_in_the_stream_and_again_when_the_position_changes(
+    server: Server, services: Services
+) -> None:
+    services.queue_stats.register_worker(worker_info())
+    first, second = submit_to(server), submit_to(server)
+    with watch(server, f"/v1/jobs/{second}/events", estimates=True) as stream:
+        assert stream.next()["data"]["state"] == "queued"
+        estimate = stream.next()
+        assert "id" not in estimate, "a replay after this id would not be possible"
+        assert estimate["data"]["queue_position"] == 2
+        assert estimate["data"]["eta_seconds"]["p90"] >= estimate["data"]["eta_seconds"]["p50"] > 0
+        services.ledger.request_control(first, "cancel")
+        assert stream.next()["data"]["queue_position"] == 1
 
 
 def test_a_stream_replays_all_events_or_those_after_the_last_event_id(server: Server, services: Services) -> None:
@@ -56,7 +71,7 @@ def test_a_quiet_stream_sends_heartbeats(client: FlaskClient, job_id: str, monke
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0)
     response = client.get(f"/v1/jobs/{job_id}/events")
     pieces = iter(response.response)
-    assert [next(pieces)[:4] for _ in range(4)] == [b"retr", b"id: ", b": he", b": he"]
+    assert [next(pieces)[:4] for _ in range(4)] == [b"retr", b"id: ", b"even", b": he"]
     response.close()
 
 
