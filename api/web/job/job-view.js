@@ -9,10 +9,10 @@ import { STATES, duration, eta, number, percent, recipeSummary } from "../common
 import { Filmstrip } from "./filmstrip.js";
 import { LossChart } from "./loss-chart.js";
 
-const EVENT_KINDS = ["state", "progress", "preview", "warning", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
+const EVENT_KINDS = ["state", "progress", "estimate", "preview", "warning", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
 const TERMINAL = new Set(["succeeded", "failed", "canceled"]);
-const REFRESH = 3000; // milliseconds between requests for the position and the ETA, which are not sent as events
-const HIDDEN_REFRESH = 30_000; // the same while the tab is hidden and has no stream, to keep its title current
+const REFRESH = 3000; // milliseconds between updates: of the page, and by requests while there is no stream
+const SLOW_REFRESH = 30_000; // between requests while the stream is live, or the tab is hidden and has none
 
 export class JobView {
   /** `onStateChange()` is called for the first state and after every change. */
@@ -45,13 +45,16 @@ export class JobView {
     if (this.closed) return;
     this.unsubscribe = subscribe(`${this.path}/events`, EVENT_KINDS, {
       onEvent: (kind, data) => this.onEvent(kind, data),
-      onStatus: (status) => showText(this.connection, this.ended ? "" : STATUS_TEXTS[status]),
+      onStatus: (status) => {
+        this.live = status === "live";
+        showText(this.connection, this.ended ? "" : STATUS_TEXTS[status]);
+      },
       onRefused: () => (this.ended ? this.unsubscribe() : this.refresh() && this.loadPreviews()),
     });
-    if (!this.ended) this.timer = setInterval(() => this.isDue() && this.refresh(), REFRESH);
+    if (!this.ended) this.timer = setInterval(() => (this.isDue() ? this.refresh() : this.job && this.render()), REFRESH);
   }
 
-  isDue = () => !document.hidden || Date.now() - this.refreshedAt >= HIDDEN_REFRESH;
+  isDue = () => (!document.hidden && !this.live) || Date.now() - this.refreshedAt >= SLOW_REFRESH;
 
   /** Load the previews so far: the stream may have dropped old events, or may be refused. */
   async loadPreviews() {
@@ -87,6 +90,7 @@ export class JobView {
 
   onEvent(kind, data) {
     if (kind === "progress") this.onProgress(data);
+    else if (kind === "estimate") this.onEstimate(data);
     else if (kind === "preview") {
       if (data.url) this.filmstrip.add(data.step, data.url);
     } else if (kind === "warning") this.addNotice(data.detail);
@@ -104,6 +108,20 @@ export class JobView {
     if (progress.current && !this.job.urls.finish) this.refreshAfterFirstStep();
   }
 
+  onEstimate({ queue_position, eta_seconds }) {
+    if (!this.job || this.ended) return;
+    Object.assign(this.job, { queue_position, eta_seconds });
+    this.estimatedAt = Date.now();
+    this.render();
+  }
+
+  /** The estimate less the time since then: the stream sends only what is not expected. */
+  readyIn() {
+    const { eta_seconds } = this.job;
+    const elapsed = (Date.now() - this.estimatedAt) / 1000;
+    return eta(eta_seconds && { p50: Math.max(0, eta_seconds.p50 - elapsed), p90: Math.max(0, eta_seconds.p90 - elapsed) });
+  }
+
   /** After the first step the job can be finished early; there is no event for that. */
   refreshAfterFirstStep() {
     if (!this.hasSteps) this.refresh();
@@ -118,6 +136,7 @@ export class JobView {
     if (this.closed || (this.ended && !TERMINAL.has(job.state))) return; // a response from before the end
     const previousState = this.job?.state;
     this.job = job;
+    this.estimatedAt = Date.now();
     this.ended = TERMINAL.has(job.state);
     const resumedFrom = job.resumed_from_step;
     if (resumedFrom !== null && resumedFrom !== this.resumedFrom) this.addNotice(`Resumed from step ${resumedFrom}.`);
@@ -192,22 +211,22 @@ export class JobView {
   }
 
   queuedFacts(step) {
-    const { progress, queue_position, eta_seconds } = this.job;
+    const { progress, queue_position } = this.job;
     return [
       ["Position", queue_position === 1 ? "Next" : number(queue_position)],
-      ["Ready in", eta(eta_seconds)],
+      ["Ready in", this.readyIn()],
       progress.current && step,
     ];
   }
 
   runningFacts(step, speed) {
-    const { progress, worker, eta_seconds } = this.job;
+    const { progress, worker } = this.job;
     const phase = progress.phase !== "done" && progress.phase;
     return [
       ["Progress", [percent(progress.percentage), phase].filter(Boolean).join(", ")],
       step,
       speed || ["Speed", "–"],
-      ["Ready in", eta(eta_seconds)],
+      ["Ready in", this.readyIn()],
       worker && ["Worker", worker],
     ];
   }
