@@ -27,6 +27,7 @@ define install
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Easel needs Python 3.11, 3.12 or 3.13; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/$(1).txt
+	$(BIN)/python -m pip uninstall --disable-pip-version-check --yes --quiet easel # the distribution of 0.1.0
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	ln -sf ../../deploy/easel-worker $(BIN)/easel-worker
 	touch $@
@@ -65,7 +66,12 @@ endif
 
 coverage: setup .venv-s3/ready .venv-docs/ready  ## The same with the coverage of all processes: out/coverage/html; takes longer than `make test`
 	rm -rf out/coverage && mkdir -p out/coverage
-	$(BIN)/coverage run -m pytest $(or $(TESTS),$(PARALLEL))
+ifdef TESTS
+	$(BIN)/coverage run -m pytest $(TESTS)
+else
+	$(BIN)/coverage run -m pytest $(PARALLEL) --ignore $(CHAOS_TEST)
+	$(BIN)/coverage run -m pytest $(CHAOS_TEST)
+endif
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage html --quiet --directory out/coverage/html
 	@for package in easel shared api worker deploy; do \
@@ -81,6 +87,7 @@ test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can c
 	.venv-gpu/bin/python -m pip uninstall --yes tensorflow-cpu  # both would install into the same folder
 	.venv-gpu/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/worker-gpu.txt
 	.venv-gpu/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	ln -sf ../../deploy/easel-worker .venv-gpu/bin/easel-worker
 	touch $@
 
 chaos: setup .venv-s3/ready  ## Inject faults everywhere while jobs run, and audit every job (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)

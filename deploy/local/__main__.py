@@ -40,13 +40,14 @@ def up(port: int = 8080, workers: Annotated[int, typer.Option(min=1)] = 1, data:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     console.print("Starting Valkey, API, reaper and workers …")
-    with Stack.running(StackConfig(data, data / "cache", port, workers)) as stack:
-        loading = weights.start(stack.environment)
+    with (
+        Stack.running(StackConfig(data, data / "cache", port, workers)) as stack,
+        weights.loading(stack.environment),
+    ):
         console.print(f"Easel is at [bold]{stack.url}[/bold] with {workers} worker(s); API docs: {stack.url}/docs")
         console.print(f"Logs are in {data / 'log'}. Ctrl-C stops everything; jobs continue at the next start.")
         stack.watch(stop)
         console.print("Stopping: running jobs write a checkpoint first …")
-        loading.terminate()
 
 
 @app.command()
@@ -74,8 +75,9 @@ def demo(
 
 def load_weights(stack: Stack) -> None:
     """Wait until the weights are on disk. Raises RuntimeError if there are none."""
-    if weights.start(stack.environment).wait():
-        raise RuntimeError("There are no weights to render with; see the message above.")
+    with weights.loading(stack.environment) as process:
+        if process.wait():
+            raise RuntimeError("There are no weights to render with; see the message above.")
 
 
 def check_image(path: Path) -> None:

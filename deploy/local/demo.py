@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from easel import ApiError, Easel, JobState
-from easel import Recipe as ClientRecipe
+from easel import ApiError, Easel, JobState, RecipeInput
 from easel.terminal.tables import describe_outcome
 from easel.terminal.watch import watch
 
@@ -19,7 +18,7 @@ _SOURCES: Final = {
 }
 
 
-def run_demo(url: str, content: Path, style: Path, out: Path, recipe: ClientRecipe = "default") -> None:
+def run_demo(url: str, content: Path, style: Path, out: Path, recipe: RecipeInput = "default") -> None:
     """Submit a job, show its progress, write the result to `out` (a PNG) and its provenance beside it (JSON).
 
     Raises RuntimeError if the job does not succeed, OSError if a file cannot be read or written.
@@ -37,7 +36,7 @@ def run_demo(url: str, content: Path, style: Path, out: Path, recipe: ClientReci
     console.print(f"Result: {out}; provenance: {provenance_file}", markup=False, soft_wrap=True)
 
 
-def _render(easel: Easel, content: Path, style: Path, out: Path, recipe: ClientRecipe) -> dict[str, Any]:
+def _render(easel: Easel, content: Path, style: Path, out: Path, recipe: RecipeInput) -> dict[str, Any]:
     """Write the result and return its provenance."""
     job = easel.submit(content, style, recipe)
     console.print(f"Submitted job {job.id}", markup=False)

@@ -3,28 +3,49 @@
 It is a separate process, because it imports TensorFlow, which takes seconds and memory.
 """
 
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 
 from shared.errors import EaselError
+from shared.process import end_with_parent
 from shared.settings import Settings
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def start(environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Start the process; it exits with 0 when the weights are on disk. Its progress goes to our stderr."""
+@contextmanager
+def loading(environment: Mapping[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run the process, which exits with 0 when the weights are on disk, and end it with the block.
+
+    Its progress goes to our stderr. It has its own session, so that Ctrl-C reaches it through us alone.
+    """
     command, quiet = [sys.executable, "-m", "deploy.local.weights"], {"TF_CPP_MIN_LOG_LEVEL": "2"}
-    return subprocess.Popen(command, env={**environment, **quiet}, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        command,
+        env={**environment, **quiet},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=partial(end_with_parent, os.getpid()),  # noqa: PLW1509 - one prctl, loaded before the fork
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def main() -> None:
     """Resolve EASEL_WEIGHTS as a worker does, and describe them. Exits with 1 if there are none."""
     from worker.engine.weights.sources import resolve_weights  # noqa: PLC0415 - it imports TensorFlow
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # shows the cursor again
     settings, announced = Settings(), set[str]()
     with console.status("Loading the weights") as status:
 

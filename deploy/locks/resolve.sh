@@ -2,7 +2,7 @@
 # Resolves pyproject.toml into locks with hashes and without addresses. Usage: resolve.sh UV
 set -eu
 cd "$(dirname "$0")/../.."
-resolve() { # OUT EXTRA...
+resolve() { # OUT GROUP...
   out=$1; shift
   "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-emit-index-url --no-header --no-annotate "$@" -o "deploy/locks/$out"
