@@ -49,11 +49,11 @@ def main() -> None:
     settings, announced = Settings(), set[str]()
     with console.status("Loading the weights") as status:
 
-        def show(step: str, share: float) -> None:
-            if step not in announced:
-                announced.add(step)
-                console.print(f"{step[:1].upper()}{step[1:]}; this happens once …")
-            status.update(f"{step}: {share:.0%}")
+        def show(activity: str, fraction: float) -> None:
+            if activity not in announced:
+                announced.add(activity)
+                console.print(f"{activity[:1].upper()}{activity[1:]}; this happens once …")
+            status.update(f"{activity}: {fraction:.0%}")
 
         try:
             weights = resolve_weights(settings.weights, cache=settings.cache, progress=show)

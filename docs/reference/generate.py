@@ -99,19 +99,19 @@ def _recipe() -> str:
 
 
 def _errors() -> str:
-    answers, failures = [], []
+    responses, failures = [], []
     for kind in error_classes():
         meaning = paragraph(kind.__doc__)
         if issubclass(kind, JobFailure):
             failures.append((code(kind.code), meaning))
         else:
-            answers.append((code(kind.code), str(kind.status), "yes" if kind.retryable else "no", meaning))
+            responses.append((code(kind.code), str(kind.status), "yes" if kind.retryable else "no", meaning))
     return page(
         "Error codes",
         "Errors are `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `code` is stable; "
         "`detail` is for people and names the fix. `retryable` means that the same request may succeed later. The "
         "classes are in `shared/errors.py`.",
-        table(("code", "status", "retryable", "meaning"), answers),
+        table(("code", "status", "retryable", "meaning"), responses),
         "## Failed jobs\n\nA failed job has one of these in `error.code`, or one of the codes above.",
         table(("code", "meaning"), failures),
     )
@@ -163,8 +163,8 @@ def _metrics(app: Flask) -> str:
     return page(
         "Metrics",
         "`GET /metrics` returns these in Prometheus' text format. HTTP metrics are counted per API process. All others "
-        "are read from Redis at each scrape, so every API process reports the same values. When Redis does not answer, "
-        "only `easel_ledger_up` (0) and the HTTP metrics remain.",
+        "are read from Redis at each scrape, so every API process reports the same values. When Redis does not "
+        "respond, only `easel_ledger_up` (0) and the HTTP metrics remain.",
         table(("metric", "type", "labels", "meaning"), rows),
     )
 

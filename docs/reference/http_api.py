@@ -42,8 +42,8 @@ def _operation(name: str, operation: dict[str, Any], common: set[Code]) -> Itera
     for kind, media in operation.get("requestBody", {}).get("content", {}).items():
         yield f"Body: `{kind}`."
         yield _object(media["schema"], "required")
-    answers = [item for item in operation["responses"].items() if item[0] < "400"]
-    yield table(("status", "answer"), map(_answer, answers))
+    responses = [item for item in operation["responses"].items() if item[0] < "400"]
+    yield table(("status", "response"), map(_response, responses))
     if errors := _codes(operation) - common:
         yield f"Errors: {_list(errors)}."
 
@@ -68,30 +68,30 @@ def _parameter(one: dict[str, Any]) -> tuple[str, ...]:
     return code(one["name"]), one["in"], values(one["schema"]), paragraph(one.get("description"))
 
 
-def _answer(item: tuple[str, dict[str, Any]]) -> tuple[str, str]:
+def _response(item: tuple[str, dict[str, Any]]) -> tuple[str, str]:
     status, response = item
     schemas = [media.get("schema", {}).get("$ref", "") for media in response.get("content", {}).values()]
     models = [schema.rpartition("/")[2] for schema in schemas if schema]
     return status, " ".join([response["description"], *(f"[{model}](#{model.lower()})" for model in models)])
 
 
-def _object(schema: dict[str, Any], demanded: str = "always") -> str:
+def _object(schema: dict[str, Any], required: str = "always") -> str:
     if "enum" in schema:
         return f"{paragraph(schema.get('description'))} {values(schema)}".strip()
-    required = schema.get("required", [])
+    names = schema.get("required", [])
     rows = [
-        (code(name), values(one), "yes" if name in required else "", paragraph(one.get("description")))
+        (code(name), values(one), "yes" if name in names else "", paragraph(one.get("description")))
         for name, one in schema.get("properties", {}).items()
     ]
-    return f"{paragraph(schema.get('description'))}\n\n{table(('field', 'values', demanded, 'meaning'), rows)}".strip()
+    return f"{paragraph(schema.get('description'))}\n\n{table(('field', 'values', required, 'meaning'), rows)}".strip()
 
 
 def _webhook(operation: dict[str, Any]) -> str:
-    answers = [(status, one["description"]) for status, one in operation["responses"].items()]
+    responses = [(status, one["description"]) for status, one in operation["responses"].items()]
     return "\n\n".join(
         [
             operation["description"],
             table(("header", "in", "values", "meaning"), map(_parameter, operation["parameters"])),
-            table(("your answer", "effect"), answers),
+            table(("your response", "effect"), responses),
         ]
     )

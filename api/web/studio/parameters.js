@@ -7,7 +7,7 @@ import { withLogSlider } from "./log-slider.js";
 import { createField } from "./schema-fields.js";
 
 const SET_ELSEWHERE = new Set(["preset", "style_mix"]); // by the preset cards; by the shares of the style images
-const PRESET_HINTS = { default: "Best quality", fast: "Quick preview", tutorial: "Same as TensorFlow’s tutorial" };
+const PRESET_HINTS = { default: "Best quality", fast: "Quick draft", tutorial: "Same as TensorFlow’s tutorial" };
 const defaultFirst = (one, other) => (other.preset === "default") - (one.preset === "default") || one.steps - other.steps;
 
 export class Parameters {

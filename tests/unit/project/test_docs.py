@@ -16,7 +16,7 @@ from worker.cli import app as easel_worker
 
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests/benchmarks").rglob("*.md")]
 CURRENT = [path for path in DOCUMENTS if path.name not in {"CHANGELOG.md", "NOTES.md"}]
-"""Documents about the present code. The changelog and the notes of the benchmarks also name what is gone."""
+"""Documents about the current code. The changelog and the notes of the benchmarks also name what is gone."""
 
 VARIABLES = {f"EASEL_{name.upper()}" for name in Settings.model_fields} | {"EASEL_URL", "EASEL_API_KEY"}
 COMMANDS = {"easel": get_command(easel).commands, "easel-worker": get_command(easel_worker).commands}  # type: ignore[attr-defined]
@@ -42,7 +42,7 @@ def tracked() -> list[str]:
 
 @cache
 def code_words() -> set[str]:
-    """Every word in the code; the code of this test does not count."""
+    """Return every word in the code, except in this test."""
     suffixes = {".py", ".lua", ".js", ".html", ".css", ".toml", ".yaml", ".Dockerfile", ""}
     paths = [path for path in map(Path, tracked()) if path.suffix in suffixes and path.name != Path(__file__).name]
     texts = ((ROOT / path).read_text(errors="ignore") for path in paths if path.parts[0] != "docs")

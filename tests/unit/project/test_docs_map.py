@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md draws every folder, and its table names files and tests that exist."""
+"""ARCHITECTURE.md lists every folder, and its table names files and tests that exist."""
 
 import re
 from pathlib import Path
@@ -10,8 +10,8 @@ TEXT = (ROOT / "ARCHITECTURE.md").read_text()
 SUFFIXES = {".py", ".lua", ".js", ".html", ".md", ".jpg", ".txt", ".webp"}
 
 
-def drawn_folders() -> set[str]:
-    """The folders of the first code block, by their indentation."""
+def listed_folders() -> set[str]:
+    """Return the folders of the first code block, by their indentation."""
     (block,) = re.findall(r"^```\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     parents: list[str] = []
     folders = set()
@@ -27,11 +27,11 @@ def rows() -> list[list[str]]:
     return [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
 
 
-def test_every_folder_is_drawn_and_exists() -> None:
-    tops = {folder for folder in drawn_folders() if "/" not in folder}
+def test_every_folder_is_listed_and_exists() -> None:
+    tops = {folder for folder in listed_folders() if "/" not in folder}
     folders = {path.parent for top in tops for path in (ROOT / top).rglob("*") if path.suffix in SUFFIXES}
     existing = {parent for folder in folders for parent in (folder, *folder.parents) if parent.is_relative_to(ROOT)}
-    assert drawn_folders() == {path.relative_to(ROOT).as_posix() for path in existing} - {"."}
+    assert listed_folders() == {path.relative_to(ROOT).as_posix() for path in existing} - {"."}
     assert tops >= {path.parent.name for path in ROOT.glob("*/__init__.py")}
 
 
@@ -45,7 +45,7 @@ def test_every_path_of_the_table_exists(row: list[str]) -> None:
     _, files, tests = row
     named = re.findall(r"`([\w./-]+)`", files)
     assert named
-    assert all((ROOT / path).exists() for path in named if path.islower() or "." in path), files
+    assert all((ROOT / path).exists() for path in named if "/" in path or "." in path), files
     for path in re.findall(r"`(tests/[\w./-]+)`", tests):
         found = ROOT / path
         assert found.is_file() or list(found.rglob("test_*.py")), path

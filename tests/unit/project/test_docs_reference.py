@@ -19,7 +19,7 @@ REFERENCE = ROOT / "docs/reference"
 
 
 def first_cells(page: str) -> set[str]:
-    """What the first column of any table of a page names."""
+    """Return the names in the first column of every table of a page."""
     return set(re.findall(r"^\| `([^`]+)`", (REFERENCE / page).read_text(), re.MULTILINE))
 
 
@@ -73,7 +73,7 @@ def test_the_http_api_is_in_the_reference(word: str) -> None:
 
 
 def event_types(union: object) -> list[type]:
-    """The classes of a union of events, however deep it is annotated."""
+    """Return the classes of a union of events, however deeply it is annotated."""
     if isinstance(union, type):
         return [union] if "kind" in getattr(union, "model_fields", {}) else []
     return [event for part in get_args(union) for event in event_types(part)]
