@@ -27,11 +27,11 @@ _IMAGES: Final = 4  # that either optimizer keeps; L-BFGS two more for each pair
 _COPIES_OF_STATE: Final = 5  # the one in use, and copies while a checkpoint is written, which S3 needs in one piece
 _BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 
-# Peak memory of a worker's GPU, an upper bound. *The present code has not been measured*: each number has its reason
-# beside it. The only readings are the peaks of TensorFlow's allocator at version 0.1.0, on an NVIDIA H100 with
+# Peak memory of a worker's GPU, an upper bound. *The current code has not been measured*: each number has its reason
+# next to it. The only readings are the peaks of TensorFlow's allocator at version 0.1.0, on an NVIDIA H100 with
 # TensorFlow 2.21: 448 MB for `tutorial` at 512x384 and 1,163 MB at 1024x768, 820 and 1,743 MB for `default` with 20
 # pairs of L-BFGS history. Uploads are scaled on the CPU and take no GPU memory.
-_GPU_CONTEXT_BYTES: Final = 512 * 2**20  # not measured: an allowance for CUDA's own context, beside the allocator
+_GPU_CONTEXT_BYTES: Final = 512 * 2**20  # not measured: an allowance for CUDA's own context, outside the allocator
 _GPU_BASE_BYTES: Final = 512 * 2**20  # not measured: VGG19's kernels (80 MB), and an allowance for cuDNN and cuBLAS
 _GPU_BYTES_PER_STAGE: Final = 100 * 2**20  # not measured: as on the host
 # Not measured: 1,280 for the activations that the gradient tape keeps (block1 512, pools and deeper blocks 768), and

@@ -1,4 +1,4 @@
-"""Job events in Redis Streams: appended by the fenced scripts in shared/ledger/scripts, replayable from any id."""
+"""Job events in Redis Streams: appended by the fenced scripts in shared/ledger/scripts, replayable from any ID."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -29,19 +29,19 @@ class JobEvents:
         self._redis: Any = client  # redis-py types its replies as bytes or str whatever decode_responses says
 
     def since(self, job_id: str, after: str = FIRST_EVENT_ID) -> list[StoredEvent]:
-        """Return all events after the id `after`, oldest first."""
+        """Return all events after the ID `after`, oldest first."""
         with translate_errors():
             entries = self._redis.xrange(_key(job_id), min=f"({after}")
         return [_event(event_id, fields) for event_id, fields in entries]
 
     def last_id(self, job_id: str) -> str:
-        """Return the id of the last event; FIRST_EVENT_ID if there is none."""
+        """Return the ID of the last event; FIRST_EVENT_ID if there is none."""
         with translate_errors():
             entries = self._redis.xrevrange(_key(job_id), count=1)
         return str(entries[0][0]) if entries else FIRST_EVENT_ID
 
     def wait(self, after: Mapping[str, str], *, seconds: float = 1.0) -> dict[str, list[StoredEvent]]:
-        """Block until there is an event after one of these ids; return new events by job, or nothing on timeout."""
+        """Block until there is an event after one of these IDs; return new events by job, or nothing on timeout."""
         streams = {_key(job_id): event_id for job_id, event_id in after.items()}
         with translate_errors():
             reply: Any = self._redis.xread(streams, block=int(seconds * 1000))
@@ -50,7 +50,7 @@ class JobEvents:
 
 
 def event_order(event_id: str) -> tuple[int, int]:
-    """Return a sort key for event ids: as text, 9-0 comes after 10-0."""
+    """Return a sort key for event IDs: as text, 9-0 comes after 10-0."""
     milliseconds, _, number = event_id.partition("-")
     return int(milliseconds), int(number or 0)
 

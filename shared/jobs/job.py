@@ -1,4 +1,4 @@
-"""The job model, its states and legal transitions. Pure."""
+"""The job model, its states and legal transitions. No I/O."""
 
 from typing import Final, Literal, get_args
 
@@ -74,8 +74,8 @@ class Job(_Frozen):
 
     claim: str | None = None  # fencing token of the current holder
     last_claim: str | None = None  # token of the previous holder, if it lost its lease
-    epoch: int = 0  # number of claims
-    attempts: int = 0  # leases lost since the last new checkpoint
+    claims: int = 0  # how often it was claimed
+    leases_lost: int = 0  # since the last new checkpoint
     memory_failures: int = 0  # times a device ran out of memory
     step_backoffs: int = 0  # times the step was halved after a loss that was not finite or exploded
     worker: str | None = None  # holder of the claim

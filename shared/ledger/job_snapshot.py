@@ -34,7 +34,7 @@ class JobSnapshot:
 
 
 class JobSnapshots:
-    """Reads snapshots over a connection of its own. For one thread at a time.
+    """Reads snapshots over a separate connection. For one thread at a time.
 
     Bypasses redis-py's pool and hooks, which cost six times as much as the read itself.
     """

@@ -25,7 +25,7 @@ __all__ = ["NAMESPACE", "Claim", "ControlAction", "ControlFlags", "Ledger", "con
 
 _DAY: Final = 24 * 3600
 _SCRIPTS: Final = (
-    *("submit", "claim", "renew", "finish", "release", "request_control"),
+    *("submit", "claim", "renew", "end_job", "release", "request_control"),
     *("reap_expired_leases", "delete", "restore", "end_rebuild"),
 )
 
@@ -61,16 +61,16 @@ class Ledger:
         with translate_errors():
             return self._scripts[script](keys=[NAMESPACE], args=args)
 
-    # Identity: an id kept both in Redis and in the blob store. If Redis does not have it, Redis lost its data.
+    # Identity: an ID kept both in Redis and in the blob store. If Redis does not have it, Redis lost its data.
 
     def identity(self) -> str | None:
-        """Return the ledger's id, or None if Redis lost it or never had one."""
+        """Return the ledger's ID, or None if Redis lost it or never had one."""
         with translate_errors():
             identity: str | None = self._redis.get(f"{NAMESPACE}:ledger")
         return identity
 
     def ensure_identity(self, identity: str) -> str:
-        """Make this Redis the ledger `identity` unless it already has an id; return the id in force."""
+        """Make this Redis the ledger `identity` unless it already has an ID; return the current one."""
         with translate_errors():
             return str(self._redis.set(f"{NAMESPACE}:ledger", identity, nx=True, get=True) or identity)
 
@@ -88,7 +88,7 @@ class Ledger:
     # For clients, through the API.
 
     def submit(self, request: JobRequest, *, queue_limit: int, remember_seconds: int) -> tuple[str, bool]:
-        """Create the record; return (id, True), or (id of the earlier job, False) for a repeated idempotency key.
+        """Create the record; return (id, True), or (ID of the earlier job, False) for a repeated idempotency key.
 
         Raises QueueFull, IdempotencyKeyReused, LedgerLost.
         """
@@ -106,7 +106,7 @@ class Ledger:
         return job_id, status == "created"
 
     def find_by_idempotency_key(self, idempotency_key: str) -> tuple[str, str] | None:
-        """Return (digest, id) of the job first submitted with this key, or None if there is none or it expired."""
+        """Return (digest, ID) of the job first submitted with this key, or None if there is none or it expired."""
         with translate_errors():
             value: str | None = self._redis.get(f"{NAMESPACE}:idempotency:{idempotency_key}")
         digest, _, job_id = (value or "").partition(" ")
@@ -140,7 +140,7 @@ class Ledger:
         return [*self.get_many(self.list_ids(state=state, limit=limit, before=before))]
 
     def list_ids(self, *, state: JobState | None = None, limit: int, before: str | None = None) -> Sequence[str]:
-        """Like `list`, but return ids."""
+        """Like `list`, but return IDs."""
         index = f"{NAMESPACE}:jobs" + (f":{state}" if state else "")
         newest = f"({before}" if before else "+"
         with translate_errors():
@@ -153,7 +153,7 @@ class Ledger:
             case "missing":
                 return self.get(job_id)  # raises the right error
             case "ended":
-                raise WrongState(f"The job has already ended: it {self.get(job_id).state}.")
+                raise WrongState(f"The job has already ended; its state is {self.get(job_id).state}.")
             case "no_image":
                 raise NotReady("There is no image to keep before the first step; wait, or cancel the job.")
         return self.get(job_id)
@@ -193,9 +193,9 @@ class Ledger:
             raise _claim_lost(claim)
         return ControlFlags(cancel=bool(reply[0]), finish=bool(reply[1]), others_waiting=reply[2] > 0)
 
-    def finish(self, claim: Claim, state: JobState, **fields: Any) -> None:
+    def end_job(self, claim: Claim, state: JobState, **fields: Any) -> None:
         """End the job and publish its result. Raises ClaimLost."""
-        if not self._run("finish", claim.job.id, claim.token, str(state), *to_hash_args(fields)):
+        if not self._run("end_job", claim.job.id, claim.token, str(state), *to_hash_args(fields)):
             raise _claim_lost(claim)
 
     def release(self, claim: Claim, *, place: Literal["head", "tail"], **fields: Any) -> None:

@@ -2,7 +2,7 @@
 
 The scripts that change a job's state add events in the same script (`add_to_outbox` in
 shared/ledger/scripts/common.lua), so no event is lost and none reports what did not happen. Senders take events under a
-lease: two senders never send the same event at once, and another one retries the events of a sender that died.
+lease: two senders never send the same event at the same time, and another one retries the events of a sender that died.
 """
 
 import secrets

@@ -27,7 +27,7 @@ class WorkerInfo(BaseModel):
     device: str  # such as "cpu:2" or "NVIDIA H200"
     weights: str  # source and first digits of the hash
     tiers: tuple[str, ...]
-    job: str | None = None  # id
+    job: str | None = None  # ID
     memory_bytes: int = Field(0, description="Memory available to a job; 0 if unknown, which fits any job.")
     memory_kind: MemoryKind = Field("host", description='"host" memory or "gpu" memory.')
     pixels_per_second: float | None = None  # evaluated, as measured on its last job
@@ -46,12 +46,12 @@ class QueueStats:
             return int(self._redis.zcard(f"{NAMESPACE}:queue:{tier}"))
 
     def next_job_id(self, tier: str) -> str | None:
-        """Return the id of the next job in the tier's queue."""
+        """Return the ID of the next job in the tier's queue."""
         ids = self.list_queued_ids(tier, 0, 1)
         return ids[0] if ids else None
 
     def list_queued_ids(self, tier: str, offset: int, limit: int) -> list[str]:
-        """Return up to `limit` ids of the tier's queue, after the first `offset`."""
+        """Return up to `limit` IDs of the tier's queue, after the first `offset`."""
         with translate_errors():
             ids: list[str] = self._redis.zrange(f"{NAMESPACE}:queue:{tier}", offset, offset + limit - 1)
         return ids

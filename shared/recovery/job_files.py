@@ -38,10 +38,10 @@ def withdraw_control_request(ledger: Ledger, blobs: BlobStore, job_id: str) -> N
 def write_pending_outcome(blobs: BlobStore, job: Job, token: str) -> None:
     """Write the record as its holder is about to end it, before the transition.
 
-    If Redis were lost before `finalize`, nothing else would tell a published outcome from one that never was.
+    If Redis is lost before `finalize`, nothing else shows whether the outcome was published.
     """
     body = job.model_dump_json(exclude={"request"}).encode()
-    blobs.put(keys.pending_outcome(job.id, job.epoch, token), body, content_type=_JSON)
+    blobs.put(keys.pending_outcome(job.id, job.claims, token), body, content_type=_JSON)
 
 
 def write_handoff_note(blobs: BlobStore, job_id: str, token: str, checkpoint: str) -> None:

@@ -23,7 +23,7 @@ _FIELDS_OF_SCRIPTS = {"id", "state", "request", "order", "claim", "last_claim", 
 def rebuild_ledger(services: Services) -> int:
     """Restore all lost records, then make Redis the ledger again unless it lost them again; return how many.
 
-    Existing records are left alone, so it may run at any time, also concurrently.
+    Existing records are not changed, so it may run at any time, also concurrently.
     """
     identity = stored_identity(services.blobs)
     marker = services.ledger.begin_rebuild()
@@ -57,7 +57,8 @@ def _restore(services: Services, job_id: str) -> bool:
     request = JobRequest.model_validate(stored_request)
     restore = partial(ledger.restore, request, remember_seconds=services.settings.idempotency_seconds)
     final, control = read_json(blobs, keys.final(job_id)), read_json(blobs, keys.control_request(job_id)) or {}
-    if final is None and control.get("action") == "cancel":  # wins over a pending outcome: if both came in time, it won
+    # A cancel takes precedence over a pending outcome, as in end_job.lua.
+    if final is None and control.get("action") == "cancel":
         times = {"cancel_requested_at": control["at"], "canceled_at": time.time(), "completed_at": time.time()}
         return restore(JobState.CANCELED, **times)
     if outcome := final or _last_pending_outcome(blobs, job_id):
@@ -71,6 +72,6 @@ def _restore(services: Services, job_id: str) -> bool:
 
 
 def _last_pending_outcome(blobs: BlobStore, job_id: str) -> dict[str, Any] | None:
-    """Return the newest: an earlier holder either recorded its outcome, and was the last, or was superseded."""
+    """Return the outcome written last."""
     outcomes = [blob for blob in blobs.list(keys.claims_prefix(job_id)) if keys.is_pending_outcome(blob.key)]
     return read_json(blobs, max(outcomes, key=lambda blob: (blob.modified, blob.key)).key) if outcomes else None

@@ -3,7 +3,7 @@
 from typing import Final
 
 LEDGER_IDENTITY: Final = "ledger.json"
-"""The id of the ledger that this blob store belongs to."""
+"""The ID of the ledger that this blob store belongs to."""
 
 
 def input_image(sha256: str) -> str:
@@ -51,9 +51,12 @@ def claims_prefix(job_id: str) -> str:
     return f"jobs/{job_id}/claims/"
 
 
-def pending_outcome(job_id: str, epoch: int, token: str) -> str:
-    """Return the key of the outcome that a claim's holder is about to record; used if Redis lost whether it did."""
-    return f"{claims_prefix(job_id)}{epoch:06d}-{token}.outcome.json"
+def pending_outcome(job_id: str, claims: int, token: str) -> str:
+    """Return the key of the outcome that a claim's holder is about to record.
+
+    Used by a rebuild, which cannot see in Redis whether it was recorded.
+    """
+    return f"{claims_prefix(job_id)}{claims:06d}-{token}.outcome.json"
 
 
 def is_pending_outcome(key: str) -> bool:

@@ -77,7 +77,8 @@ class LocalBlobStore:
 
     def _place(self, relative: str) -> Path:
         path = self._root / relative
-        if Path(os.path.realpath(path)) != Path(os.path.realpath(self._root)) / relative:  # resolve() dislikes loops
+        # Not resolve(), which raises on symlink loops.
+        if Path(os.path.realpath(path)) != Path(os.path.realpath(self._root)) / relative:
             raise StorageUnavailable(f"The path {path} contains a symbolic link; remove it.")
         return path
 
@@ -119,9 +120,8 @@ def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    with suppress(
-        FileExistsError
-    ):  # not exist_ok: it checks is_dir() afterwards, when a concurrent `delete` may have removed it
+    # Not exist_ok: it checks is_dir() afterwards, when a concurrent `delete` may have removed the folder.
+    with suppress(FileExistsError):
         folder.mkdir()
     _sync_folder(folder.parent)
 

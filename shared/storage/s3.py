@@ -29,7 +29,7 @@ class S3BlobStore:
         self._prefix = f"{checked_prefix(prefix)}/" if prefix else ""
         self._options = options
         self._page_size = page_size  # keys per listing request
-        self._client_of_process: tuple[int, S3Client] | None = None  # process id, client
+        self._client_of_process: tuple[int, S3Client] | None = None  # process ID, client
 
     def put(self, key: str, *parts: bytes | memoryview, content_type: str = "application/octet-stream") -> None:
         """See BlobStore."""

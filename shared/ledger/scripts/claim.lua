@@ -32,7 +32,7 @@ for i = 6, #ARGV do
     redis.call('HDEL', job_key(id), 'fraction_per_second', 'steps_per_second')
     redis.call('HSET', job_key(id), 'claim', token, 'worker', worker)
     if redis.call('HSETNX', job_key(id), 'started_at', now()) == 1 then add_to_outbox(id, 'started') end
-    redis.call('HINCRBY', job_key(id), 'epoch', 1)
+    redis.call('HINCRBY', job_key(id), 'claims', 1)
     redis.call('ZADD', ns .. ':leases', now() + lease, id)
     change_state(id, 'running')
     return redis.call('HGETALL', job_key(id))

@@ -2,17 +2,17 @@
 -- shared/jobs/job.py before it: TRANSITIONS (state -> set of next states), OUTBOX_KINDS (webhook events without "job.") and
 -- GIVE_UP_SECONDS (the age at which the last delivery attempt is made).
 --
--- <ns>:ledger               string  ledger id; while it is missing, nothing is created, claimed or reaped
+-- <ns>:ledger               string  ledger ID; while it is missing, nothing is created, claimed or reaped
 -- <ns>:rebuilding:<marker>  string  exists as long as Redis keeps what a running rebuild restored
 -- <ns>:order                counter next position in the queues
 -- <ns>:job:<id>             hash    job record (class Job in shared/jobs/job.py)
 -- <ns>:events:<id>          stream  events of the job
 -- <ns>:previews:<id>        hash    filmstrip: step -> "<time> <blob key>" of the preview
--- <ns>:queue:<tier>         zset    ids of queued jobs by order
--- <ns>:leases               zset    ids of running jobs by lease expiry
--- <ns>:jobs, :jobs:<state>  zset    ids, all scores 0: UUIDv7 sorts by time
--- <ns>:completed            zset    ids of ended jobs by end time, until the job is deleted
--- <ns>:unfinalized          zset    ids of ended jobs by end time, until final.json is in the blob store
+-- <ns>:queue:<tier>         zset    IDs of queued jobs by order
+-- <ns>:leases               zset    IDs of running jobs by lease expiry
+-- <ns>:jobs, :jobs:<state>  zset    IDs, all scores 0: UUIDv7 sorts by time
+-- <ns>:completed            zset    IDs of ended jobs by end time, until the job is deleted
+-- <ns>:unfinalized          zset    IDs of ended jobs by end time, until final.json is in the blob store
 -- <ns>:idempotency:<key>    string  "<digest> <id>"
 -- <ns>:outbox               zset    webhook events to send, "<id>-<kind>", by due time
 -- <ns>:outbox:<event>       hash    attempt count of such an event, and the token of the sender that has taken it
@@ -69,7 +69,7 @@ local function change_state(id, to)
   publish_event(id, 'state', cjson.encode({state = to, at = tonumber(now())}))
 end
 
-local function end_job(id, state)
+local function mark_ended(id, state)
   redis.call('ZREM', queue_key(get_field(id, 'tier')), id)
   redis.call('ZREM', ns .. ':leases', id)
   redis.call('HSET', job_key(id), 'completed_at', now())
@@ -84,7 +84,7 @@ end
 local function requeue(id, order)
   redis.call('HDEL', job_key(id), 'claim', 'worker')
   redis.call('ZREM', ns .. ':leases', id)
-  if get_field(id, 'cancel_requested_at') then return end_job(id, 'canceled') end
+  if get_field(id, 'cancel_requested_at') then return mark_ended(id, 'canceled') end
   redis.call('HSET', job_key(id), 'order', order)
   redis.call('ZADD', queue_key(get_field(id, 'tier')), order, id)
   change_state(id, 'queued')

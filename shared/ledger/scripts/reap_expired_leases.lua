@@ -1,4 +1,4 @@
--- Takes back the claims whose lease has expired; safe to run any number of times at once.
+-- Takes back the claims whose lease has expired; safe to run any number of times concurrently.
 -- Writes leases, job:<id>, queue:<tier>, jobs:<state>, events:<id>, outbox.
 -- ARGV: attempts limit, error (JSON) for a job that reaches it
 -- Returns {id, 'queued'|'canceled'|'failed', ...}. A requeued job keeps its order: the head of the queue when it was claimed.
@@ -7,11 +7,11 @@ if ledger_is_lost() then return redis.error_reply('LEDGERLOST') end
 local reply = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', ns .. ':leases', '-inf', now())) do
   publish_event(id, 'lease_lost', cjson.encode({worker = get_field(id, 'worker') or '', at = tonumber(now())}))
-  local attempts = redis.call('HINCRBY', job_key(id), 'attempts', 1)
-  if attempts >= tonumber(limit) and not get_field(id, 'cancel_requested_at') then
+  local leases_lost = redis.call('HINCRBY', job_key(id), 'leases_lost', 1)
+  if leases_lost >= tonumber(limit) and not get_field(id, 'cancel_requested_at') then
     redis.call('HDEL', job_key(id), 'claim', 'worker')
     redis.call('HSET', job_key(id), 'error', exhausted)
-    end_job(id, 'failed')
+    mark_ended(id, 'failed')
   else
     redis.call('HSET', job_key(id), 'last_claim', get_field(id, 'claim') or '')
     requeue(id, get_field(id, 'order'))

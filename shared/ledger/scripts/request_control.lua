@@ -10,5 +10,5 @@ if action == 'finish' and cjson.decode(get_field(id, 'progress')).current < 1 th
 if redis.call('HSETNX', job_key(id), action .. '_requested_at', now()) == 1 then
   publish_event(id, action .. '_requested', cjson.encode({at = tonumber(now())}))
 end
-if action == 'cancel' and state == 'queued' then end_job(id, 'canceled') end
+if action == 'cancel' and state == 'queued' then mark_ended(id, 'canceled') end
 return 'requested'

@@ -1,6 +1,6 @@
 -- Reads jobs, all at the same moment. Writes nothing.
--- ARGV: ids
--- Returns {ledger id or false, {id of the last event, position in the queue or 0, record as fields and values} for each}
+-- ARGV: IDs
+-- Returns {ledger ID or false, {ID of the last event, position in the queue or 0, record as fields and values} for each}
 local function last_event_id(id)
   local event = redis.call('XREVRANGE', ns .. ':events:' .. id, '+', '-', 'COUNT', 1)[1]
   return event and event[1] or '0-0'

@@ -1,6 +1,6 @@
 -- Creates a record in state `queued`, once. Writes job:<id>, queue:<tier>, jobs, jobs:queued, events:<id>, idempotency:<key>.
 -- ARGV: id, tier, digest, idempotency key or '', its seconds to live, queue limit, then fields and values
--- Returns {'created'|'replayed'|'conflict'|'queue_full'|'ledger_lost', id}. Submitting the same id again is harmless.
+-- Returns {'created'|'replayed'|'conflict'|'queue_full'|'ledger_lost', id}. Submitting the same ID again is harmless.
 local id, tier, digest, key, ttl, limit = unpack(ARGV, 1, 6)
 if ledger_is_lost() then return {'ledger_lost', id} end
 if redis.call('EXISTS', job_key(id)) == 1 then return {'created', id} end

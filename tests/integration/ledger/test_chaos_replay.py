@@ -13,7 +13,7 @@ def test_an_ordinary_history_is_complete(scene: Scene) -> None:
     scene.report_step(first, 7)
     scene.ledger.release(first, place="tail")
     second = scene.claim("bob")
-    key = scene.finish(second)
+    key = scene.end_job(second)
     history = scene.history()
     assert history.id == job.id
     assert [event.data["state"] for event in history.events if event.kind == "state"] == [
@@ -32,7 +32,7 @@ def test_webhook_deliveries_are_not_part_of_the_history(scene: Scene) -> None:
     scene.submit()
     claim = scene.claim()
     scene.deliver_webhook(gone=False)
-    scene.finish(claim)
+    scene.end_job(claim)
     before = scene.history()
     scene.deliver_webhook(gone=True)
     assert scene.ledger.get(claim.job.id).webhook_disabled
@@ -43,7 +43,7 @@ def test_webhook_deliveries_are_not_part_of_the_history(scene: Scene) -> None:
 def test_times_come_from_the_server(scene: Scene) -> None:
     seconds, micros = scene.redis.time()
     scene.submit()
-    scene.finish(scene.claim())
+    scene.end_job(scene.claim())
     after = scene.redis.time()
     (claim,) = scene.history().claims
     assert claim.ended_at is not None
@@ -61,14 +61,14 @@ def test_each_end_has_its_state(scene: Scene) -> None:
     waiting = scene.submit()
     scene.ledger.request_control(waiting.id, "cancel")
     failing = scene.submit()
-    scene.finish(scene.claim(), JobState.FAILED)
+    scene.end_job(scene.claim(), JobState.FAILED)
     poison = scene.submit()
     scene.redis.zadd(f"{NAMESPACE}:leases", {scene.claim().job.id: 0})
     scene.reap(limit=1)
     stopped = scene.submit()
-    held = scene.claim()
+    claimed = scene.claim()
     scene.ledger.request_control(stopped.id, "cancel")
-    scene.expire_lease(held)
+    scene.expire_lease(claimed)
     ends = {job_id: (history.ends, outcomes(history)) for job_id, history in scene.histories().items()}
     assert ends == {
         waiting.id: (["canceled"], []),
@@ -80,7 +80,7 @@ def test_each_end_has_its_state(scene: Scene) -> None:
 
 def test_a_deleted_job_is_marked_as_deleted(scene: Scene) -> None:
     job = scene.submit()
-    scene.finish(scene.claim())
+    scene.end_job(scene.claim())
     scene.ledger.delete(job.id)
     history = scene.history()
     assert (history.deleted, history.ends, history.stale_writes) == (True, ["succeeded"], [])
@@ -123,7 +123,7 @@ def test_a_claim_that_resumes_from_an_older_checkpoint_is_reported(scene: Scene)
     ]
 
 
-def test_an_unusable_checkpoint_or_one_of_the_same_claim_is_no_outdated_resume(scene: Scene) -> None:
+def test_an_unusable_checkpoint_or_one_of_the_same_claim_is_not_an_outdated_resume(scene: Scene) -> None:
     scene.submit()
     first = scene.claim()
     scene.checkpoint(first, 24)  # before its first progress

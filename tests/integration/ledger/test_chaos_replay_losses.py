@@ -9,7 +9,7 @@ from shared.storage import keys
 
 def test_an_end_restored_after_a_flush_is_not_a_second_end(scene: Scene) -> None:
     job = scene.submit()
-    key = scene.finish(scene.claim())
+    key = scene.end_job(scene.claim())
     scene.redis.flushall()
     scene.ledger.ensure_identity("test")
     scene.ledger.restore(job, JobState.SUCCEEDED, result=key, progress=progress(55, "done"), completed_at=2.0)
@@ -25,7 +25,7 @@ def test_an_end_restored_after_a_flush_is_not_a_second_end(scene: Scene) -> None
 
 def test_an_end_restored_with_another_state_is_a_second_end(scene: Scene) -> None:
     job = scene.submit()
-    scene.finish(scene.claim())
+    scene.end_job(scene.claim())
     scene.redis.flushall()
     scene.ledger.ensure_identity("test")
     scene.ledger.restore(job, JobState.CANCELED)
@@ -42,7 +42,7 @@ def test_a_running_job_flushed_and_restored_continues_without_a_stale_write(scen
     scene.ledger.restore(job, JobState.QUEUED, checkpoint=keys.checkpoint(job.id, before.token, 10))
     after = scene.claim()
     scene.renew(after, resumed_from_step=10)
-    scene.finish(after)
+    scene.end_job(after)
     history = scene.history()
     assert outcomes(history) == ["flushed", "succeeded"]
     assert (history.ends, history.stale_writes) == (["succeeded"], [])
@@ -51,7 +51,7 @@ def test_a_running_job_flushed_and_restored_continues_without_a_stale_write(scen
 
 def test_a_truncated_transaction_is_ignored(scene: Scene) -> None:
     job = scene.submit()
-    key = scene.finish(scene.claim())
+    key = scene.end_job(scene.claim())
     scene.valkey.stop()
     (log,) = (scene.folder / "appendonlydir").glob("*.incr.aof")
     whole = log.read_bytes()
@@ -69,7 +69,7 @@ def test_a_history_continues_after_the_server_was_killed(scene: Scene) -> None:
     scene.report_step(claim, 3)
     scene.valkey.stop()  # by SIGKILL
     scene.valkey.start()
-    key = scene.finish(claim)
+    key = scene.end_job(claim)
     history = scene.history()
     assert (outcomes(history), history.results, history.stale_writes) == (["succeeded"], [key], [])
 

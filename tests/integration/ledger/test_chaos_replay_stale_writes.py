@@ -26,12 +26,12 @@ def test_a_fenced_zombie_makes_no_stale_write(scene: Scene) -> None:
     scene.expire_lease(zombie)
     successor = scene.claim("successor")
     scene.renew(successor, resumed_from_step=5)
-    for call in (scene.finish, lambda claim: scene.checkpoint(claim, 9)):
+    for call in (scene.end_job, lambda claim: scene.checkpoint(claim, 9)):
         with pytest.raises(ClaimLost):
             call(zombie)
     older = keys.checkpoint(zombie.job.id, zombie.token, 5)
     scene.renew(successor, checkpoint=keys.checkpoint(successor.job.id, successor.token, 9), previous_checkpoint=older)
-    key = scene.finish(successor)
+    key = scene.end_job(successor)
     history = scene.history()
     assert outcomes(history) == ["lost", "succeeded"]
     assert (history.results, history.stale_writes) == ([key], [])
@@ -74,7 +74,7 @@ def test_without_a_fence_a_zombies_end_is_a_stale_write_and_a_second_result(scen
     scene.expire_lease(zombie)
     successor = scene.claim("successor")
     late = keys.result(zombie.job.id, zombie.token)
-    broken_fence.finish(zombie, JobState.SUCCEEDED, result=late)
+    broken_fence.end_job(zombie, JobState.SUCCEEDED, result=late)
     early = keys.result(successor.job.id, successor.token)
     scene.set_fields(successor.job.id, result=early)
     history = scene.history()
@@ -96,9 +96,9 @@ def test_a_job_claimed_while_held_is_a_stale_write(scene: Scene) -> None:
     assert f"{second.token} took the job while {first.token} held it" in history.stale_writes[0]
 
 
-def test_a_second_publication_by_hand_is_a_second_result(scene: Scene) -> None:
+def test_a_result_changed_without_a_claim_is_a_second_result(scene: Scene) -> None:
     job = scene.submit()
-    key = scene.finish(scene.claim())
+    key = scene.end_job(scene.claim())
     other = keys.result(job.id, "0123456789abcdef")
     scene.set_fields(job.id, result=other)
     assert scene.history().results == [key, other]

@@ -61,9 +61,9 @@ def test_a_full_queue_rejects_a_job_and_creates_nothing(ledger: Ledger, queue_st
 
 def test_a_renewal_updates_the_record_and_publishes_an_event(ledger: Ledger, valkey_url: str) -> None:
     job_id = submit(ledger)
-    held = claim(ledger)
+    claimed = claim(ledger)
     progress = Progress(phase="192 px", current=3, total=60, percentage=2.5)
-    control_flags = ledger.renew(held, lease_seconds=60, event=("progress", {"current": 3}), progress=progress)
+    control_flags = ledger.renew(claimed, lease_seconds=60, event=("progress", {"current": 3}), progress=progress)
     assert control_flags == ControlFlags(cancel=False, finish=False, others_waiting=False)
     assert ledger.get(job_id).progress == progress
     kinds = [event.kind for event in JobEvents(connect(valkey_url)).since(job_id)]
@@ -76,13 +76,18 @@ def test_an_expired_lease_requeues_the_job_at_the_head_and_fences_its_former_hol
     assert reap(ledger) == {lost: JobState.QUEUED}
     for call in (
         lambda: ledger.renew(zombie, lease_seconds=60, result="evil"),
-        lambda: ledger.finish(zombie, JobState.SUCCEEDED, result="evil"),
+        lambda: ledger.end_job(zombie, JobState.SUCCEEDED, result="evil"),
         lambda: ledger.release(zombie, place="head"),
     ):
         with pytest.raises(ClaimLost):
             call()
     successor = claim(ledger)
-    assert (successor.job.id, successor.job.epoch, successor.job.attempts, successor.job.result) == (lost, 2, 1, None)
+    assert (successor.job.id, successor.job.claims, successor.job.leases_lost, successor.job.result) == (
+        lost,
+        2,
+        1,
+        None,
+    )
     assert claim(ledger).job.id == waiting
 
 
@@ -107,7 +112,7 @@ def test_a_job_that_loses_too_many_leases_fails_and_a_new_checkpoint_resets_the_
     job_id = submit(ledger)
     claim(ledger, lease=-1)
     assert reap(ledger, limit=2) == {job_id: JobState.QUEUED}
-    ledger.renew(claim(ledger, lease=60), lease_seconds=-1, checkpoint="k", attempts=0)
+    ledger.renew(claim(ledger, lease=60), lease_seconds=-1, checkpoint="k", leases_lost=0)
     assert reap(ledger, limit=2) == {job_id: JobState.QUEUED}
     claim(ledger, lease=-1)
     assert reap(ledger, limit=2) == {job_id: JobState.FAILED}
@@ -123,9 +128,9 @@ def test_a_released_job_goes_to_the_head_on_a_drain_and_to_the_tail_after_a_time
 
 def test_finishing_twice_with_the_same_claim_is_idempotent(ledger: Ledger) -> None:
     job_id = submit(ledger)
-    held = claim(ledger)
+    claimed = claim(ledger)
     for _ in range(2):
-        ledger.finish(held, JobState.SUCCEEDED, result="key")
+        ledger.end_job(claimed, JobState.SUCCEEDED, result="key")
     job = ledger.get(job_id)
     assert (job.state, job.result, job.claim) == (JobState.SUCCEEDED, "key", None)
     assert list(ledger.list_unfinalized_ids(older_than_seconds=-1)) == [job_id]
@@ -133,9 +138,9 @@ def test_finishing_twice_with_the_same_claim_is_idempotent(ledger: Ledger) -> No
 
 def test_an_earlier_cancel_wins_over_a_finished_job(ledger: Ledger) -> None:
     job_id = submit(ledger)
-    held = claim(ledger)
+    claimed = claim(ledger)
     ledger.request_control(job_id, "cancel")
-    ledger.finish(held, JobState.SUCCEEDED, result="key")
+    ledger.end_job(claimed, JobState.SUCCEEDED, result="key")
     job = ledger.get(job_id)
     assert (job.state, job.result) == (JobState.CANCELED, None)
     assert job.canceled_at is not None
@@ -145,22 +150,22 @@ def test_a_queued_job_is_canceled_at_once_and_a_running_one_by_its_worker(
     ledger: Ledger, queue_stats: QueueStats
 ) -> None:
     running, waiting = submit(ledger), submit(ledger)
-    held = claim(ledger)
+    claimed = claim(ledger)
     assert ledger.request_control(waiting, "cancel").state is JobState.CANCELED
     assert queue_stats.depth("standard") == 0
     assert ledger.request_control(running, "cancel").state is JobState.RUNNING
-    assert ledger.renew(held, lease_seconds=60).cancel
+    assert ledger.renew(claimed, lease_seconds=60).cancel
     with pytest.raises(WrongState):
         ledger.request_control(waiting, "cancel")
 
 
 def test_a_canceled_job_ends_on_a_drain_or_an_expired_lease(ledger: Ledger) -> None:
     drained, orphaned = submit(ledger), submit(ledger)
-    held = claim(ledger)
+    claimed = claim(ledger)
     claim(ledger, lease=-1)
     ledger.request_control(drained, "cancel")
     ledger.request_control(orphaned, "cancel")
-    ledger.release(held, place="head")
+    ledger.release(claimed, place="head")
     assert reap(ledger, limit=1) == {orphaned: JobState.CANCELED}
     assert ledger.get(drained).state is JobState.CANCELED
 
@@ -169,10 +174,10 @@ def test_finish_needs_a_first_step(ledger: Ledger) -> None:
     job_id = submit(ledger)
     with pytest.raises(NotReady):
         ledger.request_control(job_id, "finish")
-    held = claim(ledger)
-    ledger.renew(held, lease_seconds=60, progress=Progress(current=1, total=60))
+    claimed = claim(ledger)
+    ledger.renew(claimed, lease_seconds=60, progress=Progress(current=1, total=60))
     ledger.request_control(job_id, "finish")
-    assert ledger.renew(held, lease_seconds=60).finish
+    assert ledger.renew(claimed, lease_seconds=60).finish
 
 
 def test_only_a_job_that_has_ended_can_be_deleted(ledger: Ledger) -> None:
@@ -196,10 +201,10 @@ def test_a_deletion_keeps_an_idempotency_key_of_another_job(ledger: Ledger, valk
 
 def test_only_ended_jobs_are_listed_for_expiry_by_their_end_time(ledger: Ledger) -> None:
     first, running, _ = [submit(ledger) for _ in range(3)]
-    held = claim(ledger)
+    claimed = claim(ledger)
     assert claim(ledger).job.id == running
     ledger.request_control(running, "cancel")
-    ledger.release(held, place="tail")
+    ledger.release(claimed, place="tail")
     assert ledger.list_completed_ids(older_than_seconds=-1, limit=9) == []
     ledger.request_control(first, "cancel")
     assert ledger.list_completed_ids(older_than_seconds=-1, limit=9) == [first]

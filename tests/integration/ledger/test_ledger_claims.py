@@ -19,7 +19,7 @@ def queue_up(ledger: Ledger, *peaks: int, tier: str = "standard") -> list[str]:
 
 
 def claim_all(ledger: Ledger, memory: int, kind: MemoryKind = "host") -> list[str]:
-    """Claim jobs for a worker with this much memory until none is left; return their ids."""
+    """Claim jobs for a worker with this much memory until none is left; return their IDs."""
     ids = []
     while claimed := ledger.claim("w", TIERS, lease_seconds=60, memory_bytes=memory, memory_kind=kind):
         ids.append(claimed.job.id)
@@ -87,7 +87,7 @@ def test_a_restored_job_still_needs_a_worker_with_enough_memory(ledger: Ledger) 
     assert claim_all(ledger, LARGE) == [lost.id]
 
 
-def test_small_and_large_workers_at_once_share_all_jobs_and_no_too_large_is_claim_all(ledger: Ledger) -> None:
+def test_concurrent_workers_claim_every_job_once_and_none_that_is_too_large(ledger: Ledger) -> None:
     ids = queue_up(ledger, *[FITS_ALL, TOO_LARGE] * 20)
     start = threading.Barrier(8)
 
@@ -99,5 +99,7 @@ def test_small_and_large_workers_at_once_share_all_jobs_and_no_too_large_is_clai
     with ThreadPoolExecutor(8) as pool:
         shares = list(pool.map(work, memories))
     assert sorted(job_id for share in shares for job_id in share) == sorted(ids)
-    of_small = {job_id for memory, share in zip(memories, shares, strict=True) if memory == SMALL for job_id in share}
-    assert of_small.isdisjoint(ids[1::2])
+    claimed_by_small = {
+        job_id for memory, share in zip(memories, shares, strict=True) if memory == SMALL for job_id in share
+    }
+    assert claimed_by_small.isdisjoint(ids[1::2])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.service.ledger_filler import LedgerFiller
+from benchmarks.service.support.ledger_filler import LedgerFiller
 
 from easel.models import JobState
 from shared.services import ensure_paired, open_services

@@ -25,14 +25,14 @@ def test_the_scripts_enforce_the_transition_table(
     before: JobState, after: JobState, ledger: Ledger, valkey_url: str
 ) -> None:
     job_id = submit(ledger)
-    held = claim(ledger)
+    claimed = claim(ledger)
     connect(valkey_url).hset(f"{NAMESPACE}:job:{job_id}", "state", before)
     if after in TRANSITIONS[before]:
-        ledger.finish(held, after)
+        ledger.end_job(claimed, after)
         assert ledger.get(job_id).state is after
     else:
         with pytest.raises(redis.ResponseError, match="illegal transition"):
-            ledger.finish(held, after)
+            ledger.end_job(claimed, after)
 
 
 class Queue(RuleBasedStateMachine):
@@ -70,22 +70,22 @@ class Queue(RuleBasedStateMachine):
         assert [claim.job.id if claim else None] == (fitting or [None])[:1]
         return claim
 
-    @rule(held=claims, lease=st.sampled_from([-1.0, 60.0]), step=st.integers(0, 3))
-    def renew(self, held: Claim | None, lease: float, step: int) -> None:
+    @rule(claimed=claims, lease=st.sampled_from([-1.0, 60.0]), step=st.integers(0, 3))
+    def renew(self, claimed: Claim | None, lease: float, step: int) -> None:
         self._assert_fenced(
-            held, lambda h: self.ledger.renew(h, lease_seconds=lease, progress=Progress(current=step, total=9))
+            claimed, lambda h: self.ledger.renew(h, lease_seconds=lease, progress=Progress(current=step, total=9))
         )
 
-    @rule(held=claims, state=st.sampled_from(sorted(TERMINAL)))
-    def finish(self, held: Claim | None, state: JobState) -> None:
-        if held and self.ledger.get(held.job.id).claim == held.token:
-            self.ledger.finish(held, state, result=held.token)
+    @rule(claimed=claims, state=st.sampled_from(sorted(TERMINAL)))
+    def end_job(self, claimed: Claim | None, state: JobState) -> None:
+        if claimed and self.ledger.get(claimed.job.id).claim == claimed.token:
+            self.ledger.end_job(claimed, state, result=claimed.token)
         else:
-            self._assert_fenced(held, lambda h: self.ledger.finish(h, state, result="zombie"))
+            self._assert_fenced(claimed, lambda h: self.ledger.end_job(h, state, result="zombie"))
 
-    @rule(held=claims, place=st.sampled_from(["head", "tail"]))
-    def release(self, held: Claim | None, place: str) -> None:
-        self._assert_fenced(held, lambda h: self.ledger.release(h, place=place))  # type: ignore[arg-type]
+    @rule(claimed=claims, place=st.sampled_from(["head", "tail"]))
+    def release(self, claimed: Claim | None, place: str) -> None:
+        self._assert_fenced(claimed, lambda h: self.ledger.release(h, place=place))  # type: ignore[arg-type]
 
     @rule(job_id=jobs, action=st.sampled_from(["cancel", "finish"]))
     def request_control(self, job_id: str, action: str) -> None:
@@ -103,16 +103,16 @@ class Queue(RuleBasedStateMachine):
     def _queued_ids(self) -> list[str]:
         return [i for tier in TIERS for i in self.client.zrange(f"{NAMESPACE}:queue:{tier}", 0, -1)]
 
-    def _assert_fenced(self, held: Claim | None, operation: object) -> None:
-        if held is None:
+    def _assert_fenced(self, claimed: Claim | None, operation: object) -> None:
+        if claimed is None:
             return
-        is_held = self.ledger.get(held.job.id).claim == held.token
+        is_held = self.ledger.get(claimed.job.id).claim == claimed.token
         try:
-            operation(held)  # type: ignore[operator]
+            operation(claimed)  # type: ignore[operator]
         except ClaimLost:
             assert not is_held
         else:
-            assert is_held or self.ledger.get(held.job.id).state in TERMINAL
+            assert is_held or self.ledger.get(claimed.job.id).state in TERMINAL
 
     @invariant()
     def every_job_is_in_exactly_one_place(self) -> None:

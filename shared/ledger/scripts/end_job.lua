@@ -12,5 +12,5 @@ if get_field(id, 'cancel_requested_at') then
   state = 'canceled'
   redis.call('HDEL', job_key(id), 'result', 'error')
 end
-end_job(id, state)
+mark_ended(id, state)
 return 1
