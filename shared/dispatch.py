@@ -31,7 +31,7 @@ def create_celery_app(settings: Settings) -> Celery:
     app.conf.update(
         task_default_queue=queue_name(settings.tiers[0]),
         task_ignore_result=True,
-        task_acks_late=False,  # delivery decides nothing, so no visibility timeout can hand a job out twice
+        task_acks_late=False,  # messages name no job, so a redelivered one cannot start a job twice
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
@@ -40,7 +40,7 @@ def create_celery_app(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
-            "socket_timeout": 2.5,  # longer than BRPOP's second; the reaper repeats a wake-up that timed out
+            "socket_timeout": 2.5,  # longer than BRPOP's 1 second; the reaper repeats a wake-up that timed out
             "socket_connect_timeout": 1,
             "retry_on_timeout": False,
             "max_retries": 1,

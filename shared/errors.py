@@ -16,12 +16,12 @@ class _Traits(TypedDict, total=False):
 
 
 class EaselError(Exception):
-    """Base class of all errors that Easel raises on purpose."""
+    """An unexpected error in the service; its log has the details."""
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
-    default_detail: ClassVar[str] = "Internal error; see the server's log."
+    default_detail: ClassVar[str] = "Internal error; see the service's log."
 
     def __init_subclass__(cls, **traits: Unpack[_Traits]) -> None:
         super().__init_subclass__()
@@ -58,7 +58,7 @@ class InvalidCursor(BadInput, code="invalid_cursor", status=400):
 
 
 class InvalidJobId(BadInput, code="invalid_job_id", status=404):
-    """The id is not a valid job id."""
+    """The job ID is not valid."""
 
 
 class BodyTooLarge(BadInput, code="body_too_large", status=413):
@@ -140,7 +140,7 @@ class NotFound(EaselError, code="not_found", status=404):
 
 
 class JobNotFound(NotFound, code="job_not_found"):
-    """There is no job with this id; it may have been deleted."""
+    """There is no job with this ID; it may have been deleted."""
 
 
 class NotReady(EaselError, code="not_ready", status=409, retryable=True):

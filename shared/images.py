@@ -47,7 +47,7 @@ Image.MAX_IMAGE_PIXELS = None
 def decode(data: bytes, *, max_pixels: int) -> Image.Image:
     """Decode an untrusted file as a viewer would show it: mode RGB, sRGB, upright, alpha on white, no metadata.
 
-    16 bits per channel become 8. CMYK and wide-gamut colours are converted with the embedded ICC profile, if any.
+    16 bits per channel become 8. CMYK and wide-gamut colors are converted with the embedded ICC profile, if any.
 
     Raises:
         NotAnImage: not in ACCEPTED_FORMATS, or with 32 bits per channel.
@@ -204,16 +204,16 @@ def _sixteen_to_eight(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert by the ICC profile. A profile that is broken or of another colour space is ignored."""
-    colours, alpha = image, None
+    """Convert by the ICC profile. A profile that is broken or of another color space is ignored."""
+    colors, alpha = image, None
     if image.mode in {"LA", "RGBA"}:
-        colours, alpha = image.convert(image.mode[:-1]), image.getchannel("A")
+        colors, alpha = image.convert(image.mode[:-1]), image.getchannel("A")
     if profile:
-        colours = _apply_profile(colours, profile)
+        colors = _apply_profile(colors, profile)
     if alpha is not None:
-        colours = colours.convert("RGB")
-        colours.putalpha(alpha)
-    return colours
+        colors = colors.convert("RGB")
+        colors.putalpha(alpha)
+    return colors
 
 
 def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:

@@ -88,7 +88,7 @@ class Recipe(_Frozen):
         1.0,
         ge=0,
         le=100,
-        description="Weight of colour differences relative to brightness in the variation loss; needs `normalize`.",
+        description="Weight of color differences relative to brightness in the variation loss; needs `normalize`.",
     )
     style_mix: tuple[Weight, ...] = Field(
         (), max_length=8, description="Weight of each style image, in order; empty weighs all equally."
@@ -154,7 +154,7 @@ _PRESET_FIELDS: Final[dict[str, Any]] = {
     },
     "style_weight": 20,
     "variation_weight": 3,
-    "chroma_variation": 8,  # speckle is colourful, strokes are not
+    "chroma_variation": 8,  # speckle is colorful, strokes are not
     "pooling": "max",  # `average` makes longer strokes, but a four-pixel grid in flat areas
     "padding": 8,
 }

@@ -39,5 +39,7 @@ def sample_photos() -> list[Path]:
 def _folder() -> Path:
     spec = find_spec("skimage")
     if spec is None or spec.origin is None:
-        raise NotFound("The sample photos come with scikit-image, which is not installed: pip install 'easel[worker]'.")
+        raise NotFound(
+            "The sample photos come with scikit-image, which is not installed; install deploy/locks/worker.txt."
+        )
     return Path(spec.origin).parent / "data"

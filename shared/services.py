@@ -63,7 +63,7 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
 def ensure_paired(services: Services) -> bool:
     """Check that Redis and the blob store belong together; pair them if both are new.
 
-    Returns False if Redis lost its data: `easel-worker reconcile` or the reaper must rebuild it first.
+    Returns False if Redis lost its data: `easel-worker rebuild` or the reaper must rebuild it first.
     Raises LedgerUnavailable if they belong to different installations, StorageUnavailable if the store lost its blobs.
     """
     identity, stored = services.ledger.identity(), stored_identity(services.blobs)
@@ -82,7 +82,7 @@ def ensure_paired(services: Services) -> bool:
 
 
 def stored_identity(blobs: BlobStore) -> str | None:
-    """Return the ledger's id from the blob store, or None if the store has none."""
+    """Return the ledger's ID from the blob store, or None if the store has none."""
     try:
         return str(json.loads(blobs.get(keys.LEDGER_IDENTITY))["id"])
     except BlobMissing:

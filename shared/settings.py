@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     s3_region: str = Field("us-east-1", description="Region of the S3 bucket.")
     s3_path_style: bool = Field(
         True,  # noqa: FBT003 - pydantic's own signature
-        description="True puts the bucket into the URL's path, as most S3 servers need it; False into the host name.",
+        description="Whether the bucket is in the URL's path, as most S3 servers need, instead of in the host name.",
     )
 
     # The API.
@@ -46,8 +46,10 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(64 * 2**20, gt=0, description="Largest request body, in bytes.")
     max_pixels: int = Field(64_000_000, gt=0, description="Largest image, in pixels (width x height).")
-    max_styles: int = Field(8, ge=1, description="Most style images of one job.")
-    queue_limit: int = Field(1000, ge=1, description="Most queued jobs; further submissions get 429 `queue_full`.")
+    max_styles: int = Field(8, ge=1, description="Maximum number of style images per job.")
+    queue_limit: int = Field(
+        1000, ge=1, description="Maximum number of queued jobs; further submissions get 429 `queue_full`."
+    )
     idempotency_seconds: int = Field(24 * 3600, description="Seconds for which an Idempotency-Key is remembered.")
 
     # The queue.
@@ -91,7 +93,7 @@ class Settings(BaseSettings):
     weights: str = Field(
         "auto", description="VGG19 weights: the path of a no-top .h5 file, `imagenet`, `calibrated` or `auto`."
     )
-    cache: Path = Field(Path("var/cache"), description="Folder for calibrated weights.")
+    cache: Path = Field(Path("var/cache"), description="Folder for downloaded and calibrated weights.")
     checkpoint_seconds: float = Field(
         10, gt=0, description="Seconds between checkpoints; more if writing them is slow."
     )
@@ -106,7 +108,8 @@ class Settings(BaseSettings):
         1,
         gt=0,
         le=1,
-        description="Share of the GPU's or machine's memory for each of several workers. Unused with memory_bytes.",
+        description="Share of the GPU's or machine's memory for each of several workers. "
+        "Ignored if EASEL_MEMORY_BYTES is set.",
     )
 
     # Logs.

@@ -105,7 +105,7 @@ def test_a_listing_has_sizes_and_times(blobs: BlobStore) -> None:
     blobs.put("a", b"12345")
     (blob,) = blobs.list()
     assert (blob.key, blob.size) == ("a", 5)
-    assert before - 2 <= blob.modified <= time.time() + 2  # S3 tells whole seconds
+    assert before - 2 <= blob.modified <= time.time() + 2  # S3 reports whole seconds
 
 
 def test_blobs_may_be_deleted_while_they_are_listed(blobs: BlobStore) -> None:

@@ -20,7 +20,7 @@ SIDES = st.integers(32, 8000)
 KINDS: tuple[MemoryKind, ...] = get_args(MemoryKind)
 
 
-# Mebibytes that a process took which painted as a worker does at its worst: `python -m benchmarks.engine.peak`.
+# Peak memory in MiB of a process that rendered under a worker's worst conditions: `python -m benchmarks.engine.peak`.
 MEASURED = [
     ({"preset": "tutorial", "size": 64}, (1024, 768), 1681),
     ({"preset": "tutorial", "size": 256}, (1024, 768), 1747),
@@ -47,8 +47,8 @@ def test_the_predicted_peak_is_at_most_a_quarter_above_the_measured_one(
     assert 1 <= peak_memory(resolve(fields), *shape) / (mebibytes * 2**20) <= 1.25
 
 
-# Megabytes of TensorFlow's allocator on an NVIDIA H100, at version 0.1.0; a picture of 4 : 3, 20 pairs of history.
-# The present code has not been measured, and takes more than that version: so the bound is a wide one.
+# Megabytes of TensorFlow's allocator on an NVIDIA H100, at version 0.1.0; a 4:3 image, 20 pairs of history.
+# The current code has not been measured, and takes more than that version, so the bound is wide.
 GPU_READINGS = [
     ({"preset": "tutorial", "size": 512}, 448),
     ({"preset": "tutorial", "size": 1024}, 1163),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 from support.image_files import (
-    Colour,
+    Color,
     are_close,
     decode,
     encode,
@@ -71,7 +71,7 @@ def test_an_image_with_metadata_is_encoded_without_it() -> None:
             assert not any(word in output for word in (b"SECRET", b"Exif", b"ICC", b"iCCP"))
 
 
-def test_colours_are_converted_by_the_profile() -> None:
+def test_colors_are_converted_by_the_profile() -> None:
     data = encode(solid("RGB", (0, 255, 0)), icc_profile=swapped_profile())
     assert are_close(pixel(decode(data)), (255, 0, 0))
 
@@ -108,10 +108,10 @@ def test_cmyk_is_converted_by_its_profile(kind: str) -> None:
     assert are_close(pixel(decode(paper)), (255, 255, 255), by=6)
 
 
-def png(pixels: np.ndarray, colour_type: int, transparent: bytes = b"") -> bytes:
-    """A 16-bit PNG, which Pillow itself cannot write in colour."""
+def png(pixels: np.ndarray, color_type: int, transparent: bytes = b"") -> bytes:
+    """A 16-bit PNG, which Pillow itself cannot write in color."""
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, color_type, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -156,11 +156,11 @@ def test_a_palette_is_applied_and_its_transparent_entry_is_white() -> None:
         (solid("1", 1), (255, 255, 255)),
     ],
 )
-def test_gray_and_alpha_are_flattened_on_white(image: Image.Image, expected: Colour) -> None:
+def test_gray_and_alpha_are_flattened_on_white(image: Image.Image, expected: Color) -> None:
     assert pixel(decode(encode(image))) == expected
 
 
-def test_the_transparent_colour_of_an_rgb_png_becomes_white() -> None:
+def test_the_transparent_color_of_an_rgb_png_becomes_white() -> None:
     assert pixel(decode(encode(solid("RGB", (9, 8, 7)), transparency=(9, 8, 7)))) == (255, 255, 255)
 
 

