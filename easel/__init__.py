@@ -14,7 +14,7 @@ pauses; each submission carries an idempotency key, so that a retry does not cre
 and its subclasses (easel/errors.py); events are described in easel/events.py.
 """
 
-from easel._uploads import BinaryFile, ImageInput, Recipe, recipe_fields
+from easel._uploads import BinaryFile, ImageInput, RecipeInput, recipe_fields
 from easel._version import __version__
 from easel.client import DEFAULT_URL, AsyncEasel, Easel
 from easel.errors import (
@@ -76,7 +76,7 @@ __all__ = [
     "QueueChangedEvent",
     "QueueEvent",
     "Quote",
-    "Recipe",
+    "RecipeInput",
     "Recipes",
     "StateEvent",
     "TooManyRequests",

@@ -19,19 +19,19 @@ class BinaryFile(Protocol):
 
 ImageInput = bytes | str | os.PathLike[str] | BinaryFile
 """An encoded image, its path, or a binary file object."""
-Recipe = Mapping[str, Any] | str | Path | None
+RecipeInput = Mapping[str, Any] | str | Path | None
 """Fields of a recipe, the name of a preset, the path of a JSON file with fields, or None for the default."""
 
 
 def as_list(images: ImageInput | Sequence[ImageInput]) -> Sequence[ImageInput]:
-    """Return one image or several as a sequence."""
+    """Return one or more images as a sequence."""
     if isinstance(images, Sequence) and not isinstance(images, str | bytes):
         return images
     return [images]
 
 
 def job_form(
-    content: ImageInput, styles: Sequence[ImageInput], recipe: Recipe, fields: Mapping[str, str | None]
+    content: ImageInput, styles: Sequence[ImageInput], recipe: RecipeInput, fields: Mapping[str, str | None]
 ) -> dict[str, Any]:
     """Return the multipart body of `POST /v1/jobs` as options of httpx2's `build_request`.
 
@@ -86,7 +86,7 @@ def _read(image: ImageInput) -> bytes:
     return content
 
 
-def recipe_fields(recipe: Recipe) -> dict[str, Any]:
+def recipe_fields(recipe: RecipeInput) -> dict[str, Any]:
     """Return the fields of a recipe. Raises BadInput for a file that is unreadable or not a JSON object."""
     if isinstance(recipe, str):
         return {"preset": recipe}

@@ -25,18 +25,14 @@ from easel.terminal.command import (
     until_ended,
     write_output,
 )
+from easel.terminal.output import print_json, print_json_line, print_message, stderr, stdout
 from easel.terminal.tables import (
     delivery_table,
     describe_quote,
     job_details,
     job_table,
-    print_json,
-    print_json_line,
-    print_message,
     queue_tables,
     recipe_tables,
-    stderr,
-    stdout,
 )
 from easel.terminal.watch import watch as watch_jobs
 from easel.terminal.watch import watch_events, watch_queue
@@ -72,7 +68,7 @@ def submit(
     recipe: Annotated[str, typer.Option(help="default, fast, tutorial, or a JSON file.")] = "default",
     size: Annotated[int | None, typer.Option(help="Longest side in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
-    settings: Annotated[
+    overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field; a.b=1 sets a nested one.")
     ] = None,
     tier: Annotated[str | None, typer.Option(help="The tier to queue the job in.")] = None,
@@ -81,21 +77,21 @@ def submit(
     webhook_events: Annotated[
         list[str] | None, typer.Option("--webhook-event", help="Send only this event; may be repeated.")
     ] = None,
-    quote: Annotated[bool, typer.Option("--quote", help="Estimate time and memory; submit nothing.")] = False,
+    quote_only: Annotated[bool, typer.Option("--quote", help="Print time and memory; submit nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Watch the job until it has ended.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Wait, and write the result here.")] = None,
     previews: Previews = None,
     as_json: Json = False,
 ) -> None:
-    """Render CONTENT in the style of the STYLE images; print the job's id."""
+    """Render CONTENT in the style of the STYLE images; print the job's ID."""
     easel: Easel = ctx.obj
-    fields = build_recipe(recipe, size, steps, settings or [])
-    if quote:
-        estimate = easel.quote(content, styles, fields, tier=tier)
+    fields = build_recipe(recipe, size, steps, overrides or [])
+    if quote_only:
+        quote = easel.quote(content, styles, fields, tier=tier)
         if as_json:
-            print_json(estimate.model_dump(mode="json"))
+            print_json(quote.model_dump(mode="json"))
         else:
-            stdout.print(describe_quote(estimate), soft_wrap=True)
+            stdout.print(describe_quote(quote), soft_wrap=True)
         return
     options = {"webhook_url": webhook_url, "tier": tier, "idempotency_key": idempotency_key}
     job = easel.submit(content, styles, fields, webhook_events=webhook_events, **options)
@@ -199,13 +195,13 @@ def deliveries(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  #
 
 @app.command()
 def cancel(ctx: typer.Context, ids: Ids, *, as_json: Json = False) -> None:
-    """Stop jobs and keep only their previews."""
+    """Cancel jobs: only their previews are kept."""
     control_jobs(ctx.obj, lambda job: job.cancel(), ids, as_json=as_json)
 
 
 @app.command()
 def finish(ctx: typer.Context, ids: Ids, *, as_json: Json = False) -> None:
-    """Stop jobs now and keep their images so far as results."""
+    """Finish jobs early: their current images become the results."""
     control_jobs(ctx.obj, lambda job: job.finish(), ids, as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 from easel._requests import Model, OnRetry, RetryingClient, TransportType
 from easel._sync_bridge import AsyncMixin, BridgedMethod, BridgedStream, SyncMixin, run_sync
 from easel._transports import AsyncTransport, SyncTransport
-from easel._uploads import ImageInput, Recipe, as_list, display_name, job_form
+from easel._uploads import ImageInput, RecipeInput, as_list, display_name, job_form
 from easel.errors import BadInput
 from easel.events import QUEUE_EVENTS, QueueEvent
 from easel.jobs import AsyncJob, BaseJob, Job, fetch_status
@@ -45,7 +45,7 @@ class BaseClient(Generic[JobT]):
         self,
         content: ImageInput,
         styles: ImageInput | Sequence[ImageInput],
-        recipe: Recipe = None,
+        recipe: RecipeInput = None,
         *,
         tier: str | None = None,
         idempotency_key: str | None = None,
@@ -70,7 +70,7 @@ class BaseClient(Generic[JobT]):
         self,
         content: ImageInput,
         styles: ImageInput | Sequence[ImageInput],
-        recipe: Recipe = None,
+        recipe: RecipeInput = None,
         *,
         tier: str | None = None,
     ) -> Quote:
@@ -108,7 +108,7 @@ class BaseClient(Generic[JobT]):
 
     @BridgedStream
     async def queue_events(self) -> AsyncGenerator[QueueEvent, None]:
-        """Yield the queue's events without end: its present state, then each change, at most one a second.
+        """Yield the queue's events indefinitely: its current state, then each change, at most one a second.
 
         A broken stream is resumed. Raises Unreachable after about 40 seconds without a response.
         """
@@ -121,7 +121,7 @@ class BaseClient(Generic[JobT]):
         model: type[Model],
         content: ImageInput,
         styles: ImageInput | Sequence[ImageInput],
-        recipe: Recipe,
+        recipe: RecipeInput,
         fields: Mapping[str, str | None],
         **options: Any,
     ) -> Model:

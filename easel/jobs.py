@@ -64,15 +64,15 @@ class BaseJob:
 
     @BridgedMethod
     async def refresh(self, *, wait: float | None = None) -> JobStatus:
-        """Fetch the status; with `wait`, when it changes, or after so many seconds (at most 60)."""
+        """Fetch the status; with `wait`, when it changes, at most `wait` seconds later (limit 60)."""
         return await self._refresh(wait or 0.0)
 
     @BridgedMethod
     async def wait(self, timeout: float | None = None) -> JobStatus:  # noqa: ASYNC109 - both clients have it
         """Wait until the job has ended, however it ended, and return its status.
 
-        Raises TimeoutError if it has not ended after `timeout` seconds; the job goes on. A service that does not
-        answer can delay this by the client's own timeout.
+        Raises TimeoutError if it has not ended after `timeout` seconds; the job keeps running. A service that does not
+        respond can delay this by the client's own timeout.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while True:
@@ -90,7 +90,7 @@ class BaseJob:
 
     @BridgedStream
     async def events(self, after: str | None = None) -> AsyncGenerator[JobEvent, None]:
-        """Yield the job's events from the first one, or from after the event id `after`, until the job has ended.
+        """Yield the job's events from the first one, or from after the event ID `after`, until the job has ended.
 
         A broken stream is resumed after the last event. Raises Unreachable after about 40 seconds without a response.
         """
@@ -175,7 +175,7 @@ class BaseJob:
         return self.status
 
     def _timed_out(self, timeout: float | None) -> TimeoutError:
-        return TimeoutError(f"Job {self.id} has not ended after {timeout:g} s; it goes on.")
+        return TimeoutError(f"Job {self.id} has not ended after {timeout:g} s; it keeps running.")
 
     def _path(self, *part: str) -> str:
         return job_path(self.id, *part)
@@ -190,7 +190,7 @@ class AsyncJob(BaseJob, AsyncMixin):
 
 
 def job_path(job_id: str, *part: str) -> str:
-    """Return the path of a job or of a part of it; the id is quoted, so that it stays one segment."""
+    """Return the path of a job or of a part of it; the ID is quoted, so that it stays one segment."""
     return "/".join(("/v1/jobs", quote(job_id, safe=""), *part))
 
 

@@ -196,7 +196,7 @@ class Tier(ServiceModel):
 
 
 class Worker(ServiceModel):
-    """One live worker; `job` is the id of the job that it runs."""
+    """One live worker; `job` is the ID of the job that it runs."""
 
     name: str
     device: str
@@ -206,9 +206,7 @@ class Worker(ServiceModel):
     memory_bytes: int = Field(default=0, description="Available to its job; 0 if unknown.")
     memory_kind: str = Field(default="host", description="`gpu` for the memory of a GPU.")
     pixels_per_second: float | None = Field(default=None, description="As measured during its last job.")
-    seen_at: float | None = Field(
-        default=None, description="When it last announced itself, in seconds since the epoch."
-    )
+    seen_at: datetime | None = Field(default=None, description="Time of the worker's last registration.")
 
 
 class ThroughputBucket(ServiceModel):

@@ -19,7 +19,7 @@ _SOURCES: Final = {
 
 
 def run_demo(url: str, content: Path, style: Path, out: Path, recipe: RecipeInput = "default") -> None:
-    """Submit a job, show its progress, write the result to `out` (a PNG) and its provenance beside it (JSON).
+    """Submit a job, show its progress, write the result to `out` (a PNG) and its provenance next to it (JSON).
 
     Raises RuntimeError if the job does not succeed, OSError if a file cannot be read or written.
     """

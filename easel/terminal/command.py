@@ -10,7 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from easel import ApiError, Easel, Job, JobState, JobStatus, NotFound, Unavailable, recipe_fields
-from easel.terminal.tables import describe_outcome, print_json, print_message, result_hint
+from easel.terminal.output import print_json, print_message
+from easel.terminal.tables import describe_outcome, result_hint
 
 EXIT_CODES: Final = {
     0: "success",
@@ -18,15 +19,15 @@ EXIT_CODES: Final = {
     2: "wrong usage, or the service rejected the request",
     3: "no such job",
     4: "the service is unreachable, unavailable or full: try again later",
-    130: "interrupted; watched jobs go on",
+    130: "interrupted; watched jobs keep running",
 }
 HELP: Final = "Neural style transfer as a service.\n\n\b\nExit codes:\n" + "\n".join(
     f"{code:>3}  {meaning}" for code, meaning in EXIT_CODES.items()
 )
 _JOB_NOT_SUCCEEDED, _REJECTED, _NOT_FOUND, _UNAVAILABLE, _INTERRUPTED = 1, 2, 3, 4, 130
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", show_default=False)]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' ids.", show_default=False)]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The job's ID.", show_default=False)]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' IDs.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Content = Annotated[Path, typer.Argument(metavar="CONTENT", exists=True, dir_okay=False, help="The photo.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; - for standard output.")]
@@ -62,24 +63,24 @@ def report_retry(error: ApiError, seconds: float) -> None:
         print_message(f"Trying again in {seconds:.0f} s ({error.code})")
 
 
-def build_recipe(recipe: str, size: int | None, steps: int | None, settings: list[str]) -> dict[str, Any]:
+def build_recipe(recipe: str, size: int | None, steps: int | None, overrides: list[str]) -> dict[str, Any]:
     """Return the fields of a preset or a recipe file, overridden by the options.
 
-    Raises BadInput for an unreadable file, typer.BadParameter for a setting that is not KEY=VALUE.
+    Raises BadInput for an unreadable file, typer.BadParameter for an override that is not KEY=VALUE.
     """
     is_file = recipe.endswith(".json") or "/" in recipe
     fields = recipe_fields(Path(recipe) if is_file else recipe)
     fields |= {name: value for name, value in (("size", size), ("steps", steps)) if value is not None}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
+    for override in overrides:
+        key, equals, text = override.partition("=")
         if not (key and equals):
-            raise typer.BadParameter(f"{setting!r} is not KEY=VALUE, such as style_weight=5.", param_hint="--set")
+            raise typer.BadParameter(f"{override!r} is not KEY=VALUE, such as style_weight=5.", param_hint="--set")
         *parents, last = key.split(".")
         target = fields
         for name in parents:
             target = target.setdefault(name, {})
             if not isinstance(target, dict):
-                problem = f"{setting!r} sets a field of {name!r}, which is {json.dumps(target)} and has no fields."
+                problem = f"{override!r} sets a field of {name!r}, which is {json.dumps(target)} and has no fields."
                 raise typer.BadParameter(f"{problem} Leave out one of the two.", param_hint="--set")
         target[last] = _parse_value(text)
     return fields
@@ -98,8 +99,8 @@ def until_ended(jobs: list[Job], watch: Callable[[], None]) -> None:
     try:
         watch()
     except KeyboardInterrupt:
-        subject = "The jobs go on" if len(jobs) > 1 else "The job goes on"
-        print_message(f"{subject}. Watch again with: easel watch {' '.join(job.id for job in jobs)}")
+        advice = "The jobs keep running. Watch them" if len(jobs) > 1 else "The job keeps running. Watch it"
+        print_message(f"{advice} again with: easel watch {' '.join(job.id for job in jobs)}")
         raise typer.Exit(_INTERRUPTED) from None
 
 

@@ -9,16 +9,16 @@ from typing import Final
 from easel import Job, JobEvent
 
 _MAX_STREAMS: Final = 8
-"""Streams at once. Each takes a thread, and the service limits the streams of a client."""
+"""Concurrent streams. Each takes a thread, and the service limits the streams of a client."""
 _Item = tuple[str, JobEvent | Exception | None]
-"""A job's id and an event, the error that ended its stream, or None at the stream's end."""
+"""A job's ID and an event, the error that ended its stream, or None at the stream's end."""
 
 
 class EventFeed:
     """All events of the jobs from the first one. Jobs beyond the number of streams are read later, but completely."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        self.live: set[str] = set()  # ids of the jobs whose stream is open
+        self.live: set[str] = set()  # IDs of the jobs whose stream is open
         self._unfinished = {job.id for job in jobs}
         self._waiting = deque(jobs)
         self._items: queue.SimpleQueue[_Item] = queue.SimpleQueue()

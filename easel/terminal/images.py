@@ -1,6 +1,6 @@
 """The jobs' previews on a terminal: by kitty's graphics protocol, as sixels, or as colored half blocks.
 
-Importing this module asks the terminal over standard input and output what it can show; watch.py decides when.
+Importing this module queries the terminal over standard input and output for what it can show; watch.py decides when.
 """
 
 import io

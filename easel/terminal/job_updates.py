@@ -1,12 +1,13 @@
-"""The status of watched jobs, refreshed after their events."""
+"""The status of watched jobs, kept current by their events."""
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
 
-from easel import ApiError, Job, JobState, JobStatus
+from easel import ApiError, Job, JobStatus
+from easel.events import Estimate
 from easel.terminal.event_feed import EventFeed
 
 _TICK: Final = 1.0  # seconds between updates, and between requests about a job without an open stream
@@ -14,11 +15,16 @@ _TICK: Final = 1.0  # seconds between updates, and between requests about a job 
 
 @dataclass
 class JobUpdate:
-    """A job's status, the time when it was fetched (monotonic clock), and whether there is a new preview."""
+    """A job's status, the time when it was received (monotonic clock), and whether there is a new preview."""
 
     status: JobStatus
-    fetched_at: float = field(default_factory=time.monotonic)
+    received_at: float = field(default_factory=time.monotonic)
     new_preview: bool = False
+
+    def with_estimate(self, estimate: Estimate) -> Self:
+        """Return the update with the position and remaining time of an event."""
+        changes = {"queue_position": estimate.queue_position, "eta_seconds": estimate.eta_seconds}
+        return replace(self, status=self.status.model_copy(update=changes), received_at=time.monotonic())
 
     def elapsed(self) -> float:
         """Return the seconds since the first worker claimed the job, up to its end."""
@@ -32,30 +38,31 @@ class JobUpdate:
         eta = self.status.eta_seconds
         if eta is None or self.status.ended:
             return None
-        return max(0.0, eta.p50 - (time.monotonic() - self.fetched_at))
+        return max(0.0, eta.p50 - (time.monotonic() - self.received_at))
 
 
 def iter_updates(jobs: Sequence[Job]) -> Iterator[dict[str, JobUpdate]]:
-    """Yield the newest update of every job by id, about once a second, until all have ended. Raises ApiError."""
+    """Yield the newest update of every job by ID, about once a second, until all have ended. Raises ApiError."""
     updates = {job.id: JobUpdate(job.status, new_preview=bool(job.status.urls.get("preview"))) for job in jobs}
     yield updates
     feed = EventFeed([job for job in jobs if not job.ended])
     while not all(job.ended for job in jobs):
         events = feed.get(timeout=_TICK)
-        changed = {job_id for job_id, _ in events}
+        estimates = {job_id: event.data for job_id, event in events if event.kind == "estimate"}
+        changed = {job_id for job_id, event in events if event.kind != "estimate"}
         with_preview = {job_id for job_id, event in events if event.kind == "preview"}
         for job in jobs:
-            # Positions in the queue change without an event.
-            covered = job.id in feed.live and job.state != JobState.QUEUED
-            stale = not covered and time.monotonic() - updates[job.id].fetched_at >= _TICK
+            stale = job.id not in feed.live and time.monotonic() - updates[job.id].received_at >= _TICK
             if not job.ended and (job.id in changed or stale) and _refresh(job):
                 updates[job.id] = JobUpdate(job.status)
+            elif estimate := estimates.get(job.id):
+                updates[job.id] = updates[job.id].with_estimate(estimate)
             updates[job.id].new_preview = job.id in with_preview
         yield updates
 
 
 def _refresh(job: Job) -> bool:
-    """Refresh the status; return False if the service is away, which ends the watch only if the stream breaks, too."""
+    """Refresh the status. False if the service is unavailable, which ends the watch only if the stream breaks, too."""
     try:
         job.refresh()
     except ApiError as error:

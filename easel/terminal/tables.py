@@ -1,11 +1,10 @@
-"""Tables and messages of the `easel` command. Times are local, durations h:mm:ss."""
+"""Tables and sentences of the `easel` command. Times are local, durations h:mm:ss."""
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -18,26 +17,6 @@ _STYLES: Final = {
     JobState.FAILED: "red",
     JobState.CANCELED: "bright_black",
 }
-
-stdout = Console(highlight=False, emoji=False)  # text such as :bug: from the service is not replaced
-"""The output of a command."""
-stderr = Console(highlight=False, emoji=False, stderr=True)
-"""Messages and progress."""
-
-
-def print_message(message: str) -> None:
-    """Print a message for people to standard error."""
-    stderr.print(message, markup=False, soft_wrap=True)
-
-
-def print_json(document: Any) -> None:
-    """Print one indented JSON document to standard output."""
-    stdout.print_json(data=document, highlight=False, ensure_ascii=True)
-
-
-def print_json_line(document: Any) -> None:
-    """Print one JSON document as one line to standard output, and flush it."""
-    print(json.dumps(document), flush=True)  # noqa: T201 - this is the command's output
 
 
 def state_style(state: JobState) -> str:
@@ -169,9 +148,9 @@ def queue_tables(queue: Queue, elapsed: float = 0.0) -> Group:
         tiers.add_row(tier.name, str(tier.depth), oldest, _format_range(tier.eta_seconds))
     running = _table("running", "worker", "phase", "done", "left")
     for job in queue.running:
-        left = format_duration(max(0.0, job.eta_seconds.p50 - elapsed)) if job.eta_seconds else ""
+        remaining = format_duration(max(0.0, job.eta_seconds.p50 - elapsed)) if job.eta_seconds else ""
         worker_name = job.worker or next((worker.name for worker in queue.workers if worker.job == job.id), "")
-        running.add_row(job.id, worker_name, job.progress.phase, f"{job.progress.percentage:.0f} %", left)
+        running.add_row(job.id, worker_name, job.progress.phase, f"{job.progress.percentage:.0f} %", remaining)
     workers = _table("worker", "device", "memory", "weights", "state")
     for worker in queue.workers:
         memory = format_bytes(worker.memory_bytes) if worker.memory_bytes else ""

@@ -16,7 +16,8 @@ from rich.table import Column
 from easel import ApiError, BadInput, Job, JobEvent, JobState, JobStatus, Queue, QueueEvent
 from easel.terminal.event_feed import EventFeed
 from easel.terminal.job_updates import JobUpdate, iter_updates
-from easel.terminal.tables import format_duration, ordinal, print_json_line, queue_tables, state_style
+from easel.terminal.output import print_json_line
+from easel.terminal.tables import format_duration, ordinal, queue_tables, state_style
 
 if TYPE_CHECKING:
     from easel.terminal.images import PreviewRow
@@ -75,7 +76,7 @@ class _LiveQueue:
 
 
 def _show_bars(jobs: Sequence[Job], console: Console, row: "PreviewRow | None") -> None:
-    bars = Progress(*_columns(console.width, several=len(jobs) > 1), console=console, expand=True)
+    bars = Progress(*_columns(console.width, multiple_jobs=len(jobs) > 1), console=console, expand=True)
     tasks = {job.id: bars.add_task("", total=100.0, **_bar_fields(JobUpdate(job.status))) for job in jobs}
     with Live(Group(bars, *([row] if row else [])), console=console, auto_refresh=False) as live:
         for updates in iter_updates(jobs):
@@ -116,7 +117,7 @@ def _update_preview(row: "PreviewRow", job: Job) -> None:
         row.update(job.id, job.preview())
 
 
-def _columns(width: int, *, several: bool) -> list[ProgressColumn]:
+def _columns(width: int, *, multiple_jobs: bool) -> list[ProgressColumn]:
     """Return the columns that fit on a terminal of `width` characters."""
 
     def column(name: str, min_width: int, **style: Any) -> list[ProgressColumn]:
@@ -124,7 +125,7 @@ def _columns(width: int, *, several: bool) -> list[ProgressColumn]:
         return [text] if width >= min_width else []
 
     return [
-        *(column("name", 0, style="dim") if several else []),
+        *(column("name", 0, style="dim") if multiple_jobs else []),
         *column("phase", 0),
         BarColumn(bar_width=None),
         TaskProgressColumn(),

@@ -159,7 +159,7 @@ def test_ctrl_c_leaves_the_job_running_and_prints_how_to_watch_it_again(
         watcher.send_signal(signal.SIGINT)
         _, message = watcher.communicate(timeout=30)
     assert watcher.returncode == 130
-    assert message == f"The job goes on. Watch again with: easel watch {job.id}\n"
+    assert message == f"The job keeps running. Watch it again with: easel watch {job.id}\n"
     fake_worker.report_step(fake_worker.claim_next(), 1)
     assert job.refresh().state == "running"
 

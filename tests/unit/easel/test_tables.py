@@ -9,7 +9,8 @@ from support.scripted_server import JOB, QUEUE, event_stream, format_events, pro
 
 from easel import JobStatus, Queue
 from easel.terminal.job_updates import JobUpdate
-from easel.terminal.tables import format_age, format_duration, ordinal, queue_tables, stdout
+from easel.terminal.output import stdout
+from easel.terminal.tables import format_age, format_duration, ordinal, queue_tables
 from easel.terminal.watch import format_line
 
 pytestmark = pytest.mark.usefixtures("short_pauses")

@@ -1,4 +1,4 @@
-"""Watching several jobs at once, on a terminal and while the service is away for a while."""
+"""Watching several jobs, on a terminal and while the service is unavailable for a while."""
 
 import io
 import json
@@ -65,7 +65,7 @@ def test_each_job_has_a_bar_on_a_terminal() -> None:
         assert part in output
 
 
-def test_watching_continues_after_the_service_was_away() -> None:
+def test_watching_continues_after_the_service_was_unavailable() -> None:
     statuses = {"a": [reply({**JOB, "id": "a"}), *[UNAVAILABLE] * 7, reply({**SUCCEEDED, "id": "a"})]}
     with serve(respond_by_path(statuses, event_stream(EVENTS))) as server, Easel(server.url) as easel:
         states = [updates["a"].status.state for updates in iter_updates([easel.get("a")])]
@@ -109,6 +109,26 @@ def test_events_of_one_job_cause_no_requests_about_waiting_jobs(monkeypatch: pyt
     paths = [request.path for request in server.requests]
     assert paths.count("/v1/jobs/busy") == 1 + 6
     assert paths.count("/v1/jobs/waits") <= 1 + 2, "the first status, and one for each of its two events"
+
+
+def test_an_estimate_event_updates_the_position_without_a_request() -> None:
+    updated = threading.Event()
+    statuses = [{**JOB, "id": "a", "state": "queued", "queue_position": 3}, {**SUCCEEDED, "id": "a"}]
+    estimate = ("", "estimate", {"queue_position": 2, "eta_seconds": {"p50": 60, "p90": 90}})
+
+    def send_events(handler: Any) -> None:
+        event_stream(format_events(estimate))(handler)
+        updated.wait()
+        handler.wfile.write(format_events(state_event("9-0", "succeeded")).encode())
+
+    respond = respond_by_path({"a": [reply(status) for status in statuses]}, send_events)
+    with serve(respond) as server, Easel(server.url) as easel:
+        updates = iter_updates([easel.get("a")])
+        assert next(updates)["a"].status.queue_position == 3
+        assert next(update for update in updates if update["a"].status.queue_position == 2)["a"].remaining()
+        assert [request.path for request in server.requests] == ["/v1/jobs/a", "/v1/jobs/a/events"]
+        updated.set()
+        assert [update["a"].status.ended for update in updates][-1]
 
 
 def test_no_stream_is_opened_for_an_ended_job() -> None:

@@ -1,0 +1,26 @@
+"""Output of the `easel` command: results to standard output, messages and progress to standard error."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+
+stdout = Console(highlight=False, emoji=False)  # text such as :bug: from the service is not replaced
+"""The output of a command."""
+stderr = Console(highlight=False, emoji=False, stderr=True)
+"""Messages and progress."""
+
+
+def print_message(message: str) -> None:
+    """Print a message for people to standard error."""
+    stderr.print(message, markup=False, soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """Print one indented JSON document to standard output."""
+    stdout.print_json(data=document, highlight=False, ensure_ascii=True)
+
+
+def print_json_line(document: Any) -> None:
+    """Print one JSON document as one line to standard output, and flush it."""
+    print(json.dumps(document), flush=True)  # noqa: T201 - this is the command's output
