@@ -30,13 +30,13 @@ def compose(page: Page, *, photo: bytes = PHOTO, styles: tuple[bytes, ...] = (ST
 
 
 def submit(page: Page, **parameters: Any) -> str:
-    """Compose and submit a job, and return its id."""
+    """Compose and submit a job, and return its ID."""
     compose(page, **parameters)
     return create(page)
 
 
 def create(page: Page) -> str:
-    """Submit the form, and return the new job's id."""
+    """Submit the form, and return the new job's ID."""
     page.get_by_role("button", name="Create").click()
     page.wait_for_url("**/?job=*")
     return page.url.rpartition("=")[2]
@@ -87,7 +87,7 @@ def hold(page: Page, pattern: str, *, times: int | None = None) -> list[Route]:
 
 
 def release(page: Page, held: list[Route], *, response: APIResponse | None = None) -> None:
-    """Answer the held requests, with `response` or as the API does now, and wait until the page has processed it."""
+    """Respond to the held requests, with `response` or as the API does now; wait until the page has processed it."""
     for route in held:
         with page.expect_response(lambda received, request=route.request: received.request == request):
             route.fulfill(response=response) if response else route.continue_()

@@ -99,4 +99,4 @@ def test_a_control_request_after_the_end_shows_an_error(new_page: NewPage, stack
     stack.services.ledger.request_control(job, "finish")
     stack.done(job)
     release(page, held)
-    expect(page.get_by_role("alert")).to_have_text("The job has already ended: it succeeded.")
+    expect(page.get_by_role("alert")).to_have_text("The job has already ended; its state is succeeded.")

@@ -30,7 +30,7 @@ def test_gpu_memory_is_shown_for_a_gpu_worker_and_in_the_estimate(page: Page, st
     stack.services.queue_stats.register_worker(worker.model_copy(update={"memory_kind": "gpu"}))
     try:
         page.goto("/queue")
-        expect(page.locator("#workers")).to_contain_text("NVIDIA H100 · 80.0 GB GPU memory")
+        expect(page.locator("#workers")).to_contain_text("NVIDIA H100 · 80.0 GiB GPU memory")
         compose(page)
         expect(page.get_by_label("Estimate")).to_contain_text("GPU memory")
     finally:
@@ -95,9 +95,16 @@ def test_the_page_polls_when_streams_are_refused(new_page: NewPage, stack: Brows
 
 def test_a_failed_request_is_shown_until_the_next_one(new_page: NewPage, stack: BrowserStack) -> None:
     page = new_page(allow_console_errors=True)
-    page.route(
-        "**/jobs?*", lambda route: route.fulfill(status=503, json={"detail": "The ledger is unavailable."}), times=1
-    )
+    failed: list[Route] = []
+
+    def fail_once(route: Route) -> None:
+        if failed:
+            route.continue_()
+        else:
+            failed.append(route)
+            route.fulfill(status=503, json={"detail": "The ledger is unavailable."})
+
+    page.route("**/jobs?*", fail_once)
     page.goto("/queue")
     expect(page.get_by_text("The ledger is unavailable.")).to_be_visible()
     job = stack.submit()
@@ -125,7 +132,7 @@ def test_a_cancel_with_a_lost_response_succeeds(new_page: NewPage, stack: Browse
 def test_a_refused_cancel_shows_an_error_for_a_while(new_page: NewPage, stack: BrowserStack) -> None:
     page = new_page(allow_console_errors=True)
     page.clock.install()
-    refused = {"code": "wrong_state", "detail": "The job has already ended: it succeeded."}
+    refused = {"code": "wrong_state", "detail": "The job has already ended; its state is succeeded."}
     page.route("**/cancel", lambda route: route.fulfill(status=409, json=refused))
     job = stack.submit()
     page.goto("/queue")

@@ -7,7 +7,8 @@ const session = { token: null, required: false, signIn: null };
 export class ApiError extends Error {
   constructor(status, problem = {}, retryAfter = 0) {
     super(problem.detail || "Unexpected response from the service. Try again.");
-    Object.assign(this, { status, retryAfter, code: problem.code || "unknown", errors: problem.errors || [] });
+    const { code = "unknown", errors = [], field, number } = problem; // `field` and `number` name an image of the form
+    Object.assign(this, { status, retryAfter, code, errors, field, number });
     this.retryable = status === 0 || status >= 500;
   }
 }

@@ -25,8 +25,7 @@ export function eta(seconds) {
 /** {p50: 60, p90: 90} -> "1 min – 1 min 30 s", for where there is little room. */
 export const etaRange = (seconds) => (seconds ? [...new Set([seconds.p50, seconds.p90].map(duration))].join(" – ") : "–");
 
-/** GB and MB are binary here, as in the sizes of memory modules and of GPUs. */
-export const bytes = (size) => (size >= 2 ** 30 ? `${(size / 2 ** 30).toFixed(1)}\u00a0GB` : `${Math.round(size / 2 ** 20)}\u00a0MB`);
+export const bytes = (size) => (size >= 2 ** 30 ? `${(size / 2 ** 30).toFixed(1)}\u00a0GiB` : `${Math.round(size / 2 ** 20)}\u00a0MiB`);
 export const percent = (value) => `${Math.floor(value)}%`;
 
 /** Three significant digits, without trailing zeros. */

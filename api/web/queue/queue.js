@@ -9,6 +9,7 @@ import { startPage } from "../common/session.js";
 
 const PAGE_SIZE = 50;
 const MIN_INTERVAL = 2000; // milliseconds between requests for the page, and for one job's preview
+const REQUEST_TIMEOUT = 10_000; // milliseconds; a request for the page without a response must not stop its updates
 const ERROR_MILLISECONDS = 20_000; // for how long a refused request is shown
 const connectionErrors = { stream: "", page: "" };
 let queue = null;
@@ -128,7 +129,8 @@ async function loadPage() {
   const request = (pageRequest = {});
   isPageStale = false;
   try {
-    const page = await call(`/v1/queue/${encodeURIComponent(tier)}/jobs?offset=${offset}&limit=${PAGE_SIZE}`);
+    const path = `/v1/queue/${encodeURIComponent(tier)}/jobs?offset=${offset}&limit=${PAGE_SIZE}`;
+    const page = await call(path, { signal: AbortSignal.timeout(REQUEST_TIMEOUT) });
     if (pageRequest !== request) return;
     showConnection({ page: "" });
     renderPage(page);

@@ -66,18 +66,12 @@ export class ImageInputs {
     return form;
   }
 
-  /** Show an error beside the photo or the style images, and return the input to focus. */
-  async showError(text, input) {
-    input ||= (await this.isAboutStyle(text)) ? "style" : "content";
-    showText($(`#${input}-error`), text);
-    $(`#${input} input`).setAttribute("aria-invalid", "true");
-    return $(`#${input} input`);
-  }
-
-  /** The API does not say which image an error is about; at most it names the image's size. */
-  async isAboutStyle(text) {
-    const matches = await Promise.all(this.styles.map(({ file }) => matchesError(file, text)));
-    return matches.includes(true) && !(await matchesError(this.photo?.file, text));
+  /** Show an error beside the photo ("content") or the style images ("style", of which `number` is one), and return the input to focus. */
+  showError(text, field, number) {
+    const isOneOfSeveral = field === "style" && number !== undefined && this.styles.length > 1;
+    showText($(`#${field}-error`), isOneOfSeveral ? `Style ${number + 1}: ${text}` : text);
+    $(`#${field} input`).setAttribute("aria-invalid", "true");
+    return $(`#${field} input`);
   }
 
   clearErrors() {
@@ -155,14 +149,6 @@ function createImage({ url }, alt, onUnsupported = () => {}) {
     image.replaceWith(h("p.no-preview", { role: "alert" }, NO_PREVIEW));
     onUnsupported();
   }
-}
-
-/** Return whether an error may be about this file: the browser cannot read it either, or the error names its size. */
-async function matchesError(file, text) {
-  const image = file && (await createImageBitmap(file).catch(() => null));
-  const matches = !image || text.includes(`${image.width} x ${image.height}`);
-  image?.close();
-  return matches;
 }
 
 /** Fill the element `id` with a labeled file input that also accepts dropped files. */

@@ -11,7 +11,7 @@ const IMAGE_ERRORS = new Set([
   "animated_image", "image_too_large", "image_too_small", "body_too_large",
 ]);
 const [compose, button] = [$("#compose"), $("#submit")];
-let images, parameters, estimate, jobView, formLoaded, route;
+let images, parameters, quotePanel, jobView, formLoaded, route;
 let rerunId; // the job last loaded into the form: loading it again on Back would discard later changes
 let idempotencyKey = null; // the same for every attempt to submit this form, until the form changes
 
@@ -25,17 +25,17 @@ function formData() {
 function onChange() {
   idempotencyKey = null;
   button.classList.toggle("incomplete", !images?.isComplete);
-  estimate?.requestSoon();
+  quotePanel?.requestSoon();
 }
 
 /** Show each error beside its field; null clears them. Returns the first control with an error. */
-async function showErrors(error) {
+function showErrors(error) {
   images.clearErrors();
   parameters.clearErrors();
   showText($("#form-error"), "");
   if (!error) return null;
   let control = null;
-  if (IMAGE_ERRORS.has(error.code)) control = await images.showError(error.message);
+  if (IMAGE_ERRORS.has(error.code)) control = images.showError(error.message, imageField(error), error.number);
   else if (error.code === "does_not_fit") control = parameters.showError("size", error.message);
   else {
     const reversed = error.errors.toReversed(); // of several errors of one parameter, the first one remains
@@ -45,12 +45,15 @@ async function showErrors(error) {
   return control;
 }
 
+/** Errors of the whole form name no image; only the style images can be too many. */
+const imageField = ({ field, code }) => field || (code === "too_many_images" ? "style" : "content");
+
 async function submit(event) {
   event.preventDefault();
   await formLoaded; // the button is visible before the form is loaded
   if (button.getAttribute("aria-busy")) return;
-  if (!images.photo) return (await images.showError("Add a photo.", "content")).focus();
-  if (!images.styles.length) return (await images.showError("Add at least one style image.", "style")).focus();
+  if (!images.photo) return images.showError("Add a photo.", "content").focus();
+  if (!images.styles.length) return images.showError("Add at least one style image.", "style").focus();
   let body;
   try {
     body = formData();
@@ -66,7 +69,7 @@ async function submit(event) {
     history.pushState(null, "", `/?job=${job.id}`);
     showRoute();
   } catch (error) {
-    ((await showErrors(error)) || button).focus();
+    (showErrors(error) || button).focus();
   } finally {
     button.removeAttribute("aria-busy");
     setText(button, "Create");
@@ -97,11 +100,11 @@ async function showRoute() {
 }
 
 async function loadForm() {
-  const modules = [import("./image-inputs.js"), import("./parameters.js"), import("./estimate.js")];
-  const [{ ImageInputs }, { Parameters }, { Estimate }] = await Promise.all(modules);
+  const modules = [import("./image-inputs.js"), import("./parameters.js"), import("./quote.js")];
+  const [{ ImageInputs }, { Parameters }, { QuotePanel }] = await Promise.all(modules);
   images = new ImageInputs(onChange);
   parameters = await Parameters.load(onChange);
-  estimate = new Estimate($("#estimate"), formData, showErrors, (size) => (parameters.set({ size }), onChange()));
+  quotePanel = new QuotePanel($("#quote"), formData, showErrors, (size) => (parameters.set({ size }), onChange()));
   onChange();
 }
 

@@ -1,4 +1,4 @@
-/** The estimate of time and memory, requested shortly after each change; a newer request aborts the previous one. */
+/** A quote of the form's time and memory, requested shortly after each change; a newer request aborts the previous one. */
 
 import { call } from "../common/api.js";
 import { h } from "../common/dom.js";
@@ -8,7 +8,7 @@ const DELAY = 400; // milliseconds after the last change
 const IMAGES_MISSING = "Add a photo and a style image to see an estimate.";
 const UNAVAILABLE = "No estimate available.";
 
-export class Estimate {
+export class QuotePanel {
   /** `getBody()` returns the form, or null if images are missing, and throws if a field is invalid; `onResult(error | null)`. */
   constructor(node, getBody, onResult, useSize) {
     Object.assign(this, { node, getBody, onResult, useSize });
@@ -34,25 +34,25 @@ export class Estimate {
     this.node.setAttribute("aria-busy", "true");
     try {
       this.show(await call("/v1/jobs?dry_run=true", { method: "POST", body, signal: this.request.signal, tries: 3 }));
-      await this.onResult(null);
+      this.onResult(null);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.renderText(UNAVAILABLE);
-      await this.onResult(error);
+      this.onResult(error);
     }
     this.node.removeAttribute("aria-busy");
   }
 
-  show(estimate) {
-    const { queue_depth, eta_seconds, seconds, width, height } = estimate;
-    const isOnGpu = estimate.memory_kind === "gpu";
-    const memory = isOnGpu ? `${bytes(estimate.peak_gpu_memory_bytes)} GPU memory` : bytes(estimate.peak_memory_bytes);
+  show(quote) {
+    const { queue_depth, eta_seconds, seconds, width, height } = quote;
+    const isOnGpu = quote.memory_kind === "gpu";
+    const memory = isOnGpu ? `${bytes(quote.peak_gpu_memory_bytes)} GPU memory` : bytes(quote.peak_memory_bytes);
     const queue = queue_depth ? `${plural(queue_depth, "job")} ahead in the queue` : "Queue is empty";
     const ready = eta_seconds ? `ready in ${eta(eta_seconds)}` : "no worker running";
     this.render(
       h("p", {}, "Estimate: about ", h("b", {}, duration(seconds)), ", ", h("b", {}, memory)),
       h("p.muted", {}, `${width} × ${height} px. ${queue}, ${ready}.`),
-      !estimate.fits && this.memoryError(estimate.fitting_size),
+      !quote.fits && this.memoryError(quote.fitting_size),
     );
   }
 
