@@ -23,7 +23,7 @@ GRACE_SECONDS = 10
 
 
 class StreamingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A threaded worker that ends its streams on shutdown and its connections to stalled clients.
+    """A threaded worker that ends its streams on shutdown, and closes connections to stalled clients.
 
     gunicorn waits for open requests, but streams do not end by themselves. It also waits without a limit for a
     body that does not arrive, and for a client that does not read.

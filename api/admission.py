@@ -13,7 +13,7 @@ class Admission:
     """The memory that a job needs and that the best worker has."""
 
     fits: bool  # True as well if the workers' memory is unknown
-    kind: MemoryKind  # the kind of memory of the worker that holds the job, or comes nearest to holding it
+    kind: MemoryKind  # of the best worker: one that fits the job, else the one that fits the largest size
     peak: int  # predicted bytes of that memory
     available: int  # bytes of it; 0 if unknown
     fitting_size: int | None = None  # the largest recipe size that fits; None if the job fits, or none does
@@ -36,12 +36,16 @@ class Admission:
 
 def admit(request: JobRequest, workers: list[WorkerInfo]) -> Admission:
     """Return the admission of a request with predicted peaks. It fits if one worker of its tier has the memory."""
-    sizes: dict[MemoryKind, list[int]] = {}
+    sizes_of_kind: dict[MemoryKind, list[int]] = {}
     for worker in workers:
         if request.tier in worker.tiers:
-            sizes.setdefault(worker.memory_kind, []).append(worker.memory_bytes)
-    admissions = [_admit(request, kind, max(known) if all(known) else 0) for kind, known in sizes.items()]
-    best = max(admissions, key=lambda one: (one.fits, one.fitting_size or 0, one.available), default=None)
+            sizes_of_kind.setdefault(worker.memory_kind, []).append(worker.memory_bytes)
+    admissions = [_admit(request, kind, max(sizes) if all(sizes) else 0) for kind, sizes in sizes_of_kind.items()]
+    best = max(
+        admissions,
+        key=lambda admission: (admission.fits, admission.fitting_size or 0, admission.available),
+        default=None,
+    )
     return best or _admit(request, "host", 0)
 
 

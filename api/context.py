@@ -40,13 +40,13 @@ class Context:
 
     @classmethod
     def current(cls) -> Self:
-        """Return the context of the present request's app."""
+        """Return the context of the current request's app."""
         context: Self = current_app.extensions["easel"]
         return context
 
 
 def parse_job_id(text: str) -> str:
-    """Return the id in lower case, as in the ledger. Raises InvalidJobId."""
+    """Return the ID in lower case, as in the ledger. Raises InvalidJobId."""
     job_id = text.lower()
     if not _UUID.fullmatch(job_id):
         raise InvalidJobId("A job ID is a UUID such as 0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88.")

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from api.eta.simulation import Outcome, RemainingWork, Slot, simulate
+from api.eta.simulation import RemainingWork, SimulationResult, Slot, simulate
 from api.eta.speed_model import SAMPLES, Samples, SpeedModel
 from easel.models import TERMINAL, DurationRange, JobState, Progress
 from shared.jobs.estimate import START_SECONDS, pixel_evaluations
@@ -28,7 +28,7 @@ _MAX_DONE: Final = 0.99  # keeps the remaining share above 0
 _ROUNDING: Final = 1e-4  # of a job's arithmetic: workers report hundredths of a percent
 _MEASURED_PIXELS: Final = 256 * 192  # assumed for the job on which a worker measured the speed that it announces
 _QUANTILES: Final = (0.5, 0.9)
-_ALL: Final = np.arange(SAMPLES)
+_SAMPLE_INDICES: Final = np.arange(SAMPLES)
 
 
 class Forecast:
@@ -57,11 +57,11 @@ class Forecast:
         running = _in_state(JobState.RUNNING, jobs)
         self._running = [self._remaining_work(job) for job in running]
         self._workers = [self._devices.index(device) for device in _worker_devices(running, workers)]
-        outcome = self._simulate(self._queues)
-        self._ends, self._next_slots = _quantiles(outcome.ends), outcome.next_slots
+        result = self._simulate(self._queues)
+        self._ends, self._next_slots = _quantiles(result.ends), result.next_slots
 
     @classmethod
-    def of_now(cls, services: Services) -> Self:
+    def current(cls, services: Services) -> Self:
         """Return a forecast from the current state of the ledger. Raises LedgerUnavailable."""
         running = services.ledger.list(state=JobState.RUNNING, limit=MAX_QUEUED)
         queued = services.ledger.list_ids(state=JobState.QUEUED, limit=MAX_QUEUED + 1)
@@ -101,15 +101,17 @@ class Forecast:
         return self._eta_at(slot, self._remaining_work(_default_job(tier))) if slot else None
 
     def run_time(self, job: Job) -> DurationRange:
-        """Return the job's time on one of the present workers, without waiting."""
+        """Return the job's time on one of the current workers, without waiting."""
         return _eta(*np.quantile(self._remaining_work(job).to_end, _QUANTILES).tolist())
 
-    def _simulate(self, queues: Mapping[str, Sequence[RemainingWork]]) -> Outcome:
-        return simulate(self._running, queues, self._workers, self._slice_seconds) if self._workers else Outcome({}, {})
+    def _simulate(self, queues: Mapping[str, Sequence[RemainingWork]]) -> SimulationResult:
+        if not self._workers:
+            return SimulationResult({}, {})
+        return simulate(self._running, queues, self._workers, self._slice_seconds)
 
     def _eta_at(self, slot: Slot, work: RemainingWork) -> DurationRange:
         start = np.maximum(slot.start - self._age(), 0)
-        return _eta(*np.quantile(start + work.to_end[slot.device, _ALL], _QUANTILES).tolist())
+        return _eta(*np.quantile(start + work.to_end[slot.device, _SAMPLE_INDICES], _QUANTILES).tolist())
 
     def _age(self) -> float:
         return time.monotonic() - self._created
@@ -198,7 +200,7 @@ def _share_of_stages_to_start(recipe: Recipe, done: float) -> float:
 
 
 def _quantiles(ends: Mapping[str, Samples]) -> dict[str, tuple[float, float]]:
-    """Return p50 and p90 of each, computed at once: one by one they take as long as the simulation."""
+    """Return p50 and p90 of each, computed together: one by one they take as long as the simulation."""
     if not ends:
         return {}
     rows = np.quantile(np.array(list(ends.values())), _QUANTILES, axis=1).T.tolist()

@@ -11,10 +11,10 @@ _STALE_SECONDS: Final = 9.0
 
 
 class EtaService(TtlCache[Forecast]):
-    """Caches the newest forecast, since a forecast reads hundreds of records. One is made in the background if due.
+    """Caches the newest forecast, since a forecast reads hundreds of records. A due one is computed in the background.
 
     `get` waits for a forecast after a quiet time; `peek` returns None instead.
     """
 
     def __init__(self, services: Services) -> None:
-        super().__init__(lambda: Forecast.of_now(services), fresh_seconds=_FRESH_SECONDS, stale_seconds=_STALE_SECONDS)
+        super().__init__(lambda: Forecast.current(services), fresh_seconds=_FRESH_SECONDS, stale_seconds=_STALE_SECONDS)

@@ -1,4 +1,4 @@
-"""Simulates the queue on the present workers, in all futures at once."""
+"""Simulates the queue on the current workers, in all futures at the same time."""
 
 import heapq
 from collections import deque
@@ -12,7 +12,7 @@ import numpy as np
 from api.eta.speed_model import SAMPLES, Samples
 
 _MAX_TURNS: Final = 400
-_ALL: Final = np.arange(SAMPLES)
+_SAMPLE_INDICES: Final = np.arange(SAMPLES)
 _Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -40,15 +40,15 @@ class Slot:
 
 
 @dataclass
-class Outcome:
-    """The outcome of a simulation."""
+class SimulationResult:
+    """When each job ends, and where and when a new one would start."""
 
-    ends: dict[str, Samples]  # seconds from now, by job id
+    ends: dict[str, Samples]  # seconds from now, by job ID
     next_slots: dict[str, Slot]  # by tier
 
 
 _Queue = deque[tuple[RemainingWork | str, float]]
-"""Jobs, each with the share of it that is left; a tier's name marks the slot at the end of its queue."""
+"""Jobs, each with the share of it that remains; a tier's name marks the slot at the end of its queue."""
 
 
 def simulate(
@@ -56,7 +56,7 @@ def simulate(
     queues: Mapping[str, Sequence[RemainingWork]],
     workers: Sequence[int],
     slice_seconds: float,
-) -> Outcome:
+) -> SimulationResult:
     """Return when each job ends in each future, provided that no job is added.
 
     `workers` holds the device index of each worker; the first ones hold the running jobs. Jobs are taken in the order
@@ -65,17 +65,17 @@ def simulate(
     free_at = np.zeros((SAMPLES, len(workers)))
     devices = np.array(workers)
     resumable_at: dict[str, Samples] = {}
-    outcome = Outcome({}, {})
+    result = SimulationResult({}, {})
     for turn, (work, share) in enumerate(_turns(running, queues, len(workers), slice_seconds)):
         worker = np.full(SAMPLES, turn) if turn < len(running) else free_at.argmin(axis=1)
         if isinstance(work, str):
-            outcome.next_slots[work] = Slot(free_at[_ALL, worker], devices[worker])
+            result.next_slots[work] = Slot(free_at[_SAMPLE_INDICES, worker], devices[worker])
             continue
-        start = np.maximum(free_at[_ALL, worker], resumable_at.get(work.job_id, 0))
-        outcome.ends[work.job_id] = start + share * work.to_end[devices[worker], _ALL]
-        resumable_at[work.job_id] = start + share * work.to_release[devices[worker], _ALL]
-        free_at[_ALL, worker] = resumable_at[work.job_id]
-    return outcome
+        start = np.maximum(free_at[_SAMPLE_INDICES, worker], resumable_at.get(work.job_id, 0))
+        result.ends[work.job_id] = start + share * work.to_end[devices[worker], _SAMPLE_INDICES]
+        resumable_at[work.job_id] = start + share * work.to_release[devices[worker], _SAMPLE_INDICES]
+        free_at[_SAMPLE_INDICES, worker] = resumable_at[work.job_id]
+    return result
 
 
 def _turns(
@@ -90,7 +90,8 @@ def _turns(
     }
     total = sum(work.median for queue in (running, *queues.values()) for work in queue)
     quantum = max(slice_seconds, total / _MAX_TURNS)  # bounds the number of turns, however long the jobs are
-    busy: list[tuple[float, int, RemainingWork | None, float]] = []  # until when, which worker, its job, share left
+    # Until when, which worker, its job, the job's remaining share.
+    busy: list[tuple[float, int, RemainingWork | None, float]] = []
     for number, work in enumerate(running):
         share = min(1.0, quantum / work.median)
         busy.append((share * work.median, number, work, 1 - share))
@@ -98,15 +99,15 @@ def _turns(
     busy += [(0.0, number, None, 0.0) for number in range(len(running), workers)]
     heapq.heapify(busy)
     while busy:
-        now, number, returned, rest = heapq.heappop(busy)
-        if returned and rest > 0:
-            waiting.setdefault(returned.tier, deque()).append((returned, rest))
+        now, number, returned, remaining_share = heapq.heappop(busy)
+        if returned and remaining_share > 0:
+            waiting.setdefault(returned.tier, deque()).append((returned, remaining_share))
         while queue := next((queue for queue in waiting.values() if queue), None):
-            job, left = queue.popleft()
+            job, remaining_share = queue.popleft()
             if isinstance(job, str):  # takes no worker
                 yield job, 0.0
                 continue
-            share = min(left, quantum / job.median)
+            share = min(remaining_share, quantum / job.median)
             yield job, share
-            heapq.heappush(busy, (now + share * job.median, number, job, left - share))
+            heapq.heappush(busy, (now + share * job.median, number, job, remaining_share - share))
             break

@@ -2,7 +2,7 @@
 
 The predicted speed is a weighted median over the run history. A run's weight falls to a quarter with each doubling of
 the image, with another optimizer, and to almost nothing on another device. A size without runs is therefore predicted
-from its neighbours, and a device without runs from the others. The cost per step that does not depend on pixels makes
+from its neighbors, and a device without runs from the others. The cost per step that does not depend on pixels makes
 small images slow; it is removed first, or one small job would mislead about large ones. The errors come from
 the same runs, each predicted from all others; until there are enough, assumed errors are added.
 """
@@ -50,17 +50,17 @@ class RunSamples:
         return replace(self, **joint, drift=random.permutation(self.drift))
 
     def loop_seconds_at_pace(self, predicted: float, at_own_pace: float, done: float) -> Samples:
-        """Return seconds in the loop for a whole job, given its own pace over the `done` share of it, in ]0, 1[.
+        """Return seconds in the loop for a whole job, given its own pace over the `done` share of it, in (0, 1).
 
         `predicted` comes from the history, `at_own_pace` extrapolates the job's pace. The pace counts for more as
-        more is done: it wanders like a sum of independent steps, by half the drift's deviation at half-way. It
-        also counts for more if the two differ much: then the job has a cause that the history does not show.
+        more is done: it varies like a random walk, with half the drift's deviation at half-way. It also counts for
+        more if the two differ by much: a large difference means that the history does not describe this job.
         """
         step = self.drift.std() / 2
         spread = max(self.error.std(), abs(math.log(at_own_pace / predicted)))
-        trust = 1 / (1 + (step / spread) ** 2 / done)
-        doubt = math.sqrt(1 / (1 - done) + trust / done) / 2
-        seconds: Samples = predicted ** (1 - trust) * at_own_pace**trust * np.exp(-doubt * self.drift)
+        pace_weight = 1 / (1 + (step / spread) ** 2 / done)
+        drift_scale = math.sqrt(1 / (1 - done) + pace_weight / done) / 2
+        seconds: Samples = predicted ** (1 - pace_weight) * at_own_pace**pace_weight * np.exp(-drift_scale * self.drift)
         return seconds
 
 

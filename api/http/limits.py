@@ -1,4 +1,4 @@
-"""Limits on the work that one API process takes on at once."""
+"""Limits on the work that one API process does at the same time."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ _RENDERERS: Final = threading.BoundedSemaphore(2)
 
 
 def limit_bodies(app: Flask, settings: Settings) -> None:
-    """Answer larger bodies with 413, most of them unread."""
+    """Reject larger bodies with 413, unread if they declare their length."""
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
         MAX_FORM_MEMORY_SIZE=MAX_TEXT_BYTES,
@@ -78,7 +78,7 @@ class StreamLimits:
         self._lock = threading.Lock()
 
     def acquire(self) -> Callable[[], None]:
-        """Count a stream of the present client, and return the function that releases it.
+        """Count a stream of the current client, and return the function that releases it.
 
         Raises TooManyStreams, ServerBusy.
         """

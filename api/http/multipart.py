@@ -113,7 +113,7 @@ class StrictFormRequest(Request):
 
 
 def parse_submission(settings: Settings) -> Submission:
-    """Return the form of the present request. Raises a subclass of BadInput."""
+    """Return the form of the current request. Raises a subclass of BadInput."""
     _check_parts()
     contents, styles = _files("content"), _files("style")
     if not contents or not styles:

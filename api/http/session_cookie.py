@@ -29,12 +29,12 @@ class Session(NamedTuple):
     csrf_token: str
 
     def has_csrf_token(self) -> bool:
-        """Return whether the present request has the token, which pages of other sites cannot read."""
+        """Return whether the current request has the token, which pages of other sites cannot read."""
         return hmac.compare_digest(request.headers.get("X-CSRF-Token", "").encode(), self.csrf_token.encode())
 
 
 def load(settings: Settings, revoked_sessions: RevokedSessions) -> Session | None:
-    """Return the session of the present request; None if there is none, or it is forged, expired or revoked.
+    """Return the session of the current request; None if there is none, or it is forged, expired or revoked.
 
     Raises LedgerUnavailable if revocation cannot be checked.
     """

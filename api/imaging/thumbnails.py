@@ -1,4 +1,4 @@
-"""A cache of thumbnails and time-lapses, which the gallery requests again and again."""
+"""A cache of thumbnails and time-lapses, which the gallery requests often."""
 
 import threading
 from contextlib import suppress

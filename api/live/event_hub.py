@@ -35,7 +35,7 @@ class EventHub:
         self._lock = threading.Lock()
 
     def subscribe(self, job_id: str, after: str) -> Generator[list[StoredEvent], None, None]:
-        """Yield all events after the id `after` in batches, oldest first; an empty batch after a second without events.
+        """Yield all events after the ID `after` in batches, oldest first; an empty batch after a second without events.
 
         Close the generator to unsubscribe. Raises LedgerUnavailable.
         """
@@ -74,11 +74,11 @@ class EventHub:
         while last_ids := self._last_ids():
             try:
                 self._publish(self._events.wait(last_ids, seconds=_BLOCK_SECONDS))
-            except Exception as error:  # noqa: BLE001 - each subscriber raises it in a thread of its own
+            except Exception as error:  # noqa: BLE001 - each subscriber raises it in its own thread
                 self._fail(error)
 
     def _last_ids(self) -> dict[str, str]:
-        """Return the id of the newest known event by job. The thread ends if there are no jobs."""
+        """Return the ID of the newest known event by job. The thread ends if there are no jobs."""
         with self._lock:
             self._reading = bool(self._topics)
             return {job_id: topic.last_id for job_id, topic in self._topics.items()}

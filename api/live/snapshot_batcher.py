@@ -20,10 +20,10 @@ class _Read:
 
 
 class SnapshotBatcher:
-    """Threads that ask while Redis is being read wait, and share the next read.
+    """Threads that call `get` while Redis is being read wait, and share the next read.
 
     One read costs little more for ten jobs than for one. One thread then serializes ten jobs in a row, which is cheaper
-    than ten threads that take turns.
+    than ten threads that alternate.
     """
 
     def __init__(self, snapshots: JobSnapshots, serialize: Callable[[JobSnapshot], str]) -> None:
@@ -60,7 +60,7 @@ class SnapshotBatcher:
             for read, snapshot in zip(reads, snapshots, strict=True):
                 self._complete(read, snapshot)
                 if isinstance(read.error, LedgerUnavailable):  # serializing the others would wait for it, too
-                    return _fail([one for one in reads if one.snapshot is None], read.error)
+                    return _fail([read for read in reads if read.snapshot is None], read.error)
 
     def _take_waiting(self) -> list[_Read]:
         return [self._waiting.popleft() for _ in range(len(self._waiting))]

@@ -1,4 +1,4 @@
-"""A cache of one value that many requests read at once."""
+"""A cache of one value that many requests read concurrently."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Entry(NamedTuple, Generic[T]):
-    started: float  # when the call to `make` began: the value may not show later changes
+    started: float  # when the call to `compute` began: the value may not show later changes
     value: T
 
 
@@ -24,28 +24,28 @@ class _Failure(NamedTuple):
 
 
 class TtlCache(Generic[T]):
-    """Caches the outcome of `make`. One thread calls it; the threads that wait meanwhile share the outcome.
+    """Caches the outcome of `compute`. One thread calls it; the threads that wait meanwhile share the outcome.
 
-    Not `cachetools.cached(condition=...)`: it shares values but not errors, so with Redis away each waiting request
-    would add a timeout of its own. Nor does it serve a stale value while the next one is made.
+    Not `cachetools.cached(condition=...)`: it shares values but not errors, so each request that waits while Redis is
+    unavailable would add a timeout. Nor does it serve a stale value while the next one is computed.
     """
 
-    def __init__(self, make: Callable[[], T], *, fresh_seconds: float, stale_seconds: float = 0.0) -> None:
+    def __init__(self, compute: Callable[[], T], *, fresh_seconds: float, stale_seconds: float = 0.0) -> None:
         """A value is fresh for `fresh_seconds`. In the next `stale_seconds` it is served while a thread replaces it."""
         self.fresh_seconds, self.stale_seconds = fresh_seconds, stale_seconds
-        self._make = make
+        self._compute = compute
         self._entry: _Entry[T] | None = None  # replaced as a whole, so readers need no lock
         self._failure: _Failure | None = None
-        self._making, self._refreshing = threading.Lock(), threading.Lock()
+        self._computing, self._refreshing = threading.Lock(), threading.Lock()
 
     def get(self) -> T:
-        """Return the value, if need be after making it. Raises what `make` raises."""
+        """Return the value, computed first if necessary. Raises what `compute` raises."""
         now = time.monotonic()
         entry = self._usable(now)
-        return entry.value if entry else self._made_since(now - self.fresh_seconds - self.stale_seconds, now)
+        return entry.value if entry else self._computed_since(now - self.fresh_seconds - self.stale_seconds, now)
 
     def peek(self) -> T | None:
-        """Return the value if there is one that is not too old. Never waits: one is made in the background."""
+        """Return the value, or None if it is missing or too old. Never waits: it is computed in the background."""
         entry = self._usable(time.monotonic())
         if entry is None:
             self._refresh()
@@ -66,22 +66,22 @@ class TtlCache(Generic[T]):
     def _refresh_in_thread(self) -> None:
         now = time.monotonic()
         try:
-            self._made_since(now - self.fresh_seconds, now)
+            self._computed_since(now - self.fresh_seconds, now)
         except EaselError as error:  # raised by `get` once the stale value is too old
             log.info("cache_refresh_failed", code=error.code)
         finally:
             self._refreshing.release()
 
-    def _made_since(self, oldest: float, asked: float) -> T:
-        """Return a value begun after `oldest`, or raise the error of an attempt that ended after `asked`."""
-        with self._making:
+    def _computed_since(self, oldest: float, requested_at: float) -> T:
+        """Return a value begun after `oldest`, or raise the error of an attempt that ended after `requested_at`."""
+        with self._computing:
             if self._entry and self._entry.started > oldest:
                 return self._entry.value
-            if self._failure and self._failure.ended >= asked:
+            if self._failure and self._failure.ended >= requested_at:
                 raise self._failure.error
             started = time.monotonic()
             try:
-                value = self._make()
+                value = self._compute()
             except EaselError as error:
                 self._failure = _Failure(time.monotonic(), error)
                 raise

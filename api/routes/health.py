@@ -79,7 +79,7 @@ def confirm_ledger(context: Context, ledger_id: str | None) -> None:
 
 
 def _run_checks(context: Context) -> dict[str, Check]:
-    """Run the checks; Redis and the blob store at once, as each may take two seconds to fail."""
+    """Run the checks; Redis and the blob store at the same time, as each may take two seconds to fail."""
     services = context.services
     with ThreadPoolExecutor(2) as pool:
         redis = pool.submit(_check, services.ledger.identity)

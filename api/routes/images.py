@@ -76,7 +76,7 @@ def get_preview(job_id: str) -> Response:
 @routes.get("/v1/jobs/<job_id>/previews")
 @operation(ResponseDoc(200, "The previews.", Filmstrip))
 def list_previews(job_id: str) -> Response:
-    """List the previews by step. A step that was repeated after a fault is listed once, as it was last."""
+    """List the previews by step. For a step that was repeated after a fault, only the later preview is listed."""
     job = _get(job_id)
     previews = Context.current().services.filmstrip.previews(job.id)
     return json_response(Filmstrip(previews=[_preview(job.id, preview) for preview in previews]))

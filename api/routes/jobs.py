@@ -53,11 +53,11 @@ class ListQuery(Query):
 )
 def get_job(job_id: str, query: GetQuery) -> Response:
     """Get a job, now or after its next change."""
-    context, job_id, known = Context.current(), parse_job_id(job_id), request.if_none_match
+    context, job_id, etags = Context.current(), parse_job_id(job_id), request.if_none_match
     snapshot, text = _snapshot(context, job_id)
     last = snapshot.last_event_id
-    if query.wait and snapshot.record["state"] not in TERMINAL and (not known or known.contains_weak(last)):
-        if _wait_for_event(context, job_id, last, query.wait) == last and known:
+    if query.wait and snapshot.record["state"] not in TERMINAL and (not etags or etags.contains_weak(last)):
+        if _wait_for_event(context, job_id, last, query.wait) == last and etags:
             return Response(status=304, headers={"ETag": f'W/"{last}"', "Cache-Control": "no-store"})
         snapshot, text = _snapshot(context, job_id)
     return serialized_json_response(text, ETag=f'W/"{snapshot.last_event_id}"')
@@ -112,7 +112,7 @@ def _snapshot(context: Context, job_id: str) -> tuple[JobSnapshot, str]:
 
 
 def _wait_for_event(context: Context, job_id: str, last: str, seconds: float) -> str:
-    """Return the id of the first new event, or `last` after so many seconds."""
+    """Wait for events after `last`; return the ID of the newest one, or `last` on timeout."""
     deadline = time.monotonic() + seconds
     with context.stream_limits.hold(), closing(context.event_hub.subscribe(job_id, last)) as batches:
         for batch in batches:
@@ -149,7 +149,7 @@ def _cursor_signer() -> URLSafeSerializer:
 
 
 def _parse_cursor(query: ListQuery) -> str:
-    """Return the id of the last job of the previous page. Raises InvalidCursor."""
+    """Return the ID of the last job of the previous page. Raises InvalidCursor."""
     try:
         before, state = _cursor_signer().loads(query.cursor or "")
     except BadData as error:

@@ -77,7 +77,7 @@ def gallery(query: GalleryQuery) -> Response:  # noqa: ARG001 - read by the page
 @routes.get("/assets/<path:name>")
 @operation(
     *(
-        ResponseDoc(200, f"A {suffix[1:].upper()} file.", media=media, headers=("ETag",))
+        ResponseDoc(200, f"{suffix[1:].upper()} file.", media=media, headers=("ETag",))
         for suffix, media in _TYPES.items()
     ),
     errors=(NotFound,),

@@ -88,7 +88,7 @@ def submit(query: SubmitQuery) -> Response:
     _store(services, request, [content, *styles])
     job_id, created = _create_record(services, request)
     if created:
-        services.dispatcher.wake(request.tier)  # its failure is no error: the reaper repeats wake-ups
+        services.dispatcher.wake(request.tier)  # a failure is not an error: the reaper repeats wake-ups
         log.info("job_submitted", job=job_id, tier=request.tier, preset=recipe.preset)
     return _accepted(context, job_id, request, replayed=not created)
 
@@ -166,7 +166,7 @@ def _quote(context: Context, request: JobRequest) -> Quote:
 
 
 def _find_existing(services: Services, request: JobRequest) -> str | None:
-    """Return the id of the job with the request's idempotency key. Raises IdempotencyKeyReused."""
+    """Return the ID of the job with the request's idempotency key. Raises IdempotencyKeyReused."""
     key = request.idempotency_key
     existing = services.ledger.find_by_idempotency_key(key) if key else None
     if existing is None:
@@ -180,7 +180,7 @@ def _find_existing(services: Services, request: JobRequest) -> str | None:
 def _store(services: Services, request: JobRequest, inputs: list[_InputImage]) -> None:
     """Store the inputs, then the request that names them.
 
-    Existing inputs are stored again: that makes them young, and garbage collection spares young ones.
+    Existing inputs are stored again, since garbage collection keeps inputs that were written recently.
     """
     for image in {image.sha256: image for image in inputs}.values():
         services.blobs.put(keys.input_image(image.sha256), image.png, content_type="image/png")
@@ -188,7 +188,7 @@ def _store(services: Services, request: JobRequest, inputs: list[_InputImage]) -
 
 
 def _create_record(services: Services, request: JobRequest) -> tuple[str, bool]:
-    """Create the record. If the ledger refuses it, the stored request must not outlive the refusal."""
+    """Create the record; delete the stored request if the ledger rejects it. Returns (ID, created)."""
     settings = services.settings
     try:
         job_id, created = services.ledger.submit(
@@ -206,7 +206,7 @@ def _create_record(services: Services, request: JobRequest) -> tuple[str, bool]:
 
 
 def _accepted(context: Context, job_id: str, request: JobRequest | None = None, *, replayed: bool) -> Response:
-    """Return the job without waiting for a forecast."""
+    """Return the 202 response. Does not wait for a forecast."""
     forecast, services = context.eta.peek(), context.services
     try:
         job = services.ledger.get(job_id)
@@ -214,7 +214,7 @@ def _accepted(context: Context, job_id: str, request: JobRequest | None = None, 
     except errors.Unavailable:
         if request is None or replayed:
             raise
-        status = serialize_job(_new_job(request))  # the record exists, so the response is 202 all the same
+        status = serialize_job(_new_job(request))  # the record exists, so the submission succeeded
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
     return json_response(status, 202, Location=job_url(job_id), **headers)
 

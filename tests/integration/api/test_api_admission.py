@@ -44,9 +44,9 @@ def test_a_job_too_large_for_all_workers_is_refused_with_the_size_that_fits(
     room = peak(size=1024)
     add_workers(room, room - 1)
     before = stored_data()
-    answer = submit(recipe=SENT, headers={"Idempotency-Key": "refused"})
-    problem = answer.get_json()
-    assert (answer.status_code, problem["code"], problem["retryable"]) == (422, "does_not_fit", False)
+    response = submit(recipe=SENT, headers={"Idempotency-Key": "refused"})
+    problem = response.get_json()
+    assert (response.status_code, problem["code"], problem["retryable"]) == (422, "does_not_fit", False)
     assert problem["peak_memory_bytes"] == peak(**LARGE)
     assert (problem["available_memory_bytes"], problem["memory_kind"]) == (room, "host")
     assert problem["fitting_size"] == 1024
@@ -139,9 +139,9 @@ def test_a_dry_run_returns_whether_the_job_fits_and_stores_nothing(
     submit: Submit, add_workers: AddWorkers, stored_data: Kept
 ) -> None:
     def dry() -> tuple[bool, int | None]:
-        answer = submit(recipe=SENT, query="?dry_run=true")
-        assert answer.status_code == 200
-        return answer.get_json()["fits"], answer.get_json()["fitting_size"]
+        response = submit(recipe=SENT, query="?dry_run=true")
+        assert response.status_code == 200
+        return response.get_json()["fits"], response.get_json()["fitting_size"]
 
     assert dry() == (True, None), "the memory is unknown"
     add_workers(peak(size=1024))

@@ -31,7 +31,7 @@ def _claims_to_be(width: int, height: int) -> bytes:
 
 def _animated() -> bytes:
     target = io.BytesIO()
-    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green")]
+    frames = [Image.new("RGB", (64, 64), color) for color in ("red", "green")]
     frames[0].save(target, "GIF", save_all=True, append_images=frames[1:])
     return target.getvalue()
 
@@ -91,7 +91,7 @@ BAD = {
     "an empty idempotency key": ({"headers": {"Idempotency-Key": ""}}, 400, "malformed_request"),
     "a long idempotency key": ({"headers": {"Idempotency-Key": "k" * 256}}, 400, "malformed_request"),
     "an unknown parameter": ({"query": "?dry-run=true"}, 400, "malformed_request"),
-    "a parameter that is no truth value": ({"query": "?dry_run=perhaps"}, 400, "malformed_request"),
+    "a parameter that is not a boolean": ({"query": "?dry_run=perhaps"}, 400, "malformed_request"),
     "a parameter twice": ({"query": "?dry_run=1&dry_run=0"}, 400, "malformed_request"),
     "a body over the limit": ({"content": JPEG + b"\0" * 400_000}, 413, "body_too_large"),
     "a recipe over the limit": ({"recipe": " " * 300_000}, 413, "body_too_large"),
@@ -212,18 +212,18 @@ def test_wrong_urls_get_a_code(address: str, status: int, code: str, client: Fla
 
 
 def test_a_wrong_method_gets_an_allow_header(client: FlaskClient) -> None:
-    answer = client.put("/v1/jobs")
-    _expect(answer, 405, "method_not_allowed")
-    assert set(answer.headers["Allow"].split(", ")) >= {"GET", "POST"}
+    response = client.put("/v1/jobs")
+    _expect(response, 405, "method_not_allowed")
+    assert set(response.headers["Allow"].split(", ")) >= {"GET", "POST"}
 
 
 def test_a_full_queue_refuses_jobs_and_stores_nothing(submit: Submit, client: FlaskClient, stored_data: Kept) -> None:
     for _ in range(5):
         assert submit().status_code == 202
     before = stored_data()
-    answer = submit()
-    _expect(answer, 429, "queue_full")
-    assert int(answer.headers["Retry-After"]) > 0
+    response = submit()
+    _expect(response, 429, "queue_full")
+    assert int(response.headers["Retry-After"]) > 0
     assert stored_data() == before
     assert submit(query="?dry_run=true").status_code == 200
     assert client.get("/readyz").status_code == 200
@@ -240,10 +240,10 @@ def test_an_unknown_layer_is_answered_with_all_known_layers(submit: Submit) -> N
     assert all(layer in detail for layer in VGG19_LAYERS)
 
 
-def _expect(answer: Any, status: int, code: str) -> None:
-    assert answer.mimetype == "application/problem+json", answer.text
-    problem = json.loads(answer.text)
-    assert (answer.status_code, problem["code"]) == (status, code), problem
+def _expect(response: Any, status: int, code: str) -> None:
+    assert response.mimetype == "application/problem+json", response.text
+    problem = json.loads(response.text)
+    assert (response.status_code, problem["code"]) == (status, code), problem
     assert problem["status"] == status
     assert problem["detail"].endswith((".", "?"))
     assert {"type", "title", "retryable", "instance"} <= set(problem)

@@ -13,8 +13,8 @@ from shared.storage import keys
 
 
 def test_a_queued_job_is_canceled_at_once(job_id: str, client: FlaskClient, services: Services) -> None:
-    answer = client.post(f"/v1/jobs/{job_id}/cancel")
-    assert (answer.status_code, answer.get_json()["state"]) == (202, "canceled")
+    response = client.post(f"/v1/jobs/{job_id}/cancel")
+    assert (response.status_code, response.get_json()["state"]) == (202, "canceled")
     assert json.loads(services.blobs.get(keys.control_request(job_id)))["action"] == "cancel"
     assert services.queue_stats.depth("standard") == 0
     again = client.post(f"/v1/jobs/{job_id}/cancel")
@@ -22,27 +22,27 @@ def test_a_queued_job_is_canceled_at_once(job_id: str, client: FlaskClient, serv
 
 
 def test_cancellation_of_a_running_job_is_requested(job_id: str, client: FlaskClient, services: Services) -> None:
-    held = claim(services)
+    claimed = claim(services)
     job = client.post(f"/v1/jobs/{job_id}/cancel").get_json()
     assert job["state"] == "running"
     assert job["cancel_requested_at"]
-    assert services.ledger.renew(held, lease_seconds=60).cancel
+    assert services.ledger.renew(claimed, lease_seconds=60).cancel
 
 
 def test_a_job_can_finish_early_after_the_first_step(
     job_id: str, client: FlaskClient, services: Services, stored_data: Callable[[], object]
 ) -> None:
-    held, before = claim(services), stored_data()
+    claimed, before = claim(services), stored_data()
     early = client.post(f"/v1/jobs/{job_id}/finish")
     assert (early.status_code, early.get_json()["code"]) == (409, "not_ready")
     assert stored_data() == before
     assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"] is None
-    report_progress(services, held, 3)
+    report_progress(services, claimed, 3)
     url = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["finish"]
     job = client.post(url).get_json()
     assert job["finish_requested_at"]
     assert json.loads(services.blobs.get(keys.control_request(job_id)))["action"] == "finish"
-    assert services.ledger.renew(held, lease_seconds=60).finish
+    assert services.ledger.renew(claimed, lease_seconds=60).finish
 
 
 def test_a_control_request_for_an_ended_job_stores_nothing(
@@ -59,12 +59,12 @@ def test_a_control_request_for_an_ended_job_stores_nothing(
 
 
 def test_an_ended_job_can_be_deleted_with_its_images(job_id: str, client: FlaskClient, services: Services) -> None:
-    held = claim(services)
-    report_progress(services, held, 3)
+    claimed = claim(services)
+    report_progress(services, claimed, 3)
     assert client.delete(f"/v1/jobs/{job_id}").get_json()["code"] == "wrong_state"
-    succeed(services, held)
-    answer = client.delete(f"/v1/jobs/{job_id}")
-    assert (answer.status_code, answer.data) == (204, b"")
+    succeed(services, claimed)
+    response = client.delete(f"/v1/jobs/{job_id}")
+    assert (response.status_code, response.data) == (204, b"")
     assert list(services.blobs.list(keys.job_prefix(job_id))) == []
     assert client.get(f"/v1/jobs/{job_id}").status_code == 404
     assert client.delete(f"/v1/jobs/{job_id}").status_code == 404
@@ -83,7 +83,7 @@ def test_the_idempotency_key_of_a_deleted_job_can_be_reused(submit: Submit, clie
     first = submit(headers=headers).get_json()["id"]
     client.post(f"/v1/jobs/{first}/cancel")
     client.delete(f"/v1/jobs/{first}")
-    answer = submit(headers=headers)
-    assert answer.status_code == 202
-    assert answer.get_json()["id"] != first
-    assert "Idempotency-Replayed" not in answer.headers
+    response = submit(headers=headers)
+    assert response.status_code == 202
+    assert response.get_json()["id"] != first
+    assert "Idempotency-Replayed" not in response.headers

@@ -17,20 +17,20 @@ def test_both_streams_conform_to_the_schemas_in_the_openapi_document(server: Ser
     services.ledger.renew(claim(services), lease_seconds=-1)
     exhausted = JobError(code="attempts_exhausted", detail="The job lost its worker.")
     services.ledger.reap_expired_leases(attempts_limit=5, exhausted=exhausted)
-    held = claim(services)
-    report_progress(services, held, 1)
-    add_preview(services, held, 1)
+    claimed = claim(services)
+    report_progress(services, claimed, 1)
+    add_preview(services, claimed, 1)
     with watch(server, "/v1/queue/events") as stream:
         assert_conforms(stream.next(), document, "/v1/queue/events")
     with watch(server, f"/v1/jobs/{job_id}/events", estimates=True) as stream:
         estimate = next(event for event in iter(stream.next, {}) if event["event"] == "estimate")
         assert_conforms(estimate, document, "/v1/jobs/{job_id}/events")
     warning = {"code": "step_halved", "detail": "The loss was not finite."}
-    services.ledger.renew(held, lease_seconds=60, event=("warning", warning))
+    services.ledger.renew(claimed, lease_seconds=60, event=("warning", warning))
     for action in ("finish", "cancel"):
         assert server.http.post(f"/v1/jobs/{job_id}/{action}").status_code == 202
-    services.ledger.renew(held, lease_seconds=60, event=("acknowledged", {"request": "finish", "step": 1}))
-    succeed(services, held)
+    services.ledger.renew(claimed, lease_seconds=60, event=("acknowledged", {"request": "finish", "step": 1}))
+    succeed(services, claimed)
     with watch(server, f"/v1/jobs/{job_id}/events") as stream:
         history = stream.rest()
     assert {event["event"] for event in history} == {

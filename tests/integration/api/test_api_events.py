@@ -24,12 +24,12 @@ def test_a_stream_sends_each_event_as_it_happens_and_ends_with_the_job(server: S
     job_id = submit_to(server)
     with watch(server, f"/v1/jobs/{job_id}/events") as stream:
         assert kinds([stream.next()]) == ["queued"]
-        held = claim(services)
+        claimed = claim(services)
         assert kinds([stream.next()]) == ["running"]
         for step in (1, 2):
-            report_progress(services, held, step)
+            report_progress(services, claimed, step)
             assert stream.next()["data"]["progress"]["current"] == step
-        succeed(services, held)
+        succeed(services, claimed)
         assert kinds(stream.rest()) == ["succeeded"]
 
 
@@ -50,10 +50,10 @@ def test_the_estimate_follows_in_the_stream_and_again_when_the_position_changes(
 
 def test_a_stream_replays_all_events_or_those_after_the_last_event_id(server: Server, services: Services) -> None:
     job_id = submit_to(server)
-    held = claim(services)
+    claimed = claim(services)
     for step in (1, 2, 3):
-        report_progress(services, held, step)
-    succeed(services, held)
+        report_progress(services, claimed, step)
+    succeed(services, claimed)
     path = f"/v1/jobs/{job_id}/events"
     with watch(server, path) as stream:
         history = stream.rest()
@@ -70,8 +70,9 @@ def test_a_stream_replays_all_events_or_those_after_the_last_event_id(server: Se
 def test_a_quiet_stream_sends_heartbeats(client: FlaskClient, job_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0)
     response = client.get(f"/v1/jobs/{job_id}/events")
-    pieces = iter(response.response)
-    assert [next(pieces)[:4] for _ in range(4)] == [b"retr", b"id: ", b"even", b": he"]
+    pieces = [piece for piece, _ in zip(response.response, range(5), strict=False)]  # one may be an estimate
+    assert pieces[0].startswith(b"retry")
+    assert pieces.count(b": heartbeat\n\n") >= 2
     response.close()
 
 
@@ -102,8 +103,8 @@ def test_a_stream_after_a_future_id_ends_with_the_job(
 
 @pytest.mark.parametrize("number", ["18446744073709551615-18446744073709551615", "18446744073709551616", "0-", "-1"])
 def test_an_invalid_event_id_is_rejected(number: str, client: FlaskClient, job_id: str) -> None:
-    answer = client.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": number})
-    assert (answer.status_code, answer.get_json()["code"]) == (400, "malformed_request")
+    response = client.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": number})
+    assert (response.status_code, response.get_json()["code"]) == (400, "malformed_request")
 
 
 @pytest.mark.parametrize("number", ["18446744073709551615", "18446744073709551615-0", "0-18446744073709551614"])
@@ -135,13 +136,13 @@ def test_a_long_poll_returns_when_the_job_changes(server: Server, services: Serv
     etag = server.http.get(path).headers["ETag"]
     worker = threading.Thread(target=claim, args=(services,))
     worker.start()
-    answer = server.http.get(f"{path}?wait=20", headers={"If-None-Match": etag})
+    response = server.http.get(f"{path}?wait=20", headers={"If-None-Match": etag})
     worker.join()
-    assert answer.json()["state"] == "running"
-    assert answer.headers["ETag"] != etag
+    assert response.json()["state"] == "running"
+    assert response.headers["ETag"] != etag
     missed = server.http.get(f"{path}?wait=20", headers={"If-None-Match": etag})
     assert missed.json()["state"] == "running", "a change between two polls is not waited for again"
-    unchanged = server.http.get(f"{path}?wait=0.1", headers={"If-None-Match": answer.headers["ETag"]})
+    unchanged = server.http.get(f"{path}?wait=0.1", headers={"If-None-Match": response.headers["ETag"]})
     assert unchanged.status_code == 304
     assert server.http.get(f"{path}?wait=0.1").json()["state"] == "running"
 

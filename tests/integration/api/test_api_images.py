@@ -22,9 +22,9 @@ from shared.settings import Settings
 from shared.storage import keys
 
 
-def opened(answer: TestResponse) -> Image.Image:
-    assert answer.status_code == 200, answer.text
-    return Image.open(io.BytesIO(answer.data))
+def opened(response: TestResponse) -> Image.Image:
+    assert response.status_code == 200, response.text
+    return Image.open(io.BytesIO(response.data))
 
 
 # Inputs.
@@ -80,8 +80,8 @@ def test_the_thumbnail_cache_is_bounded_and_evicts_the_least_recently_used() -> 
 
 def test_a_missing_style_number_is_not_found(job_id: str, client: FlaskClient) -> None:
     for number in ("1", "99999999999999999999", "-1", "x"):
-        answer = client.get(f"/v1/jobs/{job_id}/styles/{number}")
-        assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found")
+        response = client.get(f"/v1/jobs/{job_id}/styles/{number}")
+        assert (response.status_code, response.get_json()["code"]) == (404, "not_found")
 
 
 # Previews.
@@ -90,46 +90,46 @@ def test_a_missing_style_number_is_not_found(job_id: str, client: FlaskClient) -
 def test_previews_are_listed_by_step(job_id: str, client: FlaskClient, services: Services) -> None:
     strip = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["previews"]
     assert client.get(strip).get_json() == {"previews": []}
-    held = claim(services)
+    claimed = claim(services)
     for step in (2, 5, 11):
-        add_preview(services, held, step)
+        add_preview(services, claimed, step)
     previews = client.get(strip).get_json()["previews"]
     assert [one["step"] for one in previews] == [2, 5, 11]
     assert sorted(one["at"] for one in previews) == [one["at"] for one in previews]
     for one in previews:
-        answer = client.get(one["url"])
-        red, _, _ = opened(answer).convert("RGB").getpixel((5, 5))  # type: ignore[misc]  # RGB has three
+        response = client.get(one["url"])
+        red, _, _ = opened(response).convert("RGB").getpixel((5, 5))  # type: ignore[misc]  # RGB has three
         assert abs(red - one["step"]) < 4
-        assert "no-cache" in answer.headers["Cache-Control"], "the step may be done again after a fault"
+        assert "no-cache" in response.headers["Cache-Control"], "the step may be done again after a fault"
     assert client.get(f"{strip}/3").get_json()["code"] == "not_found"
-    succeed(services, held)
+    succeed(services, claimed)
     assert "immutable" in client.get(previews[0]["url"]).headers["Cache-Control"]
 
 
 def test_a_step_that_is_repeated_after_a_fault_is_listed_once(
     job_id: str, client: FlaskClient, services: Services
 ) -> None:
-    held = claim(services)
-    add_preview(services, held, 1)
-    add_preview(services, held, 2)
-    services.ledger.release(held, place="head")
+    claimed = claim(services)
+    add_preview(services, claimed, 1)
+    add_preview(services, claimed, 2)
+    services.ledger.release(claimed, place="head")
     again = claim(services)
     add_preview(services, again, 2, b"repeated")
     with pytest.raises(ClaimLost):
-        add_preview(services, held, 3)
+        add_preview(services, claimed, 3)
     assert [one["step"] for one in client.get(f"/v1/jobs/{job_id}/previews").get_json()["previews"]] == [1, 2]
     assert client.get(f"/v1/jobs/{job_id}/previews/2").data == b"repeated"
     assert services.ledger.get(job_id).previews == 2
 
 
 def test_preview_events_have_the_url_and_not_the_blob_key(job_id: str, client: FlaskClient, services: Services) -> None:
-    held = claim(services)
-    add_preview(services, held, 7)
-    services.ledger.finish(held, JobState.FAILED)
+    claimed = claim(services)
+    add_preview(services, claimed, 7)
+    services.ledger.end_job(claimed, JobState.FAILED)
     text = client.get(f"/v1/jobs/{job_id}/events").text
     (data,) = (part.partition("data: ")[2] for part in text.split("\n\n") if "event: preview" in part)
     assert json.loads(data) == {"step": 7, "url": f"/v1/jobs/{job_id}/previews/7"}
-    assert held.token not in text
+    assert claimed.token not in text
 
 
 def test_a_filmstrip_is_deleted_with_its_job_and_restarts_empty_after_the_loss_of_redis(
@@ -139,9 +139,9 @@ def test_a_filmstrip_is_deleted_with_its_job_and_restarts_empty_after_the_loss_o
     services.ledger._redis.flushall()
     assert rebuild_ledger(services) == 1
     assert client.get(f"/v1/jobs/{job_id}/previews").get_json() == {"previews": []}
-    held = claim(services)
-    add_preview(services, held, 1)
-    succeed(services, held)
+    claimed = claim(services)
+    add_preview(services, claimed, 1)
+    succeed(services, claimed)
     assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
     assert services.filmstrip.previews(job_id) == []
 
@@ -150,15 +150,15 @@ def test_a_filmstrip_is_deleted_with_its_job_and_restarts_empty_after_the_loss_o
 
 
 def test_a_time_lapse_needs_two_previews(job_id: str, client: FlaskClient, services: Services) -> None:
-    path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
-    add_preview(services, held, 1, image_file((250, 0, 0), (24, 16), "JPEG"))
+    path, claimed = f"/v1/jobs/{job_id}/timelapse", claim(services)
+    add_preview(services, claimed, 1, image_file((250, 0, 0), (24, 16), "JPEG"))
     assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["timelapse"] is None
     assert client.get(path).get_json()["code"] == "not_ready"
-    add_preview(services, held, 2, image_file((0, 0, 250), (48, 32), "JPEG"))
+    add_preview(services, claimed, 2, image_file((0, 0, 250), (48, 32), "JPEG"))
     assert client.get(f"/v1/jobs/{job_id}").get_json()["urls"]["timelapse"] == path
-    answer = client.get(path)
-    timelapse = opened(answer)
-    assert (answer.mimetype, timelapse.format, timelapse.size) == ("image/webp", "WEBP", (48, 32))
+    response = client.get(path)
+    timelapse = opened(response)
+    assert (response.mimetype, timelapse.format, timelapse.size) == ("image/webp", "WEBP", (48, 32))
     assert (timelapse.n_frames, timelapse.info["loop"]) == (2, 0)  # type: ignore[attr-defined]  # an animation has them
     timelapse.seek(0)
     assert timelapse.convert("RGB").getpixel((20, 20))[0] > 200  # type: ignore[index]  # RGB has three
@@ -168,14 +168,14 @@ def test_a_time_lapse_needs_two_previews(job_id: str, client: FlaskClient, servi
 
 
 def test_a_time_lapse_changes_only_with_its_previews(job_id: str, client: FlaskClient, services: Services) -> None:
-    path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
-    add_preview(services, held, 1)
-    add_preview(services, held, 2)
+    path, claimed = f"/v1/jobs/{job_id}/timelapse", claim(services)
+    add_preview(services, claimed, 1)
+    add_preview(services, claimed, 2)
     tag = {"If-None-Match": client.get(path).headers["ETag"]}
     assert client.get(path, headers=tag).status_code == 304
-    add_preview(services, held, 3)
+    add_preview(services, claimed, 3)
     assert client.get(path, headers=tag).status_code == 200
-    succeed(services, held)
+    succeed(services, claimed)
     saved = client.get(f"{path}?download=true")
     assert saved.headers["Content-Disposition"] == f'attachment; filename="easel-{job_id}.webp"'
     assert "immutable" in saved.headers["Cache-Control"]
@@ -184,11 +184,11 @@ def test_a_time_lapse_changes_only_with_its_previews(job_id: str, client: FlaskC
 def test_repeating_a_step_in_the_middle_changes_the_time_lapse(
     job_id: str, client: FlaskClient, services: Services
 ) -> None:
-    path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
+    path, claimed = f"/v1/jobs/{job_id}/timelapse", claim(services)
     for step in (1, 2, 3):
-        add_preview(services, held, step)
+        add_preview(services, claimed, step)
     tag = {"If-None-Match": client.get(path).headers["ETag"]}
-    services.ledger.release(held, place="head")
+    services.ledger.release(claimed, place="head")
     add_preview(services, claim(services), 2, image_file((9, 9, 9), (48, 32), "JPEG"))
     assert client.get(path, headers=tag).status_code == 200, "as many stills, and the same last one"
 
@@ -196,10 +196,10 @@ def test_repeating_a_step_in_the_middle_changes_the_time_lapse(
 def test_a_time_lapse_is_rendered_once(
     job_id: str, client: FlaskClient, services: Services, settings: Settings
 ) -> None:
-    path, held = f"/v1/jobs/{job_id}/timelapse", claim(services)
+    path, claimed = f"/v1/jobs/{job_id}/timelapse", claim(services)
     for step in (1, 2):
-        add_preview(services, held, step)
-    succeed(services, held)
+        add_preview(services, claimed, step)
+    succeed(services, claimed)
     timelapse = client.get(path).data
     for preview in services.filmstrip.previews(job_id):
         services.blobs.delete(preview.key)  # so that it cannot be rendered again
@@ -218,9 +218,9 @@ def test_a_request_that_waits_to_render_reads_the_cache_again_first(
             self.put(name, b"timelapse")
             return cached
 
-    held = claim(services)
+    claimed = claim(services)
     for step in (1, 2):
-        add_preview(services, held, step)
+        add_preview(services, claimed, step)
     for preview in services.filmstrip.previews(job_id):
         services.blobs.delete(preview.key)
     client.application.extensions["easel"].thumbnails = FilledMeanwhile()

@@ -57,20 +57,20 @@ def test_a_job_id_may_be_in_upper_case(job_id: str, client: FlaskClient) -> None
 
 def test_images_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClient, services: Services) -> None:
     for part in ("preview", "result", "provenance"):
-        answer = client.get(f"/v1/jobs/{job_id}/{part}")
-        assert (answer.status_code, answer.get_json()["code"]) == (409, "not_ready")
+        response = client.get(f"/v1/jobs/{job_id}/{part}")
+        assert (response.status_code, response.get_json()["code"]) == (409, "not_ready")
 
-    held = claim(services)
-    report_progress(services, held, 10)
+    claimed = claim(services)
+    report_progress(services, claimed, 10)
     preview = client.get(f"/v1/jobs/{job_id}/preview")
     assert (preview.mimetype, preview.data) == ("image/jpeg", b"\xff\xd8preview")
     same = client.get(f"/v1/jobs/{job_id}/preview", headers={"If-None-Match": preview.headers["ETag"]})
     assert (same.status_code, same.data) == (304, b"")
-    report_progress(services, held, 20)
+    report_progress(services, claimed, 20)
     other = client.get(f"/v1/jobs/{job_id}/preview", headers={"If-None-Match": preview.headers["ETag"]})
     assert other.status_code == 200
 
-    succeed(services, held)
+    succeed(services, claimed)
     urls = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]
     result = client.get(urls["result"])
     assert (result.mimetype, result.data) == ("image/png", b"\x89PNGresult")
@@ -80,11 +80,13 @@ def test_images_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClien
 
 
 def test_a_failed_job_has_an_error_and_no_result(job_id: str, client: FlaskClient, services: Services) -> None:
-    services.ledger.finish(claim(services), JobState.FAILED, error=JobError(code="diverged", detail="The loss is NaN."))
+    services.ledger.end_job(
+        claim(services), JobState.FAILED, error=JobError(code="diverged", detail="The loss is NaN.")
+    )
     job = client.get(f"/v1/jobs/{job_id}").get_json()
     assert (job["state"], job["error"]["code"]) == ("failed", "diverged")
-    answer = client.get(f"/v1/jobs/{job_id}/result")
-    assert (answer.status_code, answer.get_json()["code"]) == (409, "wrong_state")
+    response = client.get(f"/v1/jobs/{job_id}/result")
+    assert (response.status_code, response.get_json()["code"]) == (409, "wrong_state")
 
 
 # Lists.
@@ -115,8 +117,8 @@ def test_a_modified_cursor_is_rejected(submit: Submit, client: FlaskClient) -> N
     cursor = client.get("/v1/jobs?limit=1").get_json()["next_cursor"]
     swapped = ("A" if cursor[0] != "A" else "B") + cursor[1:]
     for wrong in (swapped, cursor[:-1], cursor + "x", cursor.split(".")[0], f"&state=queued&cursor={cursor}"):
-        answer = client.get(f"/v1/jobs?limit=1&cursor={wrong}" if wrong[0] != "&" else f"/v1/jobs?limit=1{wrong}")
-        assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_cursor")
+        response = client.get(f"/v1/jobs?limit=1&cursor={wrong}" if wrong[0] != "&" else f"/v1/jobs?limit=1{wrong}")
+        assert (response.status_code, response.get_json()["code"]) == (400, "invalid_cursor")
 
 
 # The queue.
@@ -171,13 +173,13 @@ def test_a_submission_makes_no_forecast_and_uses_one_that_exists(
     services.queue_stats.register_worker(worker_info(pixels_per_second=50_000))
     app = create_app(settings, services)
     eta, threads = app.extensions["easel"].eta, set[str]()
-    make = Forecast.of_now
+    make = Forecast.current
 
     def record_thread(services: Services) -> Forecast:
         threads.add(threading.current_thread().name)
         return make(services)
 
-    monkeypatch.setattr(Forecast, "of_now", record_thread)
+    monkeypatch.setattr(Forecast, "current", record_thread)
 
     def submit() -> Any:
         form = {"content": (io.BytesIO(PHOTO), "a.png"), "style": (io.BytesIO(STYLE), "b.png")}

@@ -19,8 +19,8 @@ def emptied(job_id: str, services: Services) -> str:
 
 
 def test_an_emptied_redis_is_not_an_empty_queue(emptied: str, client: FlaskClient, submit: Submit) -> None:
-    answers = [client.get("/v1/jobs"), client.get(f"/v1/jobs/{emptied}"), client.get("/v1/queue"), submit()]
-    assert {(answer.status_code, answer.get_json()["code"]) for answer in answers} == {(503, "ledger_lost")}
+    responses = [client.get("/v1/jobs"), client.get(f"/v1/jobs/{emptied}"), client.get("/v1/queue"), submit()]
+    assert {(response.status_code, response.get_json()["code"]) for response in responses} == {(503, "ledger_lost")}
     ready = client.get("/readyz")
     assert (ready.status_code, ready.get_json()["checks"]["ledger"]["ok"]) == (503, False)
 
@@ -39,8 +39,8 @@ def test_idempotency_keys_survive_the_loss_of_redis(submit: Submit, services: Se
 
 def test_the_redis_of_another_easel_is_detected(client: FlaskClient, services: Services, job_id: str) -> None:
     services.ledger._redis.set("easel:ledger", "another")
-    answer = client.get(f"/v1/jobs/{job_id}")
-    assert (answer.status_code, answer.get_json()["code"]) == (503, "ledger_unavailable")
+    response = client.get(f"/v1/jobs/{job_id}")
+    assert (response.status_code, response.get_json()["code"]) == (503, "ledger_unavailable")
 
 
 def test_the_first_request_pairs_a_new_redis_and_blob_store(settings: Settings, services: Services) -> None:

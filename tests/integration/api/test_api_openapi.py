@@ -28,27 +28,27 @@ LONG_TIMEOUTS = hypothesis.settings(
 
 @pytest.fixture
 def app(settings: Settings, services: Services) -> Flask:
-    """Return an app whose streams and long polls end at once, as during a shutdown."""
-    found = create_app(settings.model_copy(update={"queue_limit": 100_000}), services)
-    found.extensions["easel"].stopping.set()
-    return found
+    """Return an app whose streams and long polls end immediately, as during a shutdown."""
+    app = create_app(settings.model_copy(update={"queue_limit": 100_000}), services)
+    app.extensions["easel"].stopping.set()
+    return app
 
 
 @pytest.fixture
 def ids(submit: Submit, services: Services) -> list[str]:
     """Return the IDs of a succeeded job, a running one and two queued ones."""
-    found = [str(submit().get_json()["id"]) for _ in range(4)]
-    held = claim(services)
-    report_progress(services, held, 3)
-    succeed(services, held)
+    ids = [str(submit().get_json()["id"]) for _ in range(4)]
+    claimed = claim(services)
+    report_progress(services, claimed, 3)
+    succeed(services, claimed)
     report_progress(services, claim(services), 3)
-    return found
+    return ids
 
 
 def test_generated_requests_get_documented_responses_and_never_a_5xx(app: Flask, ids: list[str]) -> None:
-    found = [result.ok() for result in schemathesis.openapi.from_wsgi("/openapi.json", app).get_all_operations()]
-    assert len(found) == len(app.url_map._rules) - 1, "all but the document itself"
-    for operation in sorted(found, key=lambda operation: operation.method.upper() == "DELETE"):
+    operations = [result.ok() for result in schemathesis.openapi.from_wsgi("/openapi.json", app).get_all_operations()]
+    assert len(operations) == len(app.url_map._rules) - 1, "all but the document itself"
+    for operation in sorted(operations, key=lambda operation: operation.method.upper() == "DELETE"):
         for mode in GenerationMode:
             _send_generated(operation, mode, ids)
 

@@ -26,7 +26,7 @@ def black_hole() -> Iterator[int]:
 
 
 def send_all_requests(server: Server) -> list[httpx2.Response]:
-    """Send every request for jobs, several at once, with a timeout of three seconds."""
+    """Send every request for jobs, several at a time, with a timeout of three seconds."""
     calls = [("POST", "/v1/jobs"), ("POST", "/v1/jobs?dry_run=true"), ("DELETE", SOME_JOB)]
     calls += [("GET", path) for path in ("/v1/jobs", "/v1/queue", "/v1/queue/events", SOME_JOB, f"{SOME_JOB}?wait=30")]
     calls += [("GET", f"{SOME_JOB}/{part}") for part in ("events", "preview", "result", "provenance")]
@@ -49,11 +49,11 @@ def test_without_redis_every_request_gets_a_503(
     port = black_hole if kind == "black hole" else free_port()
     store = (tmp_path / "blobs").as_uri()
     server = start_server(Settings(redis_url=f"redis://127.0.0.1:{port}/0", store_url=store))
-    for answer in send_all_requests(server):
-        problem = answer.json()
-        assert (answer.status_code, problem["code"]) == (503, "ledger_unavailable"), answer.request
+    for response in send_all_requests(server):
+        problem = response.json()
+        assert (response.status_code, problem["code"]) == (503, "ledger_unavailable"), response.request
         assert problem["retryable"]
-        assert answer.headers["Retry-After"]
+        assert response.headers["Retry-After"]
     with httpx2.Client(base_url=server.url, timeout=3) as http:
         assert http.get("/healthz").status_code == 200
         ready = http.get("/readyz")
@@ -82,8 +82,8 @@ def test_without_the_blob_store_a_new_easel_responds_503(
         )
     )
     assert server.http.get("/readyz").status_code == 503  # and everything that answers is loaded by now
-    for answer in send_all_requests(server):
-        assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable"), answer.request
+    for response in send_all_requests(server):
+        assert (response.status_code, response.json()["code"]) == (503, "storage_unavailable"), response.request
     with httpx2.Client(base_url=server.url, timeout=3) as http:
         checks = http.get("/readyz").json()["checks"]
         assert {name: check["ok"] for name, check in checks.items()} == {"redis": True, "store": False, "ledger": False}
@@ -100,12 +100,12 @@ def test_a_later_failure_of_the_blob_store_affects_only_requests_that_need_it(
     with httpx2.Client(base_url=server.url, timeout=3) as http:
         assert http.get(job["urls"]["self"]).status_code == 200
         assert http.get("/v1/queue").status_code == 200
-        for answer in (
+        for response in (
             http.post("/v1/jobs", files=FILES),
             http.post(job["urls"]["cancel"]),
             http.get("/readyz"),
         ):
-            assert answer.status_code == 503, answer.text
+            assert response.status_code == 503, response.text
     assert services.queue_stats.depth("standard") == 0, "no record without its request"
 
 
@@ -114,8 +114,8 @@ def test_a_full_redis_gets_a_503_and_leaves_no_job(server: Server, services: Ser
     client = services.ledger._redis
     client.config_set("maxmemory", 1)
     try:
-        answer = server.http.post("/v1/jobs", files=FILES)
-        assert (answer.status_code, answer.json()["code"]) == (503, "ledger_read_only")
+        response = server.http.post("/v1/jobs", files=FILES)
+        assert (response.status_code, response.json()["code"]) == (503, "ledger_read_only")
         assert server.http.get("/v1/jobs").status_code == 200
         assert list(services.blobs.list("jobs/")) == [], "nothing that could come back later as a job"
     finally:

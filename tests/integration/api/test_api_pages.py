@@ -14,9 +14,9 @@ from shared.services import Services
 
 def test_pages_have_a_strict_content_security_policy(client: FlaskClient) -> None:
     for path in ("/", "/queue", "/gallery", "/?job=0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88"):
-        answer = client.get(path)
-        assert (answer.status_code, answer.mimetype) == (200, "text/html")
-        policy = answer.headers["Content-Security-Policy"]
+        response = client.get(path)
+        assert (response.status_code, response.mimetype) == (200, "text/html")
+        policy = response.headers["Content-Security-Policy"]
         assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
         assert "unsafe" not in policy
 
@@ -25,15 +25,15 @@ def test_every_asset_is_served_with_its_media_type(client: FlaskClient) -> None:
     stored_data = {path.relative_to(pages._FOLDER).as_posix() for path in pages._FOLDER.rglob("*") if path.is_file()}
     assert stored_data == set(pages._FILES)
     for name in stored_data:
-        answer = client.get(f"/assets/{name}")
-        assert answer.mimetype == pages._TYPES[f".{name.rpartition('.')[2]}"]
-        assert answer.data == (pages._FOLDER / name).read_bytes()
+        response = client.get(f"/assets/{name}")
+        assert response.mimetype == pages._TYPES[f".{name.rpartition('.')[2]}"]
+        assert response.data == (pages._FOLDER / name).read_bytes()
 
 
 def test_an_unchanged_page_is_not_sent_again(client: FlaskClient) -> None:
-    answer = client.get("/")
-    assert (answer.headers["Cache-Control"], answer.headers["ETag"][0]) == ("no-cache", '"')
-    same = client.get("/", headers={"If-None-Match": answer.headers["ETag"]})
+    response = client.get("/")
+    assert (response.headers["Cache-Control"], response.headers["ETag"][0]) == ("no-cache", '"')
+    same = client.get("/", headers={"If-None-Match": response.headers["ETag"]})
     assert (same.status_code, same.data) == (304, b"")
 
 

@@ -70,8 +70,8 @@ def test_the_cookie_is_secure_if_a_trusted_proxy_ends_tls(
 ) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", proxy)
     server = start_server(settings.model_copy(update={"api_keys": (SecretStr("a-key"),)}))
-    answer = server.http.post("/v1/session", json={"key": "a-key"}, headers={"X-Forwarded-Proto": "https"})
-    assert ("Secure" in answer.headers["Set-Cookie"]) is secure
+    response = server.http.post("/v1/session", json={"key": "a-key"}, headers={"X-Forwarded-Proto": "https"})
+    assert ("Secure" in response.headers["Set-Cookie"]) is secure
 
 
 def test_the_server_stops_at_once_and_logs_nothing(server: Server) -> None:
@@ -87,8 +87,8 @@ def test_ten_concurrent_submissions_with_one_key_make_one_job(
     files = {"content": ("a.png", PHOTO), "style": ("b.png", STYLE)}
 
     def submit(headers: dict[str, str]) -> tuple[int, str]:
-        answer = httpx2.post(f"{server.url}/v1/jobs", files=files, headers=headers, timeout=30)
-        return answer.status_code, answer.json()["id"]
+        response = httpx2.post(f"{server.url}/v1/jobs", files=files, headers=headers, timeout=30)
+        return response.status_code, response.json()["id"]
 
     with ThreadPoolExecutor(10) as pool:
         same = set(pool.map(submit, [{"Idempotency-Key": "once"}] * 10))
@@ -149,9 +149,9 @@ def test_a_client_that_does_not_read_loses_its_stream(two_threads: Server, servi
     key = {"Authorization": "Bearer a-key"}
     files = {"content": ("a.png", PHOTO), "style": ("b.png", STYLE)}
     job_id = two_threads.http.post("/v1/jobs", files=files, headers=key).json()["id"]
-    held = claim(services)
+    claimed = claim(services)
     for _ in range(40):  # more than fits into the buffers between
-        services.ledger.renew(held, lease_seconds=60, event=("warning", {"detail": "x" * 500_000}))
+        services.ledger.renew(claimed, lease_seconds=60, event=("warning", {"detail": "x" * 500_000}))
     watch = f"GET /v1/jobs/{job_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer a-key\r\n\r\n"
     with send_raw(two_threads, watch.encode()) as stalled:
         assert stalled.recv(100).startswith(b"HTTP/1.1 200")
@@ -165,8 +165,8 @@ def test_a_client_that_does_not_read_loses_its_stream(two_threads: Server, servi
 def test_bodies_over_the_limit_get_a_response(server: Server) -> None:
     huge = b"\0" * 1_500_000
     for files in ({"content": ("a.png", huge)}, {"content": ("a.png", PHOTO), "style": ("b.png", huge)}):
-        answer = server.http.post("/v1/jobs", files=files)
-        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+        response = server.http.post("/v1/jobs", files=files)
+        assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
     def in_chunks() -> Iterator[bytes]:
         yield from (huge[:65536] for _ in range(20))

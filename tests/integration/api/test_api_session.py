@@ -46,8 +46,8 @@ def test_a_session_can_read_and_with_the_csrf_token_write(browser: FlaskClient) 
     assert browser.get("/v1/jobs").status_code == 200
     for method, path in (("POST", f"{SOME_JOB}/cancel"), ("DELETE", SOME_JOB), ("POST", "/v1/jobs")):
         for headers in ({}, {"X-CSRF-Token": "wrong"}, {"X-CSRF-Token": "schön"}):
-            answer = browser.open(path, method=method, headers=headers)
-            assert (answer.status_code, answer.get_json()["code"]) == (403, "csrf_failed")
+            response = browser.open(path, method=method, headers=headers)
+            assert (response.status_code, response.get_json()["code"]) == (403, "csrf_failed")
         accepted = browser.open(path, method=method, headers={"X-CSRF-Token": session["csrf_token"]})
         assert accepted.status_code in {404, 415}
 
@@ -116,9 +116,9 @@ def test_a_session_that_cannot_be_checked_gets_a_503_and_keeps_its_cookie(
     later = client_with_keys(away, open_services(away), *KEYS)
     later.set_cookie("easel_session", cookie_of(browser))
     for method, path in (("GET", "/v1/jobs"), ("GET", "/v1/session"), ("DELETE", "/v1/session")):
-        answer = later.open(path, method=method)
-        assert (answer.status_code, answer.get_json()["code"]) == (503, "ledger_unavailable")
-        assert "Set-Cookie" not in answer.headers
+        response = later.open(path, method=method)
+        assert (response.status_code, response.get_json()["code"]) == (503, "ledger_unavailable")
+        assert "Set-Cookie" not in response.headers
 
 
 def test_a_session_ends_with_its_key(browser: FlaskClient, settings: Settings, services: Services) -> None:
@@ -151,16 +151,16 @@ def test_an_api_key_needs_no_csrf_token_and_overrides_the_cookie(browser: FlaskC
 
 def test_wrong_keys_are_refused_and_do_not_lock_anyone_out(browser: FlaskClient) -> None:
     for _ in range(9):
-        answer = sign_in(browser, "wrong")
-        assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
-        assert "Set-Cookie" not in answer.headers
+        response = sign_in(browser, "wrong")
+        assert (response.status_code, response.get_json()["code"]) == (401, "unauthorized")
+        assert "Set-Cookie" not in response.headers
     assert sign_in(browser).status_code == 200
 
 
 def test_malformed_sign_ins_are_rejected(browser: FlaskClient) -> None:
     for body in ("", "{", "[]", '{"key": 1}', '{"key": "a", "b": 1}', "[" * 4000):
-        answer = browser.post("/v1/session", data=body, content_type="application/json")
-        assert (answer.status_code, answer.get_json()["code"]) == (400, "malformed_request")
+        response = browser.post("/v1/session", data=body, content_type="application/json")
+        assert (response.status_code, response.get_json()["code"]) == (400, "malformed_request")
     assert sign_in(browser, "\ud800").status_code == 401
     assert browser.post("/v1/session", data={"key": KEYS[0]}).get_json()["code"] == "unsupported_media_type"
     long = browser.post("/v1/session", json={"key": "x" * 5000})
@@ -169,9 +169,9 @@ def test_malformed_sign_ins_are_rejected(browser: FlaskClient) -> None:
 
 def test_without_keys_sign_in_does_nothing(client: FlaskClient) -> None:
     assert client.get("/v1/session").get_json() == {"required": False, "signed_in": False, "csrf_token": None}
-    answer = client.post("/v1/session", json={"key": "any"})
-    assert answer.get_json()["required"] is False
-    assert "Set-Cookie" not in answer.headers
+    response = client.post("/v1/session", json={"key": "any"})
+    assert response.get_json()["required"] is False
+    assert "Set-Cookie" not in response.headers
 
 
 def test_one_client_cannot_open_all_streams(settings: Settings, services: Services, submit: Submit) -> None:

@@ -21,17 +21,17 @@ from shared.storage import keys
 
 
 def test_a_submitted_job_is_queued(submit: Submit, client: FlaskClient, services: Services) -> None:
-    answer = submit()
-    job = answer.get_json()
-    assert answer.status_code == 202
-    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
+    response = submit()
+    job = response.get_json()
+    assert response.status_code == 202
+    assert response.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert (job["state"], job["tier"], job["queue_position"]) == ("queued", "standard", 1)
     assert job["recipe"]["preset"] == "fast"
     assert job["created_at"].endswith("Z")
     assert job["eta_seconds"] is None
     assert job["urls"]["result"] is None
     assert services.dispatcher.pending("standard") == 1
-    assert client.get(answer.headers["Location"]).get_json()["id"] == job["id"]
+    assert client.get(response.headers["Location"]).get_json()["id"] == job["id"]
 
 
 def test_the_stored_request_names_its_inputs(job_id: str, services: Services) -> None:
@@ -60,30 +60,30 @@ def test_a_job_can_choose_its_tier(submit: Submit) -> None:
 
 
 def test_uploads_are_read_only_under_a_decode_slot(submit: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
-    slot, held = threading.Lock(), list[bool]()
+    slot, locked = threading.Lock(), list[bool]()
 
     class Upload(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
-            held.append(slot.locked())
+            locked.append(slot.locked())
             return super().read(size)
 
     monkeypatch.setattr(limits, "_DECODERS", slot)
     monkeypatch.setattr(multipart, "default_stream_factory", lambda *_, **__: Upload())
     assert submit(style=[STYLE, STYLE]).status_code == 202
-    assert held == [True] * 3
+    assert locked == [True] * 3
 
 
 def test_several_styles_are_accepted(submit: Submit) -> None:
-    answer = submit(style=[STYLE, PHOTO], recipe='{"style_mix": [1, 3]}')
-    assert answer.status_code == 202
-    assert answer.get_json()["recipe"]["style_mix"] == [1, 3]
+    response = submit(style=[STYLE, PHOTO], recipe='{"style_mix": [1, 3]}')
+    assert response.status_code == 202
+    assert response.get_json()["recipe"]["style_mix"] == [1, 3]
 
 
 def test_a_dry_run_returns_a_quote_and_stores_nothing(submit: Submit, stored_data: Callable[[], object]) -> None:
     before = stored_data()
-    answer = submit(query="?dry_run=true", headers={"Idempotency-Key": "dry"})
-    quote = answer.get_json()
-    assert answer.status_code == 200
+    response = submit(query="?dry_run=true", headers={"Idempotency-Key": "dry"})
+    quote = response.get_json()
+    assert response.status_code == 200
     assert quote["seconds"] > 0
     assert quote["peak_memory_bytes"] > 2**20
     assert (quote["width"], quote["height"]) == (96, 64)
@@ -102,8 +102,8 @@ def test_a_failed_wake_up_does_not_fail_the_submission(
 # Unusual but valid images.
 
 
-def _opened(services: Services, answer: Any) -> Image.Image:
-    request = json.loads(services.blobs.get(keys.request(answer.get_json()["id"])))
+def _opened(services: Services, response: Any) -> Image.Image:
+    request = json.loads(services.blobs.get(keys.request(response.get_json()["id"])))
     return Image.open(io.BytesIO(services.blobs.get(keys.input_image(request["content"]))))
 
 
@@ -126,12 +126,12 @@ UNUSUAL = {
 
 @pytest.mark.parametrize("kind", UNUSUAL)
 def test_unusual_images_are_stored_as_srgb(kind: str, submit: Submit, services: Services) -> None:
-    data, colour = UNUSUAL[kind]
-    answer = submit(content=data)
-    assert answer.status_code == 202, answer.text
-    image = _opened(services, answer)
+    data, color = UNUSUAL[kind]
+    response = submit(content=data)
+    assert response.status_code == 202, response.text
+    image = _opened(services, response)
     assert (image.mode, image.format) == ("RGB", "PNG")
-    difference = np.abs(np.array(image.getpixel((5, 5))) - colour).max()
+    difference = np.abs(np.array(image.getpixel((5, 5))) - color).max()
     assert difference <= (40 if kind == "cmyk" else 0)  # without a profile, CMYK's red is a convention
 
 
@@ -165,8 +165,8 @@ def test_the_same_key_with_another_request_is_rejected(submit: Submit, stored_da
     submit(headers={"Idempotency-Key": "once"})
     before = stored_data()
     for other in ({"recipe": '{"preset": "default"}'}, {"style": PHOTO}, {"tier": "batch"}):
-        answer = submit(headers={"Idempotency-Key": "once"}, **other)
-        assert (answer.status_code, answer.get_json()["code"]) == (422, "idempotency_key_reused")
+        response = submit(headers={"Idempotency-Key": "once"}, **other)
+        assert (response.status_code, response.get_json()["code"]) == (422, "idempotency_key_reused")
     assert stored_data() == before
 
 
@@ -182,7 +182,7 @@ def test_two_concurrent_submissions_with_one_key_make_one_job(
     submit: Submit, services: Services, monkeypatch: pytest.MonkeyPatch, client: FlaskClient
 ) -> None:
     first = submit(headers={"Idempotency-Key": "once"})
-    monkeypatch.setattr(type(services.ledger), "find_by_idempotency_key", lambda *_: None)  # both ask at once
+    monkeypatch.setattr(type(services.ledger), "find_by_idempotency_key", lambda *_: None)  # both requests find none
     again = submit(headers={"Idempotency-Key": "once"})
     assert again.headers["Idempotency-Replayed"] == "true"
     assert again.get_json()["id"] == first.get_json()["id"]

@@ -28,8 +28,8 @@ class RecordingJobEvents(JobEvents):
         return super().wait(after, seconds=seconds)
 
 
-def publish(ledger: Ledger, held: Claim, number: int) -> None:
-    ledger.renew(held, lease_seconds=60, event=("progress", {"number": number}))
+def publish(ledger: Ledger, claimed: Claim, number: int) -> None:
+    ledger.renew(claimed, lease_seconds=60, event=("progress", {"number": number}))
 
 
 def read_to_end(
@@ -57,17 +57,17 @@ def test_every_subscriber_receives_every_event_once_and_in_order_from_one_thread
     events, started = RecordingJobEvents(connect(valkey_url)), threading.Barrier(13)
     hub = EventHub(events)
     jobs = [submit(ledger) for _ in range(3)]
-    held = [claim(ledger) for _ in jobs]
+    claims = [claim(ledger) for _ in jobs]
     with ThreadPoolExecutor(12) as pool:
         futures = [
             pool.submit(read_to_end, hub, jobs[index % 3], FIRST_EVENT_ID, started=started) for index in range(12)
         ]
         started.wait(60)
         for number in range(20):
-            for index, one in enumerate(held):
+            for index, one in enumerate(claims):
                 publish(ledger, one, 100 * index + number)
-        for one in held:
-            ledger.finish(one, JobState.SUCCEEDED)
+        for one in claims:
+            ledger.end_job(one, JobState.SUCCEEDED)
         for index, future in enumerate(futures):
             assert numbers(future.result()) == [100 * (index % 3) + number for number in range(20)]
     (reader,) = events.readers
@@ -77,16 +77,16 @@ def test_every_subscriber_receives_every_event_once_and_in_order_from_one_thread
 
 def test_late_and_returning_subscribers_miss_nothing(valkey_url: str, ledger: Ledger) -> None:
     hub, job_id = EventHub(JobEvents(connect(valkey_url))), submit(ledger)
-    held = claim(ledger)
+    claimed = claim(ledger)
     for number in range(5):
-        publish(ledger, held, number)
+        publish(ledger, claimed, number)
     with closing(hub.subscribe(job_id, FIRST_EVENT_ID)) as first:
         early = next(first)
         assert numbers(early) == [0, 1, 2, 3, 4]
         with closing(hub.subscribe(job_id, early[-3].id)) as again:
             assert numbers(next(again)) == [3, 4]
-            publish(ledger, held, 5)
-            ledger.finish(held, JobState.SUCCEEDED)
+            publish(ledger, claimed, 5)
+            ledger.end_job(claimed, JobState.SUCCEEDED)
             for one in (first, again):
                 received: list[StoredEvent] = []
                 while len(received) < 2:

@@ -99,8 +99,8 @@ def test_requests_that_wait_share_the_next_read(valkey_url: str, ledger: Ledger)
 
 
 def test_the_ledger_is_confirmed_before_a_snapshot_is_used(valkey_url: str, ledger: Ledger) -> None:
-    def refuse(found: str | None) -> None:
-        assert found == "test"
+    def refuse(ledger_id: str | None) -> None:
+        assert ledger_id == "test"
         raise LedgerLost
 
     batcher = SnapshotBatcher(JobSnapshots(connect(valkey_url)), lambda snapshot: snapshot.job_id)

@@ -50,12 +50,12 @@ def test_every_key_is_accepted_and_nothing_else(tmp_path: Path) -> None:
 
 def test_other_machines_have_access_with_a_key(tmp_path: Path) -> None:
     client = client_of(tmp_path, api_keys="first-key")
-    answer = client.get(
+    response = client.get(
         "/v1/jobs",
         headers={"Authorization": "Bearer first-key", "Host": "easel.example"},
         environ_base={"REMOTE_ADDR": "10.0.0.7"},
     )
-    assert answer.status_code == 503
+    assert response.status_code == 503
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST"])
@@ -68,22 +68,22 @@ def test_without_keys_this_machine_has_access_by_any_of_its_names(host: str, tmp
 )
 def test_without_keys_dns_rebinding_is_refused(host: str, tmp_path: Path) -> None:
     for path in ("/v1/jobs", "/metrics", "/healthz", "/docs"):
-        answer = client_of(tmp_path).get(path, headers={"Host": host})
-        assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
+        response = client_of(tmp_path).get(path, headers={"Host": host})
+        assert (response.status_code, response.get_json()["code"]) == (403, "forbidden")
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "http://[bad"])
 def test_without_keys_pages_of_other_sites_cannot_change_anything(origin: str, tmp_path: Path) -> None:
     client = client_of(tmp_path)
     for method, path in (("POST", "/v1/jobs"), ("DELETE", "/v1/jobs/x"), ("POST", "/v1/jobs/x/cancel")):
-        answer = client.open(path, method=method, headers={"Origin": origin})
-        assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
+        response = client.open(path, method=method, headers={"Origin": origin})
+        assert (response.status_code, response.get_json()["code"]) == (403, "forbidden")
     assert client.post("/v1/jobs", headers={"Origin": "http://localhost:8080"}).status_code == 503
 
 
 def test_without_keys_other_machines_are_refused(tmp_path: Path) -> None:
-    answer = client_of(tmp_path).get("/v1/jobs", environ_base={"REMOTE_ADDR": "10.0.0.7"})
-    assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
+    response = client_of(tmp_path).get("/v1/jobs", environ_base={"REMOTE_ADDR": "10.0.0.7"})
+    assert (response.status_code, response.get_json()["code"]) == (403, "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_without_keys_other_machines_are_refused(tmp_path: Path) -> None:
 )
 def test_without_keys_requests_through_a_local_proxy_are_refused(header: str, value: str, tmp_path: Path) -> None:
     for path in ("/v1/jobs", "/metrics", "/healthz", "/"):
-        answer = client_of(tmp_path).get(path, headers={header: value})
-        assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
-        assert "EASEL_API_KEYS" in answer.get_json()["detail"]
+        response = client_of(tmp_path).get(path, headers={header: value})
+        assert (response.status_code, response.get_json()["code"]) == (403, "forbidden")
+        assert "EASEL_API_KEYS" in response.get_json()["detail"]
     keyed = client_of(tmp_path, api_keys="a-key")
     assert keyed.get("/v1/jobs", headers={header: value, "Authorization": "Bearer a-key"}).status_code == 503

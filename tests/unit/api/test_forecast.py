@@ -24,29 +24,22 @@ UNMEASURED = ONE.model_copy(update={"pixels_per_second": None})
 
 
 def run(*, speed: float, **fields: Any) -> RunRecord:
-    defaults = {
-        "device": "cpu:2",
-        "optimizer": "lbfgs",
-        "pixels": 4096,
-        "start_seconds": 1,
-        "end_seconds": 0,
-        "fraction": 1,
-    }
-    return RunRecord.model_validate({**defaults, "drift": None, "pixels_per_second": speed, **fields})
+    defaults = {"device": "cpu:2", "optimizer": "lbfgs", "pixels": 4096, "start_seconds": 1, "end_seconds": 0}
+    return RunRecord.model_validate({**defaults, "fraction": 1, "drift": None, "pixels_per_second": speed, **fields})
 
 
-def job(name: str, *, order: int = 0, tier: str = "standard", left: float | None = None, steps: int = 10) -> Job:
-    """Return a queued job, or a running one with `left` of 100 seconds to go."""
+def job(name: str, *, order: int = 0, tier: str = "standard", remaining: float | None = None, steps: int = 10) -> Job:
+    """Return a queued job, or a running one with `remaining` of 100 seconds to go."""
     recipe = resolve({"preset": "fast", "size": 64, "steps": steps})
     request = JobRequest(id=name, tier=tier, recipe=recipe, content="c", styles=("s",), created_at=0, digest="d")
-    running = left is not None
+    running = remaining is not None
     return Job(
         id=name,
         state=JobState.RUNNING if running else JobState.QUEUED,
         request=request,
         order=order,
-        progress=Progress(total=steps, percentage=100 - left if left is not None else 0),
-        run_seconds=100 - left if left is not None else 0,
+        progress=Progress(total=steps, percentage=100 - remaining if remaining is not None else 0),
+        run_seconds=100 - remaining if remaining is not None else 0,
         fraction_per_second=1 / 100 if running else None,
     )
 
@@ -63,7 +56,7 @@ def test_there_is_no_estimate_without_workers() -> None:
 
 
 def test_a_running_job_is_predicted_from_its_own_pace() -> None:
-    running = job("a", left=40)
+    running = job("a", remaining=40)
     eta = Forecast([running], [ONE], SETTINGS).eta(running)
     assert eta is not None
     assert eta.p50 == pytest.approx(40, rel=0.1)  # a little less: similar jobs are faster
@@ -71,7 +64,7 @@ def test_a_running_job_is_predicted_from_its_own_pace() -> None:
 
 
 def test_a_job_waits_for_all_jobs_before_it() -> None:
-    running, first, second = job("r", left=40), job("1", order=1), job("2", order=2)
+    running, first, second = job("r", remaining=40), job("1", order=1), job("2", order=2)
     forecast = Forecast([second, running, first], [ONE], SETTINGS)
     alone = p50(Forecast([first], [ONE], SETTINGS), first)
     assert p50(forecast, first) == pytest.approx(40 + alone, rel=0.1)
@@ -91,7 +84,10 @@ def test_the_first_tier_is_served_before_the_next() -> None:
 
 
 def test_a_short_job_runs_after_one_slice_of_a_long_job() -> None:
-    long, short = job("long", left=90).model_copy(update={"fraction_per_second": 1e-3}), job("short", order=1, steps=5)
+    long, short = (
+        job("long", remaining=90).model_copy(update={"fraction_per_second": 1e-3}),
+        job("short", order=1, steps=5),
+    )
     forecast = Forecast([long, short], [ONE], SETTINGS)
     assert p50(forecast, short) < 200 < p50(forecast, long)
 
@@ -143,10 +139,12 @@ def test_after_the_first_job_quotes_change_by_less_than_a_cold_start(first: Any)
 
 def test_a_running_job_still_has_to_start_its_later_stages() -> None:
     runs = [run(speed=1000, start_seconds=60)] * 50
-    early, late = (job("r", left=left).model_copy(update={"fraction_per_second": 1 / 100}) for left in (90, 10))
-    left = [p50(Forecast([one], [ONE], SETTINGS, runs), one) for one in (early, late)]
-    assert left[0] == pytest.approx(90 + 60 / 2, rel=0.1), "one of two"
-    assert left[1] < 20
+    early, late = (
+        job("r", remaining=remaining).model_copy(update={"fraction_per_second": 1 / 100}) for remaining in (90, 10)
+    )
+    remaining = [p50(Forecast([one], [ONE], SETTINGS, runs), one) for one in (early, late)]
+    assert remaining[0] == pytest.approx(90 + 60 / 2, rel=0.1), "one of two"
+    assert remaining[1] < 20
 
 
 @pytest.mark.parametrize("size", [256, 384, 512])
@@ -155,17 +153,17 @@ def test_a_stage_that_is_being_traced_counts_as_not_started(size: int) -> None:
     work = np.cumsum([longest**2 * steps for longest, steps in recipe.schedule()])
     runs = [run(speed=1e12, start_seconds=90)] * 50
     for number, done in enumerate(work[:-1] / work[-1], start=1):
-        one = job("r", left=100 - round(100 * float(done), 2)).model_copy(update={"fraction_per_second": 1e3})
+        one = job("r", remaining=100 - round(100 * float(done), 2)).model_copy(update={"fraction_per_second": 1e3})
         one = one.model_copy(update={"request": one.request.model_copy(update={"recipe": recipe})})
-        left = p50(Forecast([one], [ONE], SETTINGS, runs), one)
-        assert left == pytest.approx(90 * (len(work) - number) / len(work), abs=1)
+        remaining = p50(Forecast([one], [ONE], SETTINGS, runs), one)
+        assert remaining == pytest.approx(90 * (len(work) - number) / len(work), abs=1)
 
 
 def test_a_running_job_is_predicted_for_its_workers_device() -> None:
     fast, slow = (ONE.model_copy(update={"name": name, "device": name}) for name in ("fast", "slow"))
     runs = [run(device="fast", speed=1e6), run(device="slow", speed=1e3)] * 30
     held = [
-        job(name, left=100).model_copy(update={"worker": name, "fraction_per_second": None})
+        job(name, remaining=100).model_copy(update={"worker": name, "fraction_per_second": None})
         for name in ("slow", "fast")
     ]
     forecast = Forecast(held, [fast, slow], SETTINGS, runs)
@@ -223,7 +221,7 @@ def test_a_job_of_any_length_can_be_estimated_before_it_is_submitted() -> None:
 
 
 def test_an_overloaded_forecast_estimates_running_jobs_only() -> None:
-    newcomer, running = job("n"), job("r", left=40)
+    newcomer, running = job("n"), job("r", remaining=40)
     forecast = Forecast([running, newcomer], [ONE], SETTINGS, overloaded=True)
     assert forecast.eta(newcomer) is None
     assert forecast.eta_of_default("standard") is None
@@ -241,7 +239,7 @@ def test_the_simulation_does_all_work_exactly_once(
     waiting: list[int], running: list[float], workers: int, slice_seconds: float
 ) -> None:
     jobs = [job(f"w{order}", order=order, steps=steps) for order, steps in enumerate(waiting)]
-    jobs += [job(f"r{number}", left=left) for number, left in enumerate(running)]
+    jobs += [job(f"r{number}", remaining=remaining) for number, remaining in enumerate(running)]
     settings = SETTINGS.model_copy(update={"slice_seconds": slice_seconds})
     forecast = Forecast(jobs, [ONE.model_copy(update={"name": str(n)}) for n in range(workers)], settings)
     ends = [p50(forecast, one) for one in jobs]

@@ -89,7 +89,7 @@ def test_one_outlier_does_not_move_the_median() -> None:
 
 
 @pytest.mark.parametrize("done", [0.02, 0.25, 0.5, 0.9])
-def test_the_own_pace_counts_more_as_a_job_progresses(done: float) -> None:
+def test_a_jobs_own_pace_counts_more_as_it_progresses(done: float) -> None:
     random = np.random.default_rng(1)
     runs, step = noisy(random, 200, 0.3), 0.3 / 4  # the drifts spread twice as far as a step
     samples = SpeedModel(runs).samples("cpu").shuffled(random)

@@ -1,4 +1,4 @@
-"""A value that many threads read at once; the test controls the clock."""
+"""A value that many threads read concurrently; the test controls the clock."""
 
 import threading
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def test_threads_that_ask_at_the_same_time_share_one_value() -> None:
     assert in_threads(cache.get) == [0] * THREADS
 
 
-def test_after_a_quiet_time_one_thread_makes_the_value_for_all(clock: Clock) -> None:
+def test_after_expiry_one_thread_computes_the_value_for_all(clock: Clock) -> None:
     def wait_until_all_have_asked(call: int) -> None:
         if call == 1:
             for _ in range(THREADS):
@@ -75,7 +75,7 @@ def test_after_a_quiet_time_one_thread_makes_the_value_for_all(clock: Clock) -> 
     assert in_threads(cache.get) == [1] * THREADS
 
 
-def test_an_expired_value_is_made_again(clock: Clock) -> None:
+def test_an_expired_value_is_computed_again(clock: Clock) -> None:
     cache = TtlCache(counting(), fresh_seconds=10)
     values = []
     for _ in range(3):
@@ -84,7 +84,7 @@ def test_an_expired_value_is_made_again(clock: Clock) -> None:
     assert values == [0, 1, 2]
 
 
-def test_the_age_of_a_value_counts_from_the_start_of_its_making(clock: Clock) -> None:
+def test_age_is_measured_from_the_start_of_the_computation(clock: Clock) -> None:
     def take_twenty_seconds(_: int) -> None:
         clock.now += 20
 
@@ -109,7 +109,7 @@ def test_a_stale_value_is_returned_while_it_is_replaced(clock: Clock) -> None:
     assert cache.peek() == 1
 
 
-def test_peek_does_not_wait_and_makes_the_value_in_the_background() -> None:
+def test_peek_does_not_wait_and_computes_the_value_in_the_background() -> None:
     allowed = threading.Event()
     cache = TtlCache(counting(lambda _: allowed.wait(60)), fresh_seconds=3600)
     assert cache.peek() is None

@@ -31,12 +31,12 @@ def test_every_route_requires_a_key_unless_it_is_public(app: Flask) -> None:
     open_endpoints = set()
     for rule in app.url_map.iter_rules():
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-            answer = client.open(re.sub("<[^>]*>", "1", rule.rule), method=method)
-            if answer.status_code != 401:
+            response = client.open(re.sub("<[^>]*>", "1", rule.rule), method=method)
+            if response.status_code != 401:
                 open_endpoints.add(rule.endpoint)
             else:
-                assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-                assert answer.get_json()["code"] == "unauthorized"
+                assert response.headers["WWW-Authenticate"].startswith("Bearer")
+                assert response.get_json()["code"] == "unauthorized"
     assert open_endpoints == PUBLIC
 
 
