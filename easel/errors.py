@@ -85,7 +85,7 @@ class Unreachable(ApiError):
 
     def __init__(self, url: str, reason: str, *, sent: bool) -> None:
         super().__init__(
-            f"Easel at {url} does not answer ({reason}); is `make up` running, and is EASEL_URL right?",
+            f"Easel at {url} does not respond ({reason}); is `make up` running, and is EASEL_URL right?",
             code="unreachable",
             retryable=True,
         )
@@ -115,7 +115,7 @@ def error_from_response(response: httpx2.Response) -> ApiError:
         parsed = None
     problem: dict[str, Any] = dict(parsed) if isinstance(parsed, dict) else {}
     return error_class(status)(
-        str(problem.pop("detail", None) or f"The server answered {status} without a reason; is EASEL_URL right?"),
+        str(problem.pop("detail", None) or f"The server responded {status} without a reason; is EASEL_URL right?"),
         code=str(problem.pop("code", f"http_{status}")),
         status=status,
         retryable=bool(problem.pop("retryable", status in _GATEWAY_STATUSES)),

@@ -8,7 +8,7 @@ _MAX_DIGITS: Final = 9
 
 
 def parse_retry_after(header: str) -> float:
-    """Return the seconds that a Retry-After asks to wait, given as a number or as a date; 0 if it is neither."""
+    """Return the seconds to wait according to Retry-After, a number or a date; 0 if it is neither."""
     if header.isascii() and header.isdigit():
         return float(header[:_MAX_DIGITS])
     try:

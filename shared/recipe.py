@@ -66,7 +66,7 @@ class Recipe(_Frozen):
         (Stage(scale=1, share=1),),
         min_length=1,
         max_length=6,
-        description="Sizes to render in turn, usually coarse to fine; each stage starts from the result of the last.",
+        description="Sizes to render, in order and usually coarse to fine; each stage starts from the previous result.",
     )
     style_scale: float = Field(
         1.0, ge=0.25, le=4, description="Longest side of the style images relative to `size`: above 1, strokes grow."

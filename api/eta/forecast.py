@@ -75,7 +75,7 @@ class Forecast:
 
         A queued job that is newer than the forecast starts at the end of its tier's queue.
         None for a job that has ended, that no worker serves, that is queued far back, or that is newer than the
-        forecast and longer than EASEL_SLICE_SECONDS: its turns depend on the other jobs.
+        forecast and longer than EASEL_SLICE_SECONDS: its time slices depend on the other jobs.
         """
         if job.id in self._ends and job.state not in TERMINAL:
             p50, p90 = self._ends[job.id]

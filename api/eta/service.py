@@ -13,7 +13,7 @@ _STALE_SECONDS: Final = 9.0
 class EtaService(TtlCache[Forecast]):
     """Caches the newest forecast, since a forecast reads hundreds of records. A due one is computed in the background.
 
-    `get` waits for a forecast after a quiet time; `peek` returns None instead.
+    `get` waits for a forecast if the last one is too old; `peek` returns None instead.
     """
 
     def __init__(self, services: Services) -> None:

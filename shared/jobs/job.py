@@ -92,4 +92,4 @@ class Job(_Frozen):
     stopped_early: bool = False
     stopped_at_step: int | None = None
     error: JobError | None = None
-    webhook_disabled: bool = False  # the receiver answered 410 Gone
+    webhook_disabled: bool = False  # the receiver responded 410 Gone

@@ -43,7 +43,7 @@ class S3BlobStore:
             return self._client().get_object(Bucket=self._bucket, Key=self._full_key(key))["Body"].read()
 
     def exists(self, key: str) -> bool:
-        """See BlobStore. Checks the bucket if the blob is missing: S3 answers 404 for both."""
+        """See BlobStore. Checks the bucket if the blob is missing: S3 responds 404 for both."""
         try:
             with self._translate_errors(key):
                 self._client().head_object(Bucket=self._bucket, Key=self._full_key(key))

@@ -11,7 +11,7 @@ export function startPage(start) {
   openSession().then(start).catch((error) => $("#main").append(h("p.error", { role: "alert" }, error.message)));
 }
 
-/** Resolve once this browser may call the API: at once if no key is required. */
+/** Resolve once this browser may call the API: immediately if no key is required. */
 async function openSession() {
   const session = await call("/v1/session", { tries: 6 });
   setSession(session, signInOnce);

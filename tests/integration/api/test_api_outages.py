@@ -34,12 +34,12 @@ def send_all_requests(server: Server) -> list[httpx2.Response]:
     calls += [("GET", "/v1/queue/standard/jobs")]
     calls += [("POST", f"{SOME_JOB}/{action}") for action in ("cancel", "finish")]
 
-    def ask(call: tuple[str, str]) -> httpx2.Response:
+    def send(call: tuple[str, str]) -> httpx2.Response:
         method, path = call
         return httpx2.request(method, server.url + path, files=FILES if method == "POST" else None, timeout=3)
 
     with ThreadPoolExecutor(5) as pool:
-        return list(pool.map(ask, calls))
+        return list(pool.map(send, calls))
 
 
 @pytest.mark.parametrize("kind", ["dead", "black hole"])
@@ -81,7 +81,7 @@ def test_without_the_blob_store_a_new_easel_responds_503(
             s3_path_style=True,
         )
     )
-    assert server.http.get("/readyz").status_code == 503  # and everything that answers is loaded by now
+    assert server.http.get("/readyz").status_code == 503  # and everything that responds is loaded by now
     for response in send_all_requests(server):
         assert (response.status_code, response.json()["code"]) == (503, "storage_unavailable"), response.request
     with httpx2.Client(base_url=server.url, timeout=3) as http:

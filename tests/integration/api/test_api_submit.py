@@ -194,7 +194,7 @@ def test_a_stored_request_stays_if_the_ledgers_reply_is_lost(
     submit: Submit, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: Any, **__: Any) -> None:
-        raise LedgerUnavailable("The queue does not answer.")
+        raise LedgerUnavailable("The queue does not respond.")
 
     monkeypatch.setattr(type(services.ledger), "submit", lost)
     assert submit().status_code == 503

@@ -207,7 +207,7 @@ def test_a_short_job_newer_than_the_forecast_starts_at_the_end_of_the_queue() ->
     claimed = new.model_copy(update={"state": JobState.RUNNING})
     assert unknown.eta(claimed) is None
     long = job("l", order=1, steps=3000)
-    assert unknown.eta(long) is None, "its turns depend on the other jobs"
+    assert unknown.eta(long) is None, "its time slices depend on the other jobs"
 
 
 def test_a_job_of_any_length_can_be_estimated_before_it_is_submitted() -> None:

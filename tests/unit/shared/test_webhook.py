@@ -143,12 +143,12 @@ def test_retry_delays_grow_from_seconds_to_a_day_and_end_after_three_days() -> N
     assert retry_delay(len(WEBHOOK_RETRY_SECONDS) + 1, 1, None) is None
 
 
-@given(attempt=st.integers(1, len(WEBHOOK_RETRY_SECONDS)), asked=st.floats(0, 1e9))
-def test_a_receiver_may_delay_a_retry_by_up_to_a_day_but_not_shorten_it(attempt: int, asked: float) -> None:
-    pause = retry_delay(attempt, 1, WebhookResponse(503, asked))
+@given(attempt=st.integers(1, len(WEBHOOK_RETRY_SECONDS)), requested_seconds=st.floats(0, 1e9))
+def test_a_receiver_may_delay_a_retry_by_up_to_a_day_but_not_shorten_it(attempt: int, requested_seconds: float) -> None:
+    pause = retry_delay(attempt, 1, WebhookResponse(503, requested_seconds))
     assert pause is not None
     assert (
-        max(WEBHOOK_RETRY_SECONDS[attempt - 1], min(asked, DAY))
+        max(WEBHOOK_RETRY_SECONDS[attempt - 1], min(requested_seconds, DAY))
         <= pause
-        <= max(1.2 * WEBHOOK_RETRY_SECONDS[attempt - 1], min(asked, DAY))
+        <= max(1.2 * WEBHOOK_RETRY_SECONDS[attempt - 1], min(requested_seconds, DAY))
     )
