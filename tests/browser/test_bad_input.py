@@ -88,7 +88,7 @@ def test_an_image_that_is_too_small_shows_an_error_beside_it(new_page: NewPage) 
     compose(page, photo=tiny_png())
     expect(page.locator("#content-error")).to_contain_text("each side must have at least")
     compose(page, styles=(STYLE, tiny_png()))
-    expect(page.locator("#style-error")).to_contain_text("each side must have at least")
+    expect(page.locator("#style-error")).to_have_text(re.compile("^Style 2: .*each side must have at least"))
 
 
 def test_a_missing_photo_shows_an_error_beside_its_input(page: Page) -> None:
