@@ -120,7 +120,7 @@ class RetryingClient:
     async def stream(
         self, adapter: TypeAdapter[Event], path: str, after: str | None = None
     ) -> AsyncGenerator[Event, None]:
-        """Yield the events of a stream, from after the event id `after`, until the service ends it with a 204.
+        """Yield the events of a stream, from after the event ID `after`, until the service ends it with a 204.
 
         A broken stream is resumed after the last event. Raises Unreachable after about 40 seconds without a response.
         """
@@ -135,7 +135,7 @@ class RetryingClient:
                         async for event in events:
                             last_id = event.id or last_id
                             budget.reset()
-                            if event.data:  # an event without data only sets the id (WHATWG HTML, section 9.2.6)
+                            if event.data:  # an event without data only sets the ID (WHATWG HTML, section 9.2.6)
                                 yield self._parse_event(adapter, event)
                 await self._transport.sleep(RECONNECT_PAUSE)  # the service closed the stream; browsers wait, too
             except ApiError as error:
@@ -143,9 +143,13 @@ class RetryingClient:
 
     def _parse_event(self, adapter: TypeAdapter[Event], event: httpx2.ServerSentEvent) -> Event:
         try:
-            return adapter.validate_python({"id": event.id, "kind": event.event, "data": json.loads(event.data)})
-        except ValueError as error:  # pydantic's ValidationError is one
+            fields = {"id": event.id, "kind": event.event, "data": json.loads(event.data)}
+        except ValueError as error:
             raise self._not_easel() from error
+        try:
+            return adapter.validate_python(fields)
+        except ValidationError:  # a later version of the service may send values that this one does not know
+            return adapter.validate_python({**fields, "kind": "unknown", "name": event.event})
 
     @asynccontextmanager
     async def _response(

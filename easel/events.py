@@ -44,7 +44,7 @@ class ProgressReport(ServiceModel):
 
 
 class Estimate(ServiceModel):
-    """When the job will have ended, as far as the service knows now."""
+    """The job's position and when it will have ended, as currently estimated."""
 
     queue_position: int | None = Field(default=None, description="1 for the next job; null if it is not queued.")
     eta_seconds: DurationRange | None = Field(default=None, description="Until the job ends; null if unknown.")
@@ -118,6 +118,8 @@ class ProgressEvent(_Event):
 class EstimateEvent(_Event):
     """A job's position or estimate changed. It is not stored, so it has no `id` and is not sent again on a replay."""
 
+    id: Annotated[str, BeforeValidator(lambda _: "")] = Field(default="", description="Empty.")
+    """An SSE parser repeats the previous event's ID where an event has none."""
     kind: Literal["estimate"]
     data: Estimate
 
@@ -130,7 +132,7 @@ class PreviewEvent(_Event):
 
 
 class WarningEvent(_Event):
-    """A job met a problem and goes on."""
+    """A job had a problem and continues."""
 
     kind: Literal["warning"]
     data: JobWarning
@@ -172,7 +174,7 @@ class QueueChangedEvent(_Event):
 
 
 class UnknownEvent(_Event):
-    """An event of a kind that this version of the client does not know; `name` is the kind as it was sent."""
+    """An event of a kind that this version of the client has no class for; `name` is the kind as it was sent."""
 
     kind: Literal["unknown"]
     name: str

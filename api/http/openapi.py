@@ -44,8 +44,9 @@ _SESSION_DESCRIPTION: Final = (
     "For pages, after `POST /v1/session`. All requests but GET and HEAD need the header `X-CSRF-Token` too."
 )
 _SSE_DESCRIPTION: Final = (
-    "Server-sent events. Each event is three lines and a blank line: `id: ID`, `event: KIND` and `data: JSON`. The "
-    "schema describes the object with the members `id`, `kind` and `data`. Lines that begin with a colon are comments."
+    "Server-sent events. Each event is the lines `id: ID` (only of stored events), `event: KIND` and `data: JSON`, "
+    "and a blank line. The schema describes the object with the members `id`, `kind` and `data`. Lines that begin with "
+    "a colon are comments."
 )
 
 

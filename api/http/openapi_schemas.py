@@ -80,6 +80,8 @@ def component_schemas(operations: list[OperationDoc]) -> dict[str, Any]:
     )
     queries = {doc.query.__name__ for doc in operations}
     schemas = {name: schema for name, schema in definitions.get("$defs", {}).items() if name not in queries}
+    for name in ("Recipe", "Adam", "LBFGS"):  # they are a request, too, in which any field may be missing
+        schemas[name].pop("required", None)
     for model, field, schema in _SERVER_FIELDS:
         properties = schemas[model.__name__]["properties"]
         properties[field] = schema

@@ -18,8 +18,8 @@ from api.http.serializers import job_url
 from api.http.session_cookie import Session
 from api.live.estimate_feed import EstimateFeed
 from api.routes.health import confirm_ledger
-from easel.events import KnownJobEvent
-from easel.models import TERMINAL, JobState, JobStatus
+from easel.events import Estimate, KnownJobEvent
+from easel.models import TERMINAL, JobState
 from shared.errors import EaselError, MalformedRequest, ServerBusy, TooManyStreams
 from shared.jobs.events import FIRST_EVENT_ID, StoredEvent, event_order
 
@@ -97,7 +97,7 @@ def event_data(job_id: str, event: StoredEvent) -> dict[str, Any]:
 def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
     yield RETRY
     last_sent = time.monotonic()
-    estimates = EstimateFeed(lambda: _read_status(context, job_id))
+    estimates = EstimateFeed(lambda after: _read_estimate(context, job_id, after))
     with closing(context.event_hub.subscribe(job_id, after)) as batches:
         for batch in batches:
             if context.stopping.is_set():
@@ -107,7 +107,7 @@ def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
                 yield format_message(event.kind, event_data(job_id, event), event.id)
                 if event.kind == "state" and JobState(event.data["state"]) in TERMINAL:
                     return
-            if estimate := estimates.next():
+            if estimate := estimates.next(after):
                 last_sent = time.monotonic()
                 yield format_message("estimate", estimate.model_dump(mode="json"))
             if time.monotonic() - last_sent >= HEARTBEAT_SECONDS:
@@ -117,9 +117,19 @@ def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
                 yield HEARTBEAT
 
 
-def _read_status(context: Context, job_id: str) -> JobStatus:
-    _, text = context.snapshots.get(job_id, lambda ledger_id: confirm_ledger(context, ledger_id))
-    return JobStatus.model_validate_json(text)
+def _read_estimate(context: Context, job_id: str, after: str) -> Estimate | None:
+    """Return the current estimate; None if the forecast is not cached, events are missing, or the job has ended."""
+    forecast = context.eta.peek()
+    if forecast is None:
+        return None
+    try:
+        snapshot, _ = context.snapshots.get(job_id, lambda ledger_id: confirm_ledger(context, ledger_id))
+        job = snapshot.job()
+    except EaselError:  # the events matter more; they report a lasting error
+        return None
+    if job.state in TERMINAL or event_order(snapshot.last_event_id) > event_order(after):
+        return None
+    return Estimate(queue_position=snapshot.position, eta_seconds=forecast.eta(job))
 
 
 def _is_complete(context: Context, job_id: str, after: str) -> bool:

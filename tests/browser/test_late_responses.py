@@ -45,8 +45,8 @@ def test_a_response_from_before_the_end_does_not_undo_it(page: Page, stack: Brow
     expect_heading(page, "Rendering")
     before = page.request.get(f"/v1/jobs/{job}")
     held = hold(page, f"**/v1/jobs/{job}", times=1)
-    page.wait_for_event("request", lambda request: request.url.endswith(job))
-    stack.services.ledger.request_control(job, "cancel")
+    with page.expect_request(f"**/v1/jobs/{job}"):
+        stack.services.ledger.request_control(job, "cancel")
     expect_heading(page, "Canceled")
     release(page, held, response=before)
     expect_heading(page, "Canceled")
@@ -58,8 +58,8 @@ def test_a_refresh_that_fails_after_the_end_is_ignored(new_page: NewPage, stack:
     job = submit(page, steps=LONG)
     expect_heading(page, "Rendering")
     held = hold(page, f"**/v1/jobs/{job}", times=1)
-    page.wait_for_event("request", lambda request: request.url.endswith(job))
-    stack.services.ledger.request_control(job, "cancel")
+    with page.expect_request(f"**/v1/jobs/{job}"):
+        stack.services.ledger.request_control(job, "cancel")
     expect_heading(page, "Canceled")
     with page.expect_event("requestfailed"):
         held[0].abort()

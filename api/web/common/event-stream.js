@@ -4,7 +4,7 @@ const MAX_DELAY = 30_000; // milliseconds
 
 /**
  * Subscribe to the events `kinds` of the stream at `path`, and return a function that ends the subscription.
- * `onEvent(kind, data)`; `onStatus("live" | "reconnecting" | "polling")`; `onRefused()` is called each time the server
+ * `onEvent(kind, data)`; `onStatus("connecting" | "live" | "reconnecting" | "polling")`; `onRefused()` is called each time the server
  * refuses the stream, so that the caller can poll instead. A hidden tab closes its stream, because browsers allow six
  * connections per host; when it is visible again, it resumes after the last event.
  */
@@ -15,6 +15,7 @@ export function subscribe(path, kinds, { onEvent, onStatus = () => {}, onRefused
   function open() {
     pause();
     if (document.hidden) return;
+    onStatus("connecting");
     source = new EventSource(lastEventId ? `${path}?last_event_id=${lastEventId}` : path);
     source.onopen = () => ((delay = 1000), onStatus("live"));
     source.onerror = () => (source.readyState === EventSource.CLOSED ? reopenLater() : onStatus("reconnecting"));
@@ -52,6 +53,7 @@ export function subscribe(path, kinds, { onEvent, onStatus = () => {}, onRefused
 }
 
 export const STATUS_TEXTS = {
+  connecting: "",
   live: "",
   reconnecting: "Connection lost. Reconnecting…",
   polling: "Live updates are unavailable. Refreshing periodically.",

@@ -93,9 +93,11 @@ export class JobView {
     else if (kind === "estimate") this.onEstimate(data);
     else if (kind === "preview") {
       if (data.url) this.filmstrip.add(data.step, data.url);
+      if (this.job && !this.job.urls.timelapse) this.refresh(); // the second preview makes one possible
     } else if (kind === "warning") this.addNotice(data.detail);
     else if (kind === "lease_lost") this.addNotice("The worker was lost. Another one will resume from the last checkpoint.");
     else if (!this.ended) this.refresh();
+    if (kind === "state") this.hasSteps = false;
     if (kind === "state" && TERMINAL.has(data.state)) this.unsubscribe(); // the last event; the browser would reconnect forever
   }
 
@@ -105,7 +107,7 @@ export class JobView {
     this.job.progress = progress;
     this.job.metrics.steps_per_second = steps_per_second;
     this.render();
-    if (progress.current && !this.job.urls.finish) this.refreshAfterFirstStep();
+    if (progress.current) this.refreshAfterFirstStep();
   }
 
   onEstimate({ queue_position, eta_seconds }) {
@@ -122,7 +124,7 @@ export class JobView {
     return eta(eta_seconds && { p50: Math.max(0, eta_seconds.p50 - elapsed), p90: Math.max(0, eta_seconds.p90 - elapsed) });
   }
 
-  /** After the first step the job can be finished early; there is no event for that. */
+  /** After a claim's first step the job can be finished early, and it is known from which step it resumed. */
   refreshAfterFirstStep() {
     if (!this.hasSteps) this.refresh();
     this.hasSteps = true;

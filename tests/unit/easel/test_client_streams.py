@@ -22,7 +22,7 @@ from support.scripted_server import (
     state_event,
 )
 
-from easel import ApiError, AsyncEasel, JobStatus, NotFound, Unreachable, _requests
+from easel import ApiError, AsyncEasel, JobStatus, NotFound, UnknownEvent, Unreachable, _requests
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -63,13 +63,27 @@ def test_the_stream_of_a_deleted_job_raises_not_found(connect: Connect) -> None:
             list(job.events())
 
 
-@pytest.mark.parametrize("data", ["no JSON", "{}"])
-def test_a_stream_of_something_else_is_an_error(connect: Connect, data: str) -> None:
-    stream = event_stream(f"id: 1-0\nevent: state\ndata: {data}\n\n")
+def test_a_stream_of_something_else_is_an_error(connect: Connect) -> None:
+    stream = event_stream("id: 1-0\nevent: state\ndata: no JSON\n\n")
     with serve(reply(JOB), stream) as server, connect(server.url) as easel:
         job = easel.get("x")
         with pytest.raises(ApiError, match="not_easel"):
             list(job.events())
+
+
+def test_a_known_kind_with_unknown_values_is_an_unknown_event_and_the_stream_continues(connect: Connect) -> None:
+    stream = event_stream(format_events(state_event("1-0", "paused"), EVENTS[-1]))
+    with serve(reply(JOB), stream) as server, connect(server.url) as easel:
+        unknown, known = easel.get("x").events()
+    assert isinstance(unknown, UnknownEvent)
+    assert (unknown.name, known.ends_job) == ("state", True)
+
+
+def test_an_estimate_has_no_id_because_no_stream_can_resume_after_it(connect: Connect) -> None:
+    estimate = 'event: estimate\ndata: {"queue_position":2,"eta_seconds":null}\n\n'
+    stream = event_stream(format_events(EVENTS[0]) + estimate + format_events(EVENTS[-1]))
+    with serve(reply(JOB), stream) as server, connect(server.url) as easel:
+        assert [event.id for event in easel.get("x").events()] == ["1-0", "", "3-0"]
 
 
 def test_a_stream_ends_with_an_error_if_the_service_does_not_come_back(connect: Connect, pauses: list[float]) -> None:

@@ -32,7 +32,7 @@ def download(
         ):
             response.raise_for_status()
             _save(response, path, progress)
-    except (OSError, httpx2.HTTPError) as error:
+    except (OSError, httpx2.HTTPError, ImportError, ValueError) as error:  # the last two for unusable proxy settings
         raise WeightsUnavailable(
             f"The download from {httpx2.URL(url).host} failed ({error}); connect this machine, set EASEL_WEIGHTS to "
             "the path of a VGG19 no-top .h5, or use `calibrated`, which needs no network."
@@ -56,7 +56,13 @@ def _open(client: httpx2.Client, url: str, timeout_seconds: float) -> httpx2.Res
     try:
         return response.result(timeout_seconds)
     except TimeoutError as error:
+        response.add_done_callback(_close)
         raise TimeoutError(f"no response within {timeout_seconds:g} s") from error
+
+
+def _close(late: Future[httpx2.Response]) -> None:
+    if late.exception() is None:
+        late.result().close()
 
 
 def _save(response: httpx2.Response, path: Path, progress: Callable[[float], None]) -> None:
