@@ -3,6 +3,7 @@
 import json
 import secrets
 from dataclasses import dataclass
+from typing import Final
 
 from shared.dispatch import Dispatcher, create_celery_app
 from shared.errors import BlobMissing, LedgerUnavailable, StorageUnavailable
@@ -17,6 +18,9 @@ from shared.redis_client import connect
 from shared.revoked_sessions import RevokedSessions
 from shared.settings import Settings
 from shared.storage import SHORT_TIMEOUTS, BlobStore, S3Options, Timeouts, keys, open_blob_store
+
+DATA_FORMAT: Final = 2
+"""Of the records in Redis and the files of jobs. Raise it with every change that older data do not survive."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def ensure_paired(services: Services) -> bool:
         if identity is not None and services.ledger.list(limit=1):
             raise StorageUnavailable("The blob store is empty, but the queue has jobs; is its disk mounted?")
         identity = services.ledger.ensure_identity(identity or secrets.token_hex(16))
-        body = json.dumps({"id": identity}).encode()
+        body = json.dumps({"id": identity, "format": DATA_FORMAT}).encode()
         services.blobs.put(keys.LEDGER_IDENTITY, body, content_type="application/json")
         return True
     if identity is not None and identity != stored:
@@ -82,8 +86,17 @@ def ensure_paired(services: Services) -> bool:
 
 
 def stored_identity(blobs: BlobStore) -> str | None:
-    """Return the ledger's ID from the blob store, or None if the store has none."""
+    """Return the ledger's ID from the blob store, or None if the store has none.
+
+    Raises StorageUnavailable if another version wrote the store in a format that this one does not read.
+    """
     try:
-        return str(json.loads(blobs.get(keys.LEDGER_IDENTITY))["id"])
+        stored = json.loads(blobs.get(keys.LEDGER_IDENTITY))
     except BlobMissing:
         return None
+    if (data_format := stored.get("format", 1)) != DATA_FORMAT:
+        raise StorageUnavailable(
+            f"EASEL_STORE_URL and EASEL_REDIS_URL hold data in format {data_format} of another version of Easel, and "
+            f"this one reads format {DATA_FORMAT}; use an empty store and an empty Redis, or run that version."
+        )
+    return str(stored["id"])

@@ -1,5 +1,7 @@
 """Responses with a Redis that was emptied, restored, or belongs to another Easel."""
 
+import json
+
 import pytest
 from flask.testing import FlaskClient
 from support.fixtures.api import Submit
@@ -41,6 +43,15 @@ def test_the_redis_of_another_easel_is_detected(client: FlaskClient, services: S
     services.ledger._redis.set("easel:ledger", "another")
     response = client.get(f"/v1/jobs/{job_id}")
     assert (response.status_code, response.get_json()["code"]) == (503, "ledger_unavailable")
+
+
+def test_data_of_a_version_with_another_format_is_refused(settings: Settings, services: Services, job_id: str) -> None:
+    stored = json.loads(services.blobs.get("ledger.json"))
+    del stored["format"]  # as 0.1.0 wrote it
+    services.blobs.put("ledger.json", json.dumps(stored).encode(), content_type="application/json")
+    response = create_app(settings, services).test_client().get(f"/v1/jobs/{job_id}")
+    assert (response.status_code, response.get_json()["code"]) == (503, "storage_unavailable")
+    assert "format 1 of another version" in response.get_json()["detail"]
 
 
 def test_the_first_request_pairs_a_new_redis_and_blob_store(settings: Settings, services: Services) -> None:
