@@ -46,16 +46,16 @@ def open_tensorflow_engine(settings: Settings) -> Engine:
 
 
 class WakeUpRequest(Request):
-    """The wake-up task in Celery's parent. It succeeds if its child exits to be replaced, an error to Celery."""
+    """The wake-up task in Celery's parent. It succeeds if its child exits to be replaced."""
 
     def on_failure(self, exc_info: ExceptionInfo, *args: Any, **kwargs: Any) -> None:
-        """Handle the failure of a task; see Celery."""
+        """Treat a child's planned exit as success; Celery would report a failure."""
         if f"exitcode {EX_RECYCLE} " in str(exc_info.exception):
             return task_ready(self)
         return super().on_failure(exc_info, *args, **kwargs)
 
 
-class Worker:
+class CeleryWorker:
     """The wiring in Celery's parent. `child` is set in the child only."""
 
     def __init__(self, settings: Settings, name: str, open_engine: OpenEngine = open_tensorflow_engine) -> None:
@@ -143,4 +143,4 @@ class Child:
 def start(settings: Settings, name: str, open_engine: OpenEngine = open_tensorflow_engine) -> None:
     """Run a worker in this process; see `easel-worker start --help`."""
     configure_logging(settings)
-    Worker(settings, name, open_engine).run()
+    CeleryWorker(settings, name, open_engine).run()

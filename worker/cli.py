@@ -36,7 +36,7 @@ def start(
 ) -> None:
     """Run a worker until SIGTERM. It then saves a checkpoint of its job and returns the job to the queue.
 
-    Without --gpus, one worker runs on the first GPU that TensorFlow finds, or else on the processor.
+    Without --gpus, one worker runs on the first GPU that TensorFlow finds, or else on the CPU.
     """
     name = name or f"easel@{socket.gethostname()}-{os.getpid()}"
     if gpus is not None:
@@ -52,7 +52,7 @@ def start(
 def reaper() -> None:
     """Recover jobs of workers that died, collect garbage and send webhooks, every EASEL_REAPER_SECONDS.
 
-    Any number of reapers may run at once.
+    Any number of reapers may run at the same time.
     """
     from worker.maintenance.reaper import Reaper  # noqa: PLC0415 - the other commands do not need it
 
@@ -64,7 +64,7 @@ def reaper() -> None:
 
 
 @app.command()
-def reconcile() -> None:
+def rebuild() -> None:
     """Rebuild the queue from the blob store after Redis lost its data. It is safe to repeat."""
     restored = rebuild_ledger(open_services(Settings(), LONG_TIMEOUTS))
     console.print(f"{restored} jobs restored.")
@@ -74,7 +74,7 @@ def reconcile() -> None:
 def stylize(  # noqa: PLR0917 - typer turns each into an option
     content: Annotated[Path, typer.Argument(help="The content image.", exists=True, dir_okay=False)],
     styles: Annotated[list[Path], typer.Argument(help="One or more style images.", exists=True, dir_okay=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The PNG file to write.")] = Path("out/stylized.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.")] = Path("out/stylized.png"),
     recipe: Annotated[
         str, typer.Option(help="A preset (default, fast or tutorial), or a JSON file with a recipe's fields.")
     ] = "default",
@@ -86,8 +86,7 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
     engine: Annotated[
         Literal["auto", "reference", "fast"],
         typer.Option(
-            help="reference: the Keras model. fast: an implementation for processors. auto: reference on a GPU, "
-            "else fast."
+            help="reference: the Keras model. fast: an implementation for CPUs. auto: reference on a GPU, else fast."
         ),
     ] = "auto",
     trace: Annotated[Path | None, typer.Option(help="A file to write one JSON line per step to.")] = None,
@@ -97,10 +96,11 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
     from worker.devices.device import configure_tensorflow  # noqa: PLC0415 - it imports TensorFlow
 
     configure_tensorflow(Settings().threads)
+    resolved = _recipe(recipe, size, steps)
     last = stylize_command.run(
-        content, styles, _recipe(recipe, size, steps), _weights(weights), out, path=engine, trace=trace, console=console
+        content, styles, resolved, _weights(weights), output, path=engine, trace=trace, console=console
     )
-    console.print(f"{out}: {last.step} steps, loss {last.losses.total:.4g}")
+    console.print(f"{output}: {last.step} steps, loss {last.losses.total:.4g}")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """`easel-worker start --gpus`: one worker process per GPU, under a supervisor that uses none itself.
 
-A worker runs one job on one GPU. The supervisor gives each its GPU by CUDA_VISIBLE_DEVICES and a name of its own,
+A worker runs one job on one GPU. The supervisor gives each its GPU by CUDA_VISIBLE_DEVICES and its own name,
 restarts it when it ends without a signal, and forwards SIGTERM and SIGINT, so that all drain at the same time.
 """
 
@@ -106,7 +106,7 @@ class _Supervisor:
     async def _run_once(self, worker: str, gpu: Gpu) -> int | None:
         """Return the exit code; None if the worker could not be started, for example for lack of memory.
 
-        It has a session of its own: Ctrl-C in a terminal reaches only the supervisor, which forwards it once.
+        It has its own session: Ctrl-C in a terminal reaches only the supervisor, which forwards it once.
         """
         try:
             process = await asyncio.create_subprocess_exec(

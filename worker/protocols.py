@@ -47,10 +47,10 @@ class Engine(Protocol):
     """One per child process, created after the fork."""
 
     def device(self) -> str:
-        """Return the GPU's name, or the number of processor cores, for people."""
+        """Return the GPU's name, or the number of CPU cores, for people."""
 
     def environment(self) -> Mapping[str, Any]:
-        """Return what the bytes depend on besides inputs, recipe and weights; constant for a process's lifetime.
+        """Return what the bytes depend on apart from inputs, recipe and weights; constant for a process's lifetime.
 
         `gpus` lists the names of the GPUs it runs on; without any, its jobs have to fit into the machine's memory.
         """

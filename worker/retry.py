@@ -1,4 +1,4 @@
-"""Retries calls to Redis and the blob store while they are unavailable and the job is still wanted."""
+"""Retries calls to Redis and the blob store while they are unavailable, until a cancel or drain."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ class RetryUntilAvailable:
         self._heartbeat, self._drain = heartbeat, drain
 
     def __call__(self, call: Callable[[], Result]) -> Result:
-        """Retry until a cancel or a drain, and then raise the Unavailable. Raises ClaimLost."""
+        """Retry until a cancel or drain, and then raise the Unavailable. Raises ClaimLost."""
         while True:
             self._heartbeat.mark_waiting()
             try:

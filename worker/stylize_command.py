@@ -26,20 +26,20 @@ def run(
     styles: Sequence[Path],
     recipe: Recipe,
     weights: Weights,
-    out: Path,
+    output: Path,
     *,
     path: PathName = "auto",
     trace: Path | None = None,
     console: Console | None = None,
 ) -> Iterate:
-    """Render the files, write the PNG to `out`, and return the last Iterate. A progress bar goes to `console`.
+    """Render the files, write the PNG to `output`, and return the last Iterate. A progress bar goes to `console`.
 
     `trace` gets one JSON line per step. On KeyboardInterrupt the image so far is written before it is raised. Raises
     the errors of `decode` and `stylize`, and OSError for files that cannot be read or written.
     """
     arrays = [to_array(decode(file.read_bytes(), max_pixels=_MAX_PIXELS)) for file in (content, *styles)]
     recipe = adapted_to_weights(recipe, weights.source)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
     last: Iterate | None = None
     try:
         with _trace_writer(trace) as write, _progress_bar(recipe, console or Console(stderr=True)) as show:
@@ -50,7 +50,7 @@ def run(
                 show(last, seconds)
     finally:
         if last:
-            out.write_bytes(encode_png(last.image))
+            output.write_bytes(encode_png(last.image))
     if last is None:  # for the type checker: step 0 always comes
         msg = "stylize yielded nothing"
         raise AssertionError(msg)

@@ -21,34 +21,34 @@ class Figure:
     high: float
 
     def __str__(self) -> str:
-        """To four significant digits."""
+        """Return the figure to four significant digits."""
         return f"{self.median:.4g} ({self.low:.4g} to {self.high:.4g})"
 
     def row(self) -> dict[str, float]:
-        """For JSON, to four significant digits."""
+        """Return the values for JSON, to four significant digits."""
         return {name: float(f"{value:.4g}") for name, value in asdict(self).items()}
 
 
 def figure(readings: Iterable[float]) -> Figure:
-    """Raises StatisticsError if there are no readings."""
+    """Return the median with the lowest and the highest reading. Raises StatisticsError without readings."""
     readings = list(readings)
     return Figure(median(readings), min(readings), max(readings))
 
 
 def percentiles(readings: Iterable[float]) -> Figure:
-    """The median, with the 10th and 90th percentile in place of the lowest and the highest."""
+    """Return the median, with the 10th and 90th percentile instead of the lowest and the highest reading."""
     low, middle, high = np.quantile(list(readings), (0.1, 0.5, 0.9)).tolist()
     return Figure(middle, low, high)
 
 
 def seconds(act: Callable[[], object]) -> float:
-    """How many seconds one call of `act` takes."""
+    """Return how many seconds one call of `act` takes."""
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
 
 
-def ratios(one: Callable[[], object], other: Callable[[], object], rounds: int) -> list[float]:
-    """The seconds of `one` divided by those of `other`, called in turns after one call of each to warm up."""
-    one(), other()
-    return [seconds(one) / seconds(other) for _ in range(rounds)]
+def ratios(numerator: Callable[[], object], denominator: Callable[[], object], rounds: int) -> list[float]:
+    """Return the ratio of their seconds in each round; they are called alternately, after one call each to warm up."""
+    numerator(), denominator()
+    return [seconds(numerator) / seconds(denominator) for _ in range(rounds)]

@@ -1,4 +1,4 @@
-"""The README's gallery: `make gallery` regenerates it, with the preset `default` beside TensorFlow's tutorial.
+"""The README's gallery: `make gallery` regenerates it, with the preset `default` next to TensorFlow's tutorial.
 
 A strip shows the photo and the style image, small, then the result of the tutorial and that of Easel, both with the
 same size, weights and CPU time. Pairs whose images are not on this machine are skipped with a message.
@@ -129,7 +129,7 @@ def _captions(side: int, width: int, height: int, credit: str) -> Iterator[tuple
 
 
 def _cover(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Scale the image to cover `size` and crop it around its centre."""
+    """Scale the image to cover `size` and crop it around its center."""
     scale = max(size[0] / image.width, size[1] / image.height)
     width, height = round(image.width * scale), round(image.height * scale)
     left, top = (width - size[0]) // 2, (height - size[1]) // 2

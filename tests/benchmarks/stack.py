@@ -12,7 +12,7 @@ from typing import Final
 from uuid_utils import uuid7
 
 from benchmarks.processes import ROOT
-from benchmarks.service.load_client import Address
+from benchmarks.service.support.load_client import Address
 from deploy.local.processes import Process, wait_until
 from deploy.local.stack import Stack, StackConfig, free_port
 from shared.jobs.job import Job, JobRequest
@@ -62,7 +62,7 @@ class BenchmarkStack(Stack):
         file = self.config.data / "document.json"
         file.write_bytes(document)
         port = free_port()
-        command = (sys.executable, "-m", "benchmarks.service.bare_flask", str(port), str(file))
+        command = (sys.executable, "-m", "benchmarks.service.support.bare_flask", str(port), str(file))
         self._wait_until_listening("bare", self._start("bare", *command))
         return Address("127.0.0.1", port)
 
@@ -70,7 +70,7 @@ class BenchmarkStack(Stack):
         """Start a reaper and `count` workers with a simulated engine, and wait for them. Raises RuntimeError."""
         self._environment |= _FREQUENT_CHECKPOINTS
         self._start("reaper", sys.executable, "-m", "worker", "reaper")
-        self._start_workers(count, "benchmarks.service.worker_pool", str(count), speed)
+        self._start_workers(count, "benchmarks.service.support.worker_pool", str(count), speed)
 
     def start_worker(self, *command: str) -> Process:
         """Start one real worker, or the module and arguments in `command`."""

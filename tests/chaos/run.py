@@ -1,4 +1,4 @@
-"""One chaos run on one stack: each fault alone, then several at random beside each other, then time to settle."""
+"""One chaos run on one stack: each fault alone, then several at random at the same time, then time to settle."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ _LANES: Final = 3
 _ALONE_SHARE: Final = 0.5  # at most this share of the time is used for faults one by one
 _PAUSE_SECONDS: Final = 0.3
 _KILLS: Final = {"kill_child": 80, "kill_parent": 13, "kill_group": 7}
-_LAST: Final = "queue_full_restart"  # it stops the whole stack, so nothing else can happen beside it
+_LAST: Final = "queue_full_restart"  # it stops the whole stack, so nothing else can happen at the same time
 
 
 @dataclass
@@ -77,7 +77,7 @@ class ChaosRun:
                 time.sleep(_PAUSE_SECONDS)
 
     def _inject_at_random(self, number: int) -> None:
-        """Inject faults at random, first those that are still missing; several threads do so beside each other."""
+        """Inject faults at random, first those that are still missing; several threads do so at the same time."""
         context = self._context(number)
         while self.seconds_left and self._repertoire:
             required = self.schedule.required_faults
@@ -91,7 +91,7 @@ class ChaosRun:
             time.sleep(context.random.uniform(0, 2 * _PAUSE_SECONDS))
 
     def _kill_workers(self, number: int) -> None:
-        """Kill worker processes again and again, beside all other faults."""
+        """Kill worker processes repeatedly, during all other faults."""
         context = self._context(number)
         while self.seconds_left:
             time.sleep(context.random.expovariate(self.schedule.kills_per_second))

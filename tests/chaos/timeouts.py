@@ -1,8 +1,8 @@
-"""All time-outs of a chaos run: the product's own are shortened, so that many faults fit into minutes."""
+"""All timeouts of a chaos run: the product's own are shortened, so that many faults fit into minutes."""
 
 from typing import Any, Final
 
-LEASE_SECONDS: Final = 4.0  # not less: the Redis client's time-out of two seconds is not scaled
+LEASE_SECONDS: Final = 4.0  # not less: the Redis client's timeout of two seconds is not scaled
 
 SCALED_SETTINGS: Final[dict[str, float]] = {
     "lease_seconds": LEASE_SECONDS,
@@ -29,6 +29,6 @@ QUEUE_LIMIT: Final = 40
 
 
 def environment(**settings: Any) -> dict[str, str]:
-    """Return EASEL_ variables with the scaled time-outs, overridden by `settings`."""
+    """Return EASEL_ variables with the scaled timeouts, overridden by `settings`."""
     values = {**SCALED_SETTINGS, "attempts_limit": ATTEMPTS_LIMIT, "queue_limit": QUEUE_LIMIT, **settings}
     return {f"EASEL_{name.upper()}": str(value) for name, value in values.items()}

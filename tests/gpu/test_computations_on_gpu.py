@@ -1,4 +1,4 @@
-"""A GPU's results equal a processor's within TF32's precision: ten bits of each factor in products."""
+"""Results on a GPU match the CPU's within TF32's precision: ten bits of each factor in products."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from worker.engine.cache import Evaluation, Network
 from worker.engine.model import Pooling, load_vgg19
 from worker.engine.objective import Objective
 from worker.engine.optimizers import LBFGS, Arrays
-from worker.engine.vgg19.convolution import Kernels
+from worker.engine.vgg19.convolution import KernelCache
 from worker.engine.vgg19.fast_path import FastPath
 
 RANDOM = np.random.default_rng(2)
@@ -31,7 +31,7 @@ def deterministic(gpu: str) -> None:
 
 
 def _network(weights: Path, chosen: Recipe) -> Network:
-    return Network(load_vgg19(weights), Kernels(), chosen)
+    return Network(load_vgg19(weights), KernelCache(), chosen)
 
 
 def _evaluated(device: str, weights: Path, chosen: Recipe, *, fast: bool = False) -> Evaluated:
@@ -55,9 +55,7 @@ def _agree(actual: Evaluated, expected: Evaluated) -> None:
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize("fast", [False, True])
-def test_losses_and_gradient_equal_a_processors(
-    gpu: str, random_weights: Path, pooling: Pooling, *, fast: bool
-) -> None:
+def test_losses_and_gradient_match_the_cpu(gpu: str, random_weights: Path, pooling: Pooling, *, fast: bool) -> None:
     chosen = Recipe(pooling=pooling)
     _agree(_evaluated(gpu, random_weights, chosen, fast=fast), _evaluated("CPU:0", random_weights, chosen))
 
@@ -74,7 +72,7 @@ def test_the_compiled_fast_path_equals_the_reference(random_weights: Path) -> No
 
 
 def _after_six_steps(vectors: np.ndarray) -> tuple[Arrays, np.ndarray, np.ndarray]:
-    """Return a state of L-BFGS on a processor, and the loss and gradient of its trial, on a quadratic function."""
+    """Return a state of L-BFGS on the CPU, and the loss and gradient of its trial, on a quadratic function."""
     with tf.device("CPU:0"):
         start, minimum, curvature = map(tf.constant, vectors)
         state = LBFGS_10.init(start)
@@ -98,7 +96,7 @@ def _quadratic(image: tf.Tensor, minimum: tf.Tensor, curvature: tf.Tensor) -> tu
     return loss, 2 * (0.5 + curvature) * offset / tf.size(image, tf.float32)
 
 
-def test_a_step_of_lbfgs_equals_a_processors(gpu: str) -> None:
+def test_an_lbfgs_step_matches_the_cpu(gpu: str) -> None:
     before = _after_six_steps(np.random.default_rng(6).random((3, 48, 67, 3), np.float32))
     on_gpu, on_cpu = (_next_state(device, *before) for device in (gpu, "CPU:0"))
     assert on_gpu.keys() == on_cpu.keys()

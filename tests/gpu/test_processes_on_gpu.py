@@ -1,4 +1,4 @@
-"""Whole runs on a GPU, each in a process of its own like a worker's: bytes, memory and failures."""
+"""Whole runs on a GPU, each in its own process like a worker's: bytes, memory and failures."""
 
 import io
 import os
@@ -69,7 +69,7 @@ def test_a_run_takes_no_more_gpu_memory_than_predicted(width: int) -> None:
 
 def test_a_process_takes_only_the_memory_that_it_needs() -> None:
     before = _memory_in_use()
-    with peer_process(*module("benchmarks.engine.engine_peer", "256", "adam")) as step:
+    with peer_process(*module("benchmarks.engine.peers.engine_peer", "256", "adam")) as step:
         step()
         assert 0 < _memory_in_use() - before < MAX_GROWTH
 

@@ -32,8 +32,8 @@ class ApiProcess:
         self.folder, self.port = folder, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = Settings(redis_url=redis_url, store_url=(folder / "blobs").as_uri(), port=self.port)
-        told = {"redis_url": redis_url, "store_url": self.settings.store_url, "port": self.port, **settings}
-        self._environment = {f"EASEL_{name.upper()}": str(value) for name, value in told.items()}
+        values = {"redis_url": redis_url, "store_url": self.settings.store_url, "port": self.port, **settings}
+        self._environment = {f"EASEL_{name.upper()}": str(value) for name, value in values.items()}
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -99,11 +99,11 @@ class FakeWorker:
         total = claim.job.progress.total
         losses = Losses(total=90.0 / step, style=60.0 / step, content=29.0 / step, total_variation=1.0 / step)
         progress = Progress(phase="64 px", current=step, total=total, percentage=round(100 * step / total, 2))
-        told = {"progress": progress.model_dump(), "losses": losses.model_dump(), "steps_per_second": 2.5}
+        event_data = {"progress": progress.model_dump(), "losses": losses.model_dump(), "steps_per_second": 2.5}
         self.services.ledger.renew(
             claim,
             lease_seconds=LEASE,
-            event=("progress", told),
+            event=("progress", event_data),
             progress=progress,
             losses=losses,
             steps_per_second=2.5,
@@ -112,21 +112,21 @@ class FakeWorker:
 
     def succeed(self, claim: Claim) -> bytes:
         """Publish a result and return its bytes."""
-        path = Path(self.services.settings.store_url.removeprefix("file://")) / "picture.png"
+        path = Path(self.services.settings.store_url.removeprefix("file://")) / "image.png"
         Image.new("RGB", (64, 48), "teal").save(path)
-        picture, key = path.read_bytes(), keys.result(claim.job.id, claim.token)
-        about = {"weights": {"source": "random", "sha256": "0123"}, "steps": claim.job.progress.total}
-        self.services.blobs.put(key, picture, content_type="image/png")
-        self.services.blobs.put(keys.provenance(key), json.dumps(about).encode(), content_type="application/json")
+        image, key = path.read_bytes(), keys.result(claim.job.id, claim.token)
+        provenance = {"weights": {"source": "random", "sha256": "0123"}, "steps": claim.job.progress.total}
+        self.services.blobs.put(key, image, content_type="image/png")
+        self.services.blobs.put(keys.provenance(key), json.dumps(provenance).encode(), content_type="application/json")
         total = claim.job.progress.total
         progress = Progress(phase="done", current=total, total=total, percentage=100)
-        self.services.ledger.finish(claim, JobState.SUCCEEDED, result=key, progress=progress)
-        return picture
+        self.services.ledger.end_job(claim, JobState.SUCCEEDED, result=key, progress=progress)
+        return image
 
     def fail(self, claim: Claim) -> None:
         """Fail the job."""
-        error = JobError(code="diverged", detail="The loss is not a finite number any more; lower the weights.")
-        self.services.ledger.finish(claim, JobState.FAILED, error=error)
+        error = JobError(code="diverged", detail="The loss is not finite. Lower the recipe's weights.")
+        self.services.ledger.end_job(claim, JobState.FAILED, error=error)
 
 
 @pytest.fixture(scope="module")

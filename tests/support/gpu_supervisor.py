@@ -1,4 +1,4 @@
-"""`python -m support.gpu_supervisor ARGUMENT... NAME`: the supervisor of `--gpus` with two invented GPUs.
+"""`python -m support.gpu_supervisor ARGUMENT... NAME`: the supervisor of `--gpus` with two fake GPUs.
 
 It runs `python ARGUMENT... NAME-gpu0` and so on. PYTHON sets another executable, and FIRST_DELAY the seconds before
 the first restart.

@@ -7,7 +7,7 @@ from typing import Any
 from chaos.stack.engine import SleepingEngine
 
 from shared.settings import Settings
-from worker import celery_app as worker_main
+from worker import celery_app
 
 
 class SleeperOnGpu(SleepingEngine):
@@ -19,4 +19,4 @@ class SleeperOnGpu(SleepingEngine):
 
 
 if __name__ == "__main__":
-    worker_main.start(Settings(), sys.argv[1], lambda _: SleeperOnGpu(None))
+    celery_app.start(Settings(), sys.argv[1], lambda _: SleeperOnGpu(None))

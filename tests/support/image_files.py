@@ -8,7 +8,7 @@ from PIL import ExifTags, Image
 
 from shared import images
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 def gradient(size: tuple[int, int] = (64, 48)) -> Image.Image:
@@ -27,17 +27,17 @@ def decode(data: bytes, max_pixels: int = 1_000_000) -> Image.Image:
     return images.decode(data, max_pixels=max_pixels)
 
 
-def solid(mode: str, colour: object, size: tuple[int, int] = (40, 40)) -> Image.Image:
-    return Image.new(mode, size, colour)
+def solid(mode: str, color: object, size: tuple[int, int] = (40, 40)) -> Image.Image:
+    return Image.new(mode, size, color)
 
 
-def pixel(image: Image.Image, at: tuple[int, int] = (20, 20)) -> Colour:
+def pixel(image: Image.Image, at: tuple[int, int] = (20, 20)) -> Color:
     actual = image.getpixel(at)
     assert isinstance(actual, tuple)
     return actual
 
 
-def are_close(actual: Colour, expected: Colour, by: int = 3) -> bool:
+def are_close(actual: Color, expected: Color, by: int = 3) -> bool:
     return all(abs(a - b) <= by for a, b in zip(actual, expected, strict=True))
 
 
@@ -54,7 +54,7 @@ def palette_image(*, transparent: bool) -> bytes:
     return encode(image, **({"transparency": bytes([255, 0])} if transparent else {}))
 
 
-# Colour profiles (ICC.1:2001-04), from scratch.
+# Color profiles (ICC.1:2001-04), from scratch.
 
 
 def profile(space: bytes, pcs: bytes, **tags: bytes) -> bytes:

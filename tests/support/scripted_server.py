@@ -1,4 +1,4 @@
-"""An HTTP server on a real socket that answers each request as the test says."""
+"""An HTTP server on a real socket that responds to each request as the test defines."""
 
 import json
 import ssl
@@ -31,7 +31,7 @@ class Request(NamedTuple):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the n-th request with the n-th of the server's responders; the last one repeats."""
+    """Responds to the n-th request with the n-th of the server's responders; the last one repeats."""
 
     protocol_version = "HTTP/1.1"
 
@@ -67,7 +67,7 @@ def serve(*responders: Responder, tls: ssl.SSLContext | None = None) -> Iterator
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            server.socket.listen(64)  # a few dozen may connect at once
+            server.socket.listen(64)  # a few dozen may connect at the same time
             yield ScriptedServer(server)
         finally:
             server.shutdown()

@@ -11,7 +11,7 @@ from support.fixtures.api import PHOTO, STYLE, Server
 
 
 class StreamClient:
-    """A client of one stream. It skips estimates, whose moment is not defined, unless told otherwise."""
+    """A client of one stream. It skips estimates by default, because their timing is not deterministic."""
 
     def __init__(self, response: httpx2.Response, *, estimates: bool = False) -> None:
         self.response = response
@@ -50,6 +50,6 @@ def watch(server: Server, path: str, *, estimates: bool = False, **options: Any)
 def submit_to(server: Server) -> str:
     """Submit a valid job and return its ID."""
     files = {"content": ("a.png", PHOTO), "style": ("b.png", STYLE)}
-    answer = server.http.post("/v1/jobs", files=files, data={"recipe": '{"preset": "fast", "size": 96}'})
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
+    response = server.http.post("/v1/jobs", files=files, data={"recipe": '{"preset": "fast", "size": 96}'})
+    assert response.status_code == 202, response.text
+    return str(response.json()["id"])

@@ -29,7 +29,7 @@ def configure_tensorflow(threads: int) -> None:
 
 @cache
 def environment() -> Mapping[str, Any]:
-    """Return processor, GPUs, threads and versions; with a GPU, also those of its driver and of CUDA's libraries."""
+    """Return CPU, GPUs, threads and versions; with a GPU, also those of its driver and of CUDA's libraries."""
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     return {
         "processor": _processor(),
@@ -46,7 +46,7 @@ def environment() -> Mapping[str, Any]:
 
 
 def _processor() -> str:
-    """Return the processor's model, which the choice of kernels depends on."""
+    """Return the CPU's model, which the choice of kernels depends on."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

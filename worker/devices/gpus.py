@@ -101,7 +101,7 @@ def _mig_instance(uuid: str) -> Iterator[Gpu]:
 
 def _describe(handle: Any, label: str) -> Gpu:
     memory = 0
-    with suppress(pynvml.NVMLError):  # a GPU that shares the processor's memory reports none
+    with suppress(pynvml.NVMLError):  # a GPU that shares the CPU's memory reports none
         memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
     name, uuid = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetUUID(handle)
     return Gpu(label=label, uuid=str(uuid), name=str(name), memory_bytes=memory)

@@ -21,7 +21,7 @@ from worker.engine.image_ops import as_tensor, resize_longest_side
 from worker.engine.model import Features, StyleContentModel, load_vgg19
 from worker.engine.objective import GramMatrices, Objective, blend_styles
 from worker.engine.optimizers.tensor_ops import on_gpu
-from worker.engine.vgg19.convolution import Kernels
+from worker.engine.vgg19.convolution import KernelCache
 from worker.engine.vgg19.fast_path import FastPath
 from worker.engine.weights.sources import Weights
 
@@ -68,7 +68,7 @@ class CountingLru(LRUCache[Hashable, V]):
 class Network:
     """A StyleContentModel and its features of images (height, width, 3); traced once for all sizes."""
 
-    def __init__(self, vgg19: keras.Model, kernels: Kernels, recipe: Recipe) -> None:
+    def __init__(self, vgg19: keras.Model, kernels: KernelCache, recipe: Recipe) -> None:
         style, content = (
             [layer for layer, weight in layers.items() if weight]
             for layers in (recipe.style_layers, recipe.content_layers)
@@ -110,7 +110,7 @@ class Cache:
     """One per process, or one per run to cache nothing between runs."""
 
     def __init__(self) -> None:
-        self._weights: CountingLru[tuple[keras.Model, Kernels]] = CountingLru(1)
+        self._weights: CountingLru[tuple[keras.Model, KernelCache]] = CountingLru(1)
         self._networks: CountingLru[Network] = CountingLru(_MAX_NETWORKS)
         self.evaluations: CountingLru[Evaluation] = CountingLru(
             _MAX_EVALUATIONS_ON_GPU if on_gpu() else _MAX_EVALUATIONS
@@ -144,7 +144,7 @@ class Cache:
 
     def _network(self, weights: Weights, recipe: Recipe) -> Network:
         vgg19, kernels = self._weights.get_or_create(
-            (weights.path, weights.sha256), lambda: (load_vgg19(weights.path), Kernels())
+            (weights.path, weights.sha256), lambda: (load_vgg19(weights.path), KernelCache())
         )
         key = self._key(weights, recipe, _MODEL_FIELDS)
         return self._networks.get_or_create(key, lambda: Network(vgg19, kernels, recipe))

@@ -47,11 +47,11 @@ class ContentLoss:
 
 @dataclass(frozen=True)
 class TotalVariationLoss:
-    """Differences between neighbouring pixels: d_ij = x_(i+1)j - x_ij, e_ij = x_i(j+1) - x_ij.
+    """Differences between neighboring pixels: d_ij = x_(i+1)j - x_ij, e_ij = x_i(j+1) - x_ij.
 
     L_tv = sum |d| + sum |e|, as `tf.image.total_variation`. With `relative` it is L_tv = q(d) + q(e), the same at any
-    size, where q(d) = mean(b^2) + chroma mean((d - b)^2) and b is the mean of d over the three colours: a difference in
-    colour counts `chroma` times as much as one in brightness. (Mahendran and Vedaldi, CVPR 2015.)
+    size, where q(d) = mean(b^2) + chroma mean((d - b)^2) and b is the mean of d over the three colors: a difference in
+    color counts `chroma` times as much as one in brightness. (Mahendran and Vedaldi, CVPR 2015.)
     """
 
     relative: bool
@@ -65,8 +65,8 @@ class TotalVariationLoss:
 
     def _mean_square(self, differences: tf.Tensor) -> tf.Tensor:
         brightness = tf.reduce_mean(differences, axis=-1, keepdims=True)
-        colour = differences - brightness
-        return tf.reduce_mean(tf.square(brightness)) + self.chroma * tf.reduce_mean(tf.square(colour))
+        color = differences - brightness
+        return tf.reduce_mean(tf.square(brightness)) + self.chroma * tf.reduce_mean(tf.square(color))
 
 
 def _weighted_sum(

@@ -7,7 +7,7 @@ from shared.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Stage:
+class ScheduledStage:
     """The evaluations from `first` to before `end`, at one size."""
 
     index: int
@@ -27,7 +27,7 @@ class Stage:
 class Schedule:
     """All stages of a run, coarse to fine."""
 
-    stages: tuple[Stage, ...]
+    stages: tuple[ScheduledStage, ...]
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
@@ -35,7 +35,7 @@ class Schedule:
         stages, first = [], 0
         for index, (longest_side, evaluations) in enumerate(recipe.schedule()):
             is_last = index + 1 == len(recipe.stages)
-            stages.append(Stage(index, longest_side, first, first + evaluations + is_last))
+            stages.append(ScheduledStage(index, longest_side, first, first + evaluations + is_last))
             first += evaluations
         return cls(tuple(stages))
 

@@ -15,9 +15,9 @@ from worker.engine.cache import Cache, Evaluate, PathName
 from worker.engine.determinism import make_deterministic
 from worker.engine.image_ops import as_tensor, crop_padding, reflect_pad, resize, resize_longest_side
 from worker.engine.iterate import Iterate, RunState, create_iterate
-from worker.engine.memory import translate_out_of_memory
 from worker.engine.optimizers import optimizer_for
-from worker.engine.schedule import Schedule, Stage
+from worker.engine.out_of_memory import translate_out_of_memory
+from worker.engine.schedule import Schedule, ScheduledStage
 from worker.engine.weights.sources import Weights
 
 Image = NDArray[np.uint8] | NDArray[np.float32]
@@ -50,7 +50,7 @@ def stylize(
     """
     if recipe.style_mix and len(recipe.style_mix) != len(styles):
         raise InvalidRecipe(
-            f"style_mix has {len(recipe.style_mix)} shares for {len(styles)} styles; give one for each."
+            f"style_mix has {len(recipe.style_mix)} weights for {len(styles)} style images; give one for each."
         )
     images.fit_size((content.shape[1], content.shape[0]), recipe.size)  # raises if the aspect ratio is too extreme
     make_deterministic()
@@ -93,7 +93,7 @@ class _Run:
                     state = next_state
                     yield next_state
 
-    def _stage_states(self, stage: Stage, state: RunState | None) -> Iterator[RunState]:
+    def _stage_states(self, stage: ScheduledStage, state: RunState | None) -> Iterator[RunState]:
         content = reflect_pad(resize_longest_side(as_tensor(self.content), stage.longest_side), self.recipe.padding)
         evaluate = self._evaluation(content, stage.longest_side)
         if state is None or state.stage != stage.index:
@@ -108,7 +108,7 @@ class _Run:
         styles = [self.cache.style(self.weights, self.recipe, style, style_side) for style in self.styles]
         return self.cache.evaluation(self.weights, self.recipe, content, styles, self.path)
 
-    def _initial_state(self, stage: Stage, content: tf.Tensor, previous: RunState | None) -> RunState:
+    def _initial_state(self, stage: ScheduledStage, content: tf.Tensor, previous: RunState | None) -> RunState:
         """Return the state before a stage: the previous stage's image enlarged, or the recipe's initial image."""
         padding = self.recipe.padding
         if previous:
@@ -136,12 +136,12 @@ class _Run:
         """Return to the last good image and halve the step. Raises Diverged if that cannot help."""
         if state.lowest_total < math.inf and state.consecutive_backoffs < _MAX_CONSECUTIVE_BACKOFFS:
             return state.back_off(self.optimizer.back_off(state.optimizer))
-        advice = (
-            f"although the step was halved {state.consecutive_backoffs} times; lower the learning rate or the weights"
-            if state.consecutive_backoffs
-            else "already for the first image of its size; lower the weights"
-        )
-        raise Diverged(f"At step {state.step + 1} the loss is not finite or explodes, {advice} of the recipe.")
+        if backoffs := state.consecutive_backoffs:
+            problem = f"is not finite or explodes, although the step was halved {backoffs} times"
+            advice = "Lower the recipe's learning rate or weights."
+        else:
+            problem, advice = "is not finite, and there is no earlier image at this size", "Lower the recipe's weights."
+        raise Diverged(f"At step {state.step + 1} the loss {problem}. {advice}")
 
 
 def _noise(shape: tuple[int, ...], seed: int) -> tf.Tensor:

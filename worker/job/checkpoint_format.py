@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 _MAGIC: Final = b"easel-checkpoint 6 "
 
-State = dict[str, Any]
+CheckpointState = dict[str, Any]
 """Names to arrays or scalars, as returned by worker.engine.Iterate.state."""
 
 
@@ -38,7 +38,7 @@ def dump(state: Mapping[str, Any]) -> list[bytes | memoryview]:
     return [_MAGIC, digest.hexdigest().encode(), b"\n", head, *body]
 
 
-def load(data: bytes) -> State:
+def load(data: bytes) -> CheckpointState:
     """Return the state from the joined parts of `dump`. Raises BrokenCheckpointError."""
     head = data[: len(_MAGIC) + 65].partition(b"\n")[0]
     start = len(head) + 1

@@ -1,4 +1,4 @@
-"""A thread beside the loop that writes checkpoints and previews, so that the loop does not wait for the blob store."""
+"""A thread next to the loop that writes checkpoints and previews, so that the loop does not wait for the blob store."""
 
 import queue
 import threading
@@ -28,7 +28,7 @@ class CheckpointWriter:
     """Writes some of the iterates as checkpoints and previews, and names them in the record."""
 
     def __init__(self, session: JobSession, *, resumed_from: str | None, metadata: dict[str, Any]) -> None:
-        """`resumed_from` is the key of the job's checkpoint; `metadata` is saved in each new one beside the state."""
+        """`resumed_from` is the key of the job's checkpoint; `metadata` is saved in each new one with the state."""
         self._session, self._metadata = session, metadata
         recorded = (session.job.previous_checkpoint, session.job.checkpoint)
         self._keys = [key for key in recorded if key and key != resumed_from]
@@ -76,7 +76,7 @@ class CheckpointWriter:
                 self._session.blobs.put(key, *checkpoint_format.dump({**iterate.state(), **self._metadata}))
                 self.unrecorded_key = key
             previous = self._keys[-1] if self._keys else None
-            self._session.renew(checkpoint=key, previous_checkpoint=previous, attempts=0)
+            self._session.renew(checkpoint=key, previous_checkpoint=previous, leases_lost=0)
             self.unrecorded_key = None
             for old in self._keys[:-1]:
                 self._session.blobs.delete(old)

@@ -1,4 +1,4 @@
-"""A thread beside the loop: renews the lease, reports progress, and reads the control flags."""
+"""A thread next to the loop: renews the lease, reports progress, and reads the control flags."""
 
 import os
 import threading
@@ -22,7 +22,7 @@ _DRAIN_SECONDS: Final = 9.0  # with Redis' timeouts and Celery's own shutdown, u
 
 
 class Heartbeat:
-    """Renews the claim every EASEL_HEARTBEAT_SECONDS while the loop moves."""
+    """Renews the claim every EASEL_HEARTBEAT_SECONDS, and ends the process if the loop hangs."""
 
     def __init__(self, session: JobSession, drain: threading.Event) -> None:
         self._session, self._drain = session, drain
@@ -87,7 +87,7 @@ class Heartbeat:
             if self._is_hung():
                 seconds = time.monotonic() - self._active_at
                 log.critical("device_hung", job=self._session.job.id, seconds=seconds)
-                os._exit(70)  # the lease expires, another worker goes on, and Celery's parent replaces this child
+                os._exit(70)  # the lease expires and another worker resumes; Celery's parent replaces this child
             if self._drain_timed_out():
                 self._exit_now()
             if self.lost.is_set():
@@ -96,7 +96,7 @@ class Heartbeat:
                 self._beat()
             except ClaimLost:
                 self.lost.set()
-            except LedgerUnavailable as error:  # the loop goes on; a late renewal counts while the token is valid
+            except LedgerUnavailable as error:  # the loop continues; a late renewal counts while the token is valid
                 log.warning("lease_not_renewed", job=self._session.job.id, error=str(error.__cause__))
             except Exception:  # without a heartbeat the loop would miss control requests and lose its lease
                 log.exception("heartbeat_failed", job=self._session.job.id)
@@ -117,7 +117,7 @@ class Heartbeat:
         self._reported = last
 
     def _drain_timed_out(self) -> bool:
-        """Return whether a service that hangs delays the drain. An evaluation is waited for."""
+        """Return whether a service that hangs delays the drain. Time spent in an evaluation does not count."""
         if not self._drain.is_set() or self._evaluating:
             self._draining_since = None
             return False

@@ -9,7 +9,7 @@ from shared.recipe import Recipe
 
 
 def fingerprint(environment: Mapping[str, Any]) -> str:
-    """Return a short hash of all that the bytes depend on besides inputs, recipe and weights.
+    """Return a short hash of all that the bytes depend on apart from inputs, recipe and weights.
 
     Two machines with equal fingerprints render equal bytes.
     """
@@ -26,7 +26,7 @@ def provenance(
     environment: Mapping[str, Any],
     bitwise: bool,
 ) -> dict[str, Any]:
-    """Return the document beside a result; `recipe` is the one that was rendered.
+    """Return the document about a result; `recipe` is the one that was rendered.
 
     `bitwise` says whether the bytes are those of an uninterrupted run on this machine.
     """
@@ -39,7 +39,7 @@ def provenance(
         "seed": recipe.seed,
         "steps": step,
         "weights": dict(weights),
-        "claims": job.epoch,
+        "claims": job.claims,
         "resumed_from_step": job.resumed_from_step,
         "fingerprint": fingerprint(environment),
         "bitwise": bitwise,

@@ -43,7 +43,7 @@ class Publisher:
             outcome = {**fields, "state": state, "completed_at": time.time()}
             self._retry(lambda: self._session.write_pending_outcome(outcome))
         try:
-            self._retry(lambda: self._session.finish(state, **fields))
+            self._retry(lambda: self._session.end_job(state, **fields))
         except ClaimLost:
             self._withdraw_pending_outcome()
             raise

@@ -18,6 +18,7 @@ from worker.job.heartbeat import Heartbeat
 from worker.job.inputs import JobInputs
 from worker.job.provenance import provenance
 from worker.job.publish import Publisher
+from worker.job.resume import CheckpointReader
 from worker.job.session import JobSession
 from worker.job.worker_state import WorkerState
 from worker.protocols import Iterate
@@ -30,7 +31,7 @@ _RELEASE_SECONDS: Final = 3.0  # for Redis to become available in a drain
 
 
 def run_next_job(services: Services, worker: WorkerState, drain: threading.Event) -> bool:
-    """Claim the next job and run it; False if there is none."""
+    """Claim the next job and run it. Return whether there was one."""
     try:
         session = JobSession.claim_next(services, worker.name, worker.memory)
     except Unavailable as error:
@@ -40,24 +41,25 @@ def run_next_job(services: Services, worker: WorkerState, drain: threading.Event
         return False
     job = session.job
     with structlog.contextvars.bound_contextvars(job=job.id), worker.running(job.id):
-        log.info("job_claimed", epoch=job.epoch, recipe=job.request.recipe.preset)
+        log.info("job_claimed", claims=job.claims, recipe=job.request.recipe.preset)
         try:
             if job.memory_failures and worker.has_run_a_job:
-                return _leave_to_fresh_child(session, worker)
-            worker.has_run_a_job = True
-            JobRun(services, worker, drain, session).run()
+                _requeue_for_fresh_child(session, worker)
+            else:
+                worker.has_run_a_job = True
+                JobRun(services, worker, drain, session).run()
         except ClaimLost as error:
             log.warning("claim_lost", detail=str(error))
         except Unavailable as error:
-            log.warning("job_left_to_lease_expiry", detail=error.detail)
+            log.warning("job_not_released", detail=error.detail)
     return True
 
 
-def _leave_to_fresh_child(session: JobSession, worker: WorkerState) -> bool:
-    """Return a job that ran out of memory once: it gets a process that has held no other job in its memory."""
+def _requeue_for_fresh_child(session: JobSession, worker: WorkerState) -> None:
+    """Give back a job that ran out of memory once, so that a process that has run no other job claims it."""
     worker.needs_replacement = True
     session.release("head")
-    return session.wake_worker()
+    session.wake_worker()
 
 
 class JobRun:
@@ -68,7 +70,7 @@ class JobRun:
         self.job, self.recipe = session.job, session.job.request.recipe
         self.heartbeat = Heartbeat(session, drain)
         self.retry = RetryUntilAvailable(self.heartbeat, drain)
-        self.inputs = JobInputs(session, worker, self.retry)
+        self.inputs = JobInputs(session, self.retry)
         self.publisher = Publisher(session, self.retry)
         self.writer: CheckpointWriter | None = None
         self.last: Iterate | None = None  # the last valid one
@@ -100,7 +102,7 @@ class JobRun:
         request = self.job.request
         recipe = self.recipe = adapted_to_weights(request.recipe, self.worker.weights()["source"])
         content, *styles = [self.inputs.image(sha256) for sha256 in (request.content, *request.styles)]
-        resumed = self.inputs.resume_point(recipe)
+        resumed = CheckpointReader(self.session, self.worker, self.inputs, self.retry).resume_point(recipe)
         if resumed:
             self.last, self.bitwise = resumed.iterate, resumed.bitwise
             self.job = self.job.model_copy(update={"resumed_from_step": resumed.iterate.step})
@@ -169,7 +171,7 @@ class JobRun:
         try:
             self.retry.for_seconds(_RELEASE_SECONDS, lambda: self._release("head"))
         except LedgerUnavailable as error:
-            log.warning("job_left_to_lease_expiry", detail=error.detail)
+            log.warning("job_not_released", detail=error.detail)
 
     def _release(self, place: Literal["head", "tail"], **fields: Any) -> None:
         """Return the job to the head of its queue in a drain, to the tail after a time slice."""
@@ -185,7 +187,7 @@ class JobRun:
         log.warning("out_of_memory", detail=error.detail, times=self.job.memory_failures + 1)
         self.worker.needs_replacement = True
         if not self.job.memory_failures:
-            self.inputs.warn(error.code, error.detail)
+            self.retry(partial(self.session.warn, error.code, error.detail))
             return self._release("head", memory_failures=1)
         return self._fail(error.code, f"{error.detail} {suggest_size(self.job.request, self.worker.memory.kind)}")
 
@@ -220,7 +222,7 @@ class JobRun:
             self.worker.record_run(self.services.run_history, self.job, timing, shape=self.last.image.shape)
 
     def _checkpoint_metadata(self) -> dict[str, Any]:
-        """Return what each checkpoint holds beside the engine's state."""
+        """Return what each checkpoint holds in addition to the engine's state."""
         weights = self.worker.weights()["sha256"]
         return {"fingerprint": self.worker.fingerprint, "bitwise": self.bitwise, "weights": weights}
 

@@ -50,30 +50,34 @@ class JobSession:
         with suppress(Unavailable):
             self.renew(event=(kind, data))
 
-    def finish(self, state: JobState, **fields: Any) -> None:
+    def warn(self, code: str, detail: str) -> None:
+        """Append a warning to the job's events. Raises ClaimLost, LedgerUnavailable."""
+        self.renew(event=("warning", {"code": code, "detail": detail}))
+
+    def end_job(self, state: JobState, **fields: Any) -> None:
         """End the job and make its result visible. Raises ClaimLost, LedgerUnavailable."""
-        self._ledger.finish(self._claim, state, **fields)
+        self._ledger.end_job(self._claim, state, **fields)
 
     def release(self, place: Literal["head", "tail"], **fields: Any) -> None:
         """Return the unfinished job to the queue. Raises ClaimLost, LedgerUnavailable."""
         self._ledger.release(self._claim, place=place, **fields)
 
     def wake_worker(self) -> bool:
-        """Wake an idle worker for this job's tier; False if that failed, which the reaper makes up for."""
+        """Wake an idle worker for this job's tier; False if that failed: then the reaper retries."""
         return self._dispatcher.wake(self.job.request.tier)
 
     def write_pending_outcome(self, fields: Mapping[str, Any]) -> None:
-        """Write the record with the `fields` that `finish` is about to change. Raises StorageUnavailable."""
+        """Write the record with the `fields` that `end_job` is about to change. Raises StorageUnavailable."""
         changed = {name: value for name, value in fields.items() if value is not None}
         job_files.write_pending_outcome(self.blobs, self.job.model_copy(update=changed), self.token)
 
     def withdraw_pending_outcome(self) -> None:
-        """Delete the pending outcome of a `finish` that raised ClaimLost. Raises Unavailable.
+        """Delete the pending outcome of an `end_job` that raised ClaimLost. Raises Unavailable.
 
-        It stays if Redis lost the record: then nobody knows whether an earlier try of `finish` succeeded.
+        It stays if Redis lost the record: it is then unknown whether an earlier `end_job` succeeded.
         """
         if self._ledger.exists(self.job.id):
-            self.blobs.delete(keys.pending_outcome(self.job.id, self.job.epoch, self.token))
+            self.blobs.delete(keys.pending_outcome(self.job.id, self.job.claims, self.token))
 
     def finalize(self) -> None:
         """Write the end of the job to the blob store and delete its checkpoints. Raises JobNotFound, Unavailable."""

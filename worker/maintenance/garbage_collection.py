@@ -1,6 +1,6 @@
 """Keeps the ledger and the blob store consistent: old jobs expire, lost records are restored, leftovers are deleted.
 
-Works in small steps, at most one job each, so that the caller can interleave them with other work. Every step may be
+Works in small parts, at most one job each, so that the caller can interleave them with other work. Each may be
 repeated, run concurrently or be cut short at any point: the next run completes it.
 """
 
@@ -22,15 +22,15 @@ from shared.storage import Blob, BlobStore, keys
 
 log = structlog.get_logger(__name__)
 
-Step = Literal["jobs_expired", "deletions_completed", "records_restored", "leftovers_deleted"] | None
-"""The effect of one step; None if there was nothing to do."""
+Effect = Literal["jobs_expired", "deletions_completed", "records_restored", "leftovers_deleted"] | None
+"""The effect of one part; None if there was nothing to do."""
 
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
 _MAX_EXPIRED_PER_RUN: Final = 10_000
 
 
-def collect_garbage(services: Services) -> Iterator[Step]:
+def collect_garbage(services: Services) -> Iterator[Effect]:
     """Run everything once. Raises LedgerUnavailable, LedgerLost; skips what an unavailable blob store prevents."""
     for part in (expire_jobs(services), repair_jobs(services), delete_unused_inputs(services.blobs)):
         try:
@@ -39,21 +39,21 @@ def collect_garbage(services: Services) -> Iterator[Step]:
             log.warning("garbage_collection_interrupted", detail=error.detail)
 
 
-def expire_jobs(services: Services) -> Iterator[Step]:
+def expire_jobs(services: Services) -> Iterator[Effect]:
     """Delete the jobs that ended more than EASEL_RETENTION_DAYS ago."""
     if days := services.settings.retention_days:
         ids = services.ledger.list_completed_ids(older_than_seconds=days * DAY, limit=_MAX_EXPIRED_PER_RUN)
         for job_id in ids:
-            yield _run_step(services, job_id, partial(_delete, services, job_id, "jobs_expired"))
+            yield _try_job(services, job_id, partial(_delete, services, job_id, "jobs_expired"))
 
 
-def repair_jobs(services: Services) -> Iterator[Step]:
+def repair_jobs(services: Services) -> Iterator[Effect]:
     """Make each job's files and record consistent, see `_repair`. Raises LedgerLost during a rebuild."""
     for job_id, blobs in groupby(services.blobs.list("jobs/"), key=lambda blob: blob.key.split("/")[1]):
-        yield _run_step(services, job_id, partial(_repair, services, job_id, list(blobs)))
+        yield _try_job(services, job_id, partial(_repair, services, job_id, list(blobs)))
 
 
-def delete_unused_inputs(blobs: BlobStore) -> Iterator[Step]:
+def delete_unused_inputs(blobs: BlobStore) -> Iterator[Effect]:
     """Delete inputs older than a day that no job refers to, left by failed submissions and by deletions.
 
     References come from the requests, never from Redis, and are read after the list of inputs: a job submitted
@@ -71,10 +71,10 @@ def delete_unused_inputs(blobs: BlobStore) -> Iterator[Step]:
             yield "leftovers_deleted"
 
 
-def _run_step(services: Services, job_id: str, step: Callable[[], Step]) -> Step:
-    """Run a step; a failing job must not block the others, but an unavailable ledger or blob store ends the run."""
+def _try_job(services: Services, job_id: str, action: Callable[[], Effect]) -> Effect:
+    """Run one job's action. A failure must not block other jobs; an unavailable ledger or blob store ends the run."""
     try:
-        return step()
+        return action()
     except (LedgerUnavailable, LedgerLost):
         raise
     except Exception:
@@ -83,10 +83,10 @@ def _run_step(services: Services, job_id: str, step: Callable[[], Step]) -> Step
         return None
 
 
-def _repair(services: Services, job_id: str, files: Iterable[Blob]) -> Step:
+def _repair(services: Services, job_id: str, files: Iterable[Blob]) -> Effect:
     """Restore a job that has a request but no record; complete the deletion of one that has no request.
 
-    Young files are left alone: a submission may be in progress, or a worker that lost its claim may still be writing.
+    Recent files are kept: a submission may be in progress, or a worker that lost its claim may still be writing.
     """
     ages = {blob.key: time.time() - blob.modified for blob in files}
     request_age = ages.get(keys.request(job_id))
@@ -115,7 +115,7 @@ def _was_resubmitted(services: Services, job_id: str) -> bool:
     return accepted is not None and accepted[0] == request.digest and accepted[1] != job_id
 
 
-def _delete(services: Services, job_id: str, effect: Step) -> Step:
+def _delete(services: Services, job_id: str, effect: Effect) -> Effect:
     try:
         delete_job(services, job_id)
     except (JobNotFound, WrongState):  # deleted concurrently; or not ended, and then its record keeps it alive

@@ -1,7 +1,7 @@
 """Recovers from failures of others: expired leases, lost wake-ups, ended jobs that are not finalized, a lost Redis.
 
-It also runs garbage collection and the webhook sender. Any number of reapers may run at once, next to any number of
-workers: each operation is atomic or harmless to repeat.
+It also runs garbage collection and the webhook sender. Any number of reapers and workers may run at the same time: each
+operation is atomic or harmless to repeat.
 """
 
 import threading
@@ -18,7 +18,7 @@ from shared.errors import AttemptsExhausted, EaselError, JobNotFound, LedgerUnav
 from shared.recovery import job_files
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services, ensure_paired
-from worker.maintenance.garbage_collection import Step, collect_garbage
+from worker.maintenance.garbage_collection import Effect, collect_garbage
 from worker.webhooks.sender import WebhookSender
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ class Reaper:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._collection: Iterator[Step] = iter(())  # the rest of the current garbage collection
+        self._collection: Iterator[Effect] = iter(())  # the rest of the current garbage collection
         self._next_collection_at = float("-inf")  # time.monotonic
         self._unavailable_at = time.monotonic()  # when Redis was last unavailable; before the start it is unknown
 
@@ -54,7 +54,7 @@ class Reaper:
 
     def recover(self) -> None:
         """Reap expired leases and top up wake-ups. Raises LedgerUnavailable."""
-        if self._can_judge_leases():
+        if self._lease_grace_period_over():
             self.reap_expired_leases()
         self.top_up_wake_ups()
 
@@ -64,7 +64,7 @@ class Reaper:
             log.warning("ledger_lost", restored=rebuild_ledger(self.services))
         for job_id in self.services.ledger.list_unfinalized_ids(older_than_seconds=_FINALIZE_AFTER_SECONDS):
             self._finalize(job_id)
-        if counts := Counter[str](step for step in self._collect_garbage() if step):
+        if counts := Counter[str](effect for effect in self._collect_garbage() if effect):
             log.info("garbage_collected", **counts)
 
     def reap_expired_leases(self) -> None:
@@ -100,7 +100,7 @@ class Reaper:
             if stop.wait(self.services.settings.reaper_seconds):
                 return
 
-    def _can_judge_leases(self) -> bool:
+    def _lease_grace_period_over(self) -> bool:
         """Return whether all workers have had the time of one lease to renew since Redis was last unavailable."""
         grace = self.services.settings.lease_seconds
         available_seconds = time.monotonic() - self._unavailable_at
@@ -114,11 +114,11 @@ class Reaper:
         except ValueError:  # a record that this version cannot read must not block the others
             log.exception("not_finalized", job=job_id)
 
-    def _collect_garbage(self) -> Iterator[Step]:
+    def _collect_garbage(self) -> Iterator[Effect]:
         """Continue the garbage collection for a while; start the next if it is complete and the time has come."""
         deadline = time.monotonic() + _COLLECT_SHARE * self.services.settings.reaper_seconds
-        for step in self._collection:
-            yield step
+        for effect in self._collection:
+            yield effect
             if time.monotonic() >= deadline:
                 return
         if time.monotonic() >= self._next_collection_at:

@@ -58,7 +58,7 @@ class WebhookClient:
         try:
             return asyncio.run(asyncio.wait_for(self._post_to_first(url, hosts, headers, body), self._seconds))
         except (TimeoutError, httpx2.TimeoutException) as error:
-            raise DeliveryFailed(f"The receiver did not answer within {self._seconds:g} seconds.") from error
+            raise DeliveryFailed(f"The receiver did not respond within {self._seconds:g} seconds.") from error
         except (httpx2.HTTPError, OSError) as error:
             raise DeliveryFailed(f"The receiver cannot be reached: {error}.") from error
 

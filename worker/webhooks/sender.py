@@ -1,6 +1,6 @@
 """Sends the outbox's events to the jobs' webhooks, signed per Standard Webhooks (https://www.standardwebhooks.com).
 
-Any number of senders may run at once: an event is held by one of them at a time (shared/ledger/outbox.py).
+Any number of senders may run at the same time: an event is held by one of them at a time (shared/ledger/outbox.py).
 """
 
 import random
@@ -25,7 +25,7 @@ from worker.webhooks.http import GONE, DeliveryFailed, WebhookClient, WebhookRes
 log = structlog.get_logger(__name__)
 
 MAX_DELIVERIES: Final = 16
-"""Deliveries at once."""
+"""Deliveries at the same time."""
 MAX_DELIVERIES_PER_RECEIVER: Final = 4
 """Of those, so that a receiver that hangs leaves room for others."""
 
@@ -63,7 +63,7 @@ class WebhookSender:
         return self.services.outbox.take(lease_seconds=_LEASE_FACTOR * self.settings.webhook_seconds, busy=busy)
 
     def deliver(self, event: OutboxEvent) -> None:
-        """Try once to deliver the event, and record the attempt. Raises LedgerUnavailable, LedgerLost."""
+        """Make one attempt to deliver the event, and record it. Raises LedgerUnavailable, LedgerLost."""
         at, response = time.time(), None
         try:
             response = self._post(event)
@@ -74,7 +74,7 @@ class WebhookSender:
             return  # the job was deleted, and its events with it
         except EaselError:
             raise
-        except Exception:  # an attempt that is not recorded would be repeated without end
+        except Exception:  # an attempt that is not recorded would be repeated forever
             log.exception("delivery_crashed", event_id=event.id)
             error = "The sender failed; its log has the details."
         gone = response is not None and response.status == GONE
@@ -136,7 +136,7 @@ class WebhookSender:
 
 
 def retry_delay(attempt: int, factor: float, response: WebhookResponse | None) -> float | None:
-    """Return the seconds between the failure of try number `attempt` and the next; None after the last.
+    """Return the seconds between the failure of attempt number `attempt` and the next; None after the last.
 
     The standard delay is multiplied by `factor`. A receiver may ask for more, up to a day, with Retry-After.
     """
@@ -147,7 +147,7 @@ def retry_delay(attempt: int, factor: float, response: WebhookResponse | None) -
 
 
 def payload(job: Job, event: str) -> bytes:
-    """Return the JSON that is signed and sent: the same at every try, whatever happened to the job since.
+    """Return the JSON that is signed and sent: the same at every attempt, even if the job has changed since.
 
     If Redis was lost in between, `timestamp` may differ: a new start's, or the end as stored in the blob store.
     """

@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.attempts import Attempts
 from benchmarks.engine.growth import resident_growth
 from benchmarks.engine.memory import peak_memory_vs_tutorial
 from benchmarks.engine.overhead import checkpoint_overhead
 from benchmarks.engine.speedup import Report, speedup
 from benchmarks.engine.step import step_vs_arithmetic, step_vs_reference, step_vs_torch, step_vs_tutorial
-from benchmarks.engine.warm_start import warm_start
+from benchmarks.engine.warm_worker_latency import warm_worker_latency
 from benchmarks.engine.workload import Workload, best_weights
 from benchmarks.figure import Figure
+from benchmarks.measurement_runner import MeasurementRunner
 
 console = Console(stderr=True)
 _WIDTHS = (256, 512, 1024)
@@ -31,14 +31,14 @@ def main(
     out: Annotated[Path, typer.Option(help="Where the tutorial's losses are cached.")] = Path("out/bench"),
 ) -> None:
     """Compare the engine with its baselines."""
-    attempts, rows = Attempts(console), {}
+    runner, rows = MeasurementRunner(console), {}
     with console.status("starting") as status:
         for name, measure in _figures(out, status.update, console.print, quick=quick).items():
             status.update(name)
-            figure = attempts(name, measure)
+            figure = runner(name, measure)
             rows[name] = figure and figure.row()
     print(json.dumps(rows))  # noqa: T201 - for scripts
-    raise typer.Exit(attempts.failed)
+    raise typer.Exit(runner.failed)
 
 
 def _figures(out: Path, show_progress: Report, report: Report, *, quick: bool) -> dict[str, Measure]:
@@ -53,7 +53,7 @@ def _figures(out: Path, show_progress: Report, report: Report, *, quick: bool) -
         "speedup_to_loss_512": partial(speedup, medium, out, show_progress, report, rounds=rounds, quick=quick),
         "peak_memory_vs_tutorial": partial(peak_memory_vs_tutorial, large, 1 if quick else 3),
         "checkpoint_overhead": checkpoint_overhead,
-        "warm_start_seconds": partial(warm_start, quick=quick),
+        "warm_worker_latency_seconds": partial(warm_worker_latency, quick=quick),
         "resident_growth": partial(resident_growth, show_progress),
     }
     return {name: measure for name, measure in measures.items() if not (quick and name in _SLOW)}

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.engine.engine_peer import create_step
+from benchmarks.engine.peers.engine_peer import create_step
 from benchmarks.engine.workload import Workload, best_weights
 from benchmarks.processes import module, peer_process, serve
 from worker.engine.optimizers import lbfgs

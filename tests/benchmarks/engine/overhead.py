@@ -30,7 +30,7 @@ _METADATA: Final[dict[str, Any]] = {"fingerprint": "", "bitwise": True, "weights
 
 
 def checkpoint_overhead() -> Figure:
-    """Return the time of a step with all of these divided by that without, in turns; L-BFGS with a full history."""
+    """Return the time of a step with all of these divided by that without, alternately; L-BFGS with a full history."""
     return figure(json.loads(run_module("benchmarks.engine.overhead")))
 
 
@@ -89,4 +89,4 @@ def _time_job(stack: BenchmarkStack, claim: Claim, iterates: Iterator[Any], step
 
 
 if __name__ == "__main__":
-    print(json.dumps(_ratios()))  # noqa: T201 - the answer
+    print(json.dumps(_ratios()))  # noqa: T201 - the result

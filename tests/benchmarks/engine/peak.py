@@ -46,7 +46,7 @@ def main(fields: str, width: int, height: int) -> None:
             writers[-1].start()
     for thread in writers:
         thread.join()
-    print(round(peak_resident_bytes() / 2**20), round(peak_memory(recipe, width, height) / 2**20))  # noqa: T201 - the answer
+    print(round(peak_resident_bytes() / 2**20), round(peak_memory(recipe, width, height) / 2**20))  # noqa: T201 - the result
 
 
 def _write(iterate: Iterate) -> None:

@@ -1,4 +1,4 @@
-"""One step of the tutorial at 512x384, update and clipping included: the engine and its baselines in turns."""
+"""One step of the tutorial at 512x384, update and clipping included: the engine and its baselines, alternately."""
 
 import math
 from contextlib import AbstractContextManager
@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.engine.torch_process import start_torch_peer
+from benchmarks.engine.peers.torch_process import start_torch_peer
 from benchmarks.engine.workload import Workload
 from benchmarks.figure import Figure, NotAvailable, figure, ratios, seconds
 from benchmarks.processes import ROOT, Peer, peer_process

@@ -60,11 +60,11 @@ class Workload:
 
     def engine_command(self, optimizer: str = "adam", path: str = "auto") -> tuple[str, ...]:
         """Return the command that starts the engine as a peer, with "adam" (as the tutorial) or "lbfgs"."""
-        return module("benchmarks.engine.engine_peer", str(self.width), optimizer, path)
+        return module("benchmarks.engine.peers.engine_peer", str(self.width), optimizer, path)
 
     def tutorial_command(self) -> tuple[str, ...]:
         """Return the command that starts the tutorial's loop as a peer."""
-        return module("benchmarks.engine.tutorial_peer", str(self.width))
+        return module("benchmarks.engine.peers.tutorial_peer", str(self.width))
 
     def digest(self, *more: object) -> str:
         """Return a short digest of the images, the weights and `more`, for file names."""

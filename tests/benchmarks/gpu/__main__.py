@@ -1,6 +1,6 @@
 """`python -m benchmarks.gpu [--quick] [--only NAMES] [--variants NAMES] [--widths PIXELS]`; ends with one JSON line.
 
-Needs PYTHONPATH=tests. A run on a current data centre GPU is expected to take 8 minutes. Without a GPU the measurements
+Needs PYTHONPATH=tests. A run on a current data center GPU is expected to take 8 minutes. Without a GPU the measurements
 run on the CPU; this only tests that they work, so choose small widths.
 """
 
@@ -13,7 +13,6 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from benchmarks.attempts import Attempts
 from benchmarks.engine.workload import Workload, best_weights
 from benchmarks.gpu.default_job import default_job
 from benchmarks.gpu.lbfgs_update import lbfgs_update
@@ -25,6 +24,7 @@ from benchmarks.gpu.stage_start import stage_start
 from benchmarks.gpu.step_adam import step_adam
 from benchmarks.gpu.variant import VARIANTS
 from benchmarks.gpu.variants import measure_variants
+from benchmarks.measurement_runner import MeasurementRunner
 from worker.devices.device import environment
 
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
@@ -42,25 +42,31 @@ def main(
     out: Annotated[Path, typer.Option(help="The file that the JSON line is written to.")] = Path("out/gpu.json"),
 ) -> None:
     """Measure the engine and its baselines on a GPU."""
-    attempts, results = Attempts(console), Results(environment(), quick=quick)
+    runner, results = MeasurementRunner(console), Results(environment(), quick=quick)
     console.print(results.title)
     names, rounds = list(_supported(variants, on_gpu=results.on_gpu)), QUICK if quick else FULL
     workloads = [Workload(width, weights) for weights in [best_weights()] for width in map(int, widths.split(","))]
     out.parent.mkdir(parents=True, exist_ok=True)
     with console.status("starting") as status:
-        for name, measure in _measurements(workloads, names, rounds, attempts, results, quick=quick):
+        for name, measure in _measurements(workloads, names, rounds, runner, results, quick=quick):
             if not only or any(name.startswith(prefix) for prefix in only.split(",")):
                 status.update(name)
-                attempts(name, measure)
+                runner(name, measure)
                 out.write_text(results.line() + "\n")  # each time, because the time on a GPU may run out
-    console.print(rows_table(results.rows, results.title, judged=results.on_gpu))
+    console.print(rows_table(results.rows, results.title, rated=results.on_gpu))
     console.print(variants_table(results.variants, "Variants of an evaluation"))
     print(results.line())  # noqa: T201 - for scripts
-    raise typer.Exit(attempts.failed)
+    raise typer.Exit(runner.failed)
 
 
 def _measurements(
-    workloads: list[Workload], names: list[str], rounds: Rounds, attempts: Attempts, results: Results, *, quick: bool
+    workloads: list[Workload],
+    names: list[str],
+    rounds: Rounds,
+    runner: MeasurementRunner,
+    results: Results,
+    *,
+    quick: bool,
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield names and measurements, the most important ones first."""
     detailed = [workload for workload in workloads if workload.width <= _MAX_DETAILED_WIDTH]
@@ -72,7 +78,7 @@ def _measurements(
             partial(results.add, partial(step_adam, workload, rounds, _report, device=device)),
         )
     for workload in detailed:
-        variants = partial(measure_variants, workload, names, rounds, attempts)
+        variants = partial(measure_variants, workload, names, rounds, runner)
         yield f"variants_{workload.width}", partial(results.add_variants, workload.width, variants)
     for workload in detailed:
         rows[f"lbfgs_update_{workload.width}"] = partial(lbfgs_update, workload, rounds)

@@ -33,7 +33,7 @@ def lbfgs_update(workload: Workload, rounds: Rounds) -> Rows:
 
 
 def _milliseconds(workload: Workload, pairs: int) -> tuple[list[float], list[float]]:
-    """Time steps and plain evaluations in turns. The losses are read after each."""
+    """Time steps and plain evaluations alternately. The losses are read after each."""
     recipe, cache = workload.recipe.model_copy(update={"optimizer": LBFGS(), "steps": 20_000}), Cache()
     iterates = stylize(workload.content, [workload.style], recipe, weights=workload.weights, cache=cache, path=PATH)
     for _ in islice(iterates, _WARM_UP):
@@ -51,4 +51,4 @@ def _milliseconds(workload: Workload, pairs: int) -> tuple[list[float], list[flo
 
 if __name__ == "__main__":
     configure_tensorflow(0)
-    print(json.dumps(_milliseconds(Workload(int(sys.argv[1]), best_weights()), int(sys.argv[2]))))  # noqa: T201 - the answer
+    print(json.dumps(_milliseconds(Workload(int(sys.argv[1]), best_weights()), int(sys.argv[2]))))  # noqa: T201 - the result

@@ -9,7 +9,7 @@ from rich.table import Column, Table
 
 from benchmarks.figure import Figure
 
-Verdict = Literal["aim", "pass", "fail"]
+Rating = Literal["aim", "pass", "fail"]
 
 TARGETS: Final[dict[str, tuple[float, float]]] = {
     "step_adam_512": (5, 4),
@@ -29,10 +29,10 @@ TARGETS: Final[dict[str, tuple[float, float]]] = {
     "different_bytes_1024": (0, 0),
     "different_bytes_2048": (0, 0),
 }
-"""Limit to pass and aim of a row on a current data centre GPU, in the row's unit; lower is better."""
+"""Limit to pass and aim of a row on a current data center GPU, in the row's unit; lower is better."""
 
 _BASELINES: Final = ("tutorial", "pytorch")
-_COLOURS: Final = {"aim": "green", "pass": "yellow", "fail": "red"}
+_COLORS: Final = {"aim": "green", "pass": "yellow", "fail": "red"}
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ class Row:
         return f"{self.name}, {self.unit}: " + ", ".join(f"{side} {figure}" for side, figure in sides.items())
 
     @property
-    def verdict(self) -> Verdict | None:
+    def rating(self) -> Rating | None:
         """None for a row without a target."""
         if self.name not in TARGETS:
             return None
         limit, aim = TARGETS[self.name]
         return "aim" if self.easel.median <= aim else "pass" if self.easel.median <= limit else "fail"
 
-    def json(self, *, judged: bool) -> dict[str, Any]:
-        """Return the row for the JSON line. Only measurements on a GPU are `judged`."""
+    def json(self, *, rated: bool) -> dict[str, Any]:
+        """Return the row for the JSON line. Only measurements on a GPU are `rated`."""
         limit, aim = TARGETS.get(self.name, (None, None))
         return {
             "unit": self.unit,
@@ -66,7 +66,7 @@ class Row:
             **{name: figure.row() for name, figure in self.baselines.items()},
             "pass": limit,
             "aim": aim,
-            "verdict": self.verdict if judged else None,
+            "rating": self.rating if rated else None,
         }
 
 
@@ -92,14 +92,14 @@ class MeasuredVariant:
         return {**vars(self), "milliseconds": self.milliseconds.row()}
 
 
-def rows_table(rows: Iterable[Row], title: str, *, judged: bool) -> Table:
+def rows_table(rows: Iterable[Row], title: str, *, rated: bool) -> Table:
     """Return a table of medians, with the 10th to 90th percentile in brackets."""
     table = Table(Column("row", no_wrap=True), "unit", "easel", *_BASELINES, "pass", "aim", "", title=title)
     for row in rows:
-        verdict = row.verdict if judged else None
+        rating = row.rating if rated else None
         targets = [f"{target:g}" for target in TARGETS.get(row.name, ())] or ["", ""]
         baselines = [str(row.baselines.get(name, "")) for name in _BASELINES]
-        label = f"[{_COLOURS[verdict]}]{verdict}" if verdict else ""
+        label = f"[{_COLORS[rating]}]{rating}" if rating else ""
         table.add_row(row.name, row.unit, str(row.easel), *baselines, *targets, label)
     return table
 

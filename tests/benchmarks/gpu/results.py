@@ -43,7 +43,7 @@ class Results:
                 "machine": dict(self.machine),
                 "quick": self.quick,
                 "seconds": round(time.monotonic() - self._began),
-                "rows": {row.name: row.json(judged=self.on_gpu) for row in self.rows},
+                "rows": {row.name: row.json(rated=self.on_gpu) for row in self.rows},
                 "variants": {
                     width: {name: variant.json() for name, variant in variants.items()}
                     for width, variants in self.variants.items()

@@ -1,4 +1,4 @@
-"""The number and order of measurements: the sides take turns."""
+"""The number and order of measurements: the sides alternate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ FULL = Rounds(count=3, steps=60, warm_up=10)
 QUICK = Rounds(count=1, steps=10, warm_up=3)
 
 
-def milliseconds_in_turns(sides: Mapping[str, Step], rounds: Rounds) -> dict[str, list[float]]:
-    """Return the time of each step by side. All sides must be warm."""
+def step_milliseconds(sides: Mapping[str, Step], rounds: Rounds) -> dict[str, list[float]]:
+    """Return the time of each step by side; the sides alternate between rounds. All sides must be warm."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds.count):
         for name, step in sides.items():

@@ -93,4 +93,4 @@ if __name__ == "__main__":
     workload = Workload(int(sys.argv[1]), best_weights())
     resumed = sys.argv[2:] == ["resumed"]
     runs = {name: _run(workload, recipe, resumed=resumed) for name, recipe in recipes(workload.width).items()}
-    print(json.dumps(runs))  # noqa: T201 - the answer
+    print(json.dumps(runs))  # noqa: T201 - the result

@@ -46,4 +46,4 @@ def _start(workload: Workload, cache: Cache, size: int) -> float:
 
 if __name__ == "__main__":
     configure_tensorflow(0)
-    print(json.dumps(_starts(*map(int, sys.argv[1:]))))  # noqa: T201 - the answer
+    print(json.dumps(_starts(*map(int, sys.argv[1:]))))  # noqa: T201 - the result

@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager, ExitStack
 from importlib.util import find_spec
 from typing import Final
 
+from benchmarks.engine.peers.torch_process import start_torch_peer
 from benchmarks.engine.step import named_kernels
-from benchmarks.engine.torch_process import start_torch_peer
 from benchmarks.engine.workload import Workload
 from benchmarks.figure import percentiles
 from benchmarks.gpu.report import Row, Rows
-from benchmarks.gpu.rounds import Rounds, milliseconds_in_turns
+from benchmarks.gpu.rounds import Rounds, step_milliseconds
 from benchmarks.processes import ROOT, Peer, peer_process
 
 _TORCH: Final = ROOT / ".venv-torch"
@@ -25,7 +25,7 @@ def step_adam(workload: Workload, rounds: Rounds, report: Callable[[str], None],
     with ExitStack() as stack:
         peers = {name: stack.enter_context(peer) for name, peer in _peers(workload, device)}  # they start concurrently
         warm = dict(_warm_up(peers, rounds.warm_up, report))
-        figures = {name: percentiles(times) for name, times in milliseconds_in_turns(warm, rounds).items()}
+        figures = {name: percentiles(times) for name, times in step_milliseconds(warm, rounds).items()}
     return Rows([Row(f"step_adam_{workload.width}", "ms", figures.pop("easel"), figures)])
 
 

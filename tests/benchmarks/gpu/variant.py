@@ -22,7 +22,7 @@ from worker.engine.cache import Network
 from worker.engine.determinism import GRAPPLER_PASSES
 from worker.engine.model import LossFunction, StyleContentModel, load_vgg19
 from worker.engine.objective import Objective
-from worker.engine.vgg19.convolution import Kernels
+from worker.engine.vgg19.convolution import KernelCache
 from worker.engine.vgg19.fast_path import FastPath
 
 
@@ -130,7 +130,7 @@ def _create_step(name: str, width: int, folder: Path) -> Step:
 
 
 def _responses(variant: Variant, workload: Workload, file: Path) -> Iterator[float]:
-    network = Network(load_vgg19(workload.weights.path), Kernels(), workload.recipe)
+    network = Network(load_vgg19(workload.weights.path), KernelCache(), workload.recipe)
     content, style = map(tf.constant, workload.float_images())
     targets = {"style": network.gram_matrices(style), "content": network.activations(content)}
     noise = np.random.default_rng(0).random(content.shape, np.float32)

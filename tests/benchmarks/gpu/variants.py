@@ -1,4 +1,4 @@
-"""Measures variants of an evaluation in turns, each in its own process, to find the fastest one on a GPU."""
+"""Measures variants of an evaluation alternately, each in its own process, to find the fastest one on a GPU."""
 
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -8,33 +8,33 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.attempts import Attempts
 from benchmarks.engine.workload import Workload
 from benchmarks.figure import percentiles, seconds
 from benchmarks.gpu.report import MeasuredVariant
-from benchmarks.gpu.rounds import Rounds, milliseconds_in_turns
+from benchmarks.gpu.rounds import Rounds, step_milliseconds
+from benchmarks.measurement_runner import MeasurementRunner
 from benchmarks.processes import Peer, module, peer_process
 
 REFERENCE = "reference"
 
 
 def measure_variants(
-    workload: Workload, names: Iterable[str], rounds: Rounds, attempts: Attempts
+    workload: Workload, names: Iterable[str], rounds: Rounds, runner: MeasurementRunner
 ) -> dict[str, MeasuredVariant]:
-    """Return results by name, without variants that fail. `attempts` reports each first call and each failure."""
+    """Return results by name, without variants that fail. `runner` reports each first call and each failure."""
     width = str(workload.width)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         peers = {
             name: stack.enter_context(peer_process(*module("benchmarks.gpu.variant", name, width, folder)))
             for name in names  # they import TensorFlow concurrently; each loads its network before its first response
         }
-        loaded = [name for name, peer in peers.items() if attempts(f"{name} {width}, loaded", peer) is not None]
+        loaded = [name for name, peer in peers.items() if runner(f"{name} {width}, loaded", peer) is not None]
         first_calls = {
             name: call
             for name in loaded
-            if (call := attempts(f"{name} {width}, first call", partial(_first_call, peers[name], rounds)))
+            if (call := runner(f"{name} {width}, first call", partial(_first_call, peers[name], rounds)))
         }
-        times = milliseconds_in_turns({name: peers[name] for name in first_calls}, rounds)
+        times = step_milliseconds({name: peers[name] for name in first_calls}, rounds)
         gradients = {name: np.load(Path(folder, f"{name}.npy")) for name in first_calls}
     return {
         name: MeasuredVariant(percentiles(times[name]), first_seconds, *_differences(name, first_calls, gradients))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.attempts import Attempts
+from benchmarks.measurement_runner import MeasurementRunner
 from benchmarks.service.suite import measure
 
 
@@ -16,10 +16,10 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the charts.")] = Path("out/bench"),
 ) -> None:
     """Measure polls, watchers, lists, submissions, scaling and estimates."""
-    attempts = Attempts(console := Console(stderr=True))
-    figures = measure(attempts, quick=quick, out=out, console=console)
+    runner = MeasurementRunner(console := Console(stderr=True))
+    figures = measure(runner, quick=quick, out=out, console=console)
     print(json.dumps({key: figure.row() for key, figure in figures.items()}))  # noqa: T201 - for scripts
-    raise typer.Exit(attempts.failed)
+    raise typer.Exit(runner.failed)
 
 
 if __name__ == "__main__":

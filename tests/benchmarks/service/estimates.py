@@ -1,4 +1,4 @@
-"""The accuracy of ETAs: estimates at a job's submission, at its start and half-way, compared with the actual time.
+"""The accuracy of ETAs: estimates at a job's submission, at its start and halfway, compared with the actual time.
 
 A hundred jobs of all sizes, steps and recipes are submitted in batches to workers with the uneven engine; some get a
 finish request. Warm-up jobs run before them, because the forecast needs some history.
@@ -25,9 +25,9 @@ _WARM_UP_JOBS: Final = 24
 _JOBS: Final = 100
 _BATCH_SIZE: Final = 14  # at most
 _SECONDS_PER_JOB: Final = 0.8  # from one batch to the next, about as long as the workers need
-_FINISH_EARLY_SHARE: Final = 0.08  # of the jobs get a finish request after half-way
+_FINISH_EARLY_SHARE: Final = 0.08  # of the jobs get a finish request after halfway
 _POLL_SECONDS: Final = 0.1
-_STAGES: Final = ("submitted", "started", "half-way")
+_STAGES: Final = ("submitted", "started", "halfway")
 _STALL_SECONDS: Final = 120.0
 
 
@@ -162,7 +162,7 @@ def _poll(api: httpx2.Client, jobs: dict[str, _JobEstimates]) -> int:
             ended += 1
         if job["state"] == "running":
             job_estimates.record("started", job)
-            half_way = job["progress"]["percentage"] >= 50 and job_estimates.record("half-way", job)
-            if half_way and job_estimates.finish_early:
+            halfway = job["progress"]["percentage"] >= 50 and job_estimates.record("halfway", job)
+            if halfway and job_estimates.finish_early:
                 api.post(job["urls"]["finish"])
     return ended

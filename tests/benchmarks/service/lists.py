@@ -5,9 +5,9 @@ from typing import Final
 
 from itsdangerous import URLSafeSerializer
 
-from benchmarks.service.ledger_filler import LedgerFiller
-from benchmarks.service.load_client import Load, get, send_requests
 from benchmarks.service.results import Chart, Measurement, Report
+from benchmarks.service.support.ledger_filler import LedgerFiller
+from benchmarks.service.support.load_client import Load, get, send_requests
 from benchmarks.stack import BenchmarkStack
 
 _SIZES: Final = (1_000, 10_000, 100_000)

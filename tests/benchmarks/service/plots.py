@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from benchmarks.service.results import Chart
 
 _INK: Final = "#7f8790"  # equally far from white and black
-_COLOURS: Final = ("#2f81f7", "#e3762b", "#2ea36a", "#b05cd6")
+_COLORS: Final = ("#2f81f7", "#e3762b", "#2ea36a", "#b05cd6")
 _PLAIN: Final = FuncFormatter(lambda value, _: f"{value:,.10g}")
 _STYLE: Final[dict[Any, Any]] = {
     "font.size": 11,
@@ -42,8 +42,8 @@ def draw(chart: Chart, folder: Path) -> Path:
 
 
 def _plot(axes: Any, chart: Chart) -> None:
-    for colour, (name, curve) in zip(_COLOURS, chart.curves.items(), strict=False):
-        axes.plot(list(curve), list(curve.values()), marker="o", color=colour, linewidth=2, label=name)
+    for color, (name, curve) in zip(_COLORS, chart.curves.items(), strict=False):
+        axes.plot(list(curve), list(curve.values()), marker="o", color=color, linewidth=2, label=name)
     if chart.bound:
         bound = chart.bound
         axes.plot(list(bound), list(bound.values()), color=_INK, linestyle="--", label=f"target: {chart.target}")

@@ -1,4 +1,4 @@
-"""Status polls compared with a bare Flask route under the same gunicorn, in turns."""
+"""Status polls compared with a bare Flask route under the same gunicorn, alternately."""
 
 from collections.abc import Iterator
 from itertools import cycle
@@ -9,9 +9,9 @@ from typing import Final
 import httpx2
 
 from benchmarks.figure import figure
-from benchmarks.service.ledger_filler import LedgerFiller
-from benchmarks.service.load_client import Address, Load, get, send_requests
 from benchmarks.service.results import Chart, Curve, Measurement, Report
+from benchmarks.service.support.ledger_filler import LedgerFiller
+from benchmarks.service.support.load_client import Address, Load, get, send_requests
 from benchmarks.stack import BenchmarkStack
 
 _SIZES: Final = (10, 100, 1_000)
@@ -31,7 +31,7 @@ def measure(report: Report, *, quick: bool) -> Measurement:
         for size, count in zip(_SIZES, counts, strict=True):
             _grow(filler, size)
             bare = bare or stack.start_bare_flask(_document(stack, filler))
-            report(f"polling {size:,} jobs and a bare Flask route, in turns")
+            report(f"polling {size:,} jobs and a bare Flask route, alternately")
             turns[size] = list(_turns(stack.address, bare, filler, count))
     return _finding(turns)
 

@@ -1,4 +1,4 @@
-"""Throughput of simulated workers: the cost of queue, store, heartbeats and checkpoints when many work at once.
+"""Throughput of simulated workers: the cost of queue, store, heartbeats and checkpoints with many workers.
 
 Every worker repeats one round: claim, 100 steps of 0.1 s, publish. With W busy workers, a round takes from one claim
 to the W-th claim after it, and the throughput is W divided by the mean of that. The last jobs do not distort it.
@@ -18,7 +18,7 @@ from shared.recipe import resolve
 _WORKER_COUNTS: Final = (1, 8, 64)
 _STEPS: Final = 100
 _WARM_UP_STEPS: Final = 5
-_ROUND_SECONDS: Final = 60.0  # the time-out
+_ROUND_SECONDS: Final = 60.0  # the timeout
 _TARGET: Final = 0.95
 
 

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from benchmarks.service.load_client import Load, send_requests
 from benchmarks.service.results import Chart, Measurement, Report
+from benchmarks.service.support.load_client import Load, send_requests
 from benchmarks.stack import BenchmarkStack
 
 _WORKERS: Final = 8

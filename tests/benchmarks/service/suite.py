@@ -6,8 +6,8 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks.attempts import Attempts
 from benchmarks.figure import Figure
+from benchmarks.measurement_runner import MeasurementRunner
 from benchmarks.service import estimates, lists, polls, scaling, submits, watchers
 from benchmarks.service.plots import draw
 from benchmarks.service.results import Chart, table
@@ -15,13 +15,13 @@ from benchmarks.service.results import Chart, table
 _QUICK_PARTS: Final = (polls, watchers, lists, submits, scaling)
 
 
-def measure(attempts: Attempts, *, quick: bool, out: Path, console: Console) -> dict[str, Figure]:
+def measure(runner: MeasurementRunner, *, quick: bool, out: Path, console: Console) -> dict[str, Figure]:
     """Return the figures by name; write the charts to the folder `out`, and print them as a table."""
     figures: dict[str, Figure] = {}
     charts: list[Chart] = []
     with console.status("the service") as status:
         for part in _QUICK_PARTS if quick else (*_QUICK_PARTS, estimates):
-            if measurement := attempts(part.__name__, partial(part.measure, status.update, quick=quick)):
+            if measurement := runner(part.__name__, partial(part.measure, status.update, quick=quick)):
                 figures |= measurement.figures
                 charts += measurement.charts
     console.print(table(charts))

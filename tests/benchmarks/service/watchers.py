@@ -7,9 +7,9 @@ from functools import partial
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.service.ledger_filler import LedgerFiller
-from benchmarks.service.load_client import get, percentile
 from benchmarks.service.results import Chart, Measurement, Report
+from benchmarks.service.support.ledger_filler import LedgerFiller
+from benchmarks.service.support.load_client import get, percentile
 from benchmarks.stack import BenchmarkStack
 from shared.ledger.ledger import Claim
 from shared.services import Services

@@ -23,7 +23,7 @@ _SINGLE_POLLS: Final = 6  # of jobs that are not on the page, in one round
 
 @dataclass
 class AcceptedJob:
-    """A job that was answered 202, as its client sees it."""
+    """A job that the API accepted (202), as its client sees it."""
 
     id: str
     request: JobRequest
@@ -32,7 +32,7 @@ class AcceptedJob:
     step: int = 0  # the last one seen
     result_digest: str | None = None  # sha256 of the result, once downloaded
     repeated_id: str | None = None  # the id in the response to the repeated submission
-    not_found: bool = False  # the last poll was answered 404
+    not_found: bool = False  # the last poll returned 404
 
     @property
     def ended(self) -> bool:
@@ -76,7 +76,7 @@ class Clients:
         return None
 
     def try_once(self, request: JobRequest) -> str | None:
-        """Submit once and return the error code; None if it was accepted (and recorded) or nobody answered."""
+        """Submit once and return the error code; None if it was accepted (and recorded) or there was no response."""
         response = self._request("POST", "/v1/jobs", headers={"Idempotency-Key": request.key}, **request.form())
         if response is not None and response.status_code == httpx2.codes.ACCEPTED:
             self._accept(request, str(response.json()["id"]))

@@ -29,7 +29,7 @@ _MAX_PIXELS: Final = 10**6
 
 @functools.cache
 def photo(number: int) -> bytes:
-    """Return a small PNG of smooth coloured blobs."""
+    """Return a small PNG of smooth colored blobs."""
     noise = np.random.default_rng(number).integers(0, 255, (6, 8, 3), np.uint8)
     target = io.BytesIO()
     Image.fromarray(noise).resize((64, 48), Image.Resampling.BICUBIC).save(target, "PNG")

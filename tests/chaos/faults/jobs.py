@@ -40,7 +40,7 @@ def out_of_memory(context: FaultContext) -> bool:
 
 @fault(domain="api")
 def api_killed(context: FaultContext) -> bool:
-    """Crash the API at each point of a submission in turn: before and after each call to another service."""
+    """Crash the API at each point of a submission: before and after each call to another service."""
     for crash_point in range(CRASH_POINTS):
         if context.stopping.is_set():
             return False

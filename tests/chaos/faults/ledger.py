@@ -77,15 +77,15 @@ def flushall(context: FaultContext) -> bool:
 
 
 @fault(domain="redis")
-def flushall_reconcile(context: FaultContext) -> bool:
-    """Delete all data while the reapers are stopped; `easel-worker reconcile` restores it."""
+def flushall_rebuild(context: FaultContext) -> bool:
+    """Delete all data while the reapers are stopped; `easel-worker rebuild` restores it."""
     stack = context.stack
-    with stack.fault_log.disturb(REDIS, "flushall_reconcile"):
+    with stack.fault_log.disturb(REDIS, "flushall_rebuild"):
         for reaper in stack.reapers:
             reaper.send(signal.SIGSTOP)
         try:
             stack.redis.flushall()
-            command = [sys.executable, "-m", "worker", "reconcile"]
+            command = [sys.executable, "-m", "worker", "rebuild"]
             restored = subprocess.run(command, env=stack.environment, capture_output=True, timeout=60, check=False)
             return restored.returncode == 0
         finally:

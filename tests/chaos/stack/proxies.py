@@ -156,7 +156,7 @@ class S3Proxy(Proxy):
     """A proxy for an S3 server over HTTP/1.1. It forwards bytes unchanged, so signatures stay valid.
 
     - slow: delays each request by `delay` seconds.
-    - refuse_third: answers every third request with 503 SlowDown and does not forward it.
+    - refuse_third: rejects every third request with 503 SlowDown and does not forward it.
     """
 
     def __init__(self, target: tuple[str, int], *, delay: float = 1.0) -> None:

@@ -19,7 +19,7 @@ from chaos.timeouts import CHILD_WATCH_SECONDS
 from shared import redis_client, services
 from shared.settings import Settings
 from shared.storage import SHORT_TIMEOUTS, Timeouts
-from worker import celery_app as worker_main
+from worker import celery_app
 
 log = structlog.get_logger(__name__)
 
@@ -64,11 +64,11 @@ def main() -> None:
         return services.Services(**{**vars(opened), "blobs": blobs})
 
     with ExitStack() as cleanup:
-        cleanup.enter_context(patch.object(worker_main, "open_services", open_crashing_services))
+        cleanup.enter_context(patch.object(celery_app, "open_services", open_crashing_services))
         cleanup.enter_context(patch.object(AsynPool, "timers", property(_scaled_timers)))
         if os.environ.get("CHAOS_BROKEN_FENCE"):
             cleanup.enter_context(broken_fence())
-        worker_main.start(Settings(), sys.argv[1], lambda _: SleepingEngine(folder, max_jobs=JOBS_PER_PROCESS))
+        celery_app.start(Settings(), sys.argv[1], lambda _: SleepingEngine(folder, max_jobs=JOBS_PER_PROCESS))
 
 
 def _scaled_timers(pool: Any) -> dict[Any, float]:

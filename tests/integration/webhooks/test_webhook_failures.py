@@ -100,7 +100,7 @@ def test_an_event_is_retried_if_the_receiver_cannot_be_reached(services: Service
     assert next_event(sender).attempt == 2
 
 
-def test_an_event_that_can_never_be_sent_is_not_retried_without_end(services: Services, sender: WebhookSender) -> None:
+def test_an_event_that_can_never_be_sent_is_not_retried_forever(services: Services, sender: WebhookSender) -> None:
     job_id = submit_and_cancel(services, "http://[fe80::1%25nowhere]/")  # accepted where private addresses are
     for _ in range(len(WEBHOOK_RETRY_SECONDS) + 1):
         deliver_next(sender)
@@ -140,7 +140,7 @@ def test_a_receiver_that_hangs_delays_neither_a_job_nor_another_receiver(service
             released.set()
 
 
-def test_a_receiver_that_answers_byte_by_byte_is_cut_off() -> None:
+def test_a_receiver_that_responds_byte_by_byte_is_cut_off() -> None:
     def send_slowly(handler: Handler) -> None:
         try:
             for _ in range(2000):

@@ -49,7 +49,7 @@ def test_a_job_that_is_claimed_again_sends_no_second_start(
     services.ledger.release(held, place="tail")
     held = claim(services)
     assert sender.take() is None
-    services.ledger.finish(held, JobState.FAILED, error=None)
+    services.ledger.end_job(held, JobState.FAILED, error=None)
     deliver_next(sender)
     assert received(receiver) == [(f"{job_id}-started", "job.started"), (f"{job_id}-failed", "job.failed")]
 
@@ -106,8 +106,8 @@ def test_an_invalid_webhook_is_refused_and_nothing_is_stored(
     parts: dict[str, Any], status: int, code: str, submit: Submit, stored_data: Callable[[], object]
 ) -> None:
     before = stored_data()
-    answer = submit(**parts)
-    assert (answer.status_code, answer.get_json()["code"]) == (status, code)
+    response = submit(**parts)
+    assert (response.status_code, response.get_json()["code"]) == (status, code)
     assert stored_data() == before
 
 

@@ -140,7 +140,7 @@ def test_a_restored_job_continues_from_its_files(services: Services) -> None:
     assert (services.ledger.get(running.id).state, services.ledger.get(running.id).checkpoint) == ("queued", checkpoint)
 
 
-def test_a_submission_that_may_be_in_progress_is_left_alone(services: Services) -> None:
+def test_a_submission_that_may_be_in_progress_is_kept(services: Services) -> None:
     job_id = lose_record(services, add_queued_job(services))
     age_blobs(services, 0.9 * HOUR)
     assert run_garbage_collection(services) == {}

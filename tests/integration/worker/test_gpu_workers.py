@@ -1,4 +1,4 @@
-"""One worker per GPU: the real supervisor with real processes. The GPUs are invented; no process uses one."""
+"""One worker per GPU: the real supervisor with real processes. The GPUs are fake; no process uses one."""
 
 import json
 import os
@@ -109,7 +109,7 @@ def test_workers_drain_when_their_supervisor_is_killed(start: Start) -> None:
     assert {worker["drained"] for worker in read_reports(supervisor, 2)} == names
 
 
-def test_a_worker_that_fails_at_once_is_restarted_after_growing_delays(start: Start) -> None:
+def test_a_worker_that_fails_immediately_is_restarted_after_growing_delays(start: Start) -> None:
     supervisor = start(FAILING, FIRST_DELAY="0.01")
     read_reports(supervisor, 8)  # attempts
     supervisor.terminate()
@@ -135,7 +135,7 @@ def test_a_worker_that_cannot_be_started_is_retried_and_the_other_keeps_running(
     assert not ended(other["pid"])
 
 
-def test_a_signal_during_a_delay_ends_the_supervisor_at_once(start: Start) -> None:
+def test_a_signal_during_a_delay_ends_the_supervisor_immediately(start: Start) -> None:
     supervisor = start(FAILING, FIRST_DELAY="600")
     read_reports(supervisor, 2)
     supervisor.terminate()
@@ -159,7 +159,7 @@ def test_real_workers_drain_their_jobs_when_the_supervisor_is_stopped(
     supervisor.terminate()
     assert supervisor.wait(timeout=60) == 0
     for job in map(rig.services.ledger.get, jobs):
-        assert (job.state, job.attempts) == (JobState.QUEUED, 0)
+        assert (job.state, job.leases_lost) == (JobState.QUEUED, 0)
         assert job.checkpoint
     assert rig.services.queue_stats.workers() == []
 

@@ -1,4 +1,4 @@
-"""The threads beside the loop: heartbeat, checkpoint writer and registration; and the timing of the loop."""
+"""The threads next to the loop: heartbeat, checkpoint writer and registration; and the timing of the loop."""
 
 import threading
 import time
@@ -48,7 +48,7 @@ def claim_next(services: Services, settings: Settings | None = None) -> JobSessi
     return session
 
 
-def test_the_first_step_is_reported_at_once(services: Services) -> None:
+def test_the_first_step_is_reported_immediately(services: Services) -> None:
     session = claim_next(services, services.settings.model_copy(update={"heartbeat_seconds": 3600}))
     with Heartbeat(session, threading.Event()) as heartbeat:
         last = services.events.last_id(session.job.id)

@@ -19,7 +19,7 @@ def test_a_job_that_runs_out_of_memory_is_retried_once_in_a_fresh_process(sleep_
     rig.start_worker()
     rig.done(rig.submit(**STEPS))
     job = rig.done(rig.submit(seed=JobKind.OUT_OF_MEMORY_ONCE.seed(1), **STEPS))
-    assert (job.memory_failures, job.attempts) == (1, 0), "it was released, not lost"
+    assert (job.memory_failures, job.leases_lost) == (1, 0), "it was released, not lost"
     assert warnings(rig, job.id) == ["out_of_memory"]
     rig.done(rig.submit(**STEPS))
 
@@ -41,7 +41,7 @@ def test_a_job_that_always_kills_its_worker_fails_without_affecting_others(sleep
     poison, other = rig.submit(seed=JobKind.POISON.seed(1), **STEPS), rig.submit(**STEPS)
     job = rig.done(poison, JobState.FAILED)
     assert job.error is not None
-    assert (job.error.code, job.attempts) == ("attempts_exhausted", rig.settings.attempts_limit)
+    assert (job.error.code, job.leases_lost) == ("attempts_exhausted", rig.settings.attempts_limit)
     rig.done(other)
 
 
@@ -49,7 +49,7 @@ def test_a_hung_process_loses_its_lease_and_is_replaced(sleep_engine_rig: Worker
     rig = sleep_engine_rig
     rig.start_worker(hang_seconds=4)
     job = rig.done(rig.submit(seed=JobKind.HANGS_ONCE.seed(1), **STEPS))
-    assert job.epoch >= 2
+    assert job.claims >= 2
     assert "device_hung" in rig.logs()
 
 

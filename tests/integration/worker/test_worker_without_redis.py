@@ -11,7 +11,6 @@ from support.fixtures.worker import WorkerRig
 
 from easel.models import JobState
 from shared.errors import StorageUnavailable
-from shared.jobs.job import Job
 from shared.ledger.ledger import connect
 from shared.recovery import job_files
 from shared.recovery.rebuild import rebuild_ledger
@@ -22,14 +21,10 @@ from worker.maintenance.reaper import Reaper
 
 @pytest.fixture
 def own_redis_rig(tmp_path: Path, own_valkey: Valkey, random_weights: Path) -> Iterator[WorkerRig]:
-    """A rig with a Redis of its own that the test may stop."""
+    """A rig with a separate Redis that the test may stop."""
     rig = WorkerRig(tmp_path, own_valkey.url, random_weights)
     yield rig
     rig.stop()
-
-
-def checkpoint_step(job: Job) -> int:
-    return keys.checkpoint_step(job.checkpoint)
 
 
 def test_a_drain_while_redis_is_unavailable_loses_no_step(own_redis_rig: WorkerRig, own_valkey: Valkey) -> None:
@@ -98,7 +93,7 @@ def test_no_worker_loses_its_job_because_redis_was_unavailable(own_redis_rig: Wo
     reaper.recover()
     assert rig.services.ledger.get(job_id).state is JobState.RUNNING
     rig.wait(job_id, lambda job: job.progress.current >= 8, reap=False)
-    assert rig.services.ledger.get(job_id).epoch == 1
+    assert rig.services.ledger.get(job_id).claims == 1
 
 
 def test_a_blob_store_that_lost_its_blobs_does_not_count_as_new(rig: WorkerRig) -> None:

@@ -11,7 +11,7 @@ from tensorflow.python.eager import context  # no public API reports the execute
 from worker.engine.cache import Evaluation, Network
 from worker.engine.determinism import GRAPPLER_PASSES, make_deterministic
 from worker.engine.model import load_vgg19
-from worker.engine.vgg19.convolution import Kernels
+from worker.engine.vgg19.convolution import KernelCache
 
 
 def test_every_disabled_pass_exists_and_is_disabled() -> None:
@@ -24,7 +24,7 @@ def test_every_disabled_pass_exists_and_is_disabled() -> None:
 
 def test_the_reference_computes_no_gradients_of_kernels_or_biases(random_weights: Path) -> None:
     make_deterministic()
-    network, image = Network(load_vgg19(random_weights), Kernels(), small()), tf.zeros([64, 80, 3])
+    network, image = Network(load_vgg19(random_weights), KernelCache(), small()), tf.zeros([64, 80, 3])
     targets = {"style": network.gram_matrices(image), "content": network.activations(image)}
     evaluate = Evaluation(network, small(), image, targets, "reference").with_targets(targets)
     context.enable_run_metadata()

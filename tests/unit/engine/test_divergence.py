@@ -68,7 +68,7 @@ def one_stage(kind: str) -> Recipe:
     return small(kind, steps=12, stages=[{"scale": 1, "share": 1}])
 
 
-def through_checkpoint(iterate: Iterate) -> checkpoint_format.State:
+def through_checkpoint(iterate: Iterate) -> checkpoint_format.CheckpointState:
     return checkpoint_format.load(b"".join(checkpoint_format.dump(iterate.state())))
 
 
@@ -124,7 +124,7 @@ def test_the_error_after_three_bad_evaluations_in_a_row_names_step_and_backoffs(
     iterates, message = run_until_divergence(weights, one_stage(kind))
     assert [it.step for it in iterates] == list(range(6))
     assert "At step 6" in message
-    assert "halved 2 times; lower the learning rate or the weights" in message
+    assert "halved 2 times. Lower the recipe's learning rate or weights." in message
 
 
 @pytest.mark.parametrize("kind", ["adam", "lbfgs"])
@@ -136,7 +136,7 @@ def test_a_run_diverges_if_the_first_evaluation_at_a_size_is_bad(
         iterates, message = run_until_divergence(weights, small(kind))
         assert [it.step for it in iterates] == list(range(first))
         assert f"At step {first}" in message
-        assert "first image of its size" in message
+        assert "no earlier image at this size" in message
 
 
 def test_an_exploding_loss_is_handled_like_one_that_is_not_finite(

@@ -15,7 +15,7 @@ from worker.engine.cache import Evaluation, Network
 from worker.engine.model import GramMatrix, Pooling, StyleContentModel, load_vgg19
 from worker.engine.objective import Objective
 from worker.engine.vgg19 import convolution
-from worker.engine.vgg19.convolution import Kernel, Kernels
+from worker.engine.vgg19.convolution import Kernel, KernelCache
 from worker.engine.vgg19.fast_path import FastPath, gram_gradient
 from worker.engine.vgg19.fused_ops import FusedOps
 
@@ -29,8 +29,8 @@ def vgg19(random_weights: Path) -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def kernels() -> Kernels:
-    return Kernels()
+def kernels() -> KernelCache:
+    return KernelCache()
 
 
 def is_close(actual: tf.Tensor, expected: tf.Tensor, tolerance: float = 1e-5) -> bool:
@@ -59,7 +59,7 @@ def assert_equal_evaluations(actual: tuple[tf.Tensor, tf.Tensor], expected: tupl
 )
 def test_losses_and_gradient_equal_the_models_for_any_layers_pooling_and_size(
     vgg19: keras.Model,
-    kernels: Kernels,
+    kernels: KernelCache,
     style: set[str],
     content: set[str],
     *,
@@ -86,7 +86,7 @@ def test_losses_and_gradient_equal_the_models_for_any_layers_pooling_and_size(
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
-def test_the_compiled_fast_path_equals_the_model(vgg19: keras.Model, kernels: Kernels, pooling: Pooling) -> None:
+def test_the_compiled_fast_path_equals_the_model(vgg19: keras.Model, kernels: KernelCache, pooling: Pooling) -> None:
     """With every kind of layer: direct and Winograd convolutions, pooled or not, with a loss or without one."""
     style_layers = {"block1_conv1": 1.0, "block2_conv1": 1.0}
     recipe = Recipe(pooling=pooling, style_layers=style_layers, content_layers={"block3_conv2": 1.0})

@@ -26,10 +26,10 @@ def test_relative_variation_does_not_depend_on_the_size_of_a_periodic_image() ->
 
 def test_chroma_scales_differences_in_colour_but_not_in_brightness() -> None:
     steps = tf.reshape(tf.constant([0.0, 1.0, 0.0, 1.0]), [1, 4, 1])
-    gray, colour = tf.tile(steps, [2, 1, 3]), tf.tile(steps * [1.0, -1.0, 0.0], [2, 1, 1])
+    gray, color = tf.tile(steps, [2, 1, 3]), tf.tile(steps * [1.0, -1.0, 0.0], [2, 1, 1])
     once, five = (TotalVariationLoss(relative=True, chroma=chroma) for chroma in (1, 5))
     assert float(five(gray)) == pytest.approx(float(once(gray)))
-    assert float(five(colour)) == pytest.approx(5 * float(once(colour)))
+    assert float(five(color)) == pytest.approx(5 * float(once(color)))
 
 
 def test_a_flat_image_has_no_variation() -> None:

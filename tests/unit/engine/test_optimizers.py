@@ -29,7 +29,7 @@ def quadratic(image: tf.Tensor) -> Evaluated:
 
 
 def rosenbrock(image: tf.Tensor) -> Evaluated:
-    """Rosenbrock's function of neighbouring values."""
+    """Rosenbrock's function of neighboring values."""
     with tf.GradientTape() as tape:
         tape.watch(image)
         flat = tf.reshape(image, [-1])

@@ -11,10 +11,10 @@ from support.small_runs import run, small
 
 from shared.errors import OutOfMemory
 from worker.engine.cache import Cache
-from worker.engine.memory import translate_out_of_memory
 from worker.engine.model import Features
 from worker.engine.objective import Objective
 from worker.engine.optimizers import LBFGS
+from worker.engine.out_of_memory import translate_out_of_memory
 from worker.engine.stylize import _Run
 from worker.engine.weights.sources import Weights
 

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.attempts import Attempts
 from benchmarks.figure import Figure, NotAvailable, figure
+from benchmarks.measurement_runner import MeasurementRunner
 from benchmarks.processes import peer_process, run_module
 from rich.console import Console
 
@@ -23,9 +23,9 @@ serve(make)
 """
 
 
-def _attempts() -> tuple[Attempts, Console]:
+def _create_runner() -> tuple[MeasurementRunner, Console]:
     console = Console(record=True, width=200, file=sys.stderr)
-    return Attempts(console), console
+    return MeasurementRunner(console), console
 
 
 def _lacking() -> Figure:
@@ -37,19 +37,19 @@ def _broken() -> Figure:
 
 
 def test_a_failed_measurement_is_reported_with_its_cause_and_the_next_one_runs() -> None:
-    attempts, console = _attempts()
-    assert attempts("first", _broken) is None
-    assert attempts("second", lambda: figure([1.0, 2.0, 4.0])) == Figure(2, 1, 4)
+    runner, console = _create_runner()
+    assert runner("first", _broken) is None
+    assert runner("second", lambda: figure([1.0, 2.0, 4.0])) == Figure(2, 1, 4)
     text = console.export_text()
-    assert attempts.failed
+    assert runner.failed
     assert "a wrong loss" in text
     assert "second: 2 (1 to 4)" in text
 
 
 def test_a_measurement_that_this_machine_cannot_make_is_not_a_failure() -> None:
-    attempts, console = _attempts()
-    assert attempts("first", _lacking) is None
-    assert not attempts.failed
+    runner, console = _create_runner()
+    assert runner("first", _lacking) is None
+    assert not runner.failed
     assert "first: not measured, there is no such device" in console.export_text()
 
 

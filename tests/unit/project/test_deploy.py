@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from shared.dispatch import queue_name
 from shared.settings import Settings
-from worker.celery_app import Worker
+from worker.celery_app import CeleryWorker
 from worker.cli import app as easel_worker
 
 DEPLOY = ROOT / "deploy"
@@ -86,5 +86,5 @@ def test_the_ports_agree() -> None:
 
 def test_every_celery_queue_has_a_consumer() -> None:
     settings = Settings()
-    consumed = Worker(settings, "w@test").options()[2].removeprefix("--queues=").split(",")
+    consumed = CeleryWorker(settings, "w@test").options()[2].removeprefix("--queues=").split(",")
     assert consumed == [queue_name(tier) for tier in settings.tiers]

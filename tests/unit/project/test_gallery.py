@@ -16,11 +16,9 @@ def test_every_pair_credits_both_images() -> None:
 
 
 def test_a_strip_shows_photo_style_image_and_both_results() -> None:
-    colours = ["red", "green", "blue", "yellow"]
+    colors = ["red", "green", "blue", "yellow"]
     sizes = [(600, 400), (300, 500), (384, 288), (384, 288)]
-    photo, style, tutorial, default = (
-        Image.new("RGB", size, colour) for size, colour in zip(sizes, colours, strict=True)
-    )
+    photo, style, tutorial, default = (Image.new("RGB", size, color) for size, color in zip(sizes, colors, strict=True))
     strip = gallery._strip(photo, style, tutorial, default, "credits")
     pixels = [strip.getpixel(position) for position in ((90, 70), (90, 220), (400, 140), (800, 140))]
     assert pixels == [image.getpixel((0, 0)) for image in (photo, style, tutorial, default)]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.gpu` without a GPU: its measurements run at 64 pixels, and no result is judged.
+"""`python -m benchmarks.gpu` without a GPU: its measurements run at 64 pixels, and no result is rated.
 
 To keep this file under a minute on two cores, some parts do not run here:
 
@@ -18,7 +18,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.attempts import Attempts
 from benchmarks.engine.workload import Workload, best_weights
 from benchmarks.figure import Figure, percentiles
 from benchmarks.gpu import short_run
@@ -27,6 +26,7 @@ from benchmarks.gpu.report import Row, Rows
 from benchmarks.gpu.rounds import QUICK, Rounds
 from benchmarks.gpu.stage_start import stage_start
 from benchmarks.gpu.variants import REFERENCE, measure_variants
+from benchmarks.measurement_runner import MeasurementRunner
 from benchmarks.processes import run_module
 from rich.console import Console
 from support.requirements import ROOT
@@ -49,7 +49,7 @@ def _medians(rows: Rows) -> dict[str, float]:
 
 
 @pytest.mark.usefixtures("workload")
-def test_steps_and_variants_are_measured_but_not_judged(tmp_path: Path) -> None:
+def test_steps_and_variants_are_measured_but_not_rated(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu", *CHEAP, "--out", str(tmp_path / "gpu.json")]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
     completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -59,7 +59,7 @@ def test_steps_and_variants_are_measured_but_not_judged(tmp_path: Path) -> None:
     assert results == json.loads((tmp_path / "gpu.json").read_text())
     assert results["gpu"] is False
     row = results["rows"]["step_adam_64"]
-    assert row["verdict"] is None
+    assert row["rating"] is None
     assert {side: row[side]["median"] > 0 for side in ("easel", "tutorial")} == {"easel": True, "tutorial": True}
     reference = results["variants"]["64"][REFERENCE]
     assert reference["milliseconds"]["median"] > 0
@@ -67,9 +67,9 @@ def test_steps_and_variants_are_measured_but_not_judged(tmp_path: Path) -> None:
 
 
 def test_each_variant_computes_the_loss_and_gradient_of_the_reference(workload: Workload) -> None:
-    attempts = Attempts(Console(stderr=True))
-    variants = measure_variants(workload, VARIANTS, ONCE, attempts)
-    assert not attempts.failed
+    runner = MeasurementRunner(Console(stderr=True))
+    variants = measure_variants(workload, VARIANTS, ONCE, runner)
+    assert not runner.failed
     assert variants.keys() == set(VARIANTS)
     for name, variant in variants.items():
         loss, gradient = (0.02, 0.5) if "bfloat16" in name else (1e-5, 1e-3)
@@ -100,10 +100,10 @@ def test_short_runs_report_the_digests_of_their_images_and_no_gpu_memory(
     }
 
 
-@pytest.mark.parametrize(("median", "verdict"), [(3.9, "aim"), (4.5, "pass"), (5.1, "fail")])
-def test_a_row_is_judged_by_its_median(median: float, verdict: str) -> None:
-    assert Row("step_adam_512", "ms", Figure(median, 0, 9)).verdict == verdict
-    assert Row("evaluation_512", "ms", Figure(median, 0, 9)).verdict is None
+@pytest.mark.parametrize(("median", "rating"), [(3.9, "aim"), (4.5, "pass"), (5.1, "fail")])
+def test_a_row_is_rated_by_its_median(median: float, rating: str) -> None:
+    assert Row("step_adam_512", "ms", Figure(median, 0, 9)).rating == rating
+    assert Row("evaluation_512", "ms", Figure(median, 0, 9)).rating is None
 
 
 def test_a_spread_is_from_the_10th_to_the_90th_percentile() -> None:

@@ -90,7 +90,7 @@ def test_the_wheel_holds_the_package_easel_alone_with_its_types(wheel: Path) -> 
     assert names == sources | {"easel/py.typed"}
 
 
-def test_the_client_works_beside_other_packages_named_as_the_servers_are(wheel: Path, tmp_path: Path) -> None:
+def test_the_client_works_next_to_packages_with_the_servers_names(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as opened:
         opened.extractall(tmp_path)
     for name in ("api", "shared", "worker", "deploy"):

@@ -5,23 +5,23 @@ from pathlib import Path
 import pytest
 from benchmarks.__main__ import within
 from benchmarks.service.estimates import Estimate, summarize
-from benchmarks.service.load_client import percentile
 from benchmarks.service.plots import draw
 from benchmarks.service.results import Chart, table
 from benchmarks.service.scaling import round_times
+from benchmarks.service.support.load_client import percentile
 from PIL import Image
 from rich.console import Console
 
 CHART = Chart("a", "a title", "jobs", "ms", {"one": {1: 2.0, 10: 3456.7}}, target="under 9", bound={1: 9.0, 10: 9.0})
 
 
-def test_a_percentile_is_the_value_that_so_many_readings_do_not_exceed() -> None:
-    measurement = [float(number) for number in range(101)]
-    assert (percentile(measurement, 50), percentile(measurement, 99)) == (50, 99)
+def test_percentile_returns_the_nearest_reading() -> None:
+    readings = [float(number) for number in range(101)]
+    assert (percentile(readings, 50), percentile(readings, 99)) == (50, 99)
     assert percentile([3.0], 99) == 3
 
 
-def test_a_round_lasts_from_a_claim_to_the_claim_as_many_later_as_there_are_workers() -> None:
+def test_round_time_with_n_workers_is_the_time_to_the_nth_next_claim() -> None:
     first, second, third = [0.0, 4.0, 8.0], [10.0, 14.0, 18.0], [21.0, 25.0, 29.0]
     assert round_times([*first, *second, *third], 3) == pytest.approx([10, 11])
     assert round_times([0.0, 10.0, 30.0], 1) == [10, 20]
@@ -44,12 +44,12 @@ def test_the_table_shows_every_curve_with_its_target() -> None:
     console = Console(record=True, width=100)
     console.print(table([CHART]))
     text = console.export_text()
-    for estimates in ("a title", "one, ms", "3,457", "under 9", "jobs"):
-        assert estimates in text
+    for expected in ("a title", "one, ms", "3,457", "under 9", "jobs"):
+        assert expected in text
 
 
 @pytest.mark.parametrize("log_scale", [True, False])
 def test_a_chart_has_a_transparent_background(*, log_scale: bool, tmp_path: Path) -> None:
     chart = Chart("a", "a title", "jobs", "ms", CHART.curves, log_scale=log_scale, target="under 9", bound=CHART.bound)
-    with Image.open(draw(chart, tmp_path)) as picture:
-        assert picture.convert("RGBA").getpixel((0, 0))[3] == 0
+    with Image.open(draw(chart, tmp_path)) as image:
+        assert image.convert("RGBA").getpixel((0, 0))[3] == 0

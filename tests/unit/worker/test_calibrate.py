@@ -16,18 +16,18 @@ from PIL import Image
 from shared.errors import NotAnImage
 from shared.recipe import VGG19_LAYERS
 from shared.samples import sample_photo
+from worker.engine.weights.calibrated import calibrate, filters
+from worker.engine.weights.calibrated.calibrate import calibrated_file
+from worker.engine.weights.calibrated.filters import learn_filters
+from worker.engine.weights.calibrated.synthetic_images import brush_strokes, dead_leaves
 from worker.engine.weights.hdf5 import KERNEL_SHAPES, load_kernels
-from worker.engine.weights.learned import calibrate, filters
-from worker.engine.weights.learned.calibrate import calibrated_file
-from worker.engine.weights.learned.filters import learn_filters
-from worker.engine.weights.learned.synthetic_images import brush_strokes, dead_leaves
 
 Images = NDArray[np.float32]
 
 
 @pytest.fixture
 def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything on small images: two seconds instead of half a minute."""
+    """Everything on small images: two seconds instead of about a minute."""
     monkeypatch.setattr(calibrate, "SIDE", 64)
     monkeypatch.setattr(calibrate, "SYNTHETIC_IMAGES", 1)
     monkeypatch.setattr(filters, "PATCHES", 600)
@@ -48,7 +48,7 @@ def white_noise(images: Images, scale: float) -> Images:
 
 
 def textures(seed: int = 0) -> Images:
-    """Two colour images with values of about 1."""
+    """Two color images with values of about 1."""
     rng = np.random.default_rng(seed)
     return np.stack([np.asarray(draw(48, rng), np.float32) / 64 - 2 for draw in (dead_leaves, brush_strokes)])
 

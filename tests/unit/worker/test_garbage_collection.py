@@ -43,14 +43,14 @@ class FailingStore(MemoryBlobStore):
 
 
 def create_store() -> FailingStore:
-    """Return a store with old inputs, two of which a job refers to, and a young one."""
+    """Return a store with old inputs, two of which a job refers to, and a recent one."""
     clock = Clock()
     blobs = FailingStore(clock)
-    for name in ("used", "painting", "orphan", "waif"):
+    for name in ("used", "painting", "orphan", "unreferenced"):
         blobs.put(keys.input_image(name), b"old")
     write_request(blobs, request("used", "painting"))
     clock.now = 10**12
-    blobs.put(keys.input_image("young"), b"new")
+    blobs.put(keys.input_image("recent"), b"new")
     return blobs
 
 
@@ -74,7 +74,7 @@ def delete_unused(blobs: MemoryBlobStore) -> int:
 
 def test_only_old_inputs_that_no_job_refers_to_are_deleted(blobs: FailingStore) -> None:
     assert delete_unused(blobs) == 2
-    assert inputs(blobs) == ["painting", "used", "young"]
+    assert inputs(blobs) == ["painting", "recent", "used"]
     assert delete_unused(blobs) == 0
 
 
@@ -85,24 +85,22 @@ def test_an_interrupted_run_deletes_nothing_wrong_and_the_next_one_completes_it(
         failing.fails_at = number
         with pytest.raises(StorageUnavailable):
             delete_unused(failing)
-        assert {"painting", "used", "young"} <= set(inputs(failing))
+        assert {"painting", "recent", "used"} <= set(inputs(failing))
         delete_unused(failing)
-        assert inputs(failing) == ["painting", "used", "young"]
+        assert inputs(failing) == ["painting", "recent", "used"]
 
 
 def test_an_input_written_again_during_the_run_is_kept(blobs: FailingStore) -> None:
-    steps = delete_unused_inputs(blobs)
-    next(steps)  # the inputs are listed, the first request is read
+    effects = delete_unused_inputs(blobs)
+    next(effects)  # the inputs are listed, the first request is read
     blobs.put(keys.input_image("orphan"), b"new")
-    assert Counter(steps)["leftovers_deleted"] == 1
-    assert inputs(blobs) == ["orphan", "painting", "used", "young"]
+    assert Counter(effects)["leftovers_deleted"] == 1
+    assert inputs(blobs) == ["orphan", "painting", "recent", "used"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"content": "waif", "strange": 1'])
-def test_an_unreadable_request_keeps_the_inputs_it_mentions(
-    damage: bytes, blobs: FailingStore
-) -> None:
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"content": "unreferenced", "strange": 1'])
+def test_an_unreadable_request_keeps_the_inputs_it_mentions(damage: bytes, blobs: FailingStore) -> None:
     blobs.put(keys.request("damaged"), damage)
     delete_unused(blobs)
-    assert ("waif" in inputs(blobs)) == (b"waif" in damage)
+    assert ("unreferenced" in inputs(blobs)) == (b"unreferenced" in damage)
     assert "orphan" not in inputs(blobs)

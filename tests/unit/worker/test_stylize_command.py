@@ -1,4 +1,4 @@
-"""`easel-worker stylize` in a process of its own: both engines render the same image."""
+"""`easel-worker stylize` in a separate process: both engines render the same image."""
 
 import json
 import subprocess

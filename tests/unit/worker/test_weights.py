@@ -1,45 +1,23 @@
-"""Where VGG19's weights come from, and how broken files and dead networks are handled."""
+"""The sources of VGG19's weights: files, downloads from servers that may fail, and calibrated filters."""
 
 import hashlib
 import inspect
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
 from PIL import Image
+from support.weights_file import keras_2_file
 
 from shared.errors import WeightsUnavailable
-from shared.recipe import VGG19_LAYERS
 from worker.engine.weights import sources
+from worker.engine.weights.calibrated import calibrate
 from worker.engine.weights.download import download
-from worker.engine.weights.hdf5 import KERNEL_SHAPES, create_once, load_kernels, save_kernels
-from worker.engine.weights.learned import calibrate
+from worker.engine.weights.hdf5 import load_kernels
 from worker.engine.weights.sources import Weights, resolve_weights
-
-
-def keras_2_file(path: Path, *, value: float = 0.5, skip: str = "", extra: str = "") -> Path:
-    """Small on disk: HDF5 stores only the fill value."""
-    with h5py.File(path, "w") as file:
-        names = [name for name in (*VGG19_LAYERS, extra) if name and name != skip]
-        file.attrs["layer_names"] = [b"input_1", *(name.encode() for name in names), b"block5_pool"]
-        file.create_group("input_1").attrs["weight_names"] = []
-        file.create_group("block5_pool").attrs["weight_names"] = []
-        for name in names:
-            shape = KERNEL_SHAPES.get(name, (3, 3, 8, 8))
-            group = file.create_group(name)
-            group.attrs["weight_names"] = [f"{name}_W_1:0".encode(), f"{name}_b_1:0".encode()]
-            group.create_dataset(f"{name}_W_1:0", shape=shape, dtype="f4", fillvalue=value)
-            group.create_dataset(f"{name}_b_1:0", shape=shape[3:], dtype="f4", fillvalue=value)
-    return path
 
 
 @pytest.fixture(autouse=True)
@@ -77,14 +55,7 @@ def send(body: bytes, *, sent_bytes: int | None = None) -> Callable[[BaseHTTPReq
     return respond
 
 
-def test_the_layers_of_a_keras_2_file_are_returned_from_shallow_to_deep(tmp_path: Path) -> None:
-    kernels = load_kernels(keras_2_file(tmp_path / "vgg.h5"))
-    assert tuple(kernels) == VGG19_LAYERS
-    assert {layer: kernel.shape for layer, (kernel, _) in kernels.items()} == KERNEL_SHAPES
-    assert all(bias.shape == kernel.shape[3:] and kernel.dtype == np.float32 for kernel, bias in kernels.values())
-
-
-def test_the_imagenet_file_beside_the_checkout_is_read(shared_folder: Path) -> None:
+def test_the_imagenet_file_next_to_the_checkout_is_read(shared_folder: Path) -> None:
     weights = resolve_weights(str(next((shared_folder / "weights").glob("*.h5"))), cache=Path("unused"))
     kernels = load_kernels(weights.path)
     assert float(kernels["block1_conv1"][0].std()) > 0.1
@@ -92,55 +63,10 @@ def test_the_imagenet_file_beside_the_checkout_is_read(shared_folder: Path) -> N
     assert weights.sha256[:8] in weights.describe()
 
 
-def test_saved_kernels_load_unchanged_and_give_the_same_bytes_each_time(tmp_path: Path) -> None:
-    rng = np.random.default_rng(3)
-    kernels = {
-        layer: (rng.random(shape, np.float32), rng.random(shape[3], np.float32))
-        for layer, shape in KERNEL_SHAPES.items()
-    }
-    for name in ("one.h5", "two.h5"):
-        save_kernels(tmp_path / name, kernels)
-    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
-    for layer, (kernel, bias) in load_kernels(tmp_path / "one.h5").items():
-        np.testing.assert_array_equal(kernel, kernels[layer][0])
-        np.testing.assert_array_equal(bias, kernels[layer][1])
-
-
 @pytest.mark.parametrize("spec", ["nowhere/vgg19.h5", "imagnet"])
-def test_an_error_for_a_missing_file_or_a_misspelt_name_lists_the_choices(spec: str, tmp_path: Path) -> None:
+def test_an_error_for_a_missing_file_or_a_misspelled_name_lists_the_choices(spec: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsUnavailable, match="`auto`, `imagenet`, `calibrated`"):
         resolve_weights(spec, cache=tmp_path)
-
-
-def test_a_file_that_is_not_hdf5_is_rejected(tmp_path: Path) -> None:
-    (tmp_path / "vgg.h5").write_text("<html>404 Not Found</html>")
-    with pytest.raises(WeightsUnavailable, match="damaged or not an HDF5 file"):
-        resolve_weights(str(tmp_path / "vgg.h5"), cache=tmp_path)
-
-
-def test_a_truncated_file_is_rejected(tmp_path: Path) -> None:
-    path = keras_2_file(tmp_path / "vgg.h5")
-    path.write_bytes(path.read_bytes()[:-4000])
-    with pytest.raises(WeightsUnavailable, match="damaged"):
-        resolve_weights(str(path), cache=tmp_path)
-
-
-def test_the_error_for_another_network_names_the_missing_layers(tmp_path: Path) -> None:
-    path = keras_2_file(tmp_path / "vgg16.h5", skip="block3_conv4")
-    with pytest.raises(WeightsUnavailable, match=r"lacks block3_conv4.*_notop\.h5"):
-        resolve_weights(str(path), cache=tmp_path)
-
-
-def test_the_error_for_vgg19_with_its_top_names_the_extra_layer(tmp_path: Path) -> None:
-    path = keras_2_file(tmp_path / "top.h5", extra="predictions")
-    with pytest.raises(WeightsUnavailable, match="has predictions"):
-        resolve_weights(str(path), cache=tmp_path)
-
-
-def test_weights_that_are_not_finite_are_rejected(tmp_path: Path) -> None:
-    path = keras_2_file(tmp_path / "vgg.h5", value=float("nan"))
-    with pytest.raises(WeightsUnavailable, match="not finite"):
-        resolve_weights(str(path), cache=tmp_path)
 
 
 def test_url_and_checksum_are_those_of_keras() -> None:
@@ -222,7 +148,7 @@ def test_a_download_goes_through_the_proxy_of_the_environment(monkeypatch: pytes
     assert (tmp_path / "file").read_bytes() == b"weights"
 
 
-def test_auto_prefers_the_file_beside_the_checkout(tmp_path: Path) -> None:
+def test_auto_prefers_the_file_next_to_the_checkout(tmp_path: Path) -> None:
     (tmp_path / "sibling").mkdir()
     path = keras_2_file(tmp_path / "sibling" / "vgg.h5")
     weights = resolve_weights("auto", cache=tmp_path / "cache")
@@ -248,23 +174,3 @@ def test_auto_uses_filters_that_were_already_learned_without_the_network(
     monkeypatch.setattr(sources, "download", lambda url, *_, **__: downloads.append(url))
     weights = resolve_weights("auto", cache=tmp_path, photos=[photo])
     assert (weights.source, weights.path, downloads) == ("calibrated", path, [])
-
-
-def test_the_error_for_a_cache_that_is_not_writable_names_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "cache").write_text("a file where a folder should be")
-    with pytest.raises(WeightsUnavailable, match="cannot be saved in"):
-        create_once(tmp_path / "cache" / "x.h5", Path.touch)
-
-
-def test_the_partial_file_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
-    script = (
-        "import os, signal, sys; from pathlib import Path; from worker.engine.weights.hdf5 import create_once\n"
-        "def create(part): part.write_text('ha'); os.kill(os.getpid(), signal.SIGKILL)\n"
-        "create_once(Path(sys.argv[1]), create)"
-    )
-    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path / "x")], check=False, env=dict(os.environ))
-    assert killed.returncode == -signal.SIGKILL
-    assert (tmp_path / "x.part").exists()
-    create_once(tmp_path / "x", lambda part: part.write_text("whole") and None)
-    assert (tmp_path / "x").read_text() == "whole"
-    assert not (tmp_path / "x.part").exists()

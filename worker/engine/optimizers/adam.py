@@ -54,7 +54,7 @@ class Adam:
         return AdamState(image, image, zero, zero)
 
     def step(self, state: AdamState, loss: tf.Tensor, gradient: tf.Tensor) -> AdamState:  # noqa: ARG002 - the protocol's
-        """Accept every evaluated image: Adam does not use the loss."""
+        """Return the state after an update. Every evaluated image is accepted: Adam does not use the loss."""
         settings, t = self.settings, state.updates + 1
         rate = state.rate_factor * settings.learning_rate * (1 - settings.beta2**t) ** 0.5 / (1 - settings.beta1**t)
         coefficients = tf.constant([1 - settings.beta1, 1 - settings.beta2, rate, settings.epsilon], tf.float32)
@@ -62,7 +62,7 @@ class Adam:
         return AdamState(image, state.image, m, v, t, state.rate_factor)
 
     def back_off(self, state: AdamState) -> AdamState:
-        """Halve the last step, as half the rate would have, and the rate of all later steps; keep the moments."""
+        """Return the state with half the last step, as with half the rate, and half the rate from now on."""
         image = (state.current + state.image) / 2
         return replace(state, image=image, rate_factor=state.rate_factor / 2, accepted=False)
 

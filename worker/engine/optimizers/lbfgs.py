@@ -98,7 +98,7 @@ class LBFGS:
         return LBFGSState(image, image, zero, zero, PairHistory.empty(self.settings.history, image))
 
     def step(self, state: LBFGSState, loss: tf.Tensor, gradient: tf.Tensor) -> LBFGSState:
-        """Accept the trial and compute the next direction, or try a shorter step."""
+        """Return the state with the next direction if the trial is accepted, or else with a shorter step."""
         trial = Trial(state.image, loss, gradient)
         accepted = _accept(state.current, state.gradient, trial, state.history.slots(room_for=1))
         value, decrease, keep, derivative = accepted.report.numpy().tolist()  # waits for a GPU
@@ -109,7 +109,7 @@ class LBFGS:
         return next_state if keep and derivative < 0 else self._restart_line_search(next_state)
 
     def back_off(self, state: LBFGSState) -> LBFGSState:
-        """Reject the trial without using its loss, and halve the step."""
+        """Return the state with the trial rejected, regardless of its loss, and half the step."""
         return _with_step_size(replace(state, rejections=state.rejections + 1), state.step_size / 2)
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> LBFGSState:

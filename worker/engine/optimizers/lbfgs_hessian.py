@@ -8,7 +8,7 @@ their Theorem 2.2 is
                          [-R^-1                          0 ] [Y^T H_0]
 
 A product H q needs as many inner products and sums as the two-loop recursion (Nocedal 1980). Here they are computed for
-all pairs at once, whereas the recursion updates q pair by pair.
+all pairs together, whereas the recursion updates q pair by pair.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,8 @@ from worker.engine.optimizers.tensor_ops import Vectors, inner_product, inner_pr
 _SLOT_MULTIPLE: Final = 10
 _MIN_CURVATURE: Final = 1e-10  # of s^T y relative to y^T y; below, H might not be positive definite
 
-Hessian = Callable[[tf.Tensor], tf.Tensor]
+LinearOperator = Callable[[tf.Tensor], tf.Tensor]
+"""Maps a vector, in the shape of an image, to its product with a matrix."""
 
 
 class Slots(NamedTuple):
@@ -80,7 +81,7 @@ def append_products(s_dot_y: tf.Tensor, s: Vectors, y: tf.Tensor, limit: tf.Tens
     return appended, column[-1] > _MIN_CURVATURE * tf.cast(inner_product(y, y), tf.float64)
 
 
-def apply_inverse(q: tf.Tensor, s: Vectors, y: Vectors, s_dot_y: tf.Tensor, apply_h_0: Hessian) -> tf.Tensor:
+def apply_inverse(q: tf.Tensor, s: Vectors, y: Vectors, s_dot_y: tf.Tensor, apply_h_0: LinearOperator) -> tf.Tensor:
     """Return H q: p = R^-1 S^T q, r = H_0 (q - Y p), H q = r + S R^-T (D p - Y^T r)."""
     diagonal = tf.linalg.diag_part(s_dot_y)
     r_matrix = tf.linalg.set_diag(s_dot_y, tf.where(diagonal == 0, tf.ones_like(diagonal), diagonal))

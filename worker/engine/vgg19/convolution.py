@@ -12,12 +12,12 @@ import tensorflow as tf
 from worker.engine.vgg19.fused_ops import FusedOps
 from worker.engine.vgg19.winograd import transform_kernel
 
-_COLOURS: Final = 3
+_COLORS: Final = 3
 _MIN_CHANNELS: Final = 128
 """Of the output. Below this, Winograd's passes over memory cost more than the multiplications that it saves."""
 _MANY_CHANNELS: Final = 256
 _MAX_POSITIONS: Final = 2**17
-"""For layers with fewer channels. Above this, tiles would take most of a step's memory, to save a few per cent."""
+"""For layers with fewer channels. Above this, tiles would take most of a step's memory, to save a few percent."""
 
 
 class Convolution(Protocol):
@@ -44,7 +44,7 @@ class Kernel:
     def fast(self, fused: FusedOps) -> Convolution:
         """Return the fastest variant on a CPU."""
         in_channels, out_channels = self.kernel.shape[2:]
-        if in_channels == _COLOURS:
+        if in_channels == _COLORS:
             return _FirstLayer(self, fused)
         return _Winograd(self, fused) if out_channels >= _MIN_CHANNELS else _Direct(self)
 
@@ -61,8 +61,8 @@ class Kernel:
             return transform_kernel(self.kernel)
 
 
-class Kernels:
-    """The kernels of a VGG19's layers, shared by all evaluations traced with it."""
+class KernelCache:
+    """Creates the Kernel of each VGG19 layer on first use, and shares it between evaluations."""
 
     def __init__(self) -> None:
         self._kernels: dict[str, Kernel] = {}

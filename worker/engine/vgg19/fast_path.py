@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from worker.engine.model import Features, LossFunction, StyleContentModel, append_norm, preprocess
-from worker.engine.vgg19.convolution import Convolution, Kernels
+from worker.engine.vgg19.convolution import Convolution, KernelCache
 from worker.engine.vgg19.fused_ops import FusedOps, relu_gradient
 
 Activations = dict[str, tf.Tensor]
@@ -19,7 +19,7 @@ Activations = dict[str, tf.Tensor]
 
 
 @dataclass(frozen=True)
-class Saved:
+class ForwardResults:
     """The results of the forward pass that the backward pass needs.
 
     A traced graph keeps only the activations that are used. For a pooled layer the bits in `pool_masks` are enough. For
@@ -34,7 +34,7 @@ class Saved:
 class FastPath:
     """One instance per traced evaluation, so that its compiled operations are freed with it."""
 
-    def __init__(self, model: StyleContentModel, kernels: Kernels, *, compiled: bool = True) -> None:
+    def __init__(self, model: StyleContentModel, kernels: KernelCache, *, compiled: bool = True) -> None:
         self._model = model
         self._layers_with_loss = {*model.style_layers, *model.content_layers}
         self._layers = model.extractor.layers[1:]  # the first is the input
@@ -59,9 +59,9 @@ class FastPath:
         """Wait, so that an evaluation does not need its memory at the same time as the compiler."""
         self._fused.wait_until_compiled()
 
-    def forward(self, image: tf.Tensor) -> Saved:
+    def forward(self, image: tf.Tensor) -> ForwardResults:
         """Run every layer on an image (height, width, 3), float32 RGB in [0, 1]."""
-        saved, x, previous = Saved(), preprocess(image)[tf.newaxis], ""
+        saved, x, previous = ForwardResults(), preprocess(image)[tf.newaxis], ""
         for layer in self._layers:
             if not _is_convolution(layer):
                 x, saved.pool_masks[previous] = self._fused.pool(x)
@@ -75,7 +75,7 @@ class FastPath:
             x = saved.activations[previous] = self._convolutions[previous].forward(x)
         return saved
 
-    def backward(self, saved: Saved, feature_gradients: Features) -> tf.Tensor:
+    def backward(self, saved: ForwardResults, feature_gradients: Features) -> tf.Tensor:
         """Return dL/dx, (height, width, 3), from dL/dG of the style layers and dL/dF of the content layers."""
         deepest, *other_layers = reversed(self._convolutions)
         loss_gradients = self._loss_gradients(deepest, saved, feature_gradients)
@@ -88,14 +88,14 @@ class FastPath:
             )
         return tf.reverse(gradient[0], axis=[-1]) * 255.0
 
-    def _features(self, saved: Saved) -> Features:
+    def _features(self, saved: ForwardResults) -> Features:
         model, activations = self._model, saved.activations
         return {
             "style": {layer: model.gram_matrix(activations[layer]) for layer in model.style_layers},
             "content": {layer: activations[layer] for layer in model.content_layers},
         }
 
-    def _loss_gradients(self, layer: str, saved: Saved, feature_gradients: Features) -> list[tf.Tensor]:
+    def _loss_gradients(self, layer: str, saved: ForwardResults, feature_gradients: Features) -> list[tf.Tensor]:
         """Return dL/dF of a layer through its own losses, without those of deeper layers."""
         gradients = []
         if layer in feature_gradients["style"]:
@@ -105,7 +105,7 @@ class FastPath:
         return gradients
 
     def _gradient_before_relu(
-        self, layer: str, saved: Saved, gradient: tf.Tensor, loss_gradients: list[tf.Tensor]
+        self, layer: str, saved: ForwardResults, gradient: tf.Tensor, loss_gradients: list[tf.Tensor]
     ) -> tf.Tensor:
         """Return the gradient before a layer's ReLU; `gradient` is that of the next convolution's input."""
         activations = saved.activations[layer]

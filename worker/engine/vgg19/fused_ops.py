@@ -127,7 +127,7 @@ def _activations_from_tiles(products: tf.Tensor, bias: tf.Tensor, height: int, w
 
 
 def _sum_taps(products: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Sum each position's contributions, (height width, 27), to its 3x3 pixels' colours: (1, height, width, 3)."""
+    """Sum each position's contributions, (height width, 27), to its 3x3 pixels' colors: (1, height, width, 3)."""
     contributions = tf.pad(tf.reshape(products, [height, width, 3, 3, 3]), [(1, 1), (1, 1), (0, 0), (0, 0), (0, 0)])
     taps = [(row, column) for row in range(3) for column in range(3)]
     planes = [

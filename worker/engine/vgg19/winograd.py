@@ -3,7 +3,7 @@
 Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, CVPR 2016. The plane is divided into tiles of 4x4
 outputs, each of which depends on 6x6 inputs. In transformed coordinates a convolution is one matrix product for each of
 the 36 positions. In float32 it differs from the direct sum by a few millionths of the largest output. The backward pass
-is the same algorithm with each linear map transposed. It needs no kernels of its own, which would take 0.3 GB more.
+is the same algorithm with each linear map transposed. It needs no separate kernels, which would take 0.3 GB more.
 """
 
 from collections.abc import Callable, Sequence

@@ -24,7 +24,7 @@ Kernels = Mapping[str, tuple[Array, Array]]
 """Layer name to (kernel, bias): float32, HWIO and O. Inputs are BGR, 0..255, less the ImageNet mean."""
 
 BGR_MEANS: Final = (103.939, 116.779, 123.68)
-"""ImageNet's mean colour, BGR in 0..255, as subtracted by the original Caffe model."""
+"""ImageNet's mean color, BGR in 0..255, as subtracted by the original Caffe model."""
 
 _BLOCK_CHANNELS: Final = {"block1": 64, "block2": 128, "block3": 256, "block4": 512, "block5": 512}
 KERNEL_SHAPES: Final = {
@@ -70,9 +70,9 @@ def save_kernels(path: Path, kernels: Kernels) -> None:
 def create_once(path: Path, create: Callable[[Path], None], *, is_valid: Callable[[Path], bool] = Path.is_file) -> Path:
     """Create `path` atomically with `create(temporary path)` unless a valid file exists, and return it.
 
-    If several processes call this at once, one creates the file and the others wait. The operating system releases the
-    lock of a dead process, and the next one overwrites the partial file. Raises WeightsUnavailable if the folder is not
-    writable. Errors of `create` are passed on, except OSError.
+    If processes call this at the same time, one creates the file and the others wait. The operating system releases
+    the lock of a dead process, and the next one overwrites the partial file. Raises WeightsUnavailable if the folder is
+    not writable. Errors of `create` are passed on, except OSError.
     """
     if is_valid(path):
         return path

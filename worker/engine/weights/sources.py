@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from shared.errors import WeightsUnavailable
+from worker.engine.weights.calibrated.calibrate import cached_calibrated_file, calibrated_file
 from worker.engine.weights.download import download
 from worker.engine.weights.hdf5 import create_once, load_kernels
-from worker.engine.weights.learned.calibrate import cached_calibrated_file, calibrated_file
 
 Progress = Callable[[str, float], None]
 """Called with a description of the work and the fraction done, 0 to 1."""

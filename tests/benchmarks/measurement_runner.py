@@ -11,7 +11,7 @@ from benchmarks.figure import NotAvailable
 V = TypeVar("V")
 
 
-class Attempts:
+class MeasurementRunner:
     """Prints each outcome as soon as it is known, because all of them take minutes."""
 
     def __init__(self, console: Console) -> None:

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.service.worker_pool COUNT SPEED`: real workers with a simulated engine; SPEED: even or uneven.
+"""`python -m benchmarks.service.support.worker_pool COUNT SPEED`: real workers with a simulated engine.
 
-Each is a Celery parent with its child, like those of `easel-worker start`. They are forked from a process that has
-imported everything, because the imports would take each worker a second and a half.
+SPEED is even or uneven. Each worker is a Celery parent with its child, like those of `easel-worker start`. They are
+forked from a process that has imported everything, because the imports would take each worker a second and a half.
 """
 
 import os
@@ -11,22 +11,22 @@ from typing import Final
 
 from chaos.stack.engine import SleepingEngine
 
-from benchmarks.service.uneven_engine import UnevenEngine
+from benchmarks.service.support.uneven_engine import UnevenEngine
 from shared.process import end_with_parent
 from shared.settings import Settings
-from worker import celery_app as worker_main
+from worker import celery_app
 
 STEP_SECONDS: Final = 0.1
 _ENGINES: Final = {"even": lambda _: SleepingEngine(None, STEP_SECONDS), "uneven": lambda _: UnevenEngine()}
 
 
 def main(count: int, speed: str) -> None:
-    """Serve until SIGTERM, which kills all of them at once: nothing reads their state afterwards."""
+    """Serve until SIGTERM, which kills all of them immediately: nothing reads their state afterwards."""
     parent = os.getpid()
     for number in range(count):
         if not os.fork():
             end_with_parent(parent)
-            return worker_main.start(Settings(), f"simulated-{number}", _ENGINES[speed])
+            return celery_app.start(Settings(), f"simulated-{number}", _ENGINES[speed])
     signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
     while True:
         signal.pause()

@@ -1,4 +1,4 @@
-"""Calibrated weights: VGG19's filters learned from a few photos in under a minute, for machines without a network.
+"""Calibrated weights: VGG19's filters learned from a few photos in about a minute, for machines without a network.
 
 There are no labels and no gradients. Layer by layer, each filter is a kind of patch that is frequent in the layer
 below (see `filters.py`).
@@ -16,9 +16,9 @@ from PIL import Image, ImageOps
 from shared.images import decode
 from shared.recipe import VGG19_LAYERS
 from shared.samples import sample_photos
+from worker.engine.weights.calibrated.filters import Array, learn_filters
+from worker.engine.weights.calibrated.synthetic_images import brush_strokes, dead_leaves
 from worker.engine.weights.hdf5 import BGR_MEANS, KERNEL_SHAPES, Kernels, create_once, save_kernels
-from worker.engine.weights.learned.filters import Array, learn_filters
-from worker.engine.weights.learned.synthetic_images import brush_strokes, dead_leaves
 
 VERSION: Final = 3
 """Part of the cached file's name. Increase it with every change of the learned filters."""
@@ -31,7 +31,7 @@ SYNTHETIC_IMAGES: Final = 3
 
 LUMINANCE_NOISE, CHROMA_NOISE = 3.0, 30.0
 """Of 0..255, the noise that the filters must not respond to: a little white noise in brightness, and strong noise of
-high frequency in colour. ImageNet's VGG19 hardly responds to the latter; filters that do produce speckled images."""
+high frequency in color. ImageNet's VGG19 hardly responds to the latter; filters that do produce speckled images."""
 
 STRENGTHS: Final = (48, 200, 230, 290, 310, 350, 600, 1100, 1100, 910, 570, 230, 170, 84, 36, 8)
 """Root mean square of the activations of each layer of ImageNet's VGG19 for photos. With the same values here, a recipe
@@ -98,7 +98,7 @@ def _crop_square(data: bytes) -> Image.Image:
 
 
 def _preprocess(image: Image.Image) -> Array:
-    """BGR in 0..255 less ImageNet's mean, as the inputs of Keras' VGG19."""
+    """Return BGR in 0..255 less ImageNet's mean, as the inputs of Keras' VGG19."""
     pixels: Array = np.asarray(image, np.float32)[..., ::-1] - np.asarray(BGR_MEANS, np.float32)
     return pixels
 
@@ -122,19 +122,19 @@ def _scale_to_strengths(learned: Kernels) -> dict[str, tuple[Array, Array]]:
     """Scale each layer's output from variance 1 to STRENGTHS. Nothing else changes: ReLU is homogeneous."""
     scaled, previous = {}, 1.0
     for (layer, (kernel, bias)), strength in zip(learned.items(), STRENGTHS, strict=True):
-        factor = strength * np.sqrt(2)  # after ReLU a centred signal of variance 1 has a mean square of 1/2
+        factor = strength * np.sqrt(2)  # after ReLU a centered signal of variance 1 has a mean square of 1/2
         scaled[layer] = (np.float32(factor / previous) * kernel, np.float32(factor) * bias)
         previous = factor
     return scaled
 
 
 def _activations(images: Array, kernel: Array, bias: Array) -> Array:
-    """Convolution with zero padding, bias, ReLU: (n, height, width, in) to (n, height, width, out)."""
+    """Return the layer's activations (n, height, width, out): convolution with zero padding, bias, ReLU."""
     activations: Array = tf.nn.relu(tf.nn.conv2d(images, kernel, 1, "SAME") + bias).numpy()
     return activations
 
 
 def _max_pool(images: Array) -> Array:
-    """2x2 max-pooling; an odd last row or column is dropped, as in VGG19."""
+    """Return the images after 2x2 max-pooling, without an odd last row or column, as in VGG19."""
     pooled: Array = tf.nn.max_pool2d(images, 2, 2, "VALID").numpy()
     return pooled

@@ -15,7 +15,7 @@ _RECIPE: Final[dict[str, Any]] = {"size": _WIDTH, "steps": 2, "stages": [{"scale
 _ROUNDS: Final = {False: 20, True: 8}
 
 
-def warm_start(*, quick: bool) -> Figure:
+def warm_worker_latency(*, quick: bool) -> Figure:
     """Return the seconds of consecutive jobs of one shape and one style through the whole stack.
 
     Raises AssertionError if a later job traced an evaluation or evaluated the style again.

@@ -1,6 +1,6 @@
 """Learning of one layer's filters from its inputs: whitening and spherical k-means.
 
-Coates and Ng, "Learning feature representations with k-means" (2012): patches are centred, normalized in contrast,
+Coates and Ng, "Learning feature representations with k-means" (2012): patches are centered, normalized in contrast,
 whitened, and clustered by direction; the centroids are the filters. There are two differences. Channels are first
 reduced to their principal components, which keeps the matrices small. And because plain whitening would amplify
 everything rare, noise above all, a Wiener filter first removes the noise that is measured on disturbed images.

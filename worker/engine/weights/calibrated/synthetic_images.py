@@ -1,6 +1,6 @@
 """Random training images for the filters, with structures that a few photos lack.
 
-Filters learned from photos alone respond far too strongly to a painting's hard edges, flat colours and dense brush
+Filters learned from photos alone respond far too strongly to a painting's hard edges, flat colors and dense brush
 strokes, and then these few filters dominate the Gram matrices.
 """
 
@@ -15,7 +15,7 @@ Canvas = NDArray[np.float64]
 """(side, side, 3): RGB, 0..255."""
 
 SATURATION: Final = 0.35
-"""Relative to colours drawn uniformly from RGB: the mean of photos and paintings. With stronger colours, colour would
+"""Relative to colors drawn uniformly from RGB: the mean of photos and paintings. With stronger colors, color would
 be so frequent that the filters ignore it."""
 
 
@@ -34,7 +34,7 @@ def dead_leaves(side: int, rng: np.random.Generator, count: int = 400) -> Image.
 
 
 def brush_strokes(side: int, rng: np.random.Generator, count: int = 1500) -> Image.Image:
-    """Draw thin strokes that follow a smooth random field of directions, in regions of similar colour."""
+    """Draw thin strokes that follow a smooth random field of directions, in regions of similar color."""
     palette = _palette(rng)
     canvas = np.full((side, side, 3), palette[0])
     direction, region = _random_field(rng), _random_field(rng)

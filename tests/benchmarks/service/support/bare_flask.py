@@ -1,4 +1,7 @@
-"""`python -m benchmarks.service.bare_flask PORT FILE`: a Flask route that returns a file, under the API's gunicorn."""
+"""`python -m benchmarks.service.support.bare_flask PORT FILE`: a Flask route that returns a file.
+
+It runs under the API's gunicorn.
+"""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Fills a ledger with many jobs through its own operations: `submit` and `claim`, and `restore` for jobs that ended.
 
-`restore` is meant for lost records: it writes a whole record with every index at once.
+`restore` is meant for lost records: it writes a whole record with every index together.
 """
 
 import time
@@ -123,7 +123,7 @@ def _outcome(request: JobRequest) -> dict[str, Any]:
     token, began = "0123456789abcdef", request.created_at + 60
     return {
         **_progress(RECIPE.steps),
-        "epoch": 1,
+        "claims": 1,
         "started_at": began,
         "completed_at": began + 300,
         "preview": keys.preview(request.id, token, RECIPE.steps),

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.engine.engine_peer WIDTH adam|lbfgs [PATH]`: the engine on the tutorial's objective."""
+"""`python -m benchmarks.engine.peers.engine_peer WIDTH adam|lbfgs [PATH]`: the engine on the tutorial's objective."""
 
 import sys
 from typing import Final, cast

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.engine.tutorial_peer WIDTH`: the loop of TensorFlow's style transfer tutorial, as a peer.
+"""`python -m benchmarks.engine.peers.tutorial_peer WIDTH`: the loop of TensorFlow's style transfer tutorial, as a peer.
 
 This is the baseline: the loop of the tutorial, rewritten. TensorFlow keeps its default settings except for the three
 that importing `worker` sets (worker/__init__.py): Keras uses the TensorFlow backend, TensorFlow logs only

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.engine.floor WIDTH`: the time of an evaluation and its lower bound.
+"""`python -m benchmarks.engine.lower_bound WIDTH`: the time of an evaluation and its lower bound.
 
 The lower bound is the time of the matrix products, each timed separately with TensorFlow's own kernels, plus the time
 to move the bytes of the passes between them at this machine's copy rate. Better code could save the difference at most.
@@ -22,7 +22,7 @@ from worker.devices.device import configure_tensorflow
 from worker.engine.cache import Cache
 from worker.engine.model import GramMatrix, feature_extractor, load_vgg19
 from worker.engine.vgg19 import convolution
-from worker.engine.vgg19.convolution import Kernels
+from worker.engine.vgg19.convolution import KernelCache
 from worker.engine.vgg19.fast_path import gram_gradient
 from worker.engine.vgg19.fused_ops import FusedOps
 from worker.engine.vgg19.winograd import tile_count
@@ -53,16 +53,19 @@ def main(width: int) -> None:
     for part in [*parts, Part("all", sum(part.products for part in parts), sum(part.bytes_moved for part in parts))]:
         row = (1e3 * part.products, part.bytes_moved / 1e6, 1e3 * part.bytes_moved / rate)
         table.add_row(part.name, *(f"{value:.1f}" for value in row))
-    floor = sum(part.products + part.bytes_moved / rate for part in parts)
+    lower_bound = sum(part.products + part.bytes_moved / rate for part in parts)
     console = Console()
     console.print(table)
     console.print(
-        f"lower bound {1e3 * floor:.0f} ms, evaluation {1e3 * evaluation:.0f} ms, copy rate {rate / 1e9:.1f} GB/s"
+        f"lower bound {1e3 * lower_bound:.0f} ms, evaluation {1e3 * evaluation:.0f} ms, copy rate {rate / 1e9:.1f} GB/s"
     )
 
 
 def _convolutions(workload: Workload, random: np.random.Generator) -> Iterator[Part]:
-    extractor, kernels = feature_extractor(load_vgg19(workload.weights.path), workload.recipe.content_layers), Kernels()
+    extractor, kernels = (
+        feature_extractor(load_vgg19(workload.weights.path), workload.recipe.content_layers),
+        KernelCache(),
+    )
     layers = {layer.name: kernels[layer] for layer in extractor.layers if layer.name in VGG19_LAYERS}
     for index, (name, layer) in enumerate(layers.items()):
         in_channels, out_channels = layer.kernel.shape[2:]

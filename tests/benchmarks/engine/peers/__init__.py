@@ -1,0 +1,1 @@
+"""The engine, the tutorial's loop and PyTorch as peers: separate processes that run one step on request."""

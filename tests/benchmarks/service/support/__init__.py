@@ -1,0 +1,1 @@
+"""Clients, jobs and workers that the measurements of the service use."""

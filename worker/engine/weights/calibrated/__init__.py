@@ -1,0 +1,1 @@
+"""Calibrated weights: VGG19 filters learned from a few photos, for machines without pretrained weights."""

@@ -1,1 +1,0 @@
-"""VGG19 filters learned from a few photos, for machines without pretrained weights."""
