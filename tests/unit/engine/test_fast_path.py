@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.recipe import VGG19_LAYERS, Recipe
@@ -19,8 +20,8 @@ from worker.engine.vgg19.convolution import Kernel, KernelCache
 from worker.engine.vgg19.fast_path import FastPath, gram_gradient
 from worker.engine.vgg19.fused_ops import FusedOps
 
-LAYER_SETS = st.sets(st.sampled_from(VGG19_LAYERS), max_size=5)
-SIDES = st.integers(32, 61)
+Evaluated = tuple[tf.Tensor, tf.Tensor]
+"""Losses with the gradient's norm, and the gradient."""
 
 
 @pytest.fixture(scope="module")
@@ -37,52 +38,50 @@ def is_close(actual: tf.Tensor, expected: tf.Tensor, tolerance: float = 1e-5) ->
     return bool(tf.norm(actual - expected) <= tolerance * tf.norm(expected))
 
 
-def assert_equal_evaluations(actual: tuple[tf.Tensor, tf.Tensor], expected: tuple[tf.Tensor, tf.Tensor]) -> None:
-    """Compare losses and gradients.
-
-    Rounding can select another maximum of a pooled cell, or another side of a ReLU near 0. Then the gradient takes
-    another path, and differs by up to 0.03 if the deepest layer is as small as here.
-    """
-    np.testing.assert_allclose(actual[0][:4], expected[0][:4], rtol=2e-5)
-    np.testing.assert_allclose(actual[0][4], expected[0][4], rtol=1e-3)
-    assert is_close(actual[1], expected[1], 0.05)
+def differences(actual: Evaluated, expected: Evaluated) -> tuple[float, float, float]:
+    """Return the relative differences: the largest of the four losses, the gradient norm's, and the gradient's."""
+    (losses, gradient), (expected_losses, expected_gradient) = actual, expected
+    relative = np.abs(losses - expected_losses) / np.maximum(np.abs(expected_losses), 1e-30)
+    return relative[:4].max(), relative[4], float(tf.norm(gradient - expected_gradient) / tf.norm(expected_gradient))
 
 
-@settings(max_examples=25)
-@given(
-    style=LAYER_SETS,
-    content=LAYER_SETS,
-    pooling=st.sampled_from(["max", "average"]),
-    sides=st.tuples(SIDES, SIDES),
-    normalize=st.booleans(),
-    seed=st.integers(0, 99),
-)
-def test_losses_and_gradient_equal_the_models_for_any_layers_pooling_and_size(
-    vgg19: keras.Model,
-    kernels: KernelCache,
-    style: set[str],
-    content: set[str],
-    *,
-    pooling: Pooling,
-    sides: tuple[int, int],
-    normalize: bool,
-    seed: int,
-) -> None:
-    assume(style or content)
-    random = np.random.default_rng(seed)
-    image, other = (tf.constant(random.random((*sides, 3), np.float32)) for _ in range(2))
-    weights = {layer: float(random.uniform(0.1, 2)) for layer in VGG19_LAYERS}
-    recipe = Recipe(
-        style_layers={layer: weights[layer] for layer in style},
-        content_layers={layer: weights[layer] for layer in content},
-        pooling=pooling,
-        normalize=normalize,
+def random_recipe(random: np.random.Generator, pooling: Pooling) -> Recipe:
+    """Return a recipe with zero to five layers for style and for content, down to a random depth."""
+    layers, counts = VGG19_LAYERS[: random.integers(1, 17)], random.integers(0, 6, 2)
+    counts[0] += not counts.any()
+    style, content = (
+        {str(layer): random.uniform(0.1, 2) for layer in random.choice(layers, min(count, len(layers)), replace=False)}
+        for count in counts
     )
+    return Recipe(style_layers=style, content_layers=content, pooling=pooling, normalize=bool(random.integers(2)))
+
+
+def evaluate(vgg19: keras.Model, kernels: KernelCache, pooling: Pooling, seed: int) -> tuple[Evaluated, Evaluated]:
+    """Return the fast path's and the model's evaluation of a random image for a random recipe."""
+    random = np.random.default_rng(seed)
+    recipe, sides = random_recipe(random, pooling), random.integers(32, 62, 2)
+    image, other = (tf.constant(random.random((*sides, 3), np.float32)) for _ in range(2))
     model = StyleContentModel(vgg19, recipe.style_layers, recipe.content_layers, pooling)
     objective = Objective(recipe, model(other[tf.newaxis]))
     fast = FastPath(model, kernels, compiled=False)
-    expected = model.losses_and_gradient(image, objective)
-    assert_equal_evaluations(fast.losses_and_gradient(image, objective), expected)
+    return fast.losses_and_gradient(image, objective), model.losses_and_gradient(image, objective)
+
+
+def test_losses_and_gradient_equal_the_models_for_any_layers_pooling_and_size(
+    vgg19: keras.Model, kernels: KernelCache
+) -> None:
+    """In a few cases rounding selects another maximum of a pooled cell, or another side of a ReLU near 0.
+
+    Then a part of the gradient takes another path; the deeper and smaller the layer, the larger the part. The model's
+    gradient differs from one in float64 for the same reason, as often and as much.
+    """
+    evaluations = [evaluate(vgg19, kernels, pooling, seed) for pooling in get_args(Pooling) for seed in range(20)]
+    losses, norms, gradients = np.transpose([differences(*pair) for pair in evaluations])
+    assert losses.max() <= 1e-5
+    assert np.mean(norms <= 1e-4) >= 0.95
+    assert norms.max() <= 0.01
+    assert np.mean(gradients <= 1e-4) >= 0.85
+    assert gradients.max() <= 0.1
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
@@ -98,7 +97,10 @@ def test_the_compiled_fast_path_equals_the_model(vgg19: keras.Model, kernels: Ke
         Evaluation(network, recipe, content, targets, path).with_targets(targets)(image)
         for path in ("fast", "reference")
     )
-    assert_equal_evaluations(fast, reference)
+    losses, norm, gradient = differences(fast, reference)
+    assert losses <= 1e-5
+    assert norm <= 1e-4
+    assert gradient <= 1e-4
 
 
 def test_the_gradient_of_a_gram_matrix_equals_that_of_automatic_differentiation() -> None:
