@@ -119,9 +119,8 @@ export class JobView {
 
   /** The estimate less the time since then: the stream sends only what is not expected. */
   readyIn() {
-    const { eta_seconds } = this.job;
-    const elapsed = (Date.now() - this.estimatedAt) / 1000;
-    return eta(eta_seconds && { p50: Math.max(0, eta_seconds.p50 - elapsed), p90: Math.max(0, eta_seconds.p90 - elapsed) });
+    const [estimate, elapsed] = [this.job.eta_seconds, (Date.now() - this.estimatedAt) / 1000];
+    return eta(estimate && { p50: Math.max(0, estimate.p50 - elapsed), p90: Math.max(0, estimate.p90 - elapsed) });
   }
 
   /** After a claim's first step the job can be finished early, and it is known from which step it resumed. */

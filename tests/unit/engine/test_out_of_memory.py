@@ -58,6 +58,21 @@ def test_an_out_of_memory_error_in_any_part_of_a_run_advises_a_smaller_size(
     assert isinstance(raised.value.__cause__, (MemoryError, tf.errors.ResourceExhaustedError))
 
 
+def allocate_in_tensorflow(objective: Objective, image: tf.Tensor, features: Features) -> Any:
+    """The tensor depends on the image, so that it is allocated in the evaluation and not while that is traced."""
+    return LOSSES(objective, image, features) + tf.stop_gradient(tf.fill(SHAPE, image[0, 0, 0]))[0, :4]
+
+
+@pytest.mark.slow  # TensorFlow waits ten seconds for memory
+def test_a_failed_allocation_of_tensorflow_on_the_fast_path_advises_a_smaller_size(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Objective, "__call__", allocate_in_tensorflow)
+    with pytest.raises(OutOfMemory, match=r"80 pixels .* smaller `size`") as raised:
+        run(weights, small(), cache=Cache(), path="fast")
+    assert isinstance(raised.value.__cause__, tf.errors.ResourceExhaustedError)
+
+
 @pytest.mark.parametrize(
     "message",
     [
