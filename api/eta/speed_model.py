@@ -53,7 +53,7 @@ class RunSamples:
         """Return seconds in the loop for a whole job, given its own pace over the `done` share of it, in (0, 1).
 
         `predicted` comes from the history, `at_own_pace` extrapolates the job's pace. The pace counts for more as
-        more is done: it varies like a random walk, with half the drift's deviation at half-way. It also counts for
+        more is done: it varies like a random walk, with half the drift's deviation halfway. It also counts for
         more if the two differ by much: a large difference means that the history does not describe this job.
         """
         step = self.drift.std() / 2
