@@ -135,7 +135,9 @@ async function loadPage() {
     showConnection({ page: "" });
     renderPage(page);
   } catch (error) {
-    if (pageRequest === request) showConnection({ page: error.message });
+    if (pageRequest !== request) return;
+    isPageStale = true; // try again
+    showConnection({ page: error.message });
   }
   setTimeout(() => pageRequest === request && finishRequest(), MIN_INTERVAL);
 }
