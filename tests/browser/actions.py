@@ -75,19 +75,31 @@ def record_streams(page: Page) -> list[str]:
     return urls
 
 
-def hold(page: Page, pattern: str, *, times: int | None = None) -> list[Route]:
-    """Hold back the responses to matching requests, at most `times`, and return the growing list of held routes."""
-    held: list[Route] = []
+class HeldRequests(list[Route]):
+    """Requests without a response. More may come until they are released."""
+
+    released = False
+
+
+def hold(page: Page, pattern: str, *, times: int | None = None) -> HeldRequests:
+    """Hold back the responses to matching requests, at most `times`, until they are released."""
+    held = HeldRequests()
 
     def append(route: Route) -> None:
-        held.append(route)
+        if held.released:
+            route.continue_()
+        else:
+            held.append(route)
 
     page.route(pattern, append, times=times)
     return held
 
 
-def release(page: Page, held: list[Route], *, response: APIResponse | None = None) -> None:
+def release(page: Page, held: HeldRequests, *, response: APIResponse | None = None) -> None:
     """Respond to the held requests, with `response` or as the API does now; wait until the page has processed it."""
+    while not held:  # the browser reports a request a moment after the page made it
+        page.wait_for_timeout(10)
+    held.released = True
     for route in held:
         with page.expect_response(lambda received, request=route.request: received.request == request):
             route.fulfill(response=response) if response else route.continue_()
