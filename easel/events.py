@@ -12,16 +12,17 @@ from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, TypeAda
 from easel.models import TERMINAL, DurationRange, JobState, Losses, Progress, Queue, ServiceModel
 
 
-def _iso_milliseconds(moment: datetime) -> str:
+def iso_milliseconds(moment: datetime) -> str:
+    """Return an aware time in ISO 8601 in UTC, such as 2026-11-22T14:00:02.125Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 Timestamp = Annotated[
     datetime,
-    PlainSerializer(_iso_milliseconds, return_type=str, when_used="json"),
+    PlainSerializer(iso_milliseconds, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""A time, in JSON as ISO 8601 in UTC with milliseconds, such as 2026-11-22T14:00:02.125Z."""
+"""A time, in JSON as `iso_milliseconds` returns it."""
 
 
 # What each kind carries in `data`.

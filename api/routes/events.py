@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
@@ -14,11 +13,11 @@ from pydantic import Field
 
 from api.context import Context, parse_job_id
 from api.http.operations import Query, ResponseDoc, operation
-from api.http.serializers import job_url
+from api.http.serializers import job_url, to_datetime
 from api.http.session_cookie import Session
 from api.live.estimate_feed import EstimateFeed
 from api.routes.health import confirm_ledger
-from easel.events import Estimate, KnownJobEvent
+from easel.events import Estimate, KnownJobEvent, iso_milliseconds
 from easel.models import TERMINAL, JobState
 from shared.errors import EaselError, MalformedRequest, ServerBusy, TooManyStreams
 from shared.jobs.events import FIRST_EVENT_ID, StoredEvent, event_order
@@ -90,7 +89,7 @@ def event_data(job_id: str, event: StoredEvent) -> dict[str, Any]:
     elif event.kind == "preview":
         data["url"] = job_url(job_id, f"previews/{data['step']}")
     if "at" in data:
-        data["at"] = datetime.fromtimestamp(data["at"], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        data["at"] = iso_milliseconds(to_datetime(data["at"]))
     return data
 
 
@@ -159,7 +158,7 @@ def _end_on_error(messages: Iterable[str]) -> Iterator[str]:
 
 
 def _parse_event_id(text: str) -> str:
-    """Return a valid Redis stream id: two numbers of 64 bits. Raises MalformedRequest.
+    """Return a valid Redis stream ID: two numbers of 64 bits. Raises MalformedRequest.
 
     The second may not be the greatest number: Redis raises an error for a range after the greatest id.
     """
