@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support.fixtures.valkey import free_port
 from support.fixtures.worker import sample_image
 from support.requirements import ROOT
 
+from deploy.local.stack import free_port
 from easel import Easel
 
 TINY = {"preset": "fast", "size": 64, "steps": 6}

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from deploy.local.stack import free_port
 from easel.models import JobError, JobState, Losses, Progress
 from shared.ledger.ledger import Claim
 from shared.ledger.queue_stats import WorkerInfo
 from shared.services import Services, ensure_paired, open_services, stored_identity
 from shared.settings import Settings
 from shared.storage import keys
-from support.fixtures.valkey import Valkey, free_port
+from support.fixtures.valkey import Valkey
 
 LEASE = 60.0
 

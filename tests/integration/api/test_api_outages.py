@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 from support.fixtures.api import PHOTO, STYLE, Server, claim
-from support.fixtures.valkey import free_port
 
+from deploy.local.stack import free_port
 from shared.services import Services, ensure_paired
 from shared.settings import Settings
 

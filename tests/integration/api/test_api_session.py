@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from support.fixtures.api import Submit
-from support.fixtures.valkey import free_port
 
 from api.app import create_app
 from api.routes import events, queue
+from deploy.local.stack import free_port
 from shared.services import Services, open_services
 from shared.settings import Settings
 

@@ -11,8 +11,8 @@ import pytest
 import redis
 from chaos.stack.proxies import Proxy, S3Proxy
 from support.fixtures.s3 import S3Server
-from support.fixtures.valkey import free_port
 
+from deploy.local.stack import free_port
 from shared.errors import BlobMissing, StorageUnavailable
 from shared.ledger.ledger import connect
 from shared.storage import Timeouts
