@@ -46,7 +46,7 @@ def test_a_broken_fence_is_reported(tmp_path: Path) -> None:
     code, summary, stderr = chaos(tmp_path / "chaos.json", "--broken-fence", *only)
     assert code == 1
     assert summary["stale_writes"] > 0
-    assert "while nobody held the job" in stderr
+    assert "while no worker held the job" in stderr
 
 
 def test_the_table_of_guarantees_has_a_row_for_each_check() -> None:

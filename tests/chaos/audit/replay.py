@@ -135,7 +135,7 @@ class _JobReplay:
     def _stale_writes(self) -> Iterator[str]:
         new_holder = self._written.get("claim", "")
         holders = {self._holder, new_holder} - {""}
-        holder = " and ".join(sorted(holders)) or "nobody"
+        holder = " and ".join(sorted(holders)) or "no worker"
         for name in _FENCED:
             key = self._written.get(name)
             if key and _token(key) not in holders:
@@ -144,7 +144,7 @@ class _JobReplay:
         if ended_by and ended_by not in holders:
             yield f"{ended_by} ended the job while {holder} held it"
         if "progress" in self._written and "id" not in self._written and not holders:
-            yield "progress was written while nobody held the job"
+            yield "progress was written while no worker held the job"
         if new_holder and self._holder and new_holder != self._holder:
             yield f"{new_holder} took the job while {self._holder} held it"
 

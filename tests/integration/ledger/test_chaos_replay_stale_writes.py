@@ -65,7 +65,7 @@ def test_without_a_fence_a_zombies_progress_on_a_queued_job_is_a_stale_write(
     scene.expire_lease(zombie)
     broken_fence.renew(zombie, lease_seconds=LEASE, progress=progress(9))
     (stale_write,) = scene.history().stale_writes
-    assert "progress was written while nobody held the job" in stale_write
+    assert "progress was written while no worker held the job" in stale_write
 
 
 def test_without_a_fence_a_zombies_end_is_a_stale_write_and_a_second_result(scene: Scene, broken_fence: Ledger) -> None:
@@ -81,7 +81,7 @@ def test_without_a_fence_a_zombies_end_is_a_stale_write_and_a_second_result(scen
     assert len(history.stale_writes) == 3
     assert f"{zombie.token} wrote the result {late} while {successor.token} held the job" in history.stale_writes[0]
     assert f"{zombie.token} ended the job while {successor.token} held it" in history.stale_writes[1]
-    assert f"{successor.token} wrote the result {early} while nobody held the job" in history.stale_writes[2]
+    assert f"{successor.token} wrote the result {early} while no worker held the job" in history.stale_writes[2]
     assert history.results == [late, early]
 
 
