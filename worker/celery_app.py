@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+import billiard.pool
 import structlog
 from billiard.einfo import ExceptionInfo
 from billiard.pool import EX_RECYCLE
@@ -88,6 +89,9 @@ class CeleryWorker:
             self.child.run_next_job()
 
     def _start_child(self, **_: Any) -> None:
+        # A child waits until the parent has read its results: 300 times 0.1 s. If SIGTERM arrives as a task starts, the
+        # parent has forgotten the task and never reads them. A wake-up has no result, so a second is enough.
+        billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
         configure_logging(self.settings)
         self.child = Child(self.settings, self.name, self.memory, self.open_engine)
 

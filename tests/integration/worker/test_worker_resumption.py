@@ -66,6 +66,17 @@ def test_a_drained_worker_returns_its_job_at_the_step_it_had_reached(rig: Worker
     assert rig.wait(job_id, lambda job: job.resumed_from_step is not None).resumed_from_step == job.progress.current
 
 
+def test_a_worker_that_gets_sigterm_as_its_job_starts_does_not_wait_for_its_parent(
+    sleep_engine_rig: WorkerRig,
+) -> None:
+    rig = sleep_engine_rig
+    rig.command = ("support.unnoticed_start_worker",)
+    worker = rig.start_worker()
+    rig.wait(rig.submit(), reached(1))
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0  # Celery would wait for 30 seconds
+
+
 def test_a_damaged_checkpoint_falls_back_to_the_previous_one_with_a_warning(rig: WorkerRig) -> None:
     worker = rig.start_worker()
     job_id = rig.submit(**LONG)
