@@ -41,7 +41,7 @@ def test_every_error_code_is_in_the_reference() -> None:
     assert first_cells("errors.md") == {kind.code for kind in error_classes()}
 
 
-@pytest.mark.parametrize("page", ["settings.md", "errors.md", "metrics.md", "recipe.md"])
+@pytest.mark.parametrize("page", ["settings.md", "errors.md", "metrics.md", "recipe.md", "command-line.md"])
 def test_every_row_has_a_meaning(page: str) -> None:
     tables = (REFERENCE / page).read_text().partition("## Presets")[0]
     assert not re.findall(r"^\|.*\|\s*\|$", tables, re.MULTILINE)
