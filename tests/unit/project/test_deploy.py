@@ -1,8 +1,6 @@
-"""The files under deploy/ name only commands, variables, ports and paths that exist."""
+"""The files under deploy/ name only variables, ports and paths that exist; their commands: test_docs.py."""
 
-import importlib.util
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +9,10 @@ from typing import Any
 import pytest
 import yaml
 from support.requirements import ROOT
-from typer.main import get_command
 
 from shared.dispatch import queue_name
 from shared.settings import Settings
 from worker.celery_app import CeleryWorker
-from worker.cli import app as easel_worker
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILES = sorted(DEPLOY.glob("*.Dockerfile"))
@@ -32,14 +28,6 @@ def compose() -> dict[str, Any]:
 def tool(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [Path(sys.executable).with_name(name), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def container_commands() -> list[list[str]]:
-    """Every `python -m ...` and `easel-worker ...` that the images and the Compose file run."""
-    ends = [re.search(r"^CMD (\[.*\])", path.read_text(), re.MULTILINE) for path in DOCKERFILES]
-    commands = [yaml.safe_load(end[1]) for end in ends if end]
-    commands += [service["command"] for service in compose()["services"].values() if "command" in service]
-    return [command for command in commands if command[:2] == ["python", "-m"] or command[0] == "easel-worker"]
 
 
 def test_the_compose_file_follows_the_compose_specification() -> None:
@@ -63,14 +51,6 @@ def test_everything_that_is_copied_into_an_image_exists(dockerfile: Path) -> Non
     defaults = dict(re.findall(r"^ARG (\w+)=(\S+)", dockerfile.read_text(), re.MULTILINE))
     for source in re.findall(r"^COPY (\S+)", dockerfile.read_text(), re.MULTILINE):
         assert (ROOT / re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], source)).exists()
-
-
-@pytest.mark.parametrize("command", container_commands(), ids=shlex.join)
-def test_every_command_that_a_container_runs_exists(command: list[str]) -> None:
-    if command[0] == "easel-worker":
-        assert command[1] in get_command(easel_worker).commands  # type: ignore[attr-defined]
-    else:
-        assert importlib.util.find_spec(f"{command[2]}.__main__")
 
 
 def test_the_ports_agree() -> None:

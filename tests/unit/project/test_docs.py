@@ -3,11 +3,14 @@
 import re
 import subprocess
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from support.requirements import ROOT, part_missing
+from typer import Typer
 from typer.main import get_command
 
 from easel.cli import app as easel
@@ -27,7 +30,7 @@ CURRENT = [path for path in DOCUMENTS if path.name not in {"CHANGELOG.md", "NOTE
 """Documents about the current code. The changelog and the notes of the benchmarks also name what is gone."""
 
 VARIABLES = {f"EASEL_{name.upper()}" for name in Settings.model_fields} | {"EASEL_URL", "EASEL_API_KEY"}
-COMMANDS = {"easel": get_command(easel).commands, "easel-worker": get_command(easel_worker).commands}  # type: ignore[attr-defined]
+APPS = {"easel": easel, "easel-worker": easel_worker, "worker": easel_worker}
 
 FOLDERS = ("api", "deploy", "docs", "easel", "shared", "tests", "worker")
 FOREIGN = {
@@ -106,11 +109,35 @@ def test_every_make_target_exists(document: Path) -> None:
     assert set(re.findall(r"(?:`|^\s*)make ([a-z][a-z-]*)", document.read_text(), re.MULTILINE)) <= targets
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
-def test_every_command_exists(document: Path) -> None:
-    pattern = r"(?:`|^\s*|bin/)(easel(?:-worker)?) ([a-z]+)"
-    for program, command in re.findall(pattern, document.read_text(), re.MULTILINE):
-        assert command in COMMANDS[program], f"{program} {command}"
+def commands() -> list[str]:
+    """Return this project's commands in the documents, in the files of the images and in the Makefile."""
+    deployed = [*(ROOT / "deploy").glob("*.yaml"), *(ROOT / "deploy").glob("*.Dockerfile"), ROOT / "Makefile"]
+    text = "\n".join(path.read_text() for path in [*DOCUMENTS, *deployed])
+    text = re.sub(r'\\\n|"?, "?', " ", text)  # one line each, and lists of words as a shell would write them
+    program = r"easel(?:-worker)? +[a-z]|python -m (?!pip|pytest|venv)"
+    found = re.findall(rf"""(?:[`/]|^\s*|\["?|command: )((?:{program})[^\]`#|;&\n]+)""", text, re.MULTILINE)
+    return sorted({command.strip(' "') for command in found})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_and_its_options_exist(command: str) -> None:
+    program, *words = command.removeprefix("python -m ").split()
+    parser = get_command(APPS.get(program) or app_of(program))
+    if hasattr(parser, "commands") and words and not words[0].startswith("-"):
+        parser = parser.commands[words[0]]
+    options = {name for option in parser.params for name in (*option.opts, *option.secondary_opts)}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", command)) <= options | {"--help"}
+
+
+def app_of(name: str) -> Typer:
+    """Return the command line of a module for `python -m`. Without Typer it may have no options."""
+    spec = find_spec(name)
+    assert spec, f"there is no module {name}"
+    module = import_module(f"{name}.__main__" if spec.submodule_search_locations else name)
+    app = getattr(module, "app", Typer())
+    if not app.registered_commands:
+        app.command()(module.main if hasattr(module, "typer") else lambda: None)
+    return app
 
 
 def test_the_readme_is_short() -> None:
