@@ -11,14 +11,14 @@ import pytest
 from chaos.audit.guarantees import CHECKS
 from chaos.audit.tables import GUARANTEES
 from chaos.faults import FAULTS
-from support.requirements import ROOT, part_missing
+from support.requirements import PYTHONPATH, ROOT, part_missing
 
 CHECKED = ("lost", "duplicated", "stale_writes", "differing_images", "changed_final_states", "canceled_with_result")
 
 
 def chaos(out: Path, *options: str) -> tuple[int, dict[str, Any], str]:
     """Return (exit code, the JSON line, stderr)."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])}
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
     command = [sys.executable, "-m", "chaos", "--out", str(out), *options]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ran.stdout, ran.stderr

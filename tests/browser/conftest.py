@@ -1,6 +1,5 @@
 """One browser per run and one stack per module: Valkey, the API in its own process, and workers with a fake engine."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +11,12 @@ from pydantic import SecretStr
 from support.fixtures.api import Server
 from support.fixtures.valkey import Valkey
 from support.fixtures.worker import WorkerRig
-from support.requirements import ROOT, part_missing
+from support.requirements import PYTHONPATH, part_missing
 
 from browser.actions import KEY
 
 STEP_SECONDS = 0.02
+LONG = 4000  # steps: these jobs do not finish during a test
 TIMEOUT = 15_000  # milliseconds; generous, for a busy machine
 expect.set_options(timeout=TIMEOUT)
 _FLAGS = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
@@ -32,7 +32,7 @@ class BrowserStack(WorkerRig):
         super().__init__(folder, redis_url, folder / "no-weights.h5")
         self.environment = {
             "STEP_SECONDS": str(STEP_SECONDS),
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)]),
+            "PYTHONPATH": PYTHONPATH,
         }
         self.server = Server(self.settings, folder / "api.log")
         self.url = self.server.url
@@ -80,6 +80,12 @@ def stack(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def stack_with_worker(stack: BrowserStack) -> BrowserStack:
     stack.start_worker("ada")
     return stack
+
+
+@pytest.fixture(scope="module")
+def finished(stack_with_worker: BrowserStack) -> str:
+    """The ID of a finished job."""
+    return stack_with_worker.done(stack_with_worker.submit(steps=30)).id
 
 
 @pytest.fixture(scope="module")

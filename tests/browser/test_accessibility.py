@@ -19,11 +19,6 @@ WIDTHS = (320, 1280)
 
 
 @pytest.fixture(scope="module")
-def finished(stack_with_worker: BrowserStack) -> str:
-    return stack_with_worker.done(stack_with_worker.submit(steps=30)).id
-
-
-@pytest.fixture(scope="module")
 def failed(stack_with_worker: BrowserStack) -> str:
     job = stack_with_worker.submit(steps=20, seed=DIVERGING_SEED)
     stack_with_worker.wait(job, lambda job: job.completed_at is not None)

@@ -6,6 +6,7 @@ import re
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
+from support.image_files import encode
 
 from browser.actions import PHOTO, STYLE, compose, heading, hold, png_file, release
 from browser.conftest import NewPage
@@ -152,9 +153,3 @@ def tiny_png() -> bytes:
 
 def tiff_file() -> bytes:
     return encode(Image.open(io.BytesIO(PHOTO)), "TIFF")
-
-
-def encode(image: Image.Image, image_format: str) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, image_format)
-    return buffer.getvalue()

@@ -6,10 +6,9 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from browser.actions import OTHER_STYLE, expect_heading, heading, hold, png_file, release, submit, wait_for_next_frame
-from browser.conftest import BrowserStack, NewPage
+from browser.conftest import LONG, BrowserStack, NewPage
 
 pytestmark = pytest.mark.usefixtures("stack_with_worker")
-LONG = 4000  # steps: these jobs do not finish during a test
 
 
 def test_going_back_to_a_rerun_keeps_the_edited_form(page: Page, stack: BrowserStack) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from browser.actions import expect_heading, record_streams, set_hidden, wait_for_next_frame
-from browser.conftest import BrowserStack
+from browser.conftest import LONG, BrowserStack
 from easel.models import JobState
 from shared.errors import WrongState
 
@@ -16,7 +16,7 @@ from shared.errors import WrongState
 @pytest.fixture
 def job(stack_with_worker: BrowserStack) -> Iterator[str]:
     """A running job that does not finish during a test."""
-    job = stack_with_worker.submit(steps=4000)
+    job = stack_with_worker.submit(steps=LONG)
     yield job
     with suppress(WrongState):
         stack_with_worker.services.ledger.request_control(job, "cancel")

@@ -14,11 +14,6 @@ MAX_BYTES = 60_000
 """HTML, scripts and styles of one page, uncompressed; and all assets together, compressed."""
 
 
-@pytest.fixture(scope="module")
-def finished(stack_with_worker: BrowserStack) -> str:
-    return stack_with_worker.done(stack_with_worker.submit(steps=30)).id
-
-
 @pytest.mark.parametrize("path", [*PAGES, "/?job={}"])
 def test_a_page_is_small_and_loads_nothing_from_other_hosts(
     page: Page, stack: BrowserStack, finished: str, path: str

@@ -5,9 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from browser.actions import record_streams
-from browser.conftest import BrowserStack, NewPage
-
-LONG = 4000  # steps: these jobs do not finish during a test
+from browser.conftest import LONG, BrowserStack, NewPage
 
 
 def test_a_running_job_shows_its_worker_progress_and_preview(page: Page, stack_with_worker: BrowserStack) -> None:

@@ -20,11 +20,10 @@ from browser.actions import (
     release,
     submit,
 )
-from browser.conftest import BrowserStack, NewPage
+from browser.conftest import LONG, BrowserStack, NewPage
 from easel.models import JobState
 
 pytestmark = pytest.mark.usefixtures("stack_with_worker")
-LONG = 4000  # steps: these jobs do not finish during a test
 
 
 def test_a_photo_and_a_style_image_become_a_result_to_download(page: Page, stack: BrowserStack) -> None:

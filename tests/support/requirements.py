@@ -7,6 +7,8 @@ from typing import NoReturn
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PYTHONPATH = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
+"""For processes that import modules of the tests."""
 
 
 def part_missing(reason: str) -> NoReturn:

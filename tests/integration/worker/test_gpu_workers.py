@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.fixtures.worker import WorkerRig
-from support.requirements import ROOT
+from support.requirements import PYTHONPATH, ROOT
 
 from easel.models import JobState
 from shared.errors import GpuUnavailable
@@ -36,7 +36,7 @@ while True:
     signal.pause()
 """
 FAILING = f"{REPORT}\nreport(name=sys.argv[1])\nsys.exit(3)"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PYTHONPATH}
 
 Start = Callable[..., "subprocess.Popen[str]"]
 

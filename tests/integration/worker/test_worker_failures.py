@@ -10,17 +10,13 @@ from worker.maintenance.reaper import Reaper
 STEPS = {"steps": 40}
 
 
-def warnings(rig: WorkerRig, job_id: str) -> list[str]:
-    return [event.data["code"] for event in rig.services.events.since(job_id) if event.kind == "warning"]
-
-
 def test_a_job_that_runs_out_of_memory_is_retried_once_in_a_fresh_process(sleep_engine_rig: WorkerRig) -> None:
     rig = sleep_engine_rig
     rig.start_worker()
     rig.done(rig.submit(**STEPS))
     job = rig.done(rig.submit(seed=JobKind.OUT_OF_MEMORY_ONCE.seed(1), **STEPS))
     assert (job.memory_failures, job.leases_lost) == (1, 0), "it was released, not lost"
-    assert warnings(rig, job.id) == ["out_of_memory"]
+    assert rig.warnings(job.id) == ["out_of_memory"]
     rig.done(rig.submit(**STEPS))
 
 

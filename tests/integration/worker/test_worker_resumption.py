@@ -15,10 +15,6 @@ from shared.storage import keys
 from worker.engine.weights.hdf5 import load_kernels, save_kernels
 
 
-def warnings(rig: WorkerRig, job_id: str) -> list[str]:
-    return [event.data["code"] for event in rig.services.events.since(job_id) if event.kind == "warning"]
-
-
 @pytest.mark.parametrize(("optimizer", "victim"), [("adam", "child"), ("lbfgs", "parent")])
 def test_a_job_whose_worker_was_killed_has_the_same_bytes_as_an_undisturbed_one(
     short_lease_rig: WorkerRig, optimizer: str, victim: str
@@ -48,7 +44,7 @@ def test_a_checkpoint_made_with_other_weights_is_not_resumed_from(rig: WorkerRig
     kernels = load_kernels(Path(rig.settings.weights))
     save_kernels(tmp_path / "other.h5", {layer: (kernel, bias + 1) for layer, (kernel, bias) in kernels.items()})
     rig.start_worker("two", weights=str(tmp_path / "other.h5"))
-    rig.wait(job_id, lambda _: "checkpoint_unusable" in warnings(rig, job_id))
+    rig.wait(job_id, lambda _: "checkpoint_unusable" in rig.warnings(job_id))
     assert rig.services.ledger.get(job_id).resumed_from_step is None
 
 
@@ -88,7 +84,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_previous_one_with_a_warning(rig:
     rig.start_worker("two")
     resumed = rig.wait(job_id, lambda job: job.resumed_from_step is not None)
     assert resumed.resumed_from_step == keys.checkpoint_step(job.previous_checkpoint)
-    assert warnings(rig, job_id) == ["checkpoint_unusable"]
+    assert rig.warnings(job_id) == ["checkpoint_unusable"]
 
 
 def test_a_redis_without_data_is_rebuilt_from_the_blob_store(rig: WorkerRig) -> None:

@@ -1,6 +1,5 @@
 """The cache that runs share: nothing is traced or computed twice, and results do not depend on it."""
 
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -10,11 +9,6 @@ from support.small_runs import CONTENT, STYLE, run, small
 from worker.engine import Iterate, stylize
 from worker.engine.cache import Cache, CountingLru, Evaluation, best_path
 from worker.engine.weights.sources import Weights
-
-
-@pytest.fixture(scope="module")
-def weights(random_weights: Path) -> Weights:
-    return Weights("path", random_weights, "")
 
 
 def run_reference(weights: Weights, cache: Cache, **fields: Any) -> list[Iterate]:

@@ -1,7 +1,6 @@
 """Losses that explode or are not finite in the middle of a run: which ones it survives, and which ones end it."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -41,11 +40,6 @@ def explosion(measured: tf.Tensor, gradient: tf.Tensor) -> Evaluated:
 
 def moderate_increase(measured: tf.Tensor, gradient: tf.Tensor) -> Evaluated:
     return measured * 100, gradient
-
-
-@pytest.fixture(scope="module")
-def weights(random_weights: Path) -> Weights:
-    return Weights("path", random_weights, "")
 
 
 @pytest.fixture

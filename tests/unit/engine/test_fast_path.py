@@ -1,7 +1,6 @@
 """The fast path computes the same as the Keras model for any layers, pooling and size, and so do its parts."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import get_args
 
 import keras
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.recipe import VGG19_LAYERS, Recipe
 from worker.engine.cache import Evaluation, Network
-from worker.engine.model import GramMatrix, Pooling, StyleContentModel, load_vgg19
+from worker.engine.model import GramMatrix, Pooling, StyleContentModel
 from worker.engine.objective import Objective
 from worker.engine.vgg19 import convolution
 from worker.engine.vgg19.convolution import Kernel, KernelCache
@@ -22,11 +21,6 @@ from worker.engine.vgg19.fused_ops import FusedOps
 
 Evaluated = tuple[tf.Tensor, tf.Tensor]
 """Losses with the gradient's norm, and the gradient."""
-
-
-@pytest.fixture(scope="module")
-def vgg19(random_weights: Path) -> keras.Model:
-    return load_vgg19(random_weights)
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,10 @@ import pytest
 import tensorflow as tf
 
 from shared.recipe import Recipe
-from worker.engine.model import GramMatrix, Pooling, StyleContentModel, feature_extractor, load_vgg19, preprocess
+from worker.engine.model import GramMatrix, Pooling, StyleContentModel, feature_extractor, preprocess
 from worker.engine.objective import Objective
 
 LAYERS = ["block1_conv2", "block3_conv4", "block5_conv1"]
-
-
-@pytest.fixture(scope="module")
-def vgg19(random_weights: Path) -> keras.Model:
-    return load_vgg19(random_weights)
 
 
 @pytest.fixture(scope="module")

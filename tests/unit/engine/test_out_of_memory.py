@@ -1,7 +1,6 @@
 """Every kind of out-of-memory error, in every part of a run, becomes one error with advice."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,11 +32,6 @@ def allocate_in_graph(objective: Objective, image: tf.Tensor, features: Features
     """
     tf.numpy_function(allocate, [], tf.float32)
     return LOSSES(objective, image, features)
-
-
-@pytest.fixture(scope="module")
-def weights(random_weights: Path) -> Weights:
-    return Weights("path", random_weights, "")
 
 
 @pytest.mark.parametrize(

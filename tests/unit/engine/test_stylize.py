@@ -37,11 +37,6 @@ for run in runs:
 """
 
 
-@pytest.fixture(scope="module")
-def weights(random_weights: Path) -> Weights:
-    return Weights("path", random_weights, "")
-
-
 def test_a_run_yields_every_step_from_the_initial_image_to_the_last_update(weights: Weights) -> None:
     iterates = run(weights, small())
     assert [iterate.step for iterate in iterates] == list(range(9))
