@@ -103,6 +103,18 @@ def test_a_wrong_or_incomplete_download_leaves_no_file(
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
+def test_an_interrupted_download_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        assert (tmp_path / "cache" / f"{sources.IMAGENET_NAME}.part").exists()
+        raise KeyboardInterrupt
+
+    with server(send(bytes(2000))) as url:
+        monkeypatch.setattr(sources, "IMAGENET_URL", url)
+        with pytest.raises(KeyboardInterrupt):
+            resolve_weights("imagenet", cache=tmp_path / "cache", progress=interrupt)
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
 def test_an_http_error_is_reported(tmp_path: Path) -> None:
     with server(lambda handler: handler.send_error(503)) as url, pytest.raises(WeightsUnavailable, match="503"):
         download(url, tmp_path / "file", progress=lambda _: None)
@@ -146,6 +158,18 @@ def test_a_download_goes_through_the_proxy_of_the_environment(monkeypatch: pytes
         monkeypatch.setenv("no_proxy", "")
         download("http://example.invalid/vgg.h5", tmp_path / "file", progress=lambda _: None)
     assert (tmp_path / "file").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reason"), [("socks5://127.0.0.1:9", "SOCKS proxy"), ("ftp://127.0.0.1:9", "scheme for proxy")]
+)
+def test_a_proxy_that_cannot_be_used_is_reported(
+    proxy: str, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(WeightsUnavailable, match=rf"example\.invalid failed \(.*{reason}.*\); .*set EASEL_WEIGHTS"):
+        download("http://example.invalid/vgg.h5", tmp_path / "file", progress=lambda _: None)
 
 
 def test_auto_prefers_the_file_next_to_the_checkout(tmp_path: Path) -> None:
