@@ -31,6 +31,12 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def _format_range(duration: DurationRange) -> str:
+    """Return about 1:00 (90% within 1:30), as the pages do."""
+    p50, p90 = format_duration(duration.p50), format_duration(duration.p90)
+    return f"about {p50}" if p50 == p90 else f"about {p50} (90% within {p90})"
+
+
 def format_age(moment: datetime) -> str:
     """Return the time since then in one unit: 12 s, 3 min, 5 h, 2 d."""
     seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
@@ -101,9 +107,7 @@ def _properties(job: JobStatus) -> dict[str, str]:
         "recipe": f"{_recipe(job)}, {progress.total} steps, tier {job.tier}",
         "position": f"{ordinal(job.queue_position)} in the queue" if job.queue_position else "",
         "progress": f"{progress.phase}, {progress.percentage:.0f} %, step {progress.current} of {progress.total}",
-        "time left": f"about {format_duration(eta.p50)}, at most {format_duration(eta.p90)}"
-        if eta and not job.ended
-        else "",
+        "time left": _format_range(eta) if eta and not job.ended else "",
         "loss": f"{losses.total:.4g} = style {losses.style:.4g} + content {losses.content:.4g} "
         f"+ variation {losses.total_variation:.4g}"
         if losses
@@ -145,7 +149,8 @@ def queue_tables(queue: Queue, elapsed: float = 0.0) -> Group:
     tiers = _table("tier", "waiting", "oldest", "a new job ends in")
     for tier in queue.tiers:
         oldest = format_duration((tier.oldest_seconds or 0) + elapsed) if tier.depth else ""
-        tiers.add_row(tier.name, str(tier.depth), oldest, _format_range(tier.eta_seconds))
+        eta = _format_range(tier.eta_seconds) if tier.eta_seconds else ""
+        tiers.add_row(tier.name, str(tier.depth), oldest, eta)
     running = _table("running", "worker", "phase", "done", "left")
     for job in queue.running:
         remaining = format_duration(max(0.0, job.eta_seconds.p50 - elapsed)) if job.eta_seconds else ""
@@ -161,10 +166,6 @@ def queue_tables(queue: Queue, elapsed: float = 0.0) -> Group:
     footer = [f"{done} job{'' if done == 1 else 's'} ended in the last hour.  {_sparkline(queue)}".rstrip()]
     footer += [] if queue.workers else ["No worker is alive: jobs wait until one is started."]
     return Group(*(table for table in (tiers, running, workers) if table.row_count), "", *footer)
-
-
-def _format_range(eta: DurationRange | None) -> str:
-    return f"{format_duration(eta.p50)} to {format_duration(eta.p90)}" if eta else ""
 
 
 def _sparkline(queue: Queue) -> str:

@@ -37,6 +37,13 @@ def test_status_shows_the_properties_of_a_job() -> None:
         assert part in output
 
 
+@pytest.mark.parametrize(("p90", "text"), [(197, "about 2:20 (90% within 3:17)"), (140, "about 2:20")])
+def test_the_time_left_names_its_bound_unless_it_is_the_same(p90: int, text: str) -> None:
+    job = {**JOB, "eta_seconds": {"p50": 140, "p90": p90}}
+    lines = run_easel("status", "x", responders=(reply(job),))[0].stdout.splitlines()
+    assert [line.split(maxsplit=2)[2].strip() for line in lines if line.startswith("time left")] == [text]
+
+
 def test_a_list_stops_at_its_limit() -> None:
     page = reply({"jobs": [JOB, SUCCEEDED], "next_cursor": "more"})
     result, requests = run_easel("list", "--state", "running", "--limit", "3", "--json", responders=(page,))

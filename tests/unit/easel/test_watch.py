@@ -156,7 +156,7 @@ def test_the_queues_times_advance_between_changes() -> None:
         iter([QUEUE_EVENTS.validate_python({"kind": kind, "data": queue}) for kind in ("later", "queue")]), screen
     )
     output: str = screen.file.getvalue()  # type: ignore[attr-defined]  # a StringIO, as made above
-    assert "1:00 to 1:30" in output
+    assert "about 1:00 (90% within 1:30)" in output
     with screen.capture() as captured:
         screen.print(queue_tables(Queue.model_validate(queue), elapsed=60))
     assert "1:05" in captured.get()
