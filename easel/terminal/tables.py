@@ -78,9 +78,14 @@ def job_table(jobs: Iterable[JobStatus]) -> Table:
     table.add_column("recipe", overflow="fold")
     table.add_column("age", justify="right", no_wrap=True)
     for job in jobs:
-        state = Text(str(job.state), style=state_style(job.state))
+        state = Text(_state(job), style=state_style(job.state))
         table.add_row(job.id, state, f"{job.progress.percentage:.0f} %", _recipe(job), format_age(job.created_at))
     return table
+
+
+def _state(job: JobStatus) -> str:
+    """Return the state, and whether the result is that of an early finish."""
+    return str(job.state) + (", stopped early" if job.stopped_early and job.state == JobState.SUCCEEDED else "")
 
 
 def _recipe(job: JobStatus) -> str:
@@ -102,7 +107,7 @@ def _properties(job: JobStatus) -> dict[str, str]:
     progress, losses, eta, metrics = job.progress, job.losses, job.eta_seconds, job.metrics
     return {
         "id": job.id,
-        "state": str(job.state) + (", stopped early" if job.stopped_early else ""),
+        "state": _state(job),
         "error": f"{job.error.detail} ({job.error.code})" if job.error else "",
         "recipe": f"{_recipe(job)}, {progress.total} steps, tier {job.tier}",
         "position": f"{ordinal(job.queue_position)} in the queue" if job.queue_position else "",

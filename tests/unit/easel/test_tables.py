@@ -1,6 +1,7 @@
 """Output of the `easel` command about jobs, recipes and the queue, as text and as JSON."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,6 +43,17 @@ def test_the_time_left_names_its_bound_unless_it_is_the_same(p90: int, text: str
     job = {**JOB, "eta_seconds": {"p50": 140, "p90": p90}}
     lines = run_easel("status", "x", responders=(reply(job),))[0].stdout.splitlines()
     assert [line.split(maxsplit=2)[2].strip() for line in lines if line.startswith("time left")] == [text]
+
+
+@pytest.mark.parametrize(("state", "text"), [("succeeded", "succeeded, stopped early"), ("canceled", "canceled")])
+def test_status_and_list_mark_a_result_of_an_early_finish(
+    monkeypatch: pytest.MonkeyPatch, state: str, text: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    job = {**JOB, "state": state, "stopped_early": True}
+    assert re.search(rf"state +{text} +\n", run_easel("status", "x", responders=(reply(job),))[0].stdout)
+    page = reply({"jobs": [job], "next_cursor": None})
+    assert re.search(rf"{JOB['id']}  {text} +2 %", run_easel("list", responders=(page,))[0].stdout)
 
 
 def test_a_list_stops_at_its_limit() -> None:
