@@ -168,16 +168,9 @@ def queue_tables(queue: Queue, elapsed: float = 0.0) -> Group:
             memory += " (GPU)"
         workers.add_row(worker.name, worker.device, memory, worker.weights, "running" if worker.job else "idle")
     done = queue.completed_last_hour
-    footer = [f"{done} job{'' if done == 1 else 's'} ended in the last hour.  {_sparkline(queue)}".rstrip()]
+    footer = [f"{done} job{'' if done == 1 else 's'} ended in the last hour."]
     footer += [] if queue.workers else ["No worker is alive: jobs wait until one is started."]
     return Group(*(table for table in (tiers, running, workers) if table.row_count), "", *footer)
-
-
-def _sparkline(queue: Queue) -> str:
-    """Return the last hour's throughput, one block character per bucket."""
-    counts = [bucket.completed for bucket in queue.throughput]
-    most = max(counts, default=0) or 1
-    return "".join(" ▁▂▃▄▅▆▇█"[-(-8 * count // most)] for count in counts)
 
 
 def recipe_tables(recipes: Recipes) -> Group:
