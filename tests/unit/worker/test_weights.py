@@ -161,7 +161,12 @@ def test_a_download_goes_through_the_proxy_of_the_environment(monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("proxy", "reason"), [("socks5://127.0.0.1:9", "SOCKS proxy"), ("ftp://127.0.0.1:9", "scheme for proxy")]
+    ("proxy", "reason"),
+    [
+        ("socks5://127.0.0.1:9", "SOCKS proxy"),
+        ("ftp://127.0.0.1:9", "scheme for proxy"),
+        ("http://127.0.0.1:port", "Invalid port"),
+    ],
 )
 def test_a_proxy_that_cannot_be_used_is_reported(
     proxy: str, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

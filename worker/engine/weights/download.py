@@ -15,6 +15,8 @@ TIMEOUT_SECONDS: Final = 8.0
 """For the response's headers, and between two chunks of its body."""
 
 _CHUNK_BYTES: Final = 1 << 18
+_ERRORS: Final = (OSError, httpx2.HTTPError, httpx2.InvalidURL, ImportError, ValueError)
+"""The last three come from proxy settings that cannot be used."""
 
 
 def download(
@@ -32,7 +34,7 @@ def download(
         ):
             response.raise_for_status()
             _save(response, path, progress)
-    except (OSError, httpx2.HTTPError, ImportError, ValueError) as error:  # the last two for unusable proxy settings
+    except _ERRORS as error:
         raise WeightsUnavailable(
             f"The download from {httpx2.URL(url).host} failed ({error}); connect this machine, set EASEL_WEIGHTS to "
             "the path of a VGG19 no-top .h5, or use `calibrated`, which needs no network."
