@@ -17,7 +17,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from api import wsgi
 from api.http.auth import check_exposure
 from shared.logging import configure_logging
-from shared.settings import Settings
+from shared.settings import InvalidSettings, Settings
 
 GRACE_SECONDS = 10
 
@@ -93,7 +93,7 @@ def main() -> None:
     try:
         settings = Settings()
         check_exposure(settings)
-    except ValueError as error:  # or a ValidationError of pydantic
+    except (InvalidSettings, ValueError) as error:
         sys.exit(f"easel: {error}")
     configure_logging(settings)
     Server(settings).run()

@@ -2,14 +2,23 @@
 
 from base64 import b64decode
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.validation_messages import message_for
+
+
+class InvalidSettings(RuntimeError):
+    """A setting has an invalid value; the message names its variable."""
 
 
 class Settings(BaseSettings):
-    """All settings. Times are in seconds and sizes in bytes unless the name says otherwise."""
+    """All settings. Times are in seconds and sizes in bytes unless the name says otherwise.
+
+    Raises InvalidSettings.
+    """
 
     model_config = SettingsConfigDict(env_prefix="EASEL_", frozen=True, extra="ignore")
 
@@ -113,12 +122,17 @@ class Settings(BaseSettings):
     )
 
     # Logs.
-    log_format: str = Field("text", pattern="^(text|json)$", description="Format of log lines: `text` or `json`.")
-    log_level: str = Field(
-        "INFO",
-        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
-        description="Lowest level to log: DEBUG, INFO, WARNING or ERROR.",
-    )
+    log_format: Literal["text", "json"] = Field("text", description="Format of log lines.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level to log.")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain_errors(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            problems = [f"EASEL_{e['loc'][0]} ".upper() + message_for(e, kind="setting") for e in error.errors()]
+            raise InvalidSettings("; ".join(problems) + ".") from error
 
     @field_validator("api_keys", "tiers", "webhook_secret", mode="before")
     @classmethod
@@ -135,5 +149,5 @@ class Settings(BaseSettings):
             except ValueError:
                 size = 0
             if prefix != "whsec" or not 24 <= size <= 64:  # noqa: PLR2004 - Standard Webhooks' own bounds
-                raise ValueError('EASEL_WEBHOOK_SECRET must be "whsec_" and 24 to 64 random bytes in base64.')
+                raise ValueError('must be "whsec_" and 24 to 64 random bytes in base64')
         return secrets

@@ -1,32 +1,32 @@
-"""Plain-English messages for pydantic errors: the end of a sentence, as in "size: at most 4096"."""
+"""Plain-English messages for pydantic errors: the end of a sentence, as in "size: must be at most 4096"."""
 
 from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
 _MESSAGES: Final = {
-    "less_than_equal": "at most {le}",
-    "less_than": "below {lt}",
-    "greater_than_equal": "at least {ge}",
-    "greater_than": "above {gt}",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "string_type": "a string",
-    "literal_error": "one of {expected}",
-    "dict_type": "an object",
-    "model_type": "an object",
-    "model_attributes_type": "an object",
-    "tuple_type": "a list",
-    "too_long": "at most {max_length} entries",
-    "too_short": "needs at least {min_length}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be below {lt}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a string",
+    "literal_error": "must be one of {expected}",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "tuple_type": "must be a list",
+    "too_long": "must have at most {max_length} entries",
+    "too_short": "must have at least {min_length}",
     "missing": "is missing",
-    "union_tag_invalid": "{discriminator} is one of {expected_tags}",
+    "union_tag_invalid": "{discriminator} must be one of {expected_tags}",
     "union_tag_not_found": "{discriminator} is missing",
 }
 

@@ -16,7 +16,7 @@ from shared.logging import configure_logging
 from shared.recipe import Recipe, resolve
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import open_services
-from shared.settings import Settings
+from shared.settings import InvalidSettings, Settings
 from shared.storage import LONG_TIMEOUTS
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -140,9 +140,12 @@ def _resolve_weights(title: str, spec: str, **options: Any) -> Any:
 
 
 def main() -> None:
-    """Run the command. An EaselError becomes one sentence and exit code 1."""
+    """Run the command. An expected error becomes one sentence and exit code 1."""
     try:
         app(prog_name="easel-worker")
     except EaselError as error:
         console.print(f"[red]{error.detail}[/red] ({error.code})")
+        raise SystemExit(1) from error
+    except InvalidSettings as error:
+        console.print(f"[red]{error}[/red]")
         raise SystemExit(1) from error

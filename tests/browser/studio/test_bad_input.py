@@ -28,7 +28,7 @@ def test_each_invalid_parameter_has_its_own_error(new_page: NewPage) -> None:
     page = new_page(allow_console_errors=True)
     compose(page, size=5000, steps="")
     expect(error_of(page, "size")).to_have_text("At most 4096.")
-    expect(error_of(page, "steps")).to_have_text("A whole number.")
+    expect(error_of(page, "steps")).to_have_text("Must be a whole number.")
 
 
 def test_an_invalid_advanced_parameter_is_focused(new_page: NewPage) -> None:

@@ -8,13 +8,12 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from api.http.multipart import parse_events
 from shared.errors import InvalidWebhook, WebhooksDisabled
 from shared.jobs.job import WEBHOOK_EVENTS, WEBHOOK_RETRY_SECONDS, WebhookTarget
 from shared.jobs.webhook import is_public, parse_webhook_target
-from shared.settings import Settings
+from shared.settings import InvalidSettings, Settings
 from worker.webhooks.http import WebhookResponse
 from worker.webhooks.sender import retry_delay
 
@@ -129,7 +128,7 @@ def test_an_unknown_event_is_rejected(text: str) -> None:
     "secret", ["secret", "whsec_", "whsec_c2hvcnQ=", "whsec_no base64 at all, but long enough", "sk_"]
 )
 def test_an_invalid_secret_is_a_settings_error(secret: str) -> None:
-    with pytest.raises(ValidationError, match="EASEL_WEBHOOK_SECRET"):
+    with pytest.raises(InvalidSettings, match="EASEL_WEBHOOK_SECRET"):
         Settings.model_validate({"webhook_secret": secret})
 
 

@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 from support.requirements import ROOT
 
 from deploy.local.stack import Stack, StackConfig
-from shared.settings import Settings
+from shared.settings import InvalidSettings, Settings
 from worker.devices import memory
 from worker.devices.memory import WorkerMemory, engine_memory, expected_memory, machine_memory
 
@@ -75,7 +74,7 @@ def test_the_memory_expected_at_the_start_is_the_same_share(
 
 @pytest.mark.parametrize("share", [0, 1.01])
 def test_a_share_is_above_zero_and_at_most_one(share: float) -> None:
-    with pytest.raises(ValidationError, match="memory_share"):
+    with pytest.raises(InvalidSettings, match="EASEL_MEMORY_SHARE"):
         Settings(memory_share=share)
 
 

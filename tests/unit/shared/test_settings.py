@@ -1,0 +1,21 @@
+"""Settings from the environment."""
+
+import pytest
+
+from shared.settings import InvalidSettings, Settings
+
+
+def test_an_invalid_setting_is_reported_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_RETENTION_DAYS", "x")
+    monkeypatch.setenv("EASEL_LOG_FORMAT", "xml")
+    with pytest.raises(InvalidSettings) as caught:
+        Settings()
+    assert (
+        str(caught.value) == "EASEL_RETENTION_DAYS must be a number; EASEL_LOG_FORMAT must be one of 'text' or 'json'."
+    )
+
+
+def test_the_value_of_a_secret_is_not_in_the_message() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        Settings.model_validate({"webhook_secret": "whsec_tooshort"})
+    assert "tooshort" not in str(caught.value)
