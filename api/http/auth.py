@@ -65,8 +65,10 @@ def is_loopback(host: str) -> bool:
 def _caller_of_key(settings: Settings) -> str:
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     key = find_key(text.strip(), settings)
-    if scheme.lower() != "bearer" or key is None:
+    if scheme.lower() != "bearer":
         raise Unauthorized("Send an API key as `Authorization: Bearer <key>`.")
+    if key is None:
+        raise Unauthorized("This is not one of the service's API keys.")
     return _caller(key, settings)
 
 
