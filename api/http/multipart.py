@@ -117,11 +117,12 @@ def parse_submission(settings: Settings) -> Submission:
     _check_parts()
     contents, styles = _files("content"), _files("style")
     if not contents or not styles:
-        raise MissingImage(_missing_image_message("style" if contents else "content"))
+        missing = "style" if contents else "content"
+        raise MissingImage(_missing_image_message(missing), field=missing)
     if len(contents) > 1:
-        raise TooManyImages(f"Send one content image, not {len(contents)}.")
+        raise TooManyImages(f"Send one content image, not {len(contents)}.", field="content")
     if len(styles) > settings.max_styles:
-        raise TooManyImages(f"Send at most {settings.max_styles} style images, not {len(styles)}.")
+        raise TooManyImages(f"Send at most {settings.max_styles} style images, not {len(styles)}.", field="style")
     return Submission(
         content=contents[0],
         styles=tuple(styles),

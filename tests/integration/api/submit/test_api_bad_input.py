@@ -116,6 +116,12 @@ def test_a_rejected_image_is_identified(submit: Submit) -> None:
     assert (style["field"], style["number"]) == ("style", 1)
 
 
+@pytest.mark.parametrize("part", ["content", "style"])
+def test_a_missing_image_and_too_many_images_name_the_part(part: str, submit: Submit) -> None:
+    assert submit(**{part: None}).get_json()["field"] == part
+    assert submit(**{part: [STYLE] * 9}).get_json()["field"] == part
+
+
 BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
     "nothing": ({}, 415, "unsupported_media_type"),
     "json": ({"json": {"content": "photo.jpg"}}, 415, "unsupported_media_type"),
