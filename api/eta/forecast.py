@@ -93,7 +93,10 @@ class Forecast:
         work = self._remaining_work(job)
         queues = self._queues | {work.tier: [*self._queues.get(work.tier, []), work]}
         ends = self._simulate(queues).ends.get(work.job_id)
-        return None if ends is None else _eta(*np.quantile(ends - self._age(), _QUANTILES).tolist())
+        if ends is None:
+            return None
+        seconds = np.maximum(ends - self._age(), work.to_end.min(axis=0))  # an idle worker was idle in the past, too
+        return _eta(*np.quantile(seconds, _QUANTILES).tolist())
 
     def eta_of_default(self, tier: str) -> DurationRange | None:
         """Return the time until a job of the default recipe would end that is submitted now and runs in one piece."""

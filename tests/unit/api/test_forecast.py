@@ -220,6 +220,16 @@ def test_a_job_of_any_length_can_be_estimated_before_it_is_submitted() -> None:
     assert Forecast([], [ONE], SETTINGS, overloaded=True).eta_if_submitted(new) is None
 
 
+def test_a_job_for_an_idle_worker_takes_its_whole_run_however_old_the_forecast_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forecast, new = Forecast([], [ONE], SETTINGS), job("n")
+    fresh = forecast.eta_if_submitted(new)
+    assert fresh is not None
+    monkeypatch.setattr(forecast, "_age", lambda: 8.0)
+    assert forecast.eta_if_submitted(new).p50 == pytest.approx(fresh.p50, rel=0.05)
+
+
 def test_an_overloaded_forecast_estimates_running_jobs_only() -> None:
     newcomer, running = job("n"), job("r", remaining=40)
     forecast = Forecast([running, newcomer], [ONE], SETTINGS, overloaded=True)
