@@ -34,7 +34,7 @@ SIBLING_FOLDER: Final = Path(__file__).parents[4] / "shared" / "weights"
 _TITLES: Final = {
     "path": "from a file",
     "imagenet": "ImageNet",
-    "calibrated": "calibrated on this machine; EASEL_WEIGHTS=imagenet downloads better ones",
+    "calibrated": "learned on this machine",
 }
 
 
@@ -48,7 +48,10 @@ class Weights:
 
     def describe(self) -> str:
         """Return a one-line description."""
-        return f"VGG19 weights: {_TITLES[self.source]}, {self.path} (sha256 {self.sha256[:8]}…)"
+        description = f"VGG19 weights: {_TITLES[self.source]}, {self.path} (sha256 {self.sha256[:8]}…)."
+        if self.source != "calibrated":
+            return description
+        return f"{description} ImageNet weights give better images: set EASEL_WEIGHTS to `imagenet` to download them."
 
 
 def resolve_weights(
