@@ -159,5 +159,7 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RuntimeError(f"Another stack uses {folder}; stop it first, or choose another folder.") from None
+            raise RuntimeError(
+                f"Another stack uses {folder}; stop it first, or start with `python -m deploy.local up --data FOLDER`."
+            ) from None
         yield
