@@ -27,7 +27,6 @@ define install
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Easel needs Python 3.11, 3.12 or 3.13; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/$(1).txt
-	$(BIN)/python -m pip uninstall --disable-pip-version-check --yes --quiet easel # the distribution of 0.1.0
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	ln -sf ../../deploy/easel-worker $(BIN)/easel-worker
 	touch $@
