@@ -1,16 +1,16 @@
 /** The result over its photo. A range input below sets how much of the photo shows, so it works by keyboard too. */
 
-import { $, h } from "./dom.js";
+import { $, h, setText } from "./dom.js";
 
 export class Comparison {
   /** `photo` is the URL of the content photo; the viewport takes its aspect ratio. */
   constructor(photo) {
-    const range = { type: "range", min: 0, max: 100, value: 0, "aria-label": "Compare: percent of the photo shown" };
-    this.range = h("input", { ...range, disabled: true });
+    this.range = h("input", { type: "range", min: 0, max: 100, "aria-label": "Compare with the photo", disabled: true });
     this.photo = h("img.photo", { src: photo, alt: "Original photo" });
     this.viewport = h("div.viewport.no-result", {}, this.photo, h("div.divider"));
     const label = (text) => h("span", { "aria-hidden": "true" }, text);
-    this.node = h("figure.comparison", {}, this.viewport, h("figcaption", {}, label("Photo"), this.range, label("Result")));
+    this.share = label();
+    this.node = h("figure.comparison", {}, this.viewport, h("figcaption", {}, label("Compare"), this.range, this.share));
     this.range.addEventListener("input", () => this.setSplit(this.range.value));
     this.viewport.addEventListener("pointermove", (event) => event.buttons && this.drag(event));
     this.viewport.addEventListener("pointerdown", (event) => this.drag(event));
@@ -32,6 +32,9 @@ export class Comparison {
   /** Show `percent` of the photo, from the left. */
   setSplit(percent) {
     this.range.value = percent;
+    const share = `${this.range.value}% photo`;
+    this.range.setAttribute("aria-valuetext", share);
+    setText(this.share, share);
     this.viewport.style.setProperty("--split", percent);
   }
 

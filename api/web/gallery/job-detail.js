@@ -17,7 +17,7 @@ export class JobDetail {
     const { urls } = job;
     const comparison = new Comparison(`${urls.content}?longest=1024`);
     const image = urls.result || urls.preview;
-    if (image) comparison.show(image, `Result, ${recipeSummary(job.recipe)}`, true);
+    if (image) comparison.show(image, `${urls.result ? "Result" : "Last preview"}, ${recipeSummary(job.recipe)}`, true);
     const close = h("button.remove", { type: "button", "aria-label": "Close", onclick: () => this.dialog.close() }, "×");
     this.status = h("p.muted", { role: "status" });
     this.dialog.replaceChildren(close, h("div.columns", {}, h("div", {}, comparison.node), this.renderSidebar(job)));

@@ -14,28 +14,48 @@ pytestmark = pytest.mark.usefixtures("stack_with_worker")
 def test_the_photo_and_the_result_can_be_compared_by_keyboard(page: Page) -> None:
     submit(page)
     expect_heading(page, "Finished")
+    expect_result_image(page)
     compare = page.get_by_label("Compare")
-    compare.press("End")
-    assert page.locator(".viewport").evaluate("viewport => viewport.style.getPropertyValue('--split')") == "100"
+    for key, share, sides in (
+        ("Home", 0, ["result", "result"]),
+        ("ArrowRight", 1, ["result", "result"]),
+        ("ArrowLeft", 0, ["result", "result"]),
+        ("End", 100, ["photo", "photo"]),
+        ("ArrowLeft", 99, ["photo", "photo"]),
+    ):
+        compare.press(key)
+        expect_photo_share(page, share)
+        assert images_at_quarters(page) == sides
 
 
-def test_photo_and_result_are_labeled_on_their_sides(page: Page) -> None:
+def test_dragging_over_the_result_uncovers_the_photo_left_of_the_pointer(page: Page) -> None:
     submit(page)
     expect_heading(page, "Finished")
     expect_result_image(page)
-    page.get_by_label("Compare").fill("50")
-    sides = page.evaluate(
+    expect_photo_share(page, 0)
+    page.locator(".viewport").click()
+    expect_photo_share(page, 50)
+    assert images_at_quarters(page) == ["photo", "result"]
+
+
+def expect_photo_share(page: Page, percent: int) -> None:
+    """Expect that the slider, its text and its accessible value say how much of the photo shows."""
+    compare = page.get_by_label("Compare")
+    expect(compare).to_have_value(str(percent))
+    expect(compare).to_have_attribute("aria-valuetext", f"{percent}% photo")
+    expect(page.locator("figcaption")).to_have_text(f"Compare{percent}% photo")
+
+
+def images_at_quarters(page: Page) -> list[str]:
+    """Return which image shows at a quarter and at three quarters of the width: "photo" or "result"."""
+    classes: list[str] = page.evaluate(
         """() => {
           const { left, top, width, height } = document.querySelector(".viewport").getBoundingClientRect();
           const at = (share) => document.elementFromPoint(left + share * width, top + height / 2).className;
           return [at(0.25), at(0.75)];
         }"""
     )
-    assert [side.split()[0] for side in sides] == ["photo", "result"]
-    photo, result = (page.locator("figcaption").get_by_text(name).bounding_box() for name in ("Photo", "Result"))
-    assert photo
-    assert result
-    assert photo["x"] < result["x"]
+    return [names.split()[0] for names in classes]
 
 
 def test_the_filmstrip_can_be_scrubbed_and_played(page: Page) -> None:
