@@ -1,4 +1,4 @@
-"""Jobs as objects: the status that was last fetched, and all requests about a job."""
+"""Jobs as objects: the last known status, and all requests about a job."""
 
 import math
 import time
@@ -10,7 +10,15 @@ from urllib.parse import quote
 from easel._requests import ATTEMPTS, STREAM_ATTEMPTS, RetryingClient
 from easel._sync_bridge import AsyncMixin, BridgedMethod, BridgedStream, SyncMixin
 from easel.errors import ApiError, Conflict
-from easel.events import JOB_EVENTS, JobEvent
+from easel.events import (
+    JOB_EVENTS,
+    CancelRequestedEvent,
+    EstimateEvent,
+    FinishRequestedEvent,
+    JobEvent,
+    ProgressEvent,
+    StateEvent,
+)
 from easel.models import (
     Deliveries,
     Delivery,
@@ -27,7 +35,7 @@ _WAIT_SECONDS: Final = 10.0  # that one request of `wait` is held by the service
 
 
 class BaseJob:
-    """The methods of Job and AsyncJob. `status` is what was last fetched; `refresh` updates it."""
+    """The methods of Job and AsyncJob. `status` is the last known status; `refresh` fetches it, `events` updates it."""
 
     def __init__(self, client: RetryingClient, status: JobStatus) -> None:
         self._client, self.status = client, status
@@ -42,7 +50,7 @@ class BaseJob:
 
     @property
     def state(self) -> JobState:
-        """The state that was last fetched."""
+        """The last known state."""
         return self.status.state
 
     @property
@@ -52,7 +60,7 @@ class BaseJob:
 
     @property
     def progress(self) -> Progress:
-        """The progress that was last fetched."""
+        """The last known progress."""
         return self.status.progress
 
     @property
@@ -92,10 +100,15 @@ class BaseJob:
     async def events(self, after: str | None = None) -> AsyncGenerator[JobEvent, None]:
         """Yield the job's events from the first one, or from after the event ID `after`, until the job has ended.
 
+        Each event first updates `status`, unless the job has ended: state, progress, losses, speed, queue position,
+        estimate and control requests. `refresh` fetches what events do not carry, such as `error` and `urls`.
+
         A broken stream is resumed after the last event. Raises Unreachable after about 40 seconds without a response.
         """
         async with aclosing(self._client.stream(JOB_EVENTS, self._path("events"), after)) as events:
             async for event in events:
+                if not self.ended:  # past events of an ended job would take its status back
+                    self.status = self.status.model_copy(update=_changed_fields(self.status, event))
                 yield event
                 if event.ends_job:
                     return
@@ -182,7 +195,7 @@ class BaseJob:
 
 
 class Job(BaseJob, SyncMixin):
-    """One job. `status` is what was last fetched; `refresh` updates it."""
+    """One job. `status` is the last known status; `refresh` fetches it, `events` updates it."""
 
 
 class AsyncJob(BaseJob, AsyncMixin):
@@ -198,3 +211,23 @@ async def fetch_status(client: RetryingClient, job_id: str, hold: float = 0.0, *
     """Return a job's status: now, or when it changes within `hold` seconds. `options` are those of `request`."""
     params = {"wait": f"{hold:g}"} if hold else {}
     return await client.request_model(JobStatus, "GET", job_path(job_id), params=params, hold=hold, **options)
+
+
+def _changed_fields(status: JobStatus, event: JobEvent) -> dict[str, Any]:
+    """Return the fields of the status that an event changes."""
+    match event:
+        case StateEvent(data=change):
+            position = status.queue_position if change.state == JobState.QUEUED else None
+            eta = None if event.ends_job else status.eta_seconds
+            return {"state": change.state, "queue_position": position, "eta_seconds": eta}
+        case ProgressEvent(data=report):
+            metrics = status.metrics.model_copy(update={"steps_per_second": report.steps_per_second})
+            return {"progress": report.progress, "losses": report.losses or status.losses, "metrics": metrics}
+        case EstimateEvent(data=estimate):
+            return {"queue_position": estimate.queue_position, "eta_seconds": estimate.eta_seconds}
+        case CancelRequestedEvent(data=request):
+            return {"cancel_requested_at": request.at}
+        case FinishRequestedEvent(data=request):
+            return {"finish_requested_at": request.at}
+        case _:
+            return {}

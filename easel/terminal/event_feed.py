@@ -1,5 +1,6 @@
 """The events of many jobs in one feed, over a bounded number of streams."""
 
+import copy
 import queue
 import threading
 from collections import deque
@@ -62,7 +63,7 @@ class EventFeed:
     def _read_stream(self, job: Job) -> Exception | None:
         """Read one stream to its end. Return the error that ended it, if any."""
         try:
-            for event in job.events():
+            for event in copy.copy(job).events():  # events would change the status of `job` in this thread
                 self._items.put((job.id, event))
         except Exception as error:  # noqa: BLE001 - `get` raises it in the main thread
             return error

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.fixtures.client import Connect
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("short_pauses")
 
 EVENTS = [state_event("1-0", "queued"), progress_event("2-0"), state_event("3-0", "succeeded")]
 NO_MORE_EVENTS = reply(b"", 204)
+LOSSES = {"total": 6.0, "style": 3.0, "content": 2.0, "total_variation": 1.0}
 FAILED = {**JOB, "state": "failed", "error": {"code": "diverged", "detail": "Lower the weights."}}
 
 
@@ -38,6 +40,40 @@ def test_events_end_with_the_job(connect: Connect) -> None:
     assert [(event.id, event.kind) for event in events] == [(event_id, kind) for event_id, kind, _ in EVENTS]
     assert events[1].data.progress.percentage == 2.5
     assert [event.ends_job for event in events] == [False, False, True]
+
+
+def test_events_keep_the_status_up_to_date(connect: Connect) -> None:
+    at = "2026-11-22T14:00:02.125Z"
+    queued = {**JOB, "state": "queued", "queue_position": 1, "progress": {"total": 60}}
+    estimate = {"queue_position": 3, "eta_seconds": {"p50": 60, "p90": 90}}
+    progress = {"progress": JOB["progress"], "losses": LOSSES, "steps_per_second": 0.5}
+    events: list[tuple[str, Any, Callable[[JobStatus], object], object]] = [
+        ("estimate", estimate, lambda status: (status.queue_position, status.eta_seconds.p90), (3, 90)),
+        (
+            "state",
+            {"state": "running", "at": at},
+            lambda status: (status.state, status.queue_position),
+            ("running", None),
+        ),
+        ("progress", progress, lambda status: (status.progress.percentage, status.losses.total), (2.5, 6)),
+        ("paused", {}, lambda status: (status.state, status.metrics.steps_per_second), ("running", 0.5)),
+        ("finish_requested", {"at": at}, lambda status: status.finish_requested_at.year, 2026),
+        ("cancel_requested", {"at": at}, lambda status: status.cancel_requested_at.year, 2026),
+        ("state", {"state": "canceled", "at": at}, lambda status: (status.ended, status.eta_seconds), (True, None)),
+    ]
+    stream = event_stream(format_events(*((f"{number}-0", *event[:2]) for number, event in enumerate(events))))
+    with serve(reply(queued), stream) as server, connect(server.url) as easel:
+        job = easel.get("x")
+        for _, (_, _, read, expected) in zip(job.events(), events, strict=True):
+            assert read(job.status) == expected
+    assert (job.state, job.status.tier) == ("canceled", "standard")
+
+
+def test_past_events_leave_the_status_of_an_ended_job_alone(connect: Connect) -> None:
+    with serve(reply(FAILED), event_stream(format_events(*EVENTS))) as server, connect(server.url) as easel:
+        job = easel.get("x")
+        assert {job.state for _ in job.events()} == {"failed"}
+        assert job.error.code == "diverged"
 
 
 @pytest.mark.parametrize("end", [event_stream, broken_stream])
