@@ -1,39 +1,50 @@
-/** A slider beside a number field, on a logarithmic scale: doubling a value moves it equally far anywhere. */
+/** A slider beside a number field, on a logarithmic scale: doubling a value moves it about equally far anywhere. */
 
 import { h } from "../common/dom.js";
 import { words } from "../common/format.js";
 
 const FACTOR = 8; // the slider goes from an eighth of the preset's value to eight times that value
-const TICKS = 100;
+const TICKS = 100; // before rounding; those that are equal afterwards are one stop
 
 /** Return a numeric field of schema-fields.js with a slider; other fields unchanged. */
 export function withLogSlider(field) {
   if (!["number", "integer"].includes(field.schema?.type) || field.schema.enum) return field;
   const { control, schema } = field;
-  const slider = h("input", { type: "range", min: 0, max: TICKS, "aria-label": `${words(control.name)}, slider` });
-  let [low, high] = [1, 10];
+  const slider = h("input", { type: "range", min: 0, "aria-label": `${words(control.name)}, slider` });
+  const showValue = () => slider.setAttribute("aria-valuetext", control.value);
+  let [middle, stops] = [1, []]; // the slider's value is the index of a stop
   slider.addEventListener("input", () => {
-    control.value = round(low * (high / low) ** (slider.value / TICKS), schema);
+    control.value = stops[slider.value];
     control.dispatchEvent(new Event("input"));
+    showValue();
   });
-  const updateSlider = () => (slider.value = TICKS * Math.log(Math.max(control.value, low) / low) / Math.log(high / low));
   control.addEventListener("input", (event) => event.isTrusted && updateSlider());
   control.after(slider);
   field.node.classList.add("with-slider");
   return { ...field, set };
 
-  function set(value) {
+  function set(value, presetValue) {
     field.set(value);
-    const middle = value || 1;
-    low = Math.max(middle / FACTOR, schema.minimum || 0);
-    high = Math.min(middle * FACTOR, schema.maximum ?? Infinity);
+    middle = presetValue || 1;
     updateSlider();
+  }
+
+  /** The field's value is a stop too, so that the slider can return to it. */
+  function updateSlider() {
+    const own = control.value && control.validity.valid ? [Number(control.value)] : [];
+    stops = [...new Set([...own, ...stopsAround(middle, schema)])].sort((one, other) => one - other);
+    slider.max = stops.length - 1;
+    slider.value = stops.findLastIndex((stop) => stop <= control.value);
+    showValue();
   }
 }
 
-/** Round to two significant digits, integers to whole numbers. */
-function round(value, schema) {
-  const unit = 10 ** (Math.floor(Math.log10(value)) - 1);
-  const rounded = Math.round(value / unit) * unit;
-  return schema.type === "integer" ? Math.max(Math.round(rounded), schema.minimum ?? 1) : Number(rounded.toPrecision(2));
+/** Return the limits, `middle`, and between them values of two significant digits. */
+function stopsAround(middle, schema) {
+  const toInteger = schema.type === "integer" ? Math.round : Number;
+  const low = toInteger(Math.max(middle / FACTOR, schema.minimum || 0));
+  const high = toInteger(Math.min(middle * FACTOR, schema.maximum ?? Infinity));
+  const ticks = Array.from({ length: TICKS }, (_, tick) => low * (high / low) ** (tick / TICKS));
+  const rounded = ticks.map((value) => toInteger(Number(value.toPrecision(2))));
+  return [low, middle, high, ...rounded.filter((value) => value > low && value < high)];
 }

@@ -51,7 +51,7 @@ export class Parameters {
   }
 
   set(values) {
-    for (const [name, field] of this.fields) if (name in values) field.set(values[name]);
+    for (const [name, field] of this.fields) if (name in values) field.set(values[name], this.preset[name]);
     this.clearErrors();
   }
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from browser.actions import (
     OTHER_STYLE,
@@ -43,6 +43,57 @@ def test_the_estimate_follows_the_parameters_before_submission(page: Page) -> No
     expect(estimate).to_contain_text(re.compile(r"\D64 . 48 px"))
     page.locator('[name="size"]').fill("96")
     expect(estimate).to_contain_text(re.compile(r"\D96 . 72 px"))
+
+
+@pytest.mark.parametrize("preset", ["Default", "Fast", "Tutorial"])
+def test_each_key_press_moves_a_slider_and_the_opposite_key_undoes_it(page: Page, preset: str) -> None:
+    page.goto("/")
+    page.get_by_role("radio", name=preset).check()
+    sliders = page.get_by_role("slider", name=re.compile(", slider$"))
+    expect(sliders).to_have_count(3)
+    for slider in sliders.all():
+        preset_value = value_beside(slider)
+        for key, opposite in (("ArrowRight", "ArrowLeft"), ("ArrowLeft", "ArrowRight")):
+            values = [preset_value, *(press(slider, key) for _ in range(50))]
+            distance = len(set(values)) - 1
+            assert values[distance:] == values[distance:][:1] * (51 - distance)  # it stops moving only at a limit
+            assert [press(slider, opposite) for _ in range(distance)] == values[:distance][::-1]
+
+
+@pytest.mark.parametrize(
+    ("preset", "limits"),
+    [
+        ("Default", [(64, 3072), (21, 1360), (2.5, 160)]),
+        ("Tutorial", [(64, 4096), (125, 8000), (0.00125, 0.08)]),
+    ],
+)
+def test_sliders_go_from_an_eighth_to_eight_times_the_preset_within_the_limits(
+    page: Page, preset: str, limits: list[tuple[float, float]]
+) -> None:
+    page.goto("/")
+    page.get_by_role("radio", name=preset).check()
+    sliders = page.get_by_role("slider", name=re.compile(", slider$"))
+    expect(sliders).to_have_count(3)
+    assert [(press(slider, "Home"), press(slider, "End")) for slider in sliders.all()] == limits
+
+
+def test_a_slider_returns_to_a_typed_value_and_to_that_of_the_preset(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("radio", name="Fast").check()
+    page.locator('[name="size"]').fill("263")
+    slider = page.get_by_role("slider", name="Size")
+    assert [press(slider, key) for key in ("ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft")] == [270, 263, 260, 256]
+    expect(slider).to_have_attribute("aria-valuetext", "256")
+
+
+def press(slider: Locator, key: str) -> float:
+    slider.press(key)
+    return value_beside(slider)
+
+
+def value_beside(slider: Locator) -> float:
+    """Return the value of the slider's number field."""
+    return float(slider.locator("xpath=..").get_by_role("spinbutton").input_value())
 
 
 def test_there_is_no_estimate_without_a_style_image(page: Page) -> None:
