@@ -52,7 +52,7 @@ class BadInput(ApiError):
 
 
 class Unauthorized(ApiError):
-    """The API key is missing or wrong."""
+    """The API key (`api_key`, or EASEL_API_KEY) is missing or not one of the service's."""
 
 
 class Forbidden(ApiError):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from easel import ApiError, Easel, Job, JobState, JobStatus, NotFound, Unavailable, recipe_fields
+from easel import ApiError, Easel, Job, JobState, JobStatus, NotFound, Unauthorized, Unavailable, recipe_fields
 from easel.terminal.output import print_json, print_message
 from easel.terminal.tables import describe_outcome, result_hint
 
@@ -47,7 +47,15 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except ApiError as error:
             print_message(f"Error: {error.detail} ({error.code})")
+            if isinstance(error, Unauthorized):
+                print_message(_api_key_hint(sent=bool(ctx.params["api_key"])))
             raise typer.Exit(exit_code(error)) from error
+
+
+def _api_key_hint(*, sent: bool) -> str:
+    if sent:
+        return "Check the key in EASEL_API_KEY or after --api-key."
+    return "Set EASEL_API_KEY, or pass a key before the command's name: easel --api-key KEY ..."
 
 
 def exit_code(error: ApiError) -> int:
@@ -120,6 +128,8 @@ def control_jobs(easel: Easel, control: Callable[[Job], JobStatus], ids: list[st
     for job_id in dict.fromkeys(ids):
         try:
             statuses.append(control(easel.get(job_id)))
+        except Unauthorized:  # it would be the same for every job
+            raise
         except ApiError as error:
             errors.append(error)
             print_message(f"Error: {job_id}: {error.detail} ({error.code})")

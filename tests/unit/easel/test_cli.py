@@ -139,7 +139,6 @@ def test_a_failed_job_exits_with_1_and_the_reason(images: list[str], tmp_path: P
     ("responder", "code"),
     [
         (problem(422, "invalid_recipe"), 2),
-        (problem(401, "unauthorized"), 2),
         (problem(409, "not_ready", retryable=True), 2),
         (problem(404, "job_not_found"), 3),
         (problem(429, "queue_full", retryable=True), 4),
@@ -152,6 +151,21 @@ def test_every_kind_of_error_has_an_exit_code(responder: Responder, code: int) -
     result, _ = run_easel("status", "x", responders=(responder,))
     assert (result.exit_code, result.stdout) == (code, "")
     assert re.fullmatch(r"Error: .+\. \(\w+\)\n|Error: .+\? \(\w+\)\n", result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        (None, "Set EASEL_API_KEY, or pass a key before the command's name: easel --api-key KEY ..."),
+        ("wrong", "Check the key in EASEL_API_KEY or after --api-key."),
+    ],
+)
+@pytest.mark.parametrize("command", [["status", "x"], ["cancel", "x", "y"]])
+def test_an_unauthorized_request_says_how_to_give_a_key(command: list[str], key: str | None, hint: str) -> None:
+    options = ["--api-key", key] if key else []
+    result, requests = run_easel(*options, *command, responders=(problem(401, "unauthorized"),))
+    assert (result.exit_code, result.stderr) == (2, f"Error: Do so. (unauthorized)\n{hint}\n")
+    assert len(requests) == 1
 
 
 def test_an_unreachable_service_is_exit_code_4() -> None:
