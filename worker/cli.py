@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from shared.errors import EaselError
 from shared.logging import configure_logging
@@ -144,7 +145,8 @@ def main() -> None:
     try:
         app(prog_name="easel-worker")
     except EaselError as error:
-        console.print(f"[red]{error.detail}[/red] ({error.code})")
+        cause = f"; {error.__cause__}" if error.__cause__ else ""
+        console.print(f"[red]{error.detail}[/red] ({error.code}{escape(cause)})")
         raise SystemExit(1) from error
     except InvalidSettings as error:
         console.print(f"[red]{error}[/red]")
