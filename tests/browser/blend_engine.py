@@ -4,6 +4,7 @@ It follows worker/protocols.py like the TensorFlow engine, and waits between ste
 """
 
 import hashlib
+import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +27,16 @@ class BlendIterate:
     """The state after one step. Properties are documented in worker/protocols.py."""
 
     step: int
-    steps: int
-    size: int  # pixels of the longest side
-    photo: np.ndarray  # (H, W, 3) float32 in [0, 1]
+    recipe: Recipe
+    photo: np.ndarray  # (H, W, 3) float32 in [0, 1], as large as the result
     recolored: np.ndarray  # the same shape and range
     step_backoffs = 0
+
+    @property
+    def size(self) -> int:
+        """Return the longest side in this stage, in pixels."""
+        ends = itertools.accumulate(steps for _, steps in self.recipe.schedule())
+        return next(size for (size, _), end in zip(self.recipe.schedule(), ends, strict=True) if self.step <= end)
 
     @property
     def phase(self) -> str:
@@ -40,7 +46,7 @@ class BlendIterate:
     @property
     def fraction(self) -> float:
         """See Iterate."""
-        return self.step / self.steps
+        return self.step / self.recipe.steps
 
     @property
     def losses(self) -> Losses:
@@ -53,7 +59,8 @@ class BlendIterate:
     def image(self) -> np.ndarray:
         """See Iterate."""
         share = np.float32(self.fraction**0.5)
-        return np.clip((1 - share) * self.photo + share * self.recolored, 0, 1)
+        blend = np.clip((1 - share) * self.photo + share * self.recolored, 0, 1)
+        return _resize((255 * blend).astype(np.uint8), self.size)
 
     def state(self) -> dict[str, Any]:
         """See Iterate."""
@@ -61,7 +68,7 @@ class BlendIterate:
 
     def next(self) -> "BlendIterate":
         """Return the state after the next step."""
-        return BlendIterate(self.step + 1, self.steps, self.size, self.photo, self.recolored)
+        return BlendIterate(self.step + 1, self.recipe, self.photo, self.recolored)
 
 
 class BlendEngine:
@@ -97,7 +104,7 @@ class BlendEngine:
     def restore_iterate(self, recipe: Recipe, state: Mapping[str, Any]) -> BlendIterate:
         """See Engine."""
         photo, recolored = np.asarray(state["photo"]), np.asarray(state["recolored"])
-        return BlendIterate(int(state["step"]), recipe.steps, recipe.size, photo, recolored)
+        return BlendIterate(int(state["step"]), recipe, photo, recolored)
 
     def needs_restart(self) -> bool:
         """See Engine."""
@@ -109,7 +116,7 @@ def _first_iterate(content: np.ndarray, styles: Sequence[np.ndarray], recipe: Re
     weights = recipe.style_mix or (1.0,) * len(styles)
     weighted = [weight * _recolor(photo, style) for weight, style in zip(weights, styles, strict=True)]
     recolored = sum(weighted[1:], weighted[0]) / np.float32(sum(weights))
-    return BlendIterate(0, recipe.steps, recipe.size, photo, recolored)
+    return BlendIterate(0, recipe, photo, recolored)
 
 
 def _resize(image: np.ndarray, longest_side: int) -> np.ndarray:

@@ -18,6 +18,13 @@ export function h(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Return "384 × 256 px" once the image is loaded, or null if it cannot be loaded. */
+export async function imageSize(url) {
+  const image = h("img", { src: url });
+  await image.decode().catch(() => {});
+  return image.naturalWidth ? `${image.naturalWidth} × ${image.naturalHeight} px` : null;
+}
+
 /** Set the text of `node`. Unchanged text is not written again, so screen readers do not repeat it. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

@@ -2,7 +2,7 @@
 
 import { call } from "../common/api.js";
 import { Comparison } from "../common/comparison.js";
-import { h, setText } from "../common/dom.js";
+import { h, imageSize, setText } from "../common/dom.js";
 import { STATES, dateTime, duration, number, recipeSummary } from "../common/format.js";
 import { snippets } from "./snippets.js";
 
@@ -44,8 +44,11 @@ export class JobDetail {
     return h("div.inputs", {}, inputs.map(thumbnail));
   }
 
-  renderFacts({ recipe, progress, metrics, losses, attempt }) {
+  renderFacts({ recipe, progress, metrics, losses, attempt, urls }) {
+    const size = h("span", {}, "…");
+    if (urls.result) imageSize(urls.result).then((text) => setText(size, text ?? "–"));
     const facts = [
+      urls.result && ["Size", size],
       ["Recipe", recipeSummary(recipe)],
       ["Steps", number(progress.current)],
       ["Render time", duration(metrics.run_seconds)],

@@ -3,7 +3,7 @@
 import { call } from "../common/api.js";
 import { Comparison } from "../common/comparison.js";
 import { requestControl } from "../common/control-requests.js";
-import { $, h, setText, showText } from "../common/dom.js";
+import { $, h, imageSize, setText, showText } from "../common/dom.js";
 import { STATUS_TEXTS, subscribe } from "../common/event-stream.js";
 import { STATES, duration, eta, number, percent, recipeSummary } from "../common/format.js";
 import { Filmstrip } from "./filmstrip.js";
@@ -159,6 +159,13 @@ export class JobView {
     if (job.urls.result) this.filmstrip.add(job.progress.total + 1, job.urls.result, `${name}, ${recipeSummary(job.recipe)}`, name);
     if (job.error) showText(this.error, job.error.detail);
     clearInterval(this.timer);
+    if (job.urls.result) this.loadResultSize();
+  }
+
+  /** A job that was finished early has the size of its stage, not the recipe's. */
+  async loadResultSize() {
+    this.resultSize = await imageSize(this.job.urls.result);
+    this.renderFacts();
   }
 
   title() {
@@ -187,10 +194,12 @@ export class JobView {
 
   /** Finish and cancel while the job is active; download and rerun afterwards. */
   renderActions(urls) {
-    const { finish_requested_at: finishing, cancel_requested_at: canceling } = this.job;
+    const { finish_requested_at: finishing, cancel_requested_at: canceling, progress, recipe } = this.job;
+    const isSmaller = parseInt(progress.phase) < recipe.size; // in a stage such as "192 px"
+    const size = isSmaller ? `: ${progress.phase} instead of ${recipe.size} px` : "";
     this.finish.hidden = this.cancel.hidden = this.ended;
     this.finish.disabled = !urls.finish || Boolean(finishing || canceling);
-    this.finish.title = urls.finish ? "Stop now and keep the current image" : "Available after the first step";
+    this.finish.title = urls.finish ? `Stop now and keep the current image${size}` : "Available after the first step";
     this.cancel.disabled = !urls.cancel || Boolean(canceling);
     setText(this.finish, finishing ? this.pendingLabel("Finishing") : "Finish now");
     setText(this.cancel, canceling ? this.pendingLabel("Canceling") : "Cancel");
@@ -234,7 +243,8 @@ export class JobView {
 
   endedFacts(step, speed) {
     const { run_seconds, queue_seconds } = this.job.metrics;
-    return [step, speed, ["Render time", duration(run_seconds)], ["Queue time", duration(queue_seconds)]];
+    const size = this.resultSize && ["Size", this.resultSize];
+    return [size, step, speed, ["Render time", duration(run_seconds)], ["Queue time", duration(queue_seconds)]];
   }
 
   async request(action, button) {

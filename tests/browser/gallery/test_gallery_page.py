@@ -25,6 +25,7 @@ def test_a_finished_job_is_listed_and_opens_with_its_details(page: Page, job: Jo
     detail = page.get_by_role("dialog")
     expect(detail.get_by_role("heading")).to_contain_text("Finished")
     expect(detail.get_by_alt_text("Style 1")).to_be_visible()
+    expect(detail).to_contain_text(re.compile("64 . 48 px"))
     detail.get_by_text("Provenance").click()
     expect(detail.get_by_text("content_sha256")).to_be_visible()
     page.keyboard.press("Escape")

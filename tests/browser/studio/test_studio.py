@@ -219,6 +219,17 @@ def test_a_job_that_is_finished_early_keeps_its_image(page: Page, stack: Browser
     expect_result_image(page)
 
 
+def test_finishing_early_says_that_the_image_is_smaller(page: Page) -> None:
+    submit(page, size=128, steps=LONG)
+    finish = page.get_by_role("button", name="Finish now")
+    expect(finish).to_have_accessible_description("Stop now and keep the current image: 80 px instead of 128 px")
+    finish.click()
+    expect(heading(page)).to_have_text(re.compile("Finished early"))
+    facts = page.locator(".facts")
+    expect(facts).to_contain_text(re.compile("80 . 60 px"))
+    expect(facts).to_contain_text("128 px")
+
+
 def test_two_tabs_show_the_same_job(new_page: NewPage) -> None:
     one, other = new_page(), new_page()
     job = submit(one, steps=LONG)
