@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -168,7 +169,7 @@ class RetryingClient:
             finally:
                 await self._transport.close_response(response)
         except httpx2.TransportError as error:
-            raise self._unreachable(error) from error
+            raise _tls_error(self.url, error) or self._unreachable(error) from error
 
     def _unreachable(self, error: httpx2.TransportError) -> Unreachable:
         reason = str(error) or type(error).__name__
@@ -186,3 +187,15 @@ def _host(url: str) -> str:
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise BadInput(f"The URL {url!r} is not of the form http://host:port.", code="bad_url")
     return parsed.host
+
+
+def _tls_error(url: str, error: httpx2.TransportError) -> ApiError | None:
+    """Return the error, which is not retried, of a server without TLS or without a valid certificate; else None."""
+    cause: BaseException | None = error if isinstance(error, httpx2.ConnectError) else None
+    while cause and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return ApiError(f"The certificate of {url} is not valid: {cause.verify_message}.", code="bad_certificate")
+    if not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError):  # it closed: it may be restarting
+        return None
+    return ApiError(f"{url} did not respond with HTTPS ({cause.reason}); should it be http://?", code="no_https")

@@ -1,15 +1,20 @@
 """Errors of the service and of the network: which class is raised, and when the client retries."""
 
+import socket
+import ssl
+import threading
 import time
 from email.utils import formatdate
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fixtures.client import Connect
 from support.scripted_server import JOB, Responder, disconnect, problem, reply, serve
 
-from easel import ApiError, Conflict, TooManyRequests, Unreachable, _requests
+from easel import ApiError, Conflict, Easel, TooManyRequests, Unreachable, _requests
+from easel._transports import SyncTransport
 from easel.retry_after import parse_retry_after
 
 OUT_OF_RANGE = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
@@ -117,6 +122,46 @@ def test_an_unreachable_service_is_an_error_that_names_the_fix(connect: Connect)
     with connect("http://127.0.0.1:9") as easel, pytest.raises(Unreachable, match="is `make up` running") as caught:
         easel.get("x")
     assert caught.value.retryable
+
+
+def test_https_to_a_server_without_it_is_an_error_that_names_the_fix(connect: Connect) -> None:
+    with serve(reply(JOB)) as server:
+        url = server.url.replace("http:", "https:")
+        with connect(url) as easel, pytest.raises(ApiError, match=r"should it be http://\? \[no_https\]") as caught:
+            easel.get("x")
+    assert not caught.value.transient
+
+
+def test_an_invalid_certificate_is_not_retried(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    def refuse(*_: object) -> None:
+        refusal = ssl.SSLCertVerificationError(1, "certificate verify failed")
+        refusal.verify_message = "certificate has expired"
+        raise httpx2.ConnectError(str(refusal)) from refusal
+
+    monkeypatch.setattr(SyncTransport, "send", refuse)
+    message = r"certificate of https://x is not valid: certificate has expired\. \[bad_certificate\]"
+    with Easel("https://x") as easel, pytest.raises(ApiError, match=message):
+        easel.get("x")
+    assert pauses == []
+
+
+def test_a_tls_connection_that_breaks_is_retried(connect: Connect, pauses: list[float]) -> None:
+    def hang_up(listener: socket.socket) -> None:
+        for _ in range(_requests.ATTEMPTS):
+            connection, _ = listener.accept()
+            connection.recv(1)  # of the client's greeting
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):
+                pass
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=hang_up, args=(listener,))
+        thread.start()
+        with connect(f"https://127.0.0.1:{listener.getsockname()[1]}") as easel, pytest.raises(Unreachable):
+            easel.get("x")
+        thread.join()
+    assert len(pauses) == _requests.ATTEMPTS - 1
 
 
 def test_a_deletion_without_a_response_is_not_retried(connect: Connect) -> None:
