@@ -69,13 +69,21 @@ def submit(
     size: Annotated[int | None, typer.Option(help="Longest side in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field; a.b=1 sets a nested one.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field; a.b=1 sets a nested one; may be repeated."),
     ] = None,
-    tier: Annotated[str | None, typer.Option(help="The tier to queue the job in.")] = None,
+    tier: Annotated[
+        str | None,
+        typer.Option(help="The tier to queue the job in: standard (default) or batch, unless the service has others."),
+    ] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Submit only once with this key.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="URL that receives the job's webhooks.")] = None,
     webhook_events: Annotated[
-        list[str] | None, typer.Option("--webhook-event", help="Send only this event; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--webhook-event",
+            help="Send only this event: job.started, job.succeeded, job.failed or job.canceled; may be repeated.",
+        ),
     ] = None,
     quote_only: Annotated[bool, typer.Option("--quote", help="Print time and memory; submit nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Watch the job until it has ended.")] = False,

@@ -33,9 +33,13 @@ def _program(name: str, app: Any) -> Iterator[str]:
     for command in group.commands.values():
         arguments = [one for one in command.params if one.param_type_name == "argument"]
         options = [one for one in command.params if one not in arguments and one.name != "help"]
-        words = " ".join([name, command.name, *(one.metavar or one.name.upper() for one in arguments)])
+        words = " ".join([name, command.name, *map(_argument, arguments)])
         shown = table(("option", "default", "meaning"), map(_option, options)) if options else ""
         yield "\n\n".join(filter(None, [f"### `{words}`", inspect.cleandoc(command.help or ""), shown]))
+
+
+def _argument(one: Any) -> str:
+    return (one.metavar or one.name.upper()) + ("" if one.nargs == 1 else "...")
 
 
 def _option(one: Any) -> tuple[str, str, str]:

@@ -27,7 +27,7 @@ HELP: Final = "Neural style transfer as a service.\n\n\b\nExit codes:\n" + "\n".
 _JOB_NOT_SUCCEEDED, _REJECTED, _NOT_FOUND, _UNAVAILABLE, _INTERRUPTED = 1, 2, 3, 4, 130
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The job's ID.", show_default=False)]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' IDs.", show_default=False)]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help="The jobs' IDs.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Content = Annotated[Path, typer.Argument(metavar="CONTENT", exists=True, dir_okay=False, help="The photo.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; - for standard output.")]
@@ -35,7 +35,7 @@ Previews = Annotated[
     bool | None,
     typer.Option("--previews/--no-previews", help="Show previews, if the terminal can.", show_default=False),
 ]
-Styles = Annotated[list[Path], typer.Argument(metavar="STYLE...", exists=True, dir_okay=False, help="Style images.")]
+Styles = Annotated[list[Path], typer.Argument(metavar="STYLE", exists=True, dir_okay=False, help="Style images.")]
 
 
 class CommandGroup(TyperGroup):

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from support.command_line import FAILED, SUCCEEDED, SUCCEEDED_STREAM, run_easel
 from support.scripted_server import JOB, Responder, problem, reply
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from easel.cli import app
 from easel.terminal.command import EXIT_CODES, build_recipe
+from shared.jobs.job import WEBHOOK_EVENTS
+from shared.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -178,6 +181,18 @@ def test_the_help_lists_every_exit_code() -> None:
     output = CliRunner().invoke(app, ["--help"]).stdout
     for code, meaning in EXIT_CODES.items():
         assert re.search(rf"\b{code}  {re.escape(meaning[:30])}", output)
+
+
+def test_the_help_of_submit_names_the_tiers_and_the_webhook_events() -> None:
+    options = {option.name: option.help for option in get_command(app).commands["submit"].params}  # type: ignore[attr-defined]
+    tiers, events = Settings.model_fields["tiers"].default, options["webhook_events"]
+    assert all(tier in options["tier"] for tier in tiers)
+    assert all(event in events for event in WEBHOOK_EVENTS)
+
+
+def test_usage_shows_which_arguments_can_be_repeated() -> None:
+    output = CliRunner().invoke(app, ["submit", "--help"]).stdout
+    assert re.search(r"submit \[OPTIONS\] \{?CONTENT\}? \{?STYLE\}?\.\.\.\s", output)
 
 
 def test_cancel_continues_with_the_next_job_after_an_error() -> None:
