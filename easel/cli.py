@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from easel import DEFAULT_URL, Easel, Job, JobState
+from easel import DEFAULT_URL, Easel, Job, JobState, __version__
 from easel.terminal.command import (
     HELP,
     CommandGroup,
@@ -45,12 +45,21 @@ def main() -> None:
     app()
 
 
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer passes the option's value
+    if requested:
+        stdout.print(f"easel {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def connect(
     ctx: typer.Context,
     *,
     url: Annotated[str, typer.Option(envvar="EASEL_URL", help="Address of the service.")] = DEFAULT_URL,
     api_key: Annotated[str | None, typer.Option(envvar="EASEL_API_KEY", help="API key, if required.")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Open the client that all commands use."""
     ctx.obj = ctx.with_resource(Easel(url, api_key, on_retry=report_retry))

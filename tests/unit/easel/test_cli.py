@@ -10,6 +10,7 @@ from support.scripted_server import JOB, Responder, problem, reply
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from easel import __version__
 from easel.cli import app
 from easel.terminal.command import EXIT_CODES, build_recipe
 from shared.jobs.job import WEBHOOK_EVENTS
@@ -193,6 +194,11 @@ def test_the_help_of_submit_names_the_tiers_and_the_webhook_events() -> None:
 def test_usage_shows_which_arguments_can_be_repeated() -> None:
     output = CliRunner().invoke(app, ["submit", "--help"]).stdout
     assert re.search(r"submit \[OPTIONS\] \{?CONTENT\}? \{?STYLE\}?\.\.\.\s", output)
+
+
+def test_the_version_is_printed_without_a_command() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"easel {__version__}\n")
 
 
 def test_cancel_continues_with_the_next_job_after_an_error() -> None:
