@@ -19,7 +19,7 @@ def test_a_number_out_of_range_shows_an_error_beside_its_field(new_page: NewPage
     compose(page, size=5000)
     size = page.locator('[name="size"]')
     expect(size).to_have_attribute("aria-invalid", "true")
-    expect(error_of(page, "size")).to_have_text("At most 4096.")
+    expect(error_of(page, "size")).to_have_text("Must be at most 4096.")
     size.fill("64")
     expect(error_of(page, "size")).to_be_hidden()
 
@@ -27,7 +27,7 @@ def test_a_number_out_of_range_shows_an_error_beside_its_field(new_page: NewPage
 def test_each_invalid_parameter_has_its_own_error(new_page: NewPage) -> None:
     page = new_page(allow_console_errors=True)
     compose(page, size=5000, steps="")
-    expect(error_of(page, "size")).to_have_text("At most 4096.")
+    expect(error_of(page, "size")).to_have_text("Must be at most 4096.")
     expect(error_of(page, "steps")).to_have_text("Must be a whole number.")
 
 
@@ -46,7 +46,7 @@ def test_an_invalid_optimizer_option_shows_an_error_beside_its_field(new_page: N
     page.get_by_label("Optimizer").select_option("adam")
     page.get_by_text("Adam options").click()
     page.get_by_label("Learning rate").fill("7")
-    expect(error_of(page, "optimizer.learning_rate")).to_have_text("At most 1.")
+    expect(error_of(page, "optimizer.learning_rate")).to_have_text("Must be at most 1.")
 
 
 def test_invalid_json_shows_an_error_beside_its_field(page: Page) -> None:
