@@ -74,6 +74,12 @@ export class ImageInputs {
     return $(`#${field} input`);
   }
 
+  /** Show an error beside each input without an image, and return the first of these inputs. */
+  showMissing() {
+    const style = this.styles.length ? null : this.showError("Add at least one style image.", "style");
+    return this.photo ? style : this.showError("Add a photo.", "content");
+  }
+
   clearErrors() {
     for (const name of ["content", "style"]) {
       showText($(`#${name}-error`), "");

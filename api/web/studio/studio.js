@@ -52,8 +52,7 @@ async function submit(event) {
   event.preventDefault();
   await formLoaded; // the button is visible before the form is loaded
   if (button.getAttribute("aria-busy")) return;
-  if (!images.photo) return images.showError("Add a photo.", "content").focus();
-  if (!images.styles.length) return images.showError("Add at least one style image.", "style").focus();
+  if (!images.isComplete) return images.showMissing().focus();
   let body;
   try {
     body = formData();

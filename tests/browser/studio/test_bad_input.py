@@ -92,11 +92,16 @@ def test_an_image_that_is_too_small_shows_an_error_beside_it(new_page: NewPage) 
     expect(page.locator("#style-error")).to_have_text(re.compile("^Style 2: .*each side must have at least"))
 
 
-def test_a_missing_photo_shows_an_error_beside_its_input(page: Page) -> None:
+def test_missing_images_show_an_error_beside_each_input(page: Page) -> None:
     page.goto("/")
     page.get_by_role("button", name="Create").click()
     expect(page.locator("#content-error")).to_have_text("Add a photo.")
+    expect(page.locator("#style-error")).to_have_text("Add at least one style image.")
     expect(page.get_by_label("Photo: ")).to_be_focused()
+    page.get_by_label("Photo: ").set_input_files(png_file("photo.png"))
+    page.get_by_role("button", name="Create").click()
+    expect(page.locator("#content-error")).to_be_hidden()
+    expect(page.get_by_label("Style image: ")).to_be_focused()
 
 
 def test_a_click_before_the_form_is_loaded_is_handled_afterwards(page: Page) -> None:
