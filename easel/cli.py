@@ -19,7 +19,9 @@ from easel.terminal.command import (
     Previews,
     Styles,
     build_recipe,
+    check_output,
     control_jobs,
+    is_standard_output,
     report_outcomes,
     report_retry,
     until_ended,
@@ -96,13 +98,17 @@ def submit(
     ] = None,
     quote_only: Annotated[bool, typer.Option("--quote", help="Print time and memory; submit nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Watch the job until it has ended.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Wait, and write the result here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Wait, and write the result here; - for standard output.")
+    ] = None,
     previews: Previews = None,
     as_json: Json = False,
 ) -> None:
     """Render CONTENT in the style of the STYLE images; print the job's ID."""
     easel: Easel = ctx.obj
     fields = build_recipe(recipe, size, steps, overrides or [])
+    if output:
+        check_output(output, with_json=as_json)
     if quote_only:
         quote = easel.quote(content, styles, fields, tier=tier)
         if as_json:
@@ -112,7 +118,9 @@ def submit(
         return
     options = {"webhook_url": webhook_url, "tier": tier, "idempotency_key": idempotency_key}
     job = easel.submit(content, styles, fields, webhook_events=webhook_events, **options)
-    if not as_json:
+    if is_standard_output(output):
+        print_message(job.id)
+    elif not as_json:
         stdout.print(job.id)
     if not (wait or output):
         if as_json:
@@ -237,6 +245,7 @@ def result(
     as_json: Json = False,
 ) -> None:
     """Fetch a result. With --json: also print its provenance."""
+    check_output(output, with_json=provenance or as_json)
     job: Job = ctx.obj.get(id)
     image = job.result()
     origin = job.provenance() if provenance or as_json else {}

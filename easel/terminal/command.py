@@ -142,9 +142,22 @@ def control_jobs(easel: Easel, control: Callable[[Job], JobStatus], ids: list[st
         raise typer.Exit(exit_code(errors[0]))
 
 
+def check_output(path: Path, *, with_json: bool) -> None:
+    """Raise typer.BadParameter, before any request, if an image, or an image and JSON, cannot be written there."""
+    if is_standard_output(path) and with_json:
+        raise typer.BadParameter("Standard output takes the image alone, without JSON.", param_hint="--output")
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"There is no folder {path.parent}.", param_hint="--output")
+
+
+def is_standard_output(path: Path | None) -> bool:
+    """Return whether the path is -."""
+    return str(path) == "-"
+
+
 def write_output(path: Path, content: bytes) -> None:
     """Write to a file, or to standard output if the path is -."""
-    if str(path) == "-":
+    if is_standard_output(path):
         sys.stdout.buffer.write(content)
         return
     try:

@@ -128,6 +128,30 @@ def test_submit_with_an_output_waits_and_writes_the_result(images: list[str], tm
     assert f"{JOB['id']} succeeded after 60 steps." in result.stderr
 
 
+def test_the_result_is_all_that_submit_writes_to_standard_output(images: list[str]) -> None:
+    responders = (reply(JOB, 202), SUCCEEDED_STREAM, reply(SUCCEEDED), reply(b"\x89PNG"))
+    result, _ = run_easel("submit", *images, "-o", "-", responders=responders)
+    assert (result.exit_code, result.stdout_bytes) == (0, b"\x89PNG")
+    assert result.stderr.startswith(f"{JOB['id']}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["submit", "PHOTO", "STYLE", "-o", "-", "--json"],
+        ["submit", "PHOTO", "STYLE", "-o", "missing/out.png"],
+        ["result", "x", "-o", "-", "--json"],
+        ["result", "x", "-o", "-", "--provenance"],
+        ["result", "x", "-o", "missing/out.png"],
+    ],
+)
+def test_an_output_that_cannot_work_is_wrong_usage_before_any_request(images: list[str], arguments: list[str]) -> None:
+    paths = {"PHOTO": images[0], "STYLE": images[1]}
+    result, requests = run_easel(*(paths.get(argument, argument) for argument in arguments))
+    assert (result.exit_code, requests) == (2, [])
+    assert "--output" in result.stderr
+
+
 def test_a_failed_job_exits_with_1_and_the_reason(images: list[str], tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     responders = (reply(JOB, 202), SUCCEEDED_STREAM, reply(FAILED))
@@ -217,7 +241,7 @@ def test_a_result_is_written_to_the_output(tmp_path: Path) -> None:
     assert output.read_bytes() == b"PNG"
     assert json.loads((tmp_path / "p.json").read_text()) == provenance
     assert run_easel("result", "x", "-o", "-", responders=(reply(JOB), reply(b"\x89PNG")))[0].stdout_bytes == b"\x89PNG"
-    result, _ = run_easel("result", "x", "-o", str(tmp_path / "no" / "p.png"), responders=(reply(JOB), reply(b"PNG")))
+    result, _ = run_easel("result", "x", "-o", str(tmp_path), responders=(reply(JOB), reply(b"PNG")))
     assert (result.exit_code, "cannot be written" in result.stderr) == (2, True)
 
 
