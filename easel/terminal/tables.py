@@ -118,15 +118,15 @@ def _properties(job: JobStatus) -> dict[str, str]:
         if losses
         else "",
         "speed": f"{metrics.steps_per_second:.2g} steps/s" if metrics.steps_per_second else "",
-        "created": _local_time(job.created_at),
-        "started": _local_time(job.started_at),
-        "ended": _local_time(job.completed_at),
+        "created": _time_and_age(job.created_at),
+        "started": _time_and_age(job.started_at),
+        "ended": _time_and_age(job.completed_at),
         "resumed": f"from step {job.resumed_from_step}" if job.resumed_from_step else "",
     }
 
 
-def _local_time(moment: datetime | None) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}, {format_age(moment)} ago" if moment else ""
+def _time_and_age(moment: datetime | None) -> str:
+    return f"{_time(moment)}, {format_age(moment)} ago" if moment else ""
 
 
 def describe_outcome(job: JobStatus) -> str:
@@ -197,11 +197,11 @@ def delivery_table(deliveries: Iterable[Delivery]) -> Table:
 
 
 def _time(moment: datetime | None) -> str:
-    return f"{moment.astimezone():%H:%M:%S}" if moment else ""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment else ""
 
 
 def _table(*headers: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for header in headers:
-        table.add_column(header, no_wrap=header in {"running", "left", "tier", "memory"})
+        table.add_column(header, no_wrap=header in {"running", "left", "tier", "memory", "at", "next"})
     return table

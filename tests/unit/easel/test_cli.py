@@ -267,7 +267,8 @@ def test_a_webhook_is_submitted_and_its_deliveries_are_listed(images: list[str])
     }
     responders = (reply(JOB), reply({"deliveries": [attempt]}))
     assert re.search(
-        r"job\.failed +2 +\d\d:\d\d:\d\d +503 slow", run_easel("deliveries", "x", responders=responders)[0].stdout
+        r"job\.failed +2 +2026-11-2\d \d\d:\d\d:\d\d +503 slow",
+        run_easel("deliveries", "x", responders=responders)[0].stdout,
     )
     assert json.loads(run_easel("deliveries", "x", "--json", responders=responders)[0].stdout)[0]["status"] == 503
 
