@@ -9,7 +9,10 @@ const IMAGES_MISSING = "Add a photo and a style image to see an estimate.";
 const UNAVAILABLE = "No estimate available.";
 
 export class QuotePanel {
-  /** `getBody()` returns the form, or null if images are missing, and throws if a field is invalid; `onResult(error | null)`. */
+  /**
+   * `getBody()` returns the form, or null if images are missing, and throws if a field is invalid.
+   * `onResult(error, quote)` is called after each request, with one of them null.
+   */
   constructor(node, getBody, onResult, useSize) {
     Object.assign(this, { node, getBody, onResult, useSize });
     this.renderText(IMAGES_MISSING);
@@ -33,17 +36,19 @@ export class QuotePanel {
     this.request = new AbortController();
     this.node.setAttribute("aria-busy", "true");
     try {
-      this.show(await call("/v1/jobs?dry_run=true", { method: "POST", body, signal: this.request.signal, tries: 3 }));
-      this.onResult(null);
+      const quote = await call("/v1/jobs?dry_run=true", { method: "POST", body, signal: this.request.signal, tries: 3 });
+      this.show(quote);
+      this.onResult(null, quote);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.renderText(UNAVAILABLE);
-      this.onResult(error);
+      this.onResult(error, null);
     }
     this.node.removeAttribute("aria-busy");
   }
 
   show(quote) {
+    if (!quote.fits) return this.render(this.memoryError(quote.fitting_size));
     const { queue_depth, eta_seconds, seconds, width, height } = quote;
     const isOnGpu = quote.memory_kind === "gpu";
     const memory = isOnGpu ? `${bytes(quote.peak_gpu_memory_bytes)} GPU memory` : bytes(quote.peak_memory_bytes);
@@ -52,19 +57,18 @@ export class QuotePanel {
     this.render(
       h("p", {}, "Estimate: about ", h("b", {}, duration(seconds)), ", ", h("b", {}, memory)),
       h("p.muted", {}, `${width} × ${height} px. ${queue}, ${ready}.`),
-      !quote.fits && this.memoryError(quote.fitting_size),
     );
   }
 
   memoryError(size) {
-    if (!size) return h("p.error", {}, "No worker has enough memory, at any size.");
+    if (!size) return h("p.error", { role: "alert" }, "No worker has enough memory, at any size.");
     const button = h("button.small", { type: "button", onclick: () => this.useSize(size) }, `Use ${size} px`);
-    return h("p.error", {}, `No worker has enough memory. It fits at size ${size}. `, button);
+    return h("p.error", { role: "alert" }, `No worker has enough memory. It fits at size ${size}. `, button);
   }
 
   renderText = (text) => this.render(h("p.muted", {}, text));
 
   render(...parts) {
-    this.node.replaceChildren(...parts.filter(Boolean));
+    this.node.replaceChildren(...parts);
   }
 }

@@ -25,7 +25,15 @@ function formData() {
 function onChange() {
   idempotencyKey = null;
   button.classList.toggle("incomplete", !images?.isComplete);
+  button.removeAttribute("aria-disabled");
   quotePanel?.requestSoon();
+}
+
+/** A job that fits no worker would be refused; the quote beside the button says why. */
+function onQuote(error, quote) {
+  showErrors(error);
+  if (quote && !quote.fits) button.setAttribute("aria-disabled", "true");
+  else button.removeAttribute("aria-disabled");
 }
 
 /** Show each error beside its field; null clears them. Returns the first control with an error. */
@@ -52,6 +60,7 @@ async function submit(event) {
   event.preventDefault();
   await formLoaded; // the button is visible before the form is loaded
   if (button.getAttribute("aria-busy")) return;
+  if (button.getAttribute("aria-disabled")) return quotePanel.requestSoon(); // a larger worker may have started
   if (!images.isComplete) return images.showMissing().focus();
   let body;
   try {
@@ -103,7 +112,7 @@ async function loadForm() {
   const [{ ImageInputs }, { Parameters }, { QuotePanel }] = await Promise.all(modules);
   images = new ImageInputs(onChange);
   parameters = await Parameters.load(onChange);
-  quotePanel = new QuotePanel($("#quote"), formData, showErrors, (size) => (parameters.set({ size }), onChange()));
+  quotePanel = new QuotePanel($("#quote"), formData, onQuote, (size) => (parameters.set({ size }), onChange()));
   onChange();
 }
 

@@ -1,5 +1,7 @@
 """The queue page, without a worker."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, Route, expect
 
@@ -33,6 +35,29 @@ def test_gpu_memory_is_shown_for_a_gpu_worker_and_in_the_estimate(page: Page, st
         expect(page.locator("#workers")).to_contain_text("NVIDIA H100 · 80.0 GiB GPU memory")
         compose(page)
         expect(page.get_by_label("Estimate")).to_contain_text("GPU memory")
+    finally:
+        stack.services.queue_stats.unregister_worker(worker.name)
+
+
+def test_a_job_that_fits_no_worker_has_no_estimate_and_cannot_be_created(page: Page, stack: BrowserStack) -> None:
+    worker = WorkerInfo(
+        name="small@cpu", device="cpu:2", weights="w", tiers=("standard",), seen_at=2e10, memory_bytes=2**31
+    )
+    stack.services.queue_stats.register_worker(worker)
+    try:
+        compose(page, size=4000)
+        estimate, button = page.get_by_label("Estimate"), page.get_by_role("button", name="Create")
+        expect(estimate).to_have_text(re.compile(r"^No worker has enough memory. It fits at size (\d+). Use \1 px$"))
+        expect(button).to_be_disabled()
+        expect(button).to_have_accessible_description(re.compile("No worker has enough memory"))
+        with page.expect_response("**/v1/jobs?dry_run=true"):
+            button.click(force=True)
+        expect(button).to_be_disabled()
+        expect(page).to_have_url(f"{stack.url}/")
+        estimate.get_by_role("button", name="Use").click()
+        expect(button).to_be_enabled()
+        expect(estimate).to_contain_text("Estimate: about")
+        expect(button).to_be_enabled()
     finally:
         stack.services.queue_stats.unregister_worker(worker.name)
 
