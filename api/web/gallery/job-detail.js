@@ -59,12 +59,12 @@ export class JobDetail {
   }
 
   renderActions(job) {
-    const { urls, id } = job;
+    const { urls, id, losses } = job;
     const copyButton = (kind) => h("button.small", { type: "button", onclick: () => this.copy(kind, job) }, `Copy as ${kind}`);
     const links = h("div.actions", {},
       urls.result && h("a.button.primary", { href: urls.result, download: `easel-${id}.png` }, "Download"),
       h("a.button", { href: `/?rerun=${id}` }, "Edit and rerun"),
-      h("a.button", { href: `/?job=${id}` }, "Previews and loss"));
+      (losses || urls.preview) && h("a.button", { href: `/?job=${id}` }, "Previews and loss"));
     const buttons = h("div.actions", {}, ["curl", "CLI", "Python"].map(copyButton), this.createDeleteButton(job));
     return [links, buttons];
   }

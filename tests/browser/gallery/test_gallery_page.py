@@ -88,6 +88,18 @@ def test_a_complete_job_does_not_mention_finishing_early(page: Page, job: Job) -
     expect(detail.get_by_text("Finished early")).to_have_count(0)
 
 
+def test_previews_and_loss_are_offered_only_if_the_job_ran(
+    page: Page, job: Job, stack_with_worker: BrowserStack
+) -> None:
+    never_run = stack_with_worker.submit(tier="batch")
+    stack_with_worker.services.ledger.request_control(never_run, "cancel")
+    link = page.get_by_role("dialog").get_by_role("link", name="Previews and loss")
+    for id_, count in ((job.id, 1), (never_run, 0)):
+        page.goto(f"/gallery?job={id_}")
+        expect(page.get_by_role("dialog").get_by_role("link", name="Edit and rerun")).to_be_visible()
+        expect(link).to_have_count(count)
+
+
 def test_the_snippet_is_shown_if_copying_is_blocked(page: Page, job: Job) -> None:
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     detail = open_detail(page, job)
