@@ -142,6 +142,7 @@ export class JobView {
     const resumedFrom = job.resumed_from_step;
     if (resumedFrom !== null && resumedFrom !== this.resumedFrom) this.addNotice(`Resumed from step ${resumedFrom}.`);
     this.resumedFrom = resumedFrom;
+    this.lossChart.stagesNote.hidden = job.recipe.stages.length < 2;
     this.render();
     if (previousState === job.state) return;
     this.showState(job);

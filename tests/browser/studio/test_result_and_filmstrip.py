@@ -58,6 +58,38 @@ def images_at_quarters(page: Page) -> list[str]:
     return [names.split()[0] for names in classes]
 
 
+@pytest.mark.parametrize("scales", [[1], [0.5, 1]])
+def test_the_loss_chart_explains_rises_between_stages(page: Page, stack: BrowserStack, scales: list[float]) -> None:
+    job = stack.submit(stages=[{"scale": scale, "share": 1} for scale in scales])
+    stack.done(job)
+    page.goto(f"/?job={job}")
+    expect(page.get_by_role("img", name="Loss by step")).to_be_visible()
+    note = page.get_by_text("The loss rises when a stage at a larger size begins.")
+    expect(note).to_be_visible(visible=len(scales) > 1)
+
+
+@pytest.mark.parametrize(
+    ("smallest", "labels"),
+    [
+        (2e-4, ["0.0001", "0.001", "0.01", "0.1", "1", "10"]),
+        (2e-6, ["1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1"]),
+    ],
+)
+def test_the_axis_of_the_loss_chart_has_one_format(page: Page, smallest: float, labels: list[str]) -> None:
+    page.goto("/")
+    shown = page.evaluate(
+        """async (smallest) => {
+          const { LossChart } = await import("/assets/job/loss-chart.js");
+          const chart = new LossChart();
+          chart.add(0, { total: 2e4 * smallest, style: 2e4 * smallest, content: smallest, total_variation: smallest });
+          chart.render();
+          return [...chart.svg.querySelectorAll(".grid g text")].map((label) => label.textContent);
+        }""",
+        smallest,
+    )
+    assert shown == labels
+
+
 def test_the_filmstrip_can_be_scrubbed_and_played(page: Page) -> None:
     submit(page, steps=30)
     expect_heading(page, "Finished")
