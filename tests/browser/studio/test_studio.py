@@ -271,6 +271,14 @@ def test_a_finished_job_can_be_edited_and_rerun(page: Page, stack: BrowserStack)
     assert stack.services.ledger.get(create(page)).request.recipe.seed == 5
 
 
+def test_images_and_create_stay_in_view_beside_the_advanced_parameters(page: Page) -> None:
+    compose(page)
+    page.get_by_text("Advanced", exact=True).click()
+    page.locator('[name="chroma_variation"]').scroll_into_view_if_needed()
+    for part in (page.get_by_alt_text("Your photo"), page.get_by_role("button", name="Create")):
+        expect(part).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.parametrize("gesture", ["drop", "paste"])
 def test_images_can_be_dropped_and_pasted(page: Page, gesture: str) -> None:
     page.goto("/")
