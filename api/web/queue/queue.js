@@ -203,15 +203,16 @@ function renderThroughput({ throughput, completed_last_hour }) {
   const data = JSON.stringify(throughput);
   if (section.dataset.shown === data) return;
   section.dataset.shown = data;
-  const max = Math.max(1, ...throughput.map((bucket) => bucket.completed));
+  const counts = throughput.map((bucket) => bucket.completed);
+  const max = Math.max(1, ...counts);
   const bars = throughput.map(({ completed, at }, index) => {
     const height = Math.max(1.5, (78 * completed) / max);
     return h("rect", { x: index * 25 + 3, y: 90 - height, width: 19, height, rx: 2 }, h("title", {}, `${completed} from ${time(at)}`));
   });
-  const counts = throughput.map((bucket) => bucket.completed).join(", ");
-  const label = `${plural(completed_last_hour, "job")} completed in the last hour. Every 5 minutes from ${time(throughput[0].at)}: ${counts}`;
+  const label = `${plural(completed_last_hour, "job")} completed in the last hour. Every 5 minutes from ${time(throughput[0].at)}: ${counts.join(", ")}`;
   section.replaceChildren(
     h("p.big-number", {}, h("b", {}, completed_last_hour.toLocaleString("en")), " completed"),
+    h("p.muted", {}, `Each bar is 5 minutes, from ${time(throughput[0].at)}. Highest: ${Math.max(...counts)}`),
     h("svg.bar-chart", { viewBox: "0 0 300 92", role: "img", "aria-label": label }, bars),
   );
 }

@@ -23,11 +23,14 @@ def test_a_running_job_shows_its_worker_progress_and_preview(page: Page, stack_w
     assert page.evaluate("objectUrls.size") == 0  # otherwise the previews of all jobs would stay in memory
 
 
-def test_the_throughput_chart_has_a_text_alternative(page: Page, stack_with_worker: BrowserStack) -> None:
+def test_the_throughput_chart_has_a_text_alternative_and_names_its_highest_value(
+    page: Page, stack_with_worker: BrowserStack
+) -> None:
     stack_with_worker.done(stack_with_worker.submit(steps=2))
     page.goto("/queue")
     name = re.compile(r"\d+ jobs? completed in the last hour. Every 5 minutes from \d\d:\d\d: (\d+, ){11}[1-9]")
     expect(page.get_by_role("img", name=name)).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Each bar is 5 minutes, from \d\d:\d\d. Highest: [1-9]"))).to_be_visible()
 
 
 def test_the_queue_uses_one_stream_and_reconnects_after_a_restart(
