@@ -3,7 +3,8 @@
 Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, CVPR 2016.
 """
 
-from typing import Annotated, Any, Final, Literal, Self
+import math
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -56,6 +57,28 @@ class Stage(_Frozen):
     share: float = Field(gt=0, le=1, description="Share of the recipe's `steps`; shares are rescaled to sum to 1.")
 
 
+class PatchIteration(NamedTuple):
+    """One iteration of patch matching."""
+
+    longest_side: int  # of the image, in pixels
+    patch: int  # side of a patch, in pixels
+    stride: int  # between patches, in pixels
+    content_weight: float  # of the content relative to the patches
+
+    def pixel_evaluations(self, pixels: float) -> float:
+        """Return the cost for an image of this size, in evaluations of one pixel by VGG19; measured on two cores."""
+        return _COST_OF_PLACE * pixels / self.stride**2 + _COST_OF_PATCH_PIXEL * self.patch**2
+
+
+_COST_OF_PLACE: Final = 30
+_COST_OF_PATCH_PIXEL: Final = 760  # all patches of the styles are cut out and projected
+_COARSEST_SIDE: Final = 96
+"""Longest side of the coarsest scale in pixels, about: there the size of strokes relative to the image is decided."""
+_COARSEST: Final = ((11, 3, 0.6), (11, 3, 0.6), (7, 2, 0.6), (7, 2, 0.6))
+_MIDDLE: Final = ((17, 5, 0.5), (17, 5, 0.5), (11, 3, 0.5), (7, 2, 0.5))
+_FINEST: Final = ((17, 6, 0.25), (11, 4, 0.25), (7, 2, 0.075))
+
+
 class Recipe(_Frozen):
     """The objective, the optimizer, the image size and the number of steps of a run."""
 
@@ -71,8 +94,12 @@ class Recipe(_Frozen):
     style_scale: float = Field(
         1.0, ge=0.25, le=4, description="Longest side of the style images relative to `size`: above 1, strokes grow."
     )
-    init: Literal["content", "noise"] = Field("content", description="Start image: the content image or random noise.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the noise; everything else is deterministic.")
+    init: Literal["content", "noise", "patches"] = Field(
+        "content",
+        description="Start image: the content image, random noise, or the content made of patches of the styles, which "
+        "takes a few more steps before the first evaluation.",
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of all random numbers: of the noise, or of patch matching.")
 
     content_layers: dict[str, Weight] = Field(
         _DEFAULT_CONTENT_LAYERS, description="VGG19 layers whose activations represent the content, with weights."
@@ -131,6 +158,24 @@ class Recipe(_Frozen):
             msg = f"{len(self.stages)} stages need at least {len(self.stages)} steps; raise steps"
             raise ValueError(msg)
         return self
+
+    def patch_iterations(self) -> "tuple[PatchIteration, ...]":
+        """Return the iterations of patch matching before the first evaluation, coarse to fine; none by default."""
+        if self.init != "patches":
+            return ()
+        size = max(64, round(self.size * self.stages[0].scale))
+        halvings = max(0, round(math.log2(size / _COARSEST_SIDE)))
+        plans = [*((_COARSEST, *[_MIDDLE] * (halvings - 1)) if halvings else ()), _FINEST]
+        return tuple(
+            PatchIteration(round(size / 2 ** (halvings - level)), *iteration)
+            for level, plan in enumerate(plans)
+            for iteration in plan
+        )
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of a run: iterations of patch matching, then evaluations."""
+        return len(self.patch_iterations()) + self.steps
 
     def schedule(self) -> list[tuple[int, int]]:
         """Return (longest side in pixels, evaluations) of each stage: at least 1 each, `steps` in all."""

@@ -101,7 +101,7 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
     last = stylize_command.run(
         content, styles, resolved, _weights(weights), output, path=engine, trace=trace, console=console
     )
-    console.print(f"{output}: {last.step} steps, loss {last.losses.total:.4g}")
+    console.print(f"{output}: {last.step} steps" + (f", loss {last.losses.total:.4g}" if last.losses else ""))
 
 
 @app.command()

@@ -28,7 +28,7 @@ class Iterate(Protocol):
         """Fraction of the job's arithmetic that is done, in [0, 1]."""
 
     @property
-    def losses(self) -> Losses:
+    def losses(self) -> Losses | None:
         """Losses of this step's image."""
 
     @property
@@ -61,7 +61,7 @@ class Engine(Protocol):
     def stylize(
         self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
     ) -> Iterator[Iterate]:
-        """Yield iterates 0 to `recipe.steps`, or those after the iterate of `state`; `next` does the work.
+        """Yield iterates 0 to `recipe.total_steps`, or those after the iterate of `state`; `next` does the work.
 
         Images are (H, W, 3) uint8. Raises BadInput, Diverged, OutOfMemory.
         """

@@ -67,7 +67,7 @@ def _progress_bar(recipe: Recipe, console: Console) -> Iterator[Report]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("preparing", total=1.0, step=0, steps=recipe.steps, loss="-", rate="")
+        bar = progress.add_task("preparing", total=1.0, step=0, steps=recipe.total_steps, loss="-", rate="")
 
         def show(iterate: Iterate, seconds: float) -> None:
             progress.update(
@@ -75,7 +75,7 @@ def _progress_bar(recipe: Recipe, console: Console) -> Iterator[Report]:
                 description=iterate.phase,
                 completed=iterate.fraction,
                 step=iterate.step,
-                loss=f"{iterate.losses.total:.4g}",
+                loss=f"{iterate.losses.total:.4g}" if iterate.losses else "-",
                 rate=f"{(iterate.step + 1) / seconds:.2f} steps/s",
             )
 
@@ -91,7 +91,10 @@ def _trace_writer(trace: Path | None) -> Iterator[Report]:
     with trace.open("w", encoding="utf-8", buffering=1) as file:
 
         def write(iterate: Iterate, seconds: float) -> None:
-            measured = iterate.losses.model_dump() | {"gradient_norm": iterate.gradient_norm}
+            measured = {
+                **(iterate.losses.model_dump() if iterate.losses else {}),
+                "gradient_norm": iterate.gradient_norm,
+            }
             file.write(json.dumps({"step": iterate.step, **measured, "seconds": round(seconds, 4)}) + "\n")
 
         yield write

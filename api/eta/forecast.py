@@ -129,7 +129,7 @@ class Forecast:
         recipe, done = job.request.recipe, min(job.progress.percentage / 100, _MAX_DONE)
         arithmetic = pixel_evaluations(recipe, job.request.width or 1, job.request.height or 1)
         samples = self._model.samples(device).shuffled(self._random)
-        predicted = arithmetic / self._model.speed(device, recipe.optimizer.kind, arithmetic / recipe.steps)
+        predicted = arithmetic / self._model.speed(device, recipe.optimizer.kind, arithmetic / recipe.total_steps)
         end = np.where(samples.fraction > done, samples.fraction, 1)
         running = job.state is JobState.RUNNING
         start = _share_of_stages_to_start(recipe, done) * samples.start_seconds
@@ -189,7 +189,7 @@ def _worker_devices(running: list[Job], workers: list[WorkerInfo]) -> list[str]:
 def _default_job(tier: str) -> Job:
     fields = {"id": "", "tier": tier, "content": "", "styles": (), "width": 4, "height": 3, "created_at": 0}
     request = JobRequest.model_validate({**fields, "recipe": PRESETS["default"], "digest": ""})
-    progress = Progress(total=request.recipe.steps)
+    progress = Progress(total=request.recipe.total_steps)
     return Job(id="", state=JobState.QUEUED, request=request, order=0, progress=progress)
 
 
@@ -198,7 +198,8 @@ def _share_of_stages_to_start(recipe: Recipe, done: float) -> float:
 
     A stage counts if the job is exactly at its beginning: its tracing is under way.
     """
-    *begins, whole = accumulate(longest**2 * steps for longest, steps in recipe.schedule())
+    patches = [sum(iteration.pixel_evaluations(iteration.longest_side**2) for iteration in recipe.patch_iterations())]
+    *begins, whole = accumulate([*filter(None, patches), *(longest**2 * steps for longest, steps in recipe.schedule())])
     return sum(begin / whole >= done - _ROUNDING for begin in begins) / (len(begins) + 1)
 
 

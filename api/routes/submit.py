@@ -226,5 +226,5 @@ def _new_job(request: JobRequest) -> Job:
         state=JobState.QUEUED,
         request=request,
         order=2**53,
-        progress=Progress(total=request.recipe.steps),
+        progress=Progress(total=request.recipe.total_steps),
     )

@@ -54,8 +54,9 @@ class CostEstimate(BaseModel):
 
 
 def pixel_evaluations(recipe: Recipe, width: int, height: int) -> float:
-    """Return pixels times evaluations, summed over all stages, for a content image of this shape."""
-    return sum(_pixels(longest, width, height) * steps for longest, steps in recipe.schedule())
+    """Return pixels times evaluations, summed over all stages and patch matching, for a content image of this shape."""
+    patches = sum(i.pixel_evaluations(_pixels(i.longest_side, width, height)) for i in recipe.patch_iterations())
+    return patches + sum(_pixels(longest, width, height) * steps for longest, steps in recipe.schedule())
 
 
 def estimate_cost(recipe: Recipe, width: int, height: int, styles: Sequence[int] = ()) -> CostEstimate:

@@ -17,7 +17,7 @@ def initial_fields(request: JobRequest) -> dict[str, Any]:
     """Return the fields of a new record."""
     return {
         "request": request,
-        "progress": Progress(total=request.recipe.steps),
+        "progress": Progress(total=request.recipe.total_steps),
         "peak_memory_bytes": request.peak_memory_bytes,
         "peak_gpu_memory_bytes": request.peak_gpu_memory_bytes,
         **({"webhook_url": hook.url, "webhook_events": " ".join(hook.events)} if (hook := request.webhook) else {}),

@@ -1,7 +1,7 @@
 """The state of a run after each evaluation, and the `Iterate` that a run yields for it.
 
-`RunState` holds everything that the next evaluation depends on. It converts to flat arrays and back without a loss of
-bits.
+`RunState` holds everything that the next evaluation depends on, `PatchState` everything that the next iteration of
+patch matching does. Both convert to flat arrays and back without a loss of bits.
 """
 
 import math
@@ -21,7 +21,22 @@ from worker.engine.schedule import Schedule
 
 _EXPLOSION_FACTOR: Final = 1000.0  # far beyond what a working optimizer ever overshoots
 _OPTIMIZER_PREFIX: Final = "optimizer/"
+_PATCH_IMAGE: Final = "patches/image"
 _ARRAY_FIELDS: Final = ("step", "stage", "metrics", "lowest_total", "consecutive_backoffs", "step_backoffs")
+
+
+@dataclass(frozen=True)
+class PatchState:
+    """The state after an iteration of patch matching."""
+
+    step: int
+    image: NDArray[np.float32]  # (height, width, 3), in [0, 1]
+
+    step_backoffs = 0
+
+    def arrays(self) -> Arrays:
+        """See RunState."""
+        return {"step": np.asarray(self.step), _PATCH_IMAGE: self.image}
 
 
 @dataclass(frozen=True)
@@ -89,17 +104,19 @@ class Iterate:
     """
 
     step: int
-    losses: Losses  # of this image
-    gradient_norm: float  # of the total loss, with respect to pixel values in [0, 1]
+    losses: Losses | None  # of this image; None in patch matching
+    gradient_norm: float | None  # of the total loss, with respect to pixel values in [0, 1]
     phase: str  # such as "192 px"
     fraction: float  # of the run's arithmetic done so far, in [0, 1]
     step_backoffs: int  # times the step was halved so far, after unusable evaluations
-    run_state: RunState = field(repr=False)
+    run_state: RunState | PatchState = field(repr=False)
     padding: int = field(repr=False)  # pixels beyond each edge that are optimized too but not part of the image
 
     @cached_property
     def image(self) -> NDArray[np.float32]:
         """(height, width, 3), RGB in [0, 1], at the size of the current stage."""
+        if isinstance(self.run_state, PatchState):
+            return self.run_state.image
         image: NDArray[np.float32] = crop_padding(self.run_state.optimizer.current, self.padding).numpy()
         return image
 
@@ -108,8 +125,19 @@ class Iterate:
         return self.run_state.arrays()
 
 
-def create_iterate(run_state: RunState, recipe: Recipe, schedule: Schedule) -> Iterate:
+def create_iterate(run_state: RunState | PatchState, recipe: Recipe, schedule: Schedule) -> Iterate:
     """Return the Iterate of a run of `recipe` in this state."""
+    if isinstance(run_state, PatchState):
+        return Iterate(
+            step=run_state.step,
+            losses=None,
+            gradient_norm=None,
+            phase=f"patches, {schedule.patch_iterations[run_state.step].longest_side} px",
+            fraction=schedule.fraction_done(run_state.step),
+            step_backoffs=0,
+            run_state=run_state,
+            padding=0,
+        )
     total, style, content, variation, norm = (float(value) for value in run_state.metrics)
     return Iterate(
         step=run_state.step,
@@ -128,5 +156,12 @@ def restore_iterate(recipe: Recipe, state: Mapping[str, NDArray[Any]]) -> Iterat
 
     Raises KeyError if the state belongs to another optimizer.
     """
-    run_state = RunState.restore(state, optimizer_for(recipe.optimizer))
+    run_state = restore_state(state, optimizer_for(recipe.optimizer))
     return create_iterate(run_state, recipe, Schedule.from_recipe(recipe))
+
+
+def restore_state(arrays: Mapping[str, NDArray[Any]], optimizer: Optimizer) -> RunState | PatchState:
+    """Return the state that `arrays()` was called on. Raises KeyError if it belongs to another optimizer."""
+    if _PATCH_IMAGE in arrays:
+        return PatchState(int(arrays["step"]), np.asarray(arrays[_PATCH_IMAGE], np.float32))
+    return RunState.restore(arrays, optimizer)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from shared.recipe import Recipe
+from shared.recipe import PatchIteration, Recipe
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,26 @@ class ScheduledStage:
 
 @dataclass(frozen=True)
 class Schedule:
-    """All stages of a run, coarse to fine."""
+    """Patch matching, if the recipe starts with it, and all stages of a run, coarse to fine."""
 
+    patch_iterations: tuple[PatchIteration, ...]
     stages: tuple[ScheduledStage, ...]
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
         """Return the recipe's stages. The last one has one more evaluation, for the losses of the final image."""
-        stages, first = [], 0
+        patch_iterations = recipe.patch_iterations()
+        stages, first = [], len(patch_iterations)
         for index, (longest_side, evaluations) in enumerate(recipe.schedule()):
             is_last = index + 1 == len(recipe.stages)
             stages.append(ScheduledStage(index, longest_side, first, first + evaluations + is_last))
             first += evaluations
-        return cls(tuple(stages))
+        return cls(patch_iterations, tuple(stages))
 
     def fraction_done(self, step: int) -> float:
         """Return the fraction of the run's arithmetic that is done after `step`, in [0, 1]."""
-        return sum(stage.work(step) for stage in self.stages) / sum(stage.work(stage.end) for stage in self.stages)
+        return self._work(step) / self._work(self.stages[-1].end)
+
+    def _work(self, step: int) -> float:
+        patches = sum(it.pixel_evaluations(it.longest_side**2) for it in self.patch_iterations[: step + 1])
+        return patches + sum(stage.work(step) for stage in self.stages)

@@ -14,9 +14,10 @@ from shared.recipe import Recipe
 from worker.engine.cache import Cache, Evaluate, PathName
 from worker.engine.determinism import make_deterministic
 from worker.engine.image_ops import as_tensor, crop_padding, reflect_pad, resize, resize_longest_side
-from worker.engine.iterate import Iterate, RunState, create_iterate
+from worker.engine.iterate import Iterate, PatchState, RunState, create_iterate, restore_state
 from worker.engine.optimizers import optimizer_for
 from worker.engine.out_of_memory import translate_out_of_memory
+from worker.engine.patches.matching import PatchMatching
 from worker.engine.schedule import Schedule, ScheduledStage
 from worker.engine.weights.sources import Weights
 
@@ -56,7 +57,7 @@ def stylize(
     make_deterministic()
     with translate_out_of_memory(recipe.size):
         run = _Run(content, styles, recipe, weights=weights, cache=cache or Cache(), path=path)
-        saved = RunState.restore(state, run.optimizer) if state else None
+        saved = restore_state(state, run.optimizer) if state else None
     return run.iterates(saved)
 
 
@@ -78,7 +79,7 @@ class _Run:
         self.schedule = Schedule.from_recipe(recipe)
         self.optimizer = optimizer_for(recipe.optimizer)
 
-    def iterates(self, saved: RunState | None) -> Iterator[Iterate]:
+    def iterates(self, saved: RunState | PatchState | None) -> Iterator[Iterate]:
         """Yield every Iterate after `saved`."""
         states = self._states(saved)
         del saved  # it is as large as the state that the run continues with
@@ -86,17 +87,31 @@ class _Run:
             for state in states:
                 yield create_iterate(state, self.recipe, self.schedule)
 
-    def _states(self, state: RunState | None) -> Iterator[RunState]:
+    def _states(self, state: RunState | PatchState | None) -> Iterator[RunState | PatchState]:
+        if not isinstance(state, RunState):
+            for patch_state in self._patch_states(state):
+                state = patch_state
+                yield patch_state
         for stage in self.schedule.stages:
             if state is None or state.step + 1 < stage.end:
                 for next_state in self._stage_states(stage, state):
                     state = next_state
                     yield next_state
 
-    def _stage_states(self, stage: ScheduledStage, state: RunState | None) -> Iterator[RunState]:
+    def _patch_states(self, state: PatchState | None) -> Iterator[PatchState]:
+        first, image = (state.step + 1, state.image) if state else (0, None)
+        iterations = range(first, len(self.schedule.patch_iterations))
+        if not iterations:
+            return
+        matching = PatchMatching(self.content, self.styles, self.recipe)
+        for number in iterations:
+            image = matching.iterate(number, image)
+            yield PatchState(number, image)
+
+    def _stage_states(self, stage: ScheduledStage, state: RunState | PatchState | None) -> Iterator[RunState]:
         content = reflect_pad(resize_longest_side(as_tensor(self.content), stage.longest_side), self.recipe.padding)
         evaluate = self._evaluation(content, stage.longest_side)
-        if state is None or state.stage != stage.index:
+        if not isinstance(state, RunState) or state.stage != stage.index:
             state = self._initial_state(stage, content, state)
         while state.step + 1 < stage.end:
             state = self._step(state, evaluate)
@@ -108,12 +123,14 @@ class _Run:
         styles = [self.cache.style(self.weights, self.recipe, style, style_side) for style in self.styles]
         return self.cache.evaluation(self.weights, self.recipe, content, styles, self.path)
 
-    def _initial_state(self, stage: ScheduledStage, content: tf.Tensor, previous: RunState | None) -> RunState:
+    def _initial_state(
+        self, stage: ScheduledStage, content: tf.Tensor, previous: RunState | PatchState | None
+    ) -> RunState:
         """Return the state before a stage: the previous stage's image enlarged, or the recipe's initial image."""
         padding = self.recipe.padding
         if previous:
             height, width = content.shape[0] - 2 * padding, content.shape[1] - 2 * padding
-            image = resize(crop_padding(previous.optimizer.current, padding), (height, width))
+            image = resize(_image(previous, padding), (height, width))
             image = reflect_pad(image, padding)
         elif self.recipe.init == "content":
             image = content
@@ -142,6 +159,12 @@ class _Run:
         else:
             problem, advice = "is not finite, and there is no earlier image at this size", "Lower the recipe's weights."
         raise Diverged(f"At step {state.step + 1} the loss {problem}. {advice}")
+
+
+def _image(state: RunState | PatchState, padding: int) -> tf.Tensor:
+    if isinstance(state, PatchState):
+        return tf.constant(state.image)
+    return crop_padding(state.optimizer.current, padding)
 
 
 def _noise(shape: tuple[int, ...], seed: int) -> tf.Tensor:

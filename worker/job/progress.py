@@ -96,10 +96,10 @@ class ProgressTracker:
             "progress": Progress(
                 phase=iterate.phase,
                 current=iterate.step,
-                total=job.request.recipe.steps,
+                total=job.request.recipe.total_steps,
                 percentage=round(100 * iterate.fraction, 2),
             ),
-            "losses": iterate.losses,
+            **({"losses": iterate.losses} if iterate.losses else {}),  # patch matching has none
             "step_backoffs": iterate.step_backoffs,
             "steps_per_second": self.steps_per_second,
             "fraction_per_second": self.fraction_per_second,

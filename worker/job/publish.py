@@ -33,7 +33,7 @@ class Publisher:
         key = keys.result(job.id, self._session.token)
         self._put(keys.provenance(key), json.dumps(describe(iterate, png), indent=2).encode(), "application/json")
         self._put(key, png, "image/png")
-        stopped_early = iterate.step < job.request.recipe.steps
+        stopped_early = iterate.step < job.request.recipe.total_steps
         return {"result": key, "stopped_early": stopped_early, "stopped_at_step": iterate.step}
 
     def end_job(self, state: JobState, error: JobError | None = None, **fields: Any) -> None:

@@ -121,7 +121,7 @@ class JobRun:
 
     def _iterate(self, iterates: Iterator[Iterate], writer: CheckpointWriter) -> StopReason:
         """Run the loop until it is complete or has to stop. Raises ClaimLost."""
-        steps, slice_seconds = self.job.request.recipe.steps, self.session.settings.slice_seconds
+        steps, slice_seconds = self.job.request.recipe.total_steps, self.session.settings.slice_seconds
         for iterate in self.heartbeat.mark_evaluations(iterates):
             self._record_step(iterate)
             flags = self.heartbeat.control_flags

@@ -52,7 +52,7 @@ class WorkerState:
         record = RunRecord(
             device=self.engine.device(),
             optimizer=recipe.optimizer.kind,
-            pixels=evaluations / recipe.steps,
+            pixels=evaluations / recipe.total_steps,
             pixels_per_second=speed,
             start_seconds=timing.start_seconds,
             end_seconds=timing.end_seconds,

@@ -44,7 +44,7 @@ def _milliseconds(workload: Workload, pairs: int) -> tuple[list[float], list[flo
     evaluate(image)
     steps, evaluations = [], []
     for _ in range(pairs):
-        steps.append(1e3 * seconds(lambda: next(iterates).losses.total))
+        steps.append(1e3 * seconds(lambda: next(iterates)))
         evaluations.append(1e3 * seconds(lambda: float(evaluate(image)[0][0])))
     return steps, evaluations
 

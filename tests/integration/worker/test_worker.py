@@ -38,6 +38,16 @@ def test_a_job_is_rendered_and_published_with_its_provenance_and_events(rig: Wor
     assert json.loads(rig.services.blobs.get(keys.final(job.id)))["state"] == "succeeded"
 
 
+def test_patch_matching_is_the_first_part_of_a_jobs_steps(rig: WorkerRig) -> None:
+    rig.start_worker()
+    job = rig.done(rig.submit(init="patches", steps=6))
+    assert (job.progress.current, job.progress.total) == (9, 9)
+    assert json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))["steps"] == 9
+    reported = [event.data for event in rig.services.events.since(job.id) if event.kind == "progress"]
+    assert {data["progress"]["total"] for data in reported} == {9}
+    assert all(("losses" in data) == (not data["progress"]["phase"].startswith("patches")) for data in reported)
+
+
 def test_a_canceled_job_keeps_its_preview_but_no_result_or_checkpoint(rig: WorkerRig) -> None:
     rig.start_worker()
     job_id = rig.submit(**LONG)

@@ -159,6 +159,14 @@ def test_a_stage_that_is_being_traced_counts_as_not_started(size: int) -> None:
         assert remaining == pytest.approx(90 * (len(work) - number) / len(work), abs=1)
 
 
+def test_no_stage_counts_as_started_while_patches_are_matched() -> None:
+    recipe = resolve({"preset": "fast", "size": 384, "init": "patches"})
+    runs = [run(speed=1e12, start_seconds=90)] * 50
+    one = job("r", remaining=99).model_copy(update={"fraction_per_second": 1e3})
+    one = one.model_copy(update={"request": one.request.model_copy(update={"recipe": recipe})})
+    assert p50(Forecast([one], [ONE], SETTINGS, runs), one) == pytest.approx(90 * 2 / 3, abs=1)
+
+
 def test_a_running_job_is_predicted_for_its_workers_device() -> None:
     fast, slow = (ONE.model_copy(update={"name": name, "device": name}) for name in ("fast", "slow"))
     runs = [run(device="fast", speed=1e6), run(device="slow", speed=1e3)] * 30

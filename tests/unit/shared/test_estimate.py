@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.jobs.estimate import MemoryKind, fitting_size, peak_memory
+from shared.jobs.estimate import MemoryKind, fitting_size, peak_memory, pixel_evaluations
 from shared.recipe import Recipe, resolve, with_size
 
 RECIPES = st.builds(
@@ -87,6 +87,13 @@ def test_a_job_that_fits_keeps_its_size(preset: str) -> None:
 
 def test_no_size_fits_if_tensorflow_alone_does_not() -> None:
     assert fitting_size(resolve({}), 800, 600, 256 * 2**20) is None
+
+
+def test_patch_matching_adds_to_a_jobs_arithmetic() -> None:
+    plain, patches = (resolve({"preset": "default", "init": init}) for init in ("content", "patches"))
+    added = pixel_evaluations(patches, 400, 300) - pixel_evaluations(plain, 400, 300)
+    assert 0 < added < 0.5 * pixel_evaluations(plain, 400, 300)
+    assert patches.total_steps == plain.total_steps + len(patches.patch_iterations())
 
 
 def test_uploaded_style_images_count_at_their_full_size() -> None:

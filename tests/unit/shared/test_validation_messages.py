@@ -21,7 +21,7 @@ from shared.recipe import resolve
         ({"style_weight": "much"}, "must be a number"),
         ({"style_weight": float("nan")}, "must be a finite number"),
         ({"normalize": "perhaps"}, "must be true or false"),
-        ({"init": "blank"}, "must be one of 'content' or 'noise'"),
+        ({"init": "blank"}, "must be one of 'content', 'noise' or 'patches'"),
         ({"stages": 3}, "must be a list"),
         ({"stages": []}, "must have at least 1"),
         ({"stages": [{"scale": 1}, {"scale": 1, "share": 1}]}, "is missing"),
