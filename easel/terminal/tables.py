@@ -85,7 +85,7 @@ def job_table(jobs: Iterable[JobStatus]) -> Table:
 
 def _state(job: JobStatus) -> str:
     """Return the state, and whether the result is that of an early finish."""
-    return str(job.state) + (", stopped early" if job.stopped_early and job.state == JobState.SUCCEEDED else "")
+    return str(job.state) + (" early" if job.stopped_early and job.state == JobState.SUCCEEDED else "")
 
 
 def _recipe(job: JobStatus) -> str:

@@ -32,9 +32,8 @@ export class Comparison {
   /** Show `percent` of the photo, from the left. */
   setSplit(percent) {
     this.range.value = percent;
-    const share = `${this.range.value}% photo`;
-    this.range.setAttribute("aria-valuetext", share);
-    setText(this.share, share);
+    setText(this.share, `${this.range.value}% photo`);
+    this.range.setAttribute("aria-valuetext", this.share.textContent);
     this.viewport.style.setProperty("--split", percent);
   }
 

@@ -18,7 +18,7 @@ export function h(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Return "384 × 256 px" once the image is loaded, or null if it cannot be loaded. */
+/** Return "384 × 256 px", or null if the image cannot be loaded. */
 export async function imageSize(url) {
   const image = h("img", { src: url });
   await image.decode().catch(() => {});

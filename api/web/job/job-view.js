@@ -142,7 +142,6 @@ export class JobView {
     const resumedFrom = job.resumed_from_step;
     if (resumedFrom !== null && resumedFrom !== this.resumedFrom) this.addNotice(`Resumed from step ${resumedFrom}.`);
     this.resumedFrom = resumedFrom;
-    this.lossChart.stagesNote.hidden = job.recipe.stages.length < 2;
     this.render();
     if (previousState === job.state) return;
     this.showState(job);
@@ -160,13 +159,7 @@ export class JobView {
     if (job.urls.result) this.filmstrip.add(job.progress.total + 1, job.urls.result, `${name}, ${recipeSummary(job.recipe)}`, name);
     if (job.error) showText(this.error, job.error.detail);
     clearInterval(this.timer);
-    if (job.urls.result) this.loadResultSize();
-  }
-
-  /** A job that was finished early has the size of its stage, not the recipe's. */
-  async loadResultSize() {
-    this.resultSize = await imageSize(this.job.urls.result);
-    this.renderFacts();
+    if (job.urls.result) imageSize(job.urls.result).then((size) => ((this.size = size), this.renderFacts()));
   }
 
   title() {
@@ -244,8 +237,7 @@ export class JobView {
 
   endedFacts(step, speed) {
     const { run_seconds, queue_seconds } = this.job.metrics;
-    const size = this.resultSize && ["Size", this.resultSize];
-    return [size, step, speed, ["Render time", duration(run_seconds)], ["Queue time", duration(queue_seconds)]];
+    return [this.size && ["Size", this.size], step, speed, ["Render time", duration(run_seconds)], ["Queue time", duration(queue_seconds)]];
   }
 
   async request(action, button) {

@@ -18,8 +18,8 @@ export class LossChart {
     this.values = Object.fromEntries(Object.keys(TERMS).map((term) => [term, h("td")]));
     const row = ([term, name]) => h("tr", {}, h("th", { scope: "row" }, h(`i.${term}`), name), this.values[term]);
     const legend = h("table", {}, h("tbody", {}, Object.entries(TERMS).map(row)));
-    this.stagesNote = h("p.muted", { hidden: true }, "The loss rises when a stage at a larger size begins.");
-    this.node = h("section.loss-chart", { hidden: true }, h("h2", {}, "Loss"), this.svg, legend, this.stagesNote);
+    const note = h("p.muted", {}, "The loss rises when a stage at a larger size begins.");
+    this.node = h("section.loss-chart", { hidden: true }, h("h2", {}, "Loss"), this.svg, legend, note);
     this.draw = oncePerFrame(() => this.render());
   }
 
@@ -59,8 +59,8 @@ export class LossChart {
   renderGrid(low, high, lastStep, y) {
     const stride = Math.ceil((high - low) / 5);
     const exponents = Array.from({ length: Math.floor((high - low) / stride) + 1 }, (_, index) => low + index * stride);
-    const fitsAsDecimals = low >= -4 && high <= 4;
-    const label = (exponent) => (fitsAsDecimals ? Number(`1e${exponent}`).toLocaleString("en", { maximumFractionDigits: 4 }) : `1e${exponent}`);
+    const isShort = low >= -4 && high <= 4; // as decimals
+    const label = (exponent) => (isShort ? Number(`1e${exponent}`) : `1e${exponent}`);
     const gridLine = (exponent) => {
       const top = y(10 ** exponent);
       return h("g", {},

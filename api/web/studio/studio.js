@@ -25,15 +25,14 @@ function formData() {
 function onChange() {
   idempotencyKey = null;
   button.classList.toggle("incomplete", !images?.isComplete);
-  button.removeAttribute("aria-disabled");
+  button.ariaDisabled = null;
   quotePanel?.requestSoon();
 }
 
 /** A job that fits no worker would be refused; the quote beside the button says why. */
 function onQuote(error, quote) {
   showErrors(error);
-  if (quote && !quote.fits) button.setAttribute("aria-disabled", "true");
-  else button.removeAttribute("aria-disabled");
+  button.ariaDisabled = quote && !quote.fits ? "true" : null;
 }
 
 /** Show each error beside its field; null clears them. Returns the first control with an error. */
@@ -60,7 +59,7 @@ async function submit(event) {
   event.preventDefault();
   await formLoaded; // the button is visible before the form is loaded
   if (button.getAttribute("aria-busy")) return;
-  if (button.getAttribute("aria-disabled")) return quotePanel.requestSoon(); // a larger worker may have started
+  if (button.ariaDisabled) return quotePanel.requestSoon(); // a larger worker may have started
   if (!images.isComplete) return images.showMissing().focus();
   let body;
   try {

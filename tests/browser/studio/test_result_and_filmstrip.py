@@ -58,16 +58,6 @@ def images_at_quarters(page: Page) -> list[str]:
     return [names.split()[0] for names in classes]
 
 
-@pytest.mark.parametrize("scales", [[1], [0.5, 1]])
-def test_the_loss_chart_explains_rises_between_stages(page: Page, stack: BrowserStack, scales: list[float]) -> None:
-    job = stack.submit(stages=[{"scale": scale, "share": 1} for scale in scales])
-    stack.done(job)
-    page.goto(f"/?job={job}")
-    expect(page.get_by_role("img", name="Loss by step")).to_be_visible()
-    note = page.get_by_text("The loss rises when a stage at a larger size begins.")
-    expect(note).to_be_visible(visible=len(scales) > 1)
-
-
 @pytest.mark.parametrize(
     ("smallest", "labels"),
     [
