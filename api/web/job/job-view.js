@@ -189,8 +189,7 @@ export class JobView {
   /** Finish and cancel while the job is active; download and rerun afterwards. */
   renderActions(urls) {
     const { finish_requested_at: finishing, cancel_requested_at: canceling, progress, recipe } = this.job;
-    const isSmaller = parseInt(progress.phase) < recipe.size; // in a stage such as "192 px"
-    const size = isSmaller ? `: ${progress.phase} instead of ${recipe.size} px` : "";
+    const size = parseInt(progress.phase) < recipe.size ? `: ${progress.phase} instead of ${recipe.size} px` : "";
     this.finish.hidden = this.cancel.hidden = this.ended;
     this.finish.disabled = !urls.finish || Boolean(finishing || canceling);
     this.finish.title = urls.finish ? `Stop now and keep the current image${size}` : "Available after the first step";
