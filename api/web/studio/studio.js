@@ -6,10 +6,6 @@ import { sentence } from "../common/format.js";
 import { startPage } from "../common/session.js";
 import { showRecent } from "./recent.js";
 
-const IMAGE_ERRORS = new Set([
-  "missing_image", "too_many_images", "not_an_image", "broken_image",
-  "animated_image", "image_too_large", "image_too_small", "body_too_large",
-]);
 const [compose, button] = [$("#compose"), $("#submit")];
 let images, parameters, quotePanel, jobView, formLoaded, route;
 let rerunId; // the job last loaded into the form: loading it again on Back would discard later changes
@@ -42,7 +38,8 @@ function showErrors(error) {
   showText($("#form-error"), "");
   if (!error) return null;
   let control = null;
-  if (IMAGE_ERRORS.has(error.code)) control = images.showError(error.message, imageField(error), error.number);
+  if (error.field) control = images.showError(error.message, error.field, error.number);
+  else if (error.code === "body_too_large") control = images.showError(error.message, "content");
   else if (error.code === "does_not_fit") control = parameters.showError("size", error.message);
   else {
     const reversed = error.errors.toReversed(); // of several errors of one parameter, the first one remains
@@ -51,9 +48,6 @@ function showErrors(error) {
   if (!control) showText($("#form-error"), error.message);
   return control;
 }
-
-/** Errors of the whole form name no image; only the style images can be too many. */
-const imageField = ({ field, code }) => field || (code === "too_many_images" ? "style" : "content");
 
 async function submit(event) {
   event.preventDefault();
