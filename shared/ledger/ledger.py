@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import redis
 from redis.commands.core import Script
 
-from easel.models import JobError, JobState
+from easel.models import JobState
 from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, LedgerLost, NotReady, QueueFull, WrongState
 from shared.jobs.estimate import MemoryKind
 from shared.jobs.job import Job, JobRequest
@@ -205,9 +205,9 @@ class Ledger:
 
     # For the reaper.
 
-    def reap_expired_leases(self, *, attempts_limit: int, exhausted: JobError) -> dict[str, JobState]:
-        """Take back every claim whose lease has expired; return the new state of each job."""
-        flat = self._run("reap_expired_leases", attempts_limit, exhausted.model_dump_json())
+    def reap_expired_leases(self) -> dict[str, JobState]:
+        """Take back every claim whose lease has expired; return the new state of each job: queued or canceled."""
+        flat = self._run("reap_expired_leases")
         return {job_id: JobState(state) for job_id, state in zip(flat[::2], flat[1::2], strict=True)}
 
     def list_unfinalized_ids(self, *, older_than_seconds: float) -> Sequence[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import structlog
 
 from easel.models import JobError, JobState
-from shared.errors import ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
+from shared.errors import AttemptsExhausted, ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
 from shared.recipe import adapted_to_weights
 from shared.services import Services
 from worker.devices.memory import suggest_size
@@ -99,6 +99,7 @@ class JobRun:
                 self._fail("internal_error", f"{type(error).__name__} in the worker; its log has the details.")
 
     def _render(self) -> None:
+        self._check_attempts()
         request = self.job.request
         recipe = self.recipe = adapted_to_weights(request.recipe, self.worker.weights()["source"])
         content, *styles = [self.inputs.image(sha256) for sha256 in (request.content, *request.styles)]
@@ -118,6 +119,16 @@ class JobRun:
             if reason == "canceled":
                 self._cancel()  # without waiting for a write in progress
         return self.publisher.finalize() if reason == "canceled" else self._conclude(reason, writer)
+
+    def _check_attempts(self) -> None:
+        """Raise AttemptsExhausted for a job that may be what kills workers.
+
+        Not the reaper's decision: the holder of a claim stores the end of a job before Redis has it.
+        """
+        limit = self.session.settings.attempts_limit
+        if self.job.leases_lost >= limit:
+            detail = f"The job's worker died or hung {limit} times without a new checkpoint; see the workers' logs."
+            raise AttemptsExhausted(detail)
 
     def _iterate(self, iterates: Iterator[Iterate], writer: CheckpointWriter) -> StopReason:
         """Run the loop until it is complete or has to stop. Raises ClaimLost."""

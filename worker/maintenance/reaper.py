@@ -13,8 +13,7 @@ from typing import Final
 
 import structlog
 
-from easel.models import JobError
-from shared.errors import AttemptsExhausted, EaselError, JobNotFound, LedgerUnavailable
+from shared.errors import EaselError, JobNotFound, LedgerUnavailable
 from shared.recovery import job_files
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services, ensure_paired
@@ -68,13 +67,8 @@ class Reaper:
             log.info("garbage_collected", **counts)
 
     def reap_expired_leases(self) -> None:
-        """Return jobs whose lease expired to the queue, or fail them. Raises LedgerUnavailable."""
-        limit = self.services.settings.attempts_limit
-        detail = f"The job's worker died or hung {limit} times without a new checkpoint; see the workers' logs."
-        exhausted = JobError(code=AttemptsExhausted.code, detail=detail)
-        for job_id, state in self.services.ledger.reap_expired_leases(
-            attempts_limit=limit, exhausted=exhausted
-        ).items():
+        """Return jobs whose lease expired to the queue. Raises LedgerUnavailable."""
+        for job_id, state in self.services.ledger.reap_expired_leases().items():
             log.warning("lease_lost", job=job_id, state=str(state))
 
     def top_up_wake_ups(self) -> None:

@@ -1,21 +1,13 @@
 -- Takes back the claims whose lease has expired; safe to run any number of times concurrently.
 -- Writes leases, job:<id>, queue:<tier>, jobs:<state>, events:<id>, outbox.
--- ARGV: attempts limit, error (JSON) for a job that reaches it
--- Returns {id, 'queued'|'canceled'|'failed', ...}. A requeued job keeps its order: the head of the queue when it was claimed.
-local limit, exhausted = unpack(ARGV)
+-- Returns {id, 'queued'|'canceled', ...}. A requeued job keeps its order: the head of the queue when it was claimed.
 if ledger_is_lost() then return redis.error_reply('LEDGERLOST') end
 local reply = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', ns .. ':leases', '-inf', now())) do
   publish_event(id, 'lease_lost', cjson.encode({worker = get_field(id, 'worker') or '', at = tonumber(now())}))
-  local leases_lost = redis.call('HINCRBY', job_key(id), 'leases_lost', 1)
-  if leases_lost >= tonumber(limit) and not get_field(id, 'cancel_requested_at') then
-    redis.call('HDEL', job_key(id), 'claim', 'worker')
-    redis.call('HSET', job_key(id), 'error', exhausted)
-    mark_ended(id, 'failed')
-  else
-    redis.call('HSET', job_key(id), 'last_claim', get_field(id, 'claim') or '')
-    requeue(id, get_field(id, 'order'))
-  end
+  redis.call('HINCRBY', job_key(id), 'leases_lost', 1)
+  redis.call('HSET', job_key(id), 'last_claim', get_field(id, 'claim') or '')
+  requeue(id, get_field(id, 'order'))
   table.insert(reply, id)
   table.insert(reply, get_field(id, 'state'))
 end

@@ -4,7 +4,6 @@ from chaos.audit.job_history import Event, JobHistory
 from support.fixtures.history import Scene, outcomes, progress
 
 from easel.models import JobState
-from shared.ledger.ledger import NAMESPACE
 
 
 def test_an_ordinary_history_is_complete(scene: Scene) -> None:
@@ -62,9 +61,6 @@ def test_each_end_has_its_state(scene: Scene) -> None:
     scene.ledger.request_control(waiting.id, "cancel")
     failing = scene.submit()
     scene.end_job(scene.claim(), JobState.FAILED)
-    poison = scene.submit()
-    scene.redis.zadd(f"{NAMESPACE}:leases", {scene.claim().job.id: 0})
-    scene.reap(limit=1)
     stopped = scene.submit()
     claimed = scene.claim()
     scene.ledger.request_control(stopped.id, "cancel")
@@ -73,7 +69,6 @@ def test_each_end_has_its_state(scene: Scene) -> None:
     assert ends == {
         waiting.id: (["canceled"], []),
         failing.id: (["failed"], ["failed"]),
-        poison.id: (["failed"], ["lost"]),
         stopped.id: (["canceled"], ["lost"]),
     }
 

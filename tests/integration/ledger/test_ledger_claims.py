@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from support.fixtures.ledger import TIERS, claim, reap, request, submit
+from support.fixtures.ledger import TIERS, claim, request, submit
 
 from easel.models import JobState
 from shared.jobs.estimate import MemoryKind
@@ -74,7 +74,7 @@ def test_a_requeued_job_still_does_not_fit(ledger: Ledger) -> None:
     too_large, small = queue_up(ledger, TOO_LARGE, FITS_ALL)
     ledger.release(claim(ledger), place="head")
     claim(ledger, lease=-1)
-    assert reap(ledger) == {too_large: JobState.QUEUED}
+    assert ledger.reap_expired_leases() == {too_large: JobState.QUEUED}
     assert claim_all(ledger, SMALL) == [small]
     assert claim_all(ledger, LARGE) == [too_large]
 

@@ -8,7 +8,7 @@ import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from support.fixtures.ledger import TIERS, claim, reap, request, submit
+from support.fixtures.ledger import TIERS, claim, request, submit
 
 from easel.models import TERMINAL, JobState, Progress
 from shared.errors import ClaimLost, NotReady, WrongState
@@ -92,9 +92,9 @@ class Queue(RuleBasedStateMachine):
         with contextlib.suppress(WrongState, NotReady):
             self.ledger.request_control(job_id, action)  # type: ignore[arg-type]
 
-    @rule(limit=st.integers(1, 3))
-    def reap(self, limit: int) -> None:
-        reap(self.ledger, limit)
+    @rule()
+    def reap(self) -> None:
+        self.ledger.reap_expired_leases()
 
     def _peak(self, job_id: str, kind: MemoryKind) -> int:
         job = self.ledger.get(job_id)

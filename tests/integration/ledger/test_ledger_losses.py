@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from support.fixtures.ledger import claim, reap, request, submit
+from support.fixtures.ledger import claim, request, submit
 
 from easel.models import JobState
 from shared.errors import LedgerLost, LedgerUnavailable
@@ -15,7 +15,12 @@ from shared.ledger.queue_stats import QueueStats
 def test_a_lost_ledger_is_detected_and_nothing_is_created_in_it(ledger: Ledger, valkey_url: str) -> None:
     job_id = submit(ledger)
     connect(valkey_url).flushall()
-    for call in (lambda: submit(ledger), lambda: claim(ledger), lambda: ledger.get(job_id), lambda: reap(ledger)):
+    for call in (
+        lambda: submit(ledger),
+        lambda: claim(ledger),
+        lambda: ledger.get(job_id),
+        ledger.reap_expired_leases,
+    ):
         with pytest.raises(LedgerLost):
             call()
 

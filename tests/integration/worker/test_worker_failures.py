@@ -5,6 +5,8 @@ from support.fixtures.worker import WorkerRig
 
 from easel.models import JobState
 from shared.dispatch import create_celery_app, queue_name
+from shared.ledger.ledger import connect
+from shared.recovery.rebuild import rebuild_ledger
 from worker.maintenance.reaper import Reaper
 
 STEPS = {"steps": 40}
@@ -39,6 +41,17 @@ def test_a_job_that_always_kills_its_worker_fails_without_affecting_others(sleep
     assert job.error is not None
     assert (job.error.code, job.leases_lost) == ("attempts_exhausted", rig.settings.attempts_limit)
     rig.done(other)
+
+
+def test_a_job_that_failed_after_too_many_attempts_stays_failed_if_redis_loses_its_data(
+    sleep_engine_rig: WorkerRig,
+) -> None:
+    rig = sleep_engine_rig
+    rig.start_worker(checkpoint_seconds=3600)
+    poison = rig.done(rig.submit(seed=JobKind.POISON.seed(1), **STEPS), JobState.FAILED)
+    connect(rig.settings.redis_url).flushall()
+    rebuild_ledger(rig.services)
+    assert rig.services.ledger.get(poison.id).error == poison.error
 
 
 def test_a_hung_process_loses_its_lease_and_is_replaced(sleep_engine_rig: WorkerRig) -> None:
