@@ -159,11 +159,11 @@ class Recipe(_Frozen):
             raise ValueError(msg)
         return self
 
-    def patch_iterations(self) -> "tuple[PatchIteration, ...]":
+    def patch_iterations(self) -> tuple[PatchIteration, ...]:
         """Return the iterations of patch matching before the first evaluation, coarse to fine; none by default."""
         if self.init != "patches":
             return ()
-        size = max(64, round(self.size * self.stages[0].scale))
+        size = self.schedule()[0][0]
         halvings = max(0, round(math.log2(size / _COARSEST_SIDE)))
         plans = [*((_COARSEST, *[_MIDDLE] * (halvings - 1)) if halvings else ()), _FINEST]
         return tuple(

@@ -17,11 +17,11 @@ class Iterate(Protocol):
 
     @property
     def step(self) -> int:
-        """Number of evaluations done."""
+        """Number of the step, from 0."""
 
     @property
     def phase(self) -> str:
-        """Name of the phase for people, such as "192 px"."""
+        """Name of the phase for people, such as "192 px" or "patches, 96 px"."""
 
     @property
     def fraction(self) -> float:
@@ -29,7 +29,7 @@ class Iterate(Protocol):
 
     @property
     def losses(self) -> Losses | None:
-        """Losses of this step's image."""
+        """Losses of this step's image; None in patch matching."""
 
     @property
     def step_backoffs(self) -> int:

@@ -132,12 +132,12 @@ class Forecast:
         predicted = arithmetic / self._model.speed(device, recipe.optimizer.kind, arithmetic / recipe.total_steps)
         end = np.where(samples.fraction > done, samples.fraction, 1)
         running = job.state is JobState.RUNNING
-        start = _share_of_stages_to_start(recipe, done) * samples.start_seconds
+        start = _share_to_start(recipe, done) * samples.start_seconds
         if running and job.fraction_per_second and done:
             loop = samples.loop_seconds_at_pace(predicted, 1 / job.fraction_per_second, done)
         else:
             elapsed = job.run_seconds if running and not done else 0.0
-            start = start + np.maximum(samples.start_seconds / len(recipe.stages) - elapsed, 0)
+            start = start + np.maximum(samples.start_seconds / len(_work_of_parts(recipe)) - elapsed, 0)
             loop = predicted * np.exp(samples.error)
         start -= self._report_age if running else 0
         to_end, to_release = (start + (share - done) * loop + samples.end_seconds for share in (1.0, end))
@@ -193,14 +193,19 @@ def _default_job(tier: str) -> Job:
     return Job(id="", state=JobState.QUEUED, request=request, order=0, progress=progress)
 
 
-def _share_of_stages_to_start(recipe: Recipe, done: float) -> float:
-    """Return the share of stages that a job has yet to start, with `done` of its arithmetic reported.
+def _share_to_start(recipe: Recipe, done: float) -> float:
+    """Return the share of the parts of a run that a job has yet to start, with `done` of its arithmetic reported.
 
     A stage counts if the job is exactly at its beginning: its tracing is under way.
     """
-    patches = [sum(iteration.pixel_evaluations(iteration.longest_side**2) for iteration in recipe.patch_iterations())]
-    *begins, whole = accumulate([*filter(None, patches), *(longest**2 * steps for longest, steps in recipe.schedule())])
+    *begins, whole = accumulate(_work_of_parts(recipe))
     return sum(begin / whole >= done - _ROUNDING for begin in begins) / (len(begins) + 1)
+
+
+def _work_of_parts(recipe: Recipe) -> list[float]:
+    """Return the arithmetic of patch matching, if there is any, and of each stage; the aspect ratio is left out."""
+    patches = sum(iteration.pixel_evaluations(iteration.longest_side**2) for iteration in recipe.patch_iterations())
+    return [*filter(None, [patches]), *(longest**2 * steps for longest, steps in recipe.schedule())]
 
 
 def _quantiles(ends: Mapping[str, Samples]) -> dict[str, tuple[float, float]]:

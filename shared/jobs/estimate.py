@@ -21,6 +21,9 @@ _BASE_BYTES: Final = 1600 * 2**20  # Python, TensorFlow, VGG19 in two forms, ste
 _BYTES_PER_STAGE: Final = 100 * 2**20  # the step of one more shape
 _BYTES_PER_PIXEL: Final = 1800  # of the image: activations, their gradients, and allocator overhead
 _BYTES_PER_STYLE_PIXEL: Final = 680  # at the style's size: one layer at a time, before the image's activations exist
+_PATCH_MATCHING_BYTES: Final = 512 * 2**20  # 72,000 patches of 17 pixels a side, and what is made of them
+_PATCH_MATCHING_BYTES_PER_PIXEL: Final = 300  # of the image: coordinates of places, the color transfer
+_PATCH_MATCHING_BYTES_PER_STYLE_PIXEL: Final = 60  # of all styles, at the image's area
 _BYTES_PER_INPUT_PIXEL: Final = 34  # of the largest upload, while it is scaled
 _BYTES_PER_UPLOAD_PIXEL: Final = 3  # of all uploads
 _IMAGES: Final = 4  # that either optimizer keeps; L-BFGS two more for each pair of its history
@@ -85,6 +88,10 @@ def peak_memory(
         return int(_gpu_peak_memory(image, style, state, len(recipe.stages)))
     uploads = [width * height, *styles]
     working = max(image * _BYTES_PER_PIXEL, style * _BYTES_PER_STYLE_PIXEL, max(uploads) * _BYTES_PER_INPUT_PIXEL)
+    if recipe.init == "patches":  # before the first evaluation
+        all_styles = image * recipe.style_scale**2 * max(1, len(styles))
+        patches = image * _PATCH_MATCHING_BYTES_PER_PIXEL + all_styles * _PATCH_MATCHING_BYTES_PER_STYLE_PIXEL
+        working = max(working, _PATCH_MATCHING_BYTES + patches)
     fixed = _BASE_BYTES + len(recipe.stages) * _BYTES_PER_STAGE + sum(uploads) * _BYTES_PER_UPLOAD_PIXEL
     return int(fixed + working + _COPIES_OF_STATE * state)
 

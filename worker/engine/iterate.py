@@ -98,7 +98,7 @@ class RunState:
 
 @dataclass(frozen=True)
 class Iterate:
-    """The image after `step` evaluations and updates; step 0 is the initial image.
+    """The image after `step`. Without patch matching, step 0 is the initial image, and each step an update.
 
     Nothing is copied before `image` is read. `state()` returns views. Both stay valid while the run continues.
     """

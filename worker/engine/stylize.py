@@ -36,10 +36,11 @@ def stylize(
     cache: Cache | None = None,
     path: PathName = "auto",
 ) -> Iterator[Iterate]:
-    """Render `content` in the style of `styles`, one evaluation of loss and gradient at a time.
+    """Render `content` in the style of `styles`, one step at a time.
 
     Images are (height, width, 3) RGB, upright and sRGB, uint8 or float32 in [0, 1], of any size. Yields steps 0 to
-    `recipe.steps`: one evaluation more than updates, for the losses of the final image. With `state`, yields the steps
+    `recipe.total_steps`: first an iteration of patch matching each, if the recipe starts with it, then an evaluation of
+    loss and gradient each, one more than updates, for the losses of the final image. With `state`, yields the steps
     after the Iterate that it was saved from. The work happens inside `next`, so a run can stop at any step. A `cache`
     from an earlier run of the same size saves seconds. `path` selects how an evaluation is computed: `reference` (the
     Keras model itself), `fast` (optimized for CPUs), or `auto`, which is `reference` on a GPU and `fast` elsewhere.

@@ -44,15 +44,20 @@ class WorkerState:
             self._registration.update(job=None)
 
     def record_run(self, run_history: RunHistory, job: Job, timing: JobTiming, *, shape: tuple[int, ...]) -> None:
-        """Add a job that has ended, with a result of `shape` (H, W, 3), to the history that estimates are based on."""
+        """Add a job that has ended, with a result of `shape` (H, W, 3), to the history that estimates are based on.
+
+        Not if it began with patch matching: how much that takes in evaluations differs between devices.
+        """
         recipe, (height, width, _) = job.request.recipe, shape
+        if recipe.patch_iterations():
+            return
         evaluations = pixel_evaluations(recipe, width, height)
         speed = timing.fraction_per_second * evaluations
         self._registration.update(pixels_per_second=speed)
         record = RunRecord(
             device=self.engine.device(),
             optimizer=recipe.optimizer.kind,
-            pixels=evaluations / recipe.total_steps,
+            pixels=evaluations / recipe.steps,
             pixels_per_second=speed,
             start_seconds=timing.start_seconds,
             end_seconds=timing.end_seconds,

@@ -162,9 +162,11 @@ def test_a_stage_that_is_being_traced_counts_as_not_started(size: int) -> None:
 def test_no_stage_counts_as_started_while_patches_are_matched() -> None:
     recipe = resolve({"preset": "fast", "size": 384, "init": "patches"})
     runs = [run(speed=1e12, start_seconds=90)] * 50
-    one = job("r", remaining=99).model_copy(update={"fraction_per_second": 1e3})
-    one = one.model_copy(update={"request": one.request.model_copy(update={"recipe": recipe})})
-    assert p50(Forecast([one], [ONE], SETTINGS, runs), one) == pytest.approx(90 * 2 / 3, abs=1)
+    running, queued = job("r", remaining=99).model_copy(update={"fraction_per_second": 1e3}), job("q")
+    for one, start in ((running, 90 * 2 / 3), (queued, 90)):
+        with_patches = one.model_copy(update={"request": one.request.model_copy(update={"recipe": recipe})})
+        remaining = p50(Forecast([with_patches], [ONE], SETTINGS, runs), with_patches)
+        assert remaining == pytest.approx(start, abs=1)
 
 
 def test_a_running_job_is_predicted_for_its_workers_device() -> None:

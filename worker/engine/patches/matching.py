@@ -6,7 +6,6 @@ it has detail. The constants were found by looking at results at 224 to 384 pixe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -14,9 +13,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.images import MIN_SIDE
-from shared.recipe import Recipe
+from shared.recipe import PatchIteration, Recipe
 from worker.engine.image_ops import as_tensor, resize, resize_longest_side
 from worker.engine.patches.colors import ColorDistribution, Pixels
+from worker.engine.patches.sampling import sample_patches
 from worker.engine.patches.search import Indices, PatchIndex
 from worker.engine.patches.synthesis import blend
 
@@ -24,12 +24,14 @@ _NOISE: Final = 0.2  # standard deviations of the styles' colors
 _KEPT_DETAIL: Final = 0.7  # share of the content's fine detail that is added when the scale changes
 _DETAIL_DEVIATION: Final = 1.5  # pixels; finer structures are detail
 _STYLE_COLORS: Final = 200_000  # sampled from all styles
+_COLOR_STREAM: Final = 2**32 - 1  # of random numbers; iterations have the others
 
 
 @dataclass(frozen=True)
 class _Scale:
     """The content at one scale."""
 
+    longest_side: int
     content: Pixels  # in the styles' colors
     detail: NDArray[np.float32]  # (height, width, 1): strength of edges, 1 on average, at most 3
     styles: tuple[Pixels, ...]
@@ -44,43 +46,49 @@ class PatchMatching:
         self._iterations = recipe.patch_iterations()
         mix = recipe.style_mix or (1.0,) * len(styles)
         self._shares = [weight / sum(mix) for weight in mix]
-        whole = resize_longest_side(as_tensor(content), self._iterations[-1].longest_side)
-        self._styles = [_with_area(as_tensor(style), whole, recipe.style_scale) for style in styles]
+        image = resize_longest_side(as_tensor(content), self._iterations[-1].longest_side)
+        self._styles = [_with_area(as_tensor(style), image, recipe.style_scale) for style in styles]
         self._colors = ColorDistribution(_color_sample([style.numpy() for style in self._styles], self._shares))
-        self._content = tf.constant(self._colors.transfer(whole.numpy(), np.random.default_rng(recipe.seed)))
-        self._scale = lru_cache(maxsize=1)(self._make_scale)
-        self._index = lru_cache(maxsize=1)(self._make_index)
+        random = np.random.default_rng((recipe.seed, _COLOR_STREAM))
+        self._content = tf.constant(self._colors.transfer(image.numpy(), random))
+        self._scale: _Scale | None = None
+        self._index: PatchIndex | None = None
 
     def iterate(self, number: int, image: Pixels | None) -> Pixels:
         """Return the image after iteration `number`, from the one before, or None before the first; in [0, 1]."""
-        iteration = self._iterations[number]
-        random = np.random.default_rng((self._recipe.seed, number))
-        scale = self._scale(iteration.longest_side)
+        iteration, random = self._iterations[number], np.random.default_rng((self._recipe.seed, number))
+        scale = self._scale_of(iteration)
         size = scale.content.shape[:2]
         if image is None:
             image = scale.content + self._noise(size, random)
         elif image.shape[:2] != size:
             fine = scale.content - _blur(scale.content, _DETAIL_DEVIATION)
             image = resize(tf.constant(image), size).numpy() + _KEPT_DETAIL * fine
-        calm = np.maximum(0, 1 - scale.detail / 1.5)
-        index = self._index(iteration.longest_side, iteration.patch)
+        index = self._index_of(iteration, scale)
         rows, columns = (_places(length, iteration.patch, iteration.stride) for length in size)
-        numbers = index.best_matches(image + calm * self._noise(size, random), rows, columns)
+        flatness = np.maximum(0, 1 - scale.detail / 1.5)
+        matches = index.best_matches(image + flatness * self._noise(size, random), rows, columns)
         weight = iteration.content_weight * (0.05 + 1.5 * scale.detail)
-        mixed = (blend(index, numbers, rows, columns, size) + weight * scale.content) / (1 + weight)
+        mixed = (blend(index.patches, matches, rows, columns, size) + weight * scale.content) / (1 + weight)
         return np.clip(self._colors.match_moments(mixed), 0, 1)
 
     def _noise(self, size: tuple[int, ...], random: np.random.Generator) -> Pixels:
         return _NOISE * self._colors.deviation * random.standard_normal((*size, 3), np.float32)
 
-    def _make_scale(self, longest_side: int) -> _Scale:
-        content = resize_longest_side(self._content, longest_side)
-        styles = tuple(_with_area(style, content, self._recipe.style_scale).numpy() for style in self._styles)
-        return _Scale(content.numpy(), _detail(content.numpy()), styles)
+    def _scale_of(self, iteration: PatchIteration) -> _Scale:
+        if self._scale is None or self._scale.longest_side != iteration.longest_side:
+            content = resize_longest_side(self._content, iteration.longest_side)
+            styles = tuple(_with_area(style, content, self._recipe.style_scale).numpy() for style in self._styles)
+            self._scale = _Scale(iteration.longest_side, content.numpy(), _detail(content.numpy()), styles)
+            self._index = None
+        return self._scale
 
-    def _make_index(self, longest_side: int, patch: int) -> PatchIndex:
-        random = np.random.default_rng((self._recipe.seed, longest_side, patch))
-        return PatchIndex(self._scale(longest_side).styles, self._shares, patch, random)
+    def _index_of(self, iteration: PatchIteration, scale: _Scale) -> PatchIndex:
+        if self._index is None or self._index.side != iteration.patch:
+            self._index = None  # frees its memory before the next one is made
+            random = np.random.default_rng((self._recipe.seed, iteration.longest_side, iteration.patch))
+            self._index = PatchIndex(sample_patches(scale.styles, self._shares, iteration.patch, random), random)
+        return self._index
 
 
 def _with_area(style: tf.Tensor, content: tf.Tensor, style_scale: float) -> tf.Tensor:

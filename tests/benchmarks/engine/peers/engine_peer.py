@@ -5,7 +5,6 @@ from typing import Final, cast
 
 from benchmarks.engine.workload import Workload, best_weights
 from benchmarks.processes import Step, serve
-from easel.models import Losses
 from shared.recipe import LBFGS
 from worker.devices.device import configure_tensorflow
 from worker.engine import stylize
@@ -22,7 +21,13 @@ def create_step(width: int, optimizer: str, path: str = "auto") -> Step:
     recipe = workload.recipe.model_copy(update={"steps": _MAX_STEPS, **overrides})
     images = workload.content, [workload.style]
     iterates = stylize(*images, recipe, weights=workload.weights, path=cast("PathName", path))
-    return lambda: Losses.model_validate(next(iterates).losses).total
+
+    def step() -> float:
+        losses = next(iterates).losses
+        assert losses is not None
+        return losses.total
+
+    return step
 
 
 if __name__ == "__main__":
