@@ -30,7 +30,9 @@ class ServiceModel(BaseModel):
 class Progress(ServiceModel):
     """Progress of the optimization."""
 
-    phase: str = Field(default="waiting", description="`waiting`, `preparing`, a size such as `384 px`, or `done`.")
+    phase: str = Field(
+        default="waiting", description="`waiting`, `preparing`, a size as in `384 px` or `patches, 96 px`, or `done`."
+    )
     current: int = Field(default=0, description="Steps done.")
     total: int = Field(description="Steps planned.")
     percentage: float = Field(

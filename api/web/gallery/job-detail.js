@@ -70,10 +70,10 @@ export class JobDetail {
   }
 
   /** A rerun follows the recipe, which does not say that the job was finished early. */
-  renderEarlyNote({ stopped_early, state, stopped_at_step, recipe }) {
+  renderEarlyNote({ stopped_early, state, stopped_at_step, progress }) {
     if (!stopped_early || state !== "succeeded") return null;
-    const note = `A rerun does all ${recipe.steps} steps, unless you finish it early too.`;
-    return h("p.muted", {}, `Finished early at step ${stopped_at_step} of ${recipe.steps}. ${note}`);
+    const note = `A rerun does all ${progress.total} steps, unless you finish it early too.`;
+    return h("p.muted", {}, `Finished early at step ${stopped_at_step} of ${progress.total}. ${note}`);
   }
 
   async copy(kind, job) {

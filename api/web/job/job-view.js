@@ -189,7 +189,8 @@ export class JobView {
   /** Finish and cancel while the job is active; download and rerun afterwards. */
   renderActions(urls) {
     const { finish_requested_at: finishing, cancel_requested_at: canceling, progress, recipe } = this.job;
-    const size = parseInt(progress.phase) < recipe.size ? `: ${progress.phase} instead of ${recipe.size} px` : "";
+    const now = progress.phase.match(/\d+/);
+    const size = now < recipe.size ? `: ${now} px instead of ${recipe.size}` : "";
     this.finish.hidden = this.cancel.hidden = this.ended;
     this.finish.disabled = !urls.finish || Boolean(finishing || canceling);
     this.finish.title = urls.finish ? `Stop now and keep the current image${size}` : "Available after the first step";

@@ -70,8 +70,8 @@ def differing_images(evidence: Evidence) -> Iterator[str]:
         step = job.stopped_at_step
         if step is None or case.result_digest != case.reference_digest:
             yield f"{case.name} differs from an undisturbed run at step {step}, after {len(case.history.claims)} claims"
-        elif job.state is JobState.SUCCEEDED and not job.stopped_early and step != job.request.recipe.steps:
-            yield f"{case.name} stopped at step {step} of {job.request.recipe.steps} without being asked to"
+        elif job.state is JobState.SUCCEEDED and not job.stopped_early and step != job.request.recipe.total_steps:
+            yield f"{case.name} stopped at step {step} of {job.request.recipe.total_steps} without being asked to"
 
 
 def changed_final_states(evidence: Evidence) -> Iterator[str]:
