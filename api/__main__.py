@@ -93,7 +93,7 @@ def main() -> None:
     try:
         settings = Settings()
         check_exposure(settings)
-    except (InvalidSettings, ValueError) as error:
+    except InvalidSettings as error:
         sys.exit(f"easel: {error}")
     configure_logging(settings)
     Server(settings).run()

@@ -14,7 +14,10 @@ from shared.settings import Settings
 
 
 def app(settings: Settings | None = None) -> Flask:
-    """Return the app for these settings, by default the environment's. Call it after the fork. Raises ValueError."""
+    """Return the app for these settings, by default the environment's. Call it after the fork.
+
+    Raises InvalidSettings.
+    """
     settings = settings or Settings()
     check_exposure(settings)
     configure_logging(settings)

@@ -131,8 +131,11 @@ class Settings(BaseSettings):
         try:
             return handler(values)
         except ValidationError as error:
-            problems = [f"EASEL_{e['loc'][0]} ".upper() + message_for(e, kind="setting") for e in error.errors()]
-            raise InvalidSettings("; ".join(problems) + ".") from error
+            problems = [
+                f"EASEL_{''.join(map(str, e['loc'][:1]))} ".upper() + message_for(e, kind="setting")
+                for e in error.errors()
+            ]
+            raise InvalidSettings("; ".join(problems) + ".") from None  # pydantic's error shows the values of secrets
 
     @field_validator("api_keys", "tiers", "webhook_secret", mode="before")
     @classmethod

@@ -146,8 +146,8 @@ def main() -> None:
         app(prog_name="easel-worker")
     except EaselError as error:
         cause = f"; {error.__cause__}" if error.__cause__ else ""
-        console.print(f"[red]{error.detail}[/red] ({error.code}{escape(cause)})")
+        console.print(f"[red]{escape(error.detail)}[/red] ({error.code}{escape(cause)})")
         raise SystemExit(1) from error
     except InvalidSettings as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(f"[red]{escape(str(error))}[/red]")
         raise SystemExit(1) from error

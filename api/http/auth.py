@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from api.context import Context
 from api.http import session_cookie
 from shared.errors import CsrfFailed, Forbidden, Unauthorized
-from shared.settings import Settings
+from shared.settings import InvalidSettings, Settings
 
 _PAGES: Final = frozenset({"pages.studio", "pages.queue", "pages.gallery", "pages.asset"})
 _SESSION: Final = frozenset({"session.get_session", "session.sign_in", "session.sign_out"})
@@ -26,9 +26,9 @@ _PROXY_HEADERS: Final = frozenset(
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to listen beyond loopback without keys. Raises ValueError."""
+    """Refuse to listen beyond loopback without keys. Raises InvalidSettings."""
     if not settings.api_keys and not is_loopback(settings.host):
-        raise ValueError(
+        raise InvalidSettings(
             f"EASEL_HOST={settings.host} would give everyone access. Set EASEL_API_KEYS to one or more long random "
             "keys, separated by commas, or set EASEL_HOST=127.0.0.1."
         )

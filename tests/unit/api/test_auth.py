@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from api.http.auth import check_exposure
 from shared.services import open_services
-from shared.settings import Settings
+from shared.settings import InvalidSettings, Settings
 
 KEYS = ("first-key", "sch\u00f6ner-schl\u00fcssel")
 
@@ -29,7 +29,7 @@ def test_listening_on_loopback_needs_no_key(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.5", "easel.example"])  # noqa: S104 - must be refused
 def test_listening_elsewhere_needs_keys(host: str) -> None:
-    with pytest.raises(ValueError, match="EASEL_API_KEYS"):
+    with pytest.raises(InvalidSettings, match="EASEL_API_KEYS"):
         check_exposure(Settings(host=host))
     check_exposure(Settings.model_validate({"host": host, "api_keys": "a-key"}))
 
