@@ -259,6 +259,7 @@ def result(
 @app.command()
 def timelapse(ctx: typer.Context, id: Id, *, output: Output) -> None:  # noqa: A002 - the name in the help
     """Fetch the previews of a job as an animated WebP."""
+    check_output(output, with_json=False)
     write_output(output, ctx.obj.get(id).timelapse())
 
 
