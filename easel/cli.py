@@ -16,8 +16,11 @@ from easel.terminal.command import (
     Ids,
     Json,
     Output,
+    Overrides,
     Previews,
     Styles,
+    Tier,
+    WebhookEvents,
     build_recipe,
     check_output,
     control_jobs,
@@ -79,23 +82,11 @@ def submit(
     recipe: Annotated[str, typer.Option(help="default, fast, tutorial, or a JSON file.")] = "default",
     size: Annotated[int | None, typer.Option(help="Longest side in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field; a.b=1 sets a nested one; may be repeated."),
-    ] = None,
-    tier: Annotated[
-        str | None,
-        typer.Option(help="The tier to queue the job in: standard (default) or batch, unless the service has others."),
-    ] = None,
+    overrides: Overrides = None,
+    tier: Tier = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Submit only once with this key.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="URL that receives the job's webhooks.")] = None,
-    webhook_events: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--webhook-event",
-            help="Send only this event: job.started, job.succeeded, job.failed or job.canceled; may be repeated.",
-        ),
-    ] = None,
+    webhook_events: WebhookEvents = None,
     quote_only: Annotated[bool, typer.Option("--quote", help="Print time and memory; submit nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Watch the job until it has ended.")] = False,
     output: Annotated[

@@ -3,12 +3,12 @@
 Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, CVPR 2016.
 """
 
-import math
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.errors import InvalidRecipe
+from shared.patch_iterations import PatchIteration, patch_iterations
 from shared.validation_messages import message_for
 
 _CONVOLUTIONS: Final = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
@@ -55,28 +55,6 @@ class Stage(_Frozen):
 
     scale: float = Field(gt=0, le=1, description="Longest side as a share of the recipe's `size`.")
     share: float = Field(gt=0, le=1, description="Share of the recipe's `steps`; shares are rescaled to sum to 1.")
-
-
-class PatchIteration(NamedTuple):
-    """One iteration of patch matching."""
-
-    longest_side: int  # of the image, in pixels
-    patch: int  # side of a patch, in pixels
-    stride: int  # between patches, in pixels
-    content_weight: float  # of the content relative to the patches
-
-    def pixel_evaluations(self, pixels: float) -> float:
-        """Return the cost for an image of this size, in evaluations of one pixel by VGG19; measured on two cores."""
-        return _COST_OF_PLACE * pixels / self.stride**2 + _COST_OF_PATCH_PIXEL * self.patch**2
-
-
-_COST_OF_PLACE: Final = 30
-_COST_OF_PATCH_PIXEL: Final = 760  # all patches of the styles are cut out and projected
-_COARSEST_SIDE: Final = 96
-"""Longest side of the coarsest scale in pixels, about: there the size of strokes relative to the image is decided."""
-_COARSEST: Final = ((11, 3, 0.6), (11, 3, 0.6), (7, 2, 0.6), (7, 2, 0.6))
-_MIDDLE: Final = ((17, 5, 0.5), (17, 5, 0.5), (11, 3, 0.5), (7, 2, 0.5))
-_FINEST: Final = ((17, 6, 0.25), (11, 4, 0.25), (7, 2, 0.075))
 
 
 class Recipe(_Frozen):
@@ -161,16 +139,7 @@ class Recipe(_Frozen):
 
     def patch_iterations(self) -> tuple[PatchIteration, ...]:
         """Return the iterations of patch matching before the first evaluation, coarse to fine; none by default."""
-        if self.init != "patches":
-            return ()
-        size = self.schedule()[0][0]
-        halvings = max(0, round(math.log2(size / _COARSEST_SIDE)))
-        plans = [*((_COARSEST, *[_MIDDLE] * (halvings - 1)) if halvings else ()), _FINEST]
-        return tuple(
-            PatchIteration(round(size / 2 ** (halvings - level)), *iteration)
-            for level, plan in enumerate(plans)
-            for iteration in plan
-        )
+        return patch_iterations(self.schedule()[0][0]) if self.init == "patches" else ()
 
     @property
     def total_steps(self) -> int:

@@ -36,6 +36,21 @@ Previews = Annotated[
     typer.Option("--previews/--no-previews", help="Show previews, if the terminal can.", show_default=False),
 ]
 Styles = Annotated[list[Path], typer.Argument(metavar="STYLE", exists=True, dir_okay=False, help="Style images.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field; a.b=1 sets a nested one; may be repeated."),
+]
+Tier = Annotated[
+    str | None,
+    typer.Option(help="The tier to queue the job in: standard (default) or batch, unless the service has others."),
+]
+WebhookEvents = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--webhook-event",
+        help="Send only this event: job.started, job.succeeded, job.failed or job.canceled; may be repeated.",
+    ),
+]
 
 
 class CommandGroup(TyperGroup):

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
-from shared.recipe import PatchIteration, Recipe
+from shared.patch_iterations import PatchIteration
+from shared.recipe import Recipe
 
 
 @dataclass(frozen=True)

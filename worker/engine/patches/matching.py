@@ -13,7 +13,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.images import MIN_SIDE
-from shared.recipe import PatchIteration, Recipe
+from shared.patch_iterations import PatchIteration
+from shared.recipe import Recipe
 from worker.engine.image_ops import as_tensor, resize, resize_longest_side
 from worker.engine.patches.colors import ColorDistribution, Pixels
 from worker.engine.patches.sampling import sample_patches
