@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from shared.errors import EaselError
+from shared.errors import EaselError, Unavailable
 from shared.logging import configure_logging
 from shared.recipe import Recipe, resolve
 from shared.recovery.rebuild import rebuild_ledger
@@ -145,7 +145,7 @@ def main() -> None:
     try:
         app(prog_name="easel-worker")
     except EaselError as error:
-        cause = f"; {error.__cause__}" if error.__cause__ else ""
+        cause = f"; {error.__cause__}" if isinstance(error, Unavailable) else ""  # which Redis, which store
         console.print(f"[red]{escape(error.detail)}[/red] ({error.code}{escape(cause)})")
         raise SystemExit(1) from error
     except InvalidSettings as error:

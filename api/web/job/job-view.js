@@ -190,7 +190,7 @@ export class JobView {
   renderActions(urls) {
     const { finish_requested_at: finishing, cancel_requested_at: canceling, progress, recipe } = this.job;
     const now = progress.phase.match(/\d+/);
-    const size = now < recipe.size ? `: ${now} px instead of ${recipe.size}` : "";
+    const size = now < recipe.size ? `: ${now} px instead of ${recipe.size} px` : "";
     this.finish.hidden = this.cancel.hidden = this.ended;
     this.finish.disabled = !urls.finish || Boolean(finishing || canceling);
     this.finish.title = urls.finish ? `Stop now and keep the current image${size}` : "Available after the first step";
