@@ -12,6 +12,7 @@ from chaos.faults.registry import FaultContext, fault
 from chaos.stack.processes import tree
 from chaos.stack.stack import ChaosStack
 from chaos.stack.stores import S3Store
+from shared.storage import keys
 
 _SECONDS: Final = 4.0
 _IN_FLIGHT_SECONDS: Final = 0.3
@@ -70,6 +71,8 @@ def checkpoint_corrupt(context: FaultContext) -> bool:
     if now.claim != job.claim or now.checkpoint is None:
         return False
     blobs = stack.store.blobs
+    if blobs.exists(keys.handoff_note(job.id, job.claim or "")):  # of a newer checkpoint, so this one is not read
+        return False
     blobs.put(now.checkpoint, blobs.get(now.checkpoint)[:-100])
     stack.fault_log.corrupted.append((time.time(), job.id))
     return True
