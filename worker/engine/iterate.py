@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Final, Self
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from easel.models import Losses
@@ -34,6 +35,10 @@ class PatchState:
 
     step_backoffs = 0
 
+    def visible_image(self, padding: int) -> tf.Tensor:  # noqa: ARG002 - as of RunState
+        """See RunState. Patch matching has no padding."""
+        return tf.constant(self.image)
+
     def arrays(self) -> Arrays:
         """See RunState."""
         return {"step": np.asarray(self.step), _PATCH_IMAGE: self.image}
@@ -50,6 +55,10 @@ class RunState:
     lowest_total: float = math.inf  # in this stage; infinite before its first evaluation
     consecutive_backoffs: int = 0
     step_backoffs: int = 0  # in the whole run
+
+    def visible_image(self, padding: int) -> tf.Tensor:
+        """Return the accepted image without its padding, (height, width, 3)."""
+        return crop_padding(self.optimizer.current, padding)
 
     def is_explosion(self, total: float) -> bool:
         """Return whether a total loss is so far above the stage's lowest one that the run cannot recover from it."""
@@ -115,9 +124,7 @@ class Iterate:
     @cached_property
     def image(self) -> NDArray[np.float32]:
         """(height, width, 3), RGB in [0, 1], at the size of the current stage."""
-        if isinstance(self.run_state, PatchState):
-            return self.run_state.image
-        image: NDArray[np.float32] = crop_padding(self.run_state.optimizer.current, self.padding).numpy()
+        image: NDArray[np.float32] = self.run_state.visible_image(self.padding).numpy()
         return image
 
     def state(self) -> Arrays:

@@ -13,7 +13,7 @@ from shared.errors import Diverged, InvalidRecipe
 from shared.recipe import Recipe
 from worker.engine.cache import Cache, Evaluate, PathName
 from worker.engine.determinism import make_deterministic
-from worker.engine.image_ops import as_tensor, crop_padding, reflect_pad, resize, resize_longest_side
+from worker.engine.image_ops import as_tensor, reflect_pad, resize, resize_longest_side
 from worker.engine.iterate import Iterate, PatchState, RunState, create_iterate, restore_state
 from worker.engine.optimizers import optimizer_for
 from worker.engine.out_of_memory import translate_out_of_memory
@@ -131,7 +131,7 @@ class _Run:
         padding = self.recipe.padding
         if previous:
             height, width = content.shape[0] - 2 * padding, content.shape[1] - 2 * padding
-            image = resize(_image(previous, padding), (height, width))
+            image = resize(previous.visible_image(padding), (height, width))
             image = reflect_pad(image, padding)
         elif self.recipe.init == "content":
             image = content
@@ -160,12 +160,6 @@ class _Run:
         else:
             problem, advice = "is not finite, and there is no earlier image at this size", "Lower the recipe's weights."
         raise Diverged(f"At step {state.step + 1} the loss {problem}. {advice}")
-
-
-def _image(state: RunState | PatchState, padding: int) -> tf.Tensor:
-    if isinstance(state, PatchState):
-        return tf.constant(state.image)
-    return crop_padding(state.optimizer.current, padding)
 
 
 def _noise(shape: tuple[int, ...], seed: int) -> tf.Tensor:
