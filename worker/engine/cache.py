@@ -7,7 +7,7 @@ traced more evaluations than it caches.
 """
 
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 import keras
@@ -123,21 +123,35 @@ class Cache:
         return self.evaluations.created > self.evaluations.maxsize
 
     def evaluation(
-        self, weights: Weights, recipe: Recipe, content: tf.Tensor, styles: list[GramMatrices], path: PathName = "auto"
+        self,
+        weights: Weights,
+        recipe: Recipe,
+        content: tf.Tensor,
+        styles: Sequence[NDArray[Any]],
+        style_side: int,
+        *,
+        path: PathName = "auto",
     ) -> Evaluate:
-        """Return the evaluation with the targets of `content`, (height, width, 3), and of the blended styles."""
+        """Return the evaluation with the targets of `content`, (height, width, 3), and of the blended styles.
+
+        The styles are images, which are resized so that their longest side is `style_side`.
+        """
         path = best_path() if path == "auto" else path
         network = self._network(weights, recipe)
-        targets = {"style": blend_styles(styles, recipe), "content": network.activations(content)}
+        if path == "fast":
+            network.kernels.create_all(network.model.extractor.layers)
+        gram_matrices = [self._gram_matrices(weights, recipe, network, style, style_side) for style in styles]
+        targets = {"style": blend_styles(gram_matrices, recipe), "content": network.activations(content)}
         key = (*self._key(weights, recipe, _OBJECTIVE_FIELDS), tuple(content.shape), path)
         evaluation = self.evaluations.get_or_create(key, lambda: Evaluation(network, recipe, content, targets, path))
         return evaluation.with_targets(targets)
 
-    def style(self, weights: Weights, recipe: Recipe, style: NDArray[Any], longest_side: int) -> GramMatrices:
+    def _gram_matrices(
+        self, weights: Weights, recipe: Recipe, network: Network, style: NDArray[Any], longest_side: int
+    ) -> GramMatrices:
         """Return the Gram matrices of a style image at a size, by layer."""
         digest = hashlib.sha256(np.ascontiguousarray(style).data).hexdigest()
         key = (*self._key(weights, recipe, _MODEL_FIELDS), digest, style.shape, str(style.dtype), longest_side)
-        network = self._network(weights, recipe)
         return self.styles.get_or_create(
             key, lambda: network.gram_matrices(resize_longest_side(as_tensor(style), longest_side))
         )

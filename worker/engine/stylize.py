@@ -121,8 +121,7 @@ class _Run:
     def _evaluation(self, content: tf.Tensor, longest_side: int) -> Evaluate:
         """Return the evaluation for the stage's images."""
         style_side = round(longest_side * self.recipe.style_scale)
-        styles = [self.cache.style(self.weights, self.recipe, style, style_side) for style in self.styles]
-        return self.cache.evaluation(self.weights, self.recipe, content, styles, self.path)
+        return self.cache.evaluation(self.weights, self.recipe, content, self.styles, style_side, path=self.path)
 
     def _initial_state(
         self, stage: ScheduledStage, content: tf.Tensor, previous: RunState | PatchState | None

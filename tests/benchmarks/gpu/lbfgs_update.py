@@ -39,8 +39,8 @@ def _milliseconds(workload: Workload, pairs: int) -> tuple[list[float], list[flo
     for _ in islice(iterates, _WARM_UP):
         pass
     image = tf.constant(workload.float_images()[0])
-    styles = [cache.style(workload.weights, recipe, workload.style, workload.width)]
-    evaluate = cache.evaluation(workload.weights, recipe, image, styles, PATH)  # the cached one that the steps use
+    # The cached one that the steps use.
+    evaluate = cache.evaluation(workload.weights, recipe, image, [workload.style], workload.width, path=PATH)
     evaluate(image)
     steps, evaluations = [], []
     for _ in range(pairs):

@@ -38,7 +38,7 @@ def allocate_in_graph(objective: Objective, image: tf.Tensor, features: Features
     ("part", "method", "failing"),
     [
         (_Run, "__init__", allocate),
-        (Cache, "style", allocate),
+        (Cache, "evaluation", allocate),
         (LBFGS, "step", allocate),
         (Objective, "__call__", allocate_in_graph),
     ],

@@ -3,6 +3,7 @@
 The two variants differ by a few millionths. Activations are (1, height, width, channels) float32.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Final, Protocol
 
@@ -48,6 +49,14 @@ class Kernel:
             return _FirstLayer(self, fused)
         return _Winograd(self, fused) if out_channels >= _MIN_CHANNELS else _Direct(self)
 
+    def create_forms(self) -> None:
+        """Create the forms that the fast variant needs at some size, except for the first layer, which needs none."""
+        in_channels, out_channels = self.kernel.shape[2:]
+        if out_channels >= _MIN_CHANNELS:
+            _ = self.transformed
+        if _COLORS < in_channels < _MANY_CHANNELS:
+            _ = self.flipped
+
     @cached_property
     def flipped(self) -> tf.Tensor:
         """(3, 3, out, in), for the gradient with respect to the input."""
@@ -74,6 +83,16 @@ class KernelCache:
                 kernel, bias = tf.convert_to_tensor(layer.kernel), tf.convert_to_tensor(layer.bias)
             self._kernels[layer.name] = Kernel(kernel, bias)
         return self._kernels[layer.name]
+
+    def create_all(self, layers: Iterable[keras.Layer]) -> None:
+        """Create the kernels of all convolutions, with all forms.
+
+        If they are created between passes over images, TensorFlow's memory is fragmented: at 1024x768 a process then
+        takes up to 150 MiB more.
+        """
+        for layer in layers:
+            if isinstance(layer, keras.layers.Conv2D):
+                self[layer].create_forms()
 
 
 class _Direct:
