@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from easel.models import (
     Deliveries,
     Delivery,
     Filmstrip,
+    ImageFormat,
     JobError,
     JobState,
     JobStatus,
@@ -117,9 +118,10 @@ class BaseJob:
     # Images and documents.
 
     @BridgedMethod
-    async def result(self) -> bytes:
-        """Return the finished image, a PNG. Raises Conflict `not_ready` if there is none yet."""
-        return await self._download("result")
+    async def result(self, format: ImageFormat = "png", *, quality: int = 90) -> bytes:  # noqa: A002 - as in the API
+        """Return the finished image; `quality` is for JPEG and WebP. Raises Conflict `not_ready` without one."""
+        params: dict[str, str | int] = {} if format == "png" else {"format": format, "quality": quality}
+        return await self._download("result", params=params)
 
     @BridgedMethod
     async def preview(self, step: int | None = None) -> bytes:
@@ -173,8 +175,8 @@ class BaseJob:
         self.status = await fetch_status(self._client, self.id, hold, attempts=attempts, deadline=deadline)
         return self.status
 
-    async def _download(self, *part: str) -> bytes:
-        return (await self._client.request("GET", self._path(*part))).content
+    async def _download(self, *part: str, params: Mapping[str, str | int] | None = None) -> bytes:
+        return (await self._client.request("GET", self._path(*part), params=params or {})).content
 
     async def _request_control(self, request: Literal["cancel", "finish"]) -> JobStatus:
         try:

@@ -2,9 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+ImageFormat = Literal["png", "jpeg", "webp", "tiff"]
+"""The file formats of a result; PNG and TIFF are lossless."""
 
 
 class JobState(StrEnum):

@@ -11,9 +11,10 @@ from api.context import Context, parse_job_id
 from api.http.limits import render_slot
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import MIN_TIMELAPSE_PREVIEWS, job_url, json_response, to_datetime
+from api.imaging.formats import convert
 from api.imaging.timelapse import animate, choose_frames
 from easel import __version__
-from easel.models import TERMINAL, Filmstrip, JobState, Preview
+from easel.models import TERMINAL, Filmstrip, ImageFormat, JobState, Preview
 from shared import errors, images
 from shared.jobs.filmstrip import StoredPreview
 from shared.jobs.job import Job
@@ -38,6 +39,13 @@ class TimelapseQuery(Query):
     """How to serve the time-lapse."""
 
     download: bool = Field(default=False, description="Have browsers save it as a file.")
+
+
+class ResultQuery(Query):
+    """The file format of the result."""
+
+    format: ImageFormat = Field(default="png", description="The file format; PNG and TIFF are lossless.")
+    quality: int = Field(default=90, ge=1, le=100, description="Of a JPEG or WebP.")
 
 
 _INPUT: Final = (
@@ -117,14 +125,28 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
 
 @routes.get("/v1/jobs/<job_id>/result")
 @operation(
-    ResponseDoc(200, "The result: PNG, sRGB.", media="image/png", headers=("ETag", "Content-Disposition")),
-    errors=(errors.NotReady, errors.WrongState),
+    *(
+        ResponseDoc(200, text, media=f"image/{name}", headers=("ETag", "Content-Disposition"))
+        for name, text in (
+            ("png", "The result, sRGB."),
+            *((name, f"With `format={name}`.") for name in ("jpeg", "webp", "tiff")),
+        )
+    ),
+    query=ResultQuery,
+    errors=(errors.NotReady, errors.WrongState, errors.TooManyStreams, errors.ServerBusy),
 )
-def get_result(job_id: str) -> Response:
+def get_result(job_id: str, query: ResultQuery) -> Response:
     """Get the result."""
-    job = _get(job_id)
-    response = _blob_response(_result_key(job), "image/png", cache=_IMMUTABLE)
-    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.png"'
+    job, media_type = _get(job_id), f"image/{query.format}"
+    key = _result_key(job)
+    if query.format == "png":
+        response = _blob_response(key, media_type, cache=_IMMUTABLE)
+    else:
+        name = f"{key}-{query.quality}.{query.format}"
+        response = _conditional_response(name, media_type, cache=_IMMUTABLE)
+        if response.status_code != _NOT_MODIFIED:
+            response.set_data(_render(name, [key], lambda files: convert(files[0], query.format, query.quality)))
+    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.{query.format}"'
     return response
 
 

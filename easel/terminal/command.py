@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from easel import ApiError, Easel, Job, JobState, JobStatus, NotFound, Unauthorized, Unavailable, recipe_fields
+from easel.models import ImageFormat
 from easel.terminal.output import print_json, print_message
 from easel.terminal.tables import describe_outcome, result_hint
 
@@ -30,6 +31,14 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The job's ID.", show_defa
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="The jobs' IDs.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Content = Annotated[Path, typer.Argument(metavar="CONTENT", exists=True, dir_okay=False, help="The photo.")]
+_FORMATS: Final[dict[str, ImageFormat]] = {
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+}
+
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; - for standard output.")]
 Previews = Annotated[
     bool | None,
@@ -163,6 +172,11 @@ def check_output(path: Path, *, with_json: bool) -> None:
         raise typer.BadParameter("Standard output takes the image alone, without JSON.", param_hint="--output")
     if not path.parent.is_dir():
         raise typer.BadParameter(f"There is no folder {path.parent}.", param_hint="--output")
+
+
+def image_format(path: Path) -> ImageFormat:
+    """Return the format that a file's name asks for: PNG unless it ends with .jpg, .jpeg, .webp, .tif or .tiff."""
+    return _FORMATS.get(path.suffix.lower(), "png")
 
 
 def is_standard_output(path: Path | None) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from support.fixtures.api import PHOTO, STYLE, Submit, claim, report_progress, succeed, worker_info
+from support.fixtures.api import PHOTO, RESULT, STYLE, Submit, claim, report_progress, succeed, worker_info
 from support.fixtures.ledger import request
 from support.fixtures.ledger import submit as enter
 
@@ -73,7 +73,7 @@ def test_images_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClien
     succeed(services, claimed)
     urls = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]
     result = client.get(urls["result"])
-    assert (result.mimetype, result.data) == ("image/png", b"\x89PNGresult")
+    assert (result.mimetype, result.data) == ("image/png", RESULT)
     assert job_id in result.headers["Content-Disposition"]
     assert client.get(urls["provenance"]).get_json() == {"seed": 0}
     assert (urls["cancel"], urls["finish"]) == (None, None)
