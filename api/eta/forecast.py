@@ -12,11 +12,12 @@ import numpy as np
 from api.eta.simulation import RemainingWork, SimulationResult, Slot, simulate
 from api.eta.speed_model import SAMPLES, Samples, SpeedModel
 from easel.models import TERMINAL, DurationRange, JobState, Progress
-from shared.jobs.estimate import START_SECONDS, pixel_evaluations
+from shared.jobs.estimate import START_SECONDS, algorithm, pixel_evaluations
 from shared.jobs.job import Job, JobRequest
 from shared.jobs.run_history import RunRecord
 from shared.ledger.queue_stats import STARTING, WorkerInfo
-from shared.recipe import PRESETS, Recipe
+from shared.presets import PRESETS
+from shared.recipe import Recipe
 from shared.services import Services
 from shared.settings import Settings
 
@@ -70,18 +71,20 @@ class Forecast:
         workers, runs = services.queue_stats.workers(), services.run_history.recent()
         return cls(jobs, workers, services.settings, runs, overloaded=overloaded)
 
-    def eta(self, job: Job) -> DurationRange | None:
+    def eta(self, job: Job, position: int | None) -> DurationRange | None:
         """Return the time until this job ends, if it is not ended early; jobs before it are, as often as past jobs.
 
-        A queued job that is newer than the forecast starts at the end of its tier's queue.
-        None for a job that has ended, that no worker serves, that is queued far back, or that is newer than the
-        forecast and longer than EASEL_SLICE_SECONDS: its time slices depend on the other jobs.
+        `position` is its current one in the queue. A queued job that is newer than the forecast starts at the end of
+        its tier's queue. None for a job that has ended, that no worker serves, that is queued far back, or that is
+        newer than the forecast and either behind other such jobs or longer than EASEL_SLICE_SECONDS: its time slices
+        depend on the other jobs.
         """
         if job.id in self._ends and job.state not in TERMINAL:
             p50, p90 = self._ends[job.id]
             return _eta(p50 - self._age(), p90 - self._age())
         slot = self._next_slots.get(job.request.tier)
-        if slot is None or job.state is not JobState.QUEUED:
+        known = len(self._queues.get(job.request.tier, []))
+        if slot is None or job.state is not JobState.QUEUED or (position or 1) - 1 > known:
             return None
         work = self._remaining_work(job)
         return self._eta_at(slot, work) if work.median <= self._slice_seconds else None
@@ -129,7 +132,7 @@ class Forecast:
         recipe, done = job.request.recipe, min(job.progress.percentage / 100, _MAX_DONE)
         arithmetic = pixel_evaluations(recipe, job.request.width or 1, job.request.height or 1)
         samples = self._model.samples(device).shuffled(self._random)
-        predicted = arithmetic / self._model.speed(device, recipe.optimizer.kind, arithmetic / recipe.total_steps)
+        predicted = arithmetic / self._model.speed(device, algorithm(recipe), arithmetic / recipe.total_steps)
         end = np.where(samples.fraction > done, samples.fraction, 1)
         running = job.state is JobState.RUNNING
         start = _share_to_start(recipe, done) * samples.start_seconds
@@ -166,7 +169,7 @@ def _announced_speeds(workers: list[WorkerInfo], known_devices: AbstractSet[str]
     for device in speeds.keys() - known_devices:
         yield RunRecord(
             device=device,
-            optimizer="",
+            algorithm="",
             pixels=_MEASURED_PIXELS,
             pixels_per_second=speeds[device],
             start_seconds=START_SECONDS,
@@ -205,7 +208,7 @@ def _share_to_start(recipe: Recipe, done: float) -> float:
 def _work_of_parts(recipe: Recipe) -> list[float]:
     """Return the arithmetic of patch matching, if there is any, and of each stage; the aspect ratio is left out."""
     patches = sum(iteration.pixel_evaluations(iteration.longest_side**2) for iteration in recipe.patch_iterations())
-    return [*filter(None, [patches]), *(longest**2 * steps for longest, steps in recipe.schedule())]
+    return [part for part in (patches, *(longest**2 * steps for longest, steps in recipe.schedule())) if part]
 
 
 def _quantiles(ends: Mapping[str, Samples]) -> dict[str, tuple[float, float]]:

@@ -1,7 +1,7 @@
 """The speed model: how fast a job will run on a device, and how far off that prediction may be.
 
 The predicted speed is a weighted median over the run history. A run's weight falls to a quarter with each doubling of
-the image, with another optimizer, and to almost nothing on another device. A size without runs is therefore predicted
+the image, with another algorithm, and to almost nothing on another device. A size without runs is therefore predicted
 from its neighbors, and a device without runs from the others. The cost per step that does not depend on pixels makes
 small images slow; it is removed first, or one small job would mislead about large ones. The errors come from
 the same runs, each predicted from all others; until there are enough, assumed errors are added.
@@ -25,7 +25,7 @@ Samples = np.ndarray[Any, np.dtype[np.float64]]
 
 _FIXED_COST_PIXELS: Final = 13_000  # the fixed cost of a step in pixels: for 60 to 400 pixels a side, on two cores
 _WEIGHT_PER_DOUBLING: Final = 4.0  # each doubling of the pixels divides the weight by this
-_OTHER_OPTIMIZER: Final = 1  # counts as this many doublings
+_OTHER_ALGORITHM: Final = 1  # counts as this many doublings
 _OTHER_DEVICE: Final = 20
 _NORMAL_QUANTILES: Final = [NormalDist().inv_cdf(0.1 + 0.2 * number) for number in range(5)]
 _KNOWN_DEVICE_SIGMA: Final = 0.3  # assumed standard deviation of the log speed on a device with runs
@@ -71,16 +71,16 @@ class SpeedModel:
         self._runs = sorted(runs, key=_asymptotic_speed)
         self._log_speeds = np.log([_asymptotic_speed(run) for run in self._runs])
         self._log2_pixels = np.log2([run.pixels for run in self._runs])
-        self._optimizers = np.array([run.optimizer for run in self._runs])
+        self._algorithms = np.array([run.algorithm for run in self._runs])
         self._devices = np.array([run.device for run in self._runs])
         self._speed_cache: dict[tuple[str, str, float], float] = {}
         self._samples_cache: dict[str, RunSamples] = {}
 
-    def speed(self, device: str, optimizer: str, pixels: float) -> float:
+    def speed(self, device: str, algorithm: str, pixels: float) -> float:
         """Return the median pixels per second in the loop, at `pixels` per evaluation."""
         if not self._runs:
             return DEFAULT_PIXELS_PER_SECOND
-        key = device, optimizer, pixels
+        key = device, algorithm, pixels
         if key not in self._speed_cache:
             self._speed_cache[key] = float(np.exp(self._median(self._weights(*key)))) / _fixed_cost_factor(pixels)
         return self._speed_cache[key]
@@ -91,9 +91,9 @@ class SpeedModel:
             self._samples_cache[device] = self._draw_samples(device)
         return self._samples_cache[device]
 
-    def _weights(self, device: str, optimizer: str, pixels: float) -> Samples:
+    def _weights(self, device: str, algorithm: str, pixels: float) -> Samples:
         distance = np.abs(self._log2_pixels - np.log2(pixels))
-        distance += _OTHER_OPTIMIZER * (self._optimizers != optimizer)
+        distance += _OTHER_ALGORITHM * (self._algorithms != algorithm)
         distance += _OTHER_DEVICE * (self._devices != device)
         weights: Samples = _WEIGHT_PER_DOUBLING**-distance
         return weights
@@ -106,7 +106,7 @@ class SpeedModel:
     def _leave_one_out_error(self, index: int) -> float:
         """Return how much slower this run was than the others predict, as a logarithm."""
         run = self._runs[index]
-        weights = self._weights(run.device, run.optimizer, run.pixels)
+        weights = self._weights(run.device, run.algorithm, run.pixels)
         weights[index] = 0
         return self._median(weights) - float(self._log_speeds[index])
 

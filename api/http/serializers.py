@@ -40,13 +40,15 @@ def serialize_jobs(context: Context, jobs: list[Job]) -> list[JobStatus]:
     if all(job.state in TERMINAL for job in jobs):
         return [serialize_job(job) for job in jobs]
     forecast, positions = context.eta.get(), context.services.queue_stats.positions(jobs)
-    return [serialize_job(job, place, forecast.eta(job)) for job, place in zip(jobs, positions, strict=True)]
+    return [serialize_job(job, place, forecast.eta(job, place)) for job, place in zip(jobs, positions, strict=True)]
 
 
 def serialize_snapshot(snapshot: JobSnapshot, eta: EtaService) -> JobStatus:
     """Return the job of a snapshot. Raises JobNotFound, LedgerLost, LedgerUnavailable."""
     job = snapshot.job()
-    return serialize_job(job, snapshot.position, None if job.state in TERMINAL else eta.get().eta(job))
+    return serialize_job(
+        job, snapshot.position, None if job.state in TERMINAL else eta.get().eta(job, snapshot.position)
+    )
 
 
 def serialize_job(job: Job, position: int | None = None, eta: DurationRange | None = None) -> JobStatus:

@@ -128,7 +128,7 @@ def _read_estimate(context: Context, job_id: str, after: str) -> Estimate | None
         return None
     if job.state in TERMINAL or event_order(snapshot.last_event_id) > event_order(after):
         return None
-    return Estimate(queue_position=snapshot.position, eta_seconds=forecast.eta(job))
+    return Estimate(queue_position=snapshot.position, eta_seconds=forecast.eta(job, snapshot.position))
 
 
 def _is_complete(context: Context, job_id: str, after: str) -> bool:

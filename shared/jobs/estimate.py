@@ -5,7 +5,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
-from shared.recipe import LBFGS, Recipe, with_size
+from shared.presets import with_size
+from shared.recipe import LBFGS, Recipe
 
 MemoryKind = Literal["host", "gpu"]
 """The memory that decides whether a job fits a worker: the host's, or the GPU's if the worker has one."""
@@ -62,6 +63,15 @@ def pixel_evaluations(recipe: Recipe, width: int, height: int) -> float:
     return patches + sum(_pixels(longest, width, height) * steps for longest, steps in recipe.schedule())
 
 
+def algorithm(recipe: Recipe) -> str:
+    """Return a name for what a run computes, such as "adam" or "patches, lbfgs".
+
+    Runs of one name are compared for time estimates: patch matching takes other hardware than evaluations do.
+    """
+    parts = ["patches"] if recipe.init == "patches" else []
+    return ", ".join([*parts, recipe.optimizer.kind] if recipe.steps else parts)
+
+
 def estimate_cost(recipe: Recipe, width: int, height: int, styles: Sequence[int] = ()) -> CostEstimate:
     """Estimate a job's cost; `width` and `height` are of the content image, `styles` pixel counts, all as uploaded."""
     longest = recipe.schedule()[-1][0]
@@ -82,14 +92,14 @@ def peak_memory(
     """
     longest = max(size for size, _ in recipe.schedule())
     image = _pixels(longest, width, height) + 4 * recipe.padding * (longest + recipe.padding)
-    style = (longest * recipe.style_scale) ** 2
+    style = (longest * max(recipe.scales(1))) ** 2
     state = image * _BYTES_PER_IMAGE_PIXEL * _optimizer_images(recipe)
     if kind == "gpu":
         return int(_gpu_peak_memory(image, style, state, len(recipe.stages)))
-    uploads = [width * height, *styles]
+    uploads = [width * height, *styles, *([width * height] if recipe.init == "image" else ())]
     working = max(image * _BYTES_PER_PIXEL, style * _BYTES_PER_STYLE_PIXEL, max(uploads) * _BYTES_PER_INPUT_PIXEL)
     if recipe.init == "patches":  # before the first evaluation
-        all_styles = image * recipe.style_scale**2 * max(1, len(styles))
+        all_styles = image * sum(scale**2 for scale in recipe.scales(max(1, len(styles))))
         patches = image * _PATCH_MATCHING_BYTES_PER_PIXEL + all_styles * _PATCH_MATCHING_BYTES_PER_STYLE_PIXEL
         working = max(working, _PATCH_MATCHING_BYTES + patches)
     fixed = _BASE_BYTES + len(recipe.stages) * _BYTES_PER_STAGE + sum(uploads) * _BYTES_PER_UPLOAD_PIXEL

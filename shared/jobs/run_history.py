@@ -18,7 +18,7 @@ class RunRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     device: str
-    optimizer: str
+    algorithm: str = Field(description="As `shared.jobs.estimate.algorithm` names it.")
     pixels: float = Field(gt=0, description="Pixels per evaluation, the mean over the job.")
     pixels_per_second: float = Field(gt=0, description="Speed in the loop, without the first step of each stage.")
     start_seconds: float = Field(description="From the claim to the first step, plus the start of later stages.")

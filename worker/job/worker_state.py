@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Final
 
 from shared.errors import Unavailable
-from shared.jobs.estimate import pixel_evaluations
+from shared.jobs.estimate import algorithm, pixel_evaluations
 from shared.jobs.job import Job
 from shared.jobs.run_history import RunHistory, RunRecord
+from shared.recipe import Recipe
 from shared.settings import Settings
 from worker.devices.memory import engine_memory
 from worker.job.progress import JobTiming
 from worker.job.provenance import fingerprint
 from worker.protocols import Engine
 from worker.registration import Registration
+
+NO_WEIGHTS: Final[Mapping[str, str]] = {"source": "none", "sha256": ""}
+"""Of a run without evaluations."""
 
 
 class WorkerState:
@@ -28,8 +33,10 @@ class WorkerState:
         self._registration = registration
         registration.update(device=engine.device(), memory_bytes=self.memory.size, memory_kind=self.memory.kind)
 
-    def weights(self) -> Mapping[str, str]:
-        """Return the weights' source and sha256, and register them. Raises WeightsUnavailable."""
+    def weights(self, recipe: Recipe) -> Mapping[str, str]:
+        """Return the source and sha256 of the weights for a recipe, and register them. Raises WeightsUnavailable."""
+        if not recipe.steps:
+            return NO_WEIGHTS
         weights = self.engine.weights()
         self._registration.update(weights=f"{weights['source']} {weights['sha256'][:8]}")
         return weights
@@ -44,20 +51,15 @@ class WorkerState:
             self._registration.update(job=None)
 
     def record_run(self, run_history: RunHistory, job: Job, timing: JobTiming, *, shape: tuple[int, ...]) -> None:
-        """Add a job that has ended, with a result of `shape` (H, W, 3), to the history that estimates are based on.
-
-        Not if it began with patch matching: how much that takes in evaluations differs between devices.
-        """
+        """Add a job that has ended, with a result of `shape` (H, W, 3), to the history that estimates are based on."""
         recipe, (height, width, _) = job.request.recipe, shape
-        if recipe.patch_iterations():
-            return
         evaluations = pixel_evaluations(recipe, width, height)
         speed = timing.fraction_per_second * evaluations
         self._registration.update(pixels_per_second=speed)
         record = RunRecord(
             device=self.engine.device(),
-            optimizer=recipe.optimizer.kind,
-            pixels=evaluations / recipe.steps,
+            algorithm=algorithm(recipe),
+            pixels=evaluations / recipe.total_steps,
             pixels_per_second=speed,
             start_seconds=timing.start_seconds,
             end_seconds=timing.end_seconds,

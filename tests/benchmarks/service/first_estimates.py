@@ -14,11 +14,12 @@ from rich.table import Table
 
 from api.eta.forecast import Forecast
 from easel.models import JobState, Progress
-from shared.jobs.estimate import pixel_evaluations
+from shared.jobs.estimate import algorithm, pixel_evaluations
 from shared.jobs.job import Job, JobRequest
 from shared.jobs.run_history import RunRecord
 from shared.ledger.queue_stats import WorkerInfo
-from shared.recipe import Recipe, resolve
+from shared.presets import resolve
+from shared.recipe import Recipe
 from shared.settings import Settings
 
 _SEEDS: Final = 60
@@ -82,11 +83,11 @@ def _run(random: np.random.Generator, recipe: Recipe, known_sizes: set[int]) -> 
     start = (0.3 if known_sizes else _PROCESS_SECONDS) + _TRACE_SECONDS * len(sizes - known_sizes)
     known_sizes |= sizes
     work = pixel_evaluations(recipe, *_SHAPE)
-    seconds = _STEP_SECONDS * recipe.steps + _SECONDS_PER_PIXEL * work
+    seconds = _STEP_SECONDS * recipe.total_steps + _SECONDS_PER_PIXEL * work
     return RunRecord(
         device="cpu:2",
-        optimizer=recipe.optimizer.kind,
-        pixels=work / recipe.steps,
+        algorithm=algorithm(recipe),
+        pixels=work / recipe.total_steps,
         pixels_per_second=work / seconds / random.lognormal(0, _JOB_NOISE),
         start_seconds=start,
         end_seconds=0.03,
@@ -102,7 +103,7 @@ def _estimate(recipe: Recipe, records: list[RunRecord]) -> tuple[float, float]:
     job = Job(id="x", state=JobState.QUEUED, request=request, order=0, progress=Progress(total=recipe.steps))
     speed = records[0].pixels_per_second if records else None
     worker = WorkerInfo(name="a", device="cpu:2", weights="w", tiers=("standard",), pixels_per_second=speed, seen_at=0)
-    eta = Forecast([job], [worker], Settings(), records).eta(job)
+    eta = Forecast([job], [worker], Settings(), records).eta(job, None)
     assert eta  # a worker is registered
     return eta.p50, eta.p90
 

@@ -13,7 +13,7 @@ from chaos.clients.images import photo
 from benchmarks.figure import figure
 from benchmarks.service.results import Chart, Measurement, Report
 from benchmarks.stack import BenchmarkStack
-from shared.recipe import resolve
+from shared.presets import resolve
 
 _WORKER_COUNTS: Final = (1, 8, 64)
 _STEPS: Final = 100

@@ -12,7 +12,7 @@ from shared.ledger.ledger import connect
 
 RECORD = RunRecord(
     device="cpu",
-    optimizer="adam",
+    algorithm="adam",
     pixels=1,
     pixels_per_second=1,
     start_seconds=0,
@@ -50,7 +50,7 @@ def test_a_worker_records_the_timing_of_each_job(sleep_engine_rig: WorkerRig) ->
     sleep_engine_rig.done(early, JobState.CANCELED)
     sleep_engine_rig.wait(early, lambda _: len(sleep_engine_rig.services.run_history.recent()) == 2)
     canceled, complete = sleep_engine_rig.services.run_history.recent()
-    assert (complete.device, complete.optimizer, complete.fraction) == ("pillow", "lbfgs", 1)
+    assert (complete.device, complete.algorithm, complete.fraction) == ("pillow", "lbfgs", 1)
     assert complete.drift is not None
     assert job.started_at is not None
     assert 0 < complete.start_seconds + complete.end_seconds < time.time() - job.started_at

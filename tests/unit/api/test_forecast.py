@@ -13,7 +13,7 @@ from easel.models import JobState, Progress
 from shared.jobs.job import Job, JobRequest
 from shared.jobs.run_history import RunRecord
 from shared.ledger.queue_stats import STARTING, WorkerInfo
-from shared.recipe import resolve
+from shared.presets import resolve
 from shared.settings import Settings
 
 SETTINGS = Settings(tiers=("standard", "batch"), slice_seconds=100, heartbeat_seconds=0.01)
@@ -23,14 +23,22 @@ TWO = ONE.model_copy(update={"name": "b"})
 UNMEASURED = ONE.model_copy(update={"pixels_per_second": None})
 
 
+TWO_STAGES = {"init": "content", "stages": [{"scale": 0.625, "share": 0.55}, {"scale": 1, "share": 0.45}]}
+THREE_STAGES = {
+    "init": "content",
+    "steps": 170,
+    "stages": [{"scale": 0.5, "share": 0.42}, {"scale": 0.7, "share": 0.18}, {"scale": 1, "share": 0.4}],
+}
+
+
 def run(*, speed: float, **fields: Any) -> RunRecord:
-    defaults = {"device": "cpu:2", "optimizer": "lbfgs", "pixels": 4096, "start_seconds": 1, "end_seconds": 0}
+    defaults = {"device": "cpu:2", "algorithm": "lbfgs", "pixels": 4096, "start_seconds": 1, "end_seconds": 0}
     return RunRecord.model_validate({**defaults, "fraction": 1, "drift": None, "pixels_per_second": speed, **fields})
 
 
 def job(name: str, *, order: int = 0, tier: str = "standard", remaining: float | None = None, steps: int = 10) -> Job:
     """Return a queued job, or a running one with `remaining` of 100 seconds to go."""
-    recipe = resolve({"preset": "fast", "size": 64, "steps": steps})
+    recipe = resolve({"size": 64, "steps": steps, **TWO_STAGES})
     request = JobRequest(id=name, tier=tier, recipe=recipe, content="c", styles=("s",), created_at=0, digest="d")
     running = remaining is not None
     return Job(
@@ -45,19 +53,19 @@ def job(name: str, *, order: int = 0, tier: str = "standard", remaining: float |
 
 
 def p50(forecast: Forecast, one: Job) -> float:
-    eta = forecast.eta(one)
+    eta = forecast.eta(one, None)
     assert eta is not None
     return eta.p50
 
 
 def test_there_is_no_estimate_without_workers() -> None:
     waiting = job("a")
-    assert Forecast([waiting], [], SETTINGS).eta(waiting) is None
+    assert Forecast([waiting], [], SETTINGS).eta(waiting, None) is None
 
 
 def test_a_running_job_is_predicted_from_its_own_pace() -> None:
     running = job("a", remaining=40)
-    eta = Forecast([running], [ONE], SETTINGS).eta(running)
+    eta = Forecast([running], [ONE], SETTINGS).eta(running, None)
     assert eta is not None
     assert eta.p50 == pytest.approx(40, rel=0.1)  # a little less: similar jobs are faster
     assert eta.p50 < eta.p90 < 60
@@ -94,7 +102,7 @@ def test_a_short_job_runs_after_one_slice_of_a_long_job() -> None:
 
 def test_an_unknown_device_widens_the_estimate() -> None:
     waiting = job("a", steps=10_000)
-    unmeasured, measured = (Forecast([waiting], [worker], SETTINGS).eta(waiting) for worker in (UNMEASURED, ONE))
+    unmeasured, measured = (Forecast([waiting], [worker], SETTINGS).eta(waiting, None) for worker in (UNMEASURED, ONE))
     assert unmeasured is not None
     assert measured is not None
     assert unmeasured.p90 / unmeasured.p50 > 3
@@ -104,7 +112,7 @@ def test_an_unknown_device_widens_the_estimate() -> None:
 def test_a_starting_worker_is_assumed_to_have_the_device_of_earlier_runs() -> None:
     waiting = job("a")
     starting = ONE.model_copy(update={"device": STARTING, "pixels_per_second": None})
-    eta = Forecast([waiting], [starting], SETTINGS, [run(speed=1000.0)] * 50).eta(waiting)
+    eta = Forecast([waiting], [starting], SETTINGS, [run(speed=1000.0)] * 50).eta(waiting, None)
     assert eta is not None
     assert eta.p50 == pytest.approx(10 * 64 * 64 / 1000 + 1, rel=0.1)
 
@@ -118,12 +126,12 @@ def timed(pixels: int, speed: int, start: int) -> RunRecord:
 
 
 def quoted(*known: tuple[int, int, int]) -> tuple[float, float]:
-    """Return p50 and p90 of a job of the default recipe, on an idle queue."""
+    """Return p50 and p90 of a job of three stages, on an idle queue."""
     newcomer = job("new")
-    request = newcomer.request.model_copy(update={"recipe": resolve({}), "width": 451, "height": 300})
+    request = newcomer.request.model_copy(update={"recipe": resolve(THREE_STAGES), "width": 451, "height": 300})
     newcomer = newcomer.model_copy(update={"request": request})
     workers = [ONE.model_copy(update={"device": "cpu"})]
-    eta = Forecast([newcomer], workers, SETTINGS, [timed(*one) for one in reversed(known)]).eta(newcomer)
+    eta = Forecast([newcomer], workers, SETTINGS, [timed(*one) for one in reversed(known)]).eta(newcomer, None)
     assert eta is not None
     return eta.p50, eta.p90
 
@@ -149,7 +157,7 @@ def test_a_running_job_still_has_to_start_its_later_stages() -> None:
 
 @pytest.mark.parametrize("size", [256, 384, 512])
 def test_a_stage_that_is_being_traced_counts_as_not_started(size: int) -> None:
-    recipe = resolve({"preset": "default", "size": size})
+    recipe = resolve({**THREE_STAGES, "size": size})
     work = np.cumsum([longest**2 * steps for longest, steps in recipe.schedule()])
     runs = [run(speed=1e12, start_seconds=90)] * 50
     for number, done in enumerate(work[:-1] / work[-1], start=1):
@@ -160,7 +168,7 @@ def test_a_stage_that_is_being_traced_counts_as_not_started(size: int) -> None:
 
 
 def test_no_stage_counts_as_started_while_patches_are_matched() -> None:
-    recipe = resolve({"preset": "fast", "size": 384, "init": "patches"})
+    recipe = resolve({**TWO_STAGES, "size": 384, "init": "patches"})
     runs = [run(speed=1e12, start_seconds=90)] * 50
     running, queued = job("r", remaining=99).model_copy(update={"fraction_per_second": 1e3}), job("q")
     for one, start in ((running, 90 * 2 / 3), (queued, 90)):
@@ -185,7 +193,7 @@ def test_the_relative_spread_of_many_jobs_is_smaller_than_of_one() -> None:
     runs = [run(speed=1000 * random.lognormal(0, 0.3)) for _ in range(100)]
     jobs = [job(str(order), order=order, steps=1000) for order in range(20)]
     forecast = Forecast(jobs, [ONE], SETTINGS.model_copy(update={"slice_seconds": 1e6}), runs)
-    first, last = forecast.eta(jobs[0]), forecast.eta(jobs[-1])
+    first, last = forecast.eta(jobs[0], None), forecast.eta(jobs[-1], None)
     assert first is not None
     assert last is not None
     assert last.p90 / last.p50 - 1 < (first.p90 / first.p50 - 1) / 2
@@ -215,9 +223,16 @@ def test_a_short_job_newer_than_the_forecast_starts_at_the_end_of_the_queue() ->
     known, unknown = Forecast([queued, new], [ONE], SETTINGS), Forecast([queued], [ONE], SETTINGS)
     assert p50(unknown, new) == pytest.approx(p50(known, new), rel=0.05)
     claimed = new.model_copy(update={"state": JobState.RUNNING})
-    assert unknown.eta(claimed) is None
+    assert unknown.eta(claimed, None) is None
     long = job("l", order=1, steps=3000)
-    assert unknown.eta(long) is None, "its time slices depend on the other jobs"
+    assert unknown.eta(long, None) is None, "its time slices depend on the other jobs"
+
+
+def test_a_new_job_behind_other_new_jobs_has_no_estimate_until_the_next_forecast() -> None:
+    forecast, new = Forecast([job("q"), job("r", remaining=40)], [ONE], SETTINGS), job("n", order=3)
+    assert forecast.eta(new, 2) is not None, "only the job that the forecast knows is before it"
+    assert forecast.eta(new, 3) is None
+    assert Forecast([], [ONE], SETTINGS).eta(new, 2) is None
 
 
 def test_a_job_of_any_length_can_be_estimated_before_it_is_submitted() -> None:
@@ -243,10 +258,10 @@ def test_a_job_for_an_idle_worker_takes_its_whole_run_however_old_the_forecast_i
 def test_an_overloaded_forecast_estimates_running_jobs_only() -> None:
     newcomer, running = job("n"), job("r", remaining=40)
     forecast = Forecast([running, newcomer], [ONE], SETTINGS, overloaded=True)
-    assert forecast.eta(newcomer) is None
+    assert forecast.eta(newcomer, None) is None
     assert forecast.eta_of_default("standard") is None
-    assert forecast.eta(running) is not None
-    assert Forecast([newcomer], [ONE], SETTINGS, overloaded=True).eta(newcomer) is None
+    assert forecast.eta(running, None) is not None
+    assert Forecast([newcomer], [ONE], SETTINGS, overloaded=True).eta(newcomer, None) is None
 
 
 @given(

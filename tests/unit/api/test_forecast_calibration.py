@@ -9,11 +9,12 @@ import pytest
 
 from api.eta.forecast import DurationRange, Forecast
 from easel.models import JobState, Progress
-from shared.jobs.estimate import pixel_evaluations
+from shared.jobs.estimate import algorithm, pixel_evaluations
 from shared.jobs.job import Job, JobRequest
 from shared.jobs.run_history import MAX_RECORDS, RunRecord
 from shared.ledger.queue_stats import WorkerInfo
-from shared.recipe import Recipe, resolve
+from shared.presets import resolve
+from shared.recipe import Recipe
 from shared.settings import Settings
 
 SETTINGS = Settings(tiers=("standard",), slice_seconds=1e6, heartbeat_seconds=0.001)
@@ -45,7 +46,7 @@ class SimulatedJob:
         arithmetic = pixel_evaluations(self.recipe, 4, 3)
         return RunRecord(
             device="cpu",
-            optimizer=self.recipe.optimizer.kind,
+            algorithm=algorithm(self.recipe),
             pixels=arithmetic / self.recipe.steps,
             pixels_per_second=arithmetic / sum(self.halves),
             start_seconds=self.start,
@@ -114,7 +115,7 @@ def _estimate(jobs: list[SimulatedJob], job: SimulatedJob, now: float) -> Durati
     submitted = [other for other in jobs if other.submitted <= now]
     ended = sorted((other for other in submitted if other.end <= now), key=lambda other: -other.end)[:MAX_RECORDS]
     records = [other.record(now) for other in submitted if other.end > now]
-    eta = Forecast(records, WORKERS, SETTINGS, [other.run_record() for other in ended]).eta(job.record(now))
+    eta = Forecast(records, WORKERS, SETTINGS, [other.run_record() for other in ended]).eta(job.record(now), None)
     assert eta is not None
     return eta
 

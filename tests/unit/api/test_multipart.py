@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from api.http.multipart import parse_recipe
 from shared.errors import BadInput, InvalidRecipe, MalformedRequest
-from shared.recipe import PRESETS, Recipe, resolve
+from shared.presets import PRESETS, resolve
+from shared.recipe import Recipe
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -12,7 +12,7 @@ from shared.jobs.run_history import RunRecord
 
 
 def run(**fields: Any) -> RunRecord:
-    defaults = {"device": "cpu", "optimizer": "lbfgs", "pixels": 65536, "pixels_per_second": 1000}
+    defaults = {"device": "cpu", "algorithm": "lbfgs", "pixels": 65536, "pixels_per_second": 1000}
     return RunRecord.model_validate(
         {**defaults, "start_seconds": 2, "end_seconds": 1, "fraction": 1, "drift": None, **fields}
     )
@@ -59,7 +59,7 @@ def test_the_fixed_cost_of_a_step_slows_small_images_only() -> None:
 
 
 def test_runs_with_another_optimizer_count_less() -> None:
-    model = SpeedModel([*[run(optimizer="adam", pixels_per_second=500)] * 3, *[run()] * 3])
+    model = SpeedModel([*[run(algorithm="adam", pixels_per_second=500)] * 3, *[run()] * 3])
     assert model.speed("cpu", "adam", 65536) < 600
     assert model.speed("cpu", "lbfgs", 65536) > 900
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.jobs.estimate import MemoryKind, fitting_size, peak_memory, pixel_evaluations
-from shared.recipe import Recipe, resolve, with_size
+from shared.presets import resolve, with_size
+from shared.recipe import Recipe
 
 RECIPES = st.builds(
     lambda preset, size, **more: resolve({"preset": preset, "size": size, **more}),
@@ -19,6 +20,12 @@ RECIPES = st.builds(
 SIDES = st.integers(32, 8000)
 KINDS: tuple[MemoryKind, ...] = get_args(MemoryKind)
 
+
+THREE_STAGES = {
+    "init": "content",
+    "steps": 170,
+    "stages": [{"scale": 0.5, "share": 0.42}, {"scale": 0.7, "share": 0.18}, {"scale": 1, "share": 0.4}],
+}
 
 # Peak memory in MiB of a process that rendered under a worker's worst conditions: `python -m benchmarks.engine.peak`.
 MEASURED = [
@@ -32,11 +39,11 @@ MEASURED = [
     ({"preset": "tutorial", "size": 768}, (1024, 340), 2080),
     ({"preset": "tutorial", "size": 384, "style_scale": 3}, (1024, 768), 2550),  # the style takes most
     ({"preset": "tutorial", "size": 384}, (5600, 4200), 2480),  # scaling the upload takes most
-    ({"preset": "default", "size": 256}, (1024, 768), 2108),
-    ({"preset": "default", "size": 384}, (1024, 768), 2339),
-    ({"preset": "default", "size": 512}, (1024, 768), 2622),
-    ({"preset": "default", "size": 768}, (1024, 768), 3531),
-    ({"preset": "default", "size": 1024, "optimizer": {"kind": "lbfgs", "history": 6}}, (1024, 768), 3398),
+    ({**THREE_STAGES, "size": 256}, (1024, 768), 2108),
+    ({**THREE_STAGES, "size": 384}, (1024, 768), 2339),
+    ({**THREE_STAGES, "size": 512}, (1024, 768), 2622),
+    ({**THREE_STAGES, "size": 768}, (1024, 768), 3531),
+    ({**THREE_STAGES, "size": 1024, "optimizer": {"kind": "lbfgs", "history": 6}}, (1024, 768), 3398),
 ]
 
 
@@ -52,8 +59,8 @@ def test_the_predicted_peak_is_at_most_a_quarter_above_the_measured_one(
 GPU_READINGS = [
     ({"preset": "tutorial", "size": 512}, 448),
     ({"preset": "tutorial", "size": 1024}, 1163),
-    ({"preset": "default", "size": 512}, 820),
-    ({"preset": "default", "size": 1024}, 1743),
+    ({**THREE_STAGES, "size": 512}, 820),
+    ({**THREE_STAGES, "size": 1024}, 1743),
 ]
 AT_MOST = 4  # times the reading
 
@@ -92,7 +99,8 @@ def test_no_size_fits_if_tensorflow_alone_does_not() -> None:
 def test_patch_matching_adds_to_a_jobs_arithmetic() -> None:
     plain, patches = (resolve({"preset": "default", "init": init}) for init in ("content", "patches"))
     added = pixel_evaluations(patches, 400, 300) - pixel_evaluations(plain, 400, 300)
-    assert 0 < added < 0.5 * pixel_evaluations(plain, 400, 300)
+    assert added == pixel_evaluations(resolve({"preset": "patches"}), 400, 300)
+    assert 0 < added < 2 * pixel_evaluations(plain, 400, 300)
     assert patches.total_steps == plain.total_steps + len(patches.patch_iterations())
 
 

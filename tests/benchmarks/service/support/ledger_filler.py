@@ -15,7 +15,7 @@ from easel.models import JobState, Losses, Progress
 from shared.jobs.job import JobRequest
 from shared.ledger.ledger import NAMESPACE, Claim, Ledger, connect
 from shared.ledger.queue_stats import WorkerInfo
-from shared.recipe import resolve
+from shared.presets import resolve
 from shared.services import Services
 from shared.storage import keys
 

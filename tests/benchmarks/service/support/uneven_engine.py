@@ -42,19 +42,25 @@ class UnevenEngine(SleepingEngine):
         super().__init__(None, 0)
 
     def stylize(
-        self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
+        self,
+        content: np.ndarray,
+        styles: Sequence[np.ndarray],
+        recipe: Recipe,
+        state: Mapping[str, Any] | None,
+        **images: Any,
     ) -> Iterator[Any]:
         """See Engine."""
         random = np.random.default_rng(recipe.seed)
         job_factor = random.lognormal(0, _JOB_NOISE) * (_LBFGS_FACTOR if isinstance(recipe.optimizer, LBFGS) else 1)
-        sizes = [size for size, steps in recipe.schedule() for _ in range(steps)]
-        done = np.cumsum([0, *(size**2 for size in sizes)])
+        steps = [(it.longest_side, it.pixel_evaluations(it.longest_side**2)) for it in recipe.patch_iterations()]
+        steps += [(size, float(size**2)) for size, evaluations in recipe.schedule() for _ in range(evaluations)]
+        done = np.cumsum([0, *(work for _, work in steps)])
         trace, last_size = _START_SECONDS * random.lognormal(0, _START_NOISE) / len(recipe.schedule()), 0
-        for iterate in super().stylize(content, styles, recipe, state):
-            size = sizes[max(0, iterate.step - 1)]
+        for iterate in super().stylize(content, styles, recipe, state, **images):
+            size, work = steps[max(0, iterate.step - 1)]
             if size != last_size:
                 time.sleep(trace)
                 last_size = size
-            mean = _STEP_SECONDS + _SECONDS_PER_PIXEL * size**2 * 3 / 4
+            mean = _STEP_SECONDS + _SECONDS_PER_PIXEL * work * 3 / 4
             time.sleep(mean * job_factor * random.lognormal(0, _STEP_NOISE))
             yield _Step(iterate, float(done[iterate.step] / done[-1]), f"{size} px")
