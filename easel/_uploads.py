@@ -31,15 +31,15 @@ def as_list(images: ImageInput | Sequence[ImageInput]) -> Sequence[ImageInput]:
 
 
 def job_form(
-    content: ImageInput, styles: Sequence[ImageInput], recipe: RecipeInput, fields: Mapping[str, str | None]
+    images: Mapping[str, Sequence[ImageInput]], recipe: RecipeInput, fields: Mapping[str, str | None]
 ) -> dict[str, Any]:
-    """Return the multipart body of `POST /v1/jobs` as options of httpx2's `build_request`.
+    """Return the multipart body of `POST /v1/jobs` as options of httpx2's `build_request`; `images` are by part.
 
     Raises OSError for a path that cannot be read, BadInput for such a recipe.
     """
     data = {"recipe": json.dumps(recipe_fields(recipe)), **fields}
     return {
-        "files": [("content", _upload(content)), *(("style", _upload(style)) for style in styles)],
+        "files": [(name, _upload(image)) for name, part in images.items() for image in part],
         "data": {name: value for name, value in data.items() if value},
     }
 

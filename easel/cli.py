@@ -3,7 +3,7 @@
 import json
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,7 @@ from easel.terminal.command import (
     build_recipe,
     check_output,
     control_jobs,
+    image_format,
     is_standard_output,
     report_outcomes,
     report_retry,
@@ -31,14 +32,7 @@ from easel.terminal.command import (
     write_output,
 )
 from easel.terminal.output import print_json, print_json_line, print_message, stderr, stdout
-from easel.terminal.tables import (
-    delivery_table,
-    describe_quote,
-    job_details,
-    job_table,
-    queue_tables,
-    recipe_tables,
-)
+from easel.terminal.tables import delivery_table, describe_quote, job_details, job_table, queue_tables, recipe_tables
 from easel.terminal.watch import watch as watch_jobs
 from easel.terminal.watch import watch_events, watch_queue
 
@@ -79,10 +73,12 @@ def submit(
     content: Content,
     styles: Styles,
     *,
-    recipe: Annotated[str, typer.Option(help="default, fast, tutorial, or a JSON file.")] = "default",
+    recipe: Annotated[str, typer.Option(help="The name of a preset, or a JSON file.")] = "default",
     size: Annotated[int | None, typer.Option(help="Longest side in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
     overrides: Overrides = None,
+    mask: Annotated[list[Path] | None, typer.Option(help="Where a style applies; once for each style.")] = None,
+    init_image: Annotated[Path | None, typer.Option(help="Image to start from, such as an earlier result.")] = None,
     tier: Tier = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Submit only once with this key.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="URL that receives the job's webhooks.")] = None,
@@ -100,15 +96,16 @@ def submit(
     fields = build_recipe(recipe, size, steps, overrides or [])
     if output:
         check_output(output, with_json=as_json)
+    guides: dict[str, Any] = {"content_mask": mask or (), "init_image": init_image}
     if quote_only:
-        quote = easel.quote(content, styles, fields, tier=tier)
+        quote = easel.quote(content, styles, fields, tier=tier, **guides)
         if as_json:
             print_json(quote.model_dump(mode="json"))
         else:
             stdout.print(describe_quote(quote), soft_wrap=True)
         return
-    options = {"webhook_url": webhook_url, "tier": tier, "idempotency_key": idempotency_key}
-    job = easel.submit(content, styles, fields, webhook_events=webhook_events, **options)
+    webhook: dict[str, Any] = {"webhook_url": webhook_url, "webhook_events": webhook_events}
+    job = easel.submit(content, styles, fields, tier=tier, idempotency_key=idempotency_key, **guides, **webhook)
     if is_standard_output(output):
         print_message(job.id)
     elif not as_json:
@@ -124,7 +121,7 @@ def submit(
         print_json(job.status.model_dump(mode="json"))
     fetched = output is not None and job.state == JobState.SUCCEEDED
     if output and fetched:
-        write_output(output, job.result())
+        write_output(output, job.result(image_format(output)))
     report_outcomes([job], fetched=fetched)
 
 
@@ -238,7 +235,7 @@ def result(
     """Fetch a result. With --json: also print its provenance."""
     check_output(output, with_json=provenance or as_json)
     job: Job = ctx.obj.get(id)
-    image = job.result()
+    image = job.result(image_format(output))
     origin = job.provenance() if provenance or as_json else {}
     write_output(output, image)
     if provenance:

@@ -47,6 +47,8 @@ class BaseClient(Generic[JobT]):
         styles: ImageInput | Sequence[ImageInput],
         recipe: RecipeInput = None,
         *,
+        content_mask: ImageInput | Sequence[ImageInput] = (),
+        init_image: ImageInput | None = None,
         tier: str | None = None,
         idempotency_key: str | None = None,
         webhook_url: str | None = None,
@@ -55,7 +57,10 @@ class BaseClient(Generic[JobT]):
         """Submit a job that renders `content` in the style of `styles`.
 
         Images are paths, binary file objects, which are read but not closed, or bytes. Submitting again with the
-        same `idempotency_key` within a day returns the same job. `webhook_url` receives the `webhook_events`
+        same `idempotency_key` within a day returns the same job. `init_image` is what the job starts from instead of
+        what the recipe's `init` says, such as the result of another job. `content_mask` says where
+        the styles apply: one gray image for each style, or one with a flat color for each, from dark to bright.
+        `webhook_url` receives the `webhook_events`
         (job.started, job.succeeded, job.failed, job.canceled), or all of them if none are named.
 
         Raises BadInput, OSError for a path that cannot be read, TypeError for a text file.
@@ -63,7 +68,8 @@ class BaseClient(Generic[JobT]):
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         events = json.dumps(list(webhook_events)) if webhook_events else None
         fields = {"tier": tier, "webhook_url": webhook_url, "webhook_events": events}
-        return self._wrap(await self._post_job(JobStatus, content, styles, recipe, fields, headers=headers))
+        images = _images(content, styles, content_mask, init_image)
+        return self._wrap(await self._post_job(JobStatus, images, recipe, fields, headers=headers))
 
     @BridgedMethod
     async def quote(
@@ -72,10 +78,13 @@ class BaseClient(Generic[JobT]):
         styles: ImageInput | Sequence[ImageInput],
         recipe: RecipeInput = None,
         *,
+        content_mask: ImageInput | Sequence[ImageInput] = (),
+        init_image: ImageInput | None = None,
         tier: str | None = None,
     ) -> Quote:
         """Return the predicted cost of `submit` with the same arguments. Stores nothing."""
-        return await self._post_job(Quote, content, styles, recipe, {"tier": tier}, params={"dry_run": "true"})
+        images = _images(content, styles, content_mask, init_image)
+        return await self._post_job(Quote, images, recipe, {"tier": tier}, params={"dry_run": "true"})
 
     @BridgedMethod
     async def recipes(self) -> Recipes:
@@ -119,27 +128,39 @@ class BaseClient(Generic[JobT]):
     async def _post_job(
         self,
         model: type[Model],
-        content: ImageInput,
-        styles: ImageInput | Sequence[ImageInput],
+        images: Mapping[str, Sequence[ImageInput]],
         recipe: RecipeInput,
         fields: Mapping[str, str | None],
         **options: Any,
     ) -> Model:
         """Post the form. Raises BadInput, which names the file that it is about."""
-        style_list = as_list(styles)
-        form = job_form(content, style_list, recipe, fields)
+        form = job_form(images, recipe, fields)
         try:
             return await self._client.request_model(model, "POST", "/v1/jobs", **options, **form)
         except BadInput as error:
             field, number = error.extra.get("field"), error.extra.get("number", 0)
-            if field == "content":
-                error.add_subject(display_name(content, "content"))
-            elif field == "style" and number < len(style_list):
-                error.add_subject(display_name(style_list[number], f"style {number + 1}"))
+            part = images.get(field or "", ())
+            if number < len(part):
+                error.add_subject(display_name(part[number], f"style {number + 1}" if field == "style" else str(field)))
             raise
 
     def _wrap(self, status: JobStatus) -> JobT:
         return self._job(self._client, status)
+
+
+def _images(
+    content: ImageInput,
+    styles: ImageInput | Sequence[ImageInput],
+    content_mask: ImageInput | Sequence[ImageInput],
+    init_image: ImageInput | None,
+) -> Mapping[str, Sequence[ImageInput]]:
+    """Return the images by part of the form."""
+    return {
+        "content": [content],
+        "style": as_list(styles),
+        "content_mask": as_list(content_mask),
+        "init_image": [] if init_image is None else [init_image],
+    }
 
 
 class Easel(BaseClient[Job], SyncMixin):

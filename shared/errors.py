@@ -81,6 +81,10 @@ class BrokenImage(BadInput, code="broken_image"):
     """The image is truncated or corrupt."""
 
 
+class InvalidMask(BadInput, code="invalid_mask"):
+    """A mask does not fit the photo or the styles, or is black everywhere."""
+
+
 class AnimatedImage(BadInput, code="animated_image"):
     """The image has more than one frame or page."""
 

@@ -1,15 +1,15 @@
-"""The recipe, all parameters of a stylization with bounds and units, and its presets `default`, `fast`, `tutorial`.
+"""The recipe: all parameters of a stylization, with bounds and units. Presets are in shared/presets.py.
 
 Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, CVPR 2016.
 """
 
-from typing import Annotated, Any, Final, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from shared.errors import InvalidRecipe
 from shared.patch_iterations import PatchIteration, patch_iterations
-from shared.validation_messages import message_for
 
 _CONVOLUTIONS: Final = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
 VGG19_LAYERS: Final = tuple(
@@ -17,9 +17,10 @@ VGG19_LAYERS: Final = tuple(
 )
 """Convolutions of VGG19 (Simonyan and Zisserman 2015) by their Keras names, from shallow to deep."""
 
-_MAX_HISTORY_BYTES: Final = 512 * 2**20
-_MIN_HISTORY: Final = 3
-_DEFAULT_CONTENT_LAYERS: Final = {"block4_conv2": 1.0}
+_TORCH_NAMES: Final = {layer.replace("block", "relu").replace("_conv", "_"): layer for layer in VGG19_LAYERS}
+"""As neural-style calls the activations, such as relu4_1; Keras applies the ReLU in the convolution's layer."""
+
+DEFAULT_CONTENT_LAYERS: Final = {"block4_conv2": 1.0}
 
 Weight = Annotated[float, Field(ge=0, le=1e9)]
 
@@ -62,7 +63,13 @@ class Recipe(_Frozen):
 
     preset: str = Field("custom", max_length=40, description="Name of the preset that this recipe is based on.")
     size: int = Field(512, ge=64, le=4096, description="Longest side of the result, in pixels.")
-    steps: int = Field(200, ge=1, le=20_000, description="Evaluations of loss and gradient over all stages.")
+    steps: int = Field(
+        200,
+        ge=0,
+        le=20_000,
+        description="Evaluations of loss and gradient over all stages; with 0, patch matching makes the result, "
+        "without VGG19.",
+    )
     stages: tuple[Stage, ...] = Field(
         (Stage(scale=1, share=1),),
         min_length=1,
@@ -72,15 +79,23 @@ class Recipe(_Frozen):
     style_scale: float = Field(
         1.0, ge=0.25, le=4, description="Longest side of the style images relative to `size`: above 1, strokes grow."
     )
-    init: Literal["content", "noise", "patches"] = Field(
+    init: Literal["content", "noise", "patches", "image"] = Field(
         "content",
-        description="Start image: the content image, random noise, or the content made of patches of the styles, which "
-        "takes a few more steps before the first evaluation.",
+        description="Start image: the content image; random noise; the content made of patches of the styles, which "
+        "takes a few more steps before the first evaluation; or the `init_image` of the request.",
+    )
+    color: Literal["style", "content", "match"] = Field(
+        "style",
+        description="Colors of the result: those of the styles; the chroma of the content, with the lightness of the "
+        "result; or those of the styles after they were given the content's mean color and covariance.",
+    )
+    color_strength: float = Field(
+        1.0, ge=0, le=1, description="How far `content` and `match` move the colors: 0 has no effect."
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of all random numbers: of the noise, or of patch matching.")
 
     content_layers: dict[str, Weight] = Field(
-        _DEFAULT_CONTENT_LAYERS, description="VGG19 layers whose activations represent the content, with weights."
+        DEFAULT_CONTENT_LAYERS, description="VGG19 layers whose activations represent the content, with weights."
     )
     style_layers: dict[str, Weight] = Field(
         {f"block{block}_conv1": 0.2 for block in range(1, 6)},
@@ -97,6 +112,9 @@ class Recipe(_Frozen):
     )
     style_mix: tuple[Weight, ...] = Field(
         (), max_length=8, description="Weight of each style image, in order; empty weighs all equally."
+    )
+    style_scales: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = Field(
+        (), max_length=8, description="Size of each style image, in order, as a factor of `style_scale`; empty is 1."
     )
     normalize: bool = Field(
         True,  # noqa: FBT003 - pydantic's own signature
@@ -118,11 +136,17 @@ class Recipe(_Frozen):
     @field_validator("content_layers", "style_layers")
     @classmethod
     def _known_layers(cls, layers: dict[str, float]) -> dict[str, float]:
-        unknown = sorted(set(layers) - set(VGG19_LAYERS))
-        if unknown:
-            msg = f"VGG19 has no layer {', '.join(unknown)}; choose from {', '.join(VGG19_LAYERS)}"
+        weights = {_TORCH_NAMES.get(layer, layer): weight for layer, weight in layers.items()}
+        if len(weights) < len(layers):
+            msg = "a layer has two weights, one by its Keras name and one by its Torch name"
             raise ValueError(msg)
-        return {layer: layers[layer] for layer in VGG19_LAYERS if layer in layers}
+        unknown = sorted(set(weights) - set(VGG19_LAYERS))
+        if unknown:
+            msg = (
+                f"VGG19 has no layer {', '.join(unknown)}; choose from {', '.join(VGG19_LAYERS)}, or relu1_1 to relu5_4"
+            )
+            raise ValueError(msg)
+        return {layer: weights[layer] for layer in VGG19_LAYERS if layer in weights}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -132,10 +156,17 @@ class Recipe(_Frozen):
         if self.style_mix and not sum(self.style_mix):
             msg = "give at least one style image a weight above 0 in style_mix"
             raise ValueError(msg)
-        if len(self.stages) > self.steps:
+        if not self.steps and self.init != "patches":
+            msg = "without evaluations the start image is the result; raise steps, or set init to patches"
+            raise ValueError(msg)
+        if len(self.stages) > max(1, self.steps):
             msg = f"{len(self.stages)} stages need at least {len(self.stages)} steps; raise steps"
             raise ValueError(msg)
         return self
+
+    def scales(self, styles: int) -> tuple[float, ...]:
+        """Return the size of each of so many style images relative to `size`."""
+        return tuple(self.style_scale * scale for scale in self.style_scales or (1.0,) * styles)
 
     def patch_iterations(self) -> tuple[PatchIteration, ...]:
         """Return the iterations of patch matching before the first evaluation, coarse to fine; none by default."""
@@ -143,11 +174,19 @@ class Recipe(_Frozen):
 
     @property
     def total_steps(self) -> int:
-        """Steps of a run: iterations of patch matching, then evaluations."""
-        return len(self.patch_iterations()) + self.steps
+        """Number of a run's last step, from 0: of its iterations of patch matching and its evaluations.
+
+        There is one more evaluation than `steps`, for the losses of the result.
+        """
+        return len(self.patch_iterations()) + (self.steps or -1)
 
     def schedule(self) -> list[tuple[int, int]]:
-        """Return (longest side in pixels, evaluations) of each stage: at least 1 each, `steps` in all."""
+        """Return (longest side in pixels, evaluations) of each stage: at least 1 each, `steps` in all.
+
+        Without steps, the only stage is the size that patch matching ends at.
+        """
+        if not self.steps:
+            return [(max(64, round(self.size * self.stages[0].scale)), 0)]
         total, spare = sum(stage.share for stage in self.stages), self.steps - len(self.stages)
         done, cumulative_share, schedule = 0, 0.0, []
         for stage in self.stages:
@@ -158,104 +197,21 @@ class Recipe(_Frozen):
         return schedule
 
 
-_PRESET_FIELDS: Final[dict[str, Any]] = {
-    "style_layers": {
-        "block1_conv1": 0.15,
-        "block2_conv1": 0.2,
-        "block3_conv1": 0.25,
-        "block4_conv1": 0.25,
-        "block5_conv1": 0.15,
-    },
-    "style_weight": 20,
-    "variation_weight": 3,
-    "chroma_variation": 8,  # speckle is colorful, strokes are not
-    "pooling": "max",  # `average` makes longer strokes, but a four-pixel grid in flat areas
-    "padding": 8,
-}
-"""Common to `default` and `fast`. Chosen by eye from many results, mostly at 384 pixels."""
-
-PRESETS: Final = {
-    # TensorFlow's "Neural style transfer" tutorial, constant for constant.
-    "tutorial": Recipe(
-        preset="tutorial",
-        size=512,
-        steps=1000,
-        content_layers={"block5_conv2": 1.0},
-        style_layers={f"block{block}_conv1": 0.2 for block in range(1, 6)},
-        content_weight=1e4,
-        style_weight=1e-2,
-        variation_weight=30,
-        normalize=False,
-        optimizer=Adam(),
-    ),
-    # Large strokes are rendered at a small size first, then finer ones over them in two more stages.
-    "default": Recipe(
-        preset="default",
-        size=384,
-        steps=170,
-        stages=(Stage(scale=0.5, share=0.42), Stage(scale=0.7, share=0.18), Stage(scale=1, share=0.4)),
-        **_PRESET_FIELDS,
-    ),
-    "fast": Recipe(
-        preset="fast",
-        size=256,
-        steps=55,
-        stages=(Stage(scale=0.625, share=0.55), Stage(scale=1, share=0.45)),
-        **_PRESET_FIELDS,
-    ),
-}
+def check_inputs(recipe: Recipe, *, styles: int, masks: int, init_image: bool) -> None:
+    """Raise InvalidRecipe, naming the field, unless a recipe can be used with so many style images and masks."""
+    lists: dict[str, Sequence[float]] = {"style_mix": recipe.style_mix, "style_scales": recipe.style_scales}
+    for field, values in lists.items():
+        if values and len(values) != styles:
+            raise _does_not_match(field, f"has {len(values)} entries for {styles} style images; give one for each")
+    if masks and masks != styles:
+        raise InvalidRecipe(f"There are {masks} masks for {styles} style images; give one for each.")
+    if masks and recipe.style_mix:
+        raise _does_not_match("style_mix", "has no effect with masks, which give each style a region; leave one out")
+    if init_image and recipe.init != "image":
+        raise _does_not_match("init", f"is `{recipe.init}`, which does not use the init_image; leave one of them out")
+    if recipe.init == "image" and not init_image:
+        raise _does_not_match("init", "is `image`, which needs an init_image; send one, or choose another init")
 
 
-def resolve(fields: dict[str, Any]) -> Recipe:
-    """Return the preset named by `fields["preset"]`, or `default`, updated with the other fields.
-
-    Raises InvalidRecipe, with `errors=[{"field", "message"}, ...]`.
-    """
-    name = fields.get("preset", "default")
-    base = PRESETS.get(name) if isinstance(name, str) else None
-    if base is None:
-        raise InvalidRecipe(
-            f"Unknown preset {name!r}; choose one of {', '.join(PRESETS)}.",
-            errors=[{"field": "preset", "message": "unknown preset"}],
-        )
-    try:
-        recipe = Recipe.model_validate({**base.model_dump(), **fields}, extra="forbid")
-    except ValidationError as error:
-        problems = [
-            {"field": ".".join(map(str, e["loc"])) or "recipe", "message": message_for(e, kind="parameter")}
-            for e in error.errors()
-        ]
-        summary = "; ".join(f"{e['field']}: {e['message']}" for e in problems)
-        raise InvalidRecipe(f"Invalid recipe: {summary}.", errors=problems) from error
-    return recipe if "optimizer" in fields else _with_limited_history(recipe)
-
-
-def with_size(recipe: Recipe, size: int) -> Recipe:
-    """Return what `resolve` would return for the same fields with another `size`."""
-    scaled = recipe.model_copy(update={"size": size})
-    default = {"optimizer": LBFGS()}
-    if recipe != _with_limited_history(recipe.model_copy(update=default)):
-        return scaled  # the optimizer was chosen explicitly
-    return _with_limited_history(scaled.model_copy(update=default))
-
-
-def adapted_to_weights(recipe: Recipe, weights_source: str) -> Recipe:
-    """Return the recipe to render with these weights.
-
-    Calibrated filters represent objects less well than ImageNet's, so unless the client chose content
-    layers, the content is taken from a shallower layer, with three times the weight.
-    """
-    if weights_source != "calibrated" or not recipe.normalize or recipe.content_layers != _DEFAULT_CONTENT_LAYERS:
-        return recipe
-    return recipe.model_copy(
-        update={"content_layers": {"block3_conv2": 1.0}, "content_weight": 3 * recipe.content_weight}
-    )
-
-
-def _with_limited_history(recipe: Recipe) -> Recipe:
-    """Limit the history of large images: each pair is two images, in memory and in every checkpoint."""
-    if not isinstance(recipe.optimizer, LBFGS):
-        return recipe
-    pairs = _MAX_HISTORY_BYTES // (2 * 3 * 4 * recipe.size**2)
-    history = max(_MIN_HISTORY, min(recipe.optimizer.history, pairs))
-    return recipe.model_copy(update={"optimizer": LBFGS(history=history)})
+def _does_not_match(field: str, message: str) -> InvalidRecipe:
+    return InvalidRecipe(f"{field} {message}.", errors=[{"field": field, "message": message}])

@@ -14,7 +14,8 @@ from rich.markup import escape
 
 from shared.errors import EaselError, Unavailable
 from shared.logging import configure_logging
-from shared.recipe import Recipe, resolve
+from shared.presets import resolve
+from shared.recipe import Recipe
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import open_services
 from shared.settings import InvalidSettings, Settings
@@ -98,9 +99,8 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
 
     configure_tensorflow(Settings().threads)
     resolved = _recipe(recipe, size, steps)
-    last = stylize_command.run(
-        content, styles, resolved, _weights(weights), output, path=engine, trace=trace, console=console
-    )
+    found = _weights(weights) if resolved.steps else None
+    last = stylize_command.run(content, styles, resolved, found, output, path=engine, trace=trace, console=console)
     console.print(f"{output}: {last.step} steps" + (f", loss {last.losses.total:.4g}" if last.losses else ""))
 
 

@@ -59,15 +59,24 @@ class Engine(Protocol):
         """Return `source` and `sha256` of the weights, which are found or learned once. Raises WeightsUnavailable."""
 
     def stylize(
-        self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
+        self,
+        content: np.ndarray,
+        styles: Sequence[np.ndarray],
+        recipe: Recipe,
+        state: Mapping[str, Any] | None,
+        *,
+        init_image: np.ndarray | None = None,
+        masks: Sequence[np.ndarray] = (),
     ) -> Iterator[Iterate]:
         """Yield iterates 0 to `recipe.total_steps`, or those after the iterate of `state`; `next` does the work.
 
-        Images are (H, W, 3) uint8. Raises BadInput, Diverged, OutOfMemory.
+        Images are (H, W, 3) uint8, masks (H, W) uint8. Raises BadInput, Diverged, OutOfMemory.
         """
 
-    def restore_iterate(self, recipe: Recipe, state: Mapping[str, Any]) -> Iterate:
-        """Return the iterate that `state` was taken from."""
+    def restore_iterate(
+        self, content: np.ndarray, recipe: Recipe, state: Mapping[str, Any], masks: Sequence[np.ndarray] = ()
+    ) -> Iterate:
+        """Return the iterate that `state` was taken from, in a run with this content image and these masks."""
 
     def needs_restart(self) -> bool:
         """Return whether a fresh process should take over between jobs, to free memory that this one cannot free."""

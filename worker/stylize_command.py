@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from shared.images import decode, encode_png, to_array
-from shared.recipe import Recipe, adapted_to_weights
+from shared.presets import adapted_to_weights
+from shared.recipe import Recipe
 from worker.engine import Iterate, stylize
 from worker.engine.cache import PathName
 from worker.engine.weights.sources import Weights
@@ -25,7 +26,7 @@ def run(
     content: Path,
     styles: Sequence[Path],
     recipe: Recipe,
-    weights: Weights,
+    weights: Weights | None,
     output: Path,
     *,
     path: PathName = "auto",
@@ -34,11 +35,12 @@ def run(
 ) -> Iterate:
     """Render the files, write the PNG to `output`, and return the last Iterate. A progress bar goes to `console`.
 
-    `trace` gets one JSON line per step. On KeyboardInterrupt the image so far is written before it is raised. Raises
-    the errors of `decode` and `stylize`, and OSError for files that cannot be read or written.
+    `weights` may be None for a recipe without evaluations. `trace` gets one JSON line per step. On KeyboardInterrupt
+    the image so far is written before it is raised. Raises the errors of `decode` and `stylize`, and OSError for files
+    that cannot be read or written.
     """
     arrays = [to_array(decode(file.read_bytes(), max_pixels=_MAX_PIXELS)) for file in (content, *styles)]
-    recipe = adapted_to_weights(recipe, weights.source)
+    recipe = adapted_to_weights(recipe, weights.source) if weights else recipe
     output.parent.mkdir(parents=True, exist_ok=True)
     last: Iterate | None = None
     try:

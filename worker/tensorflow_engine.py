@@ -40,14 +40,25 @@ class TensorFlowEngine:
         return {"source": weights.source, "sha256": weights.sha256}
 
     def stylize(
-        self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
+        self,
+        content: np.ndarray,
+        styles: Sequence[np.ndarray],
+        recipe: Recipe,
+        state: Mapping[str, Any] | None,
+        *,
+        init_image: np.ndarray | None = None,
+        masks: Sequence[np.ndarray] = (),
     ) -> Iterator[Iterate]:
         """See Engine."""
-        return stylize(content, styles, recipe, weights=self._weights(), state=state, cache=self._cache)
+        weights = self._weights() if recipe.steps else None
+        options: dict[str, Any] = {"weights": weights, "state": state, "cache": self._cache}
+        return stylize(content, styles, recipe, **options, init_image=init_image, masks=masks)
 
-    def restore_iterate(self, recipe: Recipe, state: Mapping[str, Any]) -> Iterate:
+    def restore_iterate(
+        self, content: np.ndarray, recipe: Recipe, state: Mapping[str, Any], masks: Sequence[np.ndarray] = ()
+    ) -> Iterate:
         """See Engine."""
-        return restore_iterate(recipe, state)
+        return restore_iterate(content, recipe, state, masks)
 
     def needs_restart(self) -> bool:
         """See Engine."""

@@ -11,6 +11,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.formparser import FormDataParser, default_stream_factory
 
 from shared.errors import (
+    InvalidMask,
     InvalidRecipe,
     InvalidWebhook,
     MalformedRequest,
@@ -19,63 +20,12 @@ from shared.errors import (
     UnknownTier,
     UnsupportedMediaType,
 )
-from shared.images import ACCEPTED_FORMATS
-from shared.jobs.job import WEBHOOK_EVENTS, WebhookTarget
+from shared.jobs.job import WebhookTarget
 from shared.jobs.webhook import parse_webhook_target
 from shared.settings import Settings
 
-_PARTS: Final = ("content", "style", "recipe", "tier", "webhook_url", "webhook_events")
+_PARTS: Final = ("content", "style", "content_mask", "init_image", "recipe", "tier", "webhook_url", "webhook_events")
 _MAX_KEY_LENGTH: Final = 255
-
-BODY: Final[dict[str, Any]] = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["content", "style"],
-                "additionalProperties": False,
-                "properties": {
-                    "content": {
-                        "type": "string",
-                        "contentMediaType": "application/octet-stream",
-                        "description": f"The photo: {', '.join(ACCEPTED_FORMATS)}. Not animated; any color space.",
-                    },
-                    "style": {
-                        "type": "array",
-                        "minItems": 1,
-                        "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-                        "description": "The style image. Repeat the part to blend several.",
-                    },
-                    "recipe": {
-                        "type": "string",
-                        "contentMediaType": "application/json",
-                        "contentSchema": {"$ref": "#/components/schemas/Recipe"},
-                        "description": "A preset by name and the fields that differ; the preset `default` if omitted.",
-                        "examples": ['{"preset": "fast", "size": 384}'],
-                    },
-                    "tier": {"type": "string", "description": "One of EASEL_TIERS; by default the first."},
-                    "webhook_url": {
-                        "type": "string",
-                        "description": "The URL that receives the job's events, signed per Standard Webhooks.",
-                        "examples": ["https://example.com/easel"],
-                    },
-                    "webhook_events": {
-                        "type": "string",
-                        "description": "A JSON array or a comma-separated list; by default all of "
-                        f"{', '.join(WEBHOOK_EVENTS)}.",
-                        "examples": ["job.succeeded,job.failed"],
-                    },
-                },
-            },
-            "encoding": {
-                "content": {"contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff"},
-                "style": {"contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff"},
-            },
-        }
-    },
-}
-"""The form in the OpenAPI document."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +34,8 @@ class Submission:
 
     content: FileStorage
     styles: tuple[FileStorage, ...]
+    content_masks: tuple[FileStorage, ...]
+    init_image: FileStorage | None
     recipe: dict[str, Any]
     tier: str
     idempotency_key: str | None
@@ -115,7 +67,7 @@ class StrictFormRequest(Request):
 def parse_submission(settings: Settings) -> Submission:
     """Return the form of the current request. Raises a subclass of BadInput."""
     _check_parts()
-    contents, styles = _files("content"), _files("style")
+    contents, styles, init_images = (_files(name) for name in ("content", "style", "init_image"))
     if not contents or not styles:
         missing = "style" if contents else "content"
         raise MissingImage(_missing_image_message(missing), field=missing)
@@ -123,9 +75,15 @@ def parse_submission(settings: Settings) -> Submission:
         raise TooManyImages(f"Send one content image, not {len(contents)}.", field="content")
     if len(styles) > settings.max_styles:
         raise TooManyImages(f"Send at most {settings.max_styles} style images, not {len(styles)}.", field="style")
+    if "content_mask" in request.form:
+        raise InvalidMask("Send content_mask as a file (curl: -F content_mask=@mask.png).", field="content_mask")
+    if len(init_images) > 1 or "init_image" in request.form:
+        raise TooManyImages("Send one init_image as a file (curl: -F init_image=@start.png).", field="init_image")
     return Submission(
         content=contents[0],
         styles=tuple(styles),
+        content_masks=tuple(_files("content_mask")),
+        init_image=init_images[0] if init_images else None,
         recipe=parse_recipe(_recipe_text()),
         tier=_tier(settings),
         idempotency_key=_idempotency_key(),

@@ -3,26 +3,25 @@
 import hashlib
 import json
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from flask import Blueprint, Response
 from pydantic import Field
 from uuid_utils import uuid7
-from werkzeug.datastructures import FileStorage
 
 from api.admission import admit
 from api.context import Context
-from api.http.limits import decode_slot
-from api.http.multipart import BODY, Submission, parse_submission
+from api.http.multipart import Submission, parse_submission
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job
+from api.http.submission_form import BODY
+from api.imaging.inputs import InputImage, decode_input, decode_masks
 from easel.models import JobState, JobStatus, Progress, Quote
-from shared import errors, images
+from shared import errors
 from shared.jobs.estimate import estimate_cost, peak_memory
 from shared.jobs.job import Job, JobRequest
-from shared.recipe import Recipe, resolve
+from shared.presets import resolve
+from shared.recipe import Recipe, check_inputs
 from shared.recovery.job_files import write_request
 from shared.services import Services
 from shared.storage import keys
@@ -37,16 +36,6 @@ class SubmitQuery(Query):
     dry_run: bool = Field(default=False, description="Return a quote and store nothing.")
 
 
-@dataclass(frozen=True)
-class _InputImage:
-    """An input as it is stored."""
-
-    sha256: str
-    png: bytes
-    width: int
-    height: int
-
-
 @routes.post("/v1/jobs")
 @operation(
     ResponseDoc(202, "The job is queued.", JobStatus, headers=("Location", "Idempotency-Replayed")),
@@ -58,7 +47,7 @@ class _InputImage:
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
         *(errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier, errors.BodyTooLarge),
         *(errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull, errors.DoesNotFit),
-        *(errors.InvalidWebhook, errors.WebhooksDisabled),
+        *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask),
     ),
 )
 def submit(query: SubmitQuery) -> Response:
@@ -73,19 +62,24 @@ def submit(query: SubmitQuery) -> Response:
     recipe = _recipe(submission)
     if not query.dry_run:
         _check_queue_limit(services, submission)
-    content = _decode(submission.content, recipe, settings.max_pixels, field="content")
+    content = decode_input(submission.content, recipe, settings.max_pixels, field="content")
     styles = [
-        _decode(upload, recipe, settings.max_pixels, field="style", number=number)
+        decode_input(upload, recipe, settings.max_pixels, field="style", number=number)
         for number, upload in enumerate(submission.styles)
     ]
-    request = _job_request(submission, recipe, content, styles)
+    size = content.width, content.height
+    masks = decode_masks(submission.content_masks, size, len(styles), settings.max_pixels)
+    init_image = None
+    if start := submission.init_image:
+        init_image = decode_input(start, recipe, settings.max_pixels, size=size, field="init_image")
+    request = _job_request(submission, recipe, content, styles, masks=masks, init_image=init_image)
     if query.dry_run:
         return json_response(_quote(context, request))
 
     if existing := _find_existing(services, request):
         return _accepted(context, existing, replayed=True)
     admit(request, services.queue_stats.workers()).check()
-    _store(services, request, [content, *styles])
+    _store(services, request, [content, *styles, *masks, *([init_image] if init_image else [])])
     job_id, created = _create_record(services, request)
     if created:
         services.dispatcher.wake(request.tier)  # a failure is not an error: the reaper repeats wake-ups
@@ -94,12 +88,9 @@ def submit(query: SubmitQuery) -> Response:
 
 
 def _recipe(submission: Submission) -> Recipe:
-    recipe = resolve(submission.recipe)
-    if recipe.style_mix and len(recipe.style_mix) != len(submission.styles):
-        raise errors.InvalidRecipe(
-            f"style_mix has {len(recipe.style_mix)} weights for {len(submission.styles)} style images.",
-            errors=[{"field": "style_mix", "message": "one weight for each style image"}],
-        )
+    recipe = resolve({**({"init": "image"} if submission.init_image else {}), **submission.recipe})
+    masks = len(submission.styles) if submission.content_masks else 0  # their number is checked when they are decoded
+    check_inputs(recipe, styles=len(submission.styles), masks=masks, init_image=submission.init_image is not None)
     return recipe
 
 
@@ -111,21 +102,17 @@ def _check_queue_limit(services: Services, submission: Submission) -> None:
         raise errors.QueueFull
 
 
-def _decode(upload: FileStorage, recipe: Recipe, max_pixels: int, **position: Any) -> _InputImage:
-    """Return an upload as it will be stored. Raises a subclass of BadInput with the upload's `position` in the form."""
-    try:
-        with decode_slot():
-            image = images.decode(upload.read(), max_pixels=max_pixels)
-            images.fit_size(image.size, min(longest for longest, _ in recipe.schedule()))
-            png = images.encode_canonical_png(image)
-    except errors.BadInput as error:
-        error.extra |= position
-        raise
-    return _InputImage(hashlib.sha256(png).hexdigest(), png, *image.size)
-
-
-def _job_request(submission: Submission, recipe: Recipe, content: _InputImage, styles: list[_InputImage]) -> JobRequest:
-    hashes = [content.sha256, [style.sha256 for style in styles]]
+def _job_request(
+    submission: Submission,
+    recipe: Recipe,
+    content: InputImage,
+    styles: list[InputImage],
+    *,
+    masks: list[InputImage],
+    init_image: InputImage | None,
+) -> JobRequest:
+    hashes = [content.sha256, [style.sha256 for style in styles], *([init_image.sha256] if init_image else [])]
+    hashes += [mask.sha256 for mask in masks]
     webhook = [submission.webhook.model_dump(mode="json")] if submission.webhook else []
     text = json.dumps([*hashes, recipe.model_dump(mode="json"), submission.tier, *webhook], sort_keys=True)
     style_pixels = tuple(style.width * style.height for style in styles)
@@ -135,6 +122,8 @@ def _job_request(submission: Submission, recipe: Recipe, content: _InputImage, s
         recipe=recipe,
         content=content.sha256,
         styles=tuple(style.sha256 for style in styles),
+        init_image=init_image.sha256 if init_image else None,
+        content_masks=tuple(mask.sha256 for mask in masks),
         width=content.width,
         height=content.height,
         style_pixels=style_pixels,
@@ -177,7 +166,7 @@ def _find_existing(services: Services, request: JobRequest) -> str | None:
     return job_id
 
 
-def _store(services: Services, request: JobRequest, inputs: list[_InputImage]) -> None:
+def _store(services: Services, request: JobRequest, inputs: list[InputImage]) -> None:
     """Store the inputs, then the request that names them.
 
     Existing inputs are stored again, since garbage collection keeps inputs that were written recently.
@@ -210,7 +199,8 @@ def _accepted(context: Context, job_id: str, request: JobRequest | None = None, 
     forecast, services = context.eta.peek(), context.services
     try:
         job = services.ledger.get(job_id)
-        status = serialize_job(job, services.queue_stats.position(job), forecast.eta(job) if forecast else None)
+        position = services.queue_stats.position(job)
+        status = serialize_job(job, position, forecast.eta(job, position) if forecast else None)
     except errors.Unavailable:
         if request is None or replayed:
             raise

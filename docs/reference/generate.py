@@ -21,7 +21,8 @@ from api.http.openapi import document, error_classes
 from easel import events
 from shared.errors import JobFailure
 from shared.jobs.job import WebhookEvent
-from shared.recipe import LBFGS, PRESETS, Adam, Recipe, Stage
+from shared.presets import PRESETS
+from shared.recipe import LBFGS, Adam, Recipe, Stage
 from shared.services import open_services
 from shared.settings import Settings
 
@@ -90,7 +91,8 @@ def _recipe() -> str:
         "Recipe parameters",
         "A recipe is a preset plus the fields that should differ from it, for example "
         '`{"preset": "default", "size": 768, "style_weight": 30}`. Unknown fields are refused. `GET /v1/recipes` '
-        "returns the presets and the JSON Schema of all fields. The code is in `shared/recipe.py`.",
+        "returns the presets and the JSON Schema of all fields. The code is in `shared/recipe.py` and "
+        "`shared/presets.py`.",
         _fields(Recipe),
         *(f"## {model.__name__}\n\n{inspect.getdoc(model)}\n\n{_fields(model)}" for model in (Adam, LBFGS, Stage)),
         "## Presets\n\nFields in which a preset differs from the defaults above.",

@@ -43,6 +43,8 @@ class JobRequest(_Frozen):
     recipe: Recipe
     content: str  # sha256 of the upright RGB input, key `inputs/<sha256>`
     styles: tuple[str, ...]
+    init_image: str | None = None  # sha256 of the start image, for the init `image`
+    content_masks: tuple[str, ...] = ()  # sha256 of one mask for each style, or none
     width: int = 0  # pixels of the content image, for estimates; 0 if unknown
     height: int = 0
     style_pixels: tuple[int, ...] = ()  # of each style image as uploaded, for estimates

@@ -17,7 +17,7 @@ from support.requirements import ROOT
 from deploy.local.stack import free_port
 from easel import Easel
 
-TINY = {"preset": "fast", "size": 64, "steps": 6}
+TINY = {"preset": "fast", "init": "content", "size": 64, "steps": 6}
 
 
 @pytest.fixture

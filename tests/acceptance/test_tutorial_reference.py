@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.recipe import PRESETS
+from shared.presets import PRESETS
 from worker.engine import Iterate, stylize
 from worker.engine.optimizers.tensor_ops import on_gpu
 from worker.engine.weights.sources import resolve_weights

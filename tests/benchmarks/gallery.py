@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 
 from shared.images import decode, encode_jpeg, to_array, to_image
-from shared.recipe import PRESETS, Recipe
+from shared.presets import PRESETS
+from shared.recipe import Recipe
 from shared.samples import sample_photo
 from worker.engine import Iterate, stylize
 from worker.engine.weights.sources import Weights, resolve_weights

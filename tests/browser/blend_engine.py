@@ -35,18 +35,22 @@ class BlendIterate:
     @property
     def size(self) -> int:
         """Return the longest side in this stage, in pixels."""
+        evaluations = self.step - len(self.recipe.patch_iterations())
         ends = itertools.accumulate(steps for _, steps in self.recipe.schedule())
-        return next(size for (size, _), end in zip(self.recipe.schedule(), ends, strict=True) if self.step <= end)
+        return next(size for (size, _), end in zip(self.recipe.schedule(), ends, strict=True) if evaluations <= end)
 
     @property
     def phase(self) -> str:
         """See Iterate."""
+        iterations = self.recipe.patch_iterations()
+        if self.step < len(iterations):
+            return f"patches, {iterations[self.step].longest_side} px"
         return f"{self.size} px"
 
     @property
     def fraction(self) -> float:
         """See Iterate."""
-        return self.step / self.recipe.steps
+        return self.step / self.recipe.total_steps
 
     @property
     def losses(self) -> Losses:
@@ -90,18 +94,29 @@ class BlendEngine:
         return {"source": "path", "sha256": hashlib.sha256(b"blend").hexdigest()}
 
     def stylize(
-        self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
+        self,
+        content: np.ndarray,
+        styles: Sequence[np.ndarray],
+        recipe: Recipe,
+        state: Mapping[str, Any] | None,
+        **_images: Any,
     ) -> Iterator[BlendIterate]:
         """See Engine."""
-        iterate = self.restore_iterate(recipe, state) if state else None
-        while iterate is None or iterate.step < recipe.steps:
+        iterate = self.restore_iterate(content, recipe, state) if state else None
+        while iterate is None or iterate.step < recipe.total_steps:
             time.sleep(self._step_seconds)
             iterate = iterate.next() if iterate else _first_iterate(content, styles, recipe)
-            if recipe.seed == DIVERGING_SEED and iterate.step > recipe.steps // 2:
+            if recipe.seed == DIVERGING_SEED and iterate.step > recipe.total_steps // 2:
                 raise errors.Diverged("The loss diverged; a lower style weight may help.")
             yield iterate
 
-    def restore_iterate(self, recipe: Recipe, state: Mapping[str, Any]) -> BlendIterate:
+    def restore_iterate(
+        self,
+        content: np.ndarray,  # noqa: ARG002 - as of Engine
+        recipe: Recipe,
+        state: Mapping[str, Any],
+        masks: Sequence[np.ndarray] = (),  # noqa: ARG002 - as of Engine
+    ) -> BlendIterate:
         """See Engine."""
         photo, recolored = np.asarray(state["photo"]), np.asarray(state["recolored"])
         return BlendIterate(int(state["step"]), recipe, photo, recolored)

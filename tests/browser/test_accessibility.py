@@ -93,6 +93,8 @@ def test_a_job_can_be_submitted_by_keyboard_only(page: Page) -> None:
         chooser.value.set_files(png_file(name))
     tab_to(page, page.locator('[name="preset"]:checked'))
     page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("radio", name="Patches")).to_be_checked()
+    page.keyboard.press("ArrowDown")
     expect(page.get_by_role("radio", name="Fast")).to_be_checked()
     tab_to(page, page.locator('[name="size"]'))
     page.keyboard.press("ControlOrMeta+a")

@@ -27,7 +27,7 @@ import worker
 import tensorflow as tf
 from pathlib import Path
 from shared.errors import OutOfMemory
-from shared.recipe import resolve
+from shared.presets import resolve
 from worker.engine import stylize
 from worker.engine.weights.sources import Weights
 for gpu in tf.config.list_physical_devices("GPU"):

@@ -14,7 +14,7 @@ import uuid_utils
 from shared.errors import StorageUnavailable
 from shared.jobs.job import Job, JobRequest
 from shared.ledger.ledger import Claim
-from shared.recipe import PRESETS
+from shared.presets import PRESETS
 from shared.recovery.job_files import finalize, write_request
 from shared.services import Services
 from shared.storage import BlobStore, keys

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.recipe import Recipe, resolve
+from shared.presets import resolve
+from shared.recipe import Recipe
 from worker.engine import Iterate, stylize
 from worker.engine.cache import Cache
 from worker.engine.weights.sources import Weights
@@ -22,6 +23,7 @@ def small(kind: str = "lbfgs", **fields: Any) -> Recipe:
     """Return a recipe of eight updates, four at 64 pixels and four at 80, with shallow layers, which are fast."""
     return resolve(
         {
+            "init": "content",
             "size": 80,
             "steps": 8,
             "stages": [{"scale": 0.8, "share": 0.5}, {"scale": 1, "share": 0.5}],

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from shared.recipe import Recipe
 from worker.engine.image_ops import as_tensor, resize_longest_side
 from worker.engine.model import Features, StyleContentModel, load_vgg19
-from worker.engine.objective import GramMatrices, Objective, blend_styles
+from worker.engine.objective import GramMatrices, Objective, blend_styles, stack_styles
 from worker.engine.optimizers.tensor_ops import on_gpu
+from worker.engine.regions import Guides
 from worker.engine.vgg19.convolution import KernelCache
 from worker.engine.vgg19.fast_path import FastPath
 from worker.engine.weights.sources import Weights
@@ -89,21 +90,33 @@ class Network:
 class Evaluation:
     """The objective of a recipe, traced for images and targets of one shape."""
 
-    def __init__(self, network: Network, recipe: Recipe, content: tf.Tensor, targets: Features, path: PathName) -> None:
+    def __init__(
+        self,
+        network: Network,
+        recipe: Recipe,
+        content: tf.Tensor,
+        targets: Features,
+        path: PathName,
+        *,
+        guides: Guides | None = None,
+    ) -> None:
         model = FastPath(network.model, network.kernels) if path == "fast" else network.model
 
-        def evaluate(image: tf.Tensor, targets: Features) -> tuple[tf.Tensor, tf.Tensor]:
-            return model.losses_and_gradient(image, Objective(recipe, targets))
+        def evaluate(image: tf.Tensor, targets: Features, guides: Guides | None) -> tuple[tf.Tensor, tf.Tensor]:
+            objective = Objective(recipe, targets, guides.shares if guides else None)
+            return model.losses_and_gradient(image, objective, guides)
 
-        self._evaluate = tf.function(evaluate, autograph=False).get_concrete_function(
-            tf.TensorSpec.from_tensor(content), tf.nest.map_structure(tf.TensorSpec.from_tensor, targets)
-        )
+        specs = [
+            tf.nest.map_structure(tf.TensorSpec.from_tensor, part) if part is not None else None
+            for part in (content, targets, guides)
+        ]
+        self._evaluate = tf.function(evaluate, autograph=False).get_concrete_function(*specs)
         if isinstance(model, FastPath):
             model.wait_until_compiled()
 
-    def with_targets(self, targets: Features) -> Evaluate:
-        """Return the evaluation for these targets."""
-        return lambda image: self._evaluate(image, targets)
+    def with_targets(self, targets: Features, guides: Guides | None = None) -> Evaluate:
+        """Return the evaluation for these targets, in regions if there are guides."""
+        return lambda image: self._evaluate(image, targets, guides)
 
 
 class Cache:
@@ -128,23 +141,32 @@ class Cache:
         recipe: Recipe,
         content: tf.Tensor,
         styles: Sequence[NDArray[Any]],
-        style_side: int,
+        style_sides: Sequence[int],
         *,
         path: PathName = "auto",
+        guides: Guides | None = None,
     ) -> Evaluate:
-        """Return the evaluation with the targets of `content`, (height, width, 3), and of the blended styles.
+        """Return the evaluation with the targets of `content`, (height, width, 3), and of the styles.
 
-        The styles are images, which are resized so that their longest side is `style_side`.
+        The styles are images, which are resized to the longest sides `style_sides`. They are blended, or with
+        guides each style applies to one region.
         """
         path = best_path() if path == "auto" else path
         network = self._network(weights, recipe)
         if path == "fast":
             network.kernels.create_all(network.model.extractor.layers)
-        gram_matrices = [self._gram_matrices(weights, recipe, network, style, style_side) for style in styles]
-        targets = {"style": blend_styles(gram_matrices, recipe), "content": network.activations(content)}
-        key = (*self._key(weights, recipe, _OBJECTIVE_FIELDS), tuple(content.shape), path)
-        evaluation = self.evaluations.get_or_create(key, lambda: Evaluation(network, recipe, content, targets, path))
-        return evaluation.with_targets(targets)
+        gram_matrices = [
+            self._gram_matrices(weights, recipe, network, style, side)
+            for style, side in zip(styles, style_sides, strict=True)
+        ]
+        style = stack_styles(gram_matrices) if guides else blend_styles(gram_matrices, recipe)
+        targets = {"style": style, "content": network.activations(content)}
+        regions = len(styles) if guides else 0
+        key = (*self._key(weights, recipe, _OBJECTIVE_FIELDS), tuple(content.shape), path, regions)
+        evaluation = self.evaluations.get_or_create(
+            key, lambda: Evaluation(network, recipe, content, targets, path, guides=guides)
+        )
+        return evaluation.with_targets(targets, guides)
 
     def _gram_matrices(
         self, weights: Weights, recipe: Recipe, network: Network, style: NDArray[Any], longest_side: int

@@ -5,7 +5,7 @@ patch matching does. Both convert to flat arrays and back without a loss of bits
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Self
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from easel.models import Losses
 from shared.recipe import Recipe
+from worker.engine.finish import Finish
 from worker.engine.image_ops import crop_padding
 from worker.engine.optimizers import Arrays, Optimizer, OptimizerState, optimizer_for
 from worker.engine.schedule import Schedule
@@ -120,19 +121,19 @@ class Iterate:
     step_backoffs: int  # times the step was halved so far, after unusable evaluations
     run_state: RunState | PatchState = field(repr=False)
     padding: int = field(repr=False)  # pixels beyond each edge that are optimized too but not part of the image
+    finish: Finish = field(repr=False)
 
     @cached_property
     def image(self) -> NDArray[np.float32]:
         """(height, width, 3), RGB in [0, 1], at the size of the current stage."""
-        image: NDArray[np.float32] = self.run_state.visible_image(self.padding).numpy()
-        return image
+        return self.finish(self.run_state.visible_image(self.padding).numpy())
 
     def state(self) -> Arrays:
         """Return everything that `stylize(..., state=)` needs to continue bit for bit: a flat dict of numpy arrays."""
         return self.run_state.arrays()
 
 
-def create_iterate(run_state: RunState | PatchState, recipe: Recipe, schedule: Schedule) -> Iterate:
+def create_iterate(run_state: RunState | PatchState, recipe: Recipe, schedule: Schedule, finish: Finish) -> Iterate:
     """Return the Iterate of a run of `recipe` in this state."""
     if isinstance(run_state, PatchState):
         return Iterate(
@@ -144,6 +145,7 @@ def create_iterate(run_state: RunState | PatchState, recipe: Recipe, schedule: S
             step_backoffs=0,
             run_state=run_state,
             padding=0,
+            finish=finish,
         )
     total, style, content, variation, norm = (float(value) for value in run_state.metrics)
     return Iterate(
@@ -155,16 +157,22 @@ def create_iterate(run_state: RunState | PatchState, recipe: Recipe, schedule: S
         step_backoffs=run_state.step_backoffs,
         run_state=run_state,
         padding=recipe.padding,
+        finish=finish,
     )
 
 
-def restore_iterate(recipe: Recipe, state: Mapping[str, NDArray[Any]]) -> Iterate:
-    """Return the Iterate that `state()` was called on, without evaluating it.
+def restore_iterate(
+    content: NDArray[Any],
+    recipe: Recipe,
+    state: Mapping[str, NDArray[Any]],
+    masks: Sequence[NDArray[np.uint8]] = (),
+) -> Iterate:
+    """Return the Iterate that `state()` was called on, without evaluating it; images are those of the run.
 
     Raises KeyError if the state belongs to another optimizer.
     """
     run_state = restore_state(state, optimizer_for(recipe.optimizer))
-    return create_iterate(run_state, recipe, Schedule.from_recipe(recipe))
+    return create_iterate(run_state, recipe, Schedule.from_recipe(recipe), Finish(content, recipe, masks))
 
 
 def restore_state(arrays: Mapping[str, NDArray[Any]], optimizer: Optimizer) -> RunState | PatchState:

@@ -23,10 +23,22 @@ class StyleLoss:
     targets: Mapping[str, tf.Tensor]
     weights: Mapping[str, float]
     relative: bool
+    shares: tf.Tensor | None = None  # (regions,): of each region in the loss; None is one region
 
     def __call__(self, gram_matrices: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Return a scalar; `gram_matrices` are (1, channels, channels) by layer."""
-        return _weighted_sum(gram_matrices, self.targets, self.weights, relative=self.relative)
+        """Return a scalar; `gram_matrices` are (regions, channels, channels) by layer, in one region by default."""
+        if self.shares is None:
+            return _weighted_sum(gram_matrices, self.targets, self.weights, relative=self.relative)
+        by_region = [
+            _weighted_sum(
+                {layer: matrices[region] for layer, matrices in gram_matrices.items()},
+                {layer: targets[region] for layer, targets in self.targets.items()},
+                self.weights,
+                relative=self.relative,
+            )
+            for region in range(self.shares.shape[0])
+        ]
+        return tf.reduce_sum(self.shares * tf.stack(by_region))
 
 
 @dataclass(frozen=True)

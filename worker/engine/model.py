@@ -4,13 +4,14 @@ This is the reference that the fast path is tested against. It follows TensorFlo
 docs/explanation/from-the-tutorial.md maps each cell of the tutorial to the corresponding code.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
+from worker.engine.regions import Guides, guided
 from worker.engine.weights.hdf5 import BGR_MEANS, load_kernels
 
 Pooling = Literal["max", "average"]
@@ -87,22 +88,35 @@ class StyleContentModel(keras.Model):  # type: ignore[misc]  # Keras has no type
         self.gram_matrix = GramMatrix()
         self.gram_matrix.built = True  # it has no weights; without style layers Keras would warn
 
-    def call(self, images: tf.Tensor) -> Features:
-        """Return Gram matrices of the style layers and activations of the content layers."""
-        features = self.extractor(preprocess(images))
+    def call(self, images: tf.Tensor, guides: Guides | None = None) -> Features:
+        """Return Gram matrices of the style layers and activations of the content layers.
+
+        With `guides`, for one image, there is a Gram matrix of each region.
+        """
+        return self.features(self.extractor(preprocess(images)), guides)
+
+    def features(self, activations: Mapping[str, tf.Tensor], guides: Guides | None) -> Features:
+        """Return the Features of a batch's activations, by layer."""
         return {
-            "style": {layer: self.gram_matrix(features[layer]) for layer in self.style_layers},
-            "content": {layer: features[layer] for layer in self.content_layers},
+            "style": {layer: self._gram_matrices(activations[layer], layer, guides) for layer in self.style_layers},
+            "content": {layer: activations[layer] for layer in self.content_layers},
         }
 
-    def losses_and_gradient(self, image: tf.Tensor, losses: LossFunction) -> tuple[tf.Tensor, tf.Tensor]:
+    def _gram_matrices(self, activations: tf.Tensor, layer: str, guides: Guides | None) -> tf.Tensor:
+        if guides is None:
+            return self.gram_matrix(activations)
+        return tf.concat([self.gram_matrix(part) for part in guided(activations, guides.channels[layer])], axis=0)
+
+    def losses_and_gradient(
+        self, image: tf.Tensor, losses: LossFunction, guides: Guides | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return [total, style, content, total variation, gradient norm], and dL/dx of the total loss L.
 
         `image` x is (height, width, 3), as is the gradient.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(image)
-            loss_values = losses(image, self(image[tf.newaxis]))
+            loss_values = losses(image, self(image[tf.newaxis], guides))
             total = loss_values[0]
         gradient = tape.gradient(total, image)
         return append_norm(loss_values, gradient), gradient

@@ -22,15 +22,21 @@ class Objective:
 
     recipe: Recipe
     targets: Features
+    shares: tf.Tensor | None = None  # of the regions in the style loss, as in Guides
 
     def __call__(self, image: tf.Tensor, features: Features) -> tf.Tensor:
         """Return the weighted [total, style, content, total variation] of an image (height, width, 3)."""
         recipe, relative = self.recipe, self.recipe.normalize
-        style = StyleLoss(self.targets["style"], recipe.style_layers, relative)(features["style"])
+        style = StyleLoss(self.targets["style"], recipe.style_layers, relative, self.shares)(features["style"])
         content = ContentLoss(self.targets["content"], recipe.content_layers, relative)(features["content"])
         variation = TotalVariationLoss(relative, recipe.chroma_variation)(image)
         terms = [recipe.style_weight * style, recipe.content_weight * content, recipe.variation_weight * variation]
         return tf.stack([tf.add_n(terms), *terms])
+
+
+def stack_styles(styles: Sequence[GramMatrices]) -> dict[str, tf.Tensor]:
+    """Return the styles' Gram matrices by layer, (styles, channels, channels): one for each region."""
+    return {layer: tf.concat([style[layer] for style in styles], axis=0) for layer in styles[0]}
 
 
 def blend_styles(styles: Sequence[GramMatrices], recipe: Recipe) -> dict[str, tf.Tensor]:

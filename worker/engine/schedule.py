@@ -33,11 +33,11 @@ class Schedule:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
-        """Return the recipe's stages. The last one has one more evaluation, for the losses of the final image."""
+        """Return the recipe's stages. The last of any steps has one more evaluation, for the losses of the result."""
         patch_iterations = recipe.patch_iterations()
         stages, first = [], len(patch_iterations)
         for index, (longest_side, evaluations) in enumerate(recipe.schedule()):
-            is_last = index + 1 == len(recipe.stages)
+            is_last = index + 1 == len(recipe.stages) and recipe.steps > 0
             stages.append(ScheduledStage(index, longest_side, first, first + evaluations + is_last))
             first += evaluations
         return cls(patch_iterations, tuple(stages))

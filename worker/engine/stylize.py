@@ -9,15 +9,18 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared import images
-from shared.errors import Diverged, InvalidRecipe
-from shared.recipe import Recipe
+from shared.errors import Diverged
+from shared.recipe import Recipe, check_inputs
 from worker.engine.cache import Cache, Evaluate, PathName
+from worker.engine.color import match_colors
 from worker.engine.determinism import make_deterministic
+from worker.engine.finish import Finish
 from worker.engine.image_ops import as_tensor, reflect_pad, resize, resize_longest_side
 from worker.engine.iterate import Iterate, PatchState, RunState, create_iterate, restore_state
 from worker.engine.optimizers import optimizer_for
 from worker.engine.out_of_memory import translate_out_of_memory
 from worker.engine.patches.matching import PatchMatching
+from worker.engine.regions import Regions
 from worker.engine.schedule import Schedule, ScheduledStage
 from worker.engine.weights.sources import Weights
 
@@ -31,33 +34,39 @@ def stylize(
     styles: Sequence[Image],
     recipe: Recipe,
     *,
-    weights: Weights,
+    weights: Weights | None,
     state: Mapping[str, NDArray[Any]] | None = None,
     cache: Cache | None = None,
     path: PathName = "auto",
+    init_image: Image | None = None,
+    masks: Sequence[NDArray[np.uint8]] = (),
 ) -> Iterator[Iterate]:
     """Render `content` in the style of `styles`, one step at a time.
 
     Images are (height, width, 3) RGB, upright and sRGB, uint8 or float32 in [0, 1], of any size. Yields steps 0 to
     `recipe.total_steps`: first an iteration of patch matching each, if the recipe starts with it, then an evaluation of
-    loss and gradient each, one more than updates, for the losses of the final image. With `state`, yields the steps
+    loss and gradient each, one more than updates, for the losses of the final image. `weights` may be None for a recipe
+    without evaluations. With `state`, yields the steps
     after the Iterate that it was saved from. The work happens inside `next`, so a run can stop at any step. A `cache`
     from an earlier run of the same size saves seconds. `path` selects how an evaluation is computed: `reference` (the
     Keras model itself), `fast` (optimized for CPUs), or `auto`, which is `reference` on a GPU and `fast` elsewhere.
 
+    `init_image` is what a recipe with the init `image` starts from; it is scaled to the content's size.
+    With `masks` (height, width), one for each style, a style applies where its mask is 255, and the content remains
+    where all are 0.
+
     The same arguments give the same bytes on the same machine with the same number of threads, interrupted or not.
     If the loss explodes or is not finite, the last good image is yielded again and the next step is half as long.
-    Raises InvalidRecipe (style_mix does not match the styles), ImageTooSmall (a side under 32 pixels at the recipe's
+    Raises InvalidRecipe (the inputs do not match the recipe), ImageTooSmall (a side under 32 pixels at the recipe's
     size), WeightsUnavailable, OutOfMemory, and Diverged if halving the step twice in a row did not help.
     """
-    if recipe.style_mix and len(recipe.style_mix) != len(styles):
-        raise InvalidRecipe(
-            f"style_mix has {len(recipe.style_mix)} weights for {len(styles)} style images; give one for each."
-        )
+    check_inputs(recipe, styles=len(styles), masks=len(masks), init_image=init_image is not None)
     images.fit_size((content.shape[1], content.shape[0]), recipe.size)  # raises if the aspect ratio is too extreme
     make_deterministic()
     with translate_out_of_memory(recipe.size):
-        run = _Run(content, styles, recipe, weights=weights, cache=cache or Cache(), path=path)
+        run = _Run(
+            content, styles, recipe, weights, cache=cache or Cache(), path=path, init_image=init_image, masks=masks
+        )
         saved = restore_state(state, run.optimizer) if state else None
     return run.iterates(saved)
 
@@ -70,13 +79,18 @@ class _Run:
         content: Image,
         styles: Sequence[Image],
         recipe: Recipe,
+        weights: Weights | None,
         *,
-        weights: Weights,
         cache: Cache,
         path: PathName,
+        init_image: Image | None,
+        masks: Sequence[NDArray[np.uint8]],
     ) -> None:
         self.recipe, self.weights, self.cache, self.path = recipe, weights, cache, path
-        self.content, self.styles = content, styles  # not as floats, which would take four times the memory
+        self.init_image, self.regions = init_image, Regions(masks) if masks else None
+        self.finish = Finish(content, recipe, masks)
+        self.content = content  # not as floats, which would take four times the memory
+        self.styles = [match_colors(style, content, recipe) for style in styles]
         self.schedule = Schedule.from_recipe(recipe)
         self.optimizer = optimizer_for(recipe.optimizer)
 
@@ -86,7 +100,7 @@ class _Run:
         del saved  # it is as large as the state that the run continues with
         with translate_out_of_memory(self.recipe.size):
             for state in states:
-                yield create_iterate(state, self.recipe, self.schedule)
+                yield create_iterate(state, self.recipe, self.schedule, self.finish)
 
     def _states(self, state: RunState | PatchState | None) -> Iterator[RunState | PatchState]:
         if not isinstance(state, RunState):
@@ -104,7 +118,7 @@ class _Run:
         iterations = range(first, len(self.schedule.patch_iterations))
         if not iterations:
             return
-        matching = PatchMatching(self.content, self.styles, self.recipe)
+        matching = PatchMatching(self.content, self.styles, self.recipe, self.regions)
         for number in iterations:
             image = matching.iterate(number, image)
             yield PatchState(number, image)
@@ -119,19 +133,31 @@ class _Run:
             yield state
 
     def _evaluation(self, content: tf.Tensor, longest_side: int) -> Evaluate:
-        """Return the evaluation for the stage's images."""
-        style_side = round(longest_side * self.recipe.style_scale)
-        return self.cache.evaluation(self.weights, self.recipe, content, self.styles, style_side, path=self.path)
+        """Return the evaluation for the stage's images. Raises ValueError without weights."""
+        if self.weights is None:
+            msg = "a recipe with evaluations needs weights"
+            raise ValueError(msg)
+        padding = self.recipe.padding
+        style_sides = [round(longest_side * scale) for scale in self.recipe.scales(len(self.styles))]
+        guides = None
+        if self.regions:
+            size = content.shape[0] - 2 * padding, content.shape[1] - 2 * padding
+            layers = [layer for layer, weight in self.recipe.style_layers.items() if weight]
+            guides = self.regions.guides(size, padding, layers)
+        return self.cache.evaluation(
+            self.weights, self.recipe, content, self.styles, style_sides, path=self.path, guides=guides
+        )
 
     def _initial_state(
         self, stage: ScheduledStage, content: tf.Tensor, previous: RunState | PatchState | None
     ) -> RunState:
         """Return the state before a stage: the previous stage's image enlarged, or the recipe's initial image."""
         padding = self.recipe.padding
+        size = content.shape[0] - 2 * padding, content.shape[1] - 2 * padding
         if previous:
-            height, width = content.shape[0] - 2 * padding, content.shape[1] - 2 * padding
-            image = resize(previous.visible_image(padding), (height, width))
-            image = reflect_pad(image, padding)
+            image = reflect_pad(resize(previous.visible_image(padding), size), padding)
+        elif self.init_image is not None and self.recipe.init == "image":
+            image = reflect_pad(resize(as_tensor(self.init_image), size), padding)
         elif self.recipe.init == "content":
             image = content
         else:

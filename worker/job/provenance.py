@@ -35,6 +35,8 @@ def provenance(
         "result_sha256": hashlib.sha256(png).hexdigest(),
         "content_sha256": job.request.content,
         "style_sha256": list(job.request.styles),
+        "init_image_sha256": job.request.init_image,
+        "content_mask_sha256": list(job.request.content_masks),
         "recipe": recipe.model_dump(mode="json"),
         "seed": recipe.seed,
         "steps": step,

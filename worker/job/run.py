@@ -9,7 +9,7 @@ import structlog
 
 from easel.models import JobError, JobState
 from shared.errors import AttemptsExhausted, ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
-from shared.recipe import adapted_to_weights
+from shared.presets import adapted_to_weights
 from shared.services import Services
 from worker.devices.memory import suggest_size
 from worker.job.checkpoints import CheckpointWriter
@@ -20,7 +20,7 @@ from worker.job.provenance import provenance
 from worker.job.publish import Publisher
 from worker.job.resume import CheckpointReader
 from worker.job.session import JobSession
-from worker.job.worker_state import WorkerState
+from worker.job.worker_state import NO_WEIGHTS, WorkerState
 from worker.protocols import Iterate
 from worker.retry import RetryUntilAvailable
 
@@ -72,6 +72,7 @@ class JobRun:
         self.retry = RetryUntilAvailable(self.heartbeat, drain)
         self.inputs = JobInputs(session, self.retry)
         self.publisher = Publisher(session, self.retry)
+        self.weights = NO_WEIGHTS
         self.writer: CheckpointWriter | None = None
         self.last: Iterate | None = None  # the last valid one
         self.bitwise = True  # whether every step so far was done on machines like this one
@@ -101,19 +102,24 @@ class JobRun:
     def _render(self) -> None:
         self._check_attempts()
         request = self.job.request
-        recipe = self.recipe = adapted_to_weights(request.recipe, self.worker.weights()["source"])
+        self.weights = self.worker.weights(request.recipe)
+        recipe = self.recipe = adapted_to_weights(request.recipe, self.weights["source"])
         content, *styles = [self.inputs.image(sha256) for sha256 in (request.content, *request.styles)]
-        resumed = CheckpointReader(self.session, self.worker, self.inputs, self.retry).resume_point(recipe)
+        init_image = self.inputs.image(request.init_image) if request.init_image else None
+        masks = [self.inputs.image(sha256)[..., 0] for sha256 in request.content_masks]
+        reader = CheckpointReader(self.session, self.worker, self.inputs, self.retry)
+        resumed = reader.resume_point(content, masks, recipe, self.weights["sha256"])
         if resumed:
             self.last, self.bitwise = resumed.iterate, resumed.bitwise
             self.job = self.job.model_copy(update={"resumed_from_step": resumed.iterate.step})
-        iterates = self.worker.engine.stylize(content, styles, recipe, resumed.state if resumed else None)
+        state = resumed.state if resumed else None
+        iterates = self.worker.engine.stylize(content, styles, recipe, state, init_image=init_image, masks=masks)
         resumed_from = resumed.key if resumed else None
         self.writer = CheckpointWriter(self.session, resumed_from=resumed_from, metadata=self._checkpoint_metadata())
         with self.writer as writer:
             if resumed and not resumed.recorded:
                 self.retry(partial(writer.write_checkpoint, resumed.iterate))
-            del resumed  # its state is as large as the engine's
+            del resumed, state  # as large as the engine's
             reason = self._iterate(iterates, writer)
             log.info("loop_stopped", reason=reason, step=self._step())
             if reason == "canceled":
@@ -217,7 +223,7 @@ class JobRun:
             step=iterate.step,
             png=png,
             recipe=self.recipe,
-            weights=self.worker.weights(),
+            weights=self.weights,
             environment=self.worker.engine.environment(),
             bitwise=self.bitwise,
         )
@@ -234,7 +240,7 @@ class JobRun:
 
     def _checkpoint_metadata(self) -> dict[str, Any]:
         """Return what each checkpoint holds in addition to the engine's state."""
-        weights = self.worker.weights()["sha256"]
+        weights = self.weights["sha256"]
         return {"fingerprint": self.worker.fingerprint, "bitwise": self.bitwise, "weights": weights}
 
     def _step(self) -> int:

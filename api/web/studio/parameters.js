@@ -7,7 +7,14 @@ import { withLogSlider } from "./log-slider.js";
 import { createField } from "./schema-fields.js";
 
 const SET_ELSEWHERE = new Set(["preset", "style_mix"]); // by the preset cards; by the shares of the style images
-const PRESET_HINTS = { default: "Best quality", fast: "Quick draft", tutorial: "Same as TensorFlow’s tutorial" };
+const PRESET_HINTS = {
+  default: "Best quality",
+  gentle: "Closer to the photo",
+  strong: "Closer to the painting",
+  fast: "Quick draft",
+  patches: "Patches alone, without VGG19",
+  tutorial: "Same as TensorFlow’s tutorial",
+};
 const defaultFirst = (one, other) => (other.preset === "default") - (one.preset === "default") || one.steps - other.steps;
 
 export class Parameters {
@@ -18,6 +25,7 @@ export class Parameters {
   constructor({ presets, schema, featured }, onChange) {
     this.presets = presets;
     this.fields = new Map();
+    schema.properties.init.enum = schema.properties.init.enum.filter((value) => value !== "image"); // the form has no start image
     for (const [name, property] of Object.entries(schema.properties)) {
       if (SET_ELSEWHERE.has(name)) continue;
       const field = createField(name, property, schema, onChange);
@@ -35,7 +43,7 @@ export class Parameters {
       h("input", { type: "radio", name: "preset", value: preset, "aria-describedby": "preset-error", onchange }),
       h("b", {}, words(preset)),
       h("span.muted", {}, PRESET_HINTS[preset] || ""),
-      h("small.muted", {}, `${size} px · ${plural(steps, "step")}`));
+      h("small.muted", {}, `${size} px · ${steps ? plural(steps, "evaluation") : "no evaluation"}`));
   }
 
   usePreset(name) {
@@ -44,10 +52,10 @@ export class Parameters {
     this.set(this.preset);
   }
 
-  /** Show a complete recipe, such as another job's. */
+  /** Show a complete recipe, such as another job's; one with a start image starts as its preset does. */
   show(recipe) {
     this.usePreset(recipe.preset in this.presets ? recipe.preset : this.preset.preset);
-    this.set(recipe);
+    this.set(recipe.init === "image" ? { ...recipe, init: this.preset.init } : recipe);
   }
 
   set(values) {

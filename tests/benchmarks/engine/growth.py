@@ -10,7 +10,8 @@ from chaos.clients.images import photo
 from benchmarks.figure import Figure, figure
 from benchmarks.stack import BenchmarkStack
 from deploy.local.processes import Process
-from shared.recipe import Recipe, resolve
+from shared.presets import resolve
+from shared.recipe import Recipe
 
 _JOBS: Final = 100
 _GROUP_JOBS: Final = 10

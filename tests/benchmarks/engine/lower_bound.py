@@ -96,7 +96,7 @@ def _gram_matrices(workload: Workload, random: np.random.Generator) -> Iterator[
 def _evaluation_seconds(workload: Workload) -> float:
     content, style = workload.float_images()
     image, cache = tf.constant(content), Cache()
-    evaluate = cache.evaluation(workload.weights, workload.recipe, image, [style], workload.width)
+    evaluate = cache.evaluation(workload.weights, workload.recipe, image, [style], [workload.width])
     return _median_seconds(lambda: float(evaluate(image)[0][0]))
 
 

@@ -18,7 +18,8 @@ from benchmarks.figure import Figure, figure, seconds
 from benchmarks.processes import run_module
 from benchmarks.stack import BenchmarkStack
 from shared.ledger.ledger import Claim
-from shared.recipe import Recipe, resolve
+from shared.presets import resolve
+from shared.recipe import Recipe
 from shared.settings import Settings
 from worker.job.checkpoints import CheckpointWriter
 from worker.job.heartbeat import Heartbeat

@@ -15,7 +15,8 @@ import numpy as np
 from benchmarks.engine.memory import peak_resident_bytes
 from benchmarks.engine.workload import best_weights
 from shared.jobs.estimate import peak_memory
-from shared.recipe import LBFGS, resolve
+from shared.presets import resolve
+from shared.recipe import LBFGS
 from worker.engine import Iterate, stylize
 from worker.engine.cache import Cache
 from worker.job import checkpoint_format

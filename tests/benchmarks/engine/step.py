@@ -12,7 +12,8 @@ from benchmarks.engine.peers.torch_process import start_torch_peer
 from benchmarks.engine.workload import Workload
 from benchmarks.figure import Figure, NotAvailable, figure, ratios, seconds
 from benchmarks.processes import ROOT, Peer, peer_process
-from shared.recipe import PRESETS, VGG19_LAYERS, Recipe
+from shared.presets import PRESETS
+from shared.recipe import VGG19_LAYERS, Recipe
 from worker.engine.weights.hdf5 import KERNEL_SHAPES, load_kernels
 
 _TORCH: Final = ROOT / ".venv-torch"

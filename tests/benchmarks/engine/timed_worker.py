@@ -29,10 +29,15 @@ def create_engine(settings: Settings) -> Engine:
 
     class TimedEngine(TensorFlowEngine):
         def stylize(
-            self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
+            self,
+            content: np.ndarray,
+            styles: Sequence[np.ndarray],
+            recipe: Recipe,
+            state: Mapping[str, Any] | None,
+            **images: Any,
         ) -> Iterator[Any]:
             began = time.perf_counter()
-            iterates = super().stylize(content, styles, recipe, state)
+            iterates = super().stylize(content, styles, recipe, state, **images)
             first = next(iterates)
             self._write(time.perf_counter() - began)
             yield first

@@ -14,7 +14,8 @@ from PIL import Image
 from skimage import data
 
 from benchmarks.processes import module
-from shared.recipe import PRESETS, Recipe
+from shared.presets import PRESETS
+from shared.recipe import Recipe
 from shared.settings import Settings
 from worker.engine.weights.sources import Weights, resolve_weights
 

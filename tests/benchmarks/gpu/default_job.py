@@ -8,7 +8,7 @@ from benchmarks.engine.workload import ImageArray, Workload, png
 from benchmarks.figure import percentiles
 from benchmarks.gpu.report import Row, Rows
 from benchmarks.stack import BenchmarkStack
-from shared.recipe import resolve
+from shared.presets import resolve
 
 _WARM_UP: Final[dict[str, Any]] = {"preset": "fast", "size": 80, "steps": 2, "stages": [{"scale": 1, "share": 1}]}
 

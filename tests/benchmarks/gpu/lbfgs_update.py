@@ -40,7 +40,7 @@ def _milliseconds(workload: Workload, pairs: int) -> tuple[list[float], list[flo
         pass
     image = tf.constant(workload.float_images()[0])
     # The cached one that the steps use.
-    evaluate = cache.evaluation(workload.weights, recipe, image, [workload.style], workload.width, path=PATH)
+    evaluate = cache.evaluation(workload.weights, recipe, image, [workload.style], [workload.width], path=PATH)
     evaluate(image)
     steps, evaluations = [], []
     for _ in range(pairs):

@@ -22,7 +22,8 @@ from benchmarks.figure import percentiles
 from benchmarks.gpu.report import Row, Rows
 from benchmarks.gpu.rounds import PATH
 from benchmarks.processes import run_module
-from shared.recipe import PRESETS, Recipe, resolve
+from shared.presets import PRESETS, resolve
+from shared.recipe import Recipe
 from worker.devices.device import configure_tensorflow
 from worker.engine import Iterate, stylize
 from worker.engine.cache import Cache

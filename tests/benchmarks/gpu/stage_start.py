@@ -11,7 +11,7 @@ from benchmarks.figure import percentiles, seconds
 from benchmarks.gpu.report import Row, Rows
 from benchmarks.gpu.rounds import PATH
 from benchmarks.processes import run_module
-from shared.recipe import resolve
+from shared.presets import resolve
 from worker.devices.device import configure_tensorflow
 from worker.engine import stylize
 from worker.engine.cache import Cache

@@ -41,7 +41,7 @@ def test_gpu_memory_is_shown_for_a_gpu_worker_and_in_the_estimate(page: Page, st
 
 def test_a_job_that_fits_no_worker_has_no_estimate_and_cannot_be_created(page: Page, stack: BrowserStack) -> None:
     worker = WorkerInfo(
-        name="small@cpu", device="cpu:2", weights="w", tiers=("standard",), seen_at=2e10, memory_bytes=2**31
+        name="small@cpu", device="cpu:2", weights="w", tiers=("standard",), seen_at=2e10, memory_bytes=5 * 2**29
     )
     stack.services.queue_stats.register_worker(worker)
     try:

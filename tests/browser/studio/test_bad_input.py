@@ -43,6 +43,7 @@ def test_an_invalid_advanced_parameter_is_focused(new_page: NewPage) -> None:
 def test_an_invalid_optimizer_option_shows_an_error_beside_its_field(new_page: NewPage) -> None:
     page = new_page(allow_console_errors=True)
     compose(page)
+    page.get_by_text("Advanced").click()
     page.get_by_label("Optimizer").select_option("adam")
     page.get_by_text("Adam options").click()
     page.get_by_label("Learning rate").fill("7")

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from shared.images import decode, encode_png
-from shared.recipe import resolve
+from shared.presets import resolve
 from shared.settings import Settings
 
 WEIGHTS: Final = "weights.h5"

@@ -105,21 +105,33 @@ class SleepingEngine:
         return {"source": "path", "sha256": hashlib.sha256(b"sleeping").hexdigest()}
 
     def stylize(
-        self, content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, state: Mapping[str, Any] | None
+        self,
+        content: np.ndarray,
+        styles: Sequence[np.ndarray],
+        recipe: Recipe,
+        state: Mapping[str, Any] | None,
+        **_images: Any,
     ) -> Iterator[SleepIterate]:
         """See Engine."""
         self._jobs_begun += 1
-        iterate = self.restore_iterate(recipe, state) if state else None
-        while iterate is None or iterate.step < recipe.steps:
+        iterate = self.restore_iterate(content, recipe, state) if state else None
+        while iterate is None or iterate.step < recipe.total_steps:
             time.sleep(self._step_seconds)
             iterate = iterate.next(recipe.seed) if iterate else _first(content, styles, recipe)
             if iterate.step == _MISBEHAVIOR_STEP and self._folder:
                 self._misbehave(JobKind(recipe.seed >> _KIND_BITS), recipe.seed)
             yield iterate
 
-    def restore_iterate(self, recipe: Recipe, state: Mapping[str, Any]) -> SleepIterate:
+    def restore_iterate(
+        self,
+        content: np.ndarray,  # noqa: ARG002 - as of Engine
+        recipe: Recipe,
+        state: Mapping[str, Any],
+        masks: Sequence[np.ndarray] = (),  # noqa: ARG002 - as of Engine
+    ) -> SleepIterate:
         """See Engine."""
-        return SleepIterate(int(state["step"]), recipe.steps, np.asarray(state["canvas"]), np.asarray(state["drift"]))
+        canvas, drift = np.asarray(state["canvas"]), np.asarray(state["drift"])
+        return SleepIterate(int(state["step"]), recipe.total_steps, canvas, drift)
 
     def needs_restart(self) -> bool:
         """See Engine."""
@@ -155,4 +167,4 @@ def _first(content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe) ->
     digest = hashlib.sha256(b"".join([*images, recipe.model_dump_json().encode()])).digest()
     random = np.random.default_rng(list(digest))
     canvas, drift = random.integers(0, 2**32, (2, _HEIGHT, _WIDTH, 3), np.uint32)
-    return SleepIterate(0, recipe.steps, canvas, drift)
+    return SleepIterate(0, recipe.total_steps, canvas, drift)

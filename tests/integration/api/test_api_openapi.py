@@ -62,7 +62,10 @@ def _send_generated(operation: Any, mode: GenerationMode, ids: list[str]) -> Non
         if job_id and "job_id" in (case.path_parameters or {}):
             case.path_parameters["job_id"] = job_id
         if job_id and isinstance(case.body, dict) and operation.path == "/v1/jobs":
-            case.body = {**case.body, "content": PHOTO, "style": [STYLE]}
+            # Schemathesis cannot encode images, not even those that it generates itself.
+            images = {"content": PHOTO, "style": [STYLE], "content_mask": [PHOTO], "init_image": PHOTO}
+            optional = {"content_mask", "init_image"} - case.body.keys()
+            case.body |= {name: image for name, image in images.items() if name not in optional}
         case.call_and_validate(checks=CHECKS)
 
     with suppress(hypothesis.errors.Unsatisfiable):  # without parameters there are no invalid requests

@@ -6,7 +6,8 @@ from flask.testing import FlaskClient
 from support.fixtures.api import Submit, claim, succeed, worker_info
 
 from api.routes import pages
-from shared.recipe import PRESETS, Recipe, resolve
+from shared.presets import PRESETS, resolve
+from shared.recipe import Recipe
 from shared.services import Services
 
 # Pages.

@@ -36,7 +36,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def submit(easel: Easel, images: list[Path], steps: int = 8) -> Job:
-    return easel.submit(images[0], images[1:], {"preset": "fast", "size": 64, "steps": steps})
+    return easel.submit(images[0], images[1:], {"preset": "fast", "init": "content", "size": 64, "steps": steps})
 
 
 def test_two_images_become_a_result(
@@ -44,7 +44,9 @@ def test_two_images_become_a_result(
 ) -> None:
     output = tmp_path / "out.png"
     with fake_worker.running_next_job(fake_worker.run_to_end):
-        result = run_easel(api, "submit", *images, "--recipe", "fast", "--steps", 8, "-o", output)
+        result = run_easel(
+            api, "submit", *images, "--recipe", "fast", "--steps", 8, "--set", "init=content", "-o", output
+        )
     assert result.exit_code == 0, result.stderr
     job_id = result.stdout.strip()
     assert size_of(output) == (64, 48)
@@ -63,7 +65,7 @@ def test_the_demo_writes_the_result_and_its_provenance(
     api: ApiProcess, fake_worker: FakeWorker, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with fake_worker.running_next_job(fake_worker.run_to_end):
-        run_demo(api.url, *images, tmp_path / "out" / "demo.png", {"preset": "fast", "steps": 4})
+        run_demo(api.url, *images, tmp_path / "out" / "demo.png", {"preset": "fast", "init": "content", "steps": 4})
     assert size_of(tmp_path / "out" / "demo.png") == (64, 48)
     assert json.loads((tmp_path / "out" / "demo.json").read_text())["steps"] == 4
     output = capsys.readouterr().err
@@ -94,7 +96,7 @@ def test_the_queue_shows_jobs_and_workers(
 def test_the_same_idempotency_key_returns_the_same_job(
     api: ApiProcess, fake_worker: FakeWorker, images: list[Path]
 ) -> None:
-    arguments = ("submit", *images, "--recipe", "fast", "--idempotency-key", "monday")
+    arguments = ("submit", *images, "--recipe", "fast", "--set", "init=content", "--idempotency-key", "monday")
     assert run_easel(api, *arguments).stdout == run_easel(api, *arguments).stdout
     assert run_easel(api, *arguments, "--steps", 5).exit_code == 2
     assert fake_worker.services.queue_stats.depth("standard") == 1
@@ -167,7 +169,7 @@ def test_ctrl_c_leaves_the_job_running_and_prints_how_to_watch_it_again(
 def test_recipes_and_the_timelapse_can_be_fetched(
     api: ApiProcess, fake_worker: FakeWorker, easel: Easel, images: list[Path], tmp_path: Path
 ) -> None:
-    assert re.search(r"optimizer +adam +lbfgs +lbfgs", run_easel(api, "recipes").stdout)
+    assert re.search(r"color +style +style", run_easel(api, "recipes").stdout)
     job = submit(easel, images)
     claim = fake_worker.claim_next()
     assert run_easel(api, "timelapse", job.id, "-o", tmp_path / "early.webp").exit_code == 2

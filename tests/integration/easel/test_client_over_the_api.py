@@ -25,7 +25,7 @@ def easel(connect: Connect, api: ApiProcess, fake_worker: FakeWorker) -> Iterato
 @pytest.fixture
 def submit(easel: Any, images: list[Path]) -> Submit:
     def send(steps: int = 8) -> Any:
-        return easel.submit(images[0], images[1:], {"preset": "fast", "size": 64, "steps": steps})
+        return easel.submit(images[0], images[1:], {"preset": "fast", "init": "content", "size": 64, "steps": steps})
 
     return send
 

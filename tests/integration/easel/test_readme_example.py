@@ -51,7 +51,9 @@ def test_the_example_leaves_nothing_open_when_the_job_fails(
 def test_an_async_program_reads_the_same_events(api: ApiProcess, fake_worker: FakeWorker, images: list[Path]) -> None:
     async def program() -> list[int]:
         async with AsyncEasel(api.url) as easel:
-            job = await easel.submit(images[0], images[1], {"preset": "fast", "size": 64, "steps": 3})
+            job = await easel.submit(
+                images[0], images[1], {"preset": "fast", "init": "content", "size": 64, "steps": 3}
+            )
             steps = []
             async for event in job.events():
                 assert not isinstance(event, WarningEvent)

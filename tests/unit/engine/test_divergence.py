@@ -192,4 +192,4 @@ def test_an_iterate_can_be_restored_from_its_saved_state(
 ) -> None:
     inject_faults({6: not_a_number})
     for iterate in run(weights, small(kind)):
-        assert are_equal(restore_iterate(small(kind), through_checkpoint(iterate)), iterate)
+        assert are_equal(restore_iterate(CONTENT, small(kind), through_checkpoint(iterate)), iterate)

@@ -8,7 +8,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from support.small_runs import CONTENT, STYLE, digest, run, small
 
-from shared.recipe import Recipe, resolve
+from shared.presets import resolve
+from shared.recipe import Recipe
 from worker.engine.patches.colors import ColorDistribution
 from worker.engine.patches.matching import PatchMatching
 from worker.engine.patches.sampling import sample_patches

@@ -12,7 +12,8 @@ from api.http.openapi import error_classes
 from easel.events import JobEvent, QueueEvent
 from easel.models import JobStatus
 from shared.jobs.job import WebhookEvent
-from shared.recipe import PRESETS, Recipe
+from shared.presets import PRESETS
+from shared.recipe import Recipe
 from shared.settings import Settings
 
 REFERENCE = ROOT / "docs/reference"

@@ -3,7 +3,7 @@
 import json
 
 from shared.jobs.job import JobRequest
-from shared.recipe import PRESETS
+from shared.presets import PRESETS
 from shared.recovery.job_files import read_handoff_note, write_control_request, write_handoff_note
 from shared.storage import MemoryBlobStore, keys
 

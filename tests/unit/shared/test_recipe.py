@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidRecipe
-from shared.recipe import LBFGS, PRESETS, VGG19_LAYERS, adapted_to_weights, resolve, with_size
+from shared.presets import PRESETS, adapted_to_weights, resolve, with_size
+from shared.recipe import LBFGS, VGG19_LAYERS
 
 STAGES = st.lists(
     st.fixed_dictionaries({"scale": st.floats(0.05, 1), "share": st.floats(0.01, 1)}), min_size=1, max_size=6
@@ -40,7 +41,10 @@ def test_an_empty_recipe_is_the_default_preset() -> None:
         ({"sise": 512}, "sise"),
         ({"size": 63}, "size"),
         ({"size": 4097}, "size"),
-        ({"steps": 0}, "steps"),
+        ({"steps": -1}, "steps"),
+        ({"steps": 0, "init": "noise"}, "recipe"),
+        ({"color": "photo"}, "color"),
+        ({"color_strength": 1.1}, "color_strength"),
         ({"steps": "many"}, "steps"),
         ({"style_weight": float("nan")}, "style_weight"),
         ({"style_weight": float("inf")}, "style_weight"),
@@ -51,7 +55,9 @@ def test_an_empty_recipe_is_the_default_preset() -> None:
         ({"stages": []}, "stages"),
         ({"style_mix": [0, 0]}, "recipe"),
         ({"content_layers": {}, "style_layers": {}}, "recipe"),
-        ({"steps": 2}, "recipe"),
+        ({"steps": 1, "stages": [{"scale": 1, "share": 1}] * 2}, "recipe"),
+        ({"content_layers": {"relu6_1": 1}}, "content_layers"),
+        ({"content_layers": {"relu4_2": 1, "block4_conv2": 1}}, "content_layers"),
     ],
 )
 def test_an_invalid_recipe_is_rejected_with_the_name_of_the_field(fields: dict[str, Any], field: str) -> None:
@@ -64,6 +70,16 @@ def test_layers_are_sorted_by_depth() -> None:
     layers = {"block3_conv1": 1.0, "block1_conv1": 2.0}
     assert list(resolve({"style_layers": layers}).style_layers) == ["block1_conv1", "block3_conv1"]
     assert len(VGG19_LAYERS) == 16
+
+
+def test_layers_have_their_torch_names_too() -> None:
+    assert resolve({"style_layers": {"relu4_1": 3}}).style_layers == {"block4_conv1": 3.0}
+
+
+def test_without_steps_patch_matching_makes_the_result_at_the_recipes_size() -> None:
+    recipe = resolve({"preset": "patches", "size": 320})
+    assert recipe.schedule() == [(320, 0)]
+    assert recipe.total_steps == len(recipe.patch_iterations()) - 1
 
 
 def test_large_images_get_a_shorter_history_unless_the_client_sets_it() -> None:

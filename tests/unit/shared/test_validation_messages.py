@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.errors import InvalidRecipe
-from shared.recipe import resolve
+from shared.presets import resolve
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from shared.recipe import resolve
     [
         ({"size": 5000}, "must be at most 4096"),
         ({"seed": 2**31}, "must be below 2147483648"),
-        ({"steps": 0}, "must be at least 1"),
+        ({"steps": -1}, "must be at least 0"),
         ({"steps": 1.5}, "must be a whole number"),
         ({"steps": "many"}, "must be a whole number"),
         ({"steps": None}, "must be a whole number"),
@@ -21,7 +21,7 @@ from shared.recipe import resolve
         ({"style_weight": "much"}, "must be a number"),
         ({"style_weight": float("nan")}, "must be a finite number"),
         ({"normalize": "perhaps"}, "must be true or false"),
-        ({"init": "blank"}, "must be one of 'content', 'noise' or 'patches'"),
+        ({"init": "blank"}, "must be one of 'content', 'noise', 'patches' or 'image'"),
         ({"stages": 3}, "must be a list"),
         ({"stages": []}, "must have at least 1"),
         ({"stages": [{"scale": 1}, {"scale": 1, "share": 1}]}, "is missing"),

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import StorageUnavailable
 from shared.jobs.job import JobRequest
-from shared.recipe import PRESETS
+from shared.presets import PRESETS
 from shared.recovery.job_files import write_request
 from shared.storage import MemoryBlobStore, keys
 from worker.maintenance.garbage_collection import delete_unused_inputs

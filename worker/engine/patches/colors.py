@@ -15,6 +15,7 @@ _SLICED_SHARE: Final = 0.8
 _ROUNDS: Final = 30
 _STEP: Final = 0.7
 _MIN_VARIANCE: Final = 1e-6
+_MIN_WEIGHT: Final = 1e-6  # of a pixel, so that an empty region has moments too
 
 
 class ColorDistribution:
@@ -31,14 +32,14 @@ class ColorDistribution:
         mixed = _SLICED_SHARE * self._sliced(image, random) + (1 - _SLICED_SHARE) * self.match_moments(image)
         return np.clip(mixed, 0, 1).astype(np.float32)
 
-    def match_moments(self, image: Pixels) -> Pixels:
+    def match_moments(self, image: Pixels, weights: Pixels | None = None) -> Pixels:
         """Return the image with the mean mu and covariance S of these colors: the linear Monge-Kantorovich map.
 
         x -> mu + T (x - mu_x) with T = C^(-1/2) (C^(1/2) S C^(1/2))^(1/2) C^(-1/2), where C is the image's covariance.
-        Pitie and Kokaram, "The linear Monge-Kantorovitch linear colour mapping for example-based colour transfer",
-        CVMP 2007.
+        `weights`, (height, width, 1), say how much a pixel counts in mu_x and C. Pitie and Kokaram, "The linear
+        Monge-Kantorovitch linear colour mapping for example-based colour transfer", CVMP 2007.
         """
-        mean, covariance = _moments(image)
+        mean, covariance = _moments(image, weights)
         root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
         matrix = inverse @ _power(root @ self._covariance @ root, 0.5) @ inverse
         return (_transformed(image - mean, matrix) + self.mean).astype(np.float32)
@@ -62,12 +63,13 @@ class ColorDistribution:
         return moved.reshape(image.shape)
 
 
-def _moments(image: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(image: Pixels, weights: Pixels | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean (3,) and the covariance (3, 3) of the colors."""
     pixels = image.reshape(-1, 3).astype(np.float64)
-    mean = pixels.mean(axis=0)
+    counts = np.ones(len(pixels)) if weights is None else weights.ravel() + _MIN_WEIGHT
+    mean = (counts[:, None] * pixels).sum(axis=0) / counts.sum()
     centered = pixels - mean
-    covariance = np.einsum("ni,nj->ij", centered, centered) / len(pixels)
+    covariance = np.einsum("ni,nj->ij", counts[:, None] * centered, centered) / counts.sum()
     return mean, covariance + _MIN_VARIANCE * np.eye(3)
 
 

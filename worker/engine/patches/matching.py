@@ -20,6 +20,7 @@ from worker.engine.patches.colors import ColorDistribution, Pixels
 from worker.engine.patches.sampling import sample_patches
 from worker.engine.patches.search import Indices, PatchIndex
 from worker.engine.patches.synthesis import blend
+from worker.engine.regions import Regions
 
 _NOISE: Final = 0.2  # standard deviations of the styles' colors
 _KEPT_DETAIL: Final = 0.7  # share of the content's fine detail that is added when the scale changes
@@ -41,19 +42,34 @@ class _Scale:
 class PatchMatching:
     """The patch matching of one run. Iterations depend on the inputs, the recipe's seed, and the image before them."""
 
-    def __init__(self, content: NDArray[Any], styles: Sequence[NDArray[Any]], recipe: Recipe) -> None:
-        """`content` and `styles` are (height, width, 3), uint8 or float32 in [0, 1], of any size."""
-        self._recipe = recipe
+    def __init__(
+        self,
+        content: NDArray[Any],
+        styles: Sequence[NDArray[Any]],
+        recipe: Recipe,
+        regions: Regions | None = None,
+    ) -> None:
+        """`content` and `styles` are (height, width, 3), uint8 or float32 in [0, 1], of any size.
+
+        With `regions` each style applies to one of them, otherwise all are mixed.
+        """
+        self._recipe, self._regions = recipe, regions
         self._iterations = recipe.patch_iterations()
         mix = recipe.style_mix or (1.0,) * len(styles)
         self._shares = [weight / sum(mix) for weight in mix]
         image = resize_longest_side(as_tensor(content), self._iterations[-1].longest_side)
-        self._styles = [_with_area(as_tensor(style), image, recipe.style_scale) for style in styles]
-        self._colors = ColorDistribution(_color_sample([style.numpy() for style in self._styles], self._shares))
+        self._style_scales = recipe.scales(len(styles))
+        self._styles = self._scaled_to([as_tensor(style) for style in styles], image)
+        pixels = [style.numpy() for style in self._styles]
+        groups = [([style], [1.0]) for style in pixels] if regions else [(pixels, self._shares)]
+        self._palettes = [ColorDistribution(_color_sample(*group)) for group in groups]
+        self._deviation = np.mean([palette.deviation for palette in self._palettes], axis=0)
         random = np.random.default_rng((recipe.seed, _COLOR_STREAM))
-        self._content = tf.constant(self._colors.transfer(image.numpy(), random))
+        masks = self._masks(image.shape[:2])
+        colored = [palette.transfer(image.numpy(), random) for palette in self._palettes]
+        self._content = tf.constant(_blended(colored, masks))
         self._scale: _Scale | None = None
-        self._index: PatchIndex | None = None
+        self._index: list[PatchIndex] | None = None
 
     def iterate(self, number: int, image: Pixels | None) -> Pixels:
         """Return the image after iteration `number`, from the one before, or None before the first; in [0, 1]."""
@@ -65,30 +81,68 @@ class PatchMatching:
         elif image.shape[:2] != size:
             fine = scale.content - _blur(scale.content, _DETAIL_DEVIATION)
             image = resize(tf.constant(image), size).numpy() + _KEPT_DETAIL * fine
-        index = self._index_of(iteration, scale)
         rows, columns = (_places(length, iteration.patch, iteration.stride) for length in size)
         flatness = np.maximum(0, 1 - scale.detail / 1.5)
-        matches = index.best_matches(image + flatness * self._noise(size, random), rows, columns)
+        noisy, masks = image + flatness * self._noise(size, random), self._masks(size)
+        patches, matches = self._best_matches(iteration, scale, noisy, rows, columns)
         weight = iteration.content_weight * (0.05 + 1.5 * scale.detail)
-        mixed = (blend(index.patches, matches, rows, columns, size) + weight * scale.content) / (1 + weight)
-        return np.clip(self._colors.match_moments(mixed), 0, 1)
+        mixed = (blend(patches, matches, rows, columns, size) + weight * scale.content) / (1 + weight)
+        if masks is None:
+            mixed = self._palettes[0].match_moments(mixed)
+        else:
+            mixed = _blended(
+                [palette.match_moments(mixed, mask) for palette, mask in zip(self._palettes, masks, strict=True)], masks
+            )
+        return np.clip(mixed, 0, 1)
+
+    def _scaled_to(self, styles: Sequence[tf.Tensor], content: tf.Tensor) -> list[tf.Tensor]:
+        return [_with_area(style, content, scale) for style, scale in zip(styles, self._style_scales, strict=True)]
 
     def _noise(self, size: tuple[int, ...], random: np.random.Generator) -> Pixels:
-        return _NOISE * self._colors.deviation * random.standard_normal((*size, 3), np.float32)
+        noise: Pixels = _NOISE * self._deviation * random.standard_normal((*size, 3), np.float32)
+        return noise
 
     def _scale_of(self, iteration: PatchIteration) -> _Scale:
         if self._scale is None or self._scale.longest_side != iteration.longest_side:
             content = resize_longest_side(self._content, iteration.longest_side)
-            styles = tuple(_with_area(style, content, self._recipe.style_scale).numpy() for style in self._styles)
+            styles = tuple(style.numpy() for style in self._scaled_to(self._styles, content))
             self._scale = _Scale(iteration.longest_side, content.numpy(), _detail(content.numpy()), styles)
             self._index = None
         return self._scale
 
-    def _index_of(self, iteration: PatchIteration, scale: _Scale) -> PatchIndex:
-        if self._index is None or self._index.side != iteration.patch:
+    def _masks(self, size: tuple[int, ...]) -> NDArray[np.float32] | None:
+        """Return the regions as (regions, height, width, 1) that sum to 1: the first one has what none covers."""
+        if self._regions is None:
+            return None
+        masks: NDArray[np.float32] = self._regions.at((size[0], size[1])).numpy()
+        masks[0] += 1 - masks.sum(axis=0)
+        return masks
+
+    def _best_matches(
+        self, iteration: PatchIteration, scale: _Scale, image: Pixels, rows: Indices, columns: Indices
+    ) -> tuple[NDArray[np.float32], Indices]:
+        """Return patches, and the number of the best one for each place; in regions, of the region's style."""
+        indexes = self._index_of(iteration, scale)
+        masks = self._masks(image.shape[:2])
+        if masks is None:
+            return indexes[0].patches, indexes[0].best_matches(image, rows, columns)
+        centers = np.ix_(rows + iteration.patch // 2, columns + iteration.patch // 2)
+        region = masks[..., 0].argmax(axis=0)[centers]
+        starts = np.cumsum([0, *(len(index.patches) for index in indexes)])
+        matches = [start + it.best_matches(image, rows, columns) for start, it in zip(starts, indexes, strict=False)]
+        return np.concatenate([index.patches for index in indexes]), np.choose(region, matches)
+
+    def _index_of(self, iteration: PatchIteration, scale: _Scale) -> list[PatchIndex]:
+        """Return one index of all styles' patches, or one for each style if there are regions."""
+        if self._index is None or self._index[0].side != iteration.patch:
             self._index = None  # frees its memory before the next one is made
             random = np.random.default_rng((self._recipe.seed, iteration.longest_side, iteration.patch))
-            self._index = PatchIndex(sample_patches(scale.styles, self._shares, iteration.patch, random), random)
+            groups: list[tuple[Sequence[Pixels], Sequence[float]]] = [(scale.styles, self._shares)]
+            if self._regions:
+                groups = [([style], [1 / len(scale.styles)]) for style in scale.styles]
+            self._index = [
+                PatchIndex(sample_patches(styles, shares, iteration.patch, random), random) for styles, shares in groups
+            ]
         return self._index
 
 
@@ -107,6 +161,14 @@ def _color_sample(styles: Sequence[Pixels], shares: Sequence[float]) -> Pixels:
         pixels = style.reshape(-1, 3)
         parts.append(pixels[np.linspace(0, len(pixels) - 1, round(_STYLE_COLORS * share)).astype(int)])
     return np.concatenate(parts)
+
+
+def _blended(images: Sequence[Pixels], masks: NDArray[np.float32] | None) -> Pixels:
+    """Return the sum of the images, each times its mask; without masks, the only image."""
+    if masks is None:
+        return images[0]
+    result: Pixels = sum(mask * image for mask, image in zip(masks, images, strict=True))
+    return result
 
 
 def _detail(content: Pixels) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from worker.engine.model import Features, LossFunction, StyleContentModel, append_norm, preprocess
+from worker.engine.regions import Guides, guided
 from worker.engine.vgg19.convolution import Convolution, KernelCache
 from worker.engine.vgg19.fused_ops import FusedOps, relu_gradient
 
@@ -43,16 +44,18 @@ class FastPath:
             layer.name: kernels[layer].fast(self._fused) for layer in self._layers if _is_convolution(layer)
         }
 
-    def losses_and_gradient(self, image: tf.Tensor, losses: LossFunction) -> tuple[tf.Tensor, tf.Tensor]:
+    def losses_and_gradient(
+        self, image: tf.Tensor, losses: LossFunction, guides: Guides | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Like StyleContentModel.losses_and_gradient, by the chain rule: first through the losses, then the layers."""
         saved = self.forward(image)
-        features = self._features(saved)
+        features = self._model.features(saved.activations, guides)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([image, features])
             loss_values = losses(image, features)
             total = loss_values[0]
         direct_gradient, feature_gradients = tape.gradient(total, [image, features])
-        gradient = direct_gradient + self.backward(saved, feature_gradients)
+        gradient = direct_gradient + self.backward(saved, feature_gradients, guides)
         return append_norm(loss_values, gradient), gradient
 
     def wait_until_compiled(self) -> None:
@@ -75,34 +78,18 @@ class FastPath:
             x = saved.activations[previous] = self._convolutions[previous].forward(x)
         return saved
 
-    def backward(self, saved: ForwardResults, feature_gradients: Features) -> tf.Tensor:
+    def backward(self, saved: ForwardResults, feature_gradients: Features, guides: Guides | None = None) -> tf.Tensor:
         """Return dL/dx, (height, width, 3), from dL/dG of the style layers and dL/dF of the content layers."""
         deepest, *other_layers = reversed(self._convolutions)
-        loss_gradients = self._loss_gradients(deepest, saved, feature_gradients)
+        loss_gradients = _loss_gradients(deepest, saved, feature_gradients, guides)
         gradient = self._convolutions[deepest].backward(relu_gradient(saved.activations[deepest], *loss_gradients))
         for layer in other_layers:
             with tf.control_dependencies([gradient]):  # they are large, so compute them as late as possible
-                loss_gradients = self._loss_gradients(layer, saved, feature_gradients)
+                loss_gradients = _loss_gradients(layer, saved, feature_gradients, guides)
             gradient = self._convolutions[layer].backward(
                 self._gradient_before_relu(layer, saved, gradient, loss_gradients)
             )
         return tf.reverse(gradient[0], axis=[-1]) * 255.0
-
-    def _features(self, saved: ForwardResults) -> Features:
-        model, activations = self._model, saved.activations
-        return {
-            "style": {layer: model.gram_matrix(activations[layer]) for layer in model.style_layers},
-            "content": {layer: activations[layer] for layer in model.content_layers},
-        }
-
-    def _loss_gradients(self, layer: str, saved: ForwardResults, feature_gradients: Features) -> list[tf.Tensor]:
-        """Return dL/dF of a layer through its own losses, without those of deeper layers."""
-        gradients = []
-        if layer in feature_gradients["style"]:
-            gradients.append(gram_gradient(saved.activations[layer], feature_gradients["style"][layer]))
-        if layer in feature_gradients["content"]:
-            gradients.append(feature_gradients["content"][layer])
-        return gradients
 
     def _gradient_before_relu(
         self, layer: str, saved: ForwardResults, gradient: tf.Tensor, loss_gradients: list[tf.Tensor]
@@ -115,6 +102,24 @@ class FastPath:
         if loss_gradients:
             return relu_gradient(activations, gradient, *loss_gradients)
         return tf.where(saved.relu_masks[layer], gradient, 0.0)
+
+
+def _loss_gradients(
+    layer: str, saved: ForwardResults, feature_gradients: Features, guides: Guides | None
+) -> list[tf.Tensor]:
+    """Return dL/dF of a layer through its own losses, without those of deeper layers."""
+    gradients, activations = [], saved.activations[layer]
+    if layer in feature_gradients["style"]:
+        by_region = feature_gradients["style"][layer]
+        if guides is None:
+            gradients.append(gram_gradient(activations, by_region))
+        else:
+            channels = guides.channels[layer]
+            parts = zip(guided(activations, channels), tf.unstack(channels), tf.unstack(by_region), strict=True)
+            gradients += [gram_gradient(part, gradient[tf.newaxis]) * channel for part, channel, gradient in parts]
+    if layer in feature_gradients["content"]:
+        gradients.append(feature_gradients["content"][layer])
+    return gradients
 
 
 def gram_gradient(activations: tf.Tensor, gram_matrix_gradient: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from support.fixtures.api import Submit, worker_info
 
 from shared.jobs.estimate import MemoryKind, peak_memory
-from shared.recipe import resolve
+from shared.presets import resolve
 from shared.services import Services
 from shared.storage import keys
 

@@ -36,6 +36,7 @@ def _animated() -> bytes:
     return target.getvalue()
 
 
+MASK = image_file((255, 255, 255))
 JPEG = image_file(kind="JPEG", size=(256, 256))
 NOISY_JPEG = io.BytesIO()
 Image.effect_noise((256, 256), 90).save(NOISY_JPEG, "JPEG")
@@ -74,8 +75,29 @@ BAD = {
     "a number of 5,000 digits": ({"recipe": f'{{"seed": 1{"0" * 5000}}}'}, 400, "malformed_request"),
     "a layer VGG19 lacks": ({"recipe": '{"style_layers": {"block6_conv1": 1}}'}, 422, "invalid_recipe"),
     "no layer at all": ({"recipe": '{"style_layers": {}, "content_layers": {}}'}, 422, "invalid_recipe"),
-    "more stages than steps": ({"recipe": '{"steps": 1}'}, 422, "invalid_recipe"),
+    "more stages than steps": (
+        {"recipe": '{"steps": 1, "stages": [{"scale": 1, "share": 1}, {"scale": 1, "share": 1}]}'},
+        422,
+        "invalid_recipe",
+    ),
+    "no steps from the content": ({"recipe": '{"steps": 0, "init": "content"}'}, 422, "invalid_recipe"),
+    "a start image that is not sent": ({"recipe": '{"init": "image"}'}, 422, "invalid_recipe"),
+    "a start image that is not used": ({"recipe": '{"init": "noise"}', "init_image": PHOTO}, 422, "invalid_recipe"),
+    "two start images": ({"init_image": [PHOTO, PHOTO]}, 422, "too_many_images"),
+    "a start image as text": ({"init_image": "start.png"}, 422, "too_many_images"),
+    "a mask as text": ({"content_mask": "mask.png"}, 422, "invalid_mask"),
+    "two masks for one style": ({"content_mask": [MASK, MASK]}, 422, "invalid_mask"),
+    "a black mask": ({"content_mask": image_file((0, 0, 0))}, 422, "invalid_mask"),
+    "a mask of another shape": ({"content_mask": image_file(size=(64, 64))}, 422, "invalid_mask"),
+    "a mask that is no image": ({"content_mask": b"once upon a time"}, 422, "not_an_image"),
+    "one flat color for two styles": ({"content_mask": MASK, "style": [STYLE, STYLE]}, 422, "invalid_mask"),
+    "a mix in regions": (
+        {"content_mask": [MASK, MASK], "style": [STYLE, STYLE], "recipe": '{"style_mix": [1, 2]}'},
+        422,
+        "invalid_recipe",
+    ),
     "a mix for two styles": ({"recipe": '{"style_mix": [1, 1]}'}, 422, "invalid_recipe"),
+    "a scale for two styles": ({"recipe": '{"style_scales": [1, 2]}'}, 422, "invalid_recipe"),
     "a field twice": ({"recipe": '{"size": 300, "size": 400}'}, 422, "invalid_recipe"),
     "a recipe that is a list": ({"recipe": "[]"}, 422, "invalid_recipe"),
     "a recipe that is null": ({"recipe": "null"}, 422, "invalid_recipe"),

@@ -1,0 +1,67 @@
+"""The form of a submission, as the OpenAPI document describes it. `multipart.py` parses it."""
+
+from typing import Any, Final
+
+from shared.images import ACCEPTED_FORMATS
+from shared.jobs.job import WEBHOOK_EVENTS
+
+_FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
+
+BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["content", "style"],
+                "additionalProperties": False,
+                "properties": {
+                    "content": _FILE
+                    | {
+                        "description": f"The photo: {', '.join(ACCEPTED_FORMATS)}. Not animated; any color space.",
+                    },
+                    "style": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": _FILE,
+                        "description": "The style image. Repeat the part to blend several.",
+                    },
+                    "content_mask": {
+                        "type": "array",
+                        "items": _FILE,
+                        "description": "Where the styles apply: one gray image for each style, in order, white where "
+                        "it applies; or, for several styles, one image with a flat color for each, from dark to "
+                        "bright. Where all masks are black, the photo remains.",
+                    },
+                    "init_image": _FILE
+                    | {
+                        "description": "The image to start from, scaled to the photo's size; sets `init` to `image`.",
+                    },
+                    "recipe": {
+                        "type": "string",
+                        "contentMediaType": "application/json",
+                        "contentSchema": {"$ref": "#/components/schemas/Recipe"},
+                        "description": "A preset by name and the fields that differ; the preset `default` if omitted.",
+                        "examples": ['{"preset": "fast", "size": 384}'],
+                    },
+                    "tier": {"type": "string", "description": "One of EASEL_TIERS; by default the first."},
+                    "webhook_url": {
+                        "type": "string",
+                        "description": "The URL that receives the job's events, signed per Standard Webhooks.",
+                        "examples": ["https://example.com/easel"],
+                    },
+                    "webhook_events": {
+                        "type": "string",
+                        "description": "A JSON array or a comma-separated list; by default all of "
+                        f"{', '.join(WEBHOOK_EVENTS)}.",
+                        "examples": ["job.succeeded,job.failed"],
+                    },
+                },
+            },
+            "encoding": {
+                part: {"contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff"}
+                for part in ("content", "style", "content_mask", "init_image")
+            },
+        }
+    },
+}

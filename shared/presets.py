@@ -1,0 +1,113 @@
+"""The presets, and recipes made from them."""
+
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from shared.errors import InvalidRecipe
+from shared.recipe import DEFAULT_CONTENT_LAYERS, LBFGS, Adam, Recipe, Stage
+from shared.validation_messages import message_for
+
+_MAX_HISTORY_BYTES: Final = 512 * 2**20
+_MIN_HISTORY: Final = 3
+
+_PAINTERLY: Final[dict[str, Any]] = {
+    "init": "patches",  # lays large strokes, which evaluations from the content find only slowly
+    "style_layers": {
+        "block1_conv1": 0.15,
+        "block2_conv1": 0.2,
+        "block3_conv1": 0.25,
+        "block4_conv1": 0.25,
+        "block5_conv1": 0.15,
+    },
+    "style_weight": 20,
+    "variation_weight": 3,
+    "chroma_variation": 8,  # speckle is colorful, strokes are not
+    "pooling": "max",  # `average` makes longer strokes, but a four-pixel grid in flat areas
+    "padding": 8,
+}
+"""Common to all presets but `tutorial`. Chosen by eye from many results, mostly at 384 pixels."""
+
+PRESETS: Final = {
+    "default": Recipe(preset="default", size=384, steps=30, **_PAINTERLY),
+    "gentle": Recipe(preset="gentle", size=384, steps=30, content_weight=10, **_PAINTERLY),
+    # Draws, too, because evaluations at half the size change large forms.
+    "strong": Recipe(
+        preset="strong",
+        size=384,
+        steps=110,
+        stages=(Stage(scale=0.5, share=0.6), Stage(scale=1, share=0.4)),
+        content_weight=0.5,
+        **_PAINTERLY,
+    ),
+    "fast": Recipe(preset="fast", size=256, steps=15, **_PAINTERLY),
+    "patches": Recipe(preset="patches", size=384, steps=0, **_PAINTERLY),
+    # TensorFlow's "Neural style transfer" tutorial, constant for constant.
+    "tutorial": Recipe(
+        preset="tutorial",
+        size=512,
+        steps=1000,
+        content_layers={"block5_conv2": 1.0},
+        style_layers={f"block{block}_conv1": 0.2 for block in range(1, 6)},
+        content_weight=1e4,
+        style_weight=1e-2,
+        variation_weight=30,
+        normalize=False,
+        optimizer=Adam(),
+    ),
+}
+
+
+def resolve(fields: dict[str, Any]) -> Recipe:
+    """Return the preset named by `fields["preset"]`, or `default`, updated with the other fields.
+
+    Raises InvalidRecipe, with `errors=[{"field", "message"}, ...]`.
+    """
+    name = fields.get("preset", "default")
+    base = PRESETS.get(name) if isinstance(name, str) else None
+    if base is None:
+        raise InvalidRecipe(
+            f"Unknown preset {name!r}; choose one of {', '.join(PRESETS)}.",
+            errors=[{"field": "preset", "message": "unknown preset"}],
+        )
+    try:
+        recipe = Recipe.model_validate({**base.model_dump(), **fields}, extra="forbid")
+    except ValidationError as error:
+        problems = [
+            {"field": ".".join(map(str, e["loc"])) or "recipe", "message": message_for(e, kind="parameter")}
+            for e in error.errors()
+        ]
+        summary = "; ".join(f"{e['field']}: {e['message']}" for e in problems)
+        raise InvalidRecipe(f"Invalid recipe: {summary}.", errors=problems) from error
+    return recipe if "optimizer" in fields else _with_limited_history(recipe)
+
+
+def with_size(recipe: Recipe, size: int) -> Recipe:
+    """Return what `resolve` would return for the same fields with another `size`."""
+    scaled = recipe.model_copy(update={"size": size})
+    default = {"optimizer": LBFGS()}
+    if recipe != _with_limited_history(recipe.model_copy(update=default)):
+        return scaled  # the optimizer was chosen explicitly
+    return _with_limited_history(scaled.model_copy(update=default))
+
+
+def adapted_to_weights(recipe: Recipe, weights_source: str) -> Recipe:
+    """Return the recipe to render with these weights.
+
+    Calibrated filters represent objects less well than ImageNet's, so unless the client chose content
+    layers, the content is taken from a shallower layer, with three times the weight.
+    """
+    if weights_source != "calibrated" or not recipe.normalize or recipe.content_layers != DEFAULT_CONTENT_LAYERS:
+        return recipe
+    return recipe.model_copy(
+        update={"content_layers": {"block3_conv2": 1.0}, "content_weight": 3 * recipe.content_weight}
+    )
+
+
+def _with_limited_history(recipe: Recipe) -> Recipe:
+    """Limit the history of large images: each pair is two images, in memory and in every checkpoint."""
+    if not isinstance(recipe.optimizer, LBFGS):
+        return recipe
+    pairs = _MAX_HISTORY_BYTES // (2 * 3 * 4 * recipe.size**2)
+    history = max(_MIN_HISTORY, min(recipe.optimizer.history, pairs))
+    return recipe.model_copy(update={"optimizer": LBFGS(history=history)})

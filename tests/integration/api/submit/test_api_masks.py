@@ -1,0 +1,83 @@
+"""Masks and start images of a submission, as they are stored."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from support.fixtures.api import PHOTO, STYLE, Submit, image_file
+from support.image_files import encode
+
+from shared.jobs.job import JobRequest
+from shared.services import Services
+from shared.storage import keys
+
+WHITE = image_file((255, 255, 255))
+
+
+def request_of(services: Services, response_json: dict[str, str]) -> JobRequest:
+    return services.ledger.get(response_json["id"]).request
+
+
+def stored(services: Services, sha256: str) -> Image.Image:
+    return Image.open(io.BytesIO(services.blobs.get(keys.input_image(sha256)))).convert("RGB")
+
+
+def label_image(*colors: str) -> bytes:
+    """Return a mask of vertical stripes."""
+    image = Image.new("RGB", (192, 128))
+    width = image.width // len(colors)
+    for number, color in enumerate(colors):
+        ImageDraw.Draw(image).rectangle((number * width, 0, (number + 1) * width, 128), fill=color)
+    return encode(image, "PNG")
+
+
+def test_a_label_image_becomes_one_mask_for_each_style_from_dark_to_bright(submit: Submit, services: Services) -> None:
+    response = submit(style=[STYLE, STYLE, PHOTO], content_mask=label_image("yellow", "black", "blue"))
+    masks = [stored(services, sha256) for sha256 in request_of(services, response.get_json()).content_masks]
+    assert [mask.size for mask in masks] == [(96, 64)] * 3
+    columns = [int(np.asarray(mask)[32, :, 0].argmax()) // 32 for mask in masks]
+    assert columns == [1, 2, 0]
+
+
+def test_gray_masks_keep_their_soft_edges(submit: Submit, services: Services) -> None:
+    gradient = encode(Image.linear_gradient("L").resize((96, 64)), "PNG")
+    response = submit(style=[STYLE, PHOTO], content_mask=[gradient, WHITE])
+    soft, full = (stored(services, sha256) for sha256 in request_of(services, response.get_json()).content_masks)
+    assert len(set(np.asarray(soft)[:, 40, 0].tolist())) > 30
+    assert full.getextrema() == ((255, 255),) * 3
+
+
+@pytest.mark.parametrize(
+    ("colors", "words"),
+    [(("red",), "has 1 colors for 2 styles"), (("red", "lime", "blue"), "has 3 colors for 2 styles")],
+)
+def test_a_label_image_of_other_colors_than_styles_says_how_many(
+    submit: Submit, colors: tuple[str, ...], words: str
+) -> None:
+    problem = submit(style=[STYLE, PHOTO], content_mask=label_image(*colors)).get_json()
+    assert words in problem["detail"]
+    assert (problem["field"], problem["number"]) == ("content_mask", 0)
+
+
+def test_a_start_image_sets_init_and_has_the_photos_size(submit: Submit, services: Services) -> None:
+    response = submit(init_image=image_file((9, 9, 9), (300, 200)))
+    request = request_of(services, response.get_json())
+    assert request.recipe.init == "image"
+    assert request.init_image is not None
+    assert stored(services, request.init_image).size == (96, 64)
+
+
+def test_masks_and_start_images_belong_to_what_an_idempotency_key_stands_for(submit: Submit) -> None:
+    headers = {"Idempotency-Key": "key"}
+    assert submit(headers=headers, content_mask=WHITE).status_code == 202
+    assert submit(headers=headers, content_mask=WHITE).headers["Idempotency-Replayed"] == "true"
+    assert submit(headers=headers).get_json()["code"] == "idempotency_key_reused"
+    assert submit(headers=headers, init_image=PHOTO).get_json()["code"] == "idempotency_key_reused"
+
+
+def test_a_dry_run_checks_masks(submit: Submit) -> None:
+    assert submit(query="?dry_run=true", content_mask=WHITE).status_code == 200
+    response = submit(query="?dry_run=true", content_mask=[WHITE, WHITE], recipe=json.dumps({}))
+    assert response.get_json()["code"] == "invalid_mask"

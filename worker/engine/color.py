@@ -1,0 +1,73 @@
+"""The recipe's `color`: whose colors the result has.
+
+`match` gives the styles the content's mean color and covariance before anything else. `content` gives the result the
+chroma of the content. Both follow Gatys, Bethge, Hertzmann and Shechtman, "Preserving Color in Neural Artistic Style
+Transfer", 2016; the second in OkLab instead of YIQ.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.recipe import Recipe
+from worker.engine.image_ops import as_tensor, resize_longest_side
+from worker.engine.patches.colors import ColorDistribution, Pixels
+
+_ENCODED_KNEE: Final = 0.04045  # where the linear part of the sRGB curve ends, as encoded
+_LINEAR_KNEE: Final = 0.0031308  # and as light
+_SAMPLE_SIDE: Final = 256  # pixels: the longest side of the content that its colors are counted in
+
+# Ottosson, "A perceptual color space for image processing", 2020: linear sRGB to cone responses, their cube roots to
+# OkLab.
+_TO_CONES: Final = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_TO_LAB: Final = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+
+
+def match_colors(style: NDArray[Any], content: NDArray[Any], recipe: Recipe) -> NDArray[Any]:
+    """Return a style image as the run uses it: with `match` in the content's colors, at the recipe's size.
+
+    Images are (height, width, 3), uint8 or float32 in [0, 1], of any size.
+    """
+    if recipe.color != "match":
+        return style
+    longest_side = min(max(style.shape[:2]), round(recipe.size * max(recipe.scales(1))))
+    scaled: Pixels = resize_longest_side(as_tensor(style), longest_side).numpy()
+    colors = resize_longest_side(as_tensor(content), _SAMPLE_SIDE).numpy().reshape(-1, 3)
+    matched = ColorDistribution(colors).match_moments(scaled)
+    return np.clip(scaled + np.float32(recipe.color_strength) * (matched - scaled), 0, 1)
+
+
+def with_chroma(image: Pixels, source: Pixels, strength: float) -> Pixels:
+    """Return `image` with its OkLab chroma moved to that of `source` by `strength`, in [0, 1]; lightness is kept."""
+    lab, source_lab = to_oklab(image), to_oklab(source)
+    lab[..., 1:] += strength * (source_lab[..., 1:] - lab[..., 1:])
+    return from_oklab(lab)
+
+
+def to_oklab(image: Pixels) -> NDArray[np.float64]:
+    """Convert sRGB in [0, 1], (..., 3), to OkLab: lightness in [0, 1], and two chroma axes, about -0.4 to 0.4."""
+    encoded = image.astype(np.float64)
+    linear = np.where(encoded <= _ENCODED_KNEE, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    lab: NDArray[np.float64] = np.cbrt(linear @ _TO_CONES.T) @ _TO_LAB.T
+    return lab
+
+
+def from_oklab(lab: NDArray[np.float64]) -> Pixels:
+    """Convert OkLab to sRGB, (..., 3) in [0, 1]; colors outside of sRGB are clipped."""
+    linear = (lab @ np.linalg.inv(_TO_LAB).T) ** 3 @ np.linalg.inv(_TO_CONES).T
+    linear = np.clip(linear, 0, 1)
+    encoded = np.where(linear <= _LINEAR_KNEE, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return encoded.astype(np.float32)
