@@ -10,7 +10,7 @@ CHAOS_TEST := tests/acceptance/test_chaos.py
 UV      ?= uv
 GPU_PYTHON ?= $(if $(wildcard .venv-gpu/ready),.venv-gpu/bin/python,$(BIN)/python)
 
-.PHONY: help setup demo up samples gallery screenshots check test coverage test-gpu chaos bench docs lint lock clean
+.PHONY: help setup demo up samples gallery quality screenshots check test coverage test-gpu chaos bench docs lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,8 +46,12 @@ up: .venv/local  ## Run the stack until Ctrl-C (PORT=8080 WORKERS=1)
 samples: .venv/local  ## Write a free photo and style image to try things with: out/photo.png, out/painting.jpg
 	$(BIN)/python -m deploy.local samples
 
-gallery: setup  ## Render the README's gallery again
+gallery: setup  ## Render the gallery of the README and the pictures of the docs again
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.gallery
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.controls
+
+quality: setup  ## Measure pictures and write contact sheets: make quality ARGS="--pairs held_out --images FOLDER"
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.quality $(ARGS)
 
 screenshots: setup  ## Render docs/pages again: every page in every state, three widths, light and dark
 	PYTHONPATH=tests $(BIN)/python -m browser.screenshots

@@ -1,0 +1,89 @@
+"""The pictures of docs/how-to/controls.md: `python -m benchmarks.controls`, a part of `make gallery`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from rich.console import Console
+
+from benchmarks.gallery import ROOT, SAMPLES
+from benchmarks.quality.pairs import sheet
+from shared.images import decode
+from shared.presets import resolve
+from shared.samples import sample_photo
+from worker.engine import stylize
+from worker.engine.cache import Cache
+from worker.engine.weights.sources import Weights, resolve_weights
+
+report: Final = Console(highlight=False).print
+Pixels = NDArray[np.uint8]
+
+_OUT: Final = ROOT / "docs" / "how-to" / "controls"
+_HEIGHT: Final = 200
+_STRIPS: Final[dict[str, Sequence[dict[str, Any]]]] = {
+    "weights": [{"preset": "gentle"}, {"preset": "default"}, {"preset": "strong"}],
+    "style-scale": [{"style_scale": 0.5}, {"style_scale": 1}, {"style_scale": 2}],
+    "color": [{"color": "style"}, {"color": "content"}, {"color": "match"}],
+    "init": [{"init": "content"}, {"init": "noise"}, {"init": "patches"}],
+}
+
+
+def main() -> None:
+    """Write all strips."""
+    weights, cache = resolve_weights("auto", cache=ROOT / "var" / "cache"), Cache()
+    report(weights.describe())
+    _OUT.mkdir(exist_ok=True)
+    photo, poppies = _open(sample_photo("chelsea")), _open(SAMPLES / "poppies.jpg")
+    for name, variants in _STRIPS.items():
+        results = {_caption(fields): _render(photo, [poppies], fields, weights, cache) for fields in variants}
+        _write(name, {"photo": photo, "painting": poppies, **results})
+    mask, tide = _cat_mask(photo.shape[:2]), _open(SAMPLES / "tide.jpg")
+    masks = [255 - mask, mask]
+    regions = _render(photo, [tide, poppies], {}, weights, cache, masks=masks)
+    _write("masks", {"mask": mask, "style 1, dark": tide, "style 2, bright": poppies, "result": regions})
+    part = _render(photo, [poppies], {}, weights, cache, masks=[255 - mask])
+    _write("part", {"mask": 255 - mask, "style": poppies, "result": part})
+
+
+def _render(
+    photo: Pixels,
+    styles: Sequence[Pixels],
+    fields: dict[str, Any],
+    weights: Weights,
+    cache: Cache,
+    *,
+    masks: Sequence[Pixels] = (),
+) -> Pixels:
+    recipe = resolve({"preset": "fast", "size": 256, **fields})
+    *_, last = stylize(photo, styles, recipe, weights=weights, cache=cache, masks=masks)
+    return np.rint(255 * np.clip(last.image, 0, 1)).astype(np.uint8)
+
+
+def _cat_mask(size: tuple[int, ...]) -> Pixels:
+    """Return a mask drawn by hand around the cat's head, white inside."""
+    height, width = size
+    mask = Image.new("L", (width, height))
+    left, top = [(0.24, 1), (0.16, 0.6), (0.13, 0.05)], [(0.3, 0.12), (0.5, 0.1), (0.66, 0.08)]
+    outline = [*left, *top, (0.83, 0.02), (0.8, 0.5), (0.72, 1)]
+    ImageDraw.Draw(mask).polygon([(x * width, y * height) for x, y in outline], fill=255)
+    return np.asarray(mask)
+
+
+def _caption(fields: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in fields.items())
+
+
+def _write(name: str, images: dict[str, Pixels]) -> None:
+    sheet(images, _HEIGHT).save(_OUT / f"{name}.jpg", quality=88)
+    report(f"{name}.jpg")
+
+
+def _open(path: Path) -> Pixels:
+    return np.asarray(decode(path.read_bytes(), max_pixels=100_000_000))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The quality of results: metrics, contact sheets, and ballots for blind votes."""
