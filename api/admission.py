@@ -54,7 +54,7 @@ def _admit(request: JobRequest, kind: MemoryKind, available: int) -> Admission:
     if not available or peak <= available:  # 0: a worker does not state its memory
         return Admission(fits=True, kind=kind, peak=peak, available=available)
     shape = request.recipe, request.width, request.height, available, request.style_pixels
-    size = fitting_size(*shape, kind=kind)
+    size = fitting_size(*shape, masks=len(request.content_masks), kind=kind)
     return Admission(fits=False, kind=kind, peak=peak, available=available, fitting_size=size)
 
 

@@ -14,7 +14,9 @@ from easel.terminal.command import (
     Content,
     Id,
     Ids,
+    InitImage,
     Json,
+    Masks,
     Output,
     Overrides,
     Previews,
@@ -77,8 +79,8 @@ def submit(
     size: Annotated[int | None, typer.Option(help="Longest side in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
     overrides: Overrides = None,
-    mask: Annotated[list[Path] | None, typer.Option(help="Where a style applies; once for each style.")] = None,
-    init_image: Annotated[Path | None, typer.Option(help="Image to start from, such as an earlier result.")] = None,
+    mask: Masks = None,
+    init_image: InitImage = None,
     tier: Tier = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Submit only once with this key.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="URL that receives the job's webhooks.")] = None,
@@ -96,16 +98,16 @@ def submit(
     fields = build_recipe(recipe, size, steps, overrides or [])
     if output:
         check_output(output, with_json=as_json)
-    guides: dict[str, Any] = {"content_mask": mask or (), "init_image": init_image}
+    images: dict[str, Any] = {"content_mask": mask or (), "init_image": init_image}
     if quote_only:
-        quote = easel.quote(content, styles, fields, tier=tier, **guides)
+        quote = easel.quote(content, styles, fields, tier=tier, **images)
         if as_json:
             print_json(quote.model_dump(mode="json"))
         else:
             stdout.print(describe_quote(quote), soft_wrap=True)
         return
     webhook: dict[str, Any] = {"webhook_url": webhook_url, "webhook_events": webhook_events}
-    job = easel.submit(content, styles, fields, tier=tier, idempotency_key=idempotency_key, **guides, **webhook)
+    job = easel.submit(content, styles, fields, tier=tier, idempotency_key=idempotency_key, **images, **webhook)
     if is_standard_output(output):
         print_message(job.id)
     elif not as_json:

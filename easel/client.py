@@ -140,7 +140,7 @@ class BaseClient(Generic[JobT]):
         except BadInput as error:
             field, number = error.extra.get("field"), error.extra.get("number", 0)
             part = images.get(field or "", ())
-            if number < len(part):
+            if number < len(part) and ("number" in error.extra or len(part) == 1):
                 error.add_subject(display_name(part[number], f"style {number + 1}" if field == "style" else str(field)))
             raise
 

@@ -82,7 +82,11 @@ class BrokenImage(BadInput, code="broken_image"):
 
 
 class InvalidMask(BadInput, code="invalid_mask"):
-    """A mask does not fit the photo or the styles, or is black everywhere."""
+    """The masks do not match the styles, or one is black everywhere."""
+
+
+class InvalidShape(BadInput, code="invalid_shape"):
+    """A mask or a start image has another aspect ratio than the photo."""
 
 
 class AnimatedImage(BadInput, code="animated_image"):

@@ -44,8 +44,8 @@ _EXIF_TRANSPOSES: Final = {
 Image.MAX_IMAGE_PIXELS = None
 
 
-def decode(data: bytes, *, max_pixels: int) -> Image.Image:
-    """Decode an untrusted file as a viewer would show it: mode RGB, sRGB, upright, alpha on white, no metadata.
+def decode(data: bytes, *, max_pixels: int, background: str = "white") -> Image.Image:
+    """Decode an untrusted file as a viewer would show it: mode RGB, sRGB, upright, no alpha, no metadata.
 
     16 bits per channel become 8. CMYK and wide-gamut colors are converted with the embedded ICC profile, if any.
 
@@ -61,7 +61,7 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
             _check_size(image.size, max_pixels)
             _check_single(image)
             image.load()
-            return _upright_srgb(image)
+            return _upright_srgb(image, background)
     except EaselError:
         raise
     except UnidentifiedImageError as error:
@@ -166,9 +166,9 @@ def _check_single(image: Image.Image) -> None:
     raise AnimatedImage("The image has more than one frame or page; save one of them as JPEG or PNG.")
 
 
-def _upright_srgb(image: Image.Image) -> Image.Image:
+def _upright_srgb(image: Image.Image, background: str) -> Image.Image:
     transpose = _exif_transpose(image)
-    flat = _flatten_on_white(_to_srgb(_to_eight_bits(image), image.info.get("icc_profile")))
+    flat = _flatten(_to_srgb(_to_eight_bits(image), image.info.get("icc_profile")), background)
     upright = flat if transpose is None else flat.transpose(transpose)
     return Image.fromarray(np.asarray(upright))  # a new image, so that no metadata is left
 
@@ -225,11 +225,10 @@ def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
     return image if converted is None else converted
 
 
-def _flatten_on_white(image: Image.Image) -> Image.Image:
+def _flatten(image: Image.Image, background: str) -> Image.Image:
     if image.mode != "RGBA":
         return image.convert("RGB")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
 
 
 def _encode_png(image: Image.Image, **options: Any) -> bytes:

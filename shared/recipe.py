@@ -160,7 +160,8 @@ class Recipe(_Frozen):
             msg = "without evaluations the start image is the result; raise steps, or set init to patches"
             raise ValueError(msg)
         if len(self.stages) > max(1, self.steps):
-            msg = f"{len(self.stages)} stages need at least {len(self.stages)} steps; raise steps"
+            fix = "raise steps" if self.steps else "without evaluations give one stage"
+            msg = f"{len(self.stages)} stages need at least {len(self.stages)} steps; {fix}"
             raise ValueError(msg)
         return self
 

@@ -1,7 +1,8 @@
 """Uploads as they are stored."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,11 +13,12 @@ from werkzeug.datastructures import FileStorage
 
 from api.http.limits import decode_slot
 from shared import images
-from shared.errors import BadInput, InvalidMask
+from shared.errors import BadInput, InvalidMask, InvalidShape
 from shared.recipe import Recipe
 
 _SHAPE_TOLERANCE: Final = 0.02
 _MAX_COLORS: Final = 64
+_BRIGHTNESS: Final = (299, 587, 114)  # of red, green and blue, in thousandths (ITU-R BT.601)
 
 
 @dataclass(frozen=True)
@@ -30,22 +32,22 @@ class InputImage:
 
 
 def decode_input(
-    upload: FileStorage, recipe: Recipe, max_pixels: int, *, size: tuple[int, int] | None = None, **position: Any
+    upload: FileStorage,
+    recipe: Recipe,
+    max_pixels: int,
+    *,
+    shape_of: tuple[int, int] | None = None,
+    **position: Any,
 ) -> InputImage:
-    """Return an upload as it will be stored, scaled to `size` (width, height) if it is given.
+    """Return an upload as it will be stored; one with the shape of `shape_of` (width, height), if that is given.
 
     Raises a subclass of BadInput with the upload's `position` in the form.
     """
-    try:
-        with decode_slot():
-            image = images.decode(upload.read(), max_pixels=max_pixels)
-            image = image.resize(size, Resampling.LANCZOS) if size else image
-            images.fit_size(image.size, min(longest for longest, _ in recipe.schedule()))
-            png = images.encode_canonical_png(image)
-    except BadInput as error:
-        error.extra |= position
-        raise
-    return _stored(image, png)
+    with _positioned(**position), decode_slot():
+        image = images.decode(upload.read(), max_pixels=max_pixels)
+        _check_shape(image.size, shape_of or image.size)
+        images.fit_size(image.size, min(longest for longest, _ in recipe.schedule()))
+        return _stored(image)
 
 
 def decode_masks(
@@ -53,49 +55,64 @@ def decode_masks(
 ) -> list[InputImage]:
     """Return one gray mask for each style, scaled to the photo's `size` (width, height); none without uploads.
 
-    One upload for several styles has a flat color for each of them, from dark to bright. Raises InvalidMask, and the
-    errors of `images.decode`, with the upload's position in the form.
+    One upload for several styles has a flat color for each of them, from dark to bright. Transparent parts count as
+    black. Raises InvalidMask, and the errors of `images.decode`, with the upload's position in the form.
     """
-    masks: list[Image.Image] = []
+    if len(uploads) not in {0, 1, styles}:
+        detail = (
+            f"There are {len(uploads)} masks for {styles} styles. Send one for each, or one image with flat colors."
+        )
+        raise InvalidMask(detail, field="content_mask")
+    scale = min(1, images.MAX_SIDE / max(size))
+    target, stored = (round(size[0] * scale), round(size[1] * scale)), []
     for number, upload in enumerate(uploads):
-        try:
-            with decode_slot():
-                mask = images.decode(upload.read(), max_pixels=max_pixels)
-                _check_shape(mask.size, size)
-                masks += _split_by_color(mask, styles) if len(uploads) == 1 < styles else [mask.convert("L")]
-        except BadInput as error:
-            error.extra |= {"field": "content_mask", "number": number}
-            raise
-    if masks and len(masks) != styles:
-        raise InvalidMask(f"There are {len(masks)} masks for {styles} styles; send one for each.", field="content_mask")
-    for number, mask in enumerate(masks):
-        if not mask.getbbox():
-            detail = f"Mask {number + 1} is black everywhere, so style {number + 1} would apply nowhere."
-            raise InvalidMask(detail, field="content_mask", number=number)
-    scaled = [mask.resize(size, Resampling.BILINEAR) for mask in masks]
-    return [_stored(mask, images.encode_canonical_png(mask.convert("RGB"))) for mask in scaled]
+        with _positioned(field="content_mask", number=number), decode_slot():
+            mask = images.decode(upload.read(), max_pixels=max_pixels, background="black")
+            _check_shape(mask.size, size)
+            parts = _split_by_color(mask, styles) if len(uploads) < styles else [mask]
+            stored += [_stored(_scaled_mask(part.convert("L"), target)) for part in parts]
+    return stored
 
 
-def _check_shape(mask: tuple[int, int], photo: tuple[int, int]) -> None:
-    if abs(mask[0] * photo[1] / (mask[1] * photo[0]) - 1) > _SHAPE_TOLERANCE:
-        raise InvalidMask(
-            f"The mask has {mask[0]} x {mask[1]} pixels and the photo {photo[0]} x {photo[1]}; give it the same shape."
+@contextmanager
+def _positioned(**position: Any) -> Iterator[None]:
+    """Add the position in the form to a BadInput."""
+    try:
+        yield
+    except BadInput as error:
+        error.extra |= position
+        raise
+
+
+def _check_shape(size: tuple[int, int], photo: tuple[int, int]) -> None:
+    if abs(size[0] * photo[1] / (size[1] * photo[0]) - 1) > _SHAPE_TOLERANCE:
+        raise InvalidShape(
+            f"The image has {size[0]} x {size[1]} pixels and the photo {photo[0]} x {photo[1]}. Give it the same shape."
         )
 
 
-def _split_by_color(image: Image.Image, styles: int) -> list[Image.Image]:
-    """Return a mask for each color of an image with one flat color for each style, from dark to bright."""
+def _scaled_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+    scaled = mask.resize(size, Resampling.BILINEAR)
+    if not scaled.getbbox():
+        raise InvalidMask("The mask is black everywhere at the photo's size, so its style would apply nowhere.")
+    return scaled.convert("RGB")
+
+
+def _split_by_color(image: Image.Image, styles: int) -> Iterator[Image.Image]:
+    """Yield a mask for each color of an image with one flat color for each style, from dark to bright."""
     colors = image.getcolors(maxcolors=_MAX_COLORS) or ()
     if len(colors) != styles:
-        found = f"{len(colors)} colors" if colors else f"more than {_MAX_COLORS} colors"
+        found = f"{len(colors)} color{'s' * (len(colors) != 1)}" if colors else f"more than {_MAX_COLORS} colors"
         raise InvalidMask(
-            f"The mask has {found} for {styles} styles. Paint each region in one flat color, without soft edges, "
-            "or send one gray mask for each style."
+            f"The mask has {found} for {styles} styles. Paint each region in one flat color, without soft edges, and "
+            "save it as an 8-bit PNG (a JPEG adds colors), or send one gray mask for each style."
         )
     pixels = np.asarray(image)
-    ordered = np.array(sorted((np.ravel(color) for _, color in colors), key=lambda color: (color.sum(), *color)))
-    return [Image.fromarray((pixels == color).all(axis=-1)).convert("L") for color in ordered]
+    ordered = sorted((np.ravel(color) for _, color in colors), key=lambda color: (color @ _BRIGHTNESS, *color))
+    for color in ordered:
+        yield Image.fromarray((pixels == color).all(axis=-1))
 
 
-def _stored(image: Image.Image, png: bytes) -> InputImage:
+def _stored(image: Image.Image) -> InputImage:
+    png = images.encode_canonical_png(image)
     return InputImage(hashlib.sha256(png).hexdigest(), png, *image.size)

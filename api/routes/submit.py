@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from functools import partial
 
 import structlog
 from flask import Blueprint, Response
@@ -18,7 +19,7 @@ from api.http.submission_form import BODY
 from api.imaging.inputs import InputImage, decode_input, decode_masks
 from easel.models import JobState, JobStatus, Progress, Quote
 from shared import errors
-from shared.jobs.estimate import estimate_cost, peak_memory
+from shared.jobs.estimate import peak_memory, result_size
 from shared.jobs.job import Job, JobRequest
 from shared.presets import resolve
 from shared.recipe import Recipe, check_inputs
@@ -47,7 +48,7 @@ class SubmitQuery(Query):
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
         *(errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier, errors.BodyTooLarge),
         *(errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull, errors.DoesNotFit),
-        *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask),
+        *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
     ),
 )
 def submit(query: SubmitQuery) -> Response:
@@ -71,7 +72,7 @@ def submit(query: SubmitQuery) -> Response:
     masks = decode_masks(submission.content_masks, size, len(styles), settings.max_pixels)
     init_image = None
     if start := submission.init_image:
-        init_image = decode_input(start, recipe, settings.max_pixels, size=size, field="init_image")
+        init_image = decode_input(start, recipe, settings.max_pixels, shape_of=size, field="init_image")
     request = _job_request(submission, recipe, content, styles, masks=masks, init_image=init_image)
     if query.dry_run:
         return json_response(_quote(context, request))
@@ -115,7 +116,8 @@ def _job_request(
     hashes += [mask.sha256 for mask in masks]
     webhook = [submission.webhook.model_dump(mode="json")] if submission.webhook else []
     text = json.dumps([*hashes, recipe.model_dump(mode="json"), submission.tier, *webhook], sort_keys=True)
-    style_pixels = tuple(style.width * style.height for style in styles)
+    others = [*styles, *([init_image] if init_image else [])]
+    pixels, memory_of = tuple(image.width * image.height for image in others), partial(peak_memory, masks=len(masks))
     return JobRequest(
         id=str(uuid7()),
         tier=submission.tier,
@@ -126,9 +128,9 @@ def _job_request(
         content_masks=tuple(mask.sha256 for mask in masks),
         width=content.width,
         height=content.height,
-        style_pixels=style_pixels,
-        peak_memory_bytes=peak_memory(recipe, content.width, content.height, style_pixels),
-        peak_gpu_memory_bytes=peak_memory(recipe, content.width, content.height, style_pixels, kind="gpu"),
+        style_pixels=pixels,
+        peak_memory_bytes=memory_of(recipe, content.width, content.height, pixels),
+        peak_gpu_memory_bytes=memory_of(recipe, content.width, content.height, pixels, kind="gpu"),
         created_at=time.time(),
         idempotency_key=submission.idempotency_key,
         webhook=submission.webhook,
@@ -139,9 +141,13 @@ def _job_request(
 def _quote(context: Context, request: JobRequest) -> Quote:
     job, forecast, stats = _new_job(request), context.eta.get(), context.services.queue_stats
     run_seconds = forecast.run_time(job)
+    width, height = result_size(request.recipe, request.width, request.height)
     admission = admit(request, stats.workers())
     return Quote(
-        **estimate_cost(request.recipe, request.width, request.height, request.style_pixels).model_dump(),
+        peak_memory_bytes=request.peak_memory_bytes,
+        peak_gpu_memory_bytes=request.peak_gpu_memory_bytes,
+        width=width,
+        height=height,
         seconds=run_seconds.p50,
         run_seconds=run_seconds,
         eta_seconds=forecast.eta_if_submitted(job),

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from pydantic import BaseModel, Field
-
 from shared.presets import with_size
 from shared.recipe import LBFGS, Recipe
 
@@ -21,6 +19,10 @@ START_SECONDS: Final = 15.0
 _BASE_BYTES: Final = 1600 * 2**20  # Python, TensorFlow, VGG19 in two forms, steps of six shapes
 _BYTES_PER_STAGE: Final = 100 * 2**20  # the step of one more shape
 _BYTES_PER_PIXEL: Final = 1800  # of the image: activations, their gradients, and allocator overhead
+# For each mask: a gradient of block1's layers and the features times its guide, which are not freed at once. From the
+# sizes of the arrays.
+_BYTES_PER_MASKED_PIXEL: Final = 512
+_BYTES_PER_POSTPROCESSED_PIXEL: Final = 24  # of the content as uploaded, in floats while it is scaled
 _BYTES_PER_STYLE_PIXEL: Final = 680  # at the style's size: one layer at a time, before the image's activations exist
 _PATCH_MATCHING_BYTES: Final = 512 * 2**20  # 72,000 patches of 17 pixels a side, and what is made of them
 _PATCH_MATCHING_BYTES_PER_PIXEL: Final = 300  # of the image: coordinates of places, the color transfer
@@ -48,15 +50,6 @@ _GPU_BYTES_PER_STYLE_PIXEL: Final = 1300  # not measured: all activations, shoul
 _GPU_COPIES_OF_STATE: Final = 3
 
 
-class CostEstimate(BaseModel):
-    """Memory and image size of one job on one worker. Times are estimated in api/eta/forecast.py."""
-
-    peak_memory_bytes: int = Field(description="Peak host memory in bytes, on a worker without a GPU.")
-    peak_gpu_memory_bytes: int = Field(description="Peak GPU memory in bytes, on a worker with a GPU.")
-    width: int = Field(description="Of the result, in pixels.")
-    height: int = Field(description="Of the result, in pixels.")
-
-
 def pixel_evaluations(recipe: Recipe, width: int, height: int) -> float:
     """Return pixels times evaluations, summed over all stages and patch matching, for a content image of this shape."""
     patches = sum(i.pixel_evaluations(_pixels(i.longest_side, width, height)) for i in recipe.patch_iterations())
@@ -72,36 +65,35 @@ def algorithm(recipe: Recipe) -> str:
     return ", ".join([*parts, recipe.optimizer.kind] if recipe.steps else parts)
 
 
-def estimate_cost(recipe: Recipe, width: int, height: int, styles: Sequence[int] = ()) -> CostEstimate:
-    """Estimate a job's cost; `width` and `height` are of the content image, `styles` pixel counts, all as uploaded."""
+def result_size(recipe: Recipe, width: int, height: int) -> tuple[int, int]:
+    """Return (width, height) of the result in pixels, for a content image of this shape."""
     longest = recipe.schedule()[-1][0]
-    return CostEstimate(
-        peak_memory_bytes=peak_memory(recipe, width, height, styles),
-        peak_gpu_memory_bytes=peak_memory(recipe, width, height, styles, kind="gpu"),
-        width=max(1, round(width * longest / max(width, height))),
-        height=max(1, round(height * longest / max(width, height))),
-    )
+    return max(1, round(width * longest / max(width, height))), max(1, round(height * longest / max(width, height)))
 
 
 def peak_memory(
-    recipe: Recipe, width: int, height: int, styles: Sequence[int] = (), *, kind: MemoryKind = "host"
+    recipe: Recipe, width: int, height: int, others: Sequence[int] = (), *, masks: int = 0, kind: MemoryKind = "host"
 ) -> int:
-    """Return an upper bound in bytes, for a content image of this shape and styles of these pixel counts, as uploaded.
+    """Return an upper bound in bytes, for a content image of this shape.
 
-    Once scaled, each style image is taken to be a square.
+    `others` are the pixels of the style images and the start image, as uploaded. Once scaled, each style image is taken
+    to be a square.
     """
-    longest = max(size for size, _ in recipe.schedule())
+    longest, uploaded = max(size for size, _ in recipe.schedule()), width * height
     image = _pixels(longest, width, height) + 4 * recipe.padding * (longest + recipe.padding)
     style = (longest * max(recipe.scales(1))) ** 2
     state = image * _BYTES_PER_IMAGE_PIXEL * _optimizer_images(recipe)
     if kind == "gpu":
-        return int(_gpu_peak_memory(image, style, state, len(recipe.stages)))
-    uploads = [width * height, *styles, *([width * height] if recipe.init == "image" else ())]
-    working = max(image * _BYTES_PER_PIXEL, style * _BYTES_PER_STYLE_PIXEL, max(uploads) * _BYTES_PER_INPUT_PIXEL)
+        return int(_gpu_peak_memory(image * (1 + masks / 10), style, state, len(recipe.stages)))
+    uploads = [uploaded, *others, *[uploaded] * masks]
+    evaluation = image * (_BYTES_PER_PIXEL + masks * _BYTES_PER_MASKED_PIXEL)
+    working = max(evaluation, style * _BYTES_PER_STYLE_PIXEL, max(uploads) * _BYTES_PER_INPUT_PIXEL)
     if recipe.init == "patches":  # before the first evaluation
-        all_styles = image * sum(scale**2 for scale in recipe.scales(max(1, len(styles))))
+        all_styles = image * sum(scale**2 for scale in recipe.scales(max(1, len(others))))
         patches = image * _PATCH_MATCHING_BYTES_PER_PIXEL + all_styles * _PATCH_MATCHING_BYTES_PER_STYLE_PIXEL
-        working = max(working, _PATCH_MATCHING_BYTES + patches)
+        working = max(working, _PATCH_MATCHING_BYTES * (1.5 if masks else 1) + patches)
+    if masks or recipe.color == "content":  # previews need the content
+        working += uploaded * _BYTES_PER_POSTPROCESSED_PIXEL
     fixed = _BASE_BYTES + len(recipe.stages) * _BYTES_PER_STAGE + sum(uploads) * _BYTES_PER_UPLOAD_PIXEL
     return int(fixed + working + _COPIES_OF_STATE * state)
 
@@ -111,14 +103,15 @@ def fitting_size(
     width: int,
     height: int,
     memory_bytes: int,
-    styles: Sequence[int] = (),
+    others: Sequence[int] = (),
     *,
+    masks: int = 0,
     kind: MemoryKind = "host",
 ) -> int | None:
     """Return the largest `size` up to the recipe's, a multiple of 8 pixels, that fits; None if not even 64 does."""
 
     def fits(size: int) -> bool:
-        return peak_memory(with_size(recipe, size), width, height, styles, kind=kind) <= memory_bytes
+        return peak_memory(with_size(recipe, size), width, height, others, masks=masks, kind=kind) <= memory_bytes
 
     return next(filter(fits, range(recipe.size // 8 * 8, 63, -8)), None)
 

@@ -47,7 +47,7 @@ class JobRequest(_Frozen):
     content_masks: tuple[str, ...] = ()  # sha256 of one mask for each style, or none
     width: int = 0  # pixels of the content image, for estimates; 0 if unknown
     height: int = 0
-    style_pixels: tuple[int, ...] = ()  # of each style image as uploaded, for estimates
+    style_pixels: tuple[int, ...] = ()  # of each style image, and the start image, as uploaded; for estimates
     peak_memory_bytes: int = 0  # predicted at submission; 0 if unknown, which fits every worker
     peak_gpu_memory_bytes: int = 0  # the same for GPU memory, on a worker with a GPU
     created_at: float  # seconds since the epoch, as are all times here

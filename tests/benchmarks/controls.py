@@ -41,9 +41,10 @@ def main() -> None:
         results = {_caption(fields): _render(photo, [poppies], fields, weights, cache) for fields in variants}
         _write(name, {"photo": photo, "painting": poppies, **results})
     mask, tide = _cat_mask(photo.shape[:2]), _open(SAMPLES / "tide.jpg")
-    masks = [255 - mask, mask]
+    labels = np.where(mask > 127, 255, 0).astype(np.uint8)
+    masks = [255 - labels, labels]
     regions = _render(photo, [tide, poppies], {}, weights, cache, masks=masks)
-    _write("masks", {"mask": mask, "style 1, dark": tide, "style 2, bright": poppies, "result": regions})
+    _write("masks", {"mask": labels, "style 1, dark": tide, "style 2, bright": poppies, "result": regions})
     part = _render(photo, [poppies], {}, weights, cache, masks=[255 - mask])
     _write("part", {"mask": 255 - mask, "style": poppies, "result": part})
 

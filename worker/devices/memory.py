@@ -49,8 +49,9 @@ def machine_memory(root: Path = Path("/")) -> int:
 def suggest_size(request: JobRequest, kind: MemoryKind) -> str:
     """Return advice for a job that ran out of memory twice: a size well below the prediction, which was too low."""
     shape = request.recipe, request.width or 1, request.height or 1
-    predicted = peak_memory(*shape, request.style_pixels, kind=kind)
-    size = fitting_size(*shape, int(_SAFE_SHARE * predicted), request.style_pixels, kind=kind)
+    masks = len(request.content_masks)
+    predicted = peak_memory(*shape, request.style_pixels, masks=masks, kind=kind)
+    size = fitting_size(*shape, int(_SAFE_SHARE * predicted), request.style_pixels, masks=masks, kind=kind)
     return f"It failed twice. At size {size} it should fit." if size else "It failed twice and is already small."
 
 

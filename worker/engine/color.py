@@ -10,9 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.recipe import Recipe
 from worker.engine.image_ops import as_tensor, resize_longest_side
-from worker.engine.patches.colors import ColorDistribution, Pixels
+from worker.engine.patches.colors import ColorDistribution, Pixels, transform_pixels
 
 _ENCODED_KNEE: Final = 0.04045  # where the linear part of the sRGB curve ends, as encoded
 _LINEAR_KNEE: Final = 0.0031308  # and as light
@@ -36,22 +35,24 @@ _TO_LAB: Final = np.array(
 )
 
 
-def match_colors(style: NDArray[Any], content: NDArray[Any], recipe: Recipe) -> NDArray[Any]:
-    """Return a style image as the run uses it: with `match` in the content's colors, at the recipe's size.
+def match_colors(style: NDArray[Any], content: NDArray[Any], longest_side: int) -> NDArray[np.float32]:
+    """Return a style image in the content's colors, at most as large as a run uses it at `longest_side`.
 
     Images are (height, width, 3), uint8 or float32 in [0, 1], of any size.
     """
-    if recipe.color != "match":
-        return style
-    longest_side = min(max(style.shape[:2]), round(recipe.size * max(recipe.scales(1))))
-    scaled: Pixels = resize_longest_side(as_tensor(style), longest_side).numpy()
+    sides = style.shape[:2]
+    largest = round(longest_side * (max(sides) / min(sides)) ** 0.5)  # patch matching gives it the content's area
+    scaled: Pixels = resize_longest_side(as_tensor(style), min(max(sides), largest)).numpy()
     colors = resize_longest_side(as_tensor(content), _SAMPLE_SIDE).numpy().reshape(-1, 3)
-    matched = ColorDistribution(colors).match_moments(scaled)
-    return np.clip(scaled + np.float32(recipe.color_strength) * (matched - scaled), 0, 1)
+    matched: Pixels = np.clip(ColorDistribution(colors).match_moments(scaled), 0, 1)
+    return matched
 
 
 def with_chroma(image: Pixels, source: Pixels, strength: float) -> Pixels:
-    """Return `image` with its OkLab chroma moved to that of `source` by `strength`, in [0, 1]; lightness is kept."""
+    """Return `image` with its OkLab chroma moved to that of `source` by `strength`, in [0, 1].
+
+    Lightness is kept where sRGB has such a color; a saturated color that would be too bright gets darker.
+    """
     lab, source_lab = to_oklab(image), to_oklab(source)
     lab[..., 1:] += strength * (source_lab[..., 1:] - lab[..., 1:])
     return from_oklab(lab)
@@ -61,13 +62,14 @@ def to_oklab(image: Pixels) -> NDArray[np.float64]:
     """Convert sRGB in [0, 1], (..., 3), to OkLab: lightness in [0, 1], and two chroma axes, about -0.4 to 0.4."""
     encoded = image.astype(np.float64)
     linear = np.where(encoded <= _ENCODED_KNEE, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    lab: NDArray[np.float64] = np.cbrt(linear @ _TO_CONES.T) @ _TO_LAB.T
+    lab: NDArray[np.float64] = transform_pixels(np.cbrt(transform_pixels(linear, _TO_CONES.T)), _TO_LAB.T)
     return lab
 
 
 def from_oklab(lab: NDArray[np.float64]) -> Pixels:
     """Convert OkLab to sRGB, (..., 3) in [0, 1]; colors outside of sRGB are clipped."""
-    linear = (lab @ np.linalg.inv(_TO_LAB).T) ** 3 @ np.linalg.inv(_TO_CONES).T
-    linear = np.clip(linear, 0, 1)
+    cones = transform_pixels(lab, np.linalg.inv(_TO_LAB).T) ** 3
+    linear = np.clip(transform_pixels(cones, np.linalg.inv(_TO_CONES).T), 0, 1)
     encoded = np.where(linear <= _LINEAR_KNEE, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return encoded.astype(np.float32)
+    colors: Pixels = encoded.astype(np.float32)
+    return colors

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from easel.models import Losses
 from shared.recipe import Recipe
-from worker.engine.finish import Finish
 from worker.engine.image_ops import crop_padding
 from worker.engine.optimizers import Arrays, Optimizer, OptimizerState, optimizer_for
+from worker.engine.postprocess import Postprocess
 from worker.engine.schedule import Schedule
 
 _EXPLOSION_FACTOR: Final = 1000.0  # far beyond what a working optimizer ever overshoots
@@ -121,19 +121,21 @@ class Iterate:
     step_backoffs: int  # times the step was halved so far, after unusable evaluations
     run_state: RunState | PatchState = field(repr=False)
     padding: int = field(repr=False)  # pixels beyond each edge that are optimized too but not part of the image
-    finish: Finish = field(repr=False)
+    postprocess: Postprocess = field(repr=False)
 
     @cached_property
     def image(self) -> NDArray[np.float32]:
         """(height, width, 3), RGB in [0, 1], at the size of the current stage."""
-        return self.finish(self.run_state.visible_image(self.padding).numpy())
+        return self.postprocess(self.run_state.visible_image(self.padding).numpy())
 
     def state(self) -> Arrays:
         """Return everything that `stylize(..., state=)` needs to continue bit for bit: a flat dict of numpy arrays."""
         return self.run_state.arrays()
 
 
-def create_iterate(run_state: RunState | PatchState, recipe: Recipe, schedule: Schedule, finish: Finish) -> Iterate:
+def create_iterate(
+    run_state: RunState | PatchState, recipe: Recipe, schedule: Schedule, postprocess: Postprocess
+) -> Iterate:
     """Return the Iterate of a run of `recipe` in this state."""
     if isinstance(run_state, PatchState):
         return Iterate(
@@ -145,7 +147,7 @@ def create_iterate(run_state: RunState | PatchState, recipe: Recipe, schedule: S
             step_backoffs=0,
             run_state=run_state,
             padding=0,
-            finish=finish,
+            postprocess=postprocess,
         )
     total, style, content, variation, norm = (float(value) for value in run_state.metrics)
     return Iterate(
@@ -157,7 +159,7 @@ def create_iterate(run_state: RunState | PatchState, recipe: Recipe, schedule: S
         step_backoffs=run_state.step_backoffs,
         run_state=run_state,
         padding=recipe.padding,
-        finish=finish,
+        postprocess=postprocess,
     )
 
 
@@ -172,7 +174,7 @@ def restore_iterate(
     Raises KeyError if the state belongs to another optimizer.
     """
     run_state = restore_state(state, optimizer_for(recipe.optimizer))
-    return create_iterate(run_state, recipe, Schedule.from_recipe(recipe), Finish(content, recipe, masks))
+    return create_iterate(run_state, recipe, Schedule.from_recipe(recipe), Postprocess(content, recipe, masks))
 
 
 def restore_state(arrays: Mapping[str, NDArray[Any]], optimizer: Optimizer) -> RunState | PatchState:

@@ -47,7 +47,9 @@ class Regions:
         masks = self.at(size)
         padded = tf.stack([reflect_pad(mask, padding) for mask in tf.unstack(masks)])
         areas = tf.reduce_sum(masks, axis=[1, 2, 3])
-        return Guides({layer: _channels(padded, layer) for layer in layers}, areas / tf.reduce_sum(areas))
+        return Guides(
+            {layer: _channels(padded, layer) for layer in layers}, tf.math.divide_no_nan(areas, tf.reduce_sum(areas))
+        )
 
 
 def guided(features: tf.Tensor, channels: tf.Tensor) -> list[tf.Tensor]:

@@ -14,12 +14,12 @@ from shared.recipe import Recipe, check_inputs
 from worker.engine.cache import Cache, Evaluate, PathName
 from worker.engine.color import match_colors
 from worker.engine.determinism import make_deterministic
-from worker.engine.finish import Finish
 from worker.engine.image_ops import as_tensor, reflect_pad, resize, resize_longest_side
 from worker.engine.iterate import Iterate, PatchState, RunState, create_iterate, restore_state
 from worker.engine.optimizers import optimizer_for
 from worker.engine.out_of_memory import translate_out_of_memory
 from worker.engine.patches.matching import PatchMatching
+from worker.engine.postprocess import Postprocess
 from worker.engine.regions import Regions
 from worker.engine.schedule import Schedule, ScheduledStage
 from worker.engine.weights.sources import Weights
@@ -88,11 +88,21 @@ class _Run:
     ) -> None:
         self.recipe, self.weights, self.cache, self.path = recipe, weights, cache, path
         self.init_image, self.regions = init_image, Regions(masks) if masks else None
-        self.finish = Finish(content, recipe, masks)
+        self.postprocess = Postprocess(content, recipe, masks)
         self.content = content  # not as floats, which would take four times the memory
-        self.styles = [match_colors(style, content, recipe) for style in styles]
+        self.styles = [self._prepared(*pair) for pair in zip(styles, recipe.scales(len(styles)), strict=True)]
         self.schedule = Schedule.from_recipe(recipe)
         self.optimizer = optimizer_for(recipe.optimizer)
+
+    def _prepared(self, style: Image, scale: float) -> Image:
+        """Return a style image in the colors that the recipe gives it."""
+        strength = np.float32(self.recipe.color_strength)
+        if self.recipe.color != "match" or not strength:
+            return style
+        matched = match_colors(style, self.content, round(self.recipe.size * scale))
+        original = resize(as_tensor(style), matched.shape[:2]).numpy()
+        mixed: NDArray[np.float32] = original + strength * (matched - original)
+        return mixed
 
     def iterates(self, saved: RunState | PatchState | None) -> Iterator[Iterate]:
         """Yield every Iterate after `saved`."""
@@ -100,7 +110,7 @@ class _Run:
         del saved  # it is as large as the state that the run continues with
         with translate_out_of_memory(self.recipe.size):
             for state in states:
-                yield create_iterate(state, self.recipe, self.schedule, self.finish)
+                yield create_iterate(state, self.recipe, self.schedule, self.postprocess)
 
     def _states(self, state: RunState | PatchState | None) -> Iterator[RunState | PatchState]:
         if not isinstance(state, RunState):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final, Literal
 
+import numpy as np
 import structlog
 
 from easel.models import JobError, JobState
@@ -106,7 +107,7 @@ class JobRun:
         recipe = self.recipe = adapted_to_weights(request.recipe, self.weights["source"])
         content, *styles = [self.inputs.image(sha256) for sha256 in (request.content, *request.styles)]
         init_image = self.inputs.image(request.init_image) if request.init_image else None
-        masks = [self.inputs.image(sha256)[..., 0] for sha256 in request.content_masks]
+        masks = [np.ascontiguousarray(self.inputs.image(sha256)[..., 0]) for sha256 in request.content_masks]
         reader = CheckpointReader(self.session, self.worker, self.inputs, self.retry)
         resumed = reader.resume_point(content, masks, recipe, self.weights["sha256"])
         if resumed:

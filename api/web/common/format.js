@@ -51,7 +51,9 @@ export const words = (name) => name.replace(/[_-]+/g, " ").replace(/^./, (first)
 export const sentence = (text) => text.replace(/^[a-z]/, (first) => first.toUpperCase()).replace(/[^.!?]$/, "$&.");
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
-/** "default · 384 px · 170 steps" */
-export const recipeSummary = (recipe) => [recipe.preset, `${recipe.size} px`, plural(recipe.steps, "step")].map(noBreak).join(" · ");
+export const evaluations = (steps) => (steps ? plural(steps, "evaluation") : "no evaluation");
+
+/** "default · 384 px · 30 evaluations" */
+export const recipeSummary = (recipe) => [recipe.preset, `${recipe.size} px`, evaluations(recipe.steps)].map(noBreak).join(" · ");
 
 export const STATES = { queued: "Queued", running: "Running", succeeded: "Finished", failed: "Failed", canceled: "Canceled" };

@@ -25,7 +25,7 @@ export function withLogSlider(field) {
 
   function set(value, presetValue) {
     field.set(value);
-    middle = presetValue || 1;
+    middle = presetValue || 30; // the preset `patches` has no steps
     updateSlider();
   }
 

@@ -2,7 +2,7 @@
 
 import { call } from "../common/api.js";
 import { $, h, showText } from "../common/dom.js";
-import { plural, words } from "../common/format.js";
+import { evaluations, words } from "../common/format.js";
 import { withLogSlider } from "./log-slider.js";
 import { createField } from "./schema-fields.js";
 
@@ -43,7 +43,7 @@ export class Parameters {
       h("input", { type: "radio", name: "preset", value: preset, "aria-describedby": "preset-error", onchange }),
       h("b", {}, words(preset)),
       h("span.muted", {}, PRESET_HINTS[preset] || ""),
-      h("small.muted", {}, `${size} px · ${steps ? plural(steps, "evaluation") : "no evaluation"}`));
+      h("small.muted", {}, `${size} px · ${evaluations(steps)}`));
   }
 
   usePreset(name) {

@@ -55,7 +55,7 @@ def recipes(width: int) -> dict[str, Recipe]:
     """Return the recipe of the tutorial, which uses Adam, and `default` until the history of L-BFGS is full."""
     return {
         "tutorial": PRESETS["tutorial"].model_copy(update={"size": width, "steps": 12}),
-        "default": resolve({"preset": "default", "size": width, "steps": 30, "stages": _STAGES}),
+        "default": resolve({"preset": "default", "init": "content", "size": width, "steps": 30, "stages": _STAGES}),
     }
 
 

@@ -34,8 +34,8 @@ def _starts(width: int, sizes: int) -> list[float]:
 
 
 def _start(workload: Workload, cache: Cache, size: int) -> float:
-    """Return the seconds for style and content features, tracing and the first step, with the preset `default`."""
-    recipe = resolve({"preset": "default", "size": size, "stages": [{"scale": 1, "share": 1}]})
+    """Return the seconds for style and content features, tracing and the first step, from the content."""
+    recipe = resolve({"preset": "default", "init": "content", "size": size})
     began = time.perf_counter()
     iterates = stylize(workload.content, [workload.style], recipe, weights=workload.weights, cache=cache, path=PATH)
     next(iterates)

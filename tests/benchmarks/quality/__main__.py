@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class _Contest:
+class _Comparison:
     """The recipes that render each pair, and what they need."""
 
     recipes: Mapping[str, Recipe]
@@ -87,11 +87,11 @@ def main() -> None:
     report(weights.describe())
     options.out.mkdir(parents=True, exist_ok=True)
     recipes = dict(map(_recipe, options.recipes))
-    contest = _Contest(recipes, weights, load_vgg19(weights.path), options.images, options.out)
+    comparison = _Comparison(recipes, weights, load_vgg19(weights.path), options.images, options.out)
     rows: list[Row] = []
     for pair in PAIRS[options.pairs]:
         try:
-            for row in contest.rows(pair):
+            for row in comparison.rows(pair):
                 report(", ".join(f"{name} {_text(value)}" for name, value in row.items()))
                 rows.append(row)
         except FileNotFoundError as missing:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from support.fixtures.worker import LONG, WorkerRig, reached
+from support.fixtures.worker import LONG, WorkerRig, reached, sample_image
 
 from easel.models import JobState
 from shared.jobs.job import Job
@@ -46,6 +46,30 @@ def test_patch_matching_is_the_first_part_of_a_jobs_steps(rig: WorkerRig) -> Non
     reported = [event.data for event in rig.services.events.since(job.id) if event.kind == "progress"]
     assert {data["progress"]["total"] for data in reported} == {9}
     assert all(("losses" in data) == (not data["progress"]["phase"].startswith("patches")) for data in reported)
+
+
+def test_a_jobs_masks_and_start_image_reach_the_engine(rig: WorkerRig) -> None:
+    rig.start_worker()
+    left = Image.new("RGB", (64, 48))
+    left.paste("white", (0, 0, 32, 48))
+    start_image = Image.new("RGB", (64, 48), (250, 10, 10))
+    recipe = {"init": "image", "steps": 1, "style_weight": 0, "variation_weight": 0, "content_weight": 1e-6}
+    job = rig.done(rig.submit(masks=[left], init_image=start_image, **recipe))
+    image = np.asarray(Image.open(io.BytesIO(rig.result_of(job))), np.float32)
+    np.testing.assert_allclose(image[:, :30].mean(axis=(0, 1)), (250, 10, 10), atol=12)
+    np.testing.assert_allclose(image[:, 34:], np.asarray(sample_image(1).resize((64, 48)))[:, 34:], atol=25)
+    provenance = json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))
+    assert provenance["init_image_sha256"] == job.request.init_image
+    assert provenance["content_mask_sha256"] == list(job.request.content_masks)
+
+
+def test_a_job_without_evaluations_needs_no_weights(rig: WorkerRig) -> None:
+    rig.start_worker(weights="/nowhere.h5")
+    job = rig.done(rig.submit(preset="patches", init="patches", steps=0))
+    assert (job.progress.current, job.progress.percentage, job.losses) == (2, 100, None)
+    assert not job.stopped_early
+    provenance = json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))
+    assert provenance["weights"] == {"source": "none", "sha256": ""}
 
 
 def test_a_canceled_job_keeps_its_preview_but_no_result_or_checkpoint(rig: WorkerRig) -> None:

@@ -47,7 +47,7 @@ class SimulatedJob:
         return RunRecord(
             device="cpu",
             algorithm=algorithm(self.recipe),
-            pixels=arithmetic / self.recipe.steps,
+            pixels=arithmetic / self.recipe.total_steps,
             pixels_per_second=arithmetic / sum(self.halves),
             start_seconds=self.start,
             end_seconds=0,

@@ -15,6 +15,7 @@ from shared.errors import Diverged, ImageTooSmall, InvalidRecipe
 from shared.images import encode_png
 from worker import stylize_command
 from worker.engine import stylize
+from worker.engine.image_ops import as_tensor, resize
 from worker.engine.weights.sources import Weights
 
 RESUME_SCRIPT = """
@@ -159,3 +160,28 @@ def test_the_command_writes_an_image_and_a_trace_with_a_line_for_each_step(weigh
     assert lines[-1]["total"] == last.losses.total
     assert set(lines[0]) == {"step", "total", "style", "content", "total_variation", "gradient_norm", "seconds"}
     assert out.read_bytes() == encode_png(last.image)
+
+
+def test_a_run_starts_from_the_init_image_at_the_contents_size(weights: Weights) -> None:
+    start_image = np.random.default_rng(9).integers(0, 256, (30, 40, 3), np.uint8)
+    recipe, options = small(init="image"), {"init_image": start_image}
+    iterates = run(weights, recipe, **options)
+    expected = resize(as_tensor(start_image), iterates[0].image.shape[:2]).numpy()
+    np.testing.assert_allclose(iterates[0].image, expected, atol=1e-6)
+    for cut in (1, 5):
+        resumed = run(weights, recipe, state=iterates[cut].state(), **options)
+        assert digest(resumed[-1].image) == digest(iterates[-1].image)
+
+
+def test_an_init_image_is_refused_where_it_has_no_effect_and_required_where_it_has(weights: Weights) -> None:
+    with pytest.raises(InvalidRecipe, match="does not use the init_image"):
+        start(weights, small(), init_image=CONTENT)
+    with pytest.raises(InvalidRecipe, match="needs an init_image"):
+        start(weights, small(init="image"))
+
+
+def test_each_style_has_its_own_scale(weights: Weights) -> None:
+    one, other = (run(weights, small(style_scales=[scale]))[0].losses for scale in (0.5, 2))
+    doubled = run(weights, small(style_scale=2))[0].losses
+    assert one != other
+    assert other == doubled

@@ -42,7 +42,7 @@ class ColorDistribution:
         mean, covariance = _moments(image, weights)
         root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
         matrix = inverse @ _power(root @ self._covariance @ root, 0.5) @ inverse
-        return (_transformed(image - mean, matrix) + self.mean).astype(np.float32)
+        return (transform_pixels(image - mean, matrix) + self.mean).astype(np.float32)
 
     def _sliced(self, image: Pixels, random: np.random.Generator) -> Pixels:
         """Return the image after iterative transport along random axes.
@@ -53,13 +53,13 @@ class ColorDistribution:
         ranks = (np.arange(len(moved)) + 0.5) / len(moved) * len(self.pixels) - 0.5
         for _ in range(_ROUNDS):
             axes = np.linalg.qr(random.standard_normal((3, 3)))[0].astype(np.float32)
-            source, target = _transformed(moved, axes), np.sort(_transformed(self.pixels, axes), axis=0)
+            source, target = transform_pixels(moved, axes), np.sort(transform_pixels(self.pixels, axes), axis=0)
             shift = np.empty_like(source)
             for axis in range(3):
                 order = np.argsort(source[:, axis], kind="stable")
                 values = np.interp(ranks, np.arange(len(target)), target[:, axis])
                 shift[order, axis] = values - source[order, axis]
-            moved += _STEP * _transformed(shift, axes.T)
+            moved += _STEP * transform_pixels(shift, axes.T)
         return moved.reshape(image.shape)
 
 
@@ -80,7 +80,7 @@ def _power(matrix: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
     return result
 
 
-def _transformed(pixels: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
+def transform_pixels(pixels: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
     """Return `pixels @ matrix` for (..., 3) and (3, 3)."""
     result: NDArray[Any] = sum(pixels[..., row, None] * matrix[row] for row in range(3))
     return result

@@ -4,7 +4,7 @@ An iteration searches the best patch of the styles for every place, blends the p
 it has detail. The constants were found by looking at results at 224 to 384 pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,7 +59,7 @@ class PatchMatching:
         self._shares = [weight / sum(mix) for weight in mix]
         image = resize_longest_side(as_tensor(content), self._iterations[-1].longest_side)
         self._style_scales = recipe.scales(len(styles))
-        self._styles = self._scaled_to([as_tensor(style) for style in styles], image)
+        self._styles = self._scaled_to((as_tensor(style) for style in styles), image)
         pixels = [style.numpy() for style in self._styles]
         groups = [([style], [1.0]) for style in pixels] if regions else [(pixels, self._shares)]
         self._palettes = [ColorDistribution(_color_sample(*group)) for group in groups]
@@ -84,7 +84,7 @@ class PatchMatching:
         rows, columns = (_places(length, iteration.patch, iteration.stride) for length in size)
         flatness = np.maximum(0, 1 - scale.detail / 1.5)
         noisy, masks = image + flatness * self._noise(size, random), self._masks(size)
-        patches, matches = self._best_matches(iteration, scale, noisy, rows, columns)
+        patches, matches = self._best_matches(scale, iteration, noisy, (rows, columns), masks)
         weight = iteration.content_weight * (0.05 + 1.5 * scale.detail)
         mixed = (blend(patches, matches, rows, columns, size) + weight * scale.content) / (1 + weight)
         if masks is None:
@@ -95,7 +95,7 @@ class PatchMatching:
             )
         return np.clip(mixed, 0, 1)
 
-    def _scaled_to(self, styles: Sequence[tf.Tensor], content: tf.Tensor) -> list[tf.Tensor]:
+    def _scaled_to(self, styles: Iterable[tf.Tensor], content: tf.Tensor) -> list[tf.Tensor]:
         return [_with_area(style, content, scale) for style, scale in zip(styles, self._style_scales, strict=True)]
 
     def _noise(self, size: tuple[int, ...], random: np.random.Generator) -> Pixels:
@@ -119,17 +119,21 @@ class PatchMatching:
         return masks
 
     def _best_matches(
-        self, iteration: PatchIteration, scale: _Scale, image: Pixels, rows: Indices, columns: Indices
+        self,
+        scale: _Scale,
+        iteration: PatchIteration,
+        image: Pixels,
+        places: tuple[Indices, Indices],
+        masks: NDArray[np.float32] | None,
     ) -> tuple[NDArray[np.float32], Indices]:
         """Return patches, and the number of the best one for each place; in regions, of the region's style."""
         indexes = self._index_of(iteration, scale)
-        masks = self._masks(image.shape[:2])
         if masks is None:
-            return indexes[0].patches, indexes[0].best_matches(image, rows, columns)
-        centers = np.ix_(rows + iteration.patch // 2, columns + iteration.patch // 2)
+            return indexes[0].patches, indexes[0].best_matches(image, *places)
+        centers = np.ix_(*(first + iteration.patch // 2 for first in places))
         region = masks[..., 0].argmax(axis=0)[centers]
         starts = np.cumsum([0, *(len(index.patches) for index in indexes)])
-        matches = [start + it.best_matches(image, rows, columns) for start, it in zip(starts, indexes, strict=False)]
+        matches = [start + index.best_matches(image, *places) for start, index in zip(starts, indexes, strict=False)]
         return np.concatenate([index.patches for index in indexes]), np.choose(region, matches)
 
     def _index_of(self, iteration: PatchIteration, scale: _Scale) -> list[PatchIndex]:

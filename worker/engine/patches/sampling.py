@@ -20,7 +20,7 @@ def sample_patches(
 ) -> NDArray[np.float32]:
     """Return random patches of the styles, (count, patch, patch, 3), at most 6,000 of each of 12 views.
 
-    `shares` are the styles' shares of the patches, and sum to 1. No side of a style is shorter than a patch.
+    `shares` are the styles' shares of the patches. No side of a style is shorter than a patch.
     """
     limits = [round(_PATCHES_PER_VIEW * share) for share in shares]
     most = (_ORIENTATIONS + _FREE_ROTATIONS) * sum(limits)

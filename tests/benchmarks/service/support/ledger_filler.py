@@ -95,7 +95,7 @@ class LedgerFiller:
     def _claim_one(self) -> Claim:
         claim = self.services.ledger.claim("w0", self.services.settings.tiers, lease_seconds=_DAY)
         assert claim is not None
-        step = self.random.randrange(1, RECIPE.steps)
+        step = self.random.randrange(1, RECIPE.total_steps)
         self.services.ledger.renew(claim, lease_seconds=_DAY, event=("progress", {"step": step}), **_progress(step))
         return claim
 
@@ -114,19 +114,19 @@ class LedgerFiller:
 
 
 def _progress(step: int) -> dict[str, Any]:
-    percentage = round(100 * step / RECIPE.steps, 2)
-    progress = Progress(phase="512 px", current=step, total=RECIPE.steps, percentage=percentage)
+    percentage = round(100 * step / RECIPE.total_steps, 2)
+    progress = Progress(phase="512 px", current=step, total=RECIPE.total_steps, percentage=percentage)
     return {"progress": progress, "losses": LOSSES, "steps_per_second": 1.5, "run_seconds": step / 1.5}
 
 
 def _outcome(request: JobRequest) -> dict[str, Any]:
     token, began = "0123456789abcdef", request.created_at + 60
     return {
-        **_progress(RECIPE.steps),
+        **_progress(RECIPE.total_steps),
         "claims": 1,
         "started_at": began,
         "completed_at": began + 300,
-        "preview": keys.preview(request.id, token, RECIPE.steps),
+        "preview": keys.preview(request.id, token, RECIPE.total_steps),
         "result": keys.result(request.id, token),
     }
 

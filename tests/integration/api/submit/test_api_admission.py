@@ -19,7 +19,7 @@ SENT = json.dumps(LARGE)
 
 def peak(kind: MemoryKind = "host", **fields: Any) -> int:
     """Return the predicted peak for the images of the `submit` fixture."""
-    return peak_memory(resolve(fields), 96, 64, styles=[96 * 64], kind=kind)
+    return peak_memory(resolve(fields), 96, 64, others=[96 * 64], kind=kind)
 
 
 @pytest.fixture

@@ -88,7 +88,8 @@ BAD = {
     "a mask as text": ({"content_mask": "mask.png"}, 422, "invalid_mask"),
     "two masks for one style": ({"content_mask": [MASK, MASK]}, 422, "invalid_mask"),
     "a black mask": ({"content_mask": image_file((0, 0, 0))}, 422, "invalid_mask"),
-    "a mask of another shape": ({"content_mask": image_file(size=(64, 64))}, 422, "invalid_mask"),
+    "a mask of another shape": ({"content_mask": image_file(size=(64, 64))}, 422, "invalid_shape"),
+    "a start image of another shape": ({"init_image": image_file(size=(64, 64))}, 422, "invalid_shape"),
     "a mask that is no image": ({"content_mask": b"once upon a time"}, 422, "not_an_image"),
     "one flat color for two styles": ({"content_mask": MASK, "style": [STYLE, STYLE]}, 422, "invalid_mask"),
     "a mix in regions": (

@@ -51,7 +51,7 @@ def test_gray_masks_keep_their_soft_edges(submit: Submit, services: Services) ->
 
 @pytest.mark.parametrize(
     ("colors", "words"),
-    [(("red",), "has 1 colors for 2 styles"), (("red", "lime", "blue"), "has 3 colors for 2 styles")],
+    [(("red",), "has 1 color for 2 styles"), (("red", "lime", "blue"), "has 3 colors for 2 styles")],
 )
 def test_a_label_image_of_other_colors_than_styles_says_how_many(
     submit: Submit, colors: tuple[str, ...], words: str
@@ -61,12 +61,34 @@ def test_a_label_image_of_other_colors_than_styles_says_how_many(
     assert (problem["field"], problem["number"]) == ("content_mask", 0)
 
 
-def test_a_start_image_sets_init_and_has_the_photos_size(submit: Submit, services: Services) -> None:
+def test_labels_are_ordered_by_brightness_as_people_see_it(submit: Submit, services: Services) -> None:
+    response = submit(style=[STYLE, STYLE, PHOTO], content_mask=label_image("lime", "red", "blue"))
+    masks = [stored(services, sha256) for sha256 in request_of(services, response.get_json()).content_masks]
+    assert [int(np.asarray(mask)[32, :, 0].argmax()) // 32 for mask in masks] == [2, 1, 0]
+
+
+def test_a_transparent_part_of_a_mask_is_black(submit: Submit, services: Services) -> None:
+    painted = Image.new("RGBA", (96, 64))
+    ImageDraw.Draw(painted).rectangle((0, 0, 47, 63), fill="white")
+    [sha256] = request_of(services, submit(content_mask=encode(painted, "PNG")).get_json()).content_masks
+    np.testing.assert_array_equal(
+        np.asarray(stored(services, sha256))[:, :, 0] > 127, np.arange(96) < 48 + np.zeros((64, 1))
+    )
+
+
+def test_a_mask_that_vanishes_at_the_photos_size_is_refused(submit: Submit) -> None:
+    mask = Image.new("L", (3840, 2560))
+    mask.putpixel((7, 7), 255)
+    assert submit(content_mask=encode(mask, "PNG")).get_json()["code"] == "invalid_mask"
+
+
+def test_a_start_image_sets_init_and_is_stored_as_it_was_sent(submit: Submit, services: Services) -> None:
     response = submit(init_image=image_file((9, 9, 9), (300, 200)))
     request = request_of(services, response.get_json())
     assert request.recipe.init == "image"
     assert request.init_image is not None
-    assert stored(services, request.init_image).size == (96, 64)
+    assert stored(services, request.init_image).size == (300, 200)
+    assert request.style_pixels == (96 * 64, 300 * 200)
 
 
 def test_masks_and_start_images_belong_to_what_an_idempotency_key_stands_for(submit: Submit) -> None:
