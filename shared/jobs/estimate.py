@@ -86,7 +86,7 @@ def peak_memory(
     if kind == "gpu":
         return int(_gpu_peak_memory(image * (1 + masks / 10), style, state, len(recipe.stages)))
     uploads = [uploaded, *others, *[uploaded] * masks]
-    evaluation = image * (_BYTES_PER_PIXEL + masks * _BYTES_PER_MASKED_PIXEL)
+    evaluation = image * (_BYTES_PER_PIXEL + masks * _BYTES_PER_MASKED_PIXEL) if recipe.steps else 0
     working = max(evaluation, style * _BYTES_PER_STYLE_PIXEL, max(uploads) * _BYTES_PER_INPUT_PIXEL)
     if recipe.init == "patches":  # before the first evaluation
         all_styles = image * sum(scale**2 for scale in recipe.scales(max(1, len(others))))
@@ -123,7 +123,9 @@ def _gpu_peak_memory(image: float, style: float, state: float, stages: int) -> f
 
 
 def _optimizer_images(recipe: Recipe) -> int:
-    """Return how many images the optimizer keeps between evaluations."""
+    """Return how many images the optimizer keeps between evaluations; patch matching keeps one between iterations."""
+    if not recipe.steps:
+        return 1
     return _IMAGES + (2 * recipe.optimizer.history if isinstance(recipe.optimizer, LBFGS) else 0)
 
 
