@@ -15,7 +15,6 @@ const PRESET_HINTS = {
   patches: "Patches alone, without VGG19",
   tutorial: "Same as TensorFlow’s tutorial",
 };
-const defaultFirst = (one, other) => (other.preset === "default") - (one.preset === "default") || one.steps - other.steps;
 
 export class Parameters {
   static async load(onChange) {
@@ -33,7 +32,7 @@ export class Parameters {
       this.fields.set(name, isFeatured ? withLogSlider(field) : field);
       $(isFeatured ? "#featured-parameters" : "#advanced-parameters").append(field.node);
     }
-    $("#presets").append(...Object.values(presets).sort(defaultFirst).map((preset) => this.createCard(preset, onChange)));
+    $("#presets").append(...Object.values(presets).map((preset) => this.createCard(preset, onChange)));
     this.usePreset("default" in presets ? "default" : Object.keys(presets)[0]);
   }
 
