@@ -35,17 +35,20 @@ _TO_LAB: Final = np.array(
 )
 
 
-def match_colors(style: NDArray[Any], content: NDArray[Any], longest_side: int) -> NDArray[np.float32]:
-    """Return a style image in the content's colors, at most as large as a run uses it at `longest_side`.
+def match_colors(
+    style: NDArray[Any], content: NDArray[Any], longest_side: int, strength: float = 1.0
+) -> NDArray[np.float32]:
+    """Return a style image moved to the content's colors by `strength`, as large as a run uses it at `longest_side`.
 
-    Images are (height, width, 3), uint8 or float32 in [0, 1], of any size.
+    It is never enlarged. Images are (height, width, 3), uint8 or float32 in [0, 1], of any size.
     """
     sides = style.shape[:2]
     largest = round(longest_side * (max(sides) / min(sides)) ** 0.5)  # patch matching gives it the content's area
     scaled: Pixels = resize_longest_side(as_tensor(style), min(max(sides), largest)).numpy()
     colors = resize_longest_side(as_tensor(content), _SAMPLE_SIDE).numpy().reshape(-1, 3)
     matched: Pixels = np.clip(ColorDistribution(colors).match_moments(scaled), 0, 1)
-    return matched
+    mixed: Pixels = scaled + np.float32(strength) * (matched - scaled)
+    return mixed
 
 
 def with_chroma(image: Pixels, source: Pixels, strength: float) -> Pixels:

@@ -96,13 +96,9 @@ class _Run:
 
     def _prepared(self, style: Image, scale: float) -> Image:
         """Return a style image in the colors that the recipe gives it."""
-        strength = np.float32(self.recipe.color_strength)
-        if self.recipe.color != "match" or not strength:
+        if self.recipe.color != "match" or not self.recipe.color_strength:
             return style
-        matched = match_colors(style, self.content, round(self.recipe.size * scale))
-        original = resize(as_tensor(style), matched.shape[:2]).numpy()
-        mixed: NDArray[np.float32] = original + strength * (matched - original)
-        return mixed
+        return match_colors(style, self.content, round(self.recipe.size * scale), self.recipe.color_strength)
 
     def iterates(self, saved: RunState | PatchState | None) -> Iterator[Iterate]:
         """Yield every Iterate after `saved`."""
