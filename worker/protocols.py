@@ -74,7 +74,7 @@ class Engine(Protocol):
         """
 
     def restore_iterate(
-        self, content: np.ndarray, recipe: Recipe, state: Mapping[str, Any], masks: Sequence[np.ndarray] = ()
+        self, content: np.ndarray, recipe: Recipe, state: Mapping[str, Any], /, *, masks: Sequence[np.ndarray] = ()
     ) -> Iterate:
         """Return the iterate that `state` was taken from, in a run with this content image and these masks."""
 

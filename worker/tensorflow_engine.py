@@ -55,7 +55,7 @@ class TensorFlowEngine:
         return stylize(content, styles, recipe, **options, init_image=init_image, masks=masks)
 
     def restore_iterate(
-        self, content: np.ndarray, recipe: Recipe, state: Mapping[str, Any], masks: Sequence[np.ndarray] = ()
+        self, content: np.ndarray, recipe: Recipe, state: Mapping[str, Any], *, masks: Sequence[np.ndarray] = ()
     ) -> Iterate:
         """See Engine."""
         return restore_iterate(content, recipe, state, masks)

@@ -111,11 +111,7 @@ class BlendEngine:
             yield iterate
 
     def restore_iterate(
-        self,
-        content: np.ndarray,  # noqa: ARG002 - as of Engine
-        recipe: Recipe,
-        state: Mapping[str, Any],
-        masks: Sequence[np.ndarray] = (),  # noqa: ARG002 - as of Engine
+        self, _content: np.ndarray, recipe: Recipe, state: Mapping[str, Any], **_images: Any
     ) -> BlendIterate:
         """See Engine."""
         photo, recolored = np.asarray(state["photo"]), np.asarray(state["recolored"])

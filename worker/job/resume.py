@@ -50,7 +50,7 @@ class CheckpointReader:
                 self._retry(partial(self._session.warn, "checkpoint_unusable", str(error)))
                 continue
             bitwise = bool(state.pop("bitwise")) and state.pop("fingerprint") == self._worker.fingerprint
-            iterate = self._worker.engine.restore_iterate(content, recipe, state, masks)
+            iterate = self._worker.engine.restore_iterate(content, recipe, state, masks=masks)
             self._retry(partial(self._session.renew, resumed_from_step=iterate.step))
             log.info("resumed", step=iterate.step, bitwise=bitwise)
             return ResumePoint(key, state, iterate, bitwise, recorded=key != handed_off)

@@ -123,11 +123,7 @@ class SleepingEngine:
             yield iterate
 
     def restore_iterate(
-        self,
-        content: np.ndarray,  # noqa: ARG002 - as of Engine
-        recipe: Recipe,
-        state: Mapping[str, Any],
-        masks: Sequence[np.ndarray] = (),  # noqa: ARG002 - as of Engine
+        self, _content: np.ndarray, recipe: Recipe, state: Mapping[str, Any], **_images: Any
     ) -> SleepIterate:
         """See Engine."""
         canvas, drift = np.asarray(state["canvas"]), np.asarray(state["drift"])
