@@ -128,6 +128,7 @@ def test_a_job_that_was_already_deleted_disappears(
 
 def test_a_job_is_deleted_after_confirmation(page: Page, job: Job, stack_with_worker: BrowserStack) -> None:
     detail = open_detail(page, job)
+    page.wait_for_load_state("networkidle")  # an image that is still loading would be answered 404, a console error
     detail.get_by_role("button", name="Delete").click()
     assert stack_with_worker.services.ledger.get(job.id).state is JobState.SUCCEEDED
     detail.get_by_role("button", name="Delete the job").click()
