@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from shared.errors import InvalidRecipe
 from shared.patch_iterations import PatchIteration, patch_iterations
@@ -101,6 +102,11 @@ class Recipe(_Frozen):
         {f"block{block}_conv1": 0.2 for block in range(1, 6)},
         description="VGG19 layers whose Gram matrices represent the style, with weights.",
     )
+    style_loss: Literal["gram", "wasserstein"] = Field(
+        "gram",
+        description="Distance of Gram matrices: their mean squared difference, or the 2-Wasserstein distance, which "
+        "weighs weak and strong correlations more equally and needs about a quarter of the style weight.",
+    )
     content_weight: Weight = Field(1.0, description="Weight of the content loss.")
     style_weight: Weight = Field(10.0, description="Weight of the style loss.")
     variation_weight: Weight = Field(2.0, description="Weight of the total variation loss: higher is smoother.")
@@ -151,18 +157,18 @@ class Recipe(_Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not (any(self.content_layers.values()) or any(self.style_layers.values())):
-            msg = "give at least one content or style layer a weight above 0"
-            raise ValueError(msg)
+            raise _inconsistent("style_layers", "give at least one content or style layer a weight above 0")
+        if self.steps and not (self.content_weight or self.style_weight):
+            raise _inconsistent("style_weight", "is 0 like content_weight; give one of them a weight above 0")
         if self.style_mix and not sum(self.style_mix):
-            msg = "give at least one style image a weight above 0 in style_mix"
-            raise ValueError(msg)
+            raise _inconsistent("style_mix", "give at least one style image a weight above 0")
+        if self.style_loss == "wasserstein" and not self.normalize:
+            raise _inconsistent("style_loss", "wasserstein is always relative to its target; set normalize to true")
         if not self.steps and self.init != "patches":
-            msg = "without evaluations the start image is the result; raise steps, or set init to patches"
-            raise ValueError(msg)
+            raise _inconsistent("steps", "is 0, so the start image is the result; raise it, or set init to patches")
         if len(self.stages) > max(1, self.steps):
             fix = "raise steps" if self.steps else "without evaluations give one stage"
-            msg = f"{len(self.stages)} stages need at least {len(self.stages)} steps; {fix}"
-            raise ValueError(msg)
+            raise _inconsistent("stages", f"{len(self.stages)} stages need at least {len(self.stages)} steps; {fix}")
         return self
 
     def scales(self, styles: int) -> tuple[float, ...]:
@@ -196,6 +202,10 @@ class Recipe(_Frozen):
             schedule.append((max(64, round(self.size * stage.scale)), 1 + end - done))
             done = end
         return schedule
+
+
+def _inconsistent(field: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("inconsistent", "{message}", {"field": field, "message": message})
 
 
 def check_inputs(recipe: Recipe, *, styles: int, masks: int, init_image: bool) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shared.recipe import Recipe
 from worker.engine.image_ops import as_tensor, resize_longest_side
 from worker.engine.model import Features, StyleContentModel, load_vgg19
-from worker.engine.objective import GramMatrices, Objective, blend_styles, stack_styles
+from worker.engine.objective import GramMatrices, Objective, blend_styles, stack_styles, style_targets
 from worker.engine.optimizers.tensor_ops import on_gpu
 from worker.engine.regions import Guides
 from worker.engine.vgg19.convolution import KernelCache
@@ -38,6 +38,7 @@ _MAX_EVALUATIONS_ON_GPU: Final = 60
 _MAX_STYLES: Final = 24  # of 2.4 MB each; 10 MB if all layers have a weight
 _MODEL_FIELDS: Final = {"style_layers", "content_layers", "pooling"}
 _OBJECTIVE_FIELDS: Final = _MODEL_FIELDS | {
+    "style_loss",
     "style_weight",
     "content_weight",
     "variation_weight",
@@ -160,7 +161,7 @@ class Cache:
             for style, side in zip(styles, style_sides, strict=True)
         ]
         style = stack_styles(gram_matrices) if guides else blend_styles(gram_matrices, recipe)
-        targets = {"style": style, "content": network.activations(content)}
+        targets = {"style": style_targets(style, recipe), "content": network.activations(content)}
         regions = len(styles) if guides else 0
         key = (*self._key(weights, recipe, _OBJECTIVE_FIELDS), tuple(content.shape), path, regions)
         evaluation = self.evaluations.get_or_create(

@@ -1,44 +1,81 @@
-"""The three losses of the objective. x is the image, p the photo and a the style image.
+"""The losses of the objective. x is the image, p the photo and a the style image.
 
 Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, CVPR 2016. The paper sums squares; these
 are means, as in TensorFlow's tutorial. `relative` also divides each layer's loss by the mean square of its target, so
 that the loss weights have the same effect at any size and with any network weights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import tensorflow as tf
 
-_EPSILON = 1e-12  # keeps the division finite if a layer's target is zero
+_EPSILON: Final = 1e-12  # keeps the division finite if a layer's target is zero
+_MAX_RANK: Final = 128  # beyond it, eigenvalues are a few percent of the trace
+_ROOT_EPSILON: Final = 1e-7  # what float32 leaves uncertain of an eigenvalue, relative to the largest
+
+
+StyleDistance = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Maps the Gram matrix of one layer and region, and its target, to a scalar."""
 
 
 @dataclass(frozen=True)
 class StyleLoss:
-    """L_style = sum_l w_l E_l, E_l = mean((G^l - A^l)^2): G and A are the Gram matrices of x and a in layer l.
+    """L_style = sum_r s_r sum_l w_l E_l: E_l is the distance of region r's Gram matrices in layer l.
 
-    The paper's equations 4 and 5.
+    The paper's equation 5, which has one region.
     """
 
-    targets: Mapping[str, tf.Tensor]
+    distance: StyleDistance
+    targets: Mapping[str, tf.Tensor]  # by layer, of each region
     weights: Mapping[str, float]
-    relative: bool
-    shares: tf.Tensor | None = None  # (regions,): of each region in the loss; None is one region
+    shares: tf.Tensor | None = None  # (regions,): s_r, of each region in the loss; None is one region
 
     def __call__(self, gram_matrices: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Return a scalar; `gram_matrices` are (regions, channels, channels) by layer, in one region by default."""
-        if self.shares is None:
-            return _weighted_sum(gram_matrices, self.targets, self.weights, relative=self.relative)
-        by_region = [
-            _weighted_sum(
-                {layer: matrices[region] for layer, matrices in gram_matrices.items()},
-                {layer: targets[region] for layer, targets in self.targets.items()},
-                self.weights,
-                relative=self.relative,
-            )
-            for region in range(self.shares.shape[0])
+        """Return a scalar; `gram_matrices` are (regions, channels, channels) by layer."""
+        shares = tf.unstack(self.shares) if self.shares is not None else [1.0]
+        terms = [
+            share * self.weights[layer] * self.distance(gram_matrices[layer][region], target[region])
+            for region, share in enumerate(shares)
+            for layer, target in self.targets.items()
         ]
-        return tf.reduce_sum(self.shares * tf.stack(by_region))
+        return _sum(terms)
+
+
+def gram_distance(gram_matrix: tf.Tensor, target: tf.Tensor, *, relative: bool) -> tf.Tensor:
+    """Return E = mean((G - A)^2): G and A are the Gram matrices of x and a. The paper's equation 4."""
+    return _mean_squared_error(gram_matrix, target, relative=relative)
+
+
+def gram_root(gram_matrix: tf.Tensor) -> tf.Tensor:
+    """Return R with R R^T = A for Gram matrices A, (..., channels, rank), of its 128 largest eigenvalues."""
+    values, vectors = tf.linalg.eigh(gram_matrix)  # ascending
+    rank = min(gram_matrix.shape[-1], _MAX_RANK)
+    return vectors[..., -rank:] * tf.sqrt(tf.maximum(values[..., tf.newaxis, -rank:], 0.0))
+
+
+def wasserstein_distance(gram_matrix: tf.Tensor, root: tf.Tensor) -> tf.Tensor:
+    """Return E = (tr G + tr A - 2 tr (R^T G R)^(1/2)) / tr A, with A = R R^T.
+
+    The squared 2-Wasserstein distance between Gaussians around 0 with covariances G and A, as a share of tr A. Weak
+    correlations count more than in the mean square.
+    """
+    product = tf.matmul(root, tf.matmul(gram_matrix, root), transpose_a=True)
+    energy = tf.reduce_sum(tf.square(root))
+    overlap = _trace_of_root(product, tf.maximum(_ROOT_EPSILON * energy**2, _EPSILON))
+    return (tf.linalg.trace(gram_matrix) + energy - 2 * overlap) / tf.maximum(energy, _EPSILON)
+
+
+def _trace_of_root(matrix: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
+    """Return tr ((M + epsilon)^(1/2) - epsilon^(1/2)) of a symmetric M. The gradient is (M + epsilon)^(-1/2) / 2.
+
+    Written out, because TensorFlow's gradient of the eigenvectors is not finite where eigenvalues are equal.
+    """
+    values, vectors = tf.linalg.eigh(tf.stop_gradient(matrix))
+    roots = tf.sqrt(tf.maximum(values, 0.0) + epsilon)
+    slope = tf.matmul(vectors / (2 * roots), vectors, transpose_b=True)
+    return tf.reduce_sum(roots - tf.sqrt(epsilon)) + tf.reduce_sum(slope * (matrix - tf.stop_gradient(matrix)))
 
 
 @dataclass(frozen=True)
@@ -54,7 +91,11 @@ class ContentLoss:
 
     def __call__(self, activations: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Return a scalar; `activations` are (1, height, width, channels) by layer."""
-        return _weighted_sum(activations, self.targets, self.weights, relative=self.relative)
+        terms = [
+            self.weights[layer] * _mean_squared_error(activations[layer], target, relative=self.relative)
+            for layer, target in self.targets.items()
+        ]
+        return _sum(terms)
 
 
 @dataclass(frozen=True)
@@ -81,13 +122,7 @@ class TotalVariationLoss:
         return tf.reduce_mean(tf.square(brightness)) + self.chroma * tf.reduce_mean(tf.square(color))
 
 
-def _weighted_sum(
-    values: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor], weights: Mapping[str, float], *, relative: bool
-) -> tf.Tensor:
-    terms = [
-        weights[layer] * _mean_squared_error(values[layer], target, relative=relative)
-        for layer, target in targets.items()
-    ]
+def _sum(terms: list[tf.Tensor]) -> tf.Tensor:
     return tf.add_n(terms) if terms else tf.constant(0.0)
 
 

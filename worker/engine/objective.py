@@ -6,11 +6,20 @@ Gatys, Ecker, Bethge (CVPR 2016), equation 7, and the total variation. In a reci
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import tensorflow as tf
 
 from shared.recipe import Recipe
-from worker.engine.losses import ContentLoss, StyleLoss, TotalVariationLoss
+from worker.engine.losses import (
+    ContentLoss,
+    StyleDistance,
+    StyleLoss,
+    TotalVariationLoss,
+    gram_distance,
+    gram_root,
+    wasserstein_distance,
+)
 from worker.engine.model import Features
 
 GramMatrices = Mapping[str, tf.Tensor]
@@ -27,11 +36,24 @@ class Objective:
     def __call__(self, image: tf.Tensor, features: Features) -> tf.Tensor:
         """Return the weighted [total, style, content, total variation] of an image (height, width, 3)."""
         recipe, relative = self.recipe, self.recipe.normalize
-        style = StyleLoss(self.targets["style"], recipe.style_layers, relative, self.shares)(features["style"])
+        style_loss = StyleLoss(_style_distance(recipe), self.targets["style"], recipe.style_layers, self.shares)
+        style = style_loss(features["style"])
         content = ContentLoss(self.targets["content"], recipe.content_layers, relative)(features["content"])
         variation = TotalVariationLoss(relative, recipe.chroma_variation)(image)
         terms = [recipe.style_weight * style, recipe.content_weight * content, recipe.variation_weight * variation]
         return tf.stack([tf.add_n(terms), *terms])
+
+
+def style_targets(gram_matrices: GramMatrices, recipe: Recipe) -> dict[str, tf.Tensor]:
+    """Return what the recipe's style loss compares with, by layer, from the Gram matrices of the style."""
+    to_target = gram_root if recipe.style_loss == "wasserstein" else tf.identity
+    return {layer: to_target(matrices) for layer, matrices in gram_matrices.items()}
+
+
+def _style_distance(recipe: Recipe) -> StyleDistance:
+    if recipe.style_loss == "wasserstein":
+        return wasserstein_distance
+    return partial(gram_distance, relative=recipe.normalize)
 
 
 def stack_styles(styles: Sequence[GramMatrices]) -> dict[str, tf.Tensor]:

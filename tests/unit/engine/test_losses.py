@@ -1,16 +1,41 @@
 """The terms of the objective, compared with their definitions."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from worker.engine.losses import ContentLoss, StyleLoss, TotalVariationLoss
+from worker.engine.losses import (
+    ContentLoss,
+    StyleLoss,
+    TotalVariationLoss,
+    gram_distance,
+    gram_root,
+    wasserstein_distance,
+)
 
 RANDOM = np.random.default_rng(7)
 
 
 def _random(*shape: int) -> tf.Tensor:
     return tf.constant(RANDOM.random(shape, np.float32))
+
+
+_HIDDEN = 2 * 1e-7**0.5
+"""Most that an eigenvalue is missed by, relative to the trace."""
+
+
+def _gram_matrix(channels: int) -> NDArray[np.float64]:
+    features = RANDOM.random((2 * channels, channels))
+    return features.T @ features
+
+
+def _square_root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    values, vectors = np.linalg.eigh(matrix)
+    root: NDArray[np.float64] = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return root
 
 
 def test_absolute_variation_equals_tensorflows() -> None:
@@ -38,10 +63,18 @@ def test_a_flat_image_has_no_variation() -> None:
 
 
 def test_an_absolute_term_is_the_weighted_mean_squared_error() -> None:
-    value, target = _random(4, 4), _random(4, 4)
-    loss = StyleLoss({"block1_conv1": target}, {"block1_conv1": 0.5}, relative=False)
+    value, target = _random(1, 4, 4), _random(1, 4, 4)
+    loss = StyleLoss(partial(gram_distance, relative=False), {"block1_conv1": target}, {"block1_conv1": 0.5})
     expected = 0.5 * np.mean((value.numpy() - target.numpy()) ** 2)
     assert float(loss({"block1_conv1": value})) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_style_loss_is_the_mean_of_its_regions_by_their_shares() -> None:
+    values, targets, weights = _random(2, 4, 4), _random(2, 4, 4), {"block1_conv1": 0.5}
+    distance = partial(gram_distance, relative=True)
+    loss = StyleLoss(distance, {"block1_conv1": targets}, weights, tf.constant([0.3, 0.7]))({"block1_conv1": values})
+    first, second = (float(distance(values[region], targets[region])) for region in range(2))
+    assert float(loss) == pytest.approx(0.5 * (0.3 * first + 0.7 * second), rel=1e-5)
 
 
 def test_a_relative_term_does_not_change_with_the_scale_of_the_features() -> None:
@@ -54,8 +87,44 @@ def test_a_relative_term_does_not_change_with_the_scale_of_the_features() -> Non
 
 def test_a_layer_whose_target_is_zero_gives_a_finite_loss() -> None:
     zeros = tf.zeros([4, 4])
-    loss = StyleLoss({"block5_conv1": zeros}, {"block5_conv1": 1.0}, relative=True)
-    assert float(loss({"block5_conv1": zeros})) == 0
+    assert float(gram_distance(zeros, zeros, relative=True)) == 0
+    assert float(wasserstein_distance(zeros, gram_root(zeros))) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_wasserstein_distance_is_that_of_gaussians() -> None:
+    gram_matrix, target = _gram_matrix(6), _gram_matrix(6)
+    root = _square_root(target)
+    cross = _square_root(root @ gram_matrix @ root)
+    expected = (np.trace(gram_matrix) + np.trace(target) - 2 * np.trace(cross)) / np.trace(target)
+    distance = wasserstein_distance(tf.constant(gram_matrix), gram_root(tf.constant(target)))
+    assert float(distance) == pytest.approx(expected, abs=6 * _HIDDEN)
+
+
+@pytest.mark.parametrize("channels", [6, 200])
+def test_the_wasserstein_distance_of_equal_gram_matrices_is_what_the_smallest_eigenvalues_leave(channels: int) -> None:
+    gram_matrix = _gram_matrix(channels)
+    smallest = np.linalg.eigvalsh(gram_matrix)[:-128].sum() / np.trace(gram_matrix)
+    distance = wasserstein_distance(tf.constant(gram_matrix), gram_root(tf.constant(gram_matrix)))
+    assert 0 <= float(distance) <= 1.1 * smallest + min(channels, 128) * _HIDDEN
+
+
+def test_the_gradient_of_the_wasserstein_distance_is_that_of_finite_differences() -> None:
+    gram_matrix, root = tf.constant(_gram_matrix(6)), gram_root(tf.constant(_gram_matrix(6)))
+    direction = tf.constant(_gram_matrix(6) - _gram_matrix(6))
+    with tf.GradientTape() as tape:
+        tape.watch(gram_matrix)
+        distance = wasserstein_distance(gram_matrix, root)
+    slope = float(tf.reduce_sum(tape.gradient(distance, gram_matrix) * direction))
+    ahead, behind = (wasserstein_distance(gram_matrix + step * direction, root) for step in (1e-5, -1e-5))
+    assert slope == pytest.approx(float(ahead - behind) / 2e-5, rel=1e-4)
+
+
+def test_the_gradient_of_the_wasserstein_distance_is_finite_where_eigenvalues_are_equal_or_zero() -> None:
+    for gram_matrix in (tf.eye(4), tf.zeros([4, 4])):
+        with tf.GradientTape() as tape:
+            tape.watch(gram_matrix)
+            distance = wasserstein_distance(gram_matrix, gram_root(tf.eye(4)))
+        assert np.isfinite(tape.gradient(distance, gram_matrix)).all()
 
 
 def test_the_loss_without_layers_is_zero() -> None:
