@@ -74,7 +74,7 @@ def resolve(fields: dict[str, Any]) -> Recipe:
         recipe = Recipe.model_validate({**base.model_dump(), **fields}, extra="forbid")
     except ValidationError as error:
         problems = [
-            {"field": ".".join(map(str, e["loc"])) or "recipe", "message": message_for(e, kind="parameter")}
+            {"field": ".".join(map(str, e["loc"])) or e["ctx"]["field"], "message": message_for(e, kind="parameter")}
             for e in error.errors()
         ]
         summary = "; ".join(f"{e['field']}: {e['message']}" for e in problems)

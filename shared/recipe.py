@@ -135,6 +135,13 @@ class Recipe(_Frozen):
         le=31,
         description="Extra pixels rendered at each edge and cropped off: VGG19's zero padding distorts edges.",
     )
+    averaging: float = Field(
+        0.0,
+        ge=0,
+        le=0.999,
+        description="Decay of a moving average of the images of a stage, which is what people see and what the next "
+        "stage starts from: 0 is the latest image alone, 0.9 about the last ten.",
+    )
     optimizer: Adam | LBFGS = Field(
         LBFGS(), discriminator="kind", description="Optimization algorithm, with its options."
     )

@@ -126,7 +126,9 @@ def _optimizer_images(recipe: Recipe) -> int:
     """Return how many images the optimizer keeps between evaluations; patch matching keeps one between iterations."""
     if not recipe.steps:
         return 1
-    return _IMAGES + (2 * recipe.optimizer.history if isinstance(recipe.optimizer, LBFGS) else 0)
+    return (
+        _IMAGES + (recipe.averaging > 0) + (2 * recipe.optimizer.history if isinstance(recipe.optimizer, LBFGS) else 0)
+    )
 
 
 def _pixels(longest: int, width: int, height: int) -> float:

@@ -24,7 +24,16 @@ from worker.engine.schedule import Schedule
 _EXPLOSION_FACTOR: Final = 1000.0  # far beyond what a working optimizer ever overshoots
 _OPTIMIZER_PREFIX: Final = "optimizer/"
 _PATCH_IMAGE: Final = "patches/image"
-_ARRAY_FIELDS: Final = ("step", "stage", "metrics", "lowest_total", "consecutive_backoffs", "step_backoffs")
+_AVERAGE: Final = "average"
+_ARRAY_FIELDS: Final = (
+    "step",
+    "stage",
+    "metrics",
+    "lowest_total",
+    "consecutive_backoffs",
+    "step_backoffs",
+    "averaged",
+)
 
 
 @dataclass(frozen=True)
@@ -56,25 +65,34 @@ class RunState:
     lowest_total: float = math.inf  # in this stage; infinite before its first evaluation
     consecutive_backoffs: int = 0
     step_backoffs: int = 0  # in the whole run
+    average: tf.Tensor | None = None  # of the stage's accepted images, if the recipe has `averaging`
+    averaged: int = 0  # images in it
 
     def visible_image(self, padding: int) -> tf.Tensor:
-        """Return the accepted image without its padding, (height, width, 3)."""
-        return crop_padding(self.optimizer.current, padding)
+        """Return the average, or else the accepted image, without its padding, (height, width, 3)."""
+        return crop_padding(self.optimizer.current if self.average is None else self.average, padding)
 
     def is_explosion(self, total: float) -> bool:
         """Return whether a total loss is so far above the stage's lowest one that the run cannot recover from it."""
         return 0 < _EXPLOSION_FACTOR * self.lowest_total < total
 
-    def advance(self, metrics: NDArray[np.float32], optimizer: OptimizerState) -> Self:
+    def advance(self, metrics: NDArray[np.float32], optimizer: OptimizerState, averaging: float) -> Self:
         """Return the state after an evaluation with these metrics."""
         return replace(
-            self,
+            self._averaged(optimizer.current, averaging) if averaging and optimizer.accepted else self,
             step=self.step + 1,
             metrics=metrics if optimizer.accepted else self.metrics,
             optimizer=optimizer,
             lowest_total=min(self.lowest_total, float(metrics[0])),
             consecutive_backoffs=0,
         )
+
+    def _averaged(self, image: tf.Tensor, decay: float) -> Self:
+        """Return the state with one more image in the average: the mean of all, until `decay` makes it a moving one."""
+        if self.average is None:
+            return replace(self, average=image, averaged=1)
+        share = max(1 - decay, 1 / (self.averaged + 1))
+        return replace(self, average=self.average + share * (image - self.average), averaged=self.averaged + 1)
 
     def back_off(self, optimizer: OptimizerState) -> Self:
         """Return the state after an unusable evaluation, with an optimizer that takes half the step."""
@@ -89,6 +107,8 @@ class RunState:
     def arrays(self) -> Arrays:
         """Return the state as a flat dict. Nothing is pickled, so `numpy.savez` preserves every bit."""
         fields = {name: np.asarray(getattr(self, name)) for name in _ARRAY_FIELDS}
+        if self.average is not None:
+            fields[_AVERAGE] = np.asarray(self.average)
         return fields | {_OPTIMIZER_PREFIX + name: array for name, array in self.optimizer.arrays().items()}
 
     @classmethod
@@ -103,6 +123,8 @@ class RunState:
             lowest_total=float(arrays["lowest_total"]),
             consecutive_backoffs=int(arrays["consecutive_backoffs"]),
             step_backoffs=int(arrays["step_backoffs"]),
+            average=tf.constant(arrays[_AVERAGE]) if _AVERAGE in arrays else None,
+            averaged=int(arrays["averaged"]),
         )
 
 

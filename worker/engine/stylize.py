@@ -178,7 +178,7 @@ class _Run:
         # Read after the update has started, so that a GPU does not idle between the two.
         metrics: NDArray[np.float32] = metrics_tensor.numpy()
         if np.isfinite(metrics).all() and not (optimizer.accepted and state.is_explosion(float(metrics[0]))):
-            return state.advance(metrics, optimizer)
+            return state.advance(metrics, optimizer, self.recipe.averaging)
         return self._back_off(state)
 
     def _back_off(self, state: RunState) -> RunState:

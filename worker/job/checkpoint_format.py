@@ -1,6 +1,6 @@
 """Serialization of the optimization's state, with a checksum, so that a broken checkpoint is never used.
 
-Format: a line "easel-checkpoint 6 <sha256 of the rest>", a line of JSON that lists each array's name, type and shape,
+Format: a line "easel-checkpoint 7 <sha256 of the rest>", a line of JSON that lists each array's name, type and shape,
 and the bytes of the arrays in order. NumPy's .npz would hash them once more and copy them three times.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-_MAGIC: Final = b"easel-checkpoint 6 "
+_MAGIC: Final = b"easel-checkpoint 7 "
 
 CheckpointState = dict[str, Any]
 """Names to arrays or scalars, as returned by worker.engine.Iterate.state."""

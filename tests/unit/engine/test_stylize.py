@@ -74,10 +74,11 @@ def test_a_run_resumed_in_another_process_ends_in_the_same_bytes(weights: Weight
     np.save(tmp_path / "content.npy", CONTENT)
     np.save(tmp_path / "style.npy", STYLE)
     expected, runs = [], []
-    for kind, path in product(("adam", "lbfgs"), ("fast", "reference")):
+    recipes = {"adam": small("adam", averaging=0.5), "lbfgs": small("lbfgs")}
+    for kind, path in product(recipes, ("fast", "reference")):
         recipe = tmp_path / f"{kind}.json"
-        recipe.write_text(small(kind).model_dump_json())
-        iterates = run(weights, small(kind), path=path)
+        recipe.write_text(recipes[kind].model_dump_json())
+        iterates = run(weights, recipes[kind], path=path)
         for cut in (1, 3, 4):  # within the first stage, at its end, and after the first step of the second
             state = tmp_path / f"{kind}-{path}-{cut}.npz"
             np.savez(state, **iterates[cut].state())
@@ -92,6 +93,16 @@ def test_a_run_resumed_in_another_process_ends_in_the_same_bytes(weights: Weight
 def test_a_finished_run_yields_nothing_when_resumed(weights: Weights) -> None:
     last = run(weights, small())[-1]
     assert run(weights, small(), state=last.state()) == []
+
+
+def test_with_averaging_people_see_a_moving_average_of_the_stages_images(weights: Weights) -> None:
+    plain, averaged = (run(weights, small("adam", averaging=decay)) for decay in (0, 0.6))
+    average = plain[0].image
+    for number, (image, seen) in enumerate(zip(plain[1:4], averaged[1:4], strict=True), start=2):
+        average = average + max(0.4, 1 / number) * (image.image - average)
+        np.testing.assert_allclose(seen.image, average, atol=1e-6)
+    assert not np.allclose(averaged[3].image, plain[3].image, atol=1e-5)
+    np.testing.assert_array_equal(averaged[3].losses.total, plain[3].losses.total)
 
 
 def test_an_iterate_keeps_its_image_while_the_run_continues(weights: Weights) -> None:

@@ -42,9 +42,9 @@ def test_any_changed_byte_is_detected(at: float, flip: int) -> None:
 
 def test_a_checkpoint_of_another_version_is_refused() -> None:
     data = serialize({"step": 1})
-    assert data.startswith(b"easel-checkpoint 6 ")
+    assert data.startswith(b"easel-checkpoint 7 ")
     with pytest.raises(BrokenCheckpointError, match="another version"):
-        load(data.replace(b"easel-checkpoint 6 ", b"easel-checkpoint 5 ", 1))
+        load(data.replace(b"easel-checkpoint 7 ", b"easel-checkpoint 6 ", 1))
 
 
 @given(length=st.floats(0, 1, exclude_max=True))
