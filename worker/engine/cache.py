@@ -21,7 +21,7 @@ from worker.engine.image_ops import as_tensor, resize_longest_side
 from worker.engine.model import Features, StyleContentModel, load_vgg19
 from worker.engine.objective import GramMatrices, Objective, blend_styles, stack_styles, style_targets
 from worker.engine.optimizers.tensor_ops import on_gpu
-from worker.engine.regions import Guides
+from worker.engine.regions import Guides, guide_channels
 from worker.engine.vgg19.convolution import KernelCache
 from worker.engine.vgg19.fast_path import FastPath
 from worker.engine.weights.sources import Weights
@@ -76,8 +76,17 @@ class Network:
             for layers in (recipe.style_layers, recipe.content_layers)
         )
         self.model, self.kernels = StyleContentModel(vgg19, style, content, recipe.pooling), kernels
-        self.gram_matrices = self._trace_features("style")
+        self._gram_matrices = self._trace_features("style")
         self.activations = self._trace_features("content")
+
+    def gram_matrices(self, style: tf.Tensor) -> GramMatrices:
+        """Return the Gram matrices of a style image; of one with a fourth channel, of the part that this mask shows."""
+        if style.shape[-1] == 3:  # noqa: PLR2004 - RGB
+            return self._gram_matrices(style)
+        image, mask = style[tf.newaxis, ..., :3], style[tf.newaxis, ..., 3:]
+        guides = Guides(guide_channels(mask, self.model.style_layers), shares=tf.ones([1]))
+        matrices: GramMatrices = self.model(image, guides)["style"]
+        return matrices
 
     def _trace_features(self, kind: Literal["style", "content"]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         def features(image: tf.Tensor) -> Any:

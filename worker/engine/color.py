@@ -40,15 +40,15 @@ def match_colors(
 ) -> NDArray[np.float32]:
     """Return a style image moved to the content's colors by `strength`, as large as a run uses it at `longest_side`.
 
-    It is never enlarged. Images are (height, width, 3), uint8 or float32 in [0, 1], of any size.
+    It is never enlarged. Images are as in `stylize`.
     """
     sides = style.shape[:2]
     largest = round(longest_side * (max(sides) / min(sides)) ** 0.5)  # patch matching gives it the content's area
-    scaled: Pixels = resize_longest_side(as_tensor(style), min(max(sides), largest)).numpy()
+    image: Pixels = resize_longest_side(as_tensor(style), min(max(sides), largest)).numpy()
+    scaled, mask = image[..., :3], image[..., 3:]
     colors = resize_longest_side(as_tensor(content), _SAMPLE_SIDE).numpy().reshape(-1, 3)
-    matched: Pixels = np.clip(ColorDistribution(colors).match_moments(scaled), 0, 1)
-    mixed: Pixels = scaled + np.float32(strength) * (matched - scaled)
-    return mixed
+    matched: Pixels = np.clip(ColorDistribution(colors).match_moments(scaled, mask if mask.size else None), 0, 1)
+    return np.concatenate([scaled + np.float32(strength) * (matched - scaled), mask], axis=-1)
 
 
 def with_chroma(image: Pixels, source: Pixels, strength: float) -> Pixels:

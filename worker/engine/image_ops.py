@@ -10,9 +10,14 @@ from shared.images import MIN_SIDE
 
 
 def as_tensor(image: NDArray[Any]) -> tf.Tensor:
-    """Convert (height, width, 3), uint8 or float in [0, 1], to float32 in [0, 1]."""
+    """Convert (height, width, 3), or 4 with a mask, uint8 or float in [0, 1], to float32 in [0, 1]."""
     scale = np.float32(255.0 if image.dtype == np.uint8 else 1.0)
     return tf.constant(np.divide(image, scale, dtype=np.float32))
+
+
+def with_mask(style: tf.Tensor) -> tf.Tensor:
+    """Return a style with its mask as the fourth channel; without one, all of it counts."""
+    return style if style.shape[-1] == 4 else tf.concat([style, tf.ones_like(style[..., :1])], axis=-1)  # noqa: PLR2004
 
 
 def resize_longest_side(image: tf.Tensor, longest_side: int) -> tf.Tensor:

@@ -47,9 +47,12 @@ class Regions:
         masks = self.at(size)
         padded = tf.stack([reflect_pad(mask, padding) for mask in tf.unstack(masks)])
         areas = tf.reduce_sum(masks, axis=[1, 2, 3])
-        return Guides(
-            {layer: _channels(padded, layer) for layer in layers}, tf.math.divide_no_nan(areas, tf.reduce_sum(areas))
-        )
+        return Guides(guide_channels(padded, layers), tf.math.divide_no_nan(areas, tf.reduce_sum(areas)))
+
+
+def guide_channels(masks: tf.Tensor, layers: Iterable[str]) -> dict[str, tf.Tensor]:
+    """Return Guides' channels of masks (regions, height, width, 1) by layer."""
+    return {layer: _channels(masks, layer) for layer in layers}
 
 
 def guided(features: tf.Tensor, channels: tf.Tensor) -> list[tf.Tensor]:

@@ -70,14 +70,19 @@ def test_a_patch_that_no_place_is_close_to_is_preferred_over_one_that_is_used() 
     np.testing.assert_allclose(scores[np.arange(63), chosen.ravel()], scores.min(axis=1), atol=1e-4)
 
 
+def _plain(size: tuple[int, int], value: float) -> NDArray[np.float32]:
+    """Return a style in one gray, with a mask of all of it."""
+    return np.dstack([np.full((*size, 3), value, np.float32), np.ones(size, np.float32)])
+
+
 def test_styles_have_patches_in_the_proportions_of_their_shares() -> None:
-    styles = [np.full((90, 90, 3), value, np.float32) for value in (0.25, 0.5, 0.75)]
+    styles = [_plain((90, 90), value) for value in (0.25, 0.5, 0.75)]
     values = sample_patches(styles, (0.75, 0.25, 0), SIDE, np.random.default_rng(0))[:, 2, 2, 0]
     assert [round((abs(values - value) < 0.01).mean(), 2) for value in (0.25, 0.5, 0.75)] == [0.75, 0.25, 0]
 
 
 def test_patches_of_a_turned_style_are_of_the_style_alone() -> None:
-    patches = sample_patches([np.full((40, 60, 3), 0.5, np.float32)], [1.0], SIDE, np.random.default_rng(0))
+    patches = sample_patches([_plain((40, 60), 0.5)], [1.0], SIDE, np.random.default_rng(0))
     np.testing.assert_allclose(patches, 0.5, atol=1e-5)
     assert len(patches) > 8 * 36 * 56, "some free rotations have room for a patch"
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shared.images import MIN_SIDE
 from shared.patch_iterations import PatchIteration
 from shared.recipe import Recipe
-from worker.engine.image_ops import as_tensor, resize, resize_longest_side
+from worker.engine.image_ops import as_tensor, resize, resize_longest_side, with_mask
 from worker.engine.patches.colors import ColorDistribution, Pixels
 from worker.engine.patches.sampling import sample_patches
 from worker.engine.patches.search import Indices, PatchIndex
@@ -36,7 +36,7 @@ class _Scale:
     longest_side: int
     content: Pixels  # in the styles' colors
     detail: NDArray[np.float32]  # (height, width, 1): strength of edges, 1 on average, at most 3
-    styles: tuple[Pixels, ...]
+    styles: tuple[Pixels, ...]  # with their masks, as in sample_patches
 
 
 class PatchMatching:
@@ -49,7 +49,7 @@ class PatchMatching:
         recipe: Recipe,
         regions: Regions | None = None,
     ) -> None:
-        """`content` and `styles` are (height, width, 3), uint8 or float32 in [0, 1], of any size.
+        """`content` and `styles` are as in `stylize`.
 
         With `regions` each style applies to one of them, otherwise all are mixed.
         """
@@ -59,7 +59,7 @@ class PatchMatching:
         self._shares = [weight / sum(mix) for weight in mix]
         image = resize_longest_side(as_tensor(content), self._iterations[-1].longest_side)
         self._style_scales = recipe.scales(len(styles))
-        self._styles = self._scaled_to((as_tensor(style) for style in styles), image)
+        self._styles = self._scaled_to((with_mask(as_tensor(style)) for style in styles), image)
         pixels = [style.numpy() for style in self._styles]
         groups = [([style], [1.0]) for style in pixels] if regions else [(pixels, self._shares)]
         self._palettes = [ColorDistribution(_color_sample(*group)) for group in groups]
@@ -162,7 +162,7 @@ def _color_sample(styles: Sequence[Pixels], shares: Sequence[float]) -> Pixels:
     """Return (n, 3): evenly spaced pixels of each style in the proportion of its share."""
     parts = []
     for style, share in zip(styles, shares, strict=True):
-        pixels = style.reshape(-1, 3)
+        pixels = style[style[..., 3] > 0.5, :3]  # noqa: PLR2004 - mostly inside of the mask
         parts.append(pixels[np.linspace(0, len(pixels) - 1, round(_STYLE_COLORS * share)).astype(int)])
     return np.concatenate(parts)
 
