@@ -25,6 +25,8 @@ _OUT: Final = ROOT / "docs" / "how-to" / "controls"
 _HEIGHT: Final = 200
 _STRIPS: Final[dict[str, Sequence[dict[str, Any]]]] = {
     "weights": [{"preset": "gentle"}, {"preset": "default"}, {"preset": "strong"}],
+    "style-loss": [{"style_loss": "gram"}, {"style_loss": "wasserstein", "style_weight": 8}],
+    "averaging": [{"averaging": 0}, {"averaging": 0.9}],
     "style-scale": [{"style_scale": 0.5}, {"style_scale": 1}, {"style_scale": 2}],
     "color": [{"color": "style"}, {"color": "content"}, {"color": "match"}],
     "init": [{"init": "content"}, {"init": "noise", "steps": 150}, {"init": "patches"}],
@@ -47,6 +49,10 @@ def main() -> None:
     _write("masks", {"mask": labels, "style 1, dark": tide, "style 2, bright": poppies, "result": regions})
     part = _render(photo, [poppies], {}, weights, cache, masks=[255 - mask])
     _write("part", {"mask": 255 - mask, "style": poppies, "result": part})
+    sky = np.zeros(poppies.shape[:2], np.uint8)
+    sky[: round(0.38 * len(sky))] = 255
+    whole, upper = (_render(photo, [style], {}, weights, cache) for style in (poppies, np.dstack([poppies, sky])))
+    _write("style-mask", {"style": poppies, "style mask": sky, "without the mask": whole, "with it": upper})
 
 
 def _render(
