@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
+from shared.color_profiles import to_srgb
 from shared.errors import AnimatedImage, BrokenImage, EaselError, ImageTooLarge, ImageTooSmall, NotAnImage
 
 ImageLike = Image.Image | NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
-"""An RGB image of Pillow, or an array (height, width, 3): uint8, or floats in [0, 1]."""
+"""An RGB image of Pillow, or an array (height, width, 3), or 4 with alpha: uint8, or floats in [0, 1]."""
 
 ACCEPTED_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")
 """Formats that `decode` accepts. The list is short because every decoder is an attack surface."""
@@ -27,6 +28,8 @@ MIN_SIDE: Final = 32
 
 MAX_SIDE: Final = 4096
 """Pixels: the largest `size` of a recipe, hence the largest side of stored inputs."""
+
+_OPAQUE: Final = 255
 
 _EXIF_TRANSPOSES: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,10 +47,11 @@ _EXIF_TRANSPOSES: Final = {
 Image.MAX_IMAGE_PIXELS = None
 
 
-def decode(data: bytes, *, max_pixels: int, background: str = "white") -> Image.Image:
+def decode(data: bytes, *, max_pixels: int, background: str | None = "white") -> Image.Image:
     """Decode an untrusted file as a viewer would show it: mode RGB, sRGB, upright, no alpha, no metadata.
 
-    16 bits per channel become 8. CMYK and wide-gamut colors are converted with the embedded ICC profile, if any.
+    Without a `background`, an image that is not opaque keeps its alpha: mode RGBA. 16 bits per channel become 8. CMYK
+    and wide-gamut colors are converted with the embedded ICC profile, if any.
 
     Raises:
         NotAnImage: not in ACCEPTED_FORMATS, or with 32 bits per channel.
@@ -92,13 +96,13 @@ def resize_longest_side(image: Image.Image, longest: int) -> Image.Image:
 
 
 def encode_canonical_png(image: Image.Image) -> bytes:
-    """Encode a decoded input for storage, at most MAX_SIDE pixels per side. Equal pixels give equal bytes.
+    """Encode a decoded input for storage, at most MAX_SIDE pixels per side. Images that look equal give equal bytes.
 
     Optimized for speed (12 megapixels: under a second): for photos, run lengths and Huffman codes alone are smaller
     and faster than zlib's search for longer matches. Raises ImageTooSmall like `fit_size`.
     """
     scaled = resize_longest_side(image, MAX_SIDE) if max(image.size) > MAX_SIDE else image
-    return _encode_png(scaled, compress_level=1, compress_type=zlib.Z_RLE)
+    return _encode_png(_without_hidden_colors(scaled), compress_level=1, compress_type=zlib.Z_RLE)
 
 
 def encode_png(image: ImageLike) -> bytes:
@@ -128,7 +132,7 @@ def to_array(image: Image.Image) -> NDArray[np.float32]:
 
 
 def to_image(image: ImageLike) -> Image.Image:
-    """Return an RGB image; floats are clipped to [0, 1] and rounded to the nearest of 256 levels, NaN becomes 0."""
+    """Return an RGB image, or RGBA of 4 channels; floats are clipped to [0, 1] and rounded to 256 levels, NaN to 0."""
     if isinstance(image, Image.Image):
         return image.convert("RGB")
     pixels = image
@@ -166,9 +170,9 @@ def _check_single(image: Image.Image) -> None:
     raise AnimatedImage("The image has more than one frame or page; save one of them as JPEG or PNG.")
 
 
-def _upright_srgb(image: Image.Image, background: str) -> Image.Image:
+def _upright_srgb(image: Image.Image, background: str | None) -> Image.Image:
     transpose = _exif_transpose(image)
-    flat = _flatten(_to_srgb(_to_eight_bits(image), image.info.get("icc_profile")), background)
+    flat = _flatten(to_srgb(_to_eight_bits(image), image.info.get("icc_profile")), background)
     upright = flat if transpose is None else flat.transpose(transpose)
     return Image.fromarray(np.asarray(upright))  # a new image, so that no metadata is left
 
@@ -203,32 +207,23 @@ def _sixteen_to_eight(image: Image.Image) -> Image.Image:
     return gray
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert by the ICC profile. A profile that is broken or of another color space is ignored."""
-    colors, alpha = image, None
-    if image.mode in {"LA", "RGBA"}:
-        colors, alpha = image.convert(image.mode[:-1]), image.getchannel("A")
-    if profile:
-        colors = _apply_profile(colors, profile)
-    if alpha is not None:
-        colors = colors.convert("RGB")
-        colors.putalpha(alpha)
-    return colors
-
-
-def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    srgb = ImageCms.createProfile("sRGB")
-    try:
-        converted = ImageCms.profileToProfile(image, io.BytesIO(profile), srgb, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return image
-    return image if converted is None else converted
-
-
-def _flatten(image: Image.Image, background: str) -> Image.Image:
-    if image.mode != "RGBA":
+def _flatten(image: Image.Image, background: str | None) -> Image.Image:
+    if image.mode != "RGBA" or image.getchannel("A").getextrema()[0] == _OPAQUE:
         return image.convert("RGB")
+    if background is None:
+        return image
     return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
+
+
+def _without_hidden_colors(image: Image.Image) -> Image.Image:
+    """Make transparent pixels black: their colors are not seen, and would store equal photos twice."""
+    if image.mode != "RGBA":
+        return image
+    return Image.composite(image, Image.new("RGBA", image.size), image.getchannel("A").point(_is_visible))
+
+
+def _is_visible(alpha: int) -> int:
+    return _OPAQUE if alpha else 0
 
 
 def _encode_png(image: Image.Image, **options: Any) -> bytes:

@@ -1,28 +1,26 @@
 """The result in other file formats than PNG."""
 
-import io
+from typing import Literal
 
-from PIL import Image
+import pyvips
 
-from easel.models import ImageFormat
-from shared.images import encode_jpeg
+from shared.vips import load_png
+
+OtherFormat = Literal["jpeg", "webp", "tiff"]
 
 
-def convert(png: bytes, name: ImageFormat, quality: int) -> bytes:
-    """Return the image as another format, without metadata; TIFF is lossless, the others have this quality, 1 to 100.
+def convert(png: bytes, name: OtherFormat, quality: int) -> bytes:
+    """Return the image in another format, without metadata; TIFF is lossless, the others have this quality, 1 to 100.
 
-    None has a color profile: without one, the colors are sRGB.
+    JPEG has no transparency: the image is shown on white. None has a color profile: without one, the colors are sRGB.
     """
-    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-        pixels = image.convert("RGB")
-    target = io.BytesIO()
+    image, keep = load_png(png), pyvips.enums.ForeignKeep.NONE
     match name:
-        case "png":
-            return png
         case "jpeg":
-            return encode_jpeg(pixels, quality=quality)
+            opaque = image.flatten(background=255) if image.hasalpha() else image
+            converted: bytes = opaque.jpegsave_buffer(Q=quality, interlace=True, optimize_coding=True, keep=keep)
         case "webp":
-            pixels.save(target, "WEBP", quality=quality)
+            converted = image.webpsave_buffer(Q=quality, keep=keep)
         case "tiff":
-            pixels.save(target, "TIFF", compression="tiff_adobe_deflate")
-    return target.getvalue()
+            converted = image.tiffsave_buffer(compression="deflate", predictor="horizontal", keep=keep)
+    return converted

@@ -37,14 +37,15 @@ def decode_input(
     max_pixels: int,
     *,
     shape_of: tuple[int, int] | None = None,
+    background: str | None = "white",
     **position: Any,
 ) -> InputImage:
     """Return an upload as it will be stored; one with the shape of `shape_of` (width, height), if that is given.
 
-    Raises a subclass of BadInput with the upload's `position` in the form.
+    Without a `background` it keeps its alpha. Raises a subclass of BadInput with the upload's `position` in the form.
     """
     with _positioned(**position), decode_slot():
-        image = images.decode(upload.read(), max_pixels=max_pixels)
+        image = images.decode(upload.read(), max_pixels=max_pixels, background=background)
         _check_shape(image.size, shape_of or image.size)
         images.fit_size(image.size, min(longest for longest, _ in recipe.schedule()))
         return _stored(image)

@@ -49,7 +49,12 @@ class ResultQuery(Query):
 
 
 _INPUT: Final = (
-    ResponseDoc(200, "The stored image: PNG, upright, sRGB.", media="image/png", headers=("ETag",)),
+    ResponseDoc(
+        200,
+        "The stored image: PNG, upright, sRGB; a photo keeps its transparency.",
+        media="image/png",
+        headers=("ETag",),
+    ),
     ResponseDoc(200, "With `longest`: a JPEG.", media="image/jpeg", headers=("ETag",)),
 )
 
@@ -137,16 +142,16 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
 )
 def get_result(job_id: str, query: ResultQuery) -> Response:
     """Get the result."""
-    job, media_type = _get(job_id), f"image/{query.format}"
-    key = _result_key(job)
-    if query.format == "png":
+    job, form = _get(job_id), query.format
+    key, media_type = _result_key(job), f"image/{form}"
+    if form == "png":
         response = _blob_response(key, media_type, cache=_IMMUTABLE)
     else:
-        name = f"{key}-{query.quality}.{query.format}"
+        name = f"{key}-{query.quality}.{form}"
         response = _conditional_response(name, media_type, cache=_IMMUTABLE)
         if response.status_code != _NOT_MODIFIED:
-            response.set_data(_render(name, [key], lambda files: convert(files[0], query.format, query.quality)))
-    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.{query.format}"'
+            response.set_data(_render(name, [key], lambda files: convert(files[0], form, query.quality)))
+    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.{form}"'
     return response
 
 

@@ -63,6 +63,20 @@ def test_a_jobs_masks_and_start_image_reach_the_engine(rig: WorkerRig) -> None:
     assert provenance["content_mask_sha256"] == list(job.request.content_masks)
 
 
+def test_a_result_has_the_alpha_of_its_photo(rig: WorkerRig) -> None:
+    rig.start_worker()
+    photo = sample_image(1)
+    photo.putalpha(Image.linear_gradient("L").resize(photo.size).point(lambda level: max(1, level)))
+    opaque = rig.done(rig.submit())
+    result = Image.open(io.BytesIO(rig.result_of(rig.done(rig.submit(photo=photo)))))
+    assert (result.mode, result.size) == ("RGBA", (64, 48))
+    expected = np.asarray(photo.getchannel("A").resize(result.size, Image.Resampling.BILINEAR), np.float32)
+    np.testing.assert_allclose(np.asarray(result.getchannel("A"), np.float32), expected, atol=1)
+    np.testing.assert_array_equal(
+        np.asarray(result)[..., :3], np.asarray(Image.open(io.BytesIO(rig.result_of(opaque))))
+    )
+
+
 def test_a_job_without_evaluations_needs_no_weights(rig: WorkerRig) -> None:
     rig.start_worker(weights="/nowhere.h5")
     job = rig.done(rig.submit(preset="patches", init="patches", steps=0))

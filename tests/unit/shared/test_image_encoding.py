@@ -11,8 +11,9 @@ from PIL import Image
 from support.image_files import decode, encode, gradient, pixel, solid
 
 from shared import images
-from shared.errors import ImageTooSmall
+from shared.errors import BrokenImage, ImageTooSmall
 from shared.recipe import Recipe
+from shared.vips import decode_png
 
 
 def test_fit_size_scales_the_longest_side_up_and_down() -> None:
@@ -55,6 +56,32 @@ def test_equal_pixels_give_equal_canonical_bytes_whatever_the_source() -> None:
         encode(gradient(), "WEBP", lossless=True),
     ]
     assert len({images.encode_canonical_png(decode(file)) for file in files}) == 1
+
+
+def test_photos_that_differ_only_where_they_are_transparent_are_stored_once() -> None:
+    files = []
+    for hidden in ((0, 0, 0, 0), (255, 0, 255, 0)):
+        photo = solid("RGBA", hidden)
+        photo.paste((10, 20, 30, 77), (0, 0, 40, 10))
+        files.append(images.encode_canonical_png(photo))
+    assert files[0] == files[1]
+    pixels = decode_png(files[0])
+    assert (pixels[5, 5].tolist(), pixels[30, 5].tolist()) == ([10, 20, 30, 77], [0, 0, 0, 0])
+
+
+def test_scaling_a_transparent_photo_for_storage_does_not_mix_in_hidden_colors() -> None:
+    photo = solid("RGBA", (0, 0, 255, 0), (5000, 1000))
+    photo.paste((250, 0, 0, 255), (0, 0, 2500, 1000))
+    pixels = decode_png(images.encode_canonical_png(photo))
+    assert pixels.shape == (819, 4096, 4)
+    visible = pixels[pixels[..., 3] > 0]
+    assert visible[:, 2].max() <= 2, "no blue at the edge"
+    assert pixels[400, [100, 4000], 3].tolist() == [255, 0]
+
+
+def test_a_stored_image_that_is_cut_off_is_broken() -> None:
+    with pytest.raises(BrokenImage, match="stored image"):
+        decode_png(images.encode_canonical_png(gradient())[:-200])
 
 
 def test_canonical_bytes_survive_decoding_and_encoding() -> None:

@@ -160,6 +160,31 @@ def test_gray_and_alpha_are_flattened_on_white(image: Image.Image, expected: Col
     assert pixel(decode(encode(image))) == expected
 
 
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_without_a_background_an_image_keeps_its_alpha_and_the_colors_under_it(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encode(solid("RGBA", (200, 100, 50, 128)), kind, **options)
+    image = images.decode(data, max_pixels=10_000, background=None)
+    assert image.mode == "RGBA"
+    assert image.getpixel((20, 20)) == (200, 100, 50, 128)
+    assert not image.info
+
+
+def test_an_alpha_that_is_opaque_everywhere_is_dropped() -> None:
+    data = encode(solid("RGBA", (200, 100, 50, 255)))
+    assert images.decode(data, max_pixels=10_000, background=None).mode == "RGB"
+
+
+def test_alpha_is_turned_upright_with_its_image() -> None:
+    image = solid("RGBA", (9, 9, 9, 255), (64, 48))
+    image.paste((9, 9, 9, 0), (0, 0, 64, 8))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # turn right: the top edge becomes the right one
+    upright = images.decode(encode(image, exif=exif), max_pixels=10_000, background=None)
+    assert upright.size == (48, 64)
+    assert [upright.getpixel((x, 30))[3] for x in (0, 38, 42)] == [255, 255, 0]  # type: ignore[index]  # RGBA has four
+
+
 def test_the_transparent_color_of_an_rgb_png_becomes_white() -> None:
     assert pixel(decode(encode(solid("RGB", (9, 8, 7)), transparency=(9, 8, 7)))) == (255, 255, 255)
 
