@@ -9,12 +9,15 @@ from shared.vips import load_png
 OtherFormat = Literal["jpeg", "webp", "tiff"]
 
 
-def convert(png: bytes, name: OtherFormat, quality: int) -> bytes:
-    """Return the image in another format, without metadata; TIFF is lossless, the others have this quality, 1 to 100.
+def convert(png: bytes, name: OtherFormat, quality: int, *, xmp: bytes | None = None) -> bytes:
+    """Return the image in another format; TIFF is lossless, the others have this quality, 1 to 100.
 
-    JPEG has no transparency: the image is shown on white. None has a color profile: without one, the colors are sRGB.
+    `xmp` becomes its only metadata. JPEG has no transparency: the image is shown on white. None has a color profile:
+    without one, the colors are sRGB.
     """
-    image, keep = load_png(png), pyvips.enums.ForeignKeep.NONE
+    image, keep = load_png(png).copy(), pyvips.enums.ForeignKeep.XMP
+    if xmp:
+        image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
     match name:
         case "jpeg":
             opaque = image.flatten(background=255) if image.hasalpha() else image

@@ -1,8 +1,10 @@
-"""The result as a file: formats, transparency."""
+"""The result as a file: formats, transparency, metadata."""
 
 import io
+import json
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -13,10 +15,39 @@ from werkzeug.test import TestResponse
 
 from shared import images
 from shared.services import Services
+from shared.storage import keys
 
 Publish = Callable[..., str]
 
+PROVENANCE = {
+    "job": "01a220c5-f919-72ad-a403-13a965b97a3a",
+    "content_sha256": "c0ffee",
+    "style_sha256": ["5717e", "5717f"],
+    "init_image_sha256": None,
+    "content_mask_sha256": [],
+    "recipe": {"preset": "fast", "size": 256, "style_weight": 1.5},
+    "weights": {"source": "path", "sha256": "3e19"},
+    "claims": 2,
+    "environment": {"easel": "9.8.7", "processor": "SECRET processor", "gpus": ["SECRET card"]},
+}
+ORIGIN = {
+    "easel": "9.8.7",
+    "content_sha256": "c0ffee",
+    "style_sha256": ["5717e", "5717f"],
+    "recipe": {"preset": "fast", "size": 256, "style_weight": 1.5},
+    "weights_sha256": "3e19",
+}
+FORMATS = ("png", "jpeg", "webp", "tiff")
 GRADIENT = np.asarray(Image.linear_gradient("L").convert("RGB"), np.float32) / 255
+
+
+def xmp_fields(image: Image.Image) -> dict[str, str]:
+    """Return the fields of a file's XMP packet by their names with namespaces."""
+    packet = image.info["xmp"]
+    text = packet.decode() if isinstance(packet, bytes) else packet
+    assert text.startswith("<?xpacket begin=")
+    description = ET.fromstring(text[text.index("<x:") : text.index("<?xpacket end")])[0][0]  # noqa: S314 - ours
+    return {field.tag: field.text or "" for field in description}
 
 
 def opened(response: TestResponse) -> Image.Image:
@@ -34,6 +65,7 @@ def publish(job_id: str, services: Services) -> Publish:
         key = services.ledger.get(job_id).result
         assert key is not None
         services.blobs.put(key, images.encode_png(image, **options), content_type="image/png")
+        services.blobs.put(keys.provenance(key), json.dumps(PROVENANCE).encode(), content_type="application/json")
         return f"/v1/jobs/{job_id}/result"
 
     return write
@@ -94,3 +126,51 @@ def test_a_transparent_result_is_shown_on_white_as_a_jpeg(transparent_url: str, 
     assert image.getpixel((9, 0)) == pytest.approx((255, 255, 255), abs=3)
     assert image.getpixel((9, 128)) == pytest.approx((127, 127, 178), abs=3)
     assert image.getpixel((9, 255)) == pytest.approx((0, 0, 102), abs=3)
+
+
+# Metadata.
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_result_says_in_xmp_how_it_was_made(result_url: str, client: FlaskClient, name: str) -> None:
+    response = client.get(f"{result_url}?format={name}")
+    fields = xmp_fields(opened(response))
+    assert fields.pop("{http://ns.adobe.com/xap/1.0/}CreatorTool") == "Easel 9.8.7"
+    assert fields.pop("{http://purl.org/dc/elements/1.1/}source") == "sha256:c0ffee"
+    assert json.loads(fields.pop("{urn:easel:1.0/}origin")) == ORIGIN
+    assert not fields
+    assert not any(word in response.data for word in (b"SECRET", b"01a220c5", b"Exif", b"photo.png"))
+
+
+def test_a_png_says_in_text_chunks_how_it_was_made(result_url: str, client: FlaskClient) -> None:
+    image = opened(client.get(result_url))
+    image.load()  # and checks every chunk
+    texts = image.text  # type: ignore[attr-defined]  # a PNG has it
+    assert texts["Software"] == "Easel 9.8.7"
+    assert json.loads(texts["easel"]) == ORIGIN
+    np.testing.assert_array_equal(np.asarray(image), np.rint(GRADIENT * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_metadata_can_be_left_out(result_url: str, client: FlaskClient, services: Services, name: str) -> None:
+    response = client.get(f"{result_url}?format={name}&metadata=false")
+    assert "xmp" not in opened(response).info
+    assert not any(word in response.data for word in (b"c0ffee", b"easel", b"Easel"))
+    if name == "png":
+        job_id = result_url.split("/")[3]
+        assert response.data == services.blobs.get(services.ledger.get(job_id).result or "")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_two_files_have_different_tags(result_url: str, client: FlaskClient, name: str) -> None:
+    tags = [client.get(f"{result_url}?format={name}&metadata={on}").headers["ETag"] for on in ("true", "false")]
+    assert tags[0] != tags[1]
+
+
+def test_metadata_is_text_whatever_it_contains(result_url: str, client: FlaskClient, services: Services) -> None:
+    recipe = {"preset": "]]> <&\"' é"}
+    key = services.ledger.get(result_url.split("/")[3]).result or ""
+    services.blobs.put(keys.provenance(key), json.dumps({"recipe": recipe}).encode())
+    image = opened(client.get(result_url))
+    assert json.loads(xmp_fields(image)["{urn:easel:1.0/}origin"]) == {"recipe": recipe}
+    assert xmp_fields(image)["{http://ns.adobe.com/xap/1.0/}CreatorTool"] == "Easel"
