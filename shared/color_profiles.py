@@ -1,8 +1,20 @@
-"""Conversion of colors by ICC profiles."""
+"""ICC profiles: that of sRGB, and the conversion of colors to it."""
 
 import io
+import struct
+from typing import Final
 
 from PIL import Image, ImageCms
+
+
+def _srgb_profile() -> bytes:
+    """Return the profile without its time of creation, so that equal images give equal files (ICC.1:2022, 7.2.8)."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + struct.pack(">6H", 1999, 10, 18, 0, 0, 0) + profile[36:]  # when IEC 61966-2-1 was published
+
+
+SRGB_PROFILE: Final = _srgb_profile()
+"""The profile in every result file: what has one is shown alike everywhere."""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

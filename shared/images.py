@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-from shared.color_profiles import to_srgb
+from shared.color_profiles import SRGB_PROFILE, to_srgb
 from shared.errors import AnimatedImage, BrokenImage, EaselError, ImageTooLarge, ImageTooSmall, NotAnImage
 
 ImageLike = Image.Image | NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
@@ -106,8 +106,8 @@ def encode_canonical_png(image: Image.Image) -> bytes:
 
 
 def encode_png(image: ImageLike) -> bytes:
-    """Encode a PNG without metadata, tagged as sRGB. Equal pixels give equal bytes."""
-    return _encode_png(to_image(image), compress_level=6)
+    """Encode a PNG with the profile of sRGB and no other metadata. Equal pixels give equal bytes."""
+    return _encode_png(to_image(image), profile=SRGB_PROFILE, compress_level=6)
 
 
 def encode_jpeg(image: ImageLike, *, quality: int = 85, longest: int | None = None) -> bytes:
@@ -226,10 +226,11 @@ def _is_visible(alpha: int) -> int:
     return _OPAQUE if alpha else 0
 
 
-def _encode_png(image: Image.Image, **options: Any) -> bytes:
-    """Tag as sRGB (PNG 3, 11.3.2.5), 13 bytes: on wide-gamut screens viewers may otherwise guess another space."""
+def _encode_png(image: Image.Image, *, profile: bytes | None = None, **options: Any) -> bytes:
+    """Without a profile, tag as sRGB (PNG 3, 11.3.2.5), 13 bytes: viewers may otherwise guess a wider gamut."""
     chunks = PngImagePlugin.PngInfo()
-    chunks.add(b"sRGB", b"\x00")
+    if profile is None:
+        chunks.add(b"sRGB", b"\x00")
     target = io.BytesIO()
-    image.save(target, "PNG", pnginfo=chunks, icc_profile=None, exif=b"", **options)
+    image.save(target, "PNG", pnginfo=chunks, icc_profile=profile, exif=b"", **options)
     return target.getvalue()

@@ -4,6 +4,7 @@ from typing import Literal
 
 import pyvips
 
+from shared.color_profiles import SRGB_PROFILE
 from shared.vips import load_png
 
 OtherFormat = Literal["jpeg", "webp", "tiff"]
@@ -12,10 +13,11 @@ OtherFormat = Literal["jpeg", "webp", "tiff"]
 def convert(png: bytes, name: OtherFormat, quality: int, *, xmp: bytes | None = None) -> bytes:
     """Return the image in another format; TIFF is lossless, the others have this quality, 1 to 100.
 
-    `xmp` becomes its only metadata. JPEG has no transparency: the image is shown on white. None has a color profile:
-    without one, the colors are sRGB.
+    It has the profile of sRGB; `xmp` becomes its only other metadata. JPEG has no transparency: the image is shown on
+    white.
     """
-    image, keep = load_png(png).copy(), pyvips.enums.ForeignKeep.XMP
+    image, keep = load_png(png).copy(), pyvips.enums.ForeignKeep.ICC | pyvips.enums.ForeignKeep.XMP
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", SRGB_PROFILE)
     if xmp:
         image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
     match name:

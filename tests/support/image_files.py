@@ -90,6 +90,27 @@ def swapped_profile() -> bytes:
     return profile(b"RGB ", b"XYZ ", rXYZ=xyz(GREEN), gXYZ=xyz(RED), bXYZ=xyz(BLUE), **curves)
 
 
+def display_p3_profile() -> bytes:
+    """Return the profile of Display P3: wider primaries, and sRGB's curve."""
+    parameters = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    curve = b"para" + bytes(4) + struct.pack(">Hxx5i", 3, *(round(value * 65536) for value in parameters))
+    red, green, blue = _P3_TO_XYZ.T
+    curves = {f"{channel}TRC": curve for channel in "rgb"}
+    return profile(b"RGB ", b"XYZ ", rXYZ=xyz(red), gXYZ=xyz(green), bXYZ=xyz(blue), **curves)
+
+
+_P3_TO_XYZ = np.array([(0.51512, 0.29198, 0.1571), (0.2412, 0.69225, 0.06657), (-0.00105, 0.04189, 0.78407)])
+_SRGB_TO_XYZ = np.array([RED, GREEN, BLUE]).T
+
+
+def srgb_to_display_p3(color: np.ndarray) -> np.ndarray:
+    """Return the coordinates of a color (3,) in [0, 1] in Display P3."""
+    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+    wide = np.linalg.solve(_P3_TO_XYZ, _SRGB_TO_XYZ @ linear)
+    encoded: np.ndarray = np.where(wide <= 0.0031308, wide * 12.92, 1.055 * wide ** (1 / 2.4) - 0.055)
+    return encoded
+
+
 def linear_gray_profile() -> bytes:
     return profile(b"GRAY", b"XYZ ", kTRC=gamma(1))
 

@@ -1,16 +1,18 @@
 """Scaling and encoding of images."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image
+from PIL import Image, ImageCms
 from support.image_files import decode, encode, gradient, pixel, solid
 
 from shared import images
+from shared.color_profiles import SRGB_PROFILE
 from shared.errors import BrokenImage, ImageTooSmall
 from shared.recipe import Recipe
 from shared.vips import decode_png
@@ -97,11 +99,23 @@ def test_a_stored_input_is_at_most_as_large_as_the_largest_recipe() -> None:
     assert images.MAX_SIDE in bounds
 
 
-def test_a_png_is_tagged_as_srgb_and_deterministic() -> None:
+def test_a_stored_input_is_tagged_as_srgb() -> None:
+    with Image.open(io.BytesIO(images.encode_canonical_png(gradient()))) as image:
+        assert image.info == {"srgb": 0}
+
+
+def test_a_result_has_the_profile_of_srgb_and_is_deterministic() -> None:
     data = images.encode_png(gradient())
     assert data == images.encode_png(gradient())
     with Image.open(io.BytesIO(data)) as image:
-        assert image.info == {"srgb": 0}
+        assert image.info == {"icc_profile": SRGB_PROFILE}
+
+
+def test_the_profile_is_that_of_srgb_and_has_no_time_of_this_process() -> None:
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(SRGB_PROFILE))
+    assert ImageCms.getProfileDescription(profile).strip() == "sRGB built-in"
+    assert struct.unpack(">6H", SRGB_PROFILE[24:36]) == (1999, 10, 18, 0, 0, 0)
+    assert decode(encode(gradient(), icc_profile=SRGB_PROFILE)).tobytes() == gradient().tobytes()
 
 
 def test_an_array_of_floats_is_rounded_and_clipped() -> None:

@@ -12,6 +12,7 @@ from support.image_files import (
     Color,
     are_close,
     decode,
+    display_p3_profile,
     encode,
     gradient,
     green_ink_profile,
@@ -19,11 +20,13 @@ from support.image_files import (
     palette_image,
     pixel,
     solid,
+    srgb_to_display_p3,
     swapped_profile,
     with_metadata,
 )
 
 from shared import images
+from shared.color_profiles import SRGB_PROFILE
 
 
 @pytest.mark.parametrize("kind", images.ACCEPTED_FORMATS)
@@ -58,22 +61,42 @@ def test_no_output_contains_metadata(kind: str) -> None:
     image = decode(data)
     assert not image.info
     assert not image.getexif()
-    for output in (images.encode_canonical_png(image), images.encode_png(image), images.encode_jpeg(image)):
-        assert b"SECRET" not in output
-        assert b"Exif" not in output
-        assert b"ICC" not in output
-        assert b"iCCP" not in output
+    assert_without_metadata(image)
 
 
 def test_an_image_with_metadata_is_encoded_without_it() -> None:
     with Image.open(io.BytesIO(with_metadata("JPEG"))) as image:
-        for output in (images.encode_canonical_png(image), images.encode_png(image), images.encode_jpeg(image)):
-            assert not any(word in output for word in (b"SECRET", b"Exif", b"ICC", b"iCCP"))
+        assert_without_metadata(image)
+
+
+def assert_without_metadata(image: Image.Image) -> None:
+    """Check all encodings; a result has the profile of sRGB."""
+    for output in (images.encode_canonical_png(image), images.encode_jpeg(image)):
+        assert not any(word in output for word in (b"SECRET", b"Exif", b"ICC", b"iCCP"))
+    result = images.encode_png(image)
+    assert not any(word in result for word in (b"SECRET", b"Exif"))
+    assert Image.open(io.BytesIO(result)).info == {"icc_profile": SRGB_PROFILE}
 
 
 def test_colors_are_converted_by_the_profile() -> None:
     data = encode(solid("RGB", (0, 255, 0)), icc_profile=swapped_profile())
     assert are_close(pixel(decode(data)), (255, 0, 0))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("color", [(200, 100, 50), (128, 128, 128), (30, 90, 160)])
+def test_a_display_p3_photo_has_the_same_colors_in_srgb(kind: str, color: Color) -> None:
+    options: dict[str, object] = {"JPEG": {"quality": 98, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
+    same = tuple(round(255 * value) for value in srgb_to_display_p3(np.array(color) / 255))
+    assert color[0] == color[1] or not are_close(same, color, by=4), "another number for the same color"
+    data = encode(solid("RGB", same), kind, icc_profile=display_p3_profile(), **options)
+    assert are_close(pixel(decode(data)), color, by=2)
+
+
+def test_a_color_outside_of_srgb_is_clipped() -> None:
+    reds = [(255, 0, 0), (250, 0, 0)]
+    clipped = [pixel(decode(encode(solid("RGB", red), icc_profile=display_p3_profile()))) for red in reds]
+    assert clipped == [(255, 0, 0)] * 2
 
 
 def test_alpha_is_not_changed_by_the_profile() -> None:

@@ -14,6 +14,7 @@ from support.fixtures.api import claim, succeed
 from werkzeug.test import TestResponse
 
 from shared import images
+from shared.color_profiles import SRGB_PROFILE
 from shared.services import Services
 from shared.storage import keys
 
@@ -126,6 +127,18 @@ def test_a_transparent_result_is_shown_on_white_as_a_jpeg(transparent_url: str, 
     assert image.getpixel((9, 0)) == pytest.approx((255, 255, 255), abs=3)
     assert image.getpixel((9, 128)) == pytest.approx((127, 127, 178), abs=3)
     assert image.getpixel((9, 255)) == pytest.approx((0, 0, 102), abs=3)
+
+
+# The color profile.
+
+
+@pytest.mark.parametrize("metadata", ["true", "false"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_result_file_has_the_profile_of_srgb(
+    result_url: str, client: FlaskClient, name: str, metadata: str
+) -> None:
+    image = opened(client.get(f"{result_url}?format={name}&metadata={metadata}"))
+    assert image.info["icc_profile"] == SRGB_PROFILE
 
 
 # Metadata.
