@@ -5,6 +5,8 @@ All functions are thread-safe. `Image.open` is called nowhere else in the projec
 
 import io
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -42,7 +44,7 @@ _EXIF_TRANSPOSES: Final = {
 }
 """The transposition that turns each Orientation of Exif 2.32 (tag 0x0112) upright."""
 
-# Pillow's own limit is one number per process. `_check_size` takes the limit as an argument and checks the header
+# Pillow's own limit is one number per process. `check_size` takes the limit as an argument and checks the header
 # before any pixel is decoded. Set once, at import, so that no thread sees it change.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -51,7 +53,7 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
     """Decode an untrusted file as a viewer would show it: mode RGB, sRGB, upright, no alpha, no metadata.
 
     Without a `background`, an image that is not opaque keeps its alpha: mode RGBA. 16 bits per channel become 8. CMYK
-    and wide-gamut colors are converted with the embedded ICC profile, if any.
+    and wide-gamut colors are converted with the embedded ICC profile, if any. `deep_color.decode` keeps 16 bits.
 
     Raises:
         NotAnImage: not in ACCEPTED_FORMATS, or with 32 bits per channel.
@@ -60,18 +62,39 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
         ImageTooLarge: more than `max_pixels` according to the header.
         ImageTooSmall: a side shorter than MIN_SIDE.
     """
+    with opened(data, max_pixels) as image:
+        image.load()
+        return _upright_srgb(image, background)
+
+
+@contextmanager
+def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """Open an untrusted file whose header is fine; no pixel is decoded yet.
+
+    Raises like `decode`, also for what goes wrong inside the block.
+    """
     try:
         with Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS) as image:
-            _check_size(image.size, max_pixels)
+            check_size(image.size, max_pixels)
             _check_single(image)
-            image.load()
-            return _upright_srgb(image, background)
+            yield image
     except EaselError:
         raise
     except UnidentifiedImageError as error:
         raise _unidentified(data) from error
     except Exception as error:  # on broken files, decoders raise anything: struct.error, KeyError ...
         raise BrokenImage("The image is truncated or corrupt; save it again and send the whole file.") from error
+
+
+def check_size(size: tuple[int, int], max_pixels: int) -> None:
+    """Raise ImageTooLarge or ImageTooSmall unless (width, height) is accepted."""
+    width, height = size
+    if width * height > max_pixels:
+        raise ImageTooLarge(
+            f"The image has {width} x {height} pixels; at most {max_pixels:,} are accepted. Scale it down first."
+        )
+    if min(size) < MIN_SIDE:
+        raise ImageTooSmall(f"The image has {width} x {height} pixels; each side must have at least {MIN_SIDE}.")
 
 
 def fit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
@@ -148,16 +171,6 @@ def _unidentified(data: bytes) -> EaselError:
         )
     hint = " HEIC and AVIF photos must be exported as JPEG first." if data[4:8] == b"ftyp" else ""
     return NotAnImage(f"The file is not an image in an accepted format; send JPEG, PNG, WebP, GIF or TIFF.{hint}")
-
-
-def _check_size(size: tuple[int, int], max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise ImageTooLarge(
-            f"The image has {width} x {height} pixels; at most {max_pixels:,} are accepted. Scale it down first."
-        )
-    if min(size) < MIN_SIDE:
-        raise ImageTooSmall(f"The image has {width} x {height} pixels; each side must have at least {MIN_SIDE}.")
 
 
 def _check_single(image: Image.Image) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from shared.images import decode, encode_png
+from shared.deep_color import decode, encode_png
 from shared.presets import adapted_to_weights
 from shared.recipe import Recipe
 from shared.transparency import attach_alpha, separate_alpha
@@ -41,8 +40,8 @@ def run(
     the image so far is written before it is raised. Raises the errors of `decode` and `stylize`, and OSError for files
     that cannot be read or written.
     """
-    photo, alpha = separate_alpha(np.asarray(decode(content.read_bytes(), max_pixels=_MAX_PIXELS, background=None)))
-    images = [np.asarray(decode(file.read_bytes(), max_pixels=_MAX_PIXELS)) for file in styles]
+    photo, alpha = separate_alpha(decode(content.read_bytes(), max_pixels=_MAX_PIXELS, background=None))
+    images = [decode(file.read_bytes(), max_pixels=_MAX_PIXELS) for file in styles]
     recipe = adapted_to_weights(recipe, weights.source) if weights else recipe
     output.parent.mkdir(parents=True, exist_ok=True)
     last: Iterate | None = None
@@ -55,7 +54,7 @@ def run(
                 show(last, seconds)
     finally:
         if last:
-            output.write_bytes(encode_png(attach_alpha(last.image, alpha)))
+            output.write_bytes(encode_png(attach_alpha(last.image, alpha), recipe.bit_depth))
     if last is None:  # for the type checker: step 0 always comes
         msg = "stylize yielded nothing"
         raise AssertionError(msg)

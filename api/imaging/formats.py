@@ -5,13 +5,13 @@ from typing import Literal
 import pyvips
 
 from shared.color_profiles import SRGB_PROFILE
-from shared.vips import load_png
+from shared.deep_color import load_png
 
 OtherFormat = Literal["jpeg", "webp", "tiff"]
 
 
 def convert(png: bytes, name: OtherFormat, quality: int, *, xmp: bytes | None = None) -> bytes:
-    """Return the image in another format; TIFF is lossless, the others have this quality, 1 to 100.
+    """Return the image in another format; TIFF is lossless, the others have 8 bits and this quality, 1 to 100.
 
     It has the profile of sRGB; `xmp` becomes its only other metadata. JPEG has no transparency: the image is shown on
     white.
@@ -22,10 +22,11 @@ def convert(png: bytes, name: OtherFormat, quality: int, *, xmp: bytes | None = 
         image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
     match name:
         case "jpeg":
+            image = image.colourspace("srgb")  # 8 bits
             opaque = image.flatten(background=255) if image.hasalpha() else image
             converted: bytes = opaque.jpegsave_buffer(Q=quality, interlace=True, optimize_coding=True, keep=keep)
         case "webp":
-            converted = image.webpsave_buffer(Q=quality, keep=keep)
+            converted = image.colourspace("srgb").webpsave_buffer(Q=quality, keep=keep)
         case "tiff":
             converted = image.tiffsave_buffer(compression="deflate", predictor="horizontal", keep=keep)
     return converted

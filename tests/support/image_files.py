@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -52,6 +53,18 @@ def palette_image(*, transparent: bool) -> bytes:
     image = solid("P", 1)
     image.putpalette([9, 9, 9, 0, 0, 200])
     return encode(image, **({"transparency": bytes([255, 0])} if transparent else {}))
+
+
+def sixteen_bit_png(pixels: np.ndarray, color_type: int, transparent: bytes = b"") -> bytes:
+    """A 16-bit PNG, which Pillow itself cannot write in color."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, color_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+        if body or name == b"IEND"
+    )
 
 
 # Color profiles (ICC.1:2001-04), from scratch.

@@ -40,7 +40,7 @@ def match_colors(
 ) -> NDArray[np.float32]:
     """Return a style image moved to the content's colors by `strength`, as large as a run uses it at `longest_side`.
 
-    It is never enlarged. Images are (height, width, 3), uint8 or float32 in [0, 1], of any size.
+    It is never enlarged. Images are (height, width, 3), uint8, uint16 or float32 in [0, 1], of any size.
     """
     sides = style.shape[:2]
     largest = round(longest_side * (max(sides) / min(sides)) ** 0.5)  # patch matching gives it the content's area

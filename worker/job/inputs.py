@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from shared.deep_color import decode_png
 from shared.errors import BlobMissing, StorageUnavailable
 from shared.services import stored_identity
 from shared.storage import keys
 from shared.transparency import Alpha, separate_alpha
-from shared.vips import decode_png
 from worker.job.session import JobSession
 from worker.retry import RetryUntilAvailable
 
@@ -18,7 +18,7 @@ class JobInputs:
         self._session, self._retry = session, retry
 
     def image(self, sha256: str) -> np.ndarray:
-        """Return the colors of an input image, (H, W, 3) uint8. Raises BlobMissing, BrokenImage."""
+        """Return the colors of an input image, (H, W, 3) uint8 or uint16. Raises BlobMissing, BrokenImage."""
         return self.photo(sha256)[0]
 
     def photo(self, sha256: str) -> tuple[np.ndarray, Alpha | None]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,6 +162,17 @@ def test_the_command_writes_an_image_and_a_trace_with_a_line_for_each_step(weigh
     assert lines[-1]["total"] == last.losses.total
     assert set(lines[0]) == {"step", "total", "style", "content", "total_variation", "gradient_norm", "seconds"}
     assert out.read_bytes() == encode_png(last.image)
+
+
+@pytest.mark.parametrize("fields", [{"color": "match"}, {"color": "content"}, {"init": "patches"}])
+def test_images_of_16_bits_are_rendered_like_floats(weights: Weights, fields: dict[str, Any]) -> None:
+    images = [RANDOM.integers(0, 65536, shape, np.uint16) for shape in ((60, 80, 3), (70, 64, 3))]
+    recipe = small(steps=1, stages=[{"scale": 1, "share": 1}], **fields)
+    deep, floats = (
+        list(stylize(photo, [style], recipe, weights=weights, cache=CACHE, path="reference"))[-1].image
+        for photo, style in (images, [image / np.float32(65535) for image in images])
+    )
+    np.testing.assert_allclose(deep, floats, atol=1e-4)
 
 
 def test_the_command_gives_the_result_the_photos_alpha(weights: Weights, tmp_path: Path) -> None:

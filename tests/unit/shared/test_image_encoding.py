@@ -13,9 +13,9 @@ from support.image_files import decode, encode, gradient, pixel, solid
 
 from shared import images
 from shared.color_profiles import SRGB_PROFILE
+from shared.deep_color import decode_png
 from shared.errors import BrokenImage, ImageTooSmall
 from shared.recipe import Recipe
-from shared.vips import decode_png
 
 
 def test_fit_size_scales_the_longest_side_up_and_down() -> None:

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,6 +18,7 @@ from support.image_files import (
     linear_gray_profile,
     palette_image,
     pixel,
+    sixteen_bit_png,
     solid,
     srgb_to_display_p3,
     swapped_profile,
@@ -131,35 +131,29 @@ def test_cmyk_is_converted_by_its_profile(kind: str) -> None:
     assert are_close(pixel(decode(paper)), (255, 255, 255), by=6)
 
 
-def png(pixels: np.ndarray, color_type: int, transparent: bytes = b"") -> bytes:
-    """A 16-bit PNG, which Pillow itself cannot write in color."""
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, color_type, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in chunks
-        if body or name == b"IEND"
-    )
-
-
 @pytest.mark.parametrize(("value", "expected"), [(0, 0), (0x8080, 128), (257 * 200, 200), (0xFFFF, 255)])
 def test_sixteen_bits_become_the_same_shade_in_eight(value: int, expected: int) -> None:
     gray, rgb = np.full((40, 40), value), np.full((40, 40, 3), value)
-    for data in (png(gray, 0), png(rgb, 2), encode(Image.fromarray(gray.astype(np.uint16)), "TIFF")):
+    for data in (
+        sixteen_bit_png(gray, 0),
+        sixteen_bit_png(rgb, 2),
+        encode(Image.fromarray(gray.astype(np.uint16)), "TIFF"),
+    ):
         assert pixel(decode(data)) == (expected,) * 3
 
 
 def test_sixteen_bits_with_alpha_are_flattened_on_white() -> None:
     half = np.full((40, 40, 1), 0x8080)
-    assert are_close(pixel(decode(png(np.concatenate([half * 0, half], axis=2), 4))), (127, 127, 127))
-    assert are_close(pixel(decode(png(np.concatenate([half * 0] * 3 + [half], axis=2), 6))), (127, 127, 127))
+    assert are_close(pixel(decode(sixteen_bit_png(np.concatenate([half * 0, half], axis=2), 4))), (127, 127, 127))
+    assert are_close(
+        pixel(decode(sixteen_bit_png(np.concatenate([half * 0] * 3 + [half], axis=2), 6))), (127, 127, 127)
+    )
 
 
 def test_the_transparent_shade_of_a_sixteen_bit_gray_becomes_white() -> None:
     pixels = np.full((40, 40), 1000)
     pixels[:20] = 30_000
-    image = decode(png(pixels, 0, struct.pack(">H", 1000)))
+    image = decode(sixteen_bit_png(pixels, 0, struct.pack(">H", 1000)))
     assert [pixel(image, (5, 5)), pixel(image, (5, 35))] == [(117, 117, 117), (255, 255, 255)]
 
 

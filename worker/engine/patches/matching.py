@@ -49,7 +49,7 @@ class PatchMatching:
         recipe: Recipe,
         regions: Regions | None = None,
     ) -> None:
-        """`content` and `styles` are (height, width, 3), uint8 or float32 in [0, 1], of any size.
+        """`content` and `styles` are (height, width, 3), uint8, uint16 or float32 in [0, 1], of any size.
 
         With `regions` each style applies to one of them, otherwise all are mixed.
         """

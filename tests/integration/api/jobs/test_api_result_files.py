@@ -1,4 +1,4 @@
-"""The result as a file: formats, transparency, metadata."""
+"""The result as a file: formats, transparency, color profile, bit depth, metadata."""
 
 import io
 import json
@@ -8,12 +8,13 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+import tifffile
 from flask.testing import FlaskClient
 from PIL import Image
 from support.fixtures.api import claim, succeed
 from werkzeug.test import TestResponse
 
-from shared import images
+from shared import deep_color
 from shared.color_profiles import SRGB_PROFILE
 from shared.services import Services
 from shared.storage import keys
@@ -65,7 +66,7 @@ def publish(job_id: str, services: Services) -> Publish:
         succeed(services, claimed)
         key = services.ledger.get(job_id).result
         assert key is not None
-        services.blobs.put(key, images.encode_png(image, **options), content_type="image/png")
+        services.blobs.put(key, deep_color.encode_png(image, **options), content_type="image/png")
         services.blobs.put(keys.provenance(key), json.dumps(PROVENANCE).encode(), content_type="application/json")
         return f"/v1/jobs/{job_id}/result"
 
@@ -139,6 +140,38 @@ def test_every_result_file_has_the_profile_of_srgb(
 ) -> None:
     image = opened(client.get(f"{result_url}?format={name}&metadata={metadata}"))
     assert image.info["icc_profile"] == SRGB_PROFILE
+
+
+# 16 bits per channel.
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_result_of_16_bits_keeps_them_as_png_and_tiff(publish: Publish, client: FlaskClient, channels: int) -> None:
+    image = np.random.default_rng(4).random((48, 64, channels), np.float32)
+    url = publish(image, bit_depth=16)
+    expected = np.rint(image * 65535).astype(np.uint16)
+    tiff = tifffile.imread(io.BytesIO(client.get(f"{url}?format=tiff").data))
+    assert tiff.dtype == np.uint16
+    np.testing.assert_array_equal(tiff, expected)
+    png = client.get(url).data
+    assert png[24] == 16, "bits per channel (PNG, 11.2.1)"
+    np.testing.assert_array_equal(deep_color.decode_png(png), expected)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp"])
+def test_a_result_of_16_bits_has_8_in_formats_without(publish: Publish, client: FlaskClient, name: str) -> None:
+    url = publish(GRADIENT, bit_depth=16)
+    image = opened(client.get(f"{url}?format={name}&quality=95"))
+    assert image.mode == "RGB"
+    assert image.getpixel((9, 200)) == pytest.approx((200,) * 3, abs=3)
+
+
+def test_a_transparent_result_of_16_bits_is_shown_on_white_as_a_jpeg(publish: Publish, client: FlaskClient) -> None:
+    blue = np.broadcast_to(np.array([0, 0, 0.4], np.float32), (256, 256, 3))
+    url = publish(np.dstack([blue, GRADIENT[..., 0]]), bit_depth=16)
+    image = opened(client.get(f"{url}?format=jpeg&quality=95"))
+    assert image.getpixel((9, 0)) == pytest.approx((255, 255, 255), abs=3)
+    assert image.getpixel((9, 128)) == pytest.approx((127, 127, 178), abs=3)
 
 
 # Metadata.
