@@ -232,12 +232,15 @@ def result(
     provenance: Annotated[
         bool, typer.Option("--provenance", help="Also write its provenance, to the same name with .json.")
     ] = False,
+    metadata: Annotated[
+        bool, typer.Option("--metadata/--no-metadata", help="Have the file say how it was made.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Fetch a result. With --json: also print its provenance."""
     check_output(output, with_json=provenance or as_json)
     job: Job = ctx.obj.get(id)
-    image = job.result(image_format(output))
+    image = job.result(image_format(output), metadata=metadata)
     origin = job.provenance() if provenance or as_json else {}
     write_output(output, image)
     if provenance:

@@ -118,9 +118,20 @@ class BaseJob:
     # Images and documents.
 
     @BridgedMethod
-    async def result(self, format: ImageFormat = "png", *, quality: int = 90) -> bytes:  # noqa: A002 - as in the API
-        """Return the finished image; `quality` is for JPEG and WebP. Raises Conflict `not_ready` without one."""
+    async def result(
+        self,
+        format: ImageFormat = "png",  # noqa: A002 - as in the API
+        *,
+        quality: int = 90,
+        metadata: bool = True,
+    ) -> bytes:
+        """Return the finished image; `quality` is for JPEG and WebP.
+
+        With `metadata`, the file says how it was made: recipe, version, hashes of the inputs. Raises Conflict
+        `not_ready` without a result.
+        """
         params: dict[str, str | int] = {} if format == "png" else {"format": format, "quality": quality}
+        params |= {} if metadata else {"metadata": "false"}
         return await self._download("result", params=params)
 
     @BridgedMethod

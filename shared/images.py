@@ -5,16 +5,19 @@ All functions are thread-safe. `Image.open` is called nowhere else in the projec
 
 import io
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
+from shared.color_profiles import SRGB_PROFILE, to_srgb
 from shared.errors import AnimatedImage, BrokenImage, EaselError, ImageTooLarge, ImageTooSmall, NotAnImage
 
 ImageLike = Image.Image | NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
-"""An RGB image of Pillow, or an array (height, width, 3): uint8, or floats in [0, 1]."""
+"""An RGB image of Pillow, or an array (height, width, 3), or 4 with alpha: uint8, or floats in [0, 1]."""
 
 ACCEPTED_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")
 """Formats that `decode` accepts. The list is short because every decoder is an attack surface."""
@@ -28,6 +31,8 @@ MIN_SIDE: Final = 32
 MAX_SIDE: Final = 4096
 """Pixels: the largest `size` of a recipe, hence the largest side of stored inputs."""
 
+_OPAQUE: Final = 255
+
 _EXIF_TRANSPOSES: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -39,15 +44,16 @@ _EXIF_TRANSPOSES: Final = {
 }
 """The transposition that turns each Orientation of Exif 2.32 (tag 0x0112) upright."""
 
-# Pillow's own limit is one number per process. `_check_size` takes the limit as an argument and checks the header
+# Pillow's own limit is one number per process. `check_size` takes the limit as an argument and checks the header
 # before any pixel is decoded. Set once, at import, so that no thread sees it change.
 Image.MAX_IMAGE_PIXELS = None
 
 
-def decode(data: bytes, *, max_pixels: int, background: str = "white") -> Image.Image:
+def decode(data: bytes, *, max_pixels: int, background: str | None = "white") -> Image.Image:
     """Decode an untrusted file as a viewer would show it: mode RGB, sRGB, upright, no alpha, no metadata.
 
-    16 bits per channel become 8. CMYK and wide-gamut colors are converted with the embedded ICC profile, if any.
+    Without a `background`, an image that is not opaque keeps its alpha: mode RGBA. 16 bits per channel become 8. CMYK
+    and wide-gamut colors are converted with the embedded ICC profile, if any. `deep_color.decode` keeps 16 bits.
 
     Raises:
         NotAnImage: not in ACCEPTED_FORMATS, or with 32 bits per channel.
@@ -56,18 +62,39 @@ def decode(data: bytes, *, max_pixels: int, background: str = "white") -> Image.
         ImageTooLarge: more than `max_pixels` according to the header.
         ImageTooSmall: a side shorter than MIN_SIDE.
     """
+    with opened(data, max_pixels) as image:
+        image.load()
+        return _upright_srgb(image, background)
+
+
+@contextmanager
+def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """Open an untrusted file whose header is fine; no pixel is decoded yet.
+
+    Raises like `decode`, also for what goes wrong inside the block.
+    """
     try:
         with Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS) as image:
-            _check_size(image.size, max_pixels)
+            check_size(image.size, max_pixels)
             _check_single(image)
-            image.load()
-            return _upright_srgb(image, background)
+            yield image
     except EaselError:
         raise
     except UnidentifiedImageError as error:
         raise _unidentified(data) from error
     except Exception as error:  # on broken files, decoders raise anything: struct.error, KeyError ...
         raise BrokenImage("The image is truncated or corrupt; save it again and send the whole file.") from error
+
+
+def check_size(size: tuple[int, int], max_pixels: int) -> None:
+    """Raise ImageTooLarge or ImageTooSmall unless (width, height) is accepted."""
+    width, height = size
+    if width * height > max_pixels:
+        raise ImageTooLarge(
+            f"The image has {width} x {height} pixels; at most {max_pixels:,} are accepted. Scale it down first."
+        )
+    if min(size) < MIN_SIDE:
+        raise ImageTooSmall(f"The image has {width} x {height} pixels; each side must have at least {MIN_SIDE}.")
 
 
 def fit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
@@ -92,18 +119,18 @@ def resize_longest_side(image: Image.Image, longest: int) -> Image.Image:
 
 
 def encode_canonical_png(image: Image.Image) -> bytes:
-    """Encode a decoded input for storage, at most MAX_SIDE pixels per side. Equal pixels give equal bytes.
+    """Encode a decoded input for storage, at most MAX_SIDE pixels per side. Images that look equal give equal bytes.
 
     Optimized for speed (12 megapixels: under a second): for photos, run lengths and Huffman codes alone are smaller
     and faster than zlib's search for longer matches. Raises ImageTooSmall like `fit_size`.
     """
     scaled = resize_longest_side(image, MAX_SIDE) if max(image.size) > MAX_SIDE else image
-    return _encode_png(scaled, compress_level=1, compress_type=zlib.Z_RLE)
+    return _encode_png(_without_hidden_colors(scaled), compress_level=1, compress_type=zlib.Z_RLE)
 
 
 def encode_png(image: ImageLike) -> bytes:
-    """Encode a PNG without metadata, tagged as sRGB. Equal pixels give equal bytes."""
-    return _encode_png(to_image(image), compress_level=6)
+    """Encode a PNG with the profile of sRGB and no other metadata. Equal pixels give equal bytes."""
+    return _encode_png(to_image(image), profile=SRGB_PROFILE, compress_level=6)
 
 
 def encode_jpeg(image: ImageLike, *, quality: int = 85, longest: int | None = None) -> bytes:
@@ -128,7 +155,7 @@ def to_array(image: Image.Image) -> NDArray[np.float32]:
 
 
 def to_image(image: ImageLike) -> Image.Image:
-    """Return an RGB image; floats are clipped to [0, 1] and rounded to the nearest of 256 levels, NaN becomes 0."""
+    """Return an RGB image, or RGBA of 4 channels; floats are clipped to [0, 1] and rounded to 256 levels, NaN to 0."""
     if isinstance(image, Image.Image):
         return image.convert("RGB")
     pixels = image
@@ -146,16 +173,6 @@ def _unidentified(data: bytes) -> EaselError:
     return NotAnImage(f"The file is not an image in an accepted format; send JPEG, PNG, WebP, GIF or TIFF.{hint}")
 
 
-def _check_size(size: tuple[int, int], max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise ImageTooLarge(
-            f"The image has {width} x {height} pixels; at most {max_pixels:,} are accepted. Scale it down first."
-        )
-    if min(size) < MIN_SIDE:
-        raise ImageTooSmall(f"The image has {width} x {height} pixels; each side must have at least {MIN_SIDE}.")
-
-
 def _check_single(image: Image.Image) -> None:
     if image.format == "MPO":  # a camera's JPEG followed by a depth or gain map: the photo comes first
         return
@@ -166,9 +183,9 @@ def _check_single(image: Image.Image) -> None:
     raise AnimatedImage("The image has more than one frame or page; save one of them as JPEG or PNG.")
 
 
-def _upright_srgb(image: Image.Image, background: str) -> Image.Image:
+def _upright_srgb(image: Image.Image, background: str | None) -> Image.Image:
     transpose = _exif_transpose(image)
-    flat = _flatten(_to_srgb(_to_eight_bits(image), image.info.get("icc_profile")), background)
+    flat = _flatten(to_srgb(_to_eight_bits(image), image.info.get("icc_profile")), background)
     upright = flat if transpose is None else flat.transpose(transpose)
     return Image.fromarray(np.asarray(upright))  # a new image, so that no metadata is left
 
@@ -203,38 +220,30 @@ def _sixteen_to_eight(image: Image.Image) -> Image.Image:
     return gray
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert by the ICC profile. A profile that is broken or of another color space is ignored."""
-    colors, alpha = image, None
-    if image.mode in {"LA", "RGBA"}:
-        colors, alpha = image.convert(image.mode[:-1]), image.getchannel("A")
-    if profile:
-        colors = _apply_profile(colors, profile)
-    if alpha is not None:
-        colors = colors.convert("RGB")
-        colors.putalpha(alpha)
-    return colors
-
-
-def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    srgb = ImageCms.createProfile("sRGB")
-    try:
-        converted = ImageCms.profileToProfile(image, io.BytesIO(profile), srgb, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return image
-    return image if converted is None else converted
-
-
-def _flatten(image: Image.Image, background: str) -> Image.Image:
-    if image.mode != "RGBA":
+def _flatten(image: Image.Image, background: str | None) -> Image.Image:
+    if image.mode != "RGBA" or image.getchannel("A").getextrema()[0] == _OPAQUE:
         return image.convert("RGB")
+    if background is None:
+        return image
     return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
 
 
-def _encode_png(image: Image.Image, **options: Any) -> bytes:
-    """Tag as sRGB (PNG 3, 11.3.2.5), 13 bytes: on wide-gamut screens viewers may otherwise guess another space."""
+def _without_hidden_colors(image: Image.Image) -> Image.Image:
+    """Make transparent pixels black: their colors are not seen, and would store equal photos twice."""
+    if image.mode != "RGBA":
+        return image
+    return Image.composite(image, Image.new("RGBA", image.size), image.getchannel("A").point(_is_visible))
+
+
+def _is_visible(alpha: int) -> int:
+    return _OPAQUE if alpha else 0
+
+
+def _encode_png(image: Image.Image, *, profile: bytes | None = None, **options: Any) -> bytes:
+    """Without a profile, tag as sRGB (PNG 3, 11.3.2.5), 13 bytes: viewers may otherwise guess a wider gamut."""
     chunks = PngImagePlugin.PngInfo()
-    chunks.add(b"sRGB", b"\x00")
+    if profile is None:
+        chunks.add(b"sRGB", b"\x00")
     target = io.BytesIO()
-    image.save(target, "PNG", pnginfo=chunks, icc_profile=None, exif=b"", **options)
+    image.save(target, "PNG", pnginfo=chunks, icc_profile=profile, exif=b"", **options)
     return target.getvalue()

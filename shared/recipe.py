@@ -23,6 +23,8 @@ _TORCH_NAMES: Final = {layer.replace("block", "relu").replace("_conv", "_"): lay
 
 DEFAULT_CONTENT_LAYERS: Final = {"block4_conv2": 1.0}
 
+BitDepth = Literal[8, 16]
+
 Weight = Annotated[float, Field(ge=0, le=1e9)]
 
 
@@ -92,6 +94,9 @@ class Recipe(_Frozen):
     )
     color_strength: float = Field(
         1.0, ge=0, le=1, description="How far `content` and `match` move the colors: 0 has no effect."
+    )
+    bit_depth: BitDepth = Field(
+        8, description="Bits per channel of the result; the PNG and TIFF have 16 if asked for, the others 8."
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of all random numbers: of the noise, or of patch matching.")
 

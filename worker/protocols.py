@@ -70,7 +70,7 @@ class Engine(Protocol):
     ) -> Iterator[Iterate]:
         """Yield iterates 0 to `recipe.total_steps`, or those after the iterate of `state`; `next` does the work.
 
-        Images are (H, W, 3) uint8, masks (H, W) uint8. Raises BadInput, Diverged, OutOfMemory.
+        Images are (H, W, 3) uint8 or uint16, masks (H, W) uint8. Raises BadInput, Diverged, OutOfMemory.
         """
 
     def restore_iterate(

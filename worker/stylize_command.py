@@ -9,9 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from shared.images import decode, encode_png, to_array
+from shared.deep_color import decode, encode_png
 from shared.presets import adapted_to_weights
 from shared.recipe import Recipe
+from shared.transparency import attach_alpha, separate_alpha
 from worker.engine import Iterate, stylize
 from worker.engine.cache import PathName
 from worker.engine.weights.sources import Weights
@@ -39,20 +40,21 @@ def run(
     the image so far is written before it is raised. Raises the errors of `decode` and `stylize`, and OSError for files
     that cannot be read or written.
     """
-    arrays = [to_array(decode(file.read_bytes(), max_pixels=_MAX_PIXELS)) for file in (content, *styles)]
+    photo, alpha = separate_alpha(decode(content.read_bytes(), max_pixels=_MAX_PIXELS, background=None))
+    images = [decode(file.read_bytes(), max_pixels=_MAX_PIXELS) for file in styles]
     recipe = adapted_to_weights(recipe, weights.source) if weights else recipe
     output.parent.mkdir(parents=True, exist_ok=True)
     last: Iterate | None = None
     try:
         with _trace_writer(trace) as write, _progress_bar(recipe, console or Console(stderr=True)) as show:
             started = time.perf_counter()
-            for last in stylize(arrays[0], arrays[1:], recipe, weights=weights, path=path):
+            for last in stylize(photo, images, recipe, weights=weights, path=path):
                 seconds = time.perf_counter() - started
                 write(last, seconds)
                 show(last, seconds)
     finally:
         if last:
-            output.write_bytes(encode_png(last.image))
+            output.write_bytes(encode_png(attach_alpha(last.image, alpha), recipe.bit_depth))
     if last is None:  # for the type checker: step 0 always comes
         msg = "stylize yielded nothing"
         raise AssertionError(msg)

@@ -1,28 +1,32 @@
 """The result in other file formats than PNG."""
 
-import io
+from typing import Literal
 
-from PIL import Image
+import pyvips
 
-from easel.models import ImageFormat
-from shared.images import encode_jpeg
+from shared.color_profiles import SRGB_PROFILE
+from shared.deep_color import load_png
+
+OtherFormat = Literal["jpeg", "webp", "tiff"]
 
 
-def convert(png: bytes, name: ImageFormat, quality: int) -> bytes:
-    """Return the image as another format, without metadata; TIFF is lossless, the others have this quality, 1 to 100.
+def convert(png: bytes, name: OtherFormat, quality: int, *, xmp: bytes | None = None) -> bytes:
+    """Return the image in another format; TIFF is lossless, the others have 8 bits and this quality, 1 to 100.
 
-    None has a color profile: without one, the colors are sRGB.
+    It has the profile of sRGB; `xmp` becomes its only other metadata. JPEG has no transparency: the image is shown on
+    white.
     """
-    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-        pixels = image.convert("RGB")
-    target = io.BytesIO()
+    image, keep = load_png(png).copy(), pyvips.enums.ForeignKeep.ICC | pyvips.enums.ForeignKeep.XMP
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", SRGB_PROFILE)
+    if xmp:
+        image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
     match name:
-        case "png":
-            return png
         case "jpeg":
-            return encode_jpeg(pixels, quality=quality)
+            image = image.colourspace("srgb")  # 8 bits
+            opaque = image.flatten(background=255) if image.hasalpha() else image
+            converted: bytes = opaque.jpegsave_buffer(Q=quality, interlace=True, optimize_coding=True, keep=keep)
         case "webp":
-            pixels.save(target, "WEBP", quality=quality)
+            converted = image.colourspace("srgb").webpsave_buffer(Q=quality, keep=keep)
         case "tiff":
-            pixels.save(target, "TIFF", compression="tiff_adobe_deflate")
-    return target.getvalue()
+            converted = image.tiffsave_buffer(compression="deflate", predictor="horizontal", keep=keep)
+    return converted

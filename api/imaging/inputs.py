@@ -12,7 +12,7 @@ from PIL.Image import Resampling
 from werkzeug.datastructures import FileStorage
 
 from api.http.limits import decode_slot
-from shared import images
+from shared import deep_color, images
 from shared.errors import BadInput, InvalidMask, InvalidShape
 from shared.recipe import Recipe
 
@@ -37,17 +37,19 @@ def decode_input(
     max_pixels: int,
     *,
     shape_of: tuple[int, int] | None = None,
+    background: str | None = "white",
     **position: Any,
 ) -> InputImage:
     """Return an upload as it will be stored; one with the shape of `shape_of` (width, height), if that is given.
 
-    Raises a subclass of BadInput with the upload's `position` in the form.
+    Without a `background` it keeps its alpha. Raises a subclass of BadInput with the upload's `position` in the form.
     """
     with _positioned(**position), decode_slot():
-        image = images.decode(upload.read(), max_pixels=max_pixels)
-        _check_shape(image.size, shape_of or image.size)
-        images.fit_size(image.size, min(longest for longest, _ in recipe.schedule()))
-        return _stored(image)
+        pixels = deep_color.decode(upload.read(), max_pixels=max_pixels, background=background)
+        size = pixels.shape[1], pixels.shape[0]
+        _check_shape(size, shape_of or size)
+        images.fit_size(size, min(longest for longest, _ in recipe.schedule()))
+        return _stored(pixels)
 
 
 def decode_masks(
@@ -70,7 +72,7 @@ def decode_masks(
             mask = images.decode(upload.read(), max_pixels=max_pixels, background="black")
             _check_shape(mask.size, size)
             parts = _split_by_color(mask, styles) if len(uploads) < styles else [mask]
-            stored += [_stored(_scaled_mask(part.convert("L"), target)) for part in parts]
+            stored += [_stored(np.asarray(_scaled_mask(part.convert("L"), target))) for part in parts]
     return stored
 
 
@@ -113,6 +115,6 @@ def _split_by_color(image: Image.Image, styles: int) -> Iterator[Image.Image]:
         yield Image.fromarray((pixels == color).all(axis=-1))
 
 
-def _stored(image: Image.Image) -> InputImage:
-    png = images.encode_canonical_png(image)
-    return InputImage(hashlib.sha256(png).hexdigest(), png, *image.size)
+def _stored(pixels: deep_color.Pixels) -> InputImage:
+    png = deep_color.encode_canonical_png(pixels)
+    return InputImage(hashlib.sha256(png).hexdigest(), png, pixels.shape[1], pixels.shape[0])

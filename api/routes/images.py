@@ -12,6 +12,7 @@ from api.http.limits import render_slot
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import MIN_TIMELAPSE_PREVIEWS, job_url, json_response, to_datetime
 from api.imaging.formats import convert
+from api.imaging.metadata import Origin
 from api.imaging.timelapse import animate, choose_frames
 from easel import __version__
 from easel.models import TERMINAL, Filmstrip, ImageFormat, JobState, Preview
@@ -46,10 +47,18 @@ class ResultQuery(Query):
 
     format: ImageFormat = Field(default="png", description="The file format; PNG and TIFF are lossless.")
     quality: int = Field(default=90, ge=1, le=100, description="Of a JPEG or WebP.")
+    metadata: bool = Field(
+        default=True, description="Write recipe, version and hashes of the inputs into the file. Nothing personal."
+    )
 
 
 _INPUT: Final = (
-    ResponseDoc(200, "The stored image: PNG, upright, sRGB.", media="image/png", headers=("ETag",)),
+    ResponseDoc(
+        200,
+        "The stored image: PNG, upright, sRGB; a photo keeps its transparency.",
+        media="image/png",
+        headers=("ETag",),
+    ),
     ResponseDoc(200, "With `longest`: a JPEG.", media="image/jpeg", headers=("ETag",)),
 )
 
@@ -128,7 +137,7 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
     *(
         ResponseDoc(200, text, media=f"image/{name}", headers=("ETag", "Content-Disposition"))
         for name, text in (
-            ("png", "The result, sRGB."),
+            ("png", "The result, sRGB, with the photo's transparency."),
             *((name, f"With `format={name}`.") for name in ("jpeg", "webp", "tiff")),
         )
     ),
@@ -137,16 +146,19 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
 )
 def get_result(job_id: str, query: ResultQuery) -> Response:
     """Get the result."""
-    job, media_type = _get(job_id), f"image/{query.format}"
+    job, form = _get(job_id), query.format
     key = _result_key(job)
-    if query.format == "png":
-        response = _blob_response(key, media_type, cache=_IMMUTABLE)
-    else:
-        name = f"{key}-{query.quality}.{query.format}"
-        response = _conditional_response(name, media_type, cache=_IMMUTABLE)
-        if response.status_code != _NOT_MODIFIED:
-            response.set_data(_render(name, [key], lambda files: convert(files[0], query.format, query.quality)))
-    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.{query.format}"'
+    name = f"{key}-{query.quality}{'' if query.metadata else '-bare'}.{form}"
+    response = _conditional_response(name, f"image/{form}", cache=_IMMUTABLE)
+    if response.status_code != _NOT_MODIFIED:
+        blobs = Context.current().services.blobs
+        origin = Origin(blobs.get(keys.provenance(key))) if query.metadata else None
+        if form == "png":
+            response.set_data(origin.add_to_png(blobs.get(key)) if origin else blobs.get(key))
+        else:
+            xmp = origin.xmp() if origin else None
+            response.set_data(_render(name, [key], lambda files: convert(files[0], form, query.quality, xmp=xmp)))
+    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.{form}"'
     return response
 
 

@@ -54,8 +54,9 @@ class SubmitQuery(Query):
 def submit(query: SubmitQuery) -> Response:
     """Submit a job.
 
-    Images are rotated upright, converted to sRGB and stripped of all metadata before they are stored. The response
-    has the job's position in the queue. Its `eta_seconds` is null while there is no recent forecast.
+    Images are rotated upright, converted to sRGB and stripped of all metadata before they are stored. The result has
+    the photo's transparency. The response has the job's position in the queue. Its `eta_seconds` is null while there
+    is no recent forecast.
     """
     context = Context.current()
     settings, services = context.settings, context.services
@@ -63,7 +64,7 @@ def submit(query: SubmitQuery) -> Response:
     recipe = _recipe(submission)
     if not query.dry_run:
         _check_queue_limit(services, submission)
-    content = decode_input(submission.content, recipe, settings.max_pixels, field="content")
+    content = decode_input(submission.content, recipe, settings.max_pixels, background=None, field="content")
     styles = [
         decode_input(upload, recipe, settings.max_pixels, field="style", number=number)
         for number, upload in enumerate(submission.styles)

@@ -7,7 +7,10 @@ LEDGER_IDENTITY: Final = "ledger.json"
 
 
 def input_image(sha256: str) -> str:
-    """Return the key of a content or style image, shared between jobs: canonical PNG, upright, sRGB."""
+    """Return the key of a content or style image, shared between jobs: canonical PNG, upright, sRGB.
+
+    A photo may have alpha.
+    """
     return f"inputs/{sha256}"
 
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -54,6 +55,18 @@ def palette_image(*, transparent: bool) -> bytes:
     return encode(image, **({"transparency": bytes([255, 0])} if transparent else {}))
 
 
+def sixteen_bit_png(pixels: np.ndarray, color_type: int, transparent: bytes = b"") -> bytes:
+    """A 16-bit PNG, which Pillow itself cannot write in color."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, color_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+        if body or name == b"IEND"
+    )
+
+
 # Color profiles (ICC.1:2001-04), from scratch.
 
 
@@ -88,6 +101,27 @@ def swapped_profile() -> bytes:
     """Return the profile of a screen whose first channel is green and whose second is red."""
     curves = {f"{channel}TRC": gamma(2.2) for channel in "rgb"}
     return profile(b"RGB ", b"XYZ ", rXYZ=xyz(GREEN), gXYZ=xyz(RED), bXYZ=xyz(BLUE), **curves)
+
+
+def display_p3_profile() -> bytes:
+    """Return the profile of Display P3: wider primaries, and sRGB's curve."""
+    parameters = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    curve = b"para" + bytes(4) + struct.pack(">Hxx5i", 3, *(round(value * 65536) for value in parameters))
+    red, green, blue = _P3_TO_XYZ.T
+    curves = {f"{channel}TRC": curve for channel in "rgb"}
+    return profile(b"RGB ", b"XYZ ", rXYZ=xyz(red), gXYZ=xyz(green), bXYZ=xyz(blue), **curves)
+
+
+_P3_TO_XYZ = np.array([(0.51512, 0.29198, 0.1571), (0.2412, 0.69225, 0.06657), (-0.00105, 0.04189, 0.78407)])
+_SRGB_TO_XYZ = np.array([RED, GREEN, BLUE]).T
+
+
+def srgb_to_display_p3(color: np.ndarray) -> np.ndarray:
+    """Return the coordinates of a color (3,) in [0, 1] in Display P3."""
+    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+    wide = np.linalg.solve(_P3_TO_XYZ, _SRGB_TO_XYZ @ linear)
+    encoded: np.ndarray = np.where(wide <= 0.0031308, wide * 12.92, 1.055 * wide ** (1 / 2.4) - 0.055)
+    return encoded
 
 
 def linear_gray_profile() -> bytes:

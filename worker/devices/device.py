@@ -17,7 +17,7 @@ from easel import __version__
 from worker.devices.cuda import cuda_versions
 
 _SWITCHES: Final = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_XLA_FLAGS")
-_PACKAGES: Final = ("keras", "numpy", "pillow")
+_PACKAGES: Final = ("keras", "numpy", "pillow", "pyvips-binary")
 
 
 def configure_tensorflow(threads: int) -> None:

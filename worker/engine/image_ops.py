@@ -10,8 +10,8 @@ from shared.images import MIN_SIDE
 
 
 def as_tensor(image: NDArray[Any]) -> tf.Tensor:
-    """Convert (height, width, 3), or 4 with a mask, uint8 or float in [0, 1], to float32 in [0, 1]."""
-    scale = np.float32(255.0 if image.dtype == np.uint8 else 1.0)
+    """Convert (height, width, 3), or 4 with a mask, unsigned integers or floats in [0, 1], to float32 in [0, 1]."""
+    scale = np.float32(np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1.0)
     return tf.constant(np.divide(image, scale, dtype=np.float32))
 
 

@@ -17,7 +17,7 @@ class Postprocess:
     """The postprocessing of one run. It changes nothing by default."""
 
     def __init__(self, content: NDArray[Any], recipe: Recipe, masks: Sequence[NDArray[np.uint8]] = ()) -> None:
-        """`content` is (height, width, 3), uint8 or float32 in [0, 1]; `masks` as in Regions."""
+        """`content` is (height, width, 3), uint8, uint16 or float32 in [0, 1]; `masks` as in Regions."""
         self._content, self._recipe = content, recipe
         self._regions = Regions(masks) if masks else None
         self._scaled: tuple[Pixels, Pixels | None] | None = None

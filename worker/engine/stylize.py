@@ -24,7 +24,7 @@ from worker.engine.regions import Regions
 from worker.engine.schedule import Schedule, ScheduledStage
 from worker.engine.weights.sources import Weights
 
-Image = NDArray[np.uint8] | NDArray[np.float32]
+Image = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 
 _MAX_CONSECUTIVE_BACKOFFS: Final = 2
 
@@ -43,14 +43,15 @@ def stylize(
 ) -> Iterator[Iterate]:
     """Render `content` in the style of `styles`, one step at a time.
 
-    Images are (height, width, 3) RGB, upright and sRGB, uint8 or float32 in [0, 1], of any size. A style may have a
-    mask as a fourth channel: what is 0 in it is not used. Yields steps 0 to
-    `recipe.total_steps`: first an iteration of patch matching each, if the recipe starts with it, then an evaluation of
-    loss and gradient each, one more than updates, for the losses of the final image. `weights` may be None for a recipe
-    without evaluations. With `state`, yields the steps
-    after the Iterate that it was saved from. The work happens inside `next`, so a run can stop at any step. A `cache`
-    from an earlier run of the same size saves seconds. `path` selects how an evaluation is computed: `reference` (the
-    Keras model itself), `fast` (optimized for CPUs), or `auto`, which is `reference` on a GPU and `fast` elsewhere.
+    Images are (height, width, 3) RGB, upright and sRGB, uint8, uint16 or float32 in [0, 1], of any size. A style may
+    have a mask as a fourth channel: what is 0 in it is not used.
+
+    Yields steps 0 to `recipe.total_steps`: first an iteration of patch matching each, if the recipe starts with it,
+    then an evaluation of loss and gradient each, one more than updates, for the losses of the final image. `weights`
+    may be None for a recipe without evaluations. With `state`, yields the steps after the Iterate that it was saved
+    from. The work happens inside `next`, so a run can stop at any step. A `cache` from an earlier run of the same size
+    saves seconds. `path` selects how an evaluation is computed: `reference` (the Keras model itself), `fast` (optimized
+    for CPUs), or `auto`, which is `reference` on a GPU and `fast` elsewhere.
 
     `init_image` is what a recipe with the init `image` starts from; it is scaled to the content's size.
     With `masks` (height, width), one for each style, a style applies where its mask is 255, and the content remains

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from shared.deep_color import decode_png
 from shared.errors import BlobMissing, StorageUnavailable
-from shared.images import decode
 from shared.services import stored_identity
 from shared.storage import keys
+from shared.transparency import Alpha, separate_alpha
 from worker.job.session import JobSession
 from worker.retry import RetryUntilAvailable
 
@@ -17,9 +18,12 @@ class JobInputs:
         self._session, self._retry = session, retry
 
     def image(self, sha256: str) -> np.ndarray:
-        """Return an input image, (H, W, 3) uint8. Raises BlobMissing."""
-        data = self.read(keys.input_image(sha256))
-        return np.asarray(decode(data, max_pixels=self._session.settings.max_pixels))
+        """Return the colors of an input image, (H, W, 3) uint8 or uint16. Raises BlobMissing, BrokenImage."""
+        return self.photo(sha256)[0]
+
+    def photo(self, sha256: str) -> tuple[np.ndarray, Alpha | None]:
+        """Return the colors of an input image and its alpha, None if it is opaque. Raises BlobMissing, BrokenImage."""
+        return separate_alpha(decode_png(self.read(keys.input_image(sha256))))
 
     def read(self, key: str) -> bytes:
         """Return a blob. Raises BlobMissing."""

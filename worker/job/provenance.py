@@ -28,6 +28,8 @@ def provenance(
 ) -> dict[str, Any]:
     """Return the document about a result; `recipe` is the one that was rendered.
 
+    Result files have a part of it (api/imaging/metadata.py).
+
     `bitwise` says whether the bytes are those of an uninterrupted run on this machine.
     """
     return {

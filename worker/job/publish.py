@@ -8,9 +8,10 @@ from typing import Any
 import structlog
 
 from easel.models import JobError, JobState
+from shared.deep_color import encode_png
 from shared.errors import ClaimLost, JobNotFound, Unavailable
-from shared.images import encode_png
 from shared.storage import keys
+from shared.transparency import Alpha, attach_alpha
 from worker.job.session import JobSession
 from worker.protocols import Iterate
 from worker.retry import RetryUntilAvailable
@@ -27,9 +28,10 @@ class Publisher:
     def __init__(self, session: JobSession, retry: RetryUntilAvailable) -> None:
         self._session, self._retry = session, retry
 
-    def write_result(self, iterate: Iterate, describe: Describe) -> dict[str, Any]:
-        """Write the result and its provenance, and return the record's fields that name them."""
-        job, png = self._session.job, encode_png(iterate.image)
+    def write_result(self, iterate: Iterate, describe: Describe, alpha: Alpha | None = None) -> dict[str, Any]:
+        """Write the result, with the photo's alpha, and its provenance; return the record's fields that name them."""
+        job = self._session.job
+        png = encode_png(attach_alpha(iterate.image, alpha), job.request.recipe.bit_depth)
         key = keys.result(job.id, self._session.token)
         self._put(keys.provenance(key), json.dumps(describe(iterate, png), indent=2).encode(), "application/json")
         self._put(key, png, "image/png")

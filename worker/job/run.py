@@ -12,6 +12,7 @@ from easel.models import JobError, JobState
 from shared.errors import AttemptsExhausted, ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
 from shared.presets import adapted_to_weights
 from shared.services import Services
+from shared.transparency import Alpha
 from worker.devices.memory import suggest_size
 from worker.job.checkpoints import CheckpointWriter
 from worker.job.drain import save_last_step, write_handoff_note
@@ -75,6 +76,7 @@ class JobRun:
         self.publisher = Publisher(session, self.retry)
         self.weights = NO_WEIGHTS
         self.writer: CheckpointWriter | None = None
+        self.alpha: Alpha | None = None  # of the photo, for the result
         self.last: Iterate | None = None  # the last valid one
         self.bitwise = True  # whether every step so far was done on machines like this one
 
@@ -105,7 +107,8 @@ class JobRun:
         request = self.job.request
         self.weights = self.worker.weights(request.recipe)
         recipe = self.recipe = adapted_to_weights(request.recipe, self.weights["source"])
-        content, *styles = [self.inputs.image(sha256) for sha256 in (request.content, *request.styles)]
+        content, self.alpha = self.inputs.photo(request.content)
+        styles = [self.inputs.image(sha256) for sha256 in request.styles]
         init_image = self.inputs.image(request.init_image) if request.init_image else None
         masks = [np.ascontiguousarray(self.inputs.image(sha256)[..., 0]) for sha256 in request.content_masks]
         reader = CheckpointReader(self.session, self.worker, self.inputs, self.retry)
@@ -215,7 +218,7 @@ class JobRun:
 
     def _publish(self, state: JobState, error: JobError | None = None) -> None:
         """Write the result and its provenance, then make both visible by the fenced transition."""
-        result = self.publisher.write_result(self.last, self._describe) if self.last else {}
+        result = self.publisher.write_result(self.last, self._describe, self.alpha) if self.last else {}
         self._end(state, error=error, **result)
 
     def _describe(self, iterate: Iterate, png: bytes) -> Mapping[str, Any]:

@@ -142,7 +142,7 @@ class Clients:
             job.states.append(view["state"])
             self._plan_control(job)
         if job.result_digest is None and view["state"] == "succeeded":
-            result = self._get(f"/v1/jobs/{job.id}/result")
+            result = self._get(f"/v1/jobs/{job.id}/result?metadata=false")
             job.result_digest = hashlib.sha256(result.content).hexdigest() if result else None
 
     def _plan_control(self, job: AcceptedJob) -> None:

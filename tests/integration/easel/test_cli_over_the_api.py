@@ -54,6 +54,9 @@ def test_two_images_become_a_result(
 
     assert run_easel(api, "result", job_id, "-o", tmp_path / "again.png", "--provenance").exit_code == 0
     assert (tmp_path / "again.png").read_bytes() == output.read_bytes()
+    assert b"CreatorTool" in output.read_bytes()
+    assert run_easel(api, "result", job_id, "-o", tmp_path / "bare.png", "--no-metadata").exit_code == 0
+    assert b"CreatorTool" not in (tmp_path / "bare.png").read_bytes()
     assert json.loads((tmp_path / "again.json").read_text())["weights"]["source"] == "random"
     assert json.loads(run_easel(api, "status", job_id, "--json").stdout)["state"] == "succeeded"
     assert [job["id"] for job in json.loads(run_easel(api, "list", "--json").stdout)] == [job_id]

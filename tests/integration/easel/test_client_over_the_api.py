@@ -36,6 +36,7 @@ def test_two_images_become_a_result(fake_worker: FakeWorker, easel: Any, submit:
         assert job.wait().state == "succeeded"
     assert (job.state, job.progress.percentage, job.error) == ("succeeded", 100, None)
     assert job.result()[:4] == b"\x89PNG"
+    assert [b"CreatorTool" in job.result("jpeg", metadata=metadata) for metadata in (True, False)] == [True, False]
     assert job.provenance()["weights"]["source"] == "random"
     assert easel.get(job.id).status == job.status
     job.delete()

@@ -10,6 +10,7 @@ from PIL import Image
 from support.fixtures.worker import LONG, WorkerRig, reached, sample_image
 
 from easel.models import JobState
+from shared.deep_color import decode_png
 from shared.jobs.job import Job
 from shared.storage import keys
 from worker.engine.weights.hdf5 import load_kernels, save_kernels
@@ -61,6 +62,29 @@ def test_a_jobs_masks_and_start_image_reach_the_engine(rig: WorkerRig) -> None:
     provenance = json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))
     assert provenance["init_image_sha256"] == job.request.init_image
     assert provenance["content_mask_sha256"] == list(job.request.content_masks)
+
+
+def test_a_result_has_the_alpha_of_its_photo(rig: WorkerRig) -> None:
+    rig.start_worker()
+    photo = sample_image(1)
+    photo.putalpha(Image.linear_gradient("L").resize(photo.size).point(lambda level: max(1, level)))
+    opaque = rig.done(rig.submit())
+    result = Image.open(io.BytesIO(rig.result_of(rig.done(rig.submit(photo=photo)))))
+    assert (result.mode, result.size) == ("RGBA", (64, 48))
+    expected = np.asarray(photo.getchannel("A").resize(result.size, Image.Resampling.BILINEAR), np.float32)
+    np.testing.assert_allclose(np.asarray(result.getchannel("A"), np.float32), expected, atol=1)
+    np.testing.assert_array_equal(
+        np.asarray(result)[..., :3], np.asarray(Image.open(io.BytesIO(rig.result_of(opaque))))
+    )
+
+
+def test_a_result_of_16_bits_is_the_same_picture_with_finer_levels(rig: WorkerRig) -> None:
+    rig.start_worker()
+    deep = decode_png(rig.result_of(rig.done(rig.submit(bit_depth=16))))
+    eight = decode_png(rig.result_of(rig.done(rig.submit())))
+    assert (deep.dtype, eight.dtype) == (np.uint16, np.uint8)
+    np.testing.assert_allclose(deep / 257, eight, atol=0.51)
+    assert len(np.unique(deep)) > 1000, "levels between those of 8 bits"
 
 
 def test_a_job_without_evaluations_needs_no_weights(rig: WorkerRig) -> None:

@@ -6,7 +6,15 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engine.image_ops import crop_padding, reflect_pad, resize, resize_longest_side
+from worker.engine.image_ops import as_tensor, crop_padding, reflect_pad, resize, resize_longest_side
+
+
+@pytest.mark.parametrize(("dtype", "full"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_images_become_floats_between_0_and_1(dtype: type, full: float) -> None:
+    image = np.array([[[0, full / 5, full]]], dtype)
+    tensor = as_tensor(image)
+    assert tensor.dtype == tf.float32
+    np.testing.assert_allclose(tensor, [[[0, 0.2, 1]]], rtol=1e-7)
 
 
 def test_an_image_of_the_right_size_is_returned_unchanged() -> None:

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from support.small_runs import CACHE, CONTENT, RANDOM, STYLE, digest, run, small, start
 
@@ -171,6 +173,29 @@ def test_the_command_writes_an_image_and_a_trace_with_a_line_for_each_step(weigh
     assert lines[-1]["total"] == last.losses.total
     assert set(lines[0]) == {"step", "total", "style", "content", "total_variation", "gradient_norm", "seconds"}
     assert out.read_bytes() == encode_png(last.image)
+
+
+@pytest.mark.parametrize("fields", [{"color": "match"}, {"color": "content"}, {"init": "patches"}])
+def test_images_of_16_bits_are_rendered_like_floats(weights: Weights, fields: dict[str, Any]) -> None:
+    images = [RANDOM.integers(0, 65536, shape, np.uint16) for shape in ((60, 80, 3), (70, 64, 3))]
+    recipe = small(steps=1, stages=[{"scale": 1, "share": 1}], **fields)
+    deep, floats = (
+        list(stylize(photo, [style], recipe, weights=weights, cache=CACHE, path="reference"))[-1].image
+        for photo, style in (images, [image / np.float32(65535) for image in images])
+    )
+    np.testing.assert_allclose(deep, floats, atol=1e-4)
+
+
+def test_the_command_gives_the_result_the_photos_alpha(weights: Weights, tmp_path: Path) -> None:
+    photo = Image.fromarray(CONTENT)
+    photo.putalpha(Image.linear_gradient("L").resize(photo.size))
+    photo.save(tmp_path / "content.png")
+    (tmp_path / "style.png").write_bytes(encode_png(STYLE))
+    recipe = small(steps=1, stages=[{"scale": 1, "share": 1}])
+    files = tmp_path / "content.png", [tmp_path / "style.png"]
+    stylize_command.run(*files, recipe, weights, tmp_path / "out.png", path="reference", console=Console(quiet=True))
+    with Image.open(tmp_path / "out.png") as out:
+        np.testing.assert_array_equal(np.asarray(out)[..., 3], np.asarray(photo)[..., 3])
 
 
 def test_a_run_starts_from_the_init_image_at_the_contents_size(weights: Weights) -> None:

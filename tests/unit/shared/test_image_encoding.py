@@ -1,17 +1,20 @@
 """Scaling and encoding of images."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image
+from PIL import Image, ImageCms
 from support.image_files import decode, encode, gradient, pixel, solid
 
 from shared import images
-from shared.errors import ImageTooSmall
+from shared.color_profiles import SRGB_PROFILE
+from shared.deep_color import decode_png
+from shared.errors import BrokenImage, ImageTooSmall
 from shared.recipe import Recipe
 
 
@@ -57,6 +60,32 @@ def test_equal_pixels_give_equal_canonical_bytes_whatever_the_source() -> None:
     assert len({images.encode_canonical_png(decode(file)) for file in files}) == 1
 
 
+def test_photos_that_differ_only_where_they_are_transparent_are_stored_once() -> None:
+    files = []
+    for hidden in ((0, 0, 0, 0), (255, 0, 255, 0)):
+        photo = solid("RGBA", hidden)
+        photo.paste((10, 20, 30, 77), (0, 0, 40, 10))
+        files.append(images.encode_canonical_png(photo))
+    assert files[0] == files[1]
+    pixels = decode_png(files[0])
+    assert (pixels[5, 5].tolist(), pixels[30, 5].tolist()) == ([10, 20, 30, 77], [0, 0, 0, 0])
+
+
+def test_scaling_a_transparent_photo_for_storage_does_not_mix_in_hidden_colors() -> None:
+    photo = solid("RGBA", (0, 0, 255, 0), (5000, 1000))
+    photo.paste((250, 0, 0, 255), (0, 0, 2500, 1000))
+    pixels = decode_png(images.encode_canonical_png(photo))
+    assert pixels.shape == (819, 4096, 4)
+    visible = pixels[pixels[..., 3] > 0]
+    assert visible[:, 2].max() <= 2, "no blue at the edge"
+    assert pixels[400, [100, 4000], 3].tolist() == [255, 0]
+
+
+def test_a_stored_image_that_is_cut_off_is_broken() -> None:
+    with pytest.raises(BrokenImage, match="stored image"):
+        decode_png(images.encode_canonical_png(gradient())[:-200])
+
+
 def test_canonical_bytes_survive_decoding_and_encoding() -> None:
     png = images.encode_canonical_png(gradient())
     assert decode(png).tobytes() == gradient().tobytes()
@@ -70,11 +99,23 @@ def test_a_stored_input_is_at_most_as_large_as_the_largest_recipe() -> None:
     assert images.MAX_SIDE in bounds
 
 
-def test_a_png_is_tagged_as_srgb_and_deterministic() -> None:
+def test_a_stored_input_is_tagged_as_srgb() -> None:
+    with Image.open(io.BytesIO(images.encode_canonical_png(gradient()))) as image:
+        assert image.info == {"srgb": 0}
+
+
+def test_a_result_has_the_profile_of_srgb_and_is_deterministic() -> None:
     data = images.encode_png(gradient())
     assert data == images.encode_png(gradient())
     with Image.open(io.BytesIO(data)) as image:
-        assert image.info == {"srgb": 0}
+        assert image.info == {"icc_profile": SRGB_PROFILE}
+
+
+def test_the_profile_is_that_of_srgb_and_has_no_time_of_this_process() -> None:
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(SRGB_PROFILE))
+    assert ImageCms.getProfileDescription(profile).strip() == "sRGB built-in"
+    assert struct.unpack(">6H", SRGB_PROFILE[24:36]) == (1999, 10, 18, 0, 0, 0)
+    assert decode(encode(gradient(), icc_profile=SRGB_PROFILE)).tobytes() == gradient().tobytes()
 
 
 def test_an_array_of_floats_is_rounded_and_clipped() -> None:

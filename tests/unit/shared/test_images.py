@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,18 +11,22 @@ from support.image_files import (
     Color,
     are_close,
     decode,
+    display_p3_profile,
     encode,
     gradient,
     green_ink_profile,
     linear_gray_profile,
     palette_image,
     pixel,
+    sixteen_bit_png,
     solid,
+    srgb_to_display_p3,
     swapped_profile,
     with_metadata,
 )
 
 from shared import images
+from shared.color_profiles import SRGB_PROFILE
 
 
 @pytest.mark.parametrize("kind", images.ACCEPTED_FORMATS)
@@ -58,22 +61,42 @@ def test_no_output_contains_metadata(kind: str) -> None:
     image = decode(data)
     assert not image.info
     assert not image.getexif()
-    for output in (images.encode_canonical_png(image), images.encode_png(image), images.encode_jpeg(image)):
-        assert b"SECRET" not in output
-        assert b"Exif" not in output
-        assert b"ICC" not in output
-        assert b"iCCP" not in output
+    assert_without_metadata(image)
 
 
 def test_an_image_with_metadata_is_encoded_without_it() -> None:
     with Image.open(io.BytesIO(with_metadata("JPEG"))) as image:
-        for output in (images.encode_canonical_png(image), images.encode_png(image), images.encode_jpeg(image)):
-            assert not any(word in output for word in (b"SECRET", b"Exif", b"ICC", b"iCCP"))
+        assert_without_metadata(image)
+
+
+def assert_without_metadata(image: Image.Image) -> None:
+    """Check all encodings; a result has the profile of sRGB."""
+    for output in (images.encode_canonical_png(image), images.encode_jpeg(image)):
+        assert not any(word in output for word in (b"SECRET", b"Exif", b"ICC", b"iCCP"))
+    result = images.encode_png(image)
+    assert not any(word in result for word in (b"SECRET", b"Exif"))
+    assert Image.open(io.BytesIO(result)).info == {"icc_profile": SRGB_PROFILE}
 
 
 def test_colors_are_converted_by_the_profile() -> None:
     data = encode(solid("RGB", (0, 255, 0)), icc_profile=swapped_profile())
     assert are_close(pixel(decode(data)), (255, 0, 0))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("color", [(200, 100, 50), (128, 128, 128), (30, 90, 160)])
+def test_a_display_p3_photo_has_the_same_colors_in_srgb(kind: str, color: Color) -> None:
+    options: dict[str, object] = {"JPEG": {"quality": 98, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
+    same = tuple(round(255 * value) for value in srgb_to_display_p3(np.array(color) / 255))
+    assert color[0] == color[1] or not are_close(same, color, by=4), "another number for the same color"
+    data = encode(solid("RGB", same), kind, icc_profile=display_p3_profile(), **options)
+    assert are_close(pixel(decode(data)), color, by=2)
+
+
+def test_a_color_outside_of_srgb_is_clipped() -> None:
+    reds = [(255, 0, 0), (250, 0, 0)]
+    clipped = [pixel(decode(encode(solid("RGB", red), icc_profile=display_p3_profile()))) for red in reds]
+    assert clipped == [(255, 0, 0)] * 2
 
 
 def test_alpha_is_not_changed_by_the_profile() -> None:
@@ -108,35 +131,29 @@ def test_cmyk_is_converted_by_its_profile(kind: str) -> None:
     assert are_close(pixel(decode(paper)), (255, 255, 255), by=6)
 
 
-def png(pixels: np.ndarray, color_type: int, transparent: bytes = b"") -> bytes:
-    """A 16-bit PNG, which Pillow itself cannot write in color."""
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, color_type, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in chunks
-        if body or name == b"IEND"
-    )
-
-
 @pytest.mark.parametrize(("value", "expected"), [(0, 0), (0x8080, 128), (257 * 200, 200), (0xFFFF, 255)])
 def test_sixteen_bits_become_the_same_shade_in_eight(value: int, expected: int) -> None:
     gray, rgb = np.full((40, 40), value), np.full((40, 40, 3), value)
-    for data in (png(gray, 0), png(rgb, 2), encode(Image.fromarray(gray.astype(np.uint16)), "TIFF")):
+    for data in (
+        sixteen_bit_png(gray, 0),
+        sixteen_bit_png(rgb, 2),
+        encode(Image.fromarray(gray.astype(np.uint16)), "TIFF"),
+    ):
         assert pixel(decode(data)) == (expected,) * 3
 
 
 def test_sixteen_bits_with_alpha_are_flattened_on_white() -> None:
     half = np.full((40, 40, 1), 0x8080)
-    assert are_close(pixel(decode(png(np.concatenate([half * 0, half], axis=2), 4))), (127, 127, 127))
-    assert are_close(pixel(decode(png(np.concatenate([half * 0] * 3 + [half], axis=2), 6))), (127, 127, 127))
+    assert are_close(pixel(decode(sixteen_bit_png(np.concatenate([half * 0, half], axis=2), 4))), (127, 127, 127))
+    assert are_close(
+        pixel(decode(sixteen_bit_png(np.concatenate([half * 0] * 3 + [half], axis=2), 6))), (127, 127, 127)
+    )
 
 
 def test_the_transparent_shade_of_a_sixteen_bit_gray_becomes_white() -> None:
     pixels = np.full((40, 40), 1000)
     pixels[:20] = 30_000
-    image = decode(png(pixels, 0, struct.pack(">H", 1000)))
+    image = decode(sixteen_bit_png(pixels, 0, struct.pack(">H", 1000)))
     assert [pixel(image, (5, 5)), pixel(image, (5, 35))] == [(117, 117, 117), (255, 255, 255)]
 
 
@@ -158,6 +175,31 @@ def test_a_palette_is_applied_and_its_transparent_entry_is_white() -> None:
 )
 def test_gray_and_alpha_are_flattened_on_white(image: Image.Image, expected: Color) -> None:
     assert pixel(decode(encode(image))) == expected
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_without_a_background_an_image_keeps_its_alpha_and_the_colors_under_it(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encode(solid("RGBA", (200, 100, 50, 128)), kind, **options)
+    image = images.decode(data, max_pixels=10_000, background=None)
+    assert image.mode == "RGBA"
+    assert image.getpixel((20, 20)) == (200, 100, 50, 128)
+    assert not image.info
+
+
+def test_an_alpha_that_is_opaque_everywhere_is_dropped() -> None:
+    data = encode(solid("RGBA", (200, 100, 50, 255)))
+    assert images.decode(data, max_pixels=10_000, background=None).mode == "RGB"
+
+
+def test_alpha_is_turned_upright_with_its_image() -> None:
+    image = solid("RGBA", (9, 9, 9, 255), (64, 48))
+    image.paste((9, 9, 9, 0), (0, 0, 64, 8))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # turn right: the top edge becomes the right one
+    upright = images.decode(encode(image, exif=exif), max_pixels=10_000, background=None)
+    assert upright.size == (48, 64)
+    assert [upright.getpixel((x, 30))[3] for x in (0, 38, 42)] == [255, 255, 0]  # type: ignore[index]  # RGBA has four
 
 
 def test_the_transparent_color_of_an_rgb_png_becomes_white() -> None:

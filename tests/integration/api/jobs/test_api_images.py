@@ -8,7 +8,6 @@ from flask import g
 from flask.testing import FlaskClient
 from PIL import Image
 from support.fixtures.api import PHOTO_COLOR, STYLE_COLOR, Submit, add_preview, claim, image_file, succeed
-from support.image_files import encode
 from werkzeug.test import TestResponse
 
 from api.app import create_app
@@ -233,40 +232,3 @@ def test_a_time_lapse_has_at_most_sixty_frames_with_the_first_and_the_last() -> 
     picked = choose_frames(range(1000))
     assert (len(picked), picked[0], picked[-1]) == (60, 0, 999)
     assert picked == sorted(set(picked))
-
-
-# Formats of the result.
-
-
-@pytest.fixture
-def result_url(job_id: str, services: Services) -> str:
-    """Return the URL of a result with a gradient."""
-    claimed = claim(services)
-    succeed(services, claimed)
-    key = services.ledger.get(job_id).result
-    assert key is not None
-    services.blobs.put(key, encode(Image.linear_gradient("L").convert("RGB"), "PNG"), content_type="image/png")
-    return f"/v1/jobs/{job_id}/result"
-
-
-@pytest.mark.parametrize("name", ["jpeg", "webp", "tiff"])
-def test_a_result_is_served_in_other_formats(result_url: str, client: FlaskClient, name: str) -> None:
-    response = client.get(f"{result_url}?format={name}")
-    image = opened(response)
-    assert (image.format, image.size, response.mimetype) == (name.upper(), (256, 256), f"image/{name}")
-    assert image.getpixel((9, 200)) == pytest.approx((200,) * 3, abs=3)
-    assert f".{name}" in response.headers["Content-Disposition"]
-    cached = client.get(f"{result_url}?format={name}", headers={"If-None-Match": response.headers["ETag"]})
-    assert cached.status_code == 304
-
-
-def test_quality_changes_a_jpegs_size_and_png_stays_as_it_is_stored(result_url: str, client: FlaskClient) -> None:
-    sizes = [len(client.get(f"{result_url}?format=jpeg&quality={quality}").data) for quality in (10, 50, 95)]
-    assert sizes == sorted(sizes)
-    assert sizes[0] < sizes[-1]
-    assert client.get(result_url).data == client.get(f"{result_url}?format=png").data
-
-
-@pytest.mark.parametrize("query", ["format=bmp", "quality=0", "quality=101", "format=jpeg&quality=x"])
-def test_another_format_or_quality_is_refused(result_url: str, client: FlaskClient, query: str) -> None:
-    assert client.get(f"{result_url}?{query}").get_json()["code"] == "malformed_request"

@@ -72,7 +72,7 @@ def test_images_are_served_as_soon_as_they_exist(job_id: str, client: FlaskClien
 
     succeed(services, claimed)
     urls = client.get(f"/v1/jobs/{job_id}").get_json()["urls"]
-    result = client.get(urls["result"])
+    result = client.get(urls["result"] + "?metadata=false")
     assert (result.mimetype, result.data) == ("image/png", RESULT)
     assert job_id in result.headers["Content-Disposition"]
     assert client.get(urls["provenance"]).get_json() == {"seed": 0}

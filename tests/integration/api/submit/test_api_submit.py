@@ -11,8 +11,10 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 from support.fixtures.api import PHOTO, PHOTO_COLOR, STYLE, STYLE_COLOR, Submit, image_file
+from support.image_files import encode, sixteen_bit_png, solid
 
 from api.http import limits, multipart
+from shared import deep_color
 from shared.errors import LedgerUnavailable
 from shared.services import Services
 from shared.storage import keys
@@ -46,6 +48,45 @@ def test_the_stored_request_names_its_inputs(job_id: str, services: Services) ->
 def test_the_same_image_is_stored_once(submit: Submit, services: Services) -> None:
     for _ in range(3):
         assert submit(style=PHOTO).status_code == 202
+    assert len(list(services.blobs.list("inputs/"))) == 1
+
+
+def test_a_photo_keeps_its_transparency_and_a_style_image_is_shown_on_white(
+    submit: Submit, services: Services, client: FlaskClient
+) -> None:
+    half = encode(solid("RGBA", (200, 0, 0, 51), (96, 64)))
+    response = submit(content=half, style=half)
+    request = services.ledger.get(response.get_json()["id"]).request
+    photo = Image.open(io.BytesIO(client.get(response.get_json()["urls"]["content"]).data))
+    assert (photo.mode, photo.getpixel((5, 5))) == ("RGBA", (200, 0, 0, 51))
+    style = Image.open(io.BytesIO(services.blobs.get(keys.input_image(request.styles[0]))))
+    assert (style.mode, style.getpixel((5, 5))) == ("RGB", (244, 204, 204))
+    small = Image.open(io.BytesIO(client.get(response.get_json()["urls"]["content"] + "?longest=48").data))
+    assert small.getpixel((5, 5)) == pytest.approx((244, 204, 204), abs=3)
+
+
+def test_photos_of_16_bits_are_stored_with_them(submit: Submit, services: Services, client: FlaskClient) -> None:
+    pixels = np.random.default_rng(1).integers(0, 65536, (64, 96, 3), np.uint16)
+    photo = sixteen_bit_png(pixels, 2)
+    response = submit(content=photo, style=photo, recipe=json.dumps({"preset": "fast", "bit_depth": 16}))
+    assert response.get_json()["recipe"]["bit_depth"] == 16
+    stored = list(services.blobs.list("inputs/"))
+    assert len(stored) == 1
+    np.testing.assert_array_equal(deep_color.decode_png(services.blobs.get(stored[0].key)), pixels)
+    small = Image.open(io.BytesIO(client.get(response.get_json()["urls"]["content"] + "?longest=48").data))
+    assert (small.format, small.size) == ("JPEG", (48, 32))
+
+
+def test_a_bit_depth_is_8_or_16(submit: Submit) -> None:
+    for wrong in (12, "16", None):
+        problem = submit(recipe=json.dumps({"bit_depth": wrong})).get_json()
+        assert (problem["code"], problem["errors"][0]["field"]) == ("invalid_recipe", "bit_depth")
+
+
+def test_an_opaque_photo_is_stored_once_with_and_without_an_alpha_channel(submit: Submit, services: Services) -> None:
+    for mode in ("RGB", "RGBA"):
+        photo = encode(Image.new(mode, (96, 64), "teal"))
+        assert submit(content=photo, style=photo).status_code == 202
     assert len(list(services.blobs.list("inputs/"))) == 1
 
 
@@ -117,7 +158,6 @@ UNUSUAL = {
     "cmyk": (image_file((0, 255, 255, 0), kind="JPEG", mode="CMYK", quality=95), (237, 28, 36)),
     "16 bits": (_sixteen_bits(), (128, 128, 128)),
     "palette": (image_file("rebeccapurple", kind="GIF", mode="RGB"), (102, 51, 153)),
-    "alpha on white": (image_file((255, 0, 0, 0), mode="RGBA"), (255, 255, 255)),
     "gray": (image_file(77, mode="L"), (77, 77, 77)),
     "webp": (image_file((10, 20, 30), kind="WEBP", lossless=True), (10, 20, 30)),
     "tiff": (image_file((10, 20, 30), kind="TIFF"), (10, 20, 30)),

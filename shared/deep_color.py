@@ -1,0 +1,128 @@
+"""Images with 8 or 16 bits per channel. Pillow has no colors of 16 bits, so libvips reads and writes those.
+
+Pixels are (height, width, 3), or 4 with alpha. All functions are thread-safe.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+from PIL import Image
+
+from shared import images
+from shared.color_profiles import SRGB_PROFILE
+from shared.errors import BrokenImage
+from shared.recipe import BitDepth
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+_OPAQUE: Final = 0xFFFF
+_LOADERS: Final = {"PNG": pyvips.Image.pngload_buffer, "TIFF": pyvips.Image.tiffload_buffer}
+_COLOR_SPACES: Final = ("rgb16", "grey16")
+
+pyvips.cache_set_max(0)  # images are used once; cached operations would keep them in memory
+
+
+def decode(data: bytes, *, max_pixels: int, background: str | None = "white") -> Pixels:
+    """Decode an untrusted file like `images.decode`; a PNG or TIFF with 16 bits per channel keeps them.
+
+    16 bits that say no more than 8 become 8. Raises like `images.decode`.
+    """
+    with images.opened(data, max_pixels) as image:
+        deep = _open_deep(data, image)
+        if deep is not None:
+            image.load()  # raises if the file is cut off, which libvips does not notice in a TIFF
+            pixels = _upright_srgb(deep, background)
+            if (pixels % 257).any():  # 65535 / 255
+                return pixels
+    return np.asarray(images.decode(data, max_pixels=max_pixels, background=background))
+
+
+def encode_canonical_png(pixels: Pixels) -> bytes:
+    """Encode a decoded input for storage, like `images.encode_canonical_png`."""
+    if pixels.dtype == np.uint8:
+        return images.encode_canonical_png(Image.fromarray(pixels))
+    deep, size = pixels.astype(np.uint16, copy=False), (pixels.shape[1], pixels.shape[0])
+    if max(size) > images.MAX_SIDE:
+        deep = _resize(deep, images.fit_size(size, images.MAX_SIDE))
+    if deep.shape[2] > 3:  # noqa: PLR2004 - RGBA
+        deep = np.where(deep[..., 3:] > 0, deep, np.uint16(0))  # as `images` does: nobody sees these colors
+    return _encode(deep, compression=1)
+
+
+def load_png(png: bytes) -> pyvips.Image:
+    """Open a PNG of this project's own; it is decoded when it is used."""
+    return pyvips.Image.pngload_buffer(png, fail_on="truncated")
+
+
+def decode_png(png: bytes) -> Pixels:
+    """Return the pixels of an output of `encode_canonical_png`. Raises BrokenImage."""
+    try:
+        pixels: Pixels = load_png(png).numpy()
+    except pyvips.Error as error:
+        raise BrokenImage("The stored image is truncated or corrupt.") from error
+    return pixels
+
+
+def encode_png(image: NDArray[np.float32], bit_depth: BitDepth = 8) -> bytes:
+    """Encode a result in [0, 1], like `images.encode_png`."""
+    if bit_depth == 8:  # noqa: PLR2004 - bits
+        return images.encode_png(image)
+    levels = np.rint(np.clip(np.nan_to_num(image, nan=0.0), 0, 1) * np.float32(_OPAQUE))
+    return _encode(levels.astype(np.uint16), compression=6)
+
+
+def _open_deep(data: bytes, image: Image.Image) -> pyvips.Image | None:
+    """Return the image with 16 bits per channel; None if it has fewer, or if only Pillow can read it."""
+    load = _LOADERS.get(image.format or "")
+    try:
+        deep = load(data, fail_on="truncated") if load else None
+    except pyvips.Error:
+        return None
+    return deep if deep is not None and deep.interpretation in _COLOR_SPACES else None
+
+
+def _upright_srgb(deep: pyvips.Image, background: str | None) -> NDArray[np.uint16]:
+    upright = _to_srgb(deep.autorot())
+    pixels: NDArray[np.uint16] = upright.numpy()
+    if pixels.shape[2] == 3:  # noqa: PLR2004 - RGB
+        return pixels
+    if pixels[..., 3].min() == _OPAQUE:
+        return np.ascontiguousarray(pixels[..., :3])
+    if background is None:
+        return pixels
+    flat: NDArray[np.uint16] = upright.flatten(background=0 if background == "black" else _OPAQUE).numpy()
+    return flat
+
+
+def _to_srgb(image: pyvips.Image) -> pyvips.Image:
+    """Convert by the ICC profile. A profile that is broken or of another color space is ignored."""
+    has_profile = image.get_typeof("icc-profile-data") != 0
+    if has_profile and image.get("icc-profile-data") != SRGB_PROFILE:  # a conversion to the same would round
+        try:
+            return image.icc_transform("srgb", embedded=True, depth=16, intent="perceptual")
+        except pyvips.Error:
+            pass
+    return image.colourspace("rgb16")
+
+
+def _resize(pixels: NDArray[np.uint16], size: tuple[int, int]) -> NDArray[np.uint16]:
+    image = _from_array(pixels)
+    has_alpha = image.hasalpha()
+    image = image.premultiply() if has_alpha else image
+    image = image.resize(size[0] / image.width, vscale=size[1] / image.height)
+    image = image.unpremultiply() if has_alpha else image
+    scaled: NDArray[np.uint16] = image.rint().cast("ushort").numpy()
+    return scaled
+
+
+def _from_array(pixels: NDArray[np.uint16]) -> pyvips.Image:
+    return pyvips.Image.new_from_array(np.ascontiguousarray(pixels), interpretation="rgb16")
+
+
+def _encode(pixels: NDArray[np.uint16], **options: Any) -> bytes:
+    image = _from_array(pixels).copy()
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", SRGB_PROFILE)
+    png: bytes = image.pngsave_buffer(bitdepth=16, filter="sub", keep="icc", **options)
+    return png
