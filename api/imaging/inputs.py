@@ -1,7 +1,7 @@
 """Uploads as they are stored."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,19 +32,20 @@ class InputImage:
 
 
 def decode_input(
-    upload: FileStorage,
+    read: Callable[[], bytes],
     recipe: Recipe,
     max_pixels: int,
     *,
     shape_of: tuple[int, int] | None = None,
     **position: Any,
 ) -> InputImage:
-    """Return an upload as it will be stored; one with the shape of `shape_of` (width, height), if that is given.
+    """Return an image as it will be stored; one with the shape of `shape_of` (width, height), if that is given.
 
-    Raises a subclass of BadInput with the upload's `position` in the form.
+    `read` returns the file, and is called once few others are in memory. Raises a subclass of BadInput with the image's
+    `position` in the form.
     """
     with _positioned(**position), decode_slot():
-        image = images.decode(upload.read(), max_pixels=max_pixels)
+        image = images.decode(read(), max_pixels=max_pixels)
         _check_shape(image.size, shape_of or image.size)
         images.fit_size(image.size, min(longest for longest, _ in recipe.schedule()))
         return _stored(image)
