@@ -36,8 +36,11 @@ def test_a_finger_paints_too(new_page: NewPage, stack: BrowserStack) -> None:
     page = new_page(has_touch=True, viewport={"width": 390, "height": 800})
     compose_with_section(page)
     dialog = open_painter(page)
-    session, (start, end) = page.context.new_cdp_session(page), positions(page, [(0.1, 0.2), (0.1, 0.8)])
-    for kind, points in (("Start", [start]), ("Move", [end]), ("End", [])):
+    session = page.context.new_cdp_session(page)
+    start, *others = positions(
+        page, [(0.1, top / 10) for top in range(8, 1, -1)]
+    )  # upward, which could scroll the page
+    for kind, points in (("Start", [start]), *(("Move", [point]) for point in others), ("End", [])):
         touches = [{"x": x, "y": y} for x, y in points]
         session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": touches})
     dialog.get_by_role("button", name="Done").click()
