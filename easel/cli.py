@@ -15,6 +15,7 @@ from easel.terminal.command import (
     Id,
     Ids,
     InitImage,
+    InitJob,
     Json,
     Masks,
     Output,
@@ -81,6 +82,7 @@ def submit(
     overrides: Overrides = None,
     mask: Masks = None,
     init_image: InitImage = None,
+    init_job: InitJob = None,
     tier: Tier = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Submit only once with this key.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="URL that receives the job's webhooks.")] = None,
@@ -98,7 +100,7 @@ def submit(
     fields = build_recipe(recipe, size, steps, overrides or [])
     if output:
         check_output(output, with_json=as_json)
-    images: dict[str, Any] = {"content_mask": mask or (), "init_image": init_image}
+    images: dict[str, Any] = {"content_mask": mask or (), "init_image": init_image, "init_job": init_job}
     if quote_only:
         quote = easel.quote(content, styles, fields, tier=tier, **images)
         if as_json:

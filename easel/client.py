@@ -49,6 +49,7 @@ class BaseClient(Generic[JobT]):
         *,
         content_mask: ImageInput | Sequence[ImageInput] = (),
         init_image: ImageInput | None = None,
+        init_job: BaseJob | str | None = None,
         tier: str | None = None,
         idempotency_key: str | None = None,
         webhook_url: str | None = None,
@@ -58,16 +59,17 @@ class BaseClient(Generic[JobT]):
 
         Images are paths, binary file objects, which are read but not closed, or bytes. Submitting again with the
         same `idempotency_key` within a day returns the same job. `init_image` is what the job starts from instead of
-        what the recipe's `init` says, such as the result of another job. `content_mask` says where
-        the styles apply: one gray image for each style, or one with a flat color for each, from dark to bright.
-        `webhook_url` receives the `webhook_events`
+        what the recipe's `init` says; or `init_job`, another job or its ID, whose result is used without a download.
+        `content_mask` says where the styles apply: one gray image for each style, or one with a flat color for each,
+        from dark to bright. `webhook_url` receives the `webhook_events`
         (job.started, job.succeeded, job.failed, job.canceled), or all of them if none are named.
 
-        Raises BadInput, OSError for a path that cannot be read, TypeError for a text file.
+        Raises BadInput, OSError for a path that cannot be read, TypeError for a text file; and for an `init_job`
+        without a result NotFound or Conflict.
         """
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         events = json.dumps(list(webhook_events)) if webhook_events else None
-        fields = {"tier": tier, "webhook_url": webhook_url, "webhook_events": events}
+        fields = {"init_job": _job_id(init_job), "tier": tier, "webhook_url": webhook_url, "webhook_events": events}
         images = _images(content, styles, content_mask, init_image)
         return self._wrap(await self._post_job(JobStatus, images, recipe, fields, headers=headers))
 
@@ -80,11 +82,13 @@ class BaseClient(Generic[JobT]):
         *,
         content_mask: ImageInput | Sequence[ImageInput] = (),
         init_image: ImageInput | None = None,
+        init_job: BaseJob | str | None = None,
         tier: str | None = None,
     ) -> Quote:
         """Return the predicted cost of `submit` with the same arguments. Stores nothing."""
         images = _images(content, styles, content_mask, init_image)
-        return await self._post_job(Quote, images, recipe, {"tier": tier}, params={"dry_run": "true"})
+        fields = {"init_job": _job_id(init_job), "tier": tier}
+        return await self._post_job(Quote, images, recipe, fields, params={"dry_run": "true"})
 
     @BridgedMethod
     async def recipes(self) -> Recipes:
@@ -161,6 +165,10 @@ def _images(
         "content_mask": as_list(content_mask),
         "init_image": [] if init_image is None else [init_image],
     }
+
+
+def _job_id(job: BaseJob | str | None) -> str | None:
+    return job.id if isinstance(job, BaseJob) else job
 
 
 class Easel(BaseClient[Job], SyncMixin):

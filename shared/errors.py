@@ -70,7 +70,7 @@ class MissingImage(BadInput, code="missing_image"):
 
 
 class TooManyImages(BadInput, code="too_many_images"):
-    """More than one content image, or more than EASEL_MAX_STYLES style images."""
+    """More than one content or start image, or more than EASEL_MAX_STYLES style images."""
 
 
 class NotAnImage(BadInput, code="not_an_image"):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from flask import g, request
 from pydantic import SecretStr
+from werkzeug.exceptions import NotFound
 
 from api.context import Context
 from api.http import session_cookie
@@ -35,15 +36,16 @@ def check_exposure(settings: Settings) -> None:
 
 
 def authorize() -> None:
-    """Authorize each request. Sets `g.caller`, and `g.session` if the request has a session cookie.
+    """Authorize each request, except for unknown URLs, whose response is the same for everyone.
 
-    Raises Unauthorized, Forbidden, CsrfFailed; LedgerUnavailable if a cookie cannot be checked.
+    Sets `g.caller`, and `g.session` if the request has a session cookie. Raises Unauthorized, Forbidden, CsrfFailed;
+    LedgerUnavailable if a cookie cannot be checked.
     """
     settings = Context.current().settings
     g.caller = f"address {request.remote_addr}"
     if not settings.api_keys:
         _require_local_request()
-    elif request.endpoint not in PUBLIC:
+    elif request.endpoint not in PUBLIC and not isinstance(request.routing_exception, NotFound):
         g.caller = _caller_of_key(settings) if "Authorization" in request.headers else _caller_of_cookie(settings)
 
 

@@ -24,7 +24,10 @@ from shared.jobs.job import WebhookTarget
 from shared.jobs.webhook import parse_webhook_target
 from shared.settings import Settings
 
-_PARTS: Final = ("content", "style", "content_mask", "init_image", "recipe", "tier", "webhook_url", "webhook_events")
+_PARTS: Final = (
+    *("content", "style", "content_mask", "init_image", "init_job"),
+    *("recipe", "tier", "webhook_url", "webhook_events"),
+)
 _MAX_KEY_LENGTH: Final = 255
 
 
@@ -36,6 +39,7 @@ class Submission:
     styles: tuple[FileStorage, ...]
     content_masks: tuple[FileStorage, ...]
     init_image: FileStorage | None
+    init_job: str  # "" without one
     recipe: dict[str, Any]
     tier: str
     idempotency_key: str | None
@@ -79,11 +83,14 @@ def parse_submission(settings: Settings) -> Submission:
         raise InvalidMask("Send content_mask as a file (curl: -F content_mask=@mask.png).", field="content_mask")
     if len(init_images) > 1 or "init_image" in request.form:
         raise TooManyImages("Send one init_image as a file (curl: -F init_image=@start.png).", field="init_image")
+    if init_images and _text("init_job"):
+        raise TooManyImages("Send init_image or init_job, not both.", field="init_job")
     return Submission(
         content=contents[0],
         styles=tuple(styles),
         content_masks=tuple(_files("content_mask")),
         init_image=init_images[0] if init_images else None,
+        init_job=_text("init_job"),
         recipe=parse_recipe(_recipe_text()),
         tier=_tier(settings),
         idempotency_key=_idempotency_key(),

@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 def register_error_handlers(app: Flask) -> None:
     """Make the app respond to every exception with a problem."""
     app.register_error_handler(EaselError, problem_response)
-    app.register_error_handler(HTTPException, _http_exception_response)
+    app.register_error_handler(HTTPException, http_exception_response)
     app.register_error_handler(Exception, _unexpected_error_response)
 
 
@@ -66,7 +66,7 @@ def _headers(error: EaselError) -> dict[str, str]:
     return {"Retry-After": str(seconds)} if seconds else {}
 
 
-def _http_exception_response(error: HTTPException) -> Any:
+def http_exception_response(error: HTTPException) -> Any:
     """Return the response for an exception of Flask; redirects are returned as they are."""
     if error.code is not None and error.code < 400:  # noqa: PLR2004 - HTTP's errors
         return error

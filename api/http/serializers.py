@@ -26,6 +26,8 @@ class JobUrls(BaseModel):
     events: str
     content: str
     styles: list[str]
+    content_masks: list[str] = Field(description="One for each style image, or none.")
+    init_image: str | None = Field(description="The start image, if the job has one.")
     previews: str
     preview: str | None
     timelapse: str | None = Field(description="Null while there are fewer than two previews.")
@@ -108,6 +110,7 @@ def _metrics(job: Job) -> Metrics:
 def _urls(job: Job) -> dict[str, Any]:
     active = job.state not in TERMINAL
     available = {
+        "init_image": job.request.init_image is not None,
         "preview": job.preview is not None,
         "timelapse": job.previews >= MIN_TIMELAPSE_PREVIEWS,
         "result": job.result is not None,
@@ -115,12 +118,15 @@ def _urls(job: Job) -> dict[str, Any]:
         "cancel": active,
         "finish": active and job.progress.current >= 1,
     }
-    return _job_urls(job.id, len(job.request.styles), *available.items())
+    return _job_urls(job.id, len(job.request.styles), len(job.request.content_masks), *available.items())
 
 
 @lru_cache(maxsize=4096)  # they rarely change between polls
-def _job_urls(job_id: str, styles: int, *available: tuple[str, bool]) -> dict[str, Any]:
+def _job_urls(job_id: str, styles: int, masks: int, *available: tuple[str, bool]) -> dict[str, Any]:
     optional = {part: job_url(job_id, part) if exists else None for part, exists in available}
     always = {part: job_url(job_id, part) for part in ("events", "content", "previews")}
-    style_urls = [job_url(job_id, f"styles/{number}") for number in range(styles)]
-    return JobUrls.model_validate({"self": job_url(job_id), "styles": style_urls, **always, **optional}).model_dump()
+    lists = {
+        name: [job_url(job_id, f"{name}/{number}") for number in range(count)]
+        for name, count in (("styles", styles), ("content_masks", masks))
+    }
+    return JobUrls.model_validate({"self": job_url(job_id), **lists, **always, **optional}).model_dump()

@@ -37,6 +37,10 @@ BODY: Final[dict[str, Any]] = {
                     | {
                         "description": "The image to start from, scaled to the photo's size; sets `init` to `image`.",
                     },
+                    "init_job": {
+                        "type": "string",
+                        "description": "Instead of `init_image`: the ID of a job whose result to start from.",
+                    },
                     "recipe": {
                         "type": "string",
                         "contentMediaType": "application/json",

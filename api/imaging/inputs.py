@@ -1,7 +1,7 @@
 """Uploads as they are stored."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,7 +32,7 @@ class InputImage:
 
 
 def decode_input(
-    upload: FileStorage,
+    read: Callable[[], bytes],
     recipe: Recipe,
     max_pixels: int,
     *,
@@ -40,12 +40,13 @@ def decode_input(
     background: str | None = "white",
     **position: Any,
 ) -> InputImage:
-    """Return an upload as it will be stored; one with the shape of `shape_of` (width, height), if that is given.
+    """Return an image as it will be stored; one with the shape of `shape_of` (width, height), if that is given.
 
-    Without a `background` it keeps its alpha. Raises a subclass of BadInput with the upload's `position` in the form.
+    `read` returns the file, and is called once few others are in memory. Without a `background` the image keeps its
+    alpha. Raises a subclass of BadInput with the image's `position` in the form.
     """
     with _positioned(**position), decode_slot():
-        pixels = deep_color.decode(upload.read(), max_pixels=max_pixels, background=background)
+        pixels = deep_color.decode(read(), max_pixels=max_pixels, background=background)
         size = pixels.shape[1], pixels.shape[0]
         _check_shape(size, shape_of or size)
         images.fit_size(size, min(longest for longest, _ in recipe.schedule()))

@@ -13,9 +13,10 @@ from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import MIN_TIMELAPSE_PREVIEWS, job_url, json_response, to_datetime
 from api.imaging.formats import convert
 from api.imaging.metadata import Origin
+from api.imaging.results import result_key
 from api.imaging.timelapse import animate, choose_frames
 from easel import __version__
-from easel.models import TERMINAL, Filmstrip, ImageFormat, JobState, Preview
+from easel.models import TERMINAL, Filmstrip, ImageFormat, Preview
 from shared import errors, images
 from shared.jobs.filmstrip import StoredPreview
 from shared.jobs.job import Job
@@ -78,6 +79,26 @@ def get_style(job_id: str, number: int, query: InputQuery) -> Response:
     if number >= len(styles):
         raise errors.NotFound(f"The job has {len(styles)} style images. The first has number 0.")
     return _input_response(styles[number], query.longest)
+
+
+@routes.get("/v1/jobs/<job_id>/content_masks/<int:number>")
+@operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+def get_content_mask(job_id: str, number: int, query: InputQuery) -> Response:
+    """Get the mask of a style image; the first has number 0. It is gray, with the photo's size."""
+    masks = _get(job_id).request.content_masks
+    if number >= len(masks):
+        raise errors.NotFound(f"The job has {len(masks)} masks. The first has number 0.")
+    return _input_response(masks[number], query.longest)
+
+
+@routes.get("/v1/jobs/<job_id>/init_image")
+@operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+def get_init_image(job_id: str, query: InputQuery) -> Response:
+    """Get the start image, if one was sent, or taken from another job."""
+    init_image = _get(job_id).request.init_image
+    if init_image is None:
+        raise errors.NotFound("The job has no start image. Its recipe's init says what it starts from.")
+    return _input_response(init_image, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/preview")
@@ -147,7 +168,7 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
 def get_result(job_id: str, query: ResultQuery) -> Response:
     """Get the result."""
     job, form = _get(job_id), query.format
-    key = _result_key(job)
+    key = result_key(job)
     name = f"{key}-{query.quality}{'' if query.metadata else '-bare'}.{form}"
     response = _conditional_response(name, f"image/{form}", cache=_IMMUTABLE)
     if response.status_code != _NOT_MODIFIED:
@@ -169,7 +190,7 @@ def get_result(job_id: str, query: ResultQuery) -> Response:
 )
 def get_provenance(job_id: str) -> Response:
     """Get the provenance of the result: everything needed to reproduce it."""
-    return _blob_response(keys.provenance(_result_key(_get(job_id))), "application/json", cache=_IMMUTABLE)
+    return _blob_response(keys.provenance(result_key(_get(job_id))), "application/json", cache=_IMMUTABLE)
 
 
 def _get(job_id: str) -> Job:
@@ -212,15 +233,6 @@ def _render(name: str, blob_keys: Sequence[str], render: Callable[[Sequence[byte
 
 def _thumbnail(png: bytes, longest: int) -> bytes:
     return images.encode_jpeg(images.decode(png, max_pixels=images.MAX_SIDE**2), longest=longest)
-
-
-def _result_key(job: Job) -> str:
-    if job.result is not None:
-        return job.result
-    if job.state in TERMINAL:
-        outcome = "was canceled" if job.state is JobState.CANCELED else "failed"
-        raise errors.WrongState(f"The job {outcome} and has no result. Its preview may show how far it got.")
-    raise errors.NotReady("The result is not ready. Wait for the job to end, or finish it early.")
 
 
 def _blob_response(key: str, media_type: str, *, cache: str) -> Response:

@@ -7,8 +7,10 @@ from typing import Final, NamedTuple
 
 from flask import Blueprint, Response, request
 from pydantic import ConfigDict, Field
+from werkzeug.exceptions import HTTPException
 
 from api.http.operations import Query, ResponseDoc, operation
+from api.http.problems import http_exception_response
 from shared.errors import NotFound
 
 routes = Blueprint("pages", __name__)
@@ -21,10 +23,11 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 """Fixed here because the operating system's table of types differs between machines."""
-_CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+_HEADERS: Final = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+}
 
 
 class _File(NamedTuple):
@@ -45,6 +48,7 @@ class StudioQuery(PageQuery):
 
     job: str | None = Field(default=None, description="The job to show.")
     rerun: str | None = Field(default=None, description="The job whose images and recipe to load into the form.")
+    init_job: str | None = Field(default=None, description="The same, to start from this job's result.")
 
 
 class GalleryQuery(PageQuery):
@@ -74,6 +78,19 @@ def gallery(query: GalleryQuery) -> Response:  # noqa: ARG001 - read by the page
     return _serve("gallery/gallery.html")
 
 
+@routes.app_errorhandler(404)
+def unknown_url(error: HTTPException) -> Response:
+    """Return a page to browsers, and a problem to all others."""
+    accepted = ("application/problem+json", "application/json", "text/html")  # the first for those who accept any
+    if request.accept_mimetypes.best_match(accepted) == "text/html":
+        file = _FILES["common/not-found.html"]
+        response = Response(file.data, 404, _HEADERS, mimetype=file.media_type)
+    else:
+        response = http_exception_response(error)
+    response.vary.add("Accept")
+    return response
+
+
 @routes.get("/assets/<path:name>")
 @operation(
     *(
@@ -91,9 +108,8 @@ def _serve(name: str) -> Response:
     file = _FILES.get(name)
     if file is None:
         raise NotFound(f"There is no asset {name!r}.")
-    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _CONTENT_SECURITY_POLICY}
     gzipped = request.accept_encodings["gzip"] > 0
-    response = Response(file.gzipped if gzipped else file.data, mimetype=file.media_type, headers=headers)
+    response = Response(file.gzipped if gzipped else file.data, mimetype=file.media_type, headers=_HEADERS)
     response.vary.add("Accept-Encoding")
     if gzipped:
         response.content_encoding = "gzip"

@@ -17,6 +17,7 @@ from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job
 from api.http.submission_form import BODY
 from api.imaging.inputs import InputImage, decode_input, decode_masks
+from api.imaging.results import read_result
 from easel.models import JobState, JobStatus, Progress, Quote
 from shared import errors
 from shared.jobs.estimate import peak_memory, result_size
@@ -49,6 +50,7 @@ class SubmitQuery(Query):
         *(errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier, errors.BodyTooLarge),
         *(errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull, errors.DoesNotFit),
         *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
+        *(errors.InvalidJobId, errors.JobNotFound, errors.NotReady, errors.WrongState),
     ),
 )
 def submit(query: SubmitQuery) -> Response:
@@ -64,16 +66,14 @@ def submit(query: SubmitQuery) -> Response:
     recipe = _recipe(submission)
     if not query.dry_run:
         _check_queue_limit(services, submission)
-    content = decode_input(submission.content, recipe, settings.max_pixels, background=None, field="content")
+    content = decode_input(submission.content.read, recipe, settings.max_pixels, background=None, field="content")
     styles = [
-        decode_input(upload, recipe, settings.max_pixels, field="style", number=number)
+        decode_input(upload.read, recipe, settings.max_pixels, field="style", number=number)
         for number, upload in enumerate(submission.styles)
     ]
     size = content.width, content.height
     masks = decode_masks(submission.content_masks, size, len(styles), settings.max_pixels)
-    init_image = None
-    if start := submission.init_image:
-        init_image = decode_input(start, recipe, settings.max_pixels, shape_of=size, field="init_image")
+    init_image = _decode_init_image(services, submission, recipe, size)
     request = _job_request(submission, recipe, content, styles, masks=masks, init_image=init_image)
     if query.dry_run:
         return json_response(_quote(context, request))
@@ -90,10 +90,30 @@ def submit(query: SubmitQuery) -> Response:
 
 
 def _recipe(submission: Submission) -> Recipe:
-    recipe = resolve({**({"init": "image"} if submission.init_image else {}), **submission.recipe})
+    init_image = bool(submission.init_image or submission.init_job)
+    recipe = resolve({**({"init": "image"} if init_image else {}), **submission.recipe})
     masks = len(submission.styles) if submission.content_masks else 0  # their number is checked when they are decoded
-    check_inputs(recipe, styles=len(submission.styles), masks=masks, init_image=submission.init_image is not None)
+    check_inputs(recipe, styles=len(submission.styles), masks=masks, init_image=init_image)
     return recipe
+
+
+def _decode_init_image(
+    services: Services, submission: Submission, recipe: Recipe, size: tuple[int, int]
+) -> InputImage | None:
+    """Return the start image, if there is one: an upload, or another job's result, which is copied to the inputs.
+
+    Raises a subclass of BadInput, JobNotFound, NotReady or WrongState, with the name of the part.
+    """
+    field, read = "init_image", submission.init_image.read if submission.init_image else None
+    if submission.init_job:
+        field, read = "init_job", partial(read_result, services, submission.init_job)
+    if read is None:
+        return None
+    try:
+        return decode_input(read, recipe, services.settings.max_pixels, shape_of=size, field=field)
+    except (errors.NotFound, errors.NotReady, errors.WrongState) as error:
+        error.extra |= {"field": field}
+        raise
 
 
 def _check_queue_limit(services: Services, submission: Submission) -> None:

@@ -43,9 +43,8 @@ Masks = Annotated[
     list[Path] | None,
     typer.Option(exists=True, dir_okay=False, help="Where a style applies: one for each, or one with flat colors."),
 ]
-InitImage = Annotated[
-    Path | None, typer.Option(exists=True, dir_okay=False, help="Image to start from, such as an earlier result.")
-]
+InitImage = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Image to start from.")]
+InitJob = Annotated[str | None, typer.Option(metavar="ID", help="Job whose result to start from.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; - for standard output.")]
 Previews = Annotated[
     bool | None,

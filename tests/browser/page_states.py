@@ -96,6 +96,27 @@ class PageStates:
         expect(self.page.locator('[name="size"]')).to_have_attribute("aria-invalid", "true")
         self.take_screenshots("studio-invalid")
 
+    def show_masks(self) -> None:
+        """The brush over the photo; then the painted mask in the form, with a start image."""
+        self.page.goto("/")
+        self.page.get_by_label("Photo: ").set_input_files(self.photo)
+        self.page.get_by_label("Style image: ").set_input_files(self.styles[0])
+        self.page.get_by_text("Masks and start image").click()
+        self.page.get_by_role("button", name="Paint the mask of style 1").click()
+        self.page.get_by_label("Brush size").fill("22")
+        box = self.page.locator("dialog canvas").bounding_box()
+        assert box is not None
+        self.page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.25)
+        self.page.mouse.down()
+        for left, top in ((0.65, 0.25), (0.68, 0.55), (0.55, 0.75), (0.38, 0.6), (0.35, 0.45), (0.5, 0.45)):
+            self.page.mouse.move(box["x"] + box["width"] * left, box["y"] + box["height"] * top, steps=10)
+        self.page.mouse.up()
+        self.take_screenshots("studio-brush")
+        self.page.get_by_role("button", name="Done").click()
+        self.page.get_by_label("Start image: ").set_input_files(self.photo)
+        expect(self.page.get_by_label("Estimate")).to_contain_text("Estimate: about")
+        self.take_screenshots("studio-masks")
+
     def show_sign_in(self, url: str) -> None:
         """The sign-in dialog after a wrong API key."""
         self.page.goto(url)

@@ -78,6 +78,7 @@ def main() -> None:
             stack.start_worker()
             states.show_running(first)
             states.show_form()
+            states.show_masks()
             states.show_sign_in(stack.start_protected_api())
     compose_sheets()
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from browser.actions import PHOTO, STYLE, compose, expect_heading, heading, png_file, submit
 from browser.blend_engine import DIVERGING_SEED
-from browser.conftest import BrowserStack
+from browser.conftest import BrowserStack, NewPage
 
 pytestmark = pytest.mark.usefixtures("finished")
 RULES = Path(__file__).with_name("accessibility_rules.js").read_text()
@@ -44,6 +44,14 @@ def violations_in_all_states(page: Page, finished: str, failed: str) -> list[str
     compose(page, styles=(STYLE, PHOTO), seed=1)
     expect(page.get_by_label("Estimate")).to_contain_text("Estimate: about")
     check("studio with images and advanced parameters")
+    page.get_by_text("Masks and start image").click()
+    page.get_by_label("Mask of style 1: ").set_input_files(png_file("mask.png"))
+    page.get_by_label("Start image: ").set_input_files(png_file("start.png"))
+    expect(page.get_by_role("img", name="Mask over the photo")).to_be_visible()
+    check("studio with a mask and a start image")
+    page.get_by_role("button", name="Paint the mask of style 2").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    check("painting a mask")
     for job, state in ((finished, "Finished"), (failed, "Failed")):
         page.goto(f"/?job={job}")
         expect_heading(page, state)
@@ -62,6 +70,13 @@ def violations_in_all_states(page: Page, finished: str, failed: str) -> list[str
 
 def test_every_page_state_follows_the_accessibility_rules(page: Page, finished: str, failed: str) -> None:
     assert violations_in_all_states(page, finished, failed) == []
+
+
+def test_the_page_for_unknown_urls_follows_the_accessibility_rules(new_page: NewPage) -> None:
+    page = new_page(allow_console_errors=True)  # the browser logs the status
+    page.goto("/nothing")
+    expect_heading(page, "Page not found")
+    assert page.evaluate(RULES) == []
 
 
 def test_the_api_reference_fits_the_window_and_is_linked_from_every_page(page: Page) -> None:

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 from support.requirements import ROOT
 
 from browser.actions import expect_heading, submit
-from browser.conftest import BrowserStack
+from browser.conftest import BrowserStack, NewPage
 
 WEB = ROOT / "api" / "web"
 PAGES = ("/", "/queue", "/gallery")
@@ -41,6 +41,16 @@ def test_the_content_security_policy_forbids_inline_code(stack: BrowserStack, pa
     policy = httpx2.get(stack.url + path).headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+def test_an_unknown_url_shows_a_page_that_leads_home(new_page: NewPage) -> None:
+    page = new_page(allow_console_errors=True)  # the browser logs the status
+    response = page.goto("/nothing")
+    assert response is not None
+    assert response.status == 404
+    expect_heading(page, "Page not found")
+    page.get_by_role("link", name="Go to the studio").click()
+    expect_heading(page, "Turn a photo into art")
 
 
 @pytest.mark.usefixtures("stack_with_worker")

@@ -18,6 +18,10 @@ export function h(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Load a style sheet. Resolves also if that fails: the page works without it. */
+export const loadStyles = (href) =>
+  new Promise((resolve) => document.head.append(h("link", { rel: "stylesheet", href, onload: resolve, onerror: resolve })));
+
 /** Return "384 × 256 px", or null if the image cannot be loaded. */
 export async function imageSize(url) {
   const image = h("img", { src: url });

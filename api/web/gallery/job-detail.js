@@ -38,8 +38,10 @@ export class JobDetail {
       urls.provenance && this.renderProvenance(urls.provenance));
   }
 
-  renderInputs({ content, styles }) {
-    const inputs = [["Photo", content], ...styles.map((url, index) => [`Style ${index + 1}`, url])];
+  renderInputs({ content, styles, content_masks, init_image }) {
+    const numbered = (name, urls) => urls.map((url, index) => [`${name} ${index + 1}`, url]);
+    const inputs = [["Photo", content], ...numbered("Style", styles), ...numbered("Mask", content_masks)];
+    if (init_image) inputs.push(["Start image", init_image]);
     const thumbnail = ([alt, url]) => h("a", { href: url }, h("img", { src: `${url}?longest=256`, alt, loading: "lazy" }));
     return h("div.inputs", {}, inputs.map(thumbnail));
   }
@@ -64,6 +66,7 @@ export class JobDetail {
     const links = h("div.actions", {},
       urls.result && h("a.button.primary", { href: urls.result, download: `easel-${id}.png` }, "Download"),
       h("a.button", { href: `/?rerun=${id}` }, "Edit and rerun"),
+      urls.result && h("a.button", { href: `/?init_job=${id}` }, "Continue from this result"),
       (losses || urls.preview) && h("a.button", { href: `/?job=${id}` }, "Previews and loss"));
     const buttons = h("div.actions", {}, ["curl", "CLI", "Python"].map(copyButton), this.createDeleteButton(job));
     return [links, buttons];

@@ -12,15 +12,25 @@ function shortRecipe({ recipe }, presets) {
   return { preset: preset.preset, ...Object.fromEntries(changes) };
 }
 
-const inputFiles = ({ urls }) => [["photo.png", urls.content], ...urls.styles.map((url, index) => [`style-${index}.png`, url])];
+/** Return {part, name, url, option} for each input, in the order of the form. `option` is that of the command. */
+function inputFiles({ urls: { content, styles, content_masks, init_image } }) {
+  const numbered = (part, name, urls, option = "") => urls.map((url, index) => ({ part, name: `${name}-${index}.png`, url, option }));
+  return [
+    { part: "content", name: "photo.png", url: content, option: "" },
+    ...numbered("style", "style", styles),
+    ...numbered("content_mask", "mask", content_masks, "--mask "),
+    ...(init_image ? [{ part: "init_image", name: "start.png", url: init_image, option: "--init-image " }] : []),
+  ];
+}
+
 const curl = (path) => `curl -fsS${requiresKey() ? ' -H "Authorization: Bearer $EASEL_API_KEY"' : ""} "${location.origin}${path}"`;
-const downloadInputs = (job) => inputFiles(job).map(([name, url]) => `${curl(url)} -o ${name}`).join("\n");
+const downloadInputs = (job) => inputFiles(job).map(({ name, url }) => `${curl(url)} -o ${name}`).join("\n");
 
 const PYTHON_LITERALS = { true: "True", false: "False", null: "None" };
 
 export const snippets = {
   curl(job, presets) {
-    const parts = inputFiles(job).map(([name], index) => `-F ${index ? "style" : "content"}=@${name}`).join(" ");
+    const parts = inputFiles(job).map(({ part, name }) => `-F ${part}=@${name}`).join(" ");
     return `${downloadInputs(job)}
 job=$(${curl("/v1/jobs")} ${parts} \\
   -F recipe=${shellQuote(JSON.stringify(shortRecipe(job, presets)))} | grep -o '"id": *"[^"]*' | cut -d '"' -f 4)
@@ -33,12 +43,15 @@ ${curl("/v1/jobs/$job/result")} -o result.png && echo "Wrote result.png"
     const { preset, ...changes } = shortRecipe(job, presets);
     const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
     const options = Object.entries(changes).map(([name, value]) => ` --set ${shellQuote(`${name}=${text(value)}`)}`).join("");
-    const names = inputFiles(job).map(([name]) => name).join(" ");
+    const names = inputFiles(job).map(({ name, option }) => option + name).join(" ");
     return `${downloadInputs(job)}\neasel --url ${location.origin} submit ${names} --recipe ${preset}${options} -o result.png\n`;
   },
   Python(job, presets) {
     const recipe = JSON.stringify(shortRecipe(job, presets)).replace(/\b(true|false|null)\b/g, (word) => PYTHON_LITERALS[word]);
-    const [photo, ...styles] = inputFiles(job).map(([, url]) => `download("${url}")`);
+    const download = (url) => `download("${url}")`;
+    const list = (urls) => `[${urls.map(download).join(", ")}]`;
+    const { content, styles, content_masks: masks, init_image: init } = job.urls;
+    const optional = `${masks.length ? `, content_mask=${list(masks)}` : ""}${init ? `, init_image=${download(init)}` : ""}`;
     const headers = requiresKey() ? `, headers={"Authorization": "Bearer " + os.environ["EASEL_API_KEY"]}` : "";
     return `${headers && "import os\n"}from pathlib import Path
 from urllib.request import Request, urlopen
@@ -51,7 +64,7 @@ def download(path):
     return urlopen(Request(URL + path${headers})).read()
 
 with Easel(URL) as easel:
-    job = easel.submit(${photo}, [${styles.join(", ")}], ${recipe})
+    job = easel.submit(${download(content)}, ${list(styles)}, ${recipe}${optional})
     print(job.id)
     job.wait()
     Path("result.png").write_bytes(job.result())

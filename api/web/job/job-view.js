@@ -139,6 +139,7 @@ export class JobView {
     this.job = job;
     this.estimatedAt = Date.now();
     this.ended = TERMINAL.has(job.state);
+    this.lossChart.note.hidden = job.recipe.stages.length < 2;
     const resumedFrom = job.resumed_from_step;
     if (resumedFrom !== null && resumedFrom !== this.resumedFrom) this.addNotice(`Resumed from step ${resumedFrom}.`);
     this.resumedFrom = resumedFrom;

@@ -18,8 +18,8 @@ export class LossChart {
     this.values = Object.fromEntries(Object.keys(TERMS).map((term) => [term, h("td")]));
     const row = ([term, name]) => h("tr", {}, h("th", { scope: "row" }, h(`i.${term}`), name), this.values[term]);
     const legend = h("table", {}, h("tbody", {}, Object.entries(TERMS).map(row)));
-    const note = h("p.muted", {}, "The loss rises when a stage at a larger size begins.");
-    this.node = h("section.loss-chart", { hidden: true }, h("h2", {}, "Loss"), this.svg, legend, note);
+    this.note = h("p.muted", { hidden: true }, "The loss rises when a stage at a larger size begins.");
+    this.node = h("section.loss-chart", { hidden: true }, h("h2", {}, "Loss"), this.svg, legend, this.note);
     this.draw = oncePerFrame(() => this.render());
   }
 

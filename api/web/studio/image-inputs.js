@@ -2,10 +2,9 @@
 
 import { $, h, setText, showText, updateList } from "../common/dom.js";
 import { percent } from "../common/format.js";
+import { FORMATS, createDropzone, createImage } from "./dropzone.js";
 
-const ACCEPT = "image/jpeg,image/png,image/webp,image/gif,image/tiff";
-const FORMATS = "JPEG, PNG, WebP, GIF or TIFF";
-const NO_PREVIEW = "This browser can’t show this file. If it is a TIFF, you can still use it.";
+const STYLE_HINT = "Add several to blend them";
 
 export class ImageInputs {
   /** `onChange()` is called after every change of the images or their weights. */
@@ -13,9 +12,10 @@ export class ImageInputs {
     this.photo = null; // {file, url}
     this.styles = []; // {file, url, weight, key}
     this.onChange = onChange;
+    this.hasShares = true; // masks replace them
     this.dropzones = {
-      content: createDropzone("content", "Photo", (files) => this.setPhoto(files[0])),
-      style: createDropzone("style", "Style image", (files) => this.addStyles(files), true),
+      content: createDropzone($("#content"), { name: "Photo", hint: FORMATS, onFiles: ([file]) => this.setPhoto(file) }),
+      style: createDropzone($("#style"), { name: "Style image", hint: STYLE_HINT, onFiles: (files) => this.addStyles(files), multiple: true }),
     };
     addEventListener("paste", (event) => this.paste(event));
     this.render();
@@ -66,6 +66,12 @@ export class ImageInputs {
     return form;
   }
 
+  showShares(hasShares) {
+    if (this.hasShares === hasShares) return;
+    this.hasShares = hasShares;
+    this.renderStyles();
+  }
+
   /** Show an error beside the photo ("content") or the style images ("style", of which `number` is one), and return the input to focus. */
   showError(text, field, number) {
     const isOneOfSeveral = field === "style" && number !== undefined && this.styles.length > 1;
@@ -91,7 +97,9 @@ export class ImageInputs {
     const files = [...(event.clipboardData?.files || [])].filter((file) => file.type.startsWith("image/"));
     if (!files.length || $("#compose").hidden) return;
     event.preventDefault();
-    if (this.photo) this.addStyles(files);
+    const optional = $("#optional .dropzone:is(:hover, :focus-within)");
+    if (optional) optional.takeFiles(files);
+    else if (this.photo) this.addStyles(files);
     else (this.setPhoto(files[0]), this.addStyles(files.slice(1)));
   }
 
@@ -111,7 +119,7 @@ export class ImageInputs {
     updateList($("#styles"), this.styles, ({ key }) => key, (style) => this.createTile(style), (tile, style) => {
       const number = this.styles.indexOf(style) + 1;
       const share = percent(sum ? Math.round((100 * style.weight) / sum) : 0);
-      tile.weight.hidden = this.styles.length < 2;
+      tile.weight.hidden = this.styles.length < 2 || !this.hasShares;
       setText(tile.share, share);
       tile.range.setAttribute("aria-valuetext", share);
       tile.range.setAttribute("aria-label", `Share of style ${number}`);
@@ -143,41 +151,4 @@ export class ImageInputs {
     const thumbnail = h("div.thumbnail", {}, createImage(style, style.file.name || "Style image"), remove);
     return { node: h("li.tile", {}, thumbnail, weight), weight, share, range };
   }
-}
-
-/** Return an image that a text replaces if the browser cannot show the file; the API accepts more formats, such as TIFF. */
-function createImage({ url }, alt, onUnsupported = () => {}) {
-  const image = h("img", { src: url, alt, onerror });
-  return image;
-
-  function onerror() {
-    if (!image.isConnected) return; // another image was chosen
-    image.replaceWith(h("p.no-preview", { role: "alert" }, NO_PREVIEW));
-    onUnsupported();
-  }
-}
-
-/** Fill the element `id` with a labeled file input that also accepts dropped files. */
-function createDropzone(id, name, onFiles, multiple = false) {
-  const area = $(`#${id}`);
-  const onchange = () => takeFiles(input.files);
-  const attributes = { id: `${id}-file`, type: "file", accept: ACCEPT, multiple, onchange };
-  const input = h("input.visually-hidden", { ...attributes, "aria-describedby": `${id}-error` });
-  const label = h("span");
-  const takeFiles = (files) => {
-    const images = [...files].filter((file) => file.type.startsWith("image/") || !file.type);
-    if (images.length) onFiles(images);
-    else if (files.length) showText($(`#${id}-error`), `Not an image. Use ${FORMATS}.`);
-    input.value = "";
-  };
-  const hint = h("small.muted", {}, multiple ? "Add several to blend them" : FORMATS);
-  area.append(h("label", { for: `${id}-file` }, h("span.visually-hidden", {}, `${name}: `), label, hint), input);
-  for (const kind of ["dragover", "dragleave", "drop"]) {
-    area.addEventListener(kind, (event) => {
-      event.preventDefault();
-      area.classList.toggle("dragover", kind === "dragover");
-      if (kind === "drop") takeFiles(event.dataTransfer.files);
-    });
-  }
-  return { area, label };
 }

@@ -24,7 +24,6 @@ export class Parameters {
   constructor({ presets, schema, featured }, onChange) {
     this.presets = presets;
     this.fields = new Map();
-    schema.properties.init.enum = schema.properties.init.enum.filter((value) => value !== "image"); // the form has no start image
     for (const [name, property] of Object.entries(schema.properties)) {
       if (SET_ELSEWHERE.has(name)) continue;
       const field = createField(name, property, schema, onChange);
@@ -33,6 +32,7 @@ export class Parameters {
       $(isFeatured ? "#featured-parameters" : "#advanced-parameters").append(field.node);
     }
     $("#presets").append(...Object.values(presets).map((preset) => this.createCard(preset, onChange)));
+    this.useInitImage(false);
     this.usePreset("default" in presets ? "default" : Object.keys(presets)[0]);
   }
 
@@ -57,8 +57,19 @@ export class Parameters {
     this.set(recipe.init === "image" ? { ...recipe, init: this.preset.init } : recipe);
   }
 
+  /** With a start image, `init` is `image`; without one, it cannot be. */
+  useInitImage(isUsed) {
+    this.hasInitImage = isUsed;
+    const { control } = this.fields.get("init");
+    const [option] = [...control.options].filter(({ value }) => value === "image");
+    control.disabled = isUsed;
+    option.disabled = option.hidden = !isUsed;
+    if (this.preset) this.set({ init: this.preset.init });
+  }
+
   set(values) {
-    for (const [name, field] of this.fields) if (name in values) field.set(values[name], this.preset[name]);
+    const all = this.hasInitImage ? { ...values, init: "image" } : values;
+    for (const [name, field] of this.fields) if (name in all) field.set(all[name], this.preset[name]);
     this.clearErrors();
   }
 

@@ -5,6 +5,7 @@ import re
 import httpx2
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from support.fixtures.worker import sample_image
 
 from browser.actions import hold, release
 from browser.conftest import BrowserStack, NewPage
@@ -30,6 +31,15 @@ def test_a_finished_job_is_listed_and_opens_with_its_details(page: Page, job: Jo
     expect(detail.get_by_text("content_sha256")).to_be_visible()
     page.keyboard.press("Escape")
     expect(detail).to_be_hidden()
+
+
+def test_masks_and_the_start_image_are_among_the_inputs(page: Page, stack_with_worker: BrowserStack) -> None:
+    mask, start = sample_image(5), sample_image(6)
+    job = stack_with_worker.done(stack_with_worker.submit(masks=[mask], init_image=start, init="image"))
+    detail = open_detail(page, job)
+    for name in ("Photo", "Style 1", "Mask 1", "Start image"):
+        image = detail.get_by_alt_text(name, exact=True)
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
 
 
 def test_an_open_job_has_a_url_and_back_closes_it(page: Page, job: Job) -> None:

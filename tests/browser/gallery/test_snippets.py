@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
+from support.fixtures.worker import sample_image
 from support.requirements import ROOT
 
 from browser.actions import KEY, sign_in
@@ -14,6 +16,14 @@ from browser.conftest import BrowserStack, NewPage
 from shared.jobs.job import Job
 
 pytestmark = pytest.mark.parametrize("kind", ["curl", "CLI", "Python"])
+
+
+@pytest.fixture
+def job_with_all_images(stack_with_worker: BrowserStack) -> Job:
+    """A finished job with two styles, their masks and a start image."""
+    masks = [Image.linear_gradient("L").resize((96, 72)).rotate(angle).convert("RGB") for angle in (0, 180)]
+    start = sample_image(9)
+    return stack_with_worker.done(stack_with_worker.submit(masks=masks, init_image=start, init="image"))
 
 
 @pytest.fixture
@@ -40,6 +50,18 @@ def test_a_snippet_reruns_the_job_and_saves_the_result(
     assert rerun.id in output
     assert "Wrote result.png" in output
     assert (tmp_path / "result.png").read_bytes() == stack_with_worker.result_of(rerun)
+
+
+def test_a_snippet_keeps_masks_and_start_image(
+    new_page: NewPage, job_with_all_images: Job, stack_with_worker: BrowserStack, tmp_path: Path, kind: str
+) -> None:
+    page = new_page()
+    page.goto("/gallery")
+    run(kind, copy(page, job_with_all_images, kind), tmp_path)
+    rerun, source = stack_with_worker.services.ledger.list(limit=1)[0].request, job_with_all_images.request
+    assert rerun.id != source.id
+    assert (rerun.content_masks, rerun.init_image) == (source.content_masks, source.init_image)
+    assert (rerun.styles, rerun.recipe) == (source.styles, source.recipe)
 
 
 def test_a_snippet_sends_the_api_key_from_the_environment(

@@ -38,6 +38,15 @@ def test_dragging_over_the_result_uncovers_the_photo_left_of_the_pointer(page: P
     assert images_at_quarters(page) == ["photo", "result"]
 
 
+@pytest.mark.parametrize(
+    ("stages", "rises"), [(None, False), ('[{"scale": 0.5, "share": 1}, {"scale": 1, "share": 1}]', True)]
+)
+def test_the_loss_rises_only_with_several_stages(page: Page, stages: str | None, rises: bool) -> None:  # noqa: FBT001
+    submit(page, size=128, **({"stages": stages} if stages else {}))
+    expect(page.get_by_role("img", name="Loss by step")).to_be_visible()
+    expect(page.get_by_text("The loss rises when a stage at a larger size begins.")).to_be_visible(visible=rises)
+
+
 def expect_photo_share(page: Page, percent: int) -> None:
     """Expect that the slider, its text and its accessible value say how much of the photo shows."""
     compare = page.get_by_label("Compare")

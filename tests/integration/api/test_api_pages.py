@@ -51,6 +51,23 @@ def test_assets_outside_the_folder_are_not_served(client: FlaskClient) -> None:
         assert client.get(f"/assets/{name}").status_code == 404
 
 
+def test_an_unknown_url_is_a_page_for_browsers_and_a_problem_for_others(client: FlaskClient) -> None:
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+    for path in ("/nothing", "/v1/nothing", "/queue/"):
+        page = client.get(path, headers={"Accept": browser})
+        assert (page.status_code, page.mimetype, page.headers["Vary"]) == (404, "text/html", "Accept")
+        assert "Page not found" in page.text
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        for accept in (None, "*/*", "application/json", "text/html;q=0.5, application/json"):
+            problem = client.get(path, headers={"Accept": accept} if accept else {})
+            assert (problem.status_code, problem.get_json()["code"]) == (404, "not_found")
+
+
+def test_a_missing_resource_is_a_problem_also_for_browsers(client: FlaskClient) -> None:
+    path = "/v1/jobs/0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88"
+    assert client.get(path, headers={"Accept": "text/html"}).get_json()["code"] == "job_not_found"
+
+
 # Recipes.
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -28,6 +29,11 @@ def easel(api: ApiProcess, fake_worker: FakeWorker) -> Iterator[Easel]:
 
 def run_easel(api: ApiProcess, *arguments: object) -> Result:
     return CliRunner().invoke(app, ["--url", api.url, *map(str, arguments)])
+
+
+def easel_status(api: ApiProcess, job_id: str) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(run_easel(api, "status", job_id, "--json").stdout)
+    return status
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -58,9 +64,14 @@ def test_two_images_become_a_result(
     assert run_easel(api, "result", job_id, "-o", tmp_path / "bare.png", "--no-metadata").exit_code == 0
     assert b"CreatorTool" not in (tmp_path / "bare.png").read_bytes()
     assert json.loads((tmp_path / "again.json").read_text())["weights"]["source"] == "random"
-    assert json.loads(run_easel(api, "status", job_id, "--json").stdout)["state"] == "succeeded"
+    assert easel_status(api, job_id)["state"] == "succeeded"
     assert [job["id"] for job in json.loads(run_easel(api, "list", "--json").stdout)] == [job_id]
+
+    next_id = run_easel(api, "submit", *images, "--init-job", job_id).stdout.strip()
+    assert easel_status(api, next_id)["recipe"]["init"] == "image"
     assert run_easel(api, "delete", job_id).exit_code == 0
+    unknown = run_easel(api, "submit", *images, "--init-job", job_id)
+    assert (unknown.exit_code, "job_not_found" in unknown.stderr) == (3, True)
     assert run_easel(api, "status", job_id).exit_code == 3
 
 

@@ -44,6 +44,22 @@ def test_two_images_become_a_result(fake_worker: FakeWorker, easel: Any, submit:
         job.refresh()
 
 
+def test_a_job_starts_from_another_jobs_result(
+    fake_worker: FakeWorker, easel: Any, submit: Submit, images: list[Path]
+) -> None:
+    waiting = submit()
+    with pytest.raises(Conflict, match="not_ready"):
+        easel.quote(images[0], images[1], "fast", init_job=waiting)
+    with fake_worker.running_next_job(fake_worker.run_to_end):
+        waiting.wait()
+    for source in (waiting, waiting.id):
+        assert easel.submit(images[0], images[1], "fast", init_job=source).status.recipe["init"] == "image"
+    with pytest.raises(NotFound, match="job_not_found"):
+        easel.submit(images[0], images[1], init_job="0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88")
+    with pytest.raises(BadInput, match="too_many_images"):
+        easel.submit(images[0], images[1], init_image=waiting.result(), init_job=waiting)
+
+
 def test_refresh_can_wait_for_the_next_change(fake_worker: FakeWorker, submit: Submit) -> None:
     job = submit()
     assert job.refresh(wait=0.05).state == "queued"

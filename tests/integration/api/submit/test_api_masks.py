@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from flask.testing import FlaskClient
 from PIL import Image, ImageDraw
 from support.fixtures.api import PHOTO, STYLE, Submit, image_file
 from support.image_files import encode
@@ -103,3 +104,21 @@ def test_a_dry_run_checks_masks(submit: Submit) -> None:
     assert submit(query="?dry_run=true", content_mask=WHITE).status_code == 200
     response = submit(query="?dry_run=true", content_mask=[WHITE, WHITE], recipe=json.dumps({}))
     assert response.get_json()["code"] == "invalid_mask"
+
+
+def test_masks_and_the_start_image_of_a_job_can_be_fetched(submit: Submit, client: FlaskClient) -> None:
+    left, right = label_image("white", "black"), label_image("black", "white")
+    urls = submit(style=[STYLE, PHOTO], content_mask=[left, right], init_image=WHITE).get_json()["urls"]
+    assert len(urls["content_masks"]) == 2
+    images = [np.asarray(Image.open(io.BytesIO(client.get(url).data))) for url in urls["content_masks"]]
+    assert [image[32, 0, 0] for image in images] == [255, 0]
+    assert client.get(f"{urls['content_masks'][0]}?longest=48").mimetype == "image/jpeg"
+    assert Image.open(io.BytesIO(client.get(urls["init_image"]).data)).getextrema() == ((255, 255),) * 3
+
+
+def test_a_job_without_masks_has_none_to_fetch(submit: Submit, client: FlaskClient) -> None:
+    urls = submit().get_json()["urls"]
+    assert (urls["content_masks"], urls["init_image"]) == ([], None)
+    for part in ("content_masks/0", "init_image"):
+        response = client.get(f"{urls['self']}/{part}")
+        assert (response.status_code, response.get_json()["code"]) == (404, "not_found")

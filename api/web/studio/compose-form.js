@@ -1,0 +1,135 @@
+/** The form that submits a job: images, recipe, and the optional inputs, whose modules are loaded when they are needed. */
+
+import { call, fetchBlob, newIdempotencyKey } from "../common/api.js";
+import { $, setText, showText } from "../common/dom.js";
+import { sentence } from "../common/format.js";
+import { ImageInputs } from "./image-inputs.js";
+import { Parameters } from "./parameters.js";
+import { QuotePanel } from "./quote.js";
+
+const OPTIONAL_FIELDS = ["content_mask", "init_image", "init_job"];
+const [section, button] = [$("#optional"), $("#submit")];
+let images, parameters, quotePanel, optional, optionalLoaded, onSubmitted;
+let loadedQuery; // of the job last loaded into the form: loading it again on Back would discard later changes
+let idempotencyKey = null; // the same for every attempt to submit this form, until the form changes
+
+/** `showJob(id)` is called after a submission. */
+export async function loadForm(showJob) {
+  onSubmitted = showJob;
+  images = new ImageInputs(onChange);
+  parameters = await Parameters.load(onChange);
+  quotePanel = new QuotePanel($("#quote"), formData, onQuote, (size) => (parameters.set({ size }), onChange()));
+  section.addEventListener("toggle", loadOptional);
+  if (section.open) await loadOptional();
+  onChange();
+}
+
+/** Resolve when the section of masks and start image can be used. */
+function loadOptional() {
+  return (optionalLoaded ??= import("./optional-inputs.js")
+    .then(({ OptionalInputs }) => OptionalInputs.load(images, parameters, onChange))
+    .then((inputs) => ((optional = inputs), optional.render())));
+}
+
+/** Return the form data, or null if images are missing. Throws SyntaxError if a field holds invalid JSON. */
+function formData() {
+  if (!images?.isComplete || !parameters) return null;
+  const mix = !optional?.masks.files.length && images.styleMix;
+  const form = images.fillForm(new FormData(), { ...parameters.recipe(), ...(mix && { style_mix: mix }) });
+  optional?.fillForm(form);
+  return form;
+}
+
+function onChange() {
+  idempotencyKey = null;
+  button.classList.toggle("incomplete", !images?.isComplete);
+  button.ariaDisabled = null;
+  optional?.render();
+  quotePanel?.requestSoon();
+}
+
+/** A job that fits no worker would be refused; the quote beside the button says why. */
+function onQuote(error, quote) {
+  showErrors(error);
+  button.ariaDisabled = quote && !quote.fits ? "true" : null;
+}
+
+/** Show each error beside its field; null clears them. Returns the first control with an error. */
+function showErrors(error) {
+  images.clearErrors();
+  parameters.clearErrors();
+  optional?.clearErrors();
+  showText($("#form-error"), "");
+  if (!error) return null;
+  let control = null;
+  if (OPTIONAL_FIELDS.includes(error.field)) control = showOptionalError(error);
+  else if (error.field) control = images.showError(error.message, error.field, error.number);
+  else if (error.code === "body_too_large") control = images.showError(error.message, "content");
+  else if (error.code === "does_not_fit") control = parameters.showError("size", error.message);
+  else {
+    const reversed = error.errors.toReversed(); // of several errors of one parameter, the first one remains
+    control = reversed.map(({ field, message }) => parameters.showError(field, sentence(message))).findLast(Boolean);
+  }
+  if (!control) showText($("#form-error"), error.message);
+  return control;
+}
+
+function showOptionalError({ message, field, number }) {
+  section.open = true;
+  return optional.showError(message, field, number);
+}
+
+export async function submit() {
+  if (button.getAttribute("aria-busy")) return;
+  if (button.ariaDisabled) return quotePanel.requestSoon(); // a larger worker may have started
+  if (!images.isComplete) return images.showMissing().focus();
+  if (optional?.masks.missing) return showOptionalError(optional.masks.missing).focus();
+  let body;
+  try {
+    body = formData();
+  } catch {
+    return $("#compose [aria-invalid]").focus();
+  }
+  button.setAttribute("aria-busy", "true");
+  setText(button, "Submitting…");
+  try {
+    const headers = { "Idempotency-Key": (idempotencyKey ??= newIdempotencyKey()) };
+    const job = await call("/v1/jobs", { method: "POST", body, headers, tries: 8 });
+    idempotencyKey = null;
+    onSubmitted(job.id);
+  } catch (error) {
+    (showErrors(error) || button).focus();
+  } finally {
+    button.removeAttribute("aria-busy");
+    setText(button, "Create");
+  }
+}
+
+/** Load another job's images and recipe into the form; with `init_job` in the query, its result is the start image. */
+export async function loadJob(query) {
+  if (loadedQuery === query.toString()) return;
+  loadedQuery = query.toString();
+  const startsFromResult = query.has("init_job");
+  try {
+    const { id, recipe, urls } = await call(`/v1/jobs/${encodeURIComponent(query.get("rerun") ?? query.get("init_job"))}`);
+    const start = startsFromResult ? null : urls.init_image;
+    const parts = [[urls.content], urls.styles, urls.content_masks, start ? [start] : []];
+    const [[photo], styles, masks, [init]] = await Promise.all(parts.map(fetchFiles));
+    if (masks.length || init || startsFromResult) await loadOptional();
+    const hasSteps = recipe.steps || !startsFromResult; // without any, the start would be the result
+    parameters.show(hasSteps ? recipe : parameters.presets.default);
+    images.setPhoto(photo);
+    images.setStyles(styles, recipe.style_mix);
+    optional?.show(masks, startsFromResult ? { job: id, url: urls.result } : init && { file: init });
+    section.open = Boolean(masks.length || init || startsFromResult);
+  } catch (error) {
+    showText($("#form-error"), error.message);
+  }
+}
+
+const fetchFiles = (urls) => Promise.all(urls.map(fetchFile));
+
+async function fetchFile(url) {
+  const name = url.split("/").slice(4).join("-"); // such as styles-0
+  return new File([await fetchBlob(url)], `${name}.png`, { type: "image/png" });
+}
