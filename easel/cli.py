@@ -21,6 +21,7 @@ from easel.terminal.command import (
     Output,
     Overrides,
     Previews,
+    StyleMasks,
     Styles,
     Tier,
     WebhookEvents,
@@ -81,6 +82,7 @@ def submit(
     steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
     overrides: Overrides = None,
     mask: Masks = None,
+    style_mask: StyleMasks = None,
     init_image: InitImage = None,
     init_job: InitJob = None,
     tier: Tier = None,
@@ -100,7 +102,8 @@ def submit(
     fields = build_recipe(recipe, size, steps, overrides or [])
     if output:
         check_output(output, with_json=as_json)
-    images: dict[str, Any] = {"content_mask": mask or (), "init_image": init_image, "init_job": init_job}
+    masks = {"content_mask": mask or (), "style_mask": style_mask or ()}
+    images: dict[str, Any] = {**masks, "init_image": init_image, "init_job": init_job}
     if quote_only:
         quote = easel.quote(content, styles, fields, tier=tier, **images)
         if as_json:

@@ -47,6 +47,7 @@ class BaseClient(Generic[JobT]):
         styles: ImageInput | Sequence[ImageInput],
         recipe: RecipeInput = None,
         *,
+        style_mask: ImageInput | Sequence[ImageInput] = (),
         content_mask: ImageInput | Sequence[ImageInput] = (),
         init_image: ImageInput | None = None,
         init_job: BaseJob | str | None = None,
@@ -61,7 +62,8 @@ class BaseClient(Generic[JobT]):
         same `idempotency_key` within a day returns the same job. `init_image` is what the job starts from instead of
         what the recipe's `init` says; or `init_job`, another job or its ID, whose result is used without a download.
         `content_mask` says where the styles apply: one gray image for each style, or one with a flat color for each,
-        from dark to bright. `webhook_url` receives the `webhook_events`
+        from dark to bright. `style_mask` says which part of a style is used: one gray image for each.
+        `webhook_url` receives the `webhook_events`
         (job.started, job.succeeded, job.failed, job.canceled), or all of them if none are named.
 
         Raises BadInput, OSError for a path that cannot be read, TypeError for a text file; and for an `init_job`
@@ -70,7 +72,7 @@ class BaseClient(Generic[JobT]):
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         events = json.dumps(list(webhook_events)) if webhook_events else None
         fields = {"init_job": _job_id(init_job), "tier": tier, "webhook_url": webhook_url, "webhook_events": events}
-        images = _images(content, styles, content_mask, init_image)
+        images = _images(content, styles, style_mask, content_mask, init_image)
         return self._wrap(await self._post_job(JobStatus, images, recipe, fields, headers=headers))
 
     @BridgedMethod
@@ -80,13 +82,14 @@ class BaseClient(Generic[JobT]):
         styles: ImageInput | Sequence[ImageInput],
         recipe: RecipeInput = None,
         *,
+        style_mask: ImageInput | Sequence[ImageInput] = (),
         content_mask: ImageInput | Sequence[ImageInput] = (),
         init_image: ImageInput | None = None,
         init_job: BaseJob | str | None = None,
         tier: str | None = None,
     ) -> Quote:
         """Return the predicted cost of `submit` with the same arguments. Stores nothing."""
-        images = _images(content, styles, content_mask, init_image)
+        images = _images(content, styles, style_mask, content_mask, init_image)
         fields = {"init_job": _job_id(init_job), "tier": tier}
         return await self._post_job(Quote, images, recipe, fields, params={"dry_run": "true"})
 
@@ -155,6 +158,7 @@ class BaseClient(Generic[JobT]):
 def _images(
     content: ImageInput,
     styles: ImageInput | Sequence[ImageInput],
+    style_mask: ImageInput | Sequence[ImageInput],
     content_mask: ImageInput | Sequence[ImageInput],
     init_image: ImageInput | None,
 ) -> Mapping[str, Sequence[ImageInput]]:
@@ -162,6 +166,7 @@ def _images(
     return {
         "content": [content],
         "style": as_list(styles),
+        "style_mask": as_list(style_mask),
         "content_mask": as_list(content_mask),
         "init_image": [] if init_image is None else [init_image],
     }

@@ -41,7 +41,7 @@ def run(
     that cannot be read or written.
     """
     photo, alpha = separate_alpha(decode(content.read_bytes(), max_pixels=_MAX_PIXELS, background=None))
-    images = [decode(file.read_bytes(), max_pixels=_MAX_PIXELS) for file in styles]
+    images = [decode(file.read_bytes(), max_pixels=_MAX_PIXELS, background=None) for file in styles]
     recipe = adapted_to_weights(recipe, weights.source) if weights else recipe
     output.parent.mkdir(parents=True, exist_ok=True)
     last: Iterate | None = None

@@ -25,7 +25,7 @@ from shared.jobs.webhook import parse_webhook_target
 from shared.settings import Settings
 
 _PARTS: Final = (
-    *("content", "style", "content_mask", "init_image", "init_job"),
+    *("content", "style", "style_mask", "content_mask", "init_image", "init_job"),
     *("recipe", "tier", "webhook_url", "webhook_events"),
 )
 _MAX_KEY_LENGTH: Final = 255
@@ -37,6 +37,7 @@ class Submission:
 
     content: FileStorage
     styles: tuple[FileStorage, ...]
+    style_masks: tuple[FileStorage, ...]  # one for each style, or none
     content_masks: tuple[FileStorage, ...]
     init_image: FileStorage | None
     init_job: str  # "" without one
@@ -79,8 +80,13 @@ def parse_submission(settings: Settings) -> Submission:
         raise TooManyImages(f"Send one content image, not {len(contents)}.", field="content")
     if len(styles) > settings.max_styles:
         raise TooManyImages(f"Send at most {settings.max_styles} style images, not {len(styles)}.", field="style")
-    if "content_mask" in request.form:
-        raise InvalidMask("Send content_mask as a file (curl: -F content_mask=@mask.png).", field="content_mask")
+    for name in ("content_mask", "style_mask"):
+        if name in request.form:
+            raise InvalidMask(f"Send {name} as a file (curl: -F {name}=@mask.png).", field=name)
+    style_masks = _files("style_mask")
+    if len(style_masks) not in {0, len(styles)}:
+        detail = f"There are {len(style_masks)} style masks for {len(styles)} styles. Send one for each, in order."
+        raise InvalidMask(f"{detail} A white one uses all of its style.", field="style_mask")
     if len(init_images) > 1 or "init_image" in request.form:
         raise TooManyImages("Send one init_image as a file (curl: -F init_image=@start.png).", field="init_image")
     if init_images and _text("init_job"):
@@ -88,6 +94,7 @@ def parse_submission(settings: Settings) -> Submission:
     return Submission(
         content=contents[0],
         styles=tuple(styles),
+        style_masks=tuple(style_masks),
         content_masks=tuple(_files("content_mask")),
         init_image=init_images[0] if init_images else None,
         init_job=_text("init_job"),

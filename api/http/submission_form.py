@@ -26,6 +26,12 @@ BODY: Final[dict[str, Any]] = {
                         "items": _FILE,
                         "description": "The style image. Repeat the part to blend several.",
                     },
+                    "style_mask": {
+                        "type": "array",
+                        "items": _FILE,
+                        "description": "Which part of a style image is used: one gray image for each style, in order, "
+                        "white where it is used. Transparent parts of a style image are not used either.",
+                    },
                     "content_mask": {
                         "type": "array",
                         "items": _FILE,
@@ -64,7 +70,7 @@ BODY: Final[dict[str, Any]] = {
             },
             "encoding": {
                 part: {"contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff"}
-                for part in ("content", "style", "content_mask", "init_image")
+                for part in ("content", "style", "style_mask", "content_mask", "init_image")
             },
         }
     },

@@ -18,6 +18,7 @@ from shared.recipe import Recipe
 
 _SHAPE_TOLERANCE: Final = 0.02
 _MAX_COLORS: Final = 64
+_MIN_USED_SHARE: Final = 0.01
 _BRIGHTNESS: Final = (299, 587, 114)  # of red, green and blue, in thousandths (ITU-R BT.601)
 
 
@@ -53,6 +54,24 @@ def decode_input(
         return _stored(pixels)
 
 
+def decode_style(
+    upload: FileStorage, mask: FileStorage | None, recipe: Recipe, max_pixels: int, *, number: int
+) -> InputImage:
+    """Return a style image as it will be stored: transparent where it or its mask says that it is not used.
+
+    Raises InvalidMask, and other subclasses of BadInput, with the position in the form.
+    """
+    with _positioned(field="style", number=number), decode_slot():
+        pixels = deep_color.decode(upload.read(), max_pixels=max_pixels, background=None)
+        images.fit_size((pixels.shape[1], pixels.shape[0]), min(longest for longest, _ in recipe.schedule()))
+        with _positioned(field="style_mask" if mask else "style", number=number):
+            if mask:
+                gray = images.decode(mask.read(), max_pixels=max_pixels, background="black").convert("L")
+                pixels = _with_alpha(pixels, gray)
+            _check_used_share(pixels)
+        return _stored(pixels)
+
+
 def decode_masks(
     uploads: Sequence[FileStorage], size: tuple[int, int], styles: int, max_pixels: int
 ) -> list[InputImage]:
@@ -83,14 +102,33 @@ def _positioned(**position: Any) -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        error.extra |= position
+        error.extra = {**position, **error.extra}  # the innermost position is the most exact
         raise
 
 
-def _check_shape(size: tuple[int, int], photo: tuple[int, int]) -> None:
-    if abs(size[0] * photo[1] / (size[1] * photo[0]) - 1) > _SHAPE_TOLERANCE:
-        raise InvalidShape(
-            f"The image has {size[0]} x {size[1]} pixels and the photo {photo[0]} x {photo[1]}. Give it the same shape."
+def _check_shape(size: tuple[int, int], expected: tuple[int, int], of: str = "photo") -> None:
+    if abs(size[0] * expected[1] / (size[1] * expected[0]) - 1) > _SHAPE_TOLERANCE:
+        found, other = (f"{width} x {height}" for width, height in (size, expected))
+        raise InvalidShape(f"The image has {found} pixels and the {of} {other}. Give it the same shape.")
+
+
+def _with_alpha(pixels: deep_color.Pixels, mask: Image.Image) -> deep_color.Pixels:
+    """Return a style image whose alpha is multiplied by a mask; without alpha if all of it is used."""
+    size, opaque = (pixels.shape[1], pixels.shape[0]), np.iinfo(pixels.dtype).max
+    _check_shape(mask.size, size, of="style image")
+    used = np.asarray(mask.resize(size, Resampling.BILINEAR)) / 255 * opaque
+    if pixels.shape[2] > 3:  # noqa: PLR2004 - RGBA
+        used *= pixels[..., 3] / opaque
+    alpha = np.rint(used).astype(pixels.dtype)
+    return np.dstack([pixels[..., :3], alpha]) if alpha.min() < opaque else pixels[..., :3]
+
+
+def _check_used_share(style: deep_color.Pixels) -> None:
+    """Raise InvalidMask if too little of a style is used: deep layers would see nothing of it."""
+    if style.shape[2] > 3 and style[..., 3].mean() < _MIN_USED_SHARE * np.iinfo(style.dtype).max:  # noqa: PLR2004 - RGB
+        raise InvalidMask(
+            f"Less than {_MIN_USED_SHARE:.0%} of the style image is used: the rest is transparent, or black in its "
+            "mask. Use more of it."
         )
 
 

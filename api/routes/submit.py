@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from functools import partial
+from itertools import zip_longest
 
 import structlog
 from flask import Blueprint, Response
@@ -16,7 +17,7 @@ from api.http.multipart import Submission, parse_submission
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job
 from api.http.submission_form import BODY
-from api.imaging.inputs import InputImage, decode_input, decode_masks
+from api.imaging.inputs import InputImage, decode_input, decode_masks, decode_style
 from api.imaging.results import read_result
 from easel.models import JobState, JobStatus, Progress, Quote
 from shared import errors
@@ -67,9 +68,10 @@ def submit(query: SubmitQuery) -> Response:
     if not query.dry_run:
         _check_queue_limit(services, submission)
     content = decode_input(submission.content.read, recipe, settings.max_pixels, background=None, field="content")
+    pairs = zip_longest(submission.styles, submission.style_masks)
     styles = [
-        decode_input(upload.read, recipe, settings.max_pixels, field="style", number=number)
-        for number, upload in enumerate(submission.styles)
+        decode_style(upload, mask, recipe, settings.max_pixels, number=number)
+        for number, (upload, mask) in enumerate(pairs)
     ]
     size = content.width, content.height
     masks = decode_masks(submission.content_masks, size, len(styles), settings.max_pixels)

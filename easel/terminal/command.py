@@ -43,6 +43,10 @@ Masks = Annotated[
     list[Path] | None,
     typer.Option(exists=True, dir_okay=False, help="Where a style applies: one for each, or one with flat colors."),
 ]
+StyleMasks = Annotated[
+    list[Path] | None,
+    typer.Option(exists=True, dir_okay=False, help="Which part of a style is used: one for each."),
+]
 InitImage = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Image to start from.")]
 InitJob = Annotated[str | None, typer.Option(metavar="ID", help="Job whose result to start from.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The file to write; - for standard output.")]

@@ -25,6 +25,11 @@ class JobInputs:
         """Return the colors of an input image and its alpha, None if it is opaque. Raises BlobMissing, BrokenImage."""
         return separate_alpha(decode_png(self.read(keys.input_image(sha256))))
 
+    def style(self, sha256: str) -> np.ndarray:
+        """Return a style image; if it is not opaque, with its alpha as a mask. Raises BlobMissing, BrokenImage."""
+        pixels = decode_png(self.read(keys.input_image(sha256)))
+        return np.dstack([separate_alpha(pixels)[0], pixels[..., 3:]])
+
     def read(self, key: str) -> bytes:
         """Return a blob. Raises BlobMissing."""
         return self._retry(lambda: self._read(key))

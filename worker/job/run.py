@@ -108,7 +108,7 @@ class JobRun:
         self.weights = self.worker.weights(request.recipe)
         recipe = self.recipe = adapted_to_weights(request.recipe, self.weights["source"])
         content, self.alpha = self.inputs.photo(request.content)
-        styles = [self.inputs.image(sha256) for sha256 in request.styles]
+        styles = [self.inputs.style(sha256) for sha256 in request.styles]
         init_image = self.inputs.image(request.init_image) if request.init_image else None
         masks = [np.ascontiguousarray(self.inputs.image(sha256)[..., 0]) for sha256 in request.content_masks]
         reader = CheckpointReader(self.session, self.worker, self.inputs, self.retry)

@@ -122,3 +122,46 @@ def test_a_job_without_masks_has_none_to_fetch(submit: Submit, client: FlaskClie
     for part in ("content_masks/0", "init_image"):
         response = client.get(f"{urls['self']}/{part}")
         assert (response.status_code, response.get_json()["code"]) == (404, "not_found")
+
+
+def test_a_style_mask_becomes_the_alpha_of_its_style(submit: Submit, services: Services) -> None:
+    half = Image.new("L", (192, 128))
+    half.paste(255, (96, 0, 192, 128))
+    response = submit(style=[PHOTO, STYLE], style_mask=[WHITE, encode(half, "PNG")])
+    whole, masked = (_pixels(services, sha256) for sha256 in request_of(services, response.get_json()).styles)
+    assert whole.mode == "RGB"
+    assert masked.mode == "RGBA"
+    alpha = np.asarray(masked.getchannel("A"))
+    assert alpha[:, :46].max() == 0
+    assert alpha[:, 50:].min() == 255
+
+
+def test_transparent_parts_of_a_style_are_not_used(submit: Submit, services: Services) -> None:
+    style = Image.open(io.BytesIO(STYLE)).convert("RGBA")
+    style.putalpha(Image.linear_gradient("L").resize(style.size))
+    response = submit(style=encode(style, "PNG"))
+    [sha256] = request_of(services, response.get_json()).styles
+    np.testing.assert_array_equal(_pixels(services, sha256).getchannel("A"), style.getchannel("A"))
+
+
+@pytest.mark.parametrize(
+    ("masks", "number", "words"),
+    [
+        ([WHITE], None, "1 style masks for 2 styles"),
+        ([WHITE, image_file((0, 0, 0))], 1, "Less than 1% of the style image is used"),
+        ([WHITE, encode(Image.new("L", (300, 100), 255), "PNG")], 1, "the style image"),
+    ],
+)
+def test_a_style_mask_that_cannot_be_used_is_refused(
+    submit: Submit, masks: list[bytes], number: int | None, words: str
+) -> None:
+    response = submit(style=[STYLE, STYLE], style_mask=masks)
+    problem = response.get_json()
+    assert response.status_code == 422
+    assert words in problem["detail"]
+    assert problem["field"] == "style_mask"
+    assert problem.get("number") == number
+
+
+def _pixels(services: Services, sha256: str) -> Image.Image:
+    return Image.open(io.BytesIO(services.blobs.get(keys.input_image(sha256))))
