@@ -34,7 +34,7 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
         if deep is not None:
             image.load()  # raises if the file is cut off, which libvips does not notice in a TIFF
             pixels = _upright_srgb(deep, background)
-            if (pixels % 257).any():  # 65535 / 255
+            if any((row % 257).any() for row in pixels):  # 65535 / 255; row by row: an image may take half a gigabyte
                 return pixels
     return np.asarray(images.decode(data, max_pixels=max_pixels, background=background))
 
@@ -74,13 +74,16 @@ def encode_png(image: NDArray[np.float32], bit_depth: BitDepth = 8) -> bytes:
 
 
 def _open_deep(data: bytes, image: Image.Image) -> pyvips.Image | None:
-    """Return the image with 16 bits per channel; None if it has fewer, or if only Pillow can read it."""
+    """Return the image with 16 bits per channel; None if it has fewer, or if Pillow alone can read it as checked."""
     load = _LOADERS.get(image.format or "")
     try:
         deep = load(data, fail_on="truncated") if load else None
     except pyvips.Error:
         return None
-    return deep if deep is not None and deep.interpretation in _COLOR_SPACES else None
+    if deep is None or deep.interpretation not in _COLOR_SPACES:
+        return None
+    as_checked = {deep.width, deep.height} == set(image.size)  # Pillow may have turned it upright
+    return deep if as_checked else None
 
 
 def _upright_srgb(deep: pyvips.Image, background: str | None) -> NDArray[np.uint16]:

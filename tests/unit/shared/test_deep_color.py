@@ -2,12 +2,16 @@
 
 import io
 import struct
+import warnings
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
 import pyvips
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from support.image_files import (
     display_p3_profile,
@@ -20,7 +24,7 @@ from support.image_files import (
 
 from shared import deep_color, images
 from shared.color_profiles import SRGB_PROFILE
-from shared.errors import BrokenImage, ImageTooLarge, ImageTooSmall
+from shared.errors import BadInput, BrokenImage, ImageTooLarge, ImageTooSmall
 
 RANDOM = np.random.default_rng(3)
 RGB = RANDOM.integers(0, 65536, (48, 64, 3), np.uint16)
@@ -145,6 +149,20 @@ def test_a_file_that_is_cut_off_is_broken(write: Any) -> None:
     data = write()
     with pytest.raises(BrokenImage):
         decode(data[: len(data) * 2 // 3])
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_any_damage_to_a_file_of_16_bits_is_an_image_or_bad_input(data: st.DataObject) -> None:
+    broken = bytearray(data.draw(st.sampled_from([tiff(RGB), tiff(ALPHA), sixteen_bit_png(ALPHA, 6)])))
+    header = st.tuples(st.integers(0, 400), st.integers(0, 255))
+    for place, value in data.draw(st.lists(header, max_size=6)):
+        broken[place] = value
+    with suppress(BadInput), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, about the damage
+        pixels = decode(bytes(broken[: data.draw(st.integers(0, len(broken)))]), background=None)
+        assert pixels.dtype in {np.dtype(np.uint8), np.dtype(np.uint16)}
+        assert pixels.shape[2] in {3, 4}
 
 
 # Storing.
