@@ -112,9 +112,9 @@ export async function loadJob(query) {
   const startsFromResult = query.has("init_job");
   try {
     const { id, recipe, urls } = await call(`/v1/jobs/${encodeURIComponent(query.get("rerun") ?? query.get("init_job"))}`);
-    const start = startsFromResult ? null : urls.init_image;
-    const parts = [[urls.content], urls.styles, urls.content_masks, start ? [start] : []];
-    const [[photo], styles, masks, [init]] = await Promise.all(parts.map(fetchFiles));
+    const start = startsFromResult || !urls.init_image ? [] : [urls.init_image];
+    const parts = { photo: [urls.content], style: urls.styles, mask: urls.content_masks, start };
+    const [[photo], styles, masks, [init]] = await Promise.all(Object.entries(parts).map(fetchFiles));
     if (masks.length || init || startsFromResult) await loadOptional();
     const hasSteps = recipe.steps || !startsFromResult; // without any, the start would be the result
     parameters.show(hasSteps ? recipe : parameters.presets.default);
@@ -127,9 +127,8 @@ export async function loadJob(query) {
   }
 }
 
-const fetchFiles = (urls) => Promise.all(urls.map(fetchFile));
-
-async function fetchFile(url) {
-  const name = url.split("/").slice(4).join("-"); // such as styles-0
-  return new File([await fetchBlob(url)], `${name}.png`, { type: "image/png" });
+/** Return the images as files with names such as style-1.png. */
+function fetchFiles([name, urls]) {
+  const fetchFile = async (url, index) => new File([await fetchBlob(url)], `${name}-${index + 1}.png`, { type: "image/png" });
+  return Promise.all(urls.map(fetchFile));
 }
