@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from shared.errors import InvalidRecipe
-from shared.recipe import DEFAULT_CONTENT_LAYERS, LBFGS, Adam, Recipe, Stage
+from shared.recipe import DEFAULT_CONTENT_LAYERS, LBFGS, Adam, Recipe, Stage, check_saved_iterations
 from shared.validation_messages import message_for
 
 _MAX_HISTORY_BYTES: Final = 512 * 2**20
@@ -79,6 +79,7 @@ def resolve(fields: dict[str, Any]) -> Recipe:
         ]
         summary = "; ".join(f"{e['field']}: {e['message']}" for e in problems)
         raise InvalidRecipe(f"Invalid recipe: {summary}.", errors=problems) from error
+    check_saved_iterations(recipe)
     return recipe if "optimizer" in fields else _with_limited_history(recipe)
 
 

@@ -22,6 +22,9 @@ _TORCH_NAMES: Final = {layer.replace("block", "relu").replace("_conv", "_"): lay
 
 DEFAULT_CONTENT_LAYERS: Final = {"block4_conv2": 1.0}
 
+MAX_SAVED_ITERATIONS: Final = 100
+"""Images at full size that one job may save besides its result."""
+
 Weight = Annotated[float, Field(ge=0, le=1e9)]
 
 
@@ -132,6 +135,13 @@ class Recipe(_Frozen):
     optimizer: Adam | LBFGS = Field(
         LBFGS(), discriminator="kind", description="Optimization algorithm, with its options."
     )
+    save_every: int = Field(
+        0,
+        ge=0,
+        le=20_000,
+        description="Saves the image of every so many steps at the size that it has there, at most 100 images; 0 saves "
+        "none. Steps of patch matching count.",
+    )
 
     @field_validator("content_layers", "style_layers")
     @classmethod
@@ -181,6 +191,10 @@ class Recipe(_Frozen):
         """
         return len(self.patch_iterations()) + (self.steps or -1)
 
+    def saves(self, step: int) -> bool:
+        """Return whether the image of this step is saved."""
+        return self.save_every > 0 and step > 0 and step % self.save_every == 0
+
     def schedule(self) -> list[tuple[int, int]]:
         """Return (longest side in pixels, evaluations) of each stage: at least 1 each, `steps` in all.
 
@@ -198,21 +212,33 @@ class Recipe(_Frozen):
         return schedule
 
 
+def check_saved_iterations(recipe: Recipe) -> None:
+    """Raise InvalidRecipe, naming the field, if the recipe would save more than MAX_SAVED_ITERATIONS images."""
+    steps, every = recipe.total_steps, recipe.save_every
+    if every and (count := steps // every) > MAX_SAVED_ITERATIONS:
+        least = steps // (MAX_SAVED_ITERATIONS + 1) + 1
+        raise _invalid_field(
+            "save_every",
+            f"would save {count} images in {steps} steps; at most {MAX_SAVED_ITERATIONS} are saved: set it to {least} "
+            "or more, or to 0",
+        )
+
+
 def check_inputs(recipe: Recipe, *, styles: int, masks: int, init_image: bool) -> None:
     """Raise InvalidRecipe, naming the field, unless a recipe can be used with so many style images and masks."""
     lists: dict[str, Sequence[float]] = {"style_mix": recipe.style_mix, "style_scales": recipe.style_scales}
     for field, values in lists.items():
         if values and len(values) != styles:
-            raise _does_not_match(field, f"has {len(values)} entries for {styles} style images; give one for each")
+            raise _invalid_field(field, f"has {len(values)} entries for {styles} style images; give one for each")
     if masks and masks != styles:
         raise InvalidRecipe(f"There are {masks} masks for {styles} style images; give one for each.")
     if masks and recipe.style_mix:
-        raise _does_not_match("style_mix", "has no effect with masks, which give each style a region; leave one out")
+        raise _invalid_field("style_mix", "has no effect with masks, which give each style a region; leave one out")
     if init_image and recipe.init != "image":
-        raise _does_not_match("init", f"is `{recipe.init}`, which does not use the init_image; leave one of them out")
+        raise _invalid_field("init", f"is `{recipe.init}`, which does not use the init_image; leave one of them out")
     if recipe.init == "image" and not init_image:
-        raise _does_not_match("init", "is `image`, which needs an init_image; send one, or choose another init")
+        raise _invalid_field("init", "is `image`, which needs an init_image; send one, or choose another init")
 
 
-def _does_not_match(field: str, message: str) -> InvalidRecipe:
+def _invalid_field(field: str, message: str) -> InvalidRecipe:
     return InvalidRecipe(f"{field} {message}.", errors=[{"field": field, "message": message}])

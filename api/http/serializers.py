@@ -28,6 +28,7 @@ class JobUrls(BaseModel):
     styles: list[str]
     previews: str
     preview: str | None
+    iterations: str | None = Field(description="Null while no iteration is saved.")
     timelapse: str | None = Field(description="Null while there are fewer than two previews.")
     result: str | None
     provenance: str | None
@@ -109,6 +110,7 @@ def _urls(job: Job) -> dict[str, Any]:
     active = job.state not in TERMINAL
     available = {
         "preview": job.preview is not None,
+        "iterations": bool(job.iterations.root),
         "timelapse": job.previews >= MIN_TIMELAPSE_PREVIEWS,
         "result": job.result is not None,
         "provenance": job.result is not None,
