@@ -44,7 +44,7 @@ from easel.events import (
     WarningEvent,
 )
 from easel.jobs import AsyncJob, Job
-from easel.models import Delivery, DurationRange, JobState, JobStatus, Preview, Queue, Quote, Recipes
+from easel.models import Delivery, DurationRange, JobState, JobStatus, Preview, Queue, Quote, Recipes, SavedIteration
 
 __all__ = [
     "DEFAULT_URL",
@@ -78,6 +78,7 @@ __all__ = [
     "Quote",
     "RecipeInput",
     "Recipes",
+    "SavedIteration",
     "StateEvent",
     "TooManyRequests",
     "Unauthorized",

@@ -21,6 +21,7 @@ from easel.terminal.command import (
     Output,
     Overrides,
     Previews,
+    SaveEvery,
     StyleMasks,
     Styles,
     Tier,
@@ -33,6 +34,8 @@ from easel.terminal.command import (
     report_outcomes,
     report_retry,
     until_ended,
+    write_images,
+    write_iterations,
     write_output,
 )
 from easel.terminal.output import print_json, print_json_line, print_message, stderr, stdout
@@ -80,6 +83,7 @@ def submit(
     recipe: Annotated[str, typer.Option(help="The name of a preset, or a JSON file.")] = "default",
     size: Annotated[int | None, typer.Option(help="Longest side in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Evaluations of loss and gradient.")] = None,
+    save_every: SaveEvery = None,
     overrides: Overrides = None,
     mask: Masks = None,
     style_mask: StyleMasks = None,
@@ -99,7 +103,7 @@ def submit(
 ) -> None:
     """Render CONTENT in the style of the STYLE images; print the job's ID."""
     easel: Easel = ctx.obj
-    fields = build_recipe(recipe, size, steps, overrides or [])
+    fields = build_recipe(recipe, overrides or [], size=size, steps=steps, save_every=save_every)
     if output:
         check_output(output, with_json=as_json)
     masks = {"content_mask": mask or (), "style_mask": style_mask or ()}
@@ -126,10 +130,7 @@ def submit(
     until_ended([job], lambda: watch_jobs([job], stderr, previews=previews))
     if as_json:
         print_json(job.status.model_dump(mode="json"))
-    fetched = output is not None and job.state == JobState.SUCCEEDED
-    if output and fetched:
-        write_output(output, job.result(image_format(output)))
-    report_outcomes([job], fetched=fetched)
+    report_outcomes([job], fetched=output is not None and write_images(job, output))
 
 
 @app.command()
@@ -215,7 +216,7 @@ def deliveries(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  #
 
 @app.command()
 def cancel(ctx: typer.Context, ids: Ids, *, as_json: Json = False) -> None:
-    """Cancel jobs: only their previews are kept."""
+    """Cancel jobs: only their previews and saved iterations are kept."""
     control_jobs(ctx.obj, lambda job: job.cancel(), ids, as_json=as_json)
 
 
@@ -252,6 +253,21 @@ def result(
         write_output(output.with_suffix(".json"), json.dumps(origin, indent=2).encode() + b"\n")
     if as_json:
         print_json(origin)
+
+
+@app.command()
+def iterations(
+    ctx: typer.Context,
+    id: Id,  # noqa: A002 - the name in the help
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="NAME.png: the files are NAME-0030.png and so on.")],
+) -> None:
+    """Fetch the images that a job saved while it ran: see --save-every of submit."""
+    check_output(output, with_json=False)
+    if is_standard_output(output):
+        raise typer.BadParameter("Standard output takes one image; name a file.", param_hint="--output")
+    if not write_iterations(ctx.obj.get(id), output):
+        print_message("No iteration is saved. Submit with --save-every N.")
 
 
 @app.command()

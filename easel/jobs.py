@@ -30,6 +30,8 @@ from easel.models import (
     JsonObject,
     Preview,
     Progress,
+    SavedIteration,
+    SavedIterationList,
 )
 
 _WAIT_SECONDS: Final = 10.0  # that one request of `wait` is held by the service
@@ -148,6 +150,16 @@ class BaseJob:
         return (await self._client.request_model(Filmstrip, "GET", self._path("previews"))).previews
 
     @BridgedMethod
+    async def iterations(self) -> list[SavedIteration]:
+        """Return the list of the iterations that `save_every` in the recipe saved so far; `iteration` fetches one."""
+        return (await self._client.request_model(SavedIterationList, "GET", self._path("iterations"))).iterations
+
+    @BridgedMethod
+    async def iteration(self, step: int) -> bytes:
+        """Return the image after `step` steps, a PNG at full size. Raises NotFound for a step that is not saved."""
+        return await self._download("iterations", str(step))
+
+    @BridgedMethod
     async def timelapse(self) -> bytes:
         """Return the previews as an animated WebP. Raises Conflict `not_ready` if there are fewer than two."""
         return await self._download("timelapse")
@@ -169,7 +181,7 @@ class BaseJob:
 
     @BridgedMethod
     async def cancel(self) -> JobStatus:
-        """Stop the job and keep only its previews. A job that is already canceled is no error."""
+        """Stop the job and keep only its previews and saved iterations. A job that is already canceled is no error."""
         return await self._request_control("cancel")
 
     @BridgedMethod

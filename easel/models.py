@@ -17,7 +17,7 @@ class JobState(StrEnum):
     RUNNING = "running"  # claimed by a worker, under a lease
     SUCCEEDED = "succeeded"  # the result is published
     FAILED = "failed"  # `error` says why; the last good image, if any, is the result
-    CANCELED = "canceled"  # stopped on request; only the previews are kept
+    CANCELED = "canceled"  # stopped on request; only previews and saved iterations are kept
 
 
 TERMINAL: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED})
@@ -162,6 +162,19 @@ class Filmstrip(ServiceModel):
     """The previews of a job (`GET /v1/jobs/{id}/previews`), ordered by step."""
 
     previews: list[Preview]
+
+
+class SavedIteration(ServiceModel):
+    """One saved iteration: the image after `step` steps, at full size."""
+
+    step: int
+    url: str
+
+
+class SavedIterationList(ServiceModel):
+    """The saved iterations of a job (`GET /v1/jobs/{id}/iterations`), ordered by step."""
+
+    iterations: list[SavedIteration]
 
 
 class Delivery(ServiceModel):

@@ -24,6 +24,8 @@ _TORCH_NAMES: Final = {layer.replace("block", "relu").replace("_conv", "_"): lay
 DEFAULT_CONTENT_LAYERS: Final = {"block4_conv2": 1.0}
 
 BitDepth = Literal[8, 16]
+MAX_SAVED_ITERATIONS: Final = 100
+"""Images at full size that one job may save besides its result."""
 
 Weight = Annotated[float, Field(ge=0, le=1e9)]
 
@@ -150,6 +152,13 @@ class Recipe(_Frozen):
     optimizer: Adam | LBFGS = Field(
         LBFGS(), discriminator="kind", description="Optimization algorithm, with its options."
     )
+    save_every: int = Field(
+        0,
+        ge=0,
+        le=20_000,
+        description="Saves the image of every so many steps at the size that it has there, at most 100 images; 0 saves "
+        "none. Steps of patch matching count.",
+    )
 
     @field_validator("content_layers", "style_layers")
     @classmethod
@@ -181,6 +190,10 @@ class Recipe(_Frozen):
         if len(self.stages) > max(1, self.steps):
             fix = "raise steps" if self.steps else "without evaluations give one stage"
             raise _inconsistent("stages", f"{len(self.stages)} stages need at least {len(self.stages)} steps; {fix}")
+        if self.save_every and (count := self.total_steps // self.save_every) > MAX_SAVED_ITERATIONS:
+            least = self.total_steps // (MAX_SAVED_ITERATIONS + 1) + 1
+            message = f"would save {count} images, at most {MAX_SAVED_ITERATIONS} are saved; set it to {least} or more"
+            raise _inconsistent("save_every", message)
         return self
 
     def scales(self, styles: int) -> tuple[float, ...]:
@@ -198,6 +211,10 @@ class Recipe(_Frozen):
         There is one more evaluation than `steps`, for the losses of the result.
         """
         return len(self.patch_iterations()) + (self.steps or -1)
+
+    def saves(self, step: int) -> bool:
+        """Return whether the image of this step is saved."""
+        return self.save_every > 0 and step > 0 and step % self.save_every == 0
 
     def schedule(self) -> list[tuple[int, int]]:
         """Return (longest side in pixels, evaluations) of each stage: at least 1 each, `steps` in all.
@@ -225,16 +242,16 @@ def check_inputs(recipe: Recipe, *, styles: int, masks: int, init_image: bool) -
     lists: dict[str, Sequence[float]] = {"style_mix": recipe.style_mix, "style_scales": recipe.style_scales}
     for field, values in lists.items():
         if values and len(values) != styles:
-            raise _does_not_match(field, f"has {len(values)} entries for {styles} style images; give one for each")
+            raise _invalid_field(field, f"has {len(values)} entries for {styles} style images; give one for each")
     if masks and masks != styles:
         raise InvalidRecipe(f"There are {masks} masks for {styles} style images; give one for each.")
     if masks and recipe.style_mix:
-        raise _does_not_match("style_mix", "has no effect with masks, which give each style a region; leave one out")
+        raise _invalid_field("style_mix", "has no effect with masks, which give each style a region; leave one out")
     if init_image and recipe.init != "image":
-        raise _does_not_match("init", f"is `{recipe.init}`, which does not use the init_image; leave one of them out")
+        raise _invalid_field("init", f"is `{recipe.init}`, which does not use the init_image; leave one of them out")
     if recipe.init == "image" and not init_image:
-        raise _does_not_match("init", "is `image`, which needs an init_image; send one, or choose another init")
+        raise _invalid_field("init", "is `image`, which needs an init_image; send one, or choose another init")
 
 
-def _does_not_match(field: str, message: str) -> InvalidRecipe:
+def _invalid_field(field: str, message: str) -> InvalidRecipe:
     return InvalidRecipe(f"{field} {message}.", errors=[{"field": field, "message": message}])

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from easel.terminal.command import iteration_path
 from shared.deep_color import decode, encode_png
 from shared.presets import adapted_to_weights
 from shared.recipe import Recipe
@@ -36,9 +37,9 @@ def run(
 ) -> Iterate:
     """Render the files, write the PNG to `output`, and return the last Iterate. A progress bar goes to `console`.
 
-    `weights` may be None for a recipe without evaluations. `trace` gets one JSON line per step. On KeyboardInterrupt
-    the image so far is written before it is raised. Raises the errors of `decode` and `stylize`, and OSError for files
-    that cannot be read or written.
+    `weights` may be None for a recipe without evaluations. `trace` gets one JSON line per step. Iterations that the
+    recipe saves are written beside the output. On KeyboardInterrupt the image so far is written before it is raised.
+    Raises the errors of `decode` and `stylize`, and OSError for files that cannot be read or written.
     """
     photo, alpha = separate_alpha(decode(content.read_bytes(), max_pixels=_MAX_PIXELS, background=None))
     images = [decode(file.read_bytes(), max_pixels=_MAX_PIXELS, background=None) for file in styles]
@@ -50,6 +51,8 @@ def run(
             started = time.perf_counter()
             for last in stylize(photo, images, recipe, weights=weights, path=path):
                 seconds = time.perf_counter() - started
+                if recipe.saves(last.step):
+                    iteration_path(output, last.step).write_bytes(encode_png(last.image))
                 write(last, seconds)
                 show(last, seconds)
     finally:

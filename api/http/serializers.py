@@ -30,6 +30,7 @@ class JobUrls(BaseModel):
     init_image: str | None = Field(description="The start image, if the job has one.")
     previews: str
     preview: str | None
+    iterations: str | None = Field(description="Null while no iteration is saved.")
     timelapse: str | None = Field(description="Null while there are fewer than two previews.")
     result: str | None
     provenance: str | None
@@ -112,6 +113,7 @@ def _urls(job: Job) -> dict[str, Any]:
     available = {
         "init_image": job.request.init_image is not None,
         "preview": job.preview is not None,
+        "iterations": bool(job.iterations.root),
         "timelapse": job.previews >= MIN_TIMELAPSE_PREVIEWS,
         "result": job.result is not None,
         "provenance": job.result is not None,

@@ -1,4 +1,4 @@
-"""A job's images: inputs, previews, time-lapse and result; and the result's provenance."""
+"""A job's images: inputs, previews, saved iterations, time-lapse and result; and the result's provenance."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from api.imaging.metadata import Origin
 from api.imaging.results import result_key
 from api.imaging.timelapse import animate, choose_frames
 from easel import __version__
-from easel.models import TERMINAL, Filmstrip, ImageFormat, Preview
+from easel.models import TERMINAL, Filmstrip, ImageFormat, Preview, SavedIteration, SavedIterationList
 from shared import errors, images
 from shared.jobs.filmstrip import StoredPreview
 from shared.jobs.job import Job
@@ -129,6 +129,31 @@ def get_preview_at(job_id: str, step: int) -> Response:
     if preview is None:
         raise errors.NotFound(f"There is no preview of step {step}. See the list of previews.")
     return _blob_response(preview.key, "image/jpeg", cache=_cache_control(job))
+
+
+@routes.get("/v1/jobs/<job_id>/iterations")
+@operation(ResponseDoc(200, "The saved iterations.", SavedIterationList))
+def list_iterations(job_id: str) -> Response:
+    """List the images of every `save_every`-th step, at full size, by step."""
+    saved = [
+        SavedIteration(step=step, url=job_url(job_id, f"iterations/{step}")) for step in _get(job_id).iterations.steps
+    ]
+    return json_response(SavedIterationList(iterations=saved))
+
+
+@routes.get("/v1/jobs/<job_id>/iterations/<int:step>")
+@operation(
+    ResponseDoc(200, "PNG, sRGB.", media="image/png", headers=("ETag", "Content-Disposition")),
+    errors=(errors.NotFound,),
+)
+def get_iteration(job_id: str, step: int) -> Response:
+    """Get the image after a step, at the size of its stage."""
+    job = _get(job_id)
+    if step not in job.iterations.steps:
+        raise errors.NotFound(f"The image of step {step} is not saved. See the list of iterations.")
+    response = _blob_response(job.iterations.key(job.id, step), "image/png", cache=_cache_control(job))
+    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}-{step:04d}.png"'
+    return response
 
 
 @routes.get("/v1/jobs/<job_id>/timelapse")

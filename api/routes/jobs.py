@@ -81,7 +81,7 @@ def list_jobs(query: ListQuery) -> Response:
     errors=(errors.WrongState,),
 )
 def cancel_job(job_id: str) -> Response:
-    """Cancel a job. Only its previews are kept."""
+    """Cancel a job. Only its previews and saved iterations are kept."""
     return _request_control(_get(job_id), "cancel")
 
 

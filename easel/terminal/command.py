@@ -54,6 +54,10 @@ Previews = Annotated[
     bool | None,
     typer.Option("--previews/--no-previews", help="Show previews, if the terminal can.", show_default=False),
 ]
+SaveEvery = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Save every N-th step's image; with -o NAME.png also as NAME-0030.png and so on."),
+]
 Styles = Annotated[list[Path], typer.Argument(metavar="STYLE", exists=True, dir_okay=False, help="Style images.")]
 Overrides = Annotated[
     list[str] | None,
@@ -105,14 +109,14 @@ def report_retry(error: ApiError, seconds: float) -> None:
         print_message(f"Trying again in {seconds:.0f} s ({error.code})")
 
 
-def build_recipe(recipe: str, size: int | None, steps: int | None, overrides: list[str]) -> dict[str, Any]:
-    """Return the fields of a preset or a recipe file, overridden by the options.
+def build_recipe(recipe: str, overrides: list[str], **options: int | None) -> dict[str, Any]:
+    """Return the fields of a preset or a recipe file, overridden by the options that are not None, then by overrides.
 
     Raises BadInput for an unreadable file, typer.BadParameter for an override that is not KEY=VALUE.
     """
     is_file = recipe.endswith(".json") or "/" in recipe
     fields = recipe_fields(Path(recipe) if is_file else recipe)
-    fields |= {name: value for name, value in (("size", size), ("steps", steps)) if value is not None}
+    fields |= {name: value for name, value in options.items() if value is not None}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not (key and equals):
@@ -187,6 +191,29 @@ def check_output(path: Path, *, with_json: bool) -> None:
 def image_format(path: Path) -> ImageFormat:
     """Return the format that a file's name asks for: PNG unless it ends with .jpg, .jpeg, .webp, .tif or .tiff."""
     return _FORMATS.get(path.suffix.lower(), "png")
+
+
+def iteration_path(output: Path, step: int) -> Path:
+    """Return the file of a saved iteration beside the output, such as result-0030.png."""
+    return output.with_name(f"{output.stem}-{step:04d}.png")
+
+
+def write_images(job: Job, output: Path) -> bool:
+    """Write what an ended job has: saved iterations, and the result if it succeeded. Return whether it did."""
+    if job.status.urls.get("iterations") and not is_standard_output(output):
+        write_iterations(job, output)
+    succeeded = job.state == JobState.SUCCEEDED
+    if succeeded:
+        write_output(output, job.result(image_format(output)))
+    return succeeded
+
+
+def write_iterations(job: Job, output: Path) -> int:
+    """Write the saved iterations of a job beside the output, and return their number."""
+    saved = job.iterations()
+    for iteration in saved:
+        write_output(iteration_path(output, iteration.step), job.iteration(iteration.step))
+    return len(saved)
 
 
 def is_standard_output(path: Path | None) -> bool:

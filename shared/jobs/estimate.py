@@ -14,23 +14,28 @@ DEFAULT_PIXELS_PER_SECOND: Final = 100_000.0
 START_SECONDS: Final = 15.0
 """TensorFlow's import, loading the weights, tracing: once per job on a cold worker."""
 
-# Peak resident memory of a worker process whose caches are full of other sizes: an upper bound of what
-# `benchmarks.engine.peak` measured from 64 to 1024 pixels on two Intel Xeon cores with TensorFlow 2.21 for CPU.
-_BASE_BYTES: Final = 1600 * 2**20  # Python, TensorFlow, VGG19 in two forms, steps of six shapes
-_BYTES_PER_STAGE: Final = 100 * 2**20  # the step of one more shape
-_BYTES_PER_PIXEL: Final = 1800  # of the image: activations, their gradients, and allocator overhead
-# For each mask: a gradient of block1's layers and the features times its guide, which are not freed at once. From the
-# sizes of the arrays.
+# Peak resident memory of a worker process whose caches are full of other sizes. Each number is the size of arrays, and
+# the bound is the sum of those that exist at the same time, times a margin. tests/unit/shared/test_estimate.py compares
+# it with what `benchmarks.engine.peak` measured, with TensorFlow 2.21 for CPU.
+_MARGIN: Final = 1.1  # runs of the same job differ by a few percent
+_BASE_BYTES: Final = 1600 * 2**20  # Python, TensorFlow, VGG19 in two forms, evaluations of six shapes, the worker
+_BYTES_PER_STAGE: Final = 75 * 2**20  # the evaluation of one more shape
+_BYTES_PER_PIXEL: Final = 1460  # of the image: activations and their gradients
+# Block 2 is convolved in overlapping tiles, in images up to this size (worker/engine/vgg19/convolution.py).
+_MAX_TILED_PIXELS: Final = 2**19
+_TILE_BYTES_PER_PIXEL: Final = 440
+# For each mask: a gradient of block1's layers and the features times its guide, which are not freed at once.
 _BYTES_PER_MASKED_PIXEL: Final = 512
 _BYTES_PER_POSTPROCESSED_PIXEL: Final = 24  # of the content as uploaded, in floats while it is scaled
 _BYTES_PER_STYLE_PIXEL: Final = 680  # at the style's size: one layer at a time, before the image's activations exist
-_PATCH_MATCHING_BYTES: Final = 512 * 2**20  # 72,000 patches of 17 pixels a side, and what is made of them
-_PATCH_MATCHING_BYTES_PER_PIXEL: Final = 300  # of the image: coordinates of places, the color transfer
+_PATCH_MATCHING_BYTES: Final = 420 * 2**20  # 72,000 patches of 17 pixels a side, and what is made of them
+_MASKED_PATCHES_BYTES: Final = 200 * 2**20  # with masks: a copy of the patches, of all styles together
+_PATCH_MATCHING_BYTES_PER_PIXEL: Final = 40  # of the image: coordinates of places, the color transfer
 _PATCH_MATCHING_BYTES_PER_STYLE_PIXEL: Final = 60  # of all styles, at the image's area
 _BYTES_PER_INPUT_PIXEL: Final = 34  # of the largest upload, while it is scaled
 _BYTES_PER_UPLOAD_PIXEL: Final = 8  # of all uploads: 16 bits, with alpha
 _IMAGES: Final = 4  # that either optimizer keeps; L-BFGS two more for each pair of its history
-_COPIES_OF_STATE: Final = 5  # the one in use, and copies while a checkpoint is written, which S3 needs in one piece
+_COPIES_OF_STATE: Final = 2  # the one in use, and the copy in one piece that is sent to S3 during the next steps
 _BYTES_PER_IMAGE_PIXEL: Final = 3 * 4
 
 # Peak memory of a worker's GPU, an upper bound. *The current code has not been measured*: each number has its reason
@@ -86,16 +91,17 @@ def peak_memory(
     if kind == "gpu":
         return int(_gpu_peak_memory(image * (1 + masks / 10), style, state, len(recipe.stages)))
     uploads = [uploaded, *others, *[uploaded] * masks]
-    evaluation = image * (_BYTES_PER_PIXEL + masks * _BYTES_PER_MASKED_PIXEL) if recipe.steps else 0
-    working = max(evaluation, style * _BYTES_PER_STYLE_PIXEL, max(uploads) * _BYTES_PER_INPUT_PIXEL)
-    if recipe.init == "patches":  # before the first evaluation
+    phases: list[float] = [max(uploads) * _BYTES_PER_INPUT_PIXEL]
+    if recipe.init == "patches":
         all_styles = image * sum(scale**2 for scale in recipe.scales(max(1, len(others))))
-        patches = image * _PATCH_MATCHING_BYTES_PER_PIXEL + all_styles * _PATCH_MATCHING_BYTES_PER_STYLE_PIXEL
-        working = max(working, _PATCH_MATCHING_BYTES * (1.5 if masks else 1) + patches)
+        pixels = image * _PATCH_MATCHING_BYTES_PER_PIXEL + all_styles * _PATCH_MATCHING_BYTES_PER_STYLE_PIXEL
+        phases.append(_PATCH_MATCHING_BYTES + pixels + (_MASKED_PATCHES_BYTES if masks else 0))
+    if recipe.steps:
+        held = len(recipe.stages) * _BYTES_PER_STAGE + _COPIES_OF_STATE * state
+        phases += [held + style * _BYTES_PER_STYLE_PIXEL, held + _evaluation_memory(image, masks)]
     if masks or recipe.color == "content":  # previews need the content
-        working += uploaded * _BYTES_PER_POSTPROCESSED_PIXEL
-    fixed = _BASE_BYTES + len(recipe.stages) * _BYTES_PER_STAGE + sum(uploads) * _BYTES_PER_UPLOAD_PIXEL
-    return int(fixed + working + _COPIES_OF_STATE * state)
+        phases = [phase + uploaded * _BYTES_PER_POSTPROCESSED_PIXEL for phase in phases]
+    return int(_MARGIN * (_BASE_BYTES + sum(uploads) * _BYTES_PER_UPLOAD_PIXEL + max(phases)))
 
 
 def fitting_size(
@@ -114,6 +120,11 @@ def fitting_size(
         return peak_memory(with_size(recipe, size), width, height, others, masks=masks, kind=kind) <= memory_bytes
 
     return next(filter(fits, range(recipe.size // 8 * 8, 63, -8)), None)
+
+
+def _evaluation_memory(image: float, masks: int) -> float:
+    tiles = _TILE_BYTES_PER_PIXEL if image <= _MAX_TILED_PIXELS else 0
+    return image * (_BYTES_PER_PIXEL + tiles + masks * _BYTES_PER_MASKED_PIXEL)
 
 
 def _gpu_peak_memory(image: float, style: float, state: float, stages: int) -> float:

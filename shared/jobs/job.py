@@ -5,6 +5,7 @@ from typing import Final, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from easel.models import JobError, JobState, Losses, Progress
+from shared.jobs.saved_iterations import SavedIterations
 from shared.recipe import Recipe
 
 TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
@@ -90,6 +91,7 @@ class Job(_Frozen):
     previous_checkpoint: str | None = None
     preview: str | None = None
     previews: int = 0  # number of previews in the filmstrip (shared/jobs/filmstrip.py)
+    iterations: SavedIterations = SavedIterations()
     result: str | None = None
     stopped_early: bool = False
     stopped_at_step: int | None = None

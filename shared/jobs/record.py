@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from easel.models import JobError, Losses, Progress
 from shared.jobs.job import Job, JobRequest
+from shared.jobs.saved_iterations import SavedIterations
 
 log = structlog.get_logger(__name__)
 
@@ -62,4 +63,5 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "progress": Progress.model_validate_json,
     "losses": Losses.model_validate_json,
     "error": JobError.model_validate_json,
+    "iterations": SavedIterations.model_validate_json,
 }

@@ -10,6 +10,7 @@ import structlog
 from easel.models import JobState
 from shared.errors import JobNotFound, LedgerLost, WrongState
 from shared.jobs.job import Job, JobRequest
+from shared.jobs.saved_iterations import SavedIterations
 from shared.recovery.job_files import read_json
 from shared.services import Services, stored_identity
 from shared.storage import BlobStore, keys
@@ -57,10 +58,11 @@ def _restore(services: Services, job_id: str) -> bool:
     request = JobRequest.model_validate(stored_request)
     restore = partial(ledger.restore, request, remember_seconds=services.settings.idempotency_seconds)
     final, control = read_json(blobs, keys.final(job_id)), read_json(blobs, keys.control_request(job_id)) or {}
+    iterations = _stored_iterations(blobs, job_id)
     # A cancel takes precedence over a pending outcome, as in end_job.lua.
     if final is None and control.get("action") == "cancel":
         times = {"cancel_requested_at": control["at"], "canceled_at": time.time(), "completed_at": time.time()}
-        return restore(JobState.CANCELED, **times)
+        return restore(JobState.CANCELED, iterations=iterations, **times)
     if outcome := final or _last_pending_outcome(blobs, job_id):
         job = Job.model_validate({**outcome, "request": request})
         fields = {name: getattr(job, name) for name in Job.model_fields if name not in _FIELDS_OF_SCRIPTS}
@@ -68,10 +70,16 @@ def _restore(services: Services, job_id: str) -> bool:
     checkpoints = sorted(blobs.list(keys.checkpoints_prefix(job_id)), key=lambda blob: keys.checkpoint_step(blob.key))
     newest = [blob.key for blob in reversed(checkpoints[-2:])]
     names: dict[str, Any] = dict(zip(("checkpoint", "previous_checkpoint"), newest, strict=False))
-    return restore(JobState.QUEUED, finish_requested_at=control.get("at"), **names)
+    return restore(JobState.QUEUED, finish_requested_at=control.get("at"), iterations=iterations, **names)
 
 
 def _last_pending_outcome(blobs: BlobStore, job_id: str) -> dict[str, Any] | None:
     """Return the outcome written last."""
     outcomes = [blob for blob in blobs.list(keys.claims_prefix(job_id)) if keys.is_pending_outcome(blob.key)]
     return read_json(blobs, max(outcomes, key=lambda blob: (blob.modified, blob.key)).key) if outcomes else None
+
+
+def _stored_iterations(blobs: BlobStore, job_id: str) -> SavedIterations:
+    """Return the images of a job without an outcome, which names them; of two images of a step, the later one."""
+    stored = sorted(blobs.list(keys.iterations_prefix(job_id)), key=lambda blob: blob.modified)
+    return SavedIterations(dict(keys.parse_iteration(blob.key) for blob in stored))

@@ -77,6 +77,26 @@ def preview(job_id: str, token: str, step: int) -> str:
     return f"jobs/{job_id}/previews/{token}-{step:06d}.jpg"
 
 
+def iterations_prefix(job_id: str) -> str:
+    """Return the prefix of a job's saved iterations."""
+    return f"jobs/{job_id}/iterations/"
+
+
+def iteration(job_id: str, step: int, digest: str) -> str:
+    """Return the key of the image after `step` steps, a PNG at full size.
+
+    `digest` is of the image, in place of a claim's token: a claim that repeats a step writes the same bytes under the
+    same key, and one that lost its job cannot replace the image, even if it renders another one.
+    """
+    return f"{iterations_prefix(job_id)}{step:06d}-{digest}.png"
+
+
+def parse_iteration(key: str) -> tuple[int, str]:
+    """Return step and digest of a saved iteration."""
+    step, _, digest = key.rpartition("/")[2].removesuffix(".png").partition("-")
+    return int(step), digest
+
+
 def results_prefix(job_id: str) -> str:
     """Return the prefix of a job's results, of which the record names at most one."""
     return f"jobs/{job_id}/results/"

@@ -13,12 +13,13 @@ import uuid_utils
 
 from shared.errors import StorageUnavailable
 from shared.jobs.job import Job, JobRequest
+from shared.jobs.saved_iterations import SavedIterations
 from shared.ledger.ledger import Claim
 from shared.presets import PRESETS
 from shared.recovery.job_files import finalize, write_request
 from shared.services import Services
 from shared.storage import BlobStore, keys
-from support.fixtures.api import claim, report_progress, succeed
+from support.fixtures.api import add_iteration, claim, report_progress, succeed
 from worker.maintenance.garbage_collection import DAY, collect_garbage
 
 
@@ -41,10 +42,11 @@ def add_queued_job(services: Services, content: str = "photo", *, tier: str = "b
 
 
 def add_running_job(services: Services, content: str = "photo", *, key: str | None = None) -> Claim:
-    """Add a running job with a preview and a checkpoint; return its claim."""
+    """Add a running job with a preview, a saved iteration and a checkpoint; return its claim."""
     job_id, claimed = add_queued_job(services, content, tier="standard", key=key), claim(services)
     assert claimed.job.id == job_id
     report_progress(services, claimed, 3)
+    add_iteration(services, claimed, SavedIterations(), 2)
     checkpoint = keys.checkpoint(job_id, claimed.token, 3)
     services.blobs.put(checkpoint, b"state")
     services.ledger.renew(claimed, lease_seconds=600, checkpoint=checkpoint)

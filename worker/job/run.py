@@ -18,6 +18,7 @@ from worker.job.checkpoints import CheckpointWriter
 from worker.job.drain import save_last_step, write_handoff_note
 from worker.job.heartbeat import Heartbeat
 from worker.job.inputs import JobInputs
+from worker.job.iterations import IterationSaver
 from worker.job.provenance import provenance
 from worker.job.publish import Publisher
 from worker.job.resume import CheckpointReader
@@ -73,6 +74,7 @@ class JobRun:
         self.heartbeat = Heartbeat(session, drain)
         self.retry = RetryUntilAvailable(self.heartbeat, drain)
         self.inputs = JobInputs(session, self.retry)
+        self.iterations = IterationSaver(session, self.retry)
         self.publisher = Publisher(session, self.retry)
         self.weights = NO_WEIGHTS
         self.writer: CheckpointWriter | None = None
@@ -160,8 +162,9 @@ class JobRun:
 
     def _record_step(self, iterate: Iterate) -> None:
         backoffs = self.last.step_backoffs if self.last else 0
-        self.last = iterate
         self.heartbeat.record_step(iterate)
+        self.iterations.save_if_due(iterate)
+        self.last = iterate  # which a drain saves as a checkpoint
         if iterate.step_backoffs > backoffs:
             log.warning("step_halved", step=iterate.step, times=iterate.step_backoffs)
             detail = f"At step {iterate.step} the loss was not finite or exploded; the step was halved."
@@ -235,7 +238,7 @@ class JobRun:
     def _end(self, state: JobState, **fields: Any) -> None:
         record = self.heartbeat.progress.record_fields()
         record["progress"] = record["progress"].model_copy(update={"phase": "done"})
-        self.publisher.end_job(state, **record, **fields)
+        self.publisher.end_job(state, iterations=self.iterations.saved, **record, **fields)
         timing = self.heartbeat.progress.timing()
         if state is not JobState.CANCELED:
             self.publisher.finalize()

@@ -35,6 +35,7 @@ export class JobDetail {
       this.renderEarlyNote(job),
       this.status,
       this.renderRecipe(job),
+      urls.iterations && this.renderIterations(urls.iterations),
       urls.provenance && this.renderProvenance(urls.provenance));
   }
 
@@ -120,6 +121,20 @@ export class JobDetail {
   }
 
   renderRecipe = ({ recipe }) => createDetails("Full recipe", h("pre", { tabindex: 0 }, JSON.stringify(recipe, null, 2)));
+
+  renderIterations(url) {
+    const list = h("p", {}, "Loading…");
+    const link = ({ step, url: href }) => h("a", { href }, `Step ${number(step)}`);
+    const load = async () => {
+      try {
+        const { iterations } = await call(url);
+        list.replaceChildren(...iterations.flatMap((iteration) => [link(iteration), " "]));
+      } catch (error) {
+        setText(list, error.message);
+      }
+    };
+    return createDetails("Saved iterations", list, load);
+  }
 
   renderProvenance(url) {
     const text = h("pre", { tabindex: 0 }, "Loading…");

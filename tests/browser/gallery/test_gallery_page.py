@@ -82,6 +82,19 @@ def test_a_link_to_an_unknown_job_shows_an_error(new_page: NewPage, job: Job) ->
     expect(page.locator(f'[data-id="{job.id}"]')).to_be_visible()
 
 
+def test_the_saved_iterations_of_a_job_are_linked(page: Page, stack_with_worker: BrowserStack, job: Job) -> None:
+    detail = open_detail(page, job)
+    expect(detail.get_by_text("Full recipe")).to_be_visible()
+    expect(detail.get_by_text("Saved iterations")).to_have_count(0)
+    saving = stack_with_worker.done(stack_with_worker.submit(steps=6, save_every=2))
+    detail = open_detail(page, saving)
+    detail.get_by_text("Saved iterations").click()
+    link = detail.get_by_role("link", name="Step 4")
+    response = page.request.get(link.get_attribute("href") or "")
+    assert response.body().startswith(b"\x89PNG")
+    expect(detail.get_by_role("link", name=re.compile("^Step"))).to_have_count(3)
+
+
 def test_a_job_finished_early_says_what_a_rerun_does(page: Page, stack_with_worker: BrowserStack) -> None:
     running = stack_with_worker.submit(steps=400)
     stack_with_worker.wait(running, lambda job: job.progress.current > 0)

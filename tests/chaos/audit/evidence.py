@@ -14,7 +14,7 @@ from chaos.fault_log import FaultLog, StallDetector
 from chaos.stack.engine import reference_digest
 from chaos.stack.stack import ChaosStack
 from shared.errors import BlobMissing, JobNotFound
-from shared.jobs.job import Job
+from shared.jobs.job import Job, JobRequest
 from shared.storage import BlobStore, keys
 
 
@@ -41,19 +41,33 @@ class Case:
     @cached_property
     def result_digest(self) -> str | None:
         """The sha256 of the published result, None without one, "missing" if its blob is not in the store."""
-        if self.job is None or self.job.result is None:
-            return None
-        try:
-            return hashlib.sha256(self.blobs.get(self.job.result)).hexdigest()
-        except BlobMissing:
-            return "missing"
+        return self._digest(self.job.result) if self.job and self.job.result else None
 
     @cached_property
     def reference_digest(self) -> str | None:
         """The sha256 of the same step's image in a run without faults, None if the job published no step."""
         if self.job is None or self.job.stopped_at_step is None:
             return None
-        request, step = self.job.request, self.job.stopped_at_step
+        return self._reference(self.job.request, self.job.stopped_at_step)
+
+    @cached_property
+    def differing_iterations(self) -> list[int]:
+        """The saved iterations that differ from those of a run without faults, or are not in the store."""
+        if self.job is None:
+            return []
+        request, saved = self.job.request, self.job.iterations
+        return [
+            step for step in saved.steps if self._digest(saved.key(request.id, step)) != self._reference(request, step)
+        ]
+
+    def _digest(self, key: str) -> str:
+        """Return the sha256 of a blob, "missing" if it is not in the store."""
+        try:
+            return hashlib.sha256(self.blobs.get(key)).hexdigest()
+        except BlobMissing:
+            return "missing"
+
+    def _reference(self, request: JobRequest, step: int) -> str:
         if self.accepted.request.tensorflow_recipe:
             return self.reference_digests[self.accepted.request.tensorflow_recipe][step]
         content, *styles = (pixels(self.blobs.get(keys.input_image(sha))) for sha in (request.content, *request.styles))
@@ -83,7 +97,8 @@ def collect_evidence(
         Case(job, _record(stack, job_id), histories.get(job_id) or JobHistory(job_id), stack.store.blobs, digests)
         for job_id, job in accepted.items()
     ]
-    for case in cases:  # compute both now: the blobs disappear with the stack
+    for case in cases:  # compute these now: the blobs disappear with the stack
+        _ = case.differing_iterations
         if case.result_digest:
             _ = case.reference_digest
     unaccepted = sum(bool(history.claims) for job_id, history in histories.items() if job_id not in accepted)

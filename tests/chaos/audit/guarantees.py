@@ -60,9 +60,10 @@ def _who_may_publish(case: Case) -> list[str]:
 
 
 def differing_images(evidence: Evidence) -> Iterator[str]:
-    """A result equals, byte for byte, the image of the same step in an undisturbed run."""
+    """A result or saved iteration equals, byte for byte, the image of the same step in an undisturbed run."""
     for case in evidence.cases:
         job = case.job
+        yield from (f"{case.name} saved another image of step {step}" for step in case.differing_iterations)
         if job is None or job.result is None:
             if job is not None and job.state is JobState.SUCCEEDED:
                 yield f"{case.name} succeeded without a result"
@@ -72,6 +73,15 @@ def differing_images(evidence: Evidence) -> Iterator[str]:
             yield f"{case.name} differs from an undisturbed run at step {step}, after {len(case.history.claims)} claims"
         elif job.state is JobState.SUCCEEDED and not job.stopped_early and step != job.request.recipe.total_steps:
             yield f"{case.name} stopped at step {step} of {job.request.recipe.total_steps} without being asked to"
+
+
+def missing_iterations(evidence: Evidence) -> Iterator[str]:
+    """The image of every n-th step that an ended job did is saved."""
+    for case in evidence.cases:
+        if case.job and case.job.stopped_at_step is not None:
+            expected = filter(case.job.request.recipe.saves, range(case.job.stopped_at_step + 1))
+            missing = [step for step in expected if step not in case.job.iterations.steps]
+            yield from (f"{case.name} did not save the image of step {step}" for step in missing)
 
 
 def changed_final_states(evidence: Evidence) -> Iterator[str]:
@@ -180,6 +190,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     duplicated,
     stale_writes,
     differing_images,
+    missing_iterations,
     changed_final_states,
     canceled_with_result,
     unexpected_failures,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from chaos.audit.evidence import Evidence
-from chaos.fault_log import REDIS, Disturbance
+from chaos.fault_log import REDIS, STORE, Disturbance
 
 _CLAIM_KILLS: Final = frozenset({"kill_child", "kill_parent", "kill_group", "checkpoint_corrupt"})
 
@@ -34,7 +34,9 @@ def cancel_times(evidence: Evidence) -> Iterator[tuple[float, bool]]:
             continue
         ended = next((event.at for event in case.history.states if event.data["state"] == "canceled"), None)
         if ended is not None and not case.restored_during(requested, ended):
-            targets = (REDIS, case.history.claims[-1].worker)
+            # The loop waits for the store before it passes a step that is to be saved.
+            saves = case.job is not None and case.job.request.recipe.save_every > 0
+            targets = (REDIS, case.history.claims[-1].worker, *([STORE] if saves else []))
             disturbed = any(evidence.fault_log.during(target, requested - 1, ended) for target in targets)
             # TensorFlow's first step, which traces, may take long on a busy machine.
             tracing = case.accepted.request.tensorflow_recipe is not None

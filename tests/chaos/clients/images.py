@@ -21,7 +21,8 @@ from shared.settings import Settings
 WEIGHTS: Final = "weights.h5"
 REFERENCE_DIGESTS: Final = "reference-digests.json"
 TENSORFLOW_RECIPES: Final[dict[str, dict[str, Any]]] = {
-    name: {"preset": "fast", "size": 64, "steps": 120, "optimizer": {"kind": name}} for name in ("adam", "lbfgs")
+    name: {"preset": "fast", "size": 64, "steps": 120, "save_every": 20, "optimizer": {"kind": name}}
+    for name in ("adam", "lbfgs")
 }
 """Recipes of the jobs for TensorFlow; their content is `photo(0)`, their style `photo(1)`."""
 _MAX_PIXELS: Final = 10**6

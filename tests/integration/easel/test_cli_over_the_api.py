@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from PIL import Image
 from support.fake_worker import ApiProcess, FakeWorker
-from support.fixtures.api import add_preview
+from support.fixtures.api import add_iteration, add_preview
 from typer.testing import CliRunner, Result
 
 from deploy.local.demo import run_demo
 from easel import Easel, Job
 from easel.cli import app
+from shared.jobs.saved_iterations import SavedIterations
+from shared.ledger.ledger import Claim
 
 
 @pytest.fixture
@@ -191,6 +193,33 @@ def test_recipes_and_the_timelapse_can_be_fetched(
         add_preview(fake_worker.services, claim, step)
     assert run_easel(api, "timelapse", job.id, "-o", tmp_path / "film.webp").exit_code == 0
     assert size_of(tmp_path / "film.webp") == (48, 32)
+
+
+def test_saved_iterations_are_written_beside_the_result_and_can_be_fetched_later(
+    api: ApiProcess, fake_worker: FakeWorker, images: list[Path], tmp_path: Path
+) -> None:
+    def save_and_succeed(claim: Claim) -> None:
+        saved = SavedIterations()
+        for step in (3, 6):
+            saved = add_iteration(fake_worker.services, claim, saved, step)
+        fake_worker.run_to_end(claim)
+
+    output = tmp_path / "out" / "cat.jpg"
+    output.parent.mkdir()
+    arguments = ("--recipe", "fast", "--steps", 8, "--save-every", 3, "--set", "init=content", "-o", output)
+    with fake_worker.running_next_job(save_and_succeed):
+        result = run_easel(api, "submit", *images, *arguments)
+    assert result.exit_code == 0, result.stderr
+    assert sorted(file.name for file in output.parent.iterdir()) == ["cat-0003.png", "cat-0006.png", "cat.jpg"]
+    assert size_of(output.with_name("cat-0003.png")) == (96, 64)
+
+    job_id, again = result.stdout.strip(), tmp_path / "again.png"
+    assert run_easel(api, "iterations", job_id, "-o", again).exit_code == 0
+    assert again.with_name("again-0006.png").read_bytes() == output.with_name("cat-0006.png").read_bytes()
+    assert run_easel(api, "iterations", job_id, "-o", "-").exit_code == 2
+    too_many = run_easel(api, "submit", *images, "--steps", 300, "--save-every", 1)
+    assert too_many.exit_code == 2
+    assert "save_every" in too_many.stderr
 
 
 def test_watching_as_json_prints_every_event(

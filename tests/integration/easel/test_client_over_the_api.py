@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from support.fake_worker import ApiProcess, FakeWorker
-from support.fixtures.api import add_preview
+from support.fixtures.api import add_iteration, add_preview
 from support.fixtures.client import Connect
 
 from easel import BadInput, Conflict, JobEvent, NotFound, Unauthorized
+from shared.jobs.saved_iterations import SavedIterations
 
 Submit = Callable[..., Any]
 
@@ -113,6 +114,20 @@ def test_previews_and_the_timelapse_can_be_fetched(fake_worker: FakeWorker, subm
         preview.url for preview in job.previews()
     ]
     assert job.refresh().worker == "fake@test"
+
+
+def test_saved_iterations_can_be_fetched(fake_worker: FakeWorker, submit: Submit) -> None:
+    job = submit()
+    claim, saved = fake_worker.claim_next(), SavedIterations()
+    assert job.iterations() == []
+    for step in (3, 6):
+        saved = add_iteration(fake_worker.services, claim, saved, step)
+    assert [iteration.step for iteration in job.iterations()] == [3, 6]
+    assert job.iteration(3).startswith(b"\x89PNG")
+    assert job.iteration(3) != job.iteration(6)
+    with pytest.raises(NotFound, match="step 7"):
+        job.iteration(7)
+    assert job.refresh().urls["iterations"] == f"/v1/jobs/{job.id}/iterations"
 
 
 def test_recipes_come_with_their_schema(easel: Any) -> None:

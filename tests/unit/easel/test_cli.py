@@ -49,8 +49,8 @@ def test_options_override_the_recipe(images: list[str]) -> None:
 
 def test_a_recipe_with_a_slash_or_json_suffix_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "fast").write_text('{"steps": 3}')
-    assert build_recipe("fast", None, None, []) == {"preset": "fast"}
-    assert build_recipe(str(tmp_path / "fast"), None, 4, ["init=noise"]) == {"steps": 4, "init": "noise"}
+    assert build_recipe("fast", []) == {"preset": "fast"}
+    assert build_recipe(str(tmp_path / "fast"), ["init=noise"], size=None, steps=4) == {"steps": 4, "init": "noise"}
 
 
 @pytest.mark.parametrize("setting", ["nonsense", "=5"])

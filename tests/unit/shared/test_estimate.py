@@ -28,30 +28,41 @@ THREE_STAGES = {
 }
 
 # Peak memory in MiB of a process that rendered under a worker's worst conditions: `python -m benchmarks.engine.peak`.
-MEASURED = [
-    ({"preset": "tutorial", "size": 64}, (1024, 768), 1681),
-    ({"preset": "tutorial", "size": 256}, (1024, 768), 1747),
-    ({"preset": "tutorial", "size": 384}, (1024, 768), 1866),
-    ({"preset": "tutorial", "size": 512}, (1024, 768), 2030),
-    ({"preset": "tutorial", "size": 768}, (1024, 768), 2538),
-    ({"preset": "tutorial", "size": 1024}, (1024, 768), 2794),
-    ({"preset": "tutorial", "size": 768}, (1000, 1000), 2507),
-    ({"preset": "tutorial", "size": 768}, (1024, 340), 2080),
-    ({"preset": "tutorial", "size": 384, "style_scale": 3}, (1024, 768), 2550),  # the style takes most
-    ({"preset": "tutorial", "size": 384}, (5600, 4200), 2480),  # scaling the upload takes most
-    ({**THREE_STAGES, "size": 256}, (1024, 768), 2108),
-    ({**THREE_STAGES, "size": 384}, (1024, 768), 2339),
-    ({**THREE_STAGES, "size": 512}, (1024, 768), 2622),
-    ({**THREE_STAGES, "size": 768}, (1024, 768), 3531),
-    ({**THREE_STAGES, "size": 1024, "optimizer": {"kind": "lbfgs", "history": 6}}, (1024, 768), 3398),
+# With a full history a run at 768 pixels or more takes long, so there it has three pairs.
+THREE_PAIRS = {"optimizer": {"kind": "lbfgs", "history": 3}}
+MEASURED = [  # the recipe, the shape of the photo, the number of masks; on two cores of an AMD EPYC
+    ({"size": 256}, (1024, 768), 0, 1989),
+    ({"size": 384}, (1024, 768), 0, 2060),
+    ({"size": 768, **THREE_PAIRS}, (1024, 768), 0, 2548),
+    ({"size": 1024, **THREE_PAIRS}, (1024, 768), 0, 2951),
+    ({"size": 384}, (1024, 768), 2, 2194),
+    ({"preset": "strong", "size": 384}, (1024, 768), 0, 2073),
+    ({"preset": "strong", "size": 768, **THREE_PAIRS}, (1024, 768), 0, 2608),
+    ({"preset": "patches", "size": 256}, (1024, 768), 0, 1990),
+    ({"preset": "patches", "size": 384}, (1024, 768), 0, 1990),
+]
+MEASURED += [  # on two Intel Xeon cores, by version 0.2.0
+    ({"preset": "tutorial", "size": 64}, (1024, 768), 0, 1681),
+    ({"preset": "tutorial", "size": 256}, (1024, 768), 0, 1747),
+    ({"preset": "tutorial", "size": 384}, (1024, 768), 0, 1866),
+    ({"preset": "tutorial", "size": 512}, (1024, 768), 0, 2030),
+    ({"preset": "tutorial", "size": 768}, (1024, 768), 0, 2538),
+    ({"preset": "tutorial", "size": 1024}, (1024, 768), 0, 2794),
+    ({"preset": "tutorial", "size": 768}, (1000, 1000), 0, 2507),
+    ({"preset": "tutorial", "size": 768}, (1024, 340), 0, 2080),
+    ({"preset": "tutorial", "size": 384, "style_scale": 3}, (1024, 768), 0, 2550),  # the style takes most
+    ({"preset": "tutorial", "size": 384}, (5600, 4200), 0, 2480),  # scaling the upload takes most
 ]
 
 
-@pytest.mark.parametrize(("fields", "shape", "mebibytes"), MEASURED)
-def test_the_predicted_peak_is_at_most_a_quarter_above_the_measured_one(
-    fields: dict[str, Any], shape: tuple[int, int], mebibytes: int
+@pytest.mark.parametrize(("fields", "shape", "masks", "mebibytes"), MEASURED)
+def test_the_predicted_peak_is_5_to_15_percent_above_the_measured_one(
+    fields: dict[str, Any], shape: tuple[int, int], masks: int, mebibytes: int
 ) -> None:
-    assert 1 <= peak_memory(resolve(fields), *shape) / (mebibytes * 2**20) <= 1.25
+    recipe = resolve(fields)
+    style = round(recipe.size * recipe.style_scale) ** 2
+    predicted = peak_memory(recipe, *shape, [style] * max(1, masks), masks=masks)
+    assert 1.05 <= predicted / (mebibytes * 2**20) <= 1.15
 
 
 # Megabytes of TensorFlow's allocator on an NVIDIA H100, at version 0.1.0; a 4:3 image, 20 pairs of history.
@@ -108,7 +119,7 @@ def test_uploaded_style_images_count_at_their_full_size() -> None:
     recipe, small, large = resolve({}), 10**6, 64 * 10**6
     alone, one, two = (peak_memory(recipe, 800, 600, styles) for styles in ([small], [large], [large, large]))
     assert one - alone > large * 20, "it is scaled in floats"
-    assert two - one == 8 * large, "one after the other"
+    assert two - one == pytest.approx(8.8 * large), "one after the other"
     assert fitting_size(recipe, 800, 600, alone, [small])
     assert fitting_size(recipe, 800, 600, alone, [large]) is None, "no size makes an upload smaller"
     assert peak_memory(recipe, 800, 600, [large], kind="gpu") == peak_memory(recipe, 800, 600, [small], kind="gpu"), (

@@ -1,5 +1,6 @@
 """Recipes: presets, overrides, and invalid fields."""
 
+import re
 from typing import Any
 
 import pytest
@@ -59,6 +60,8 @@ def test_an_empty_recipe_is_the_default_preset() -> None:
         ({"style_loss": "wasserstein", "normalize": False}, "style_loss"),
         ({"steps": 1, "stages": [{"scale": 1, "share": 1}] * 2}, "stages"),
         ({"content_layers": {"relu6_1": 1}}, "content_layers"),
+        ({"save_every": -1}, "save_every"),
+        ({"save_every": 1, "steps": 100}, "save_every"),
         ({"content_layers": {"relu4_2": 1, "block4_conv2": 1}}, "content_layers"),
     ],
 )
@@ -82,6 +85,27 @@ def test_without_steps_patch_matching_makes_the_result_at_the_recipes_size() -> 
     recipe = resolve({"preset": "patches", "size": 320})
     assert recipe.schedule() == [(320, 0)]
     assert recipe.total_steps == len(recipe.patch_iterations()) - 1
+
+
+@given(steps=st.integers(1, 20_000), every=st.integers(1, 20_000), init=st.sampled_from(["content", "patches"]))
+def test_a_job_saves_at_most_a_hundred_images_and_the_error_names_the_least_interval(
+    steps: int, every: int, init: str
+) -> None:
+    fields = {"steps": steps, "init": init}
+    try:
+        recipe = resolve({**fields, "save_every": every})
+    except InvalidRecipe as error:
+        least = int(re.findall(r"set it to (\d+) or more", error.detail)[0])
+        recipe = resolve({**fields, "save_every": least})
+        assert every < least
+        with pytest.raises(InvalidRecipe):
+            resolve({**fields, "save_every": least - 1})
+    assert sum(map(recipe.saves, range(recipe.total_steps + 1))) <= 100
+
+
+def test_no_iteration_is_saved_by_default_and_never_the_start_image() -> None:
+    assert not any(map(resolve({"steps": 50}).saves, range(51)))
+    assert [step for step in range(51) if resolve({"steps": 50, "save_every": 20}).saves(step)] == [20, 40]
 
 
 def test_large_images_get_a_shorter_history_unless_the_client_sets_it() -> None:

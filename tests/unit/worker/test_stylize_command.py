@@ -16,7 +16,7 @@ from shared.images import encode_png
 def test_the_reference_and_the_fast_engine_have_the_same_losses(random_weights: Path, tmp_path: Path) -> None:
     for name, pixels in (("content.png", CONTENT), ("style.png", STYLE)):
         (tmp_path / name).write_bytes(encode_png(pixels))
-    (tmp_path / "recipe.json").write_text(small("adam", steps=2).model_dump_json(exclude={"preset"}))
+    (tmp_path / "recipe.json").write_text(small("adam", steps=2, save_every=1).model_dump_json(exclude={"preset"}))
     images = str(tmp_path / "content.png"), str(tmp_path / "style.png")
     totals = []
     for engine in ("reference", "fast"):
@@ -25,6 +25,8 @@ def test_the_reference_and_the_fast_engine_have_the_same_losses(random_weights: 
         command = [sys.executable, "-m", "worker", "stylize", *images, *map(str, options), "--engine", engine]
         subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
         assert out.read_bytes().startswith(b"\x89PNG")
+        assert out.with_name(f"{engine}-0002.png").read_bytes() == out.read_bytes()
+        assert out.with_name(f"{engine}-0001.png").read_bytes() != out.read_bytes()
         totals.append([json.loads(line)["total"] for line in trace.read_text().splitlines()])
     assert len(totals[0]) == 3
     assert totals[0] == pytest.approx(totals[1], rel=1e-4)
