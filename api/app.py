@@ -15,11 +15,39 @@ from api.http.serializers import serialize_snapshot
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
 from api.live.ttl_cache import TtlCache
-from api.routes import deliveries, docs, events, health, images, jobs, metrics, pages, queue, recipes, session, submit
+from api.routes import (
+    deliveries,
+    docs,
+    events,
+    health,
+    images,
+    inputs,
+    jobs,
+    metrics,
+    pages,
+    queue,
+    recipes,
+    session,
+    submit,
+)
 from shared.services import Services
 from shared.settings import Settings
 
-_ROUTES: Final = (submit, jobs, events, images, deliveries, queue, recipes, session, health, metrics, docs, pages)
+_ROUTES: Final = (
+    submit,
+    jobs,
+    events,
+    inputs,
+    images,
+    deliveries,
+    queue,
+    recipes,
+    session,
+    health,
+    metrics,
+    docs,
+    pages,
+)
 """In the order of the documentation: the most used first."""
 _QUEUE_SECONDS: Final = 0.9
 

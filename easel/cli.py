@@ -1,13 +1,12 @@
 """The `easel` command. Results go to standard output, messages and progress to standard error."""
 
-import json
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from easel import DEFAULT_URL, Easel, Job, JobState, __version__
+from easel import DEFAULT_URL, Easel, Job, JobState, __version__, file_commands
 from easel.terminal.command import (
     HELP,
     CommandGroup,
@@ -18,7 +17,6 @@ from easel.terminal.command import (
     InitJob,
     Json,
     Masks,
-    Output,
     Overrides,
     Previews,
     SaveEvery,
@@ -29,14 +27,11 @@ from easel.terminal.command import (
     build_recipe,
     check_output,
     control_jobs,
-    image_format,
     is_standard_output,
     report_outcomes,
     report_retry,
     until_ended,
     write_images,
-    write_iterations,
-    write_output,
 )
 from easel.terminal.output import print_json, print_json_line, print_message, stderr, stdout
 from easel.terminal.tables import delivery_table, describe_quote, job_details, job_table, queue_tables, recipe_tables
@@ -44,6 +39,7 @@ from easel.terminal.watch import watch as watch_jobs
 from easel.terminal.watch import watch_events, watch_queue
 
 app = typer.Typer(cls=CommandGroup, help=HELP, no_args_is_help=True)
+app.add_typer(file_commands.app)
 
 
 def main() -> None:
@@ -224,61 +220,3 @@ def cancel(ctx: typer.Context, ids: Ids, *, as_json: Json = False) -> None:
 def finish(ctx: typer.Context, ids: Ids, *, as_json: Json = False) -> None:
     """Finish jobs early: their current images become the results."""
     control_jobs(ctx.obj, lambda job: job.finish(), ids, as_json=as_json)
-
-
-# Results and deletion.
-
-
-@app.command()
-def result(
-    ctx: typer.Context,
-    id: Id,  # noqa: A002 - the name in the help
-    *,
-    output: Output,
-    provenance: Annotated[
-        bool, typer.Option("--provenance", help="Also write its provenance, to the same name with .json.")
-    ] = False,
-    metadata: Annotated[
-        bool, typer.Option("--metadata/--no-metadata", help="Have the file say how it was made.")
-    ] = True,
-    as_json: Json = False,
-) -> None:
-    """Fetch a result. With --json: also print its provenance."""
-    check_output(output, with_json=provenance or as_json)
-    job: Job = ctx.obj.get(id)
-    image = job.result(image_format(output), metadata=metadata)
-    origin = job.provenance() if provenance or as_json else {}
-    write_output(output, image)
-    if provenance:
-        write_output(output.with_suffix(".json"), json.dumps(origin, indent=2).encode() + b"\n")
-    if as_json:
-        print_json(origin)
-
-
-@app.command()
-def iterations(
-    ctx: typer.Context,
-    id: Id,  # noqa: A002 - the name in the help
-    *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="NAME.png: the files are NAME-0030.png and so on.")],
-) -> None:
-    """Fetch the images that a job saved while it ran: see --save-every of submit."""
-    check_output(output, with_json=False)
-    if is_standard_output(output):
-        raise typer.BadParameter("Standard output takes one image; name a file.", param_hint="--output")
-    if not write_iterations(ctx.obj.get(id), output):
-        print_message("No iteration is saved. Submit with --save-every N.")
-
-
-@app.command()
-def timelapse(ctx: typer.Context, id: Id, *, output: Output) -> None:  # noqa: A002 - the name in the help
-    """Fetch the previews of a job as an animated WebP."""
-    check_output(output, with_json=False)
-    write_output(output, ctx.obj.get(id).timelapse())
-
-
-@app.command()
-def delete(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # noqa: A002 - the name in the help
-    """Delete a job that has ended, with its images."""
-    ctx.obj.get(id).delete()
-    print_json({"id": id, "deleted": True}) if as_json else print_message(f"Deleted {id}.")

@@ -24,7 +24,8 @@ from shared import errors
 from shared.jobs.estimate import peak_memory, result_size
 from shared.jobs.job import Job, JobRequest
 from shared.presets import resolve
-from shared.recipe import Recipe, check_inputs
+from shared.recipe import Recipe
+from shared.recipe_inputs import check_inputs
 from shared.recovery.job_files import write_request
 from shared.services import Services
 from shared.storage import keys

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from shared import images
 from shared.errors import Diverged
-from shared.recipe import Recipe, check_inputs
+from shared.recipe import Recipe
+from shared.recipe_inputs import check_inputs
 from worker.engine.cache import Cache, Evaluate, PathName
 from worker.engine.color import match_colors
 from worker.engine.determinism import make_deterministic

@@ -1,0 +1,84 @@
+"""A job's inputs, as they are stored."""
+
+from typing import Final
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from api.http.file_responses import IMMUTABLE, NOT_MODIFIED, blob_response, conditional_response, get_job, render_cached
+from api.http.operations import Query, ResponseDoc, operation
+from shared import errors, images
+from shared.storage import keys
+
+routes = Blueprint("inputs", __name__)
+
+
+class InputQuery(Query):
+    """The size of an input image."""
+
+    longest: int | None = Field(
+        default=None, ge=32, le=2048, description="Return a JPEG whose longest side has at most this many pixels."
+    )
+
+
+_INPUT: Final = (
+    ResponseDoc(
+        200,
+        "The stored image: PNG, upright, sRGB; a photo keeps its transparency.",
+        media="image/png",
+        headers=("ETag",),
+    ),
+    ResponseDoc(200, "With `longest`: a JPEG.", media="image/jpeg", headers=("ETag",)),
+)
+
+
+@routes.get("/v1/jobs/<job_id>/content")
+@operation(*_INPUT, query=InputQuery, errors=(errors.TooManyStreams, errors.ServerBusy))
+def get_content(job_id: str, query: InputQuery) -> Response:
+    """Get the photo."""
+    return _input_response(get_job(job_id).request.content, query.longest)
+
+
+@routes.get("/v1/jobs/<job_id>/styles/<int:number>")
+@operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+def get_style(job_id: str, number: int, query: InputQuery) -> Response:
+    """Get a style image; the first has number 0."""
+    styles = get_job(job_id).request.styles
+    if number >= len(styles):
+        raise errors.NotFound(f"The job has {len(styles)} style images. The first has number 0.")
+    return _input_response(styles[number], query.longest)
+
+
+@routes.get("/v1/jobs/<job_id>/content_masks/<int:number>")
+@operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+def get_content_mask(job_id: str, number: int, query: InputQuery) -> Response:
+    """Get the mask of a style image; the first has number 0. It is gray, with the photo's size."""
+    masks = get_job(job_id).request.content_masks
+    if number >= len(masks):
+        raise errors.NotFound(f"The job has {len(masks)} masks. The first has number 0.")
+    return _input_response(masks[number], query.longest)
+
+
+@routes.get("/v1/jobs/<job_id>/init_image")
+@operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+def get_init_image(job_id: str, query: InputQuery) -> Response:
+    """Get the start image, if one was sent, or taken from another job."""
+    init_image = get_job(job_id).request.init_image
+    if init_image is None:
+        raise errors.NotFound("The job has no start image. Its recipe's init says what it starts from.")
+    return _input_response(init_image, query.longest)
+
+
+def _input_response(sha256: str, longest: int | None) -> Response:
+    key = keys.input_image(sha256)
+    if longest is None:
+        return blob_response(key, "image/png", cache=IMMUTABLE)
+    name = f"{key}-{longest}"
+    response = conditional_response(name, "image/jpeg", cache=IMMUTABLE)
+    if response.status_code != NOT_MODIFIED:
+        response.set_data(render_cached(name, [key], lambda files: _thumbnail(files[0], longest)))
+    return response
+
+
+def _thumbnail(png: bytes, longest: int) -> bytes:
+    return images.encode_jpeg(images.decode(png, max_pixels=images.MAX_SIDE**2), longest=longest)
