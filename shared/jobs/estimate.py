@@ -14,18 +14,17 @@ DEFAULT_PIXELS_PER_SECOND: Final = 100_000.0
 START_SECONDS: Final = 15.0
 """TensorFlow's import, loading the weights, tracing: once per job on a cold worker."""
 
-# Peak resident memory of a worker process whose caches are full of other sizes. Each number is the size of arrays, and
-# the bound is the sum of those that exist at the same time, times a margin. tests/unit/shared/test_estimate.py compares
-# it with what `benchmarks.engine.peak` measured, with TensorFlow 2.21 for CPU.
+# Peak resident memory of a worker process whose caches are full of other sizes. Each number is the size of arrays, from
+# their shapes or from measurements. The bound is the sum of those that exist at the same time, times a margin.
+# tests/unit/shared/test_estimate.py compares it with the peaks that `benchmarks.engine.peak` measured.
 _MARGIN: Final = 1.1  # runs of the same job differ by a few percent
 _BASE_BYTES: Final = 1600 * 2**20  # Python, TensorFlow, VGG19 in two forms, evaluations of six shapes, the worker
-_BYTES_PER_STAGE: Final = 75 * 2**20  # the evaluation of one more shape
+_BYTES_PER_STAGE: Final = 70 * 2**20  # the evaluation of one more shape
 _BYTES_PER_PIXEL: Final = 1460  # of the image: activations and their gradients
 # Block 2 is convolved in overlapping tiles, in images up to this size (worker/engine/vgg19/convolution.py).
 _MAX_TILED_PIXELS: Final = 2**19
 _TILE_BYTES_PER_PIXEL: Final = 440
-# For each mask: a gradient of block1's layers and the features times its guide, which are not freed at once.
-_BYTES_PER_MASKED_PIXEL: Final = 512
+_BYTES_PER_MASKED_PIXEL: Final = 4 * 64  # for each mask: the features of block 1 times its guide
 _BYTES_PER_POSTPROCESSED_PIXEL: Final = 24  # of the content as uploaded, in floats while it is scaled
 _BYTES_PER_STYLE_PIXEL: Final = 680  # at the style's size: one layer at a time, before the image's activations exist
 _PATCH_MATCHING_BYTES: Final = 420 * 2**20  # 72,000 patches of 17 pixels a side, and what is made of them

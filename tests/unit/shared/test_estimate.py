@@ -35,9 +35,12 @@ MEASURED = [  # the recipe, the shape of the photo, the number of masks; on two 
     ({"size": 384}, (1024, 768), 0, 2060),
     ({"size": 768, **THREE_PAIRS}, (1024, 768), 0, 2548),
     ({"size": 1024, **THREE_PAIRS}, (1024, 768), 0, 2951),
+    ({"size": 256}, (1024, 768), 2, 2196),
     ({"size": 384}, (1024, 768), 2, 2194),
+    ({"size": 768, **THREE_PAIRS}, (1024, 768), 2, 2792),
     ({"preset": "strong", "size": 384}, (1024, 768), 0, 2073),
     ({"preset": "strong", "size": 768, **THREE_PAIRS}, (1024, 768), 0, 2608),
+    ({**THREE_STAGES, "size": 768, "optimizer": {"kind": "lbfgs", "history": 6}}, (1024, 768), 0, 2721),
     ({"preset": "patches", "size": 256}, (1024, 768), 0, 1990),
     ({"preset": "patches", "size": 384}, (1024, 768), 0, 1990),
 ]
