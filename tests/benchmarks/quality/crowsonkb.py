@@ -1,8 +1,12 @@
 """`python -m benchmarks.quality.crowsonkb CHECKOUT`: render pairs with crowsonkb/style-transfer-pytorch.
 
-CHECKOUT is a checkout of that repository: none of its code is in this one. The results have the names that the other
-commands expect, so `python -m benchmarks.quality default --also crowsonkb` compares them. Those that are in the output
-folder already are not rendered again.
+CHECKOUT is a checkout of that repository: none of its code is in this one. Results that are in the output folder
+already are not rendered again. The comparison in docs/explanation/patch-matching.md is:
+
+    make .venv-torch/ready
+    PYTHONPATH=tests .venv/bin/python -m benchmarks.quality.crowsonkb CHECKOUT --factor 0.012 --images FOLDER
+    echo '{"preset": "tutorial", "size": 384, "steps": 70}' > tutorial.json
+    make quality ARGS="default tutorial=tutorial.json --also crowsonkb --pairs held_out --images FOLDER"
 """
 
 import argparse
