@@ -101,7 +101,7 @@ bench: setup  ## Measure all speeds next to their baselines: out/bench.json (QUI
 
 .venv-torch/ready:  # PyTorch, an optional baseline of the benchmarks: `make .venv-torch/ready`
 	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
-	.venv-torch/bin/python -m pip install --disable-pip-version-check torch==2.13.0 numpy
+	.venv-torch/bin/python -m pip install --disable-pip-version-check torch==2.13.0 numpy pillow
 	touch $@
 
 docs: setup .venv-docs/ready  ## Build the documentation offline: out/docs/index.html

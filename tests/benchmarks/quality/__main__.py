@@ -1,13 +1,14 @@
-"""`python -m benchmarks.quality`: render pairs with several recipes, and write metrics and contact sheets.
+"""`python -m benchmarks.quality`: render pairs with several recipes, and write metrics, contact sheets and a plot.
 
 A recipe is the name of a preset, or NAME=FILE with a JSON file of fields. Results that are in the output folder already
-are not rendered again: use another folder after a change of the engine.
+are not rendered again: use another folder after a change of the engine. `--also` names results of other programs there,
+PAIR.NAME.png with {"cpu_seconds": ...} in PAIR.NAME.json; pairs without one are left out.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.gallery import ROOT
+from benchmarks.quality import plots
 from benchmarks.quality.metrics import Metrics
 from benchmarks.quality.pairs import PAIRS, find, pair_name, sheet
 from shared.images import encode_png
@@ -38,10 +40,11 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class _Comparison:
+class Comparison:
     """The recipes that render each pair, and what they need."""
 
     recipes: Mapping[str, Recipe]
+    also: Sequence[str]
     weights: Weights
     vgg19: keras.Model
     images: Path | None
@@ -51,10 +54,12 @@ class _Comparison:
         """Render a pair with each recipe, yield the metrics, and write the sheet."""
         content, style = (find(part, self.images) for part in pair)
         results = {}
-        for name, recipe in self.recipes.items():
+        for name in (*self.recipes, *self.also):
             path = self.out / f"{pair_name(pair)}.{name}.png"
             if not path.exists():
-                self._render(content, style, recipe, path)
+                if name not in self.recipes:
+                    continue
+                self._render(content, style, self.recipes[name], path)
             results[name] = np.asarray(Image.open(path))
             row = {"pair": pair_name(pair), "recipe": name, **self._metrics(content, style, results[name])}
             yield row | json.loads(path.with_suffix(".json").read_text())
@@ -78,6 +83,7 @@ def main() -> None:
     """Render what the command line names, and report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("recipes", nargs="*", default=["default", "fast", "patches", "tutorial"], metavar="RECIPE")
+    parser.add_argument("--also", nargs="*", default=[], metavar="NAME", help="results of other programs")
     parser.add_argument("--pairs", choices=sorted(PAIRS), default="tuning")
     parser.add_argument("--images", type=Path, help="folder with the files that pairs.json lists")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "quality")
@@ -87,7 +93,7 @@ def main() -> None:
     report(weights.describe())
     options.out.mkdir(parents=True, exist_ok=True)
     recipes = dict(map(_recipe, options.recipes))
-    comparison = _Comparison(recipes, weights, load_vgg19(weights.path), options.images, options.out)
+    comparison = Comparison(recipes, options.also, weights, load_vgg19(weights.path), options.images, options.out)
     rows: list[Row] = []
     for pair in PAIRS[options.pairs]:
         try:
@@ -97,7 +103,10 @@ def main() -> None:
         except FileNotFoundError as missing:
             report(f"{pair_name(pair)}: skipped, there is no {missing}")
     (options.out / f"{options.pairs}.json").write_text(json.dumps(rows, indent=1) + "\n")
-    report(_table(rows, list(recipes)))
+    names = [name for name in (*recipes, *options.also) if any(row["recipe"] == name for row in rows)]
+    if names:
+        plots.draw(rows, names, options.out / f"{options.pairs}.png")
+    report(_table(rows, names))
 
 
 def _recipe(text: str) -> tuple[str, Recipe]:

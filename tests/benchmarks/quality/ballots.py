@@ -1,7 +1,8 @@
 """`python -m benchmarks.quality.ballots A B`: sheets for a blind vote between the results of two recipes.
 
 A ballot shows the photo, the painting, and the two results as 1 and 2, in random order. `ballots.json` says which is
-which; voters do not see it. Once the folder has `votes.json`, {judge: {ballot: 1 or 2}}, the command counts them.
+which; voters do not see it. Pairs that lack a result have no ballot. Once the folder has
+`votes.json`, {judge: {ballot: 1 or 2}}, the command counts them.
 """
 
 import argparse
@@ -36,15 +37,20 @@ def main() -> None:
         return _count(json.loads(votes.read_text()), json.loads((options.out / "ballots.json").read_text()))
     options.out.mkdir(parents=True, exist_ok=True)
     generator, key = random.Random(options.seed), {}  # noqa: S311 - reproducible, not secret
-    for number, pair in enumerate(generator.sample(PAIRS[options.pairs], len(PAIRS[options.pairs])), start=1):
+    pairs = [pair for pair in PAIRS[options.pairs] if all(map(Path.exists, _results(options, pair, options.recipes)))]
+    for number, pair in enumerate(generator.sample(pairs, len(pairs)), start=1):
         order = generator.sample(options.recipes, 2)
         content, style = (find(part, options.images) for part in pair)
-        results = [np.asarray(Image.open(options.results / f"{pair_name(pair)}.{name}.png")) for name in order]
+        results = [np.asarray(Image.open(path)) for path in _results(options, pair, order)]
         ballot = sheet({"photo": content, "painting": style, "1": results[0], "2": results[1]}, _HEIGHT)
         ballot.save(options.out / f"ballot-{number:02}.jpg", quality=95)
         key[f"{number:02}"] = {"pair": pair_name(pair), "1": order[0], "2": order[1]}
     (options.out / "ballots.json").write_text(json.dumps({"seed": options.seed, **key}, indent=1) + "\n")
     return report(f"{len(key)} ballots in {options.out}")
+
+
+def _results(options: argparse.Namespace, pair: tuple[str, str], recipes: list[str]) -> list[Path]:
+    return [options.results / f"{pair_name(pair)}.{name}.png" for name in recipes]
 
 
 def _count(votes: dict[str, dict[str, int]], key: dict[str, dict[str, str]]) -> None:

@@ -9,17 +9,17 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.service.results import Chart
 
-_INK: Final = "#7f8790"  # equally far from white and black
+INK: Final = "#7f8790"  # equally far from white and black
 _COLORS: Final = ("#2f81f7", "#e3762b", "#2ea36a", "#b05cd6")
 _PLAIN: Final = FuncFormatter(lambda value, _: f"{value:,.10g}")
-_STYLE: Final[dict[Any, Any]] = {
+STYLE: Final[dict[Any, Any]] = {
     "font.size": 11,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.titlecolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
@@ -30,7 +30,7 @@ def draw(chart: Chart, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"service-{chart.name}.png"
     mpl.use("Agg")
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
         _plot(axes, chart)
         _label(axes, chart)
@@ -46,7 +46,7 @@ def _plot(axes: Any, chart: Chart) -> None:
         axes.plot(list(curve), list(curve.values()), marker="o", color=color, linewidth=2, label=name)
     if chart.bound:
         bound = chart.bound
-        axes.plot(list(bound), list(bound.values()), color=_INK, linestyle="--", label=f"target: {chart.target}")
+        axes.plot(list(bound), list(bound.values()), color=INK, linestyle="--", label=f"target: {chart.target}")
 
 
 def _label(axes: Any, chart: Chart) -> None:
@@ -55,7 +55,7 @@ def _label(axes: Any, chart: Chart) -> None:
     axes.set_xticks(sorted({amount for curve in chart.curves.values() for amount in curve}))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(_PLAIN)
-    axes.grid(visible=True, color=_INK, alpha=0.25)
+    axes.grid(visible=True, color=INK, alpha=0.25)
 
 
 def _by_logarithms(axes: Any) -> None:
