@@ -31,9 +31,13 @@ class WorkerState:
         self.has_run_a_job = False
         self.needs_replacement = False  # by a fresh child, which has more memory
         self._registration = registration
-        registration.update(device=engine.device(), memory_bytes=self.memory.size, memory_kind=self.memory.kind)
         self._weights_seconds = engine.weights_seconds()
-        registration.update(weights_seconds=self._weights_seconds)
+        registration.update(
+            device=engine.device(),
+            weights_seconds=self._weights_seconds,
+            memory_bytes=self.memory.size,
+            memory_kind=self.memory.kind,
+        )
 
     def weights(self, recipe: Recipe, report: ReportPreparation) -> Mapping[str, str]:
         """Return the source and sha256 of the weights for a recipe, and register them. Raises WeightsUnavailable."""
