@@ -34,7 +34,9 @@ class Progress(ServiceModel):
     """Progress of the optimization."""
 
     phase: str = Field(
-        default="waiting", description="`waiting`, `preparing`, a size as in `384 px` or `patches, 96 px`, or `done`."
+        default="waiting",
+        description="`waiting`, `preparing`, `learning filters, once, 45 %`, a size as in `384 px` or "
+        "`patches, 96 px`, or `done`.",
     )
     current: int = Field(default=0, description="Steps done.")
     total: int = Field(description="Steps planned.")

@@ -91,6 +91,13 @@ def with_size(recipe: Recipe, size: int) -> Recipe:
     return _with_limited_history(scaled.model_copy(update=default))
 
 
+BETTER_WEIGHTS: Final = (
+    "VGG19's ImageNet weights give better images: with a network, start the workers once with EASEL_WEIGHTS=imagenet; "
+    "without one, copy Keras' file to them and set EASEL_WEIGHTS to its path."
+)
+"""What to tell people whose image is rendered with calibrated weights."""
+
+
 def adapted_to_weights(recipe: Recipe, weights_source: str) -> Recipe:
     """Return the recipe to render with these weights.
 

@@ -116,16 +116,15 @@ class Child:
         self.drain = threading.Event()
         self.services: Services = open_services(settings, LONG_TIMEOUTS)
         self.registration = Registration(self.services.queue_stats, name, settings.tiers, memory).start()
-        self._state: WorkerState | None = None
         # In a thread: TensorFlow's import may exceed the four seconds that Celery gives a child to start.
-        self._engine = ThreadPoolExecutor(1, "open-engine").submit(open_engine, settings)
+        self._state = ThreadPoolExecutor(1, "open-engine").submit(self._open_state, open_engine)
 
     def run_next_job(self) -> None:
         """Run the next job, if there is one and the worker does not drain; exit if a fresh child should replace it."""
         signal.signal(signal.SIGTERM, lambda *_: self.drain.set())  # here: billiard resets it after the child's start
         if self.drain.is_set():
             return
-        state = self._state = self._state or self._open_state()
+        state = self._state.result()
         if self.drain.is_set():  # it may have been set while TensorFlow was imported
             return
         if run_next_job(self.services, state, self.drain):
@@ -134,8 +133,8 @@ class Child:
             log.info("child_replaced", reason="a fresh process has more memory")
             os._exit(EX_RECYCLE)  # Celery's parent, if there is one, starts another child
 
-    def _open_state(self) -> WorkerState:
-        return WorkerState(self._engine.result(), self.name, self.registration, self.settings)
+    def _open_state(self, open_engine: OpenEngine) -> WorkerState:
+        return WorkerState(open_engine(self.settings), self.name, self.registration, self.settings)
 
     def _wake_others(self) -> None:
         with suppress(LedgerUnavailable):  # the reaper does the same

@@ -3,13 +3,16 @@
 `worker/tensorflow_engine.py` implements Engine. Tests use engines that sleep instead of rendering.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from easel.models import Losses
 from shared.recipe import Recipe
+
+ReportPreparation = Callable[[str, float], None]
+"""Called with what is done before the first step, such as "learning filters", and the fraction done, 0 to 1."""
 
 
 class Iterate(Protocol):
@@ -55,7 +58,10 @@ class Engine(Protocol):
         `gpus` lists the names of the GPUs it runs on; without any, its jobs have to fit into the machine's memory.
         """
 
-    def weights(self) -> Mapping[str, str]:
+    def weights_seconds(self) -> float:
+        """Return about how many seconds `weights` will take to learn the weights; 0 if they are on disk."""
+
+    def weights(self, report: ReportPreparation, /) -> Mapping[str, str]:
         """Return `source` and `sha256` of the weights, which are found or learned once. Raises WeightsUnavailable."""
 
     def stylize(

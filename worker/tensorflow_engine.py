@@ -11,7 +11,8 @@ from shared.settings import Settings
 from worker.devices.device import configure_tensorflow, environment
 from worker.engine import Iterate, restore_iterate, stylize
 from worker.engine.cache import Cache
-from worker.engine.weights.sources import Weights, resolve_weights
+from worker.engine.weights.sources import Weights, expected_seconds, resolve_weights
+from worker.protocols import ReportPreparation
 
 log = structlog.get_logger(__name__)
 
@@ -34,9 +35,13 @@ class TensorFlowEngine:
         """See Engine."""
         return environment()
 
-    def weights(self) -> Mapping[str, str]:
+    def weights_seconds(self) -> float:
         """See Engine."""
-        weights = self._weights()
+        return 0.0 if self._loaded_weights else expected_seconds(self._settings.weights, cache=self._settings.cache)
+
+    def weights(self, report: ReportPreparation) -> Mapping[str, str]:
+        """See Engine."""
+        weights = self._weights(report)
         return {"source": weights.source, "sha256": weights.sha256}
 
     def stylize(
@@ -64,8 +69,9 @@ class TensorFlowEngine:
         """See Engine."""
         return self._cache.needs_restart
 
-    def _weights(self) -> Weights:
+    def _weights(self, report: ReportPreparation | None = None) -> Weights:
         if self._loaded_weights is None:
-            self._loaded_weights = resolve_weights(self._settings.weights, cache=self._settings.cache)
+            cache = self._settings.cache
+            self._loaded_weights = resolve_weights(self._settings.weights, cache=cache, progress=report)
             log.info("weights_loaded", weights=self._loaded_weights.describe())
         return self._loaded_weights

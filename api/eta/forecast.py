@@ -57,7 +57,9 @@ class Forecast:
             self._queues.setdefault(job.request.tier, []).append(self._remaining_work(job))
         running = _in_state(JobState.RUNNING, jobs)
         self._running = [self._remaining_work(job) for job in running]
-        self._workers = [self._devices.index(device) for device in _worker_devices(running, workers)]
+        workers = _holders_first(running, workers)
+        self._workers = [self._devices.index(worker.device) for worker in workers]
+        self._weights_seconds = [worker.weights_seconds for worker in workers]
         result = self._simulate(self._queues)
         self._ends, self._next_slots = _quantiles(result.ends), result.next_slots
 
@@ -108,15 +110,17 @@ class Forecast:
 
     def run_time(self, job: Job) -> DurationRange:
         """Return the job's time on one of the current workers, without waiting."""
-        return _eta(*np.quantile(self._remaining_work(job).to_end, _QUANTILES).tolist())
+        work = self._remaining_work(job)
+        learning = min(self._weights_seconds, default=0) if work.needs_weights else 0
+        return _eta(*np.quantile(learning + work.to_end, _QUANTILES).tolist())
 
     def _simulate(self, queues: Mapping[str, Sequence[RemainingWork]]) -> SimulationResult:
         if not self._workers:
             return SimulationResult({}, {})
-        return simulate(self._running, queues, self._workers, self._slice_seconds)
+        return simulate(self._running, queues, self._workers, self._weights_seconds, self._slice_seconds)
 
     def _eta_at(self, slot: Slot, work: RemainingWork) -> DurationRange:
-        start = np.maximum(slot.start - self._age(), 0)
+        start = np.maximum(slot.start - self._age(), 0) + work.needs_weights * slot.weights_seconds
         return _eta(*np.quantile(start + work.to_end[slot.device, _SAMPLE_INDICES], _QUANTILES).tolist())
 
     def _age(self) -> float:
@@ -125,7 +129,8 @@ class Forecast:
     def _remaining_work(self, job: Job) -> RemainingWork:
         seconds = [self._remaining_seconds(job, device) for device in self._devices]
         to_end, to_release = (np.maximum(rows, _MIN_SECONDS) for rows in zip(*seconds, strict=True))
-        return RemainingWork(job.id, job.request.tier, to_end, to_release)
+        needs_weights = job.request.recipe.steps > 0
+        return RemainingWork(job.id, job.request.tier, to_end, to_release, needs_weights)
 
     def _remaining_seconds(self, job: Job, device: str) -> tuple[Samples, Samples]:
         """Return the seconds on this device until the job is complete, and until it ends, perhaps early."""
@@ -179,13 +184,13 @@ def _announced_speeds(workers: list[WorkerInfo], known_devices: AbstractSet[str]
         )
 
 
-def _worker_devices(running: list[Job], workers: list[WorkerInfo]) -> list[str]:
-    """Return the devices of the workers that hold the running jobs, in the jobs' order, then those of idle workers."""
+def _holders_first(running: list[Job], workers: list[WorkerInfo]) -> list[WorkerInfo]:
+    """Return the workers that hold the running jobs, in the jobs' order, then idle workers."""
     if not workers:
         return []
-    devices = {worker.name: worker.device for worker in workers}
-    busy = [devices.get(job.worker or "", workers[0].device) for job in running]
-    idle = [worker.device for worker in workers if worker.name not in {job.worker for job in running}]
+    by_name = {worker.name: worker for worker in workers}
+    busy = [by_name.get(job.worker or "", workers[0]) for job in running]
+    idle = [worker for worker in workers if worker.name not in {job.worker for job in running}]
     return busy + idle[: max(0, len(workers) - len(running))]
 
 

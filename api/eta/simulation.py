@@ -24,6 +24,7 @@ class RemainingWork:
     tier: str
     to_end: _Seconds  # if the job is not ended early
     to_release: _Seconds  # until its worker is free, with early ends as frequent as in the past
+    needs_weights: bool = True  # so that a worker without weights learns them first
 
     @cached_property
     def median(self) -> float:
@@ -37,6 +38,7 @@ class Slot:
 
     start: Samples  # seconds from now
     device: np.ndarray[Any, np.dtype[np.int64]]  # index into the arrays of RemainingWork
+    weights_seconds: Samples  # that its worker takes first to learn weights, for a job that needs them
 
 
 @dataclass
@@ -55,13 +57,16 @@ def simulate(
     running: Sequence[RemainingWork],
     queues: Mapping[str, Sequence[RemainingWork]],
     workers: Sequence[int],
+    weights_seconds: Sequence[float],
     slice_seconds: float,
 ) -> SimulationResult:
     """Return when each job ends in each future, provided that no job is added.
 
-    `workers` holds the device index of each worker; the first ones hold the running jobs. Jobs are taken in the order
-    of a typical future, each by the worker that is free first.
+    `workers` holds the device index of each worker, `weights_seconds` the time that it takes to learn its weights
+    before its next job that needs some. The first workers hold the running jobs. Jobs are taken in the order of a
+    typical future, each by the worker that is free first.
     """
+    learning = np.tile(weights_seconds, (SAMPLES, 1))
     free_at = np.zeros((SAMPLES, len(workers)))
     devices = np.array(workers)
     resumable_at: dict[str, Samples] = {}
@@ -69,9 +74,14 @@ def simulate(
     for turn, (work, share) in enumerate(_turns(running, queues, len(workers), slice_seconds)):
         worker = np.full(SAMPLES, turn) if turn < len(running) else free_at.argmin(axis=1)
         if isinstance(work, str):
-            result.next_slots[work] = Slot(free_at[_SAMPLE_INDICES, worker], devices[worker])
+            result.next_slots[work] = Slot(
+                free_at[_SAMPLE_INDICES, worker], devices[worker], learning[_SAMPLE_INDICES, worker]
+            )
             continue
         start = np.maximum(free_at[_SAMPLE_INDICES, worker], resumable_at.get(work.job_id, 0))
+        if work.needs_weights:
+            start += learning[_SAMPLE_INDICES, worker]
+            learning[_SAMPLE_INDICES, worker] = 0
         result.ends[work.job_id] = start + share * work.to_end[devices[worker], _SAMPLE_INDICES]
         resumable_at[work.job_id] = start + share * work.to_release[devices[worker], _SAMPLE_INDICES]
         free_at[_SAMPLE_INDICES, worker] = resumable_at[work.job_id]

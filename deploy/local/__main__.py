@@ -69,15 +69,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="easel-demo-") as folder:
         console.print("Starting Valkey, API, reaper and one worker …")
         with Stack.running(StackConfig(Path(folder), CACHE, free_port())) as stack:
-            load_weights(stack)
             run_demo(stack.url, content, style, out, name_or_file)
-
-
-def load_weights(stack: Stack) -> None:
-    """Wait until the weights are on disk. Raises RuntimeError if there are none."""
-    with weights.loading(stack.environment) as process:
-        if process.wait():
-            raise RuntimeError("There are no weights to render with; see the message above.")
 
 
 def check_image(path: Path) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from easel import ApiError, Easel, JobState, RecipeInput
 from easel.terminal.tables import describe_outcome
 from easel.terminal.watch import watch
+from shared.presets import BETTER_WEIGHTS
 
 console = Console(stderr=True, highlight=False)
 _SOURCES: Final = {
@@ -33,6 +34,8 @@ def run_demo(url: str, content: Path, style: Path, out: Path, recipe: RecipeInpu
     weights = provenance["weights"]
     source = _SOURCES.get(weights["source"], weights["source"])
     console.print(f"Weights: {source} (sha256 {weights['sha256'][:16]}…)", markup=False, soft_wrap=True)
+    if weights["source"] == "calibrated":
+        console.print(BETTER_WEIGHTS, markup=False, soft_wrap=True)
     console.print(f"Result: {out}; provenance: {provenance_file}", markup=False, soft_wrap=True)
 
 

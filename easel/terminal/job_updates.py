@@ -15,11 +15,12 @@ _TICK: Final = 1.0  # seconds between updates, and between requests about a job 
 
 @dataclass
 class JobUpdate:
-    """A job's status, the time when it was received (monotonic clock), and whether there is a new preview."""
+    """A job's status, the time when it was received (monotonic clock), and what is new since the update before."""
 
     status: JobStatus
     received_at: float = field(default_factory=time.monotonic)
     new_preview: bool = False
+    warnings: tuple[str, ...] = ()  # sentences
 
     def with_estimate(self, estimate: Estimate) -> Self:
         """Return the update with the position and remaining time of an event."""
@@ -58,6 +59,7 @@ def iter_updates(jobs: Sequence[Job]) -> Iterator[dict[str, JobUpdate]]:
             elif estimate := estimates.get(job.id):
                 updates[job.id] = updates[job.id].with_estimate(estimate)
             updates[job.id].new_preview = job.id in with_preview
+            updates[job.id].warnings = tuple(e.data.detail for i, e in events if i == job.id and e.kind == "warning")
         yield updates
 
 

@@ -26,6 +26,7 @@ class WorkerInfo(BaseModel):
     name: str
     device: str  # such as "cpu:2" or "NVIDIA H200"
     weights: str  # source and first digits of the hash
+    weights_seconds: float = 0  # that it will still spend on learning them, before its first evaluation
     tiers: tuple[str, ...]
     job: str | None = None  # ID
     memory_bytes: int = Field(0, description="Memory available to a job; 0 if unknown, which fits any job.")

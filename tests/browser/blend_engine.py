@@ -17,6 +17,7 @@ from PIL import Image
 from easel.models import Losses
 from shared import errors
 from shared.recipe import Recipe
+from worker.protocols import ReportPreparation
 
 DIVERGING_SEED: Final = 666
 """A recipe with this seed fails halfway, like a job whose loss diverges."""
@@ -89,7 +90,11 @@ class BlendEngine:
         """See Engine."""
         return {"engine": "blend", "numpy": np.__version__}
 
-    def weights(self) -> Mapping[str, str]:
+    def weights_seconds(self) -> float:
+        """See Engine."""
+        return 0.0
+
+    def weights(self, _report: ReportPreparation) -> Mapping[str, str]:
         """See Engine."""
         return {"source": "path", "sha256": hashlib.sha256(b"blend").hexdigest()}
 

@@ -9,9 +9,10 @@ from typing import Any, Final, Self
 
 import structlog
 
+from easel.models import Progress
 from shared.errors import ClaimLost, LedgerUnavailable, Unavailable
 from shared.ledger.ledger import ControlFlags
-from worker.job.progress import ProgressTracker, StepMark
+from worker.job.progress import ProgressTracker
 from worker.job.session import JobSession
 from worker.protocols import Iterate
 
@@ -34,7 +35,7 @@ class Heartbeat:
         self._evaluating = False
         self._active_at = time.monotonic()
         self._last_step_seconds = 0.0
-        self._reported: StepMark | None = None
+        self._reported: Progress = self.progress.record_fields()["progress"]
         self._stopped, self._beat_now = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -57,6 +58,12 @@ class Heartbeat:
         if self.lost.is_set():
             raise ClaimLost(f"Job {self._session.job.id} has another holder now.")
         return self._control_flags
+
+    def record_preparation(self, activity: str, fraction: float) -> None:
+        """Show what the worker does before the first step of its first job, such as learning filters."""
+        self.progress.preparation = f"{activity}, once" + (f", {100 * fraction:.0f} %" if fraction else "")
+        self.mark_waiting()
+        self._beat_now.set()
 
     def record_step(self, iterate: Iterate) -> None:
         """Record that the loop has done a step, without any I/O."""
@@ -108,13 +115,13 @@ class Heartbeat:
         return self._stopped.is_set()
 
     def _beat(self) -> None:
-        last, fields = self.progress.last, self.progress.record_fields()
+        fields = self.progress.record_fields()
         event: tuple[str, Any] | None = None
-        if last is not self._reported:
+        if fields["progress"] != self._reported:
             models = {name: fields[name].model_dump() for name in ("progress", "losses") if name in fields}
-            event = ("progress", {**models, "steps_per_second": fields["steps_per_second"]})
+            event = ("progress", {**models, "steps_per_second": fields.get("steps_per_second")})
         self._control_flags = self._session.renew(event=event, **fields)
-        self._reported = last
+        self._reported = fields["progress"]
 
     def _drain_timed_out(self) -> bool:
         """Return whether a service that hangs delays the drain. Time spent in an evaluation does not count."""

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -53,6 +54,9 @@ class ProgressTracker:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._claimed_at = time.monotonic()
+        self._weights_seconds = 0.0
+        self.preparation = "preparing"
+        """The phase before the first iterate."""
         self._first: StepMark | None = None  # of this claim: the base of the speed for later estimates
         self._half: StepMark | None = None  # the first after half of the arithmetic
         self._phase: StepMark | None = None  # first of this phase: the base of the speed that people see
@@ -74,6 +78,15 @@ class ProgressTracker:
         """Fraction of the job's arithmetic per second in this claim, without the first step of each phase."""
         return _rate(self._first, self.last, _measured_fraction)
 
+    @contextmanager
+    def loading_weights(self) -> Iterator[None]:
+        """Leave the time of the block out of the start's: learning filters happens once on a machine."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.preparation, self._weights_seconds = "preparing", time.monotonic() - started
+
     def add(self, iterate: Iterate) -> StepMark:
         """Record that a step is done."""
         now, last = time.monotonic(), self.last
@@ -91,7 +104,7 @@ class ProgressTracker:
         iterate, job = self._iterate, self._job
         run_seconds = round(job.run_seconds + self.seconds, 3)
         if iterate is None:
-            return {"progress": job.progress.model_copy(update={"phase": "preparing"}), "run_seconds": run_seconds}
+            return {"progress": job.progress.model_copy(update={"phase": self.preparation}), "run_seconds": run_seconds}
         return {
             "progress": Progress(
                 phase=iterate.phase,
@@ -112,8 +125,8 @@ class ProgressTracker:
         if self._first is None or self.last is None or not speed:
             return None
         tracing = max(0.0, self.last.excluded_seconds - self.last.excluded_fraction / speed)  # beyond the steps' time
-        start, end = self._first.at - self._claimed_at + tracing, time.monotonic() - self.last.at
-        return JobTiming(speed, start, end, self.last.fraction, self._drift())
+        start = self._first.at - self._claimed_at - self._weights_seconds + tracing
+        return JobTiming(speed, start, time.monotonic() - self.last.at, self.last.fraction, self._drift())
 
     def _drift(self) -> float | None:
         """Return the logarithm of the speed after half of the run by that before; None of a run seen in part."""

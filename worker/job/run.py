@@ -10,7 +10,7 @@ import structlog
 
 from easel.models import JobError, JobState
 from shared.errors import AttemptsExhausted, ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
-from shared.presets import adapted_to_weights
+from shared.presets import BETTER_WEIGHTS, adapted_to_weights
 from shared.services import Services
 from shared.transparency import Alpha
 from worker.devices.memory import suggest_size
@@ -30,6 +30,7 @@ from worker.retry import RetryUntilAvailable
 log = structlog.get_logger(__name__)
 
 StopReason = Literal["completed", "canceled", "drained", "slice_over"]
+_CALIBRATED: Final = f"Rendered with filters that were learned on this machine. {BETTER_WEIGHTS}"
 _RELEASE_SECONDS: Final = 3.0  # for Redis to become available in a drain
 
 
@@ -107,7 +108,10 @@ class JobRun:
     def _render(self) -> None:
         self._check_attempts()
         request = self.job.request
-        self.weights = self.worker.weights(request.recipe)
+        with self.heartbeat.progress.loading_weights():
+            self.weights = self.worker.weights(request.recipe, self.heartbeat.record_preparation)
+        if self.weights["source"] == "calibrated":
+            self.session.publish_event("warning", code="calibrated_weights", detail=_CALIBRATED)
         recipe = self.recipe = adapted_to_weights(request.recipe, self.weights["source"])
         content, self.alpha = self.inputs.photo(request.content)
         styles = [self.inputs.style(sha256) for sha256 in request.styles]

@@ -13,7 +13,7 @@ from shared.settings import Settings
 from worker.devices.memory import engine_memory
 from worker.job.progress import JobTiming
 from worker.job.provenance import fingerprint
-from worker.protocols import Engine
+from worker.protocols import Engine, ReportPreparation
 from worker.registration import Registration
 
 NO_WEIGHTS: Final[Mapping[str, str]] = {"source": "none", "sha256": ""}
@@ -31,14 +31,25 @@ class WorkerState:
         self.has_run_a_job = False
         self.needs_replacement = False  # by a fresh child, which has more memory
         self._registration = registration
-        registration.update(device=engine.device(), memory_bytes=self.memory.size, memory_kind=self.memory.kind)
+        self._weights_seconds = engine.weights_seconds()
+        registration.update(
+            device=engine.device(),
+            weights_seconds=self._weights_seconds,
+            memory_bytes=self.memory.size,
+            memory_kind=self.memory.kind,
+        )
 
-    def weights(self, recipe: Recipe) -> Mapping[str, str]:
+    def weights(self, recipe: Recipe, report: ReportPreparation) -> Mapping[str, str]:
         """Return the source and sha256 of the weights for a recipe, and register them. Raises WeightsUnavailable."""
         if not recipe.steps:
             return NO_WEIGHTS
-        weights = self.engine.weights()
-        self._registration.update(weights=f"{weights['source']} {weights['sha256'][:8]}")
+
+        def report_and_register(activity: str, fraction: float) -> None:
+            report(activity, fraction)
+            self._registration.update(weights_seconds=(1 - fraction) * self._weights_seconds)
+
+        weights = self.engine.weights(report_and_register)
+        self._registration.update(weights=f"{weights['source']} {weights['sha256'][:8]}", weights_seconds=0)
         return weights
 
     @contextmanager

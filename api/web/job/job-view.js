@@ -190,7 +190,7 @@ export class JobView {
   /** Finish and cancel while the job is active; download and rerun afterwards. */
   renderActions(urls) {
     const { finish_requested_at: finishing, cancel_requested_at: canceling, progress, recipe } = this.job;
-    const now = progress.phase.match(/\d+/);
+    const now = progress.phase.match(/(\d+) px/)?.[1];
     const size = now < recipe.size ? `: ${now} px instead of ${recipe.size} px` : "";
     this.finish.hidden = this.cancel.hidden = this.ended;
     this.finish.disabled = !urls.finish || Boolean(finishing || canceling);

@@ -26,7 +26,7 @@ from benchmarks.quality import plots
 from benchmarks.quality.metrics import Metrics
 from benchmarks.quality.pairs import PAIRS, find, pair_name, sheet
 from shared.images import encode_png
-from shared.presets import resolve
+from shared.presets import adapted_to_weights, resolve
 from shared.recipe import Recipe
 from worker.devices.device import configure_tensorflow
 from worker.engine import stylize
@@ -68,6 +68,7 @@ class Comparison:
 
     def _render(self, content: NDArray[Any], style: NDArray[Any], recipe: Recipe, path: Path) -> None:
         started = time.process_time()
+        recipe = adapted_to_weights(recipe, self.weights.source)
         *_, last = stylize(content, [style], recipe, weights=self.weights)
         seconds = round(time.process_time() - started, 1)
         path.with_suffix(".json").write_text(json.dumps({"cpu_seconds": seconds}))
@@ -86,10 +87,11 @@ def main() -> None:
     parser.add_argument("--also", nargs="*", default=[], metavar="NAME", help="results of other programs")
     parser.add_argument("--pairs", choices=sorted(PAIRS), default="tuning")
     parser.add_argument("--images", type=Path, help="folder with the files that pairs.json lists")
+    parser.add_argument("--weights", default="auto", help="as EASEL_WEIGHTS; the style distance depends on them, too")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "quality")
     options = parser.parse_args()
     configure_tensorflow(0)
-    weights = resolve_weights("auto", cache=ROOT / "var" / "cache")
+    weights = resolve_weights(options.weights, cache=ROOT / "var" / "cache")
     report(weights.describe())
     options.out.mkdir(parents=True, exist_ok=True)
     recipes = dict(map(_recipe, options.recipes))

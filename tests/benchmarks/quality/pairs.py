@@ -1,6 +1,7 @@
 """The pairs of photos and paintings, and sheets that show them with results.
 
-`pairs.json` names them. `tuning` are those that recipes were chosen with, `held_out` those that only votes use. Photos
+`pairs.json` names them. `tuning` are those that recipes were chosen with, `calibrated` those that learned filters were
+chosen with, `held_out` those that only votes use. Photos
 without a file ending are scikit-image's. The files of `sources` are in public repositories on GitHub and not in this
 one: put them in one folder, under the name after "as" where there is one.
 """

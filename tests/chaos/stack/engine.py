@@ -22,6 +22,7 @@ from easel.models import Losses
 from shared import errors
 from shared.images import encode_png
 from shared.recipe import Recipe
+from worker.protocols import ReportPreparation
 
 JOBS_PER_PROCESS: Final = 8
 """Jobs until the engine asks for a new process, as the real engine does after some image sizes."""
@@ -100,7 +101,11 @@ class SleepingEngine:
         """See Engine."""
         return {"engine": "sleeping", "numpy": np.__version__}
 
-    def weights(self) -> Mapping[str, str]:
+    def weights_seconds(self) -> float:
+        """See Engine."""
+        return 0.0
+
+    def weights(self, _report: ReportPreparation) -> Mapping[str, str]:
         """See Engine."""
         return {"source": "path", "sha256": hashlib.sha256(b"sleeping").hexdigest()}
 

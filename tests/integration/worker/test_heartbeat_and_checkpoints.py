@@ -93,6 +93,37 @@ def test_the_time_to_start_a_stage_is_not_part_of_the_speed(
     assert timing.drift == pytest.approx(0, abs=1e-9)
 
 
+def test_the_time_to_learn_weights_is_not_part_of_the_start(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, clock = claim_next(services).job, Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    tracker = ProgressTracker(job)
+    clock.now += 2
+    with tracker.loading_weights():
+        clock.now += 30
+    for step in range(41):
+        clock.now += 1
+        tracker.add(cast("Iterate", StepInfo(step, step / 40, "64 px")))
+    timing = tracker.timing()
+    assert timing is not None
+    assert timing.start_seconds == pytest.approx(2 + 1)
+
+
+def test_preparation_is_reported_immediately_and_only_when_it_changes(services: Services) -> None:
+    session = claim_next(services, services.settings.model_copy(update={"heartbeat_seconds": 3600}))
+    phases = []
+    with Heartbeat(session, threading.Event()) as heartbeat:
+        last = services.events.last_id(session.job.id)
+        for fraction in (0, 0.25, 0.25, 0.5):
+            heartbeat.record_preparation("learning filters", fraction)
+            for event in services.events.wait({session.job.id: last}, seconds=1).get(session.job.id, []):
+                last = event.id
+                phases.append(event.data["progress"]["phase"])
+    assert phases == ["learning filters, once", "learning filters, once, 25 %", "learning filters, once, 50 %"]
+    assert services.ledger.get(session.job.id).progress.phase == phases[-1]
+
+
 def test_a_checkpoint_that_does_not_fit_into_memory_stops_the_loop(services: Services) -> None:
     with CheckpointWriter(claim_next(services), resumed_from=None, metadata={}) as writer:
         with pytest.raises(MemoryError, match="no room"):

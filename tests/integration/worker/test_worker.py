@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from support.fixtures.worker import LONG, WorkerRig, reached, sample_image
+from support.requirements import PYTHONPATH
 
 from easel.models import JobState
 from shared.deep_color import decode_png
 from shared.jobs.job import Job
+from shared.ledger.queue_stats import STARTING
 from shared.storage import keys
 from worker.engine.weights.hdf5 import load_kernels, save_kernels
 
@@ -154,3 +156,26 @@ def test_missing_weights_fail_the_job_with_their_error_code(rig: WorkerRig, tmp_
     job = rig.done(rig.submit(), JobState.FAILED)
     assert job.error is not None
     assert job.error.code == "weights_unavailable"
+
+
+def test_a_worker_learns_filters_once_and_its_job_shows_it(rig: WorkerRig) -> None:
+    rig.command, rig.environment = ("support.small_calibration",), {"PYTHONPATH": PYTHONPATH}
+    rig.start_worker(weights="calibrated")
+    registered = rig.services.queue_stats.workers
+    while not (workers := registered()) or workers[0].device == STARTING:
+        rig.services.events.wait({"none": "0-0"}, seconds=0.1)
+    assert workers[0].weights_seconds > 0, "estimates count it before a job is submitted"
+    first = rig.done(rig.submit())
+    events = list(rig.services.events.since(first.id))
+    phases = [event.data["progress"]["phase"] for event in events if event.kind == "progress"]
+    assert phases[0].startswith("learning filters, once")
+    assert phases[-1].endswith("px")
+    (warning,) = (event.data for event in events if event.kind == "warning")
+    assert (warning["code"], "EASEL_WEIGHTS=imagenet" in warning["detail"]) == ("calibrated_weights", True)
+    provenance = json.loads(rig.services.blobs.get(keys.provenance(first.result or "")))
+    assert provenance["weights"]["source"] == "calibrated"
+    assert registered()[0].weights_seconds == 0
+    second = rig.done(rig.submit())
+    phases = [e.data["progress"]["phase"] for e in rig.services.events.since(second.id) if e.kind == "progress"]
+    assert not any("learning" in phase for phase in phases)
+    assert rig.warnings(second.id) == ["calibrated_weights"]

@@ -117,6 +117,40 @@ def test_a_starting_worker_is_assumed_to_have_the_device_of_earlier_runs() -> No
     assert eta.p50 == pytest.approx(10 * 64 * 64 / 1000 + 1, rel=0.1)
 
 
+LEARNS = ONE.model_copy(update={"weights_seconds": 30})
+"""A worker that has to learn its weights before its first evaluation."""
+
+
+def test_the_first_job_of_a_worker_that_has_no_weights_waits_until_they_are_learned() -> None:
+    first, second = job("1", order=1), job("2", order=2)
+    before, after = (Forecast([first, second], [worker], SETTINGS) for worker in (LEARNS, ONE))
+    assert p50(before, first) == pytest.approx(p50(after, first) + 30, abs=0.2)
+    assert p50(before, second) == pytest.approx(p50(after, second) + 30, abs=0.2), "they are learned once"
+    assert before.run_time(first).p50 == pytest.approx(after.run_time(first).p50 + 30, abs=0.2)
+    new = [Forecast([], [worker], SETTINGS).eta_if_submitted(first) for worker in (LEARNS, ONE)]
+    assert new[0] is not None
+    assert new[1] is not None
+    assert new[0].p50 == pytest.approx(new[1].p50 + 30, abs=0.2)
+    default = [Forecast([], [worker], SETTINGS).eta_of_default("standard") for worker in (LEARNS, ONE)]
+    assert default[0] is not None
+    assert default[1] is not None
+    assert default[0].p50 == pytest.approx(default[1].p50 + 30, abs=0.2)
+
+
+def test_a_running_job_still_waits_for_what_its_worker_has_yet_to_learn() -> None:
+    started = job("r").model_copy(update={"state": JobState.RUNNING, "worker": "b", "run_seconds": 20.0})
+    learning = TWO.model_copy(update={"weights_seconds": 10})
+    remaining = [p50(Forecast([started], [ONE, worker], SETTINGS), started) for worker in (learning, TWO)]
+    assert remaining[0] == pytest.approx(remaining[1] + 10, abs=0.2)
+
+
+def test_a_job_without_evaluations_waits_for_no_weights() -> None:
+    waiting = job("a")
+    recipe = resolve({"preset": "patches", "size": 64})
+    patches = waiting.model_copy(update={"request": waiting.request.model_copy(update={"recipe": recipe})})
+    assert p50(Forecast([patches], [LEARNS], SETTINGS), patches) == p50(Forecast([patches], [ONE], SETTINGS), patches)
+
+
 # As the engine was timed on two quiet cores: (mean pixels of an evaluation, pixels in a second, seconds to begin).
 COLD_SMALL, COLD_FAST, DEFAULT = (7264, 89_000, 10), (29_055, 174_000, 11), (58_154, 212_000, 1)
 

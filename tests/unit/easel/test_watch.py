@@ -65,6 +65,18 @@ def test_each_job_has_a_bar_on_a_terminal() -> None:
         assert part in output
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_jobs_warnings_are_printed_once(terminal: bool) -> None:  # noqa: FBT001 - both displays
+    screen = Console(file=io.StringIO(), force_terminal=terminal, width=200, color_system=None)
+    warning = ("1-1", "warning", {"code": "calibrated_weights", "detail": "Better weights exist."})
+    events = format_events(progress_event("1-0"), warning, state_event("2-0", "succeeded"))
+    statuses = {"a": [reply({**JOB, "id": "a"}), reply({**JOB, "id": "a"}), reply({**SUCCEEDED, "id": "a"})]}
+    with serve(respond_by_path(statuses, event_stream(events))) as server, Easel(server.url) as easel:
+        watch([easel.get("a")], screen)
+    output: str = screen.file.getvalue()  # type: ignore[attr-defined]  # a StringIO, as made above
+    assert output.count("Better weights exist.") == 1
+
+
 def test_watching_continues_after_the_service_was_unavailable() -> None:
     statuses = {"a": [reply({**JOB, "id": "a"}), *[UNAVAILABLE] * 7, reply({**SUCCEEDED, "id": "a"})]}
     with serve(respond_by_path(statuses, event_stream(EVENTS))) as server, Easel(server.url) as easel:

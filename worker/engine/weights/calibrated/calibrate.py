@@ -1,7 +1,8 @@
-"""Calibrated weights: VGG19's filters learned from a few photos in about a minute, for machines without a network.
+"""Calibrated weights: VGG19's filters learned from a few photos in seconds, for machines without a network.
 
 There are no labels and no gradients. Layer by layer, each filter is a kind of patch that is frequent in the layer
-below (see `filters.py`).
+below (see `filters.py`). The filters see lightness only: ImageNet's VGG19 hardly responds to color noise, whereas
+filters that learn colors from a few photos do, and produce speckled images. The colors come from patch matching.
 """
 
 import hashlib
@@ -16,27 +17,24 @@ from PIL import Image, ImageOps
 from shared.images import decode
 from shared.recipe import VGG19_LAYERS
 from shared.samples import sample_photos
-from worker.engine.weights.calibrated.filters import Array, learn_filters
-from worker.engine.weights.calibrated.synthetic_images import brush_strokes, dead_leaves
+from worker.engine.weights.calibrated.filters import Array, learn_filters, product
 from worker.engine.weights.hdf5 import BGR_MEANS, KERNEL_SHAPES, Kernels, create_once, save_kernels
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Part of the cached file's name. Increase it with every change of the learned filters."""
+
+LEARNING_SECONDS: Final = 15.0
+"""What learning takes, for time estimates: 18 s of processor time on two cores of an AMD EPYC, which are not always
+both busy. It happens once on a machine, so there is no history to take it from."""
 
 SIDE: Final = 192
 """Pixels of the square training images; block 5 still sees 12 x 12 of them."""
-
-SYNTHETIC_IMAGES: Final = 3
-"""Number of each kind in `synthetic_images.py` that are added to the photos."""
-
-LUMINANCE_NOISE, CHROMA_NOISE = 3.0, 30.0
-"""Of 0..255, the noise that the filters must not respond to: a little white noise in brightness, and strong noise of
-high frequency in color. ImageNet's VGG19 hardly responds to the latter; filters that do produce speckled images."""
 
 STRENGTHS: Final = (48, 200, 230, 290, 310, 350, 600, 1100, 1100, 910, 570, 230, 170, 84, 36, 8)
 """Root mean square of the activations of each layer of ImageNet's VGG19 for photos. With the same values here, a recipe
 whose terms are not normalized, such as `tutorial`, gives a similar balance of its terms."""
 
+_LIGHTNESS: Final = np.array([[0.114], [0.587], [0.299]], np.float32)  # of B, G, R: ITU-R BT.601
 _MAX_PIXELS: Final = 200_000_000  # the user's own files on their own machine
 
 
@@ -45,18 +43,23 @@ def calibrated_file(
 ) -> Path:
     """Return the `.h5` learned from `photos` (default: the sample photos); learn it unless `cache` has it.
 
-    The same photos, seed and machine give the same bytes; another number of threads may not. Takes about half a
-    minute on two cores. Raises what `decode` raises for a file that is not an image, OSError for one that cannot be
-    read, and WeightsUnavailable if the cache is not writable.
+    The same photos, seed and machine give the same bytes; another number of threads may not. Raises what `decode`
+    raises for a file that is not an image, OSError for one that cannot be read, and WeightsUnavailable if the cache is
+    not writable.
     """
     data = _read_photos(photos)
 
+    def report(done: float) -> None:
+        progress("learning filters", done)
+
     def learn(part: Path) -> None:
         with tf.device("CPU"):  # a GPU would round products to ten bits
-            kernels = calibrate(data, seed=seed, progress=lambda done: progress("learning filters", done))
-        save_kernels(part, kernels)
+            save_kernels(part, calibrate(data, seed=seed, progress=report))
 
-    return create_once(_path(cache, data, seed), learn)
+    path = _path(cache, data, seed)
+    if not path.is_file():
+        report(0)  # here, because another process may be learning, and this one waits for it
+    return create_once(path, learn)
 
 
 def cached_calibrated_file(cache: Path, *, photos: Sequence[Path] | None = None, seed: int = 0) -> Path | None:
@@ -70,16 +73,16 @@ def calibrate(
 ) -> dict[str, tuple[Array, Array]]:
     """Return every layer's (kernel, bias), in the form of `load_kernels`, learned from these encoded photos."""
     rng = np.random.default_rng(seed)
-    synthetic = [draw(SIDE, rng) for draw in (dead_leaves, brush_strokes) * SYNTHETIC_IMAGES]
-    inputs = np.stack([_preprocess(image) for image in [*map(_crop_square, photos), *synthetic]])
-    noisy_inputs = inputs + _noise(inputs.shape, rng)
+    inputs = product(np.stack([_preprocess(_crop_square(data)) for data in photos]), _LIGHTNESS)
     learned = {}
-    for index, layer in enumerate(VGG19_LAYERS):
+    for index, layer in enumerate(VGG19_LAYERS, start=1):
+        if layer.endswith("conv1") and index > 1:
+            inputs = _max_pool(inputs)
+        learned[layer] = learn_filters(inputs, KERNEL_SHAPES[layer][3], rng)
+        inputs = _activations(inputs, *learned[layer])
         progress(index / len(VGG19_LAYERS))
-        if layer.endswith("conv1") and index:
-            inputs, noisy_inputs = _max_pool(inputs), _max_pool(noisy_inputs)
-        learned[layer] = learn_filters(inputs, noisy_inputs, KERNEL_SHAPES[layer][3], rng)
-        inputs, noisy_inputs = (_activations(images, *learned[layer]) for images in (inputs, noisy_inputs))
+    kernel, bias = learned["block1_conv1"]
+    learned["block1_conv1"] = _LIGHTNESS * kernel, bias  # (3, 3, 1, 64) to (3, 3, 3, 64)
     return _scale_to_strengths(learned)
 
 
@@ -101,21 +104,6 @@ def _preprocess(image: Image.Image) -> Array:
     """Return BGR in 0..255 less ImageNet's mean, as the inputs of Keras' VGG19."""
     pixels: Array = np.asarray(image, np.float32)[..., ::-1] - np.asarray(BGR_MEANS, np.float32)
     return pixels
-
-
-def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    luminance = rng.standard_normal((*shape[:3], 1), np.float32)
-    chroma = rng.standard_normal(shape, np.float32)
-    chroma -= chroma.mean(-1, keepdims=True)
-    noise: Array = LUMINANCE_NOISE * luminance + CHROMA_NOISE * (chroma - _blur(chroma))
-    return noise
-
-
-def _blur(images: Array) -> Array:
-    """Return means over 3x3 pixels, wrapped around at the border."""
-    for axis in (1, 2):
-        images = (np.roll(images, 1, axis) + images + np.roll(images, -1, axis)) / np.float32(3)
-    return images
 
 
 def _scale_to_strengths(learned: Kernels) -> dict[str, tuple[Array, Array]]:
