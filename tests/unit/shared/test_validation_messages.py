@@ -31,7 +31,7 @@ from shared.presets import resolve
         ({"optimizer": {}}, "'kind' is missing"),
         ({"optimizer": {"kind": "adam", "learning_rate": 0}}, "must be above 0"),
         ({"sise": 1}, "unknown parameter"),
-        ({"style_mix": [0, 0]}, "give at least one style image a weight above 0 in style_mix"),
+        ({"style_mix": [0, 0]}, "give at least one style image a weight above 0"),
     ],
 )
 def test_each_error_has_a_plain_message(fields: dict[str, Any], message: str) -> None:
