@@ -189,8 +189,13 @@ class Recipe(_Frozen):
             fix = "raise steps" if self.steps else "without evaluations give one stage"
             raise _inconsistent("stages", f"{len(self.stages)} stages need at least {len(self.stages)} steps; {fix}")
         if self.save_every and (count := self.total_steps // self.save_every) > MAX_SAVED_ITERATIONS:
-            least = self.total_steps // (MAX_SAVED_ITERATIONS + 1) + 1
-            message = f"would save {count} images, at most {MAX_SAVED_ITERATIONS} are saved; set it to {least} or more"
+            least, most = (
+                self.total_steps // (MAX_SAVED_ITERATIONS + 1) + 1,
+                f"at most {MAX_SAVED_ITERATIONS} are saved",
+            )
+            message = (
+                f"would save {count} images in {self.total_steps} steps; {most}: set it to {least} or more, or to 0"
+            )
             raise _inconsistent("save_every", message)
         return self
 

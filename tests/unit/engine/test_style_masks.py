@@ -47,6 +47,12 @@ def test_a_mask_smaller_than_a_patch_has_the_patches_with_the_most_of_it() -> No
     assert patches.min() > 0.6  # rotations interpolate
 
 
+def test_a_style_that_is_half_transparent_everywhere_is_used_as_an_opaque_one(weights: Weights) -> None:
+    fields = {"init": "patches", "steps": 0, "stages": [{"scale": 1, "share": 1}]}
+    half = np.dstack([BRIGHT, np.full(BRIGHT.shape[:2], 100, np.uint8)])
+    assert _brightness(weights, half, fields) == pytest.approx(_brightness(weights, BRIGHT, fields), abs=0.02)
+
+
 def test_matched_colors_are_those_inside_of_the_mask() -> None:
     matched = match_colors(STYLE, CONTENT, 80)
     inside, outside = matched[:, 40:, :3].mean(axis=(0, 1)), matched[:, :40, :3].mean(axis=(0, 1))

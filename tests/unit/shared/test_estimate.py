@@ -41,6 +41,7 @@ MEASURED = [  # the recipe, the shape of the photo, the number of masks; on two 
     ({"preset": "strong", "size": 384}, (1024, 768), 0, 2073),
     ({"preset": "strong", "size": 768, **THREE_PAIRS}, (1024, 768), 0, 2608),
     ({**THREE_STAGES, "size": 768, "optimizer": {"kind": "lbfgs", "history": 6}}, (1024, 768), 0, 2721),
+    ({**THREE_STAGES, "size": 768, "steps": 55}, (1024, 768), 0, 3118),  # a full history
     ({"preset": "patches", "size": 256}, (1024, 768), 0, 1990),
     ({"preset": "patches", "size": 384}, (1024, 768), 0, 1990),
 ]

@@ -162,7 +162,7 @@ def _color_sample(styles: Sequence[Pixels], shares: Sequence[float]) -> Pixels:
     """Return (n, 3): evenly spaced pixels of each style in the proportion of its share."""
     parts = []
     for style, share in zip(styles, shares, strict=True):
-        pixels = style[style[..., 3] > 0.5, :3]  # noqa: PLR2004 - mostly inside of the mask
+        pixels = style[style[..., 3] > style[..., 3].max() / 2, :3]  # mostly inside of the mask
         parts.append(pixels[np.linspace(0, len(pixels) - 1, round(_STYLE_COLORS * share)).astype(int)])
     return np.concatenate(parts)
 

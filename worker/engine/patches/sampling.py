@@ -13,7 +13,7 @@ from worker.engine.patches.colors import Pixels
 _PATCHES_PER_VIEW: Final = 6000  # of all styles together
 _ORIENTATIONS: Final = 8
 _FREE_ROTATIONS: Final = 4
-_INSIDE: Final = 1 - 1e-3  # of a mask; rotations interpolate
+_INSIDE: Final = 1 - 1e-3  # of a mask's maximum; rotations interpolate
 
 
 def sample_patches(
@@ -52,7 +52,7 @@ def _views(style: Pixels, patch: int, random: np.random.Generator) -> Iterator[t
 
 def _outside(mask: NDArray[np.float32], patch: int) -> NDArray[np.int_]:
     """Return how many pixels of each patch lie outside of a mask."""
-    sums = np.pad((mask < _INSIDE).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    sums = np.pad((mask < _INSIDE * mask.max()).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     top, bottom = sums[:-patch], sums[patch:]
     count: NDArray[np.int_] = bottom[:, patch:] - bottom[:, :-patch] - top[:, patch:] + top[:, :-patch]
     return count

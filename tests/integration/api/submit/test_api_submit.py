@@ -51,7 +51,7 @@ def test_the_same_image_is_stored_once(submit: Submit, services: Services) -> No
     assert len(list(services.blobs.list("inputs/"))) == 1
 
 
-def test_a_photo_keeps_its_transparency_and_a_style_image_is_shown_on_white(
+def test_photos_and_styles_keep_their_transparency_and_thumbnails_show_them_on_white(
     submit: Submit, services: Services, client: FlaskClient
 ) -> None:
     half = encode(solid("RGBA", (200, 0, 0, 51), (96, 64)))
@@ -60,7 +60,7 @@ def test_a_photo_keeps_its_transparency_and_a_style_image_is_shown_on_white(
     photo = Image.open(io.BytesIO(client.get(response.get_json()["urls"]["content"]).data))
     assert (photo.mode, photo.getpixel((5, 5))) == ("RGBA", (200, 0, 0, 51))
     style = Image.open(io.BytesIO(services.blobs.get(keys.input_image(request.styles[0]))))
-    assert (style.mode, style.getpixel((5, 5))) == ("RGB", (244, 204, 204))
+    assert (style.mode, style.getpixel((5, 5))) == ("RGBA", (200, 0, 0, 51))
     small = Image.open(io.BytesIO(client.get(response.get_json()["urls"]["content"] + "?longest=48").data))
     assert small.getpixel((5, 5)) == pytest.approx((244, 204, 204), abs=3)
 
