@@ -1,6 +1,7 @@
 """Images with 8 or 16 bits per channel. Pillow has no colors of 16 bits, so libvips reads and writes those.
 
-Pixels are (height, width, 3), or 4 with alpha. All functions are thread-safe.
+Pixels are (height, width, 3), or 4 with alpha. All functions are thread-safe. A process must not fork after it has
+called one of them: libvips has threads.
 """
 
 from typing import Any, Final
@@ -18,6 +19,7 @@ from shared.recipe import BitDepth
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 _OPAQUE: Final = 0xFFFF
+_MAX_PIXELS: Final = images.MAX_SIDE**2
 _LOADERS: Final = {"PNG": pyvips.Image.pngload_buffer, "TIFF": pyvips.Image.tiffload_buffer}
 _COLOR_SPACES: Final = ("rgb16", "grey16")
 
@@ -53,7 +55,7 @@ def encode_canonical_png(pixels: Pixels) -> bytes:
 
 def load_png(png: bytes) -> pyvips.Image:
     """Open a PNG of this project's own; it is decoded when it is used."""
-    return pyvips.Image.pngload_buffer(png, fail_on="truncated")
+    return pyvips.Image.pngload_buffer(png, fail_on="truncated", memory=True)
 
 
 def decode_png(png: bytes) -> Pixels:
@@ -74,16 +76,21 @@ def encode_png(image: NDArray[np.float32], bit_depth: BitDepth = 8) -> bytes:
 
 
 def _open_deep(data: bytes, image: Image.Image) -> pyvips.Image | None:
-    """Return the image with 16 bits per channel; None if it has fewer, or if Pillow alone can read it as checked."""
+    """Return the image with 16 bits per channel; None if it has fewer, or if Pillow alone can read it as checked.
+
+    Also None above _MAX_PIXELS: 64 megapixels of 16 bits would take 1.3 GB while they are decoded.
+    """
     load = _LOADERS.get(image.format or "")
     try:
-        deep = load(data, fail_on="truncated") if load else None
+        deep = load(data, fail_on="truncated", memory=True) if load else None
     except pyvips.Error:
         return None
-    if deep is None or deep.interpretation not in _COLOR_SPACES:
+    if deep is None or deep.interpretation not in _COLOR_SPACES or deep.format != "ushort":
         return None
     as_checked = {deep.width, deep.height} == set(image.size)  # Pillow may have turned it upright
-    return deep if as_checked else None
+    has_alpha = deep.hasalpha() and image.has_transparency_data  # a TIFF may have a fourth channel without a meaning
+    fits = deep.width * deep.height <= _MAX_PIXELS
+    return deep if as_checked and fits and has_alpha == deep.hasalpha() else None
 
 
 def _upright_srgb(deep: pyvips.Image, background: str | None) -> NDArray[np.uint16]:

@@ -1,8 +1,10 @@
 """The presets, and recipes made from them."""
 
+import difflib
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.errors import InvalidRecipe
 from shared.recipe import DEFAULT_CONTENT_LAYERS, LBFGS, Adam, Recipe, Stage
@@ -10,6 +12,7 @@ from shared.validation_messages import message_for
 
 _MAX_HISTORY_BYTES: Final = 512 * 2**20
 _MIN_HISTORY: Final = 3
+_CALIBRATED_PADDING: Final = 24  # pixels; 16 leave some speckle
 
 _PAINTERLY: Final[dict[str, Any]] = {
     "init": "patches",  # lays large strokes, which evaluations from the content find only slowly
@@ -74,12 +77,18 @@ def resolve(fields: dict[str, Any]) -> Recipe:
         recipe = Recipe.model_validate({**base.model_dump(), **fields}, extra="forbid")
     except ValidationError as error:
         problems = [
-            {"field": ".".join(map(str, e["loc"])) or e["ctx"]["field"], "message": message_for(e, kind="parameter")}
+            {"field": ".".join(map(str, e["loc"])) or e["ctx"]["field"], "message": _message_for(e)}
             for e in error.errors()
         ]
         summary = "; ".join(f"{e['field']}: {e['message']}" for e in problems)
         raise InvalidRecipe(f"Invalid recipe: {summary}.", errors=problems) from error
     return recipe if "optimizer" in fields else _with_limited_history(recipe)
+
+
+def _message_for(error: ErrorDetails) -> str:
+    similar = difflib.get_close_matches(str(error["loc"][-1]), Recipe.model_fields, 1) if error["loc"] else []
+    hint = f"; did you mean {similar[0]}?" if error["type"] == "extra_forbidden" and similar else ""
+    return message_for(error, kind="parameter") + hint
 
 
 def with_size(recipe: Recipe, size: int) -> Recipe:
@@ -102,12 +111,17 @@ def adapted_to_weights(recipe: Recipe, weights_source: str) -> Recipe:
     """Return the recipe to render with these weights.
 
     Calibrated filters represent objects less well than ImageNet's, so unless the client chose content
-    layers, the content is taken from a shallower layer, with three times the weight.
+    layers, the content is taken from a shallower layer, with three times the weight. They respond strongly to the zeros
+    beyond an edge, which makes speckle there, so more is rendered around the image.
     """
     if weights_source != "calibrated" or not recipe.normalize or recipe.content_layers != DEFAULT_CONTENT_LAYERS:
         return recipe
     return recipe.model_copy(
-        update={"content_layers": {"block3_conv2": 1.0}, "content_weight": 3 * recipe.content_weight}
+        update={
+            "content_layers": {"block3_conv2": 1.0},
+            "content_weight": 3 * recipe.content_weight,
+            "padding": max(recipe.padding, _CALIBRATED_PADDING),
+        }
     )
 
 

@@ -184,7 +184,9 @@ class Recipe(_Frozen):
         if self.style_loss == "wasserstein" and not self.normalize:
             raise _inconsistent("style_loss", "wasserstein is always relative to its target; set normalize to true")
         if not self.steps and self.init != "patches":
-            raise _inconsistent("steps", "is 0, so the start image is the result; raise it, or set init to patches")
+            raise _inconsistent(
+                "steps", "is 0, which needs init patches and no start image; raise steps, or change init"
+            )
         if len(self.stages) > max(1, self.steps):
             fix = "raise steps" if self.steps else "without evaluations give one stage"
             raise _inconsistent("stages", f"{len(self.stages)} stages need at least {len(self.stages)} steps; {fix}")

@@ -78,7 +78,7 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
     styles: Annotated[list[Path], typer.Argument(help="One or more style images.", exists=True, dir_okay=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.")] = Path("out/stylized.png"),
     recipe: Annotated[
-        str, typer.Option(help="A preset (default, fast or tutorial), or a JSON file with a recipe's fields.")
+        str, typer.Option(help="The name of a preset, or a JSON file with a recipe's fields.")
     ] = "default",
     size: Annotated[int | None, typer.Option(help="Longest side of the result in pixels.")] = None,
     steps: Annotated[int | None, typer.Option(help="Number of evaluations of loss and gradient.")] = None,

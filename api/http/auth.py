@@ -36,7 +36,7 @@ def check_exposure(settings: Settings) -> None:
 
 
 def authorize() -> None:
-    """Authorize each request, except for unknown URLs, whose response is the same for everyone.
+    """Authorize each request, except to read an unknown URL, whose response is the same for everyone.
 
     Sets `g.caller`, and `g.session` if the request has a session cookie. Raises Unauthorized, Forbidden, CsrfFailed;
     LedgerUnavailable if a cookie cannot be checked.
@@ -45,7 +45,7 @@ def authorize() -> None:
     g.caller = f"address {request.remote_addr}"
     if not settings.api_keys:
         _require_local_request()
-    elif request.endpoint not in PUBLIC and not isinstance(request.routing_exception, NotFound):
+    elif request.endpoint not in PUBLIC and not _reads_unknown_url():
         g.caller = _caller_of_key(settings) if "Authorization" in request.headers else _caller_of_cookie(settings)
 
 
@@ -91,6 +91,10 @@ def _caller(key: SecretStr, settings: Settings) -> str:
 
 def _equals(text: str, key: str) -> bool:
     return hmac.compare_digest(text.encode(errors="surrogatepass"), key.encode())
+
+
+def _reads_unknown_url() -> bool:
+    return request.method in {"GET", "HEAD"} and isinstance(request.routing_exception, NotFound)
 
 
 def _require_local_request() -> None:

@@ -1,6 +1,7 @@
 """Parses and validates the multipart form of a submission."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import IO, Any, Final
@@ -29,6 +30,7 @@ _PARTS: Final = (
     *("recipe", "tier", "webhook_url", "webhook_events"),
 )
 _MAX_KEY_LENGTH: Final = 255
+_PRESET_NAME: Final = re.compile(r"(?!(?:true|false|null)$)[a-z][a-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,14 @@ def parse_submission(settings: Settings) -> Submission:
 
 
 def parse_recipe(text: str) -> dict[str, Any]:
-    """Return the JSON object in `text`, {} if it is blank. Raises MalformedRequest, InvalidRecipe."""
+    """Return the recipe in `text`: a JSON object, a preset's name, or nothing.
+
+    Raises MalformedRequest, InvalidRecipe.
+    """
     if not text.strip():
         return {}
+    if _PRESET_NAME.fullmatch(text):
+        return {"preset": text}
     try:
         recipe = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates)
         json.dumps(recipe, ensure_ascii=False).encode()  # a lone surrogate is valid JSON, but not valid text

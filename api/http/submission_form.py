@@ -51,7 +51,8 @@ BODY: Final[dict[str, Any]] = {
                         "type": "string",
                         "contentMediaType": "application/json",
                         "contentSchema": {"$ref": "#/components/schemas/Recipe"},
-                        "description": "A preset by name and the fields that differ; the preset `default` if omitted.",
+                        "description": "A preset by name and the fields that differ, or a preset's name alone; the "
+                        "preset `default` if omitted.",
                         "examples": ['{"preset": "fast", "size": 384}'],
                     },
                     "tier": {"type": "string", "description": "One of EASEL_TIERS; by default the first."},

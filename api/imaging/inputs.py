@@ -82,7 +82,8 @@ def decode_masks(
     """
     if len(uploads) not in {0, 1, styles}:
         detail = (
-            f"There are {len(uploads)} masks for {styles} styles. Send one for each, or one image with flat colors."
+            f"There are {len(uploads)} masks for {styles} style image{'s' * (styles > 1)}. Send one for each, or one "
+            "image with flat colors."
         )
         raise InvalidMask(detail, field="content_mask")
     scale = min(1, images.MAX_SIDE / max(size))
@@ -90,7 +91,7 @@ def decode_masks(
     for number, upload in enumerate(uploads):
         with _positioned(field="content_mask", number=number), decode_slot():
             mask = images.decode(upload.read(), max_pixels=max_pixels, background="black")
-            _check_shape(mask.size, size)
+            _check_shape(mask.size, size, what="mask")
             parts = _split_by_color(mask, styles) if len(uploads) < styles else [mask]
             stored += [_stored(np.asarray(_scaled_mask(part.convert("L"), target))) for part in parts]
     return stored
@@ -106,19 +107,19 @@ def _positioned(**position: Any) -> Iterator[None]:
         raise
 
 
-def _check_shape(size: tuple[int, int], expected: tuple[int, int], of: str = "photo") -> None:
+def _check_shape(size: tuple[int, int], expected: tuple[int, int], *, what: str = "image", of: str = "photo") -> None:
     if abs(size[0] * expected[1] / (size[1] * expected[0]) - 1) > _SHAPE_TOLERANCE:
         found, other = (f"{width} x {height}" for width, height in (size, expected))
-        raise InvalidShape(f"The image has {found} pixels and the {of} {other}. Give it the same shape.")
+        raise InvalidShape(f"The {what} has {found} pixels and the {of} {other}. Give it the same shape.")
 
 
 def _with_alpha(pixels: deep_color.Pixels, mask: Image.Image) -> deep_color.Pixels:
     """Return a style image whose alpha is multiplied by a mask; without alpha if all of it is used."""
     size, opaque = (pixels.shape[1], pixels.shape[0]), np.iinfo(pixels.dtype).max
-    _check_shape(mask.size, size, of="style image")
-    used = np.asarray(mask.resize(size, Resampling.BILINEAR)) / 255 * opaque
+    _check_shape(mask.size, size, what="mask", of="style image")
+    used = np.asarray(mask.resize(size, Resampling.BILINEAR)) * np.float32(opaque / 255)
     if pixels.shape[2] > 3:  # noqa: PLR2004 - RGBA
-        used *= pixels[..., 3] / opaque
+        used *= pixels[..., 3] * np.float32(1 / opaque)
     alpha = np.rint(used).astype(pixels.dtype)
     return np.dstack([pixels[..., :3], alpha]) if alpha.min() < opaque else pixels[..., :3]
 
@@ -135,7 +136,7 @@ def _check_used_share(style: deep_color.Pixels) -> None:
 def _scaled_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
     scaled = mask.resize(size, Resampling.BILINEAR)
     if not scaled.getbbox():
-        raise InvalidMask("The mask is black everywhere at the photo's size, so its style would apply nowhere.")
+        raise InvalidMask("The mask is black everywhere at the photo's size. Paint white where its style applies.")
     return scaled.convert("RGB")
 
 

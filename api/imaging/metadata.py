@@ -39,7 +39,7 @@ class Origin:
         version = document.get("environment", {}).get("easel")
         self._tool = f"Easel {version}" if version else "Easel"
         self._source = f"sha256:{document['content_sha256']}" if "content_sha256" in document else ""
-        fields = {name: document[name] for name in ("recipe", *_INPUTS) if document.get(name)}
+        fields = {name: document[name] for name in ("recipe", "steps", *_INPUTS) if document.get(name)}
         fields |= {"weights_sha256": sha256} if (sha256 := document.get("weights", {}).get("sha256")) else {}
         self._text = json.dumps({**({"easel": version} if version else {}), **fields}, sort_keys=True)
 

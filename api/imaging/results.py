@@ -17,10 +17,12 @@ def result_key(job: Job) -> str:
     raise errors.NotReady("The result is not ready. Wait for the job to end, or finish it early.")
 
 
-def read_result(services: Services, job_id: str) -> bytes:
-    """Return the PNG of a job's result. Raises InvalidJobId, JobNotFound, NotReady, WrongState."""
-    job = services.ledger.get(parse_job_id(job_id))
+def read_init_job(services: Services, job_id: str) -> bytes:
+    """Return the PNG of the result to start from. Raises InvalidJobId, JobNotFound, NotReady, WrongState."""
     try:
-        return services.blobs.get(result_key(job))
-    except errors.BlobMissing as error:  # deleted since
-        raise errors.JobNotFound(f"There is no job {job.id}; it was deleted.") from error
+        return services.blobs.get(result_key(services.ledger.get(parse_job_id(job_id))))
+    except errors.BlobMissing as error:
+        raise errors.JobNotFound(f"There is no job {job_id}; it was deleted.", field="init_job") from error
+    except (errors.InvalidJobId, errors.NotFound, errors.NotReady, errors.WrongState) as error:
+        error.extra |= {"field": "init_job"}
+        raise

@@ -65,7 +65,7 @@ def require_ledger() -> None:
     Pairs them at the first request, so that the API starts without them. Later, one GET detects that Redis was
     emptied or replaced. Raises LedgerUnavailable, LedgerLost, StorageUnavailable.
     """
-    if request.path.startswith("/v1/") and request.endpoint not in _UNCHECKED_ENDPOINTS:
+    if request.path.startswith("/v1/") and request.endpoint and request.endpoint not in _UNCHECKED_ENDPOINTS:
         context = Context.current()
         confirm_ledger(context, context.services.ledger.identity())
 

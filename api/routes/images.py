@@ -24,6 +24,8 @@ from shared.storage import keys
 routes = Blueprint("images", __name__)
 
 _REVALIDATE: Final = "private, no-cache"
+_FILE_VERSION: Final = 1
+"""A part of the ETags of results. Increase it when the same result gives another file."""
 
 
 class TimelapseQuery(Query):
@@ -136,7 +138,7 @@ def get_result(job_id: str, query: ResultQuery) -> Response:
     """Get the result."""
     job, form = get_job(job_id), query.format
     key = result_key(job)
-    name = f"{key}-{query.quality}{'' if query.metadata else '-bare'}.{form}"
+    name = f"{_FILE_VERSION}-{key}-{query.quality}{'' if query.metadata else '-bare'}.{form}"
     response = conditional_response(name, f"image/{form}", cache=IMMUTABLE)
     if response.status_code != NOT_MODIFIED:
         blobs = Context.current().services.blobs

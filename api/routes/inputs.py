@@ -24,7 +24,7 @@ class InputQuery(Query):
 _INPUT: Final = (
     ResponseDoc(
         200,
-        "The stored image: PNG, upright, sRGB; a photo keeps its transparency.",
+        "The stored image: PNG, upright, sRGB, with its transparency.",
         media="image/png",
         headers=("ETag",),
     ),

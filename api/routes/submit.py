@@ -18,7 +18,7 @@ from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job
 from api.http.submission_form import BODY
 from api.imaging.inputs import InputImage, decode_input, decode_masks, decode_style
-from api.imaging.results import read_result
+from api.imaging.results import read_init_job
 from easel.models import JobState, JobStatus, Progress, Quote
 from shared import errors
 from shared.jobs.estimate import peak_memory, result_size
@@ -105,18 +105,16 @@ def _decode_init_image(
 ) -> InputImage | None:
     """Return the start image, if there is one: an upload, or another job's result, which is copied to the inputs.
 
-    Raises a subclass of BadInput, JobNotFound, NotReady or WrongState, with the name of the part.
+    It keeps its alpha, so that the run can start from the colors around transparent pixels. Raises a subclass of
+    BadInput, JobNotFound, NotReady or WrongState, with the name of the part.
     """
-    field, read = "init_image", submission.init_image.read if submission.init_image else None
     if submission.init_job:
-        field, read = "init_job", partial(read_result, services, submission.init_job)
-    if read is None:
+        field, read = "init_job", partial(bytes, read_init_job(services, submission.init_job))
+    elif submission.init_image:
+        field, read = "init_image", submission.init_image.read
+    else:
         return None
-    try:
-        return decode_input(read, recipe, services.settings.max_pixels, shape_of=size, field=field)
-    except (errors.NotFound, errors.NotReady, errors.WrongState) as error:
-        error.extra |= {"field": field}
-        raise
+    return decode_input(read, recipe, services.settings.max_pixels, shape_of=size, background=None, field=field)
 
 
 def _check_queue_limit(services: Services, submission: Submission) -> None:

@@ -32,6 +32,8 @@ Ids = Annotated[list[str], typer.Argument(metavar="ID", help="The jobs' IDs.", s
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Content = Annotated[Path, typer.Argument(metavar="CONTENT", exists=True, dir_okay=False, help="The photo.")]
 _FORMATS: Final[dict[str, ImageFormat]] = {
+    "": "png",
+    ".png": "png",
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
     ".webp": "webp",
@@ -186,11 +188,16 @@ def check_output(path: Path, *, with_json: bool) -> None:
         raise typer.BadParameter("Standard output takes the image alone, without JSON.", param_hint="--output")
     if not path.parent.is_dir():
         raise typer.BadParameter(f"There is no folder {path.parent}.", param_hint="--output")
+    image_format(path)
 
 
 def image_format(path: Path) -> ImageFormat:
-    """Return the format that a file's name asks for: PNG unless it ends with .jpg, .jpeg, .webp, .tif or .tiff."""
-    return _FORMATS.get(path.suffix.lower(), "png")
+    """Return the format that a file's name asks for; PNG without an ending. Raises typer.BadParameter for others."""
+    try:
+        return _FORMATS[path.suffix.lower()]
+    except KeyError as error:
+        message = f"Files that end with {path.suffix} cannot be written. Choose{', '.join(_FORMATS)[1:]}."
+        raise typer.BadParameter(message, param_hint="--output") from error
 
 
 def iteration_path(output: Path, step: int) -> Path:

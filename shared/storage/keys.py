@@ -9,7 +9,7 @@ LEDGER_IDENTITY: Final = "ledger.json"
 def input_image(sha256: str) -> str:
     """Return the key of a content or style image, shared between jobs: canonical PNG, upright, sRGB.
 
-    A photo may have alpha.
+    It may have alpha.
     """
     return f"inputs/{sha256}"
 

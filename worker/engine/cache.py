@@ -77,16 +77,20 @@ class Network:
         )
         self.model, self.kernels = StyleContentModel(vgg19, style, content, recipe.pooling), kernels
         self._gram_matrices = self._trace_features("style")
+        self._masked_gram_matrices = tf.function(
+            self._features_inside_of_mask, [tf.TensorSpec([None, None, 4])], autograph=False
+        )
         self.activations = self._trace_features("content")
 
     def gram_matrices(self, style: tf.Tensor) -> GramMatrices:
         """Return the Gram matrices of a style image; of one with a fourth channel, of the part that this mask shows."""
-        if style.shape[-1] == 3:  # noqa: PLR2004 - RGB
-            return self._gram_matrices(style)
-        image, mask = style[tf.newaxis, ..., :3], style[tf.newaxis, ..., 3:]
-        guides = Guides(guide_channels(mask, self.model.style_layers), shares=tf.ones([1]))
-        matrices: GramMatrices = self.model(image, guides)["style"]
+        compute = self._gram_matrices if style.shape[-1] == 3 else self._masked_gram_matrices  # noqa: PLR2004 - RGB
+        matrices: GramMatrices = compute(style)
         return matrices
+
+    def _features_inside_of_mask(self, style: tf.Tensor) -> Any:
+        image, mask = style[tf.newaxis, ..., :3], style[tf.newaxis, ..., 3:]
+        return self.model(image, Guides(guide_channels(mask, self.model.style_layers), shares=tf.ones([1])))["style"]
 
     def _trace_features(self, kind: Literal["style", "content"]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         def features(image: tf.Tensor) -> Any:

@@ -62,10 +62,10 @@ def guided(features: tf.Tensor, channels: tf.Tensor) -> list[tf.Tensor]:
 
 def _channels(masks: tf.Tensor, layer: str) -> tf.Tensor:
     poolings = int(layer[len("block")]) - 1
-    scaled = _resize(masks, (masks.shape[1] >> poolings, masks.shape[2] >> poolings))
+    scaled = _resize(masks, tf.shape(masks)[1:3] // 2**poolings)
     square = tf.reduce_mean(tf.square(scaled), axis=[1, 2, 3], keepdims=True)
     return tf.where(square > _EMPTY, scaled * tf.math.rsqrt(tf.maximum(square, _EMPTY)), 0.0)
 
 
-def _resize(masks: Any, size: tuple[int, int]) -> tf.Tensor:
+def _resize(masks: Any, size: Any) -> tf.Tensor:
     return tf.clip_by_value(tf.image.resize(masks, size, method="bilinear", antialias=True), 0.0, 1.0)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared import images
-from shared.errors import Diverged
+from shared.errors import Diverged, InvalidMask
 from shared.recipe import Recipe
 from shared.recipe_inputs import check_inputs
 from worker.engine.cache import Cache, Evaluate, PathName
@@ -60,8 +60,9 @@ def stylize(
 
     The same arguments give the same bytes on the same machine with the same number of threads, interrupted or not.
     If the loss explodes or is not finite, the last good image is yielded again and the next step is half as long.
-    Raises InvalidRecipe (the inputs do not match the recipe), ImageTooSmall (a side under 32 pixels at the recipe's
-    size), WeightsUnavailable, OutOfMemory, and Diverged if halving the step twice in a row did not help.
+    Raises InvalidRecipe (the inputs do not match the recipe), InvalidMask (a style's mask is empty), ImageTooSmall (a
+    side under 32 pixels at the recipe's size), WeightsUnavailable, OutOfMemory, and Diverged if halving the step twice
+    in a row did not help.
     """
     check_inputs(recipe, styles=len(styles), masks=len(masks), init_image=init_image is not None)
     images.fit_size((content.shape[1], content.shape[0]), recipe.size)  # raises if the aspect ratio is too extreme
@@ -98,7 +99,9 @@ class _Run:
         self.optimizer = optimizer_for(recipe.optimizer)
 
     def _prepared(self, style: Image, scale: float) -> Image:
-        """Return a style image in the colors that the recipe gives it."""
+        """Return a style image in the colors that the recipe gives it. Raises InvalidMask if its mask is empty."""
+        if style.shape[-1] == 4 and not style[..., 3].any():  # noqa: PLR2004 - with a mask
+            raise InvalidMask("A style image is transparent everywhere, so there is nothing to take from it.")
         if self.recipe.color != "match" or not self.recipe.color_strength:
             return style
         return match_colors(style, self.content, round(self.recipe.size * scale), self.recipe.color_strength)

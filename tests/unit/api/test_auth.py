@@ -46,6 +46,7 @@ def test_every_key_is_accepted_and_nothing_else(tmp_path: Path) -> None:
     assert client.get("/v1/jobs").status_code == 401
     assert client.get("/metrics").status_code == 401
     assert client.get("/nothing").status_code == 404
+    assert client.post("/nothing").status_code == 401, "a body is not read without a key"
     assert client.get("/healthz").status_code == 200
 
 

@@ -47,6 +47,13 @@ def test_options_override_the_recipe(images: list[str]) -> None:
     assert b"batch" in body
 
 
+def test_an_ending_that_is_no_format_is_refused_before_any_request(tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(app, ["result", JOB["id"], "-o", str(tmp_path / "x.gif")])
+    assert outcome.exit_code == 2
+    assert ".tiff" in outcome.output
+    assert not (tmp_path / "x.gif").exists()
+
+
 def test_a_recipe_with_a_slash_or_json_suffix_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "fast").write_text('{"steps": 3}')
     assert build_recipe("fast", []) == {"preset": "fast"}

@@ -6,6 +6,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from support.small_runs import CACHE, CONTENT, small
 
+from shared.errors import InvalidMask
 from worker.engine import stylize
 from worker.engine.cache import Network
 from worker.engine.color import match_colors
@@ -45,6 +46,12 @@ def test_a_mask_smaller_than_a_patch_has_the_patches_with_the_most_of_it() -> No
     patches = sample_patches([style], [1.0], 7, RANDOM)
     assert len(patches) > 100
     assert patches.min() > 0.6  # rotations interpolate
+
+
+def test_a_style_that_is_transparent_everywhere_is_refused(weights: Weights) -> None:
+    empty = np.dstack([BRIGHT, np.zeros(BRIGHT.shape[:2], np.uint8)])
+    with pytest.raises(InvalidMask):
+        next(stylize(CONTENT, [empty], small(), weights=weights, cache=CACHE))
 
 
 def test_a_style_that_is_half_transparent_everywhere_is_used_as_an_opaque_one(weights: Weights) -> None:

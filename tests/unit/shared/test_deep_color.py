@@ -103,6 +103,33 @@ def test_16_bits_that_say_no_more_than_8_become_8_and_are_stored_once() -> None:
     assert stored == {images.encode_canonical_png(gradient())}
 
 
+def test_signed_colors_of_16_bits_are_refused_as_by_pillow() -> None:
+    data = tiff(RGB.astype(np.int16))
+    with pytest.raises(BadInput):
+        decode(data)
+
+
+def test_a_fourth_channel_without_a_meaning_is_no_alpha() -> None:
+    target = io.BytesIO()
+    tifffile.imwrite(target, ALPHA, photometric="rgb", planarconfig="contig", extrasamples=["unspecified"])
+    pixels = decode(target.getvalue(), background=None)
+    assert pixels.shape[2] == 3
+    np.testing.assert_array_equal(pixels, images.decode(target.getvalue(), max_pixels=1_000_000))
+
+
+def test_above_the_largest_side_squared_16_bits_become_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deep_color, "_MAX_PIXELS", RGB.shape[0] * RGB.shape[1] - 1)
+    assert decode(tiff(RGB)).dtype == np.uint8
+
+
+def test_a_stored_image_is_read_without_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libvips writes images above a limit to a folder for temporary files, which may be full."""
+    png = deep_color.encode_canonical_png(RGB)
+    monkeypatch.setenv("TMPDIR", "/nonexistent")
+    monkeypatch.setenv("VIPS_DISC_THRESHOLD", "1")
+    np.testing.assert_array_equal(deep_color.decode_png(png), RGB)
+
+
 @pytest.mark.parametrize("kind", images.ACCEPTED_FORMATS)
 def test_files_with_8_bits_are_read_as_before(kind: str) -> None:
     data = encode(gradient(), kind)

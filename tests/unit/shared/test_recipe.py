@@ -128,9 +128,10 @@ def test_with_size_keeps_an_explicit_history() -> None:
     assert with_size(resolve({"size": 4096, **chosen}), 512) == resolve({"size": 512, **chosen})
 
 
-def test_calibrated_weights_use_a_shallower_content_layer_unless_the_client_chose_one() -> None:
+def test_calibrated_weights_use_a_shallower_content_layer_and_more_padding_unless_the_client_chose_one() -> None:
     default, chosen = PRESETS["default"], resolve({"content_layers": {"block5_conv2": 1}})
     assert adapted_to_weights(default, "imagenet") == default
     assert adapted_to_weights(default, "calibrated").content_layers == {"block3_conv2": 1.0}
+    assert adapted_to_weights(default, "calibrated").padding > default.padding
     assert adapted_to_weights(chosen, "calibrated") == chosen
     assert adapted_to_weights(PRESETS["tutorial"], "calibrated") == PRESETS["tutorial"]

@@ -30,7 +30,8 @@ from shared.presets import resolve
         ({"optimizer": {"kind": "sgd"}}, "'kind' must be one of 'adam', 'lbfgs'"),
         ({"optimizer": {}}, "'kind' is missing"),
         ({"optimizer": {"kind": "adam", "learning_rate": 0}}, "must be above 0"),
-        ({"sise": 1}, "unknown parameter"),
+        ({"sise": 1}, "unknown parameter; did you mean size?"),
+        ({"zzz": 1}, "unknown parameter"),
         ({"style_mix": [0, 0]}, "give at least one style image a weight above 0"),
     ],
 )

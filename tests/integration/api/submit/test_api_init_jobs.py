@@ -36,6 +36,12 @@ def test_a_job_starts_from_another_jobs_result(
     np.testing.assert_array_equal(pixels, np.asarray(Image.open(io.BytesIO(RESULT))))
 
 
+def test_a_transparent_start_image_keeps_its_alpha(submit: Submit, client: FlaskClient) -> None:
+    start = image_file((0, 0, 102, 51), mode="RGBA")
+    response = client.get(submit(init_image=start).get_json()["urls"]["init_image"])
+    assert Image.open(io.BytesIO(response.data)).getpixel((5, 5)) == (0, 0, 102, 51)
+
+
 def test_an_upload_of_the_same_image_is_the_same_request(submit: Submit, source: str) -> None:
     headers = {"Idempotency-Key": "key"}
     first = submit(headers=headers, init_job=source)
