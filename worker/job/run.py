@@ -79,7 +79,7 @@ class JobRun:
         self.publisher = Publisher(session, self.retry)
         self.weights = NO_WEIGHTS
         self.writer: CheckpointWriter | None = None
-        self.alpha: Alpha | None = None  # of the photo, for the result
+        self.alpha: Alpha | None = None  # of the photo, for the result and saved iterations
         self.last: Iterate | None = None  # the last valid one
         self.bitwise = True  # whether every step so far was done on machines like this one
 
@@ -167,7 +167,7 @@ class JobRun:
     def _record_step(self, iterate: Iterate) -> None:
         backoffs = self.last.step_backoffs if self.last else 0
         self.heartbeat.record_step(iterate)
-        self.iterations.save_if_due(iterate)
+        self.iterations.save_if_due(iterate, self.alpha)
         self.last = iterate  # which a drain saves as a checkpoint
         if iterate.step_backoffs > backoffs:
             log.warning("step_halved", step=iterate.step, times=iterate.step_backoffs)
