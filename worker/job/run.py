@@ -167,7 +167,8 @@ class JobRun:
     def _record_step(self, iterate: Iterate) -> None:
         backoffs = self.last.step_backoffs if self.last else 0
         self.heartbeat.record_step(iterate)
-        self.iterations.save_if_due(iterate, self.alpha)
+        with self.heartbeat.progress.untimed():
+            self.iterations.save_if_due(iterate, self.alpha)
         self.last = iterate  # which a drain saves as a checkpoint
         if iterate.step_backoffs > backoffs:
             log.warning("step_halved", step=iterate.step, times=iterate.step_backoffs)

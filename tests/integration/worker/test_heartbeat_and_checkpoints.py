@@ -119,6 +119,27 @@ def test_the_time_to_learn_weights_is_not_part_of_the_start(
     assert timing.start_seconds == pytest.approx(2 + 1)
 
 
+def test_the_time_to_save_iterations_is_not_part_of_the_speed_or_the_end(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, clock = claim_next(services).job, Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    tracker = ProgressTracker(job)
+    for step in range(41):
+        clock.now += 1
+        tracker.add(cast("Iterate", StepInfo(step, step / 40, "small" if step <= 20 else "large")))
+        with tracker.untimed():
+            clock.now += 5
+    clock.now += 3
+    timing = tracker.timing()
+    assert timing is not None
+    assert timing.fraction_per_second == pytest.approx(1 / 40)
+    assert timing.start_seconds == pytest.approx(1)
+    assert timing.end_seconds == pytest.approx(3)
+    assert timing.drift == pytest.approx(0, abs=1e-9)
+    assert tracker.seconds == pytest.approx(41 * 6 + 3), "a time slice and the job's metrics count it"
+
+
 def test_preparation_is_reported_immediately_and_only_when_it_changes(services: Services) -> None:
     session = claim_next(services, services.settings.model_copy(update={"heartbeat_seconds": 3600}))
     phases = []
