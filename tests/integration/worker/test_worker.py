@@ -161,10 +161,8 @@ def test_missing_weights_fail_the_job_with_their_error_code(rig: WorkerRig, tmp_
 def test_a_worker_learns_filters_once_and_its_job_shows_it(rig: WorkerRig) -> None:
     rig.command, rig.environment = ("support.small_calibration",), {"PYTHONPATH": PYTHONPATH}
     rig.start_worker(weights="calibrated")
-    registered = rig.services.queue_stats.workers
-    while not (workers := registered()) or workers[0].device == STARTING:
-        rig.services.events.wait({"none": "0-0"}, seconds=0.1)
-    assert workers[0].weights_seconds > 0, "estimates count it before a job is submitted"
+    worker = rig.wait_for_worker(lambda worker: worker.device != STARTING)
+    assert worker.weights_seconds > 0, "estimates count it before a job is submitted"
     first = rig.done(rig.submit())
     events = list(rig.services.events.since(first.id))
     phases = [event.data["progress"]["phase"] for event in events if event.kind == "progress"]
@@ -174,7 +172,7 @@ def test_a_worker_learns_filters_once_and_its_job_shows_it(rig: WorkerRig) -> No
     assert (warning["code"], "EASEL_WEIGHTS=imagenet" in warning["detail"]) == ("calibrated_weights", True)
     provenance = json.loads(rig.services.blobs.get(keys.provenance(first.result or "")))
     assert provenance["weights"]["source"] == "calibrated"
-    assert registered()[0].weights_seconds == 0
+    rig.wait_for_worker(lambda worker: worker.weights_seconds == 0)
     second = rig.done(rig.submit())
     phases = [e.data["progress"]["phase"] for e in rig.services.events.since(second.id) if e.kind == "progress"]
     assert not any("learning" in phase for phase in phases)
