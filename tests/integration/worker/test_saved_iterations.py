@@ -37,7 +37,7 @@ def test_a_killed_workers_job_has_the_iterations_of_an_undisturbed_one(short_lea
     rig.wait(job_id, lambda job: checkpoint_step(job) > 10, reap=False)
     rig.kill_child()
     disturbed = rig.done(job_id)
-    assert disturbed.claims == 2
+    assert disturbed.claims >= 2
     assert (disturbed.resumed_from_step or 0) > 0
     assert disturbed.iterations.steps == list(range(10, 121, 10))
     assert images_of(rig, disturbed) == images_of(rig, undisturbed)
