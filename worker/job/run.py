@@ -110,7 +110,7 @@ class JobRun:
         request = self.job.request
         with self.heartbeat.progress.loading_weights():
             self.weights = self.worker.weights(request.recipe, self.heartbeat.record_preparation)
-        if self.weights["source"] == "calibrated":
+        if self.weights["source"] == "calibrated" and self.job.claims == 1:
             self.session.publish_event("warning", code="calibrated_weights", detail=_CALIBRATED)
         recipe = self.recipe = adapted_to_weights(request.recipe, self.weights["source"])
         content, self.alpha = self.inputs.photo(request.content)
