@@ -6,15 +6,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from support.fixtures.worker import LONG, WorkerRig, reached, sample_image
 from support.requirements import PYTHONPATH
+from support.small_calibration import SMALL_CALIBRATION
 
 from easel.models import JobState
 from shared.deep_color import decode_png
 from shared.jobs.job import Job
 from shared.ledger.queue_stats import STARTING
 from shared.storage import keys
+from worker.engine.weights.calibrated.calibrate import calibrated_file
 from worker.engine.weights.hdf5 import load_kernels, save_kernels
 
 
@@ -180,3 +183,15 @@ def test_a_worker_learns_filters_once_and_its_job_shows_it(rig: WorkerRig) -> No
     phases = [e.data["progress"]["phase"] for e in rig.services.events.since(second) if e.kind == "progress"]
     assert not any("learning" in phase for phase in phases)
     assert rig.warnings(second) == ["calibrated_weights"], "once, not with each of its claims"
+
+
+def test_a_worker_takes_no_time_to_learn_filters_into_account_that_another_has_learned(
+    rig: WorkerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.start_worker(weights="calibrated")
+    rig.wait_for_worker(lambda worker: worker.weights_seconds > 0)
+    for module, name, value in SMALL_CALIBRATION:
+        monkeypatch.setattr(f"{module}.{name}", value)
+    calibrated_file(rig.settings.cache, progress=lambda *_: None)
+    rig.done(rig.submit(preset="patches", init="patches", steps=0))
+    rig.wait_for_worker(lambda worker: worker.weights_seconds == 0)
