@@ -1,4 +1,4 @@
-"""The run of one job: claim, load, iterate, checkpoint, publish."""
+"""The run of one job under a claim: load, iterate, checkpoint, publish."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -32,38 +32,6 @@ log = structlog.get_logger(__name__)
 StopReason = Literal["completed", "canceled", "drained", "slice_over"]
 _CALIBRATED: Final = f"Rendered with filters that were learned on this machine. {BETTER_WEIGHTS}"
 _RELEASE_SECONDS: Final = 3.0  # for Redis to become available in a drain
-
-
-def run_next_job(services: Services, worker: WorkerState, drain: threading.Event) -> bool:
-    """Claim the next job and run it. Return whether there was one."""
-    try:
-        session = JobSession.claim_next(services, worker.name, worker.memory)
-    except Unavailable as error:
-        log.warning("claim_failed", detail=error.detail)  # the reaper wakes this worker again
-        return False
-    if session is None:
-        return False
-    job = session.job
-    with structlog.contextvars.bound_contextvars(job=job.id), worker.running(job.id):
-        log.info("job_claimed", claims=job.claims, recipe=job.request.recipe.preset)
-        try:
-            if job.memory_failures and worker.has_run_a_job:
-                _requeue_for_fresh_child(session, worker)
-            else:
-                worker.has_run_a_job = True
-                JobRun(services, worker, drain, session).run()
-        except ClaimLost as error:
-            log.warning("claim_lost", detail=str(error))
-        except Unavailable as error:
-            log.warning("job_not_released", detail=error.detail)
-    return True
-
-
-def _requeue_for_fresh_child(session: JobSession, worker: WorkerState) -> None:
-    """Give back a job that ran out of memory once, so that a process that has run no other job claims it."""
-    worker.needs_replacement = True
-    session.release("head")
-    session.wake_worker()
 
 
 class JobRun:
