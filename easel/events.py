@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, TypeAdapter, WithJsonSchema
 
-from easel.models import TERMINAL, DurationRange, JobState, Losses, Progress, Queue, ServiceModel
+from easel.models import TERMINAL, DurationRange, JobState, JobStatus, Losses, Progress, Queue, ServiceModel
 
 
 def iso_milliseconds(moment: datetime) -> str:
@@ -218,3 +218,23 @@ QueueEvent: TypeAlias = Annotated[
 
 JOB_EVENTS: Final[TypeAdapter[JobEvent]] = TypeAdapter(JobEvent)
 QUEUE_EVENTS: Final[TypeAdapter[QueueEvent]] = TypeAdapter(QueueEvent)
+
+
+def changed_fields(status: JobStatus, event: JobEvent) -> dict[str, Any]:
+    """Return the fields of the status that an event about its job changes."""
+    match event:
+        case StateEvent(data=change):
+            position = status.queue_position if change.state == JobState.QUEUED else None
+            eta = None if event.ends_job else status.eta_seconds
+            return {"state": change.state, "queue_position": position, "eta_seconds": eta}
+        case ProgressEvent(data=report):
+            metrics = status.metrics.model_copy(update={"steps_per_second": report.steps_per_second})
+            return {"progress": report.progress, "losses": report.losses or status.losses, "metrics": metrics}
+        case EstimateEvent(data=estimate):
+            return {"queue_position": estimate.queue_position, "eta_seconds": estimate.eta_seconds}
+        case CancelRequestedEvent(data=request):
+            return {"cancel_requested_at": request.at}
+        case FinishRequestedEvent(data=request):
+            return {"finish_requested_at": request.at}
+        case _:
+            return {}

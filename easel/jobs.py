@@ -7,18 +7,12 @@ from contextlib import aclosing
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
+from pydantic import RootModel
+
 from easel._requests import ATTEMPTS, STREAM_ATTEMPTS, RetryingClient
 from easel._sync_bridge import AsyncMixin, BridgedMethod, BridgedStream, SyncMixin
 from easel.errors import ApiError, Conflict
-from easel.events import (
-    JOB_EVENTS,
-    CancelRequestedEvent,
-    EstimateEvent,
-    FinishRequestedEvent,
-    JobEvent,
-    ProgressEvent,
-    StateEvent,
-)
+from easel.events import JOB_EVENTS, JobEvent, changed_fields
 from easel.models import (
     Deliveries,
     Delivery,
@@ -27,7 +21,6 @@ from easel.models import (
     JobError,
     JobState,
     JobStatus,
-    JsonObject,
     Preview,
     Progress,
     SavedIteration,
@@ -35,6 +28,10 @@ from easel.models import (
 )
 
 _WAIT_SECONDS: Final = 10.0  # that one request of `wait` is held by the service
+
+
+class JsonObject(RootModel[dict[str, Any]]):
+    """A JSON object that is returned as it is."""
 
 
 class BaseJob:
@@ -112,7 +109,7 @@ class BaseJob:
         async with aclosing(self._client.stream(JOB_EVENTS, self._path("events"), after)) as events:
             async for event in events:
                 if not self.ended:  # past events of an ended job would take its status back
-                    self.status = self.status.model_copy(update=_changed_fields(self.status, event))
+                    self.status = self.status.model_copy(update=changed_fields(self.status, event))
                 yield event
                 if event.ends_job:
                     return
@@ -237,23 +234,3 @@ async def fetch_status(client: RetryingClient, job_id: str, hold: float = 0.0, *
     """Return a job's status: now, or when it changes within `hold` seconds. `options` are those of `request`."""
     params = {"wait": f"{hold:g}"} if hold else {}
     return await client.request_model(JobStatus, "GET", job_path(job_id), params=params, hold=hold, **options)
-
-
-def _changed_fields(status: JobStatus, event: JobEvent) -> dict[str, Any]:
-    """Return the fields of the status that an event changes."""
-    match event:
-        case StateEvent(data=change):
-            position = status.queue_position if change.state == JobState.QUEUED else None
-            eta = None if event.ends_job else status.eta_seconds
-            return {"state": change.state, "queue_position": position, "eta_seconds": eta}
-        case ProgressEvent(data=report):
-            metrics = status.metrics.model_copy(update={"steps_per_second": report.steps_per_second})
-            return {"progress": report.progress, "losses": report.losses or status.losses, "metrics": metrics}
-        case EstimateEvent(data=estimate):
-            return {"queue_position": estimate.queue_position, "eta_seconds": estimate.eta_seconds}
-        case CancelRequestedEvent(data=request):
-            return {"cancel_requested_at": request.at}
-        case FinishRequestedEvent(data=request):
-            return {"finish_requested_at": request.at}
-        case _:
-            return {}

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field
 
 ImageFormat = Literal["png", "jpeg", "webp", "tiff"]
 """The file formats of a result; PNG and TIFF are lossless."""
@@ -246,7 +246,3 @@ class Queue(ServiceModel):
     throughput: list[ThroughputBucket] = Field(
         default=[], description="Of about the last hour; the last bucket is incomplete."
     )
-
-
-class JsonObject(RootModel[dict[str, Any]]):
-    """A JSON object that is returned as it is."""

@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shared.deep_color import encode_png
+from shared.recipe import BitDepth
+
 Alpha = NDArray[np.float32]
 """(height, width) in [0, 1]: 0 is transparent."""
 
@@ -37,6 +40,11 @@ def attach_alpha(image: NDArray[np.float32], alpha: Alpha | None) -> NDArray[np.
     if alpha.shape != (height, width):  # bilinear, because it does not overshoot: what is opaque stays so
         alpha = np.asarray(Image.fromarray(alpha).resize((width, height), Image.Resampling.BILINEAR))
     return np.dstack([image, alpha])
+
+
+def encode_rendered_png(image: NDArray[np.float32], alpha: Alpha | None, bit_depth: BitDepth) -> bytes:
+    """Encode a rendered image (height, width, 3) in [0, 1], a result or a saved iteration, with its photo's alpha."""
+    return encode_png(attach_alpha(image, alpha), bit_depth)
 
 
 def _fill(image: Image.Image) -> Image.Image:

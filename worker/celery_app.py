@@ -29,7 +29,7 @@ from shared.settings import Settings
 from shared.storage import LONG_TIMEOUTS
 from worker.consumer_watchdog import ConsumerWatchdog, end_process
 from worker.devices.memory import WorkerMemory, expected_memory
-from worker.job.run import run_next_job
+from worker.job.next_job import run_next_job
 from worker.job.worker_state import WorkerState
 from worker.protocols import Engine
 from worker.registration import Registration

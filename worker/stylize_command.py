@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from easel.terminal.command import iteration_path
-from shared.deep_color import decode, encode_png
+from shared.deep_color import decode
 from shared.presets import adapted_to_weights
 from shared.recipe import Recipe
-from shared.transparency import attach_alpha, separate_alpha
+from shared.transparency import encode_rendered_png, separate_alpha
 from worker.engine import Iterate, stylize
 from worker.engine.cache import PathName
 from worker.engine.weights.sources import Weights
@@ -52,12 +52,13 @@ def run(
             for last in stylize(photo, images, recipe, weights=weights, path=path):
                 seconds = time.perf_counter() - started
                 if recipe.saves(last.step):
-                    iteration_path(output, last.step).write_bytes(encode_png(last.image))
+                    png = encode_rendered_png(last.image, alpha, recipe.bit_depth)
+                    iteration_path(output, last.step).write_bytes(png)
                 write(last, seconds)
                 show(last, seconds)
     finally:
         if last:
-            output.write_bytes(encode_png(attach_alpha(last.image, alpha), recipe.bit_depth))
+            output.write_bytes(encode_rendered_png(last.image, alpha, recipe.bit_depth))
     if last is None:  # for the type checker: step 0 always comes
         msg = "stylize yielded nothing"
         raise AssertionError(msg)

@@ -68,8 +68,9 @@ class Heartbeat:
     def record_step(self, iterate: Iterate) -> None:
         """Record that the loop has done a step, without any I/O."""
         first = self.progress.last is None
-        mark = self.progress.add(iterate)
-        self._last_step_seconds, self._active_at = mark.at - self._active_at, mark.at
+        self.progress.add(iterate)
+        now = time.monotonic()
+        self._last_step_seconds, self._active_at = now - self._active_at, now
         if first:
             self._beat_now.set()  # people wait for the first image
 

@@ -21,7 +21,7 @@ class StepMark:
     step: int
     fraction: float
     phase: str
-    at: float  # time.monotonic
+    at: float  # time.monotonic without the seconds spent in `untimed`
     excluded_seconds: float = 0.0  # of first steps of a phase so far: they may hold a trace, many times a step
     excluded_fraction: float = 0.0  # that those steps did
 
@@ -54,7 +54,7 @@ class ProgressTracker:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._claimed_at = time.monotonic()
-        self._weights_seconds = 0.0
+        self._untimed_seconds = 0.0
         self.preparation = "preparing"
         """The phase before the first iterate."""
         self._first: StepMark | None = None  # of this claim: the base of the speed for later estimates
@@ -79,17 +79,26 @@ class ProgressTracker:
         return _rate(self._first, self.last, _measured_fraction)
 
     @contextmanager
-    def loading_weights(self) -> Iterator[None]:
-        """Leave the time of the block out of the start's: learning filters happens once on a machine."""
+    def untimed(self) -> Iterator[None]:
+        """Leave the time of the block out of the timing and the speeds: it says nothing about later jobs."""
         started = time.monotonic()
         try:
             yield
         finally:
-            self.preparation, self._weights_seconds = "preparing", time.monotonic() - started
+            self._untimed_seconds += time.monotonic() - started
 
-    def add(self, iterate: Iterate) -> StepMark:
+    @contextmanager
+    def loading_weights(self) -> Iterator[None]:
+        """Leave the time of the block out of the start's: learning filters happens once on a machine."""
+        try:
+            with self.untimed():
+                yield
+        finally:
+            self.preparation = "preparing"
+
+    def add(self, iterate: Iterate) -> None:
         """Record that a step is done."""
-        now, last = time.monotonic(), self.last
+        now, last = self._timed_now(), self.last
         mark = last.next(iterate, now) if last else StepMark(iterate.step, iterate.fraction, iterate.phase, now)
         self._first = self._first or mark
         if self._phase is None or self._phase.phase != mark.phase:
@@ -97,7 +106,6 @@ class ProgressTracker:
         if mark.fraction >= 1 / 2:
             self._half = self._half or mark
         self._iterate, self.last = iterate, mark  # in this order: `last` implies an iterate
-        return mark
 
     def record_fields(self) -> dict[str, Any]:
         """Return the fields of the job's record that change while it runs."""
@@ -125,8 +133,11 @@ class ProgressTracker:
         if self._first is None or self.last is None or not speed:
             return None
         tracing = max(0.0, self.last.excluded_seconds - self.last.excluded_fraction / speed)  # beyond the steps' time
-        start = self._first.at - self._claimed_at - self._weights_seconds + tracing
-        return JobTiming(speed, start, time.monotonic() - self.last.at, self.last.fraction, self._drift())
+        start = self._first.at - self._claimed_at + tracing
+        return JobTiming(speed, start, self._timed_now() - self.last.at, self.last.fraction, self._drift())
+
+    def _timed_now(self) -> float:
+        return time.monotonic() - self._untimed_seconds
 
     def _drift(self) -> float | None:
         """Return the logarithm of the speed after half of the run by that before; None of a run seen in part."""

@@ -8,10 +8,9 @@ from typing import Any
 import structlog
 
 from easel.models import JobError, JobState
-from shared.deep_color import encode_png
 from shared.errors import ClaimLost, JobNotFound, Unavailable
 from shared.storage import keys
-from shared.transparency import Alpha, attach_alpha
+from shared.transparency import Alpha, encode_rendered_png
 from worker.job.session import JobSession
 from worker.protocols import Iterate
 from worker.retry import RetryUntilAvailable
@@ -31,7 +30,7 @@ class Publisher:
     def write_result(self, iterate: Iterate, describe: Describe, alpha: Alpha | None = None) -> dict[str, Any]:
         """Write the result, with the photo's alpha, and its provenance; return the record's fields that name them."""
         job = self._session.job
-        png = encode_png(attach_alpha(iterate.image, alpha), job.request.recipe.bit_depth)
+        png = encode_rendered_png(iterate.image, alpha, job.request.recipe.bit_depth)
         key = keys.result(job.id, self._session.token)
         self._put(keys.provenance(key), json.dumps(describe(iterate, png), indent=2).encode(), "application/json")
         self._put(key, png, "image/png")

@@ -1,4 +1,4 @@
-"""The run of one job: claim, load, iterate, checkpoint, publish."""
+"""The run of one job under a claim: load, iterate, checkpoint, publish."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -34,38 +34,6 @@ _CALIBRATED: Final = f"Rendered with filters that were learned on this machine. 
 _RELEASE_SECONDS: Final = 3.0  # for Redis to become available in a drain
 
 
-def run_next_job(services: Services, worker: WorkerState, drain: threading.Event) -> bool:
-    """Claim the next job and run it. Return whether there was one."""
-    try:
-        session = JobSession.claim_next(services, worker.name, worker.memory)
-    except Unavailable as error:
-        log.warning("claim_failed", detail=error.detail)  # the reaper wakes this worker again
-        return False
-    if session is None:
-        return False
-    job = session.job
-    with structlog.contextvars.bound_contextvars(job=job.id), worker.running(job.id):
-        log.info("job_claimed", claims=job.claims, recipe=job.request.recipe.preset)
-        try:
-            if job.memory_failures and worker.has_run_a_job:
-                _requeue_for_fresh_child(session, worker)
-            else:
-                worker.has_run_a_job = True
-                JobRun(services, worker, drain, session).run()
-        except ClaimLost as error:
-            log.warning("claim_lost", detail=str(error))
-        except Unavailable as error:
-            log.warning("job_not_released", detail=error.detail)
-    return True
-
-
-def _requeue_for_fresh_child(session: JobSession, worker: WorkerState) -> None:
-    """Give back a job that ran out of memory once, so that a process that has run no other job claims it."""
-    worker.needs_replacement = True
-    session.release("head")
-    session.wake_worker()
-
-
 class JobRun:
     """One claim, from the first heartbeat to its outcome."""
 
@@ -79,7 +47,7 @@ class JobRun:
         self.publisher = Publisher(session, self.retry)
         self.weights = NO_WEIGHTS
         self.writer: CheckpointWriter | None = None
-        self.alpha: Alpha | None = None  # of the photo, for the result
+        self.alpha: Alpha | None = None  # of the photo, for the result and saved iterations
         self.last: Iterate | None = None  # the last valid one
         self.bitwise = True  # whether every step so far was done on machines like this one
 
@@ -110,7 +78,7 @@ class JobRun:
         request = self.job.request
         with self.heartbeat.progress.loading_weights():
             self.weights = self.worker.weights(request.recipe, self.heartbeat.record_preparation)
-        if self.weights["source"] == "calibrated":
+        if self.weights["source"] == "calibrated" and self.job.claims == 1:
             self.session.publish_event("warning", code="calibrated_weights", detail=_CALIBRATED)
         recipe = self.recipe = adapted_to_weights(request.recipe, self.weights["source"])
         content, self.alpha = self.inputs.photo(request.content)
@@ -167,7 +135,8 @@ class JobRun:
     def _record_step(self, iterate: Iterate) -> None:
         backoffs = self.last.step_backoffs if self.last else 0
         self.heartbeat.record_step(iterate)
-        self.iterations.save_if_due(iterate)
+        with self.heartbeat.progress.untimed():
+            self.iterations.save_if_due(iterate, self.alpha)
         self.last = iterate  # which a drain saves as a checkpoint
         if iterate.step_backoffs > backoffs:
             log.warning("step_halved", step=iterate.step, times=iterate.step_backoffs)

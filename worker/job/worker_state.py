@@ -59,7 +59,8 @@ class WorkerState:
         try:
             yield
         finally:
-            self._registration.update(job=None)
+            self._weights_seconds = self.engine.weights_seconds()  # another worker may have learned them meanwhile
+            self._registration.update(job=None, weights_seconds=self._weights_seconds)
 
     def record_run(self, run_history: RunHistory, job: Job, timing: JobTiming, *, shape: tuple[int, ...]) -> None:
         """Add a job that has ended, with a result of `shape` (H, W, 3), to the history that estimates are based on."""

@@ -11,6 +11,7 @@ import pytest
 from chaos.stack.engine import SleepIterate
 from support.fixtures.worker import WorkerRig
 
+from shared.jobs.events import StoredEvent
 from shared.ledger.queue_stats import WorkerInfo
 from shared.services import Services
 from shared.settings import Settings
@@ -48,12 +49,20 @@ def claim_next(services: Services, settings: Settings | None = None) -> JobSessi
     return session
 
 
+def next_events(services: Services, job_id: str, last: str, *, seconds: int = 30) -> list[StoredEvent]:
+    """Return the events after `last`, as soon as there is one; none after `seconds`."""
+    for _ in range(seconds):  # one wait must be shorter than the client's timeout
+        if events := services.events.wait({job_id: last}, seconds=1).get(job_id):
+            return events
+    return []
+
+
 def test_the_first_step_is_reported_immediately(services: Services) -> None:
     session = claim_next(services, services.settings.model_copy(update={"heartbeat_seconds": 3600}))
     with Heartbeat(session, threading.Event()) as heartbeat:
         last = services.events.last_id(session.job.id)
         heartbeat.record_step(ITERATE)
-        (event, *_) = services.events.wait({session.job.id: last}, seconds=30)[session.job.id]
+        (event, *_) = next_events(services, session.job.id, last)
     assert (event.kind, event.data["progress"]["current"]) == ("progress", 1)
 
 
@@ -110,14 +119,35 @@ def test_the_time_to_learn_weights_is_not_part_of_the_start(
     assert timing.start_seconds == pytest.approx(2 + 1)
 
 
+def test_the_time_to_save_iterations_is_not_part_of_the_speed_or_the_end(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, clock = claim_next(services).job, Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    tracker = ProgressTracker(job)
+    for step in range(41):
+        clock.now += 1
+        tracker.add(cast("Iterate", StepInfo(step, step / 40, "small" if step <= 20 else "large")))
+        with tracker.untimed():
+            clock.now += 5
+    clock.now += 3
+    timing = tracker.timing()
+    assert timing is not None
+    assert timing.fraction_per_second == pytest.approx(1 / 40)
+    assert timing.start_seconds == pytest.approx(1)
+    assert timing.end_seconds == pytest.approx(3)
+    assert timing.drift == pytest.approx(0, abs=1e-9)
+    assert tracker.seconds == pytest.approx(41 * 6 + 3), "a time slice and the job's metrics count it"
+
+
 def test_preparation_is_reported_immediately_and_only_when_it_changes(services: Services) -> None:
     session = claim_next(services, services.settings.model_copy(update={"heartbeat_seconds": 3600}))
     phases = []
     with Heartbeat(session, threading.Event()) as heartbeat:
         last = services.events.last_id(session.job.id)
-        for fraction in (0, 0.25, 0.25, 0.5):
+        for fraction, seconds in ((0, 30), (0.25, 30), (0.25, 1), (0.5, 30)):  # the repetition has no event
             heartbeat.record_preparation("learning filters", fraction)
-            for event in services.events.wait({session.job.id: last}, seconds=1).get(session.job.id, []):
+            for event in next_events(services, session.job.id, last, seconds=seconds):
                 last = event.id
                 phases.append(event.data["progress"]["phase"])
     assert phases == ["learning filters, once", "learning filters, once, 25 %", "learning filters, once, 50 %"]

@@ -6,15 +6,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from support.fixtures.worker import LONG, WorkerRig, reached, sample_image
 from support.requirements import PYTHONPATH
+from support.small_calibration import SMALL_CALIBRATION
 
 from easel.models import JobState
 from shared.deep_color import decode_png
 from shared.jobs.job import Job
 from shared.ledger.queue_stats import STARTING
 from shared.storage import keys
+from worker.engine.weights.calibrated.calibrate import calibrated_file
 from worker.engine.weights.hdf5 import load_kernels, save_kernels
 
 
@@ -160,11 +163,9 @@ def test_missing_weights_fail_the_job_with_their_error_code(rig: WorkerRig, tmp_
 
 def test_a_worker_learns_filters_once_and_its_job_shows_it(rig: WorkerRig) -> None:
     rig.command, rig.environment = ("support.small_calibration",), {"PYTHONPATH": PYTHONPATH}
-    rig.start_worker(weights="calibrated")
-    registered = rig.services.queue_stats.workers
-    while not (workers := registered()) or workers[0].device == STARTING:
-        rig.services.events.wait({"none": "0-0"}, seconds=0.1)
-    assert workers[0].weights_seconds > 0, "estimates count it before a job is submitted"
+    rig.start_worker(weights="calibrated", slice_seconds=0.5)
+    worker = rig.wait_for_worker(lambda worker: worker.device != STARTING)
+    assert worker.weights_seconds > 0, "estimates count it before a job is submitted"
     first = rig.done(rig.submit())
     events = list(rig.services.events.since(first.id))
     phases = [event.data["progress"]["phase"] for event in events if event.kind == "progress"]
@@ -174,8 +175,23 @@ def test_a_worker_learns_filters_once_and_its_job_shows_it(rig: WorkerRig) -> No
     assert (warning["code"], "EASEL_WEIGHTS=imagenet" in warning["detail"]) == ("calibrated_weights", True)
     provenance = json.loads(rig.services.blobs.get(keys.provenance(first.result or "")))
     assert provenance["weights"]["source"] == "calibrated"
-    assert registered()[0].weights_seconds == 0
-    second = rig.done(rig.submit())
-    phases = [e.data["progress"]["phase"] for e in rig.services.events.since(second.id) if e.kind == "progress"]
+    rig.wait_for_worker(lambda worker: worker.weights_seconds == 0)
+    second, _ = rig.submit(**LONG), rig.submit()
+    rig.wait(second, lambda job: job.claims > 1 and running(job))
+    rig.services.ledger.request_control(second, "finish")
+    rig.done(second)
+    phases = [e.data["progress"]["phase"] for e in rig.services.events.since(second) if e.kind == "progress"]
     assert not any("learning" in phase for phase in phases)
-    assert rig.warnings(second.id) == ["calibrated_weights"]
+    assert rig.warnings(second) == ["calibrated_weights"], "once, not with each of its claims"
+
+
+def test_a_worker_takes_no_time_to_learn_filters_into_account_that_another_has_learned(
+    rig: WorkerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.start_worker(weights="calibrated")
+    rig.wait_for_worker(lambda worker: worker.weights_seconds > 0)
+    for module, name, value in SMALL_CALIBRATION:
+        monkeypatch.setattr(f"{module}.{name}", value)
+    calibrated_file(rig.settings.cache, progress=lambda *_: None)
+    rig.done(rig.submit(preset="patches", init="patches", steps=0))
+    rig.wait_for_worker(lambda worker: worker.weights_seconds == 0)
