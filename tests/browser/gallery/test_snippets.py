@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 from support.fixtures.worker import sample_image
+from support.image_files import decode
 from support.requirements import ROOT
 
 from browser.actions import KEY, sign_in
@@ -49,7 +50,7 @@ def test_a_snippet_reruns_the_job_and_saves_the_result(
     assert rerun.request.styles == job_with_all_types.request.styles
     assert rerun.id in output
     assert "Wrote result.png" in output
-    assert (tmp_path / "result.png").read_bytes() == stack_with_worker.result_of(rerun)
+    assert decode((tmp_path / "result.png").read_bytes()) == decode(stack_with_worker.result_of(rerun))
 
 
 def test_a_snippet_keeps_masks_and_start_image(

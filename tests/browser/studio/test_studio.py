@@ -4,6 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
+from support.image_files import decode
 
 from browser.actions import (
     OTHER_STYLE,
@@ -32,7 +33,7 @@ def test_a_photo_and_a_style_image_become_a_result_to_download(page: Page, stack
     expect_result_image(page)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
-    assert download.value.path().read_bytes() == stack.result_of(stack.services.ledger.get(job))
+    assert decode(download.value.path().read_bytes()) == decode(stack.result_of(stack.services.ledger.get(job)))
     expect(page).to_have_title("Finished · Easel")
 
 
