@@ -110,7 +110,7 @@ class Recipe(_Frozen):
     style_loss: Literal["gram", "wasserstein"] = Field(
         "gram",
         description="Distance of Gram matrices: their mean squared difference, or the 2-Wasserstein distance, which "
-        "weighs weak and strong correlations more equally and needs about a quarter of the style weight.",
+        "weighs weak and strong correlations more equally; give it a style weight of 5 to 8 instead of 20.",
     )
     content_weight: Weight = Field(1.0, description="Weight of the content loss.")
     style_weight: Weight = Field(10.0, description="Weight of the style loss.")

@@ -25,7 +25,7 @@ _OUT: Final = ROOT / "docs" / "how-to" / "controls"
 _HEIGHT: Final = 200
 _STRIPS: Final[dict[str, Sequence[dict[str, Any]]]] = {
     "weights": [{"preset": "gentle"}, {"preset": "default"}, {"preset": "strong"}],
-    "style-loss": [{"style_loss": "gram"}, {"style_loss": "wasserstein", "style_weight": 5}],
+    "style-loss": [{"style_loss": "gram"}, {"style_loss": "wasserstein", "style_weight": 8}],
     "averaging": [{"averaging": 0}, {"averaging": 0.9}],
     "style-scale": [{"style_scale": 0.5}, {"style_scale": 1}, {"style_scale": 2}],
     "color": [{"color": "style"}, {"color": "content"}, {"color": "match"}],

@@ -23,7 +23,7 @@ def _random(*shape: int) -> tf.Tensor:
     return tf.constant(RANDOM.random(shape, np.float32))
 
 
-_HIDDEN = 2 * 1e-7**0.5
+_HIDDEN = 2 * 1e-6**0.5
 """Most that an eigenvalue is missed by, relative to the trace."""
 
 
