@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from easel.terminal.command import iteration_path
-from shared.deep_color import decode
+from shared.imaging.deep_color import decode
+from shared.imaging.transparency import encode_rendered_png, separate_alpha
 from shared.presets import adapted_to_weights
 from shared.recipe import Recipe
-from shared.transparency import encode_rendered_png, separate_alpha
 from worker.engine import Iterate, stylize
 from worker.engine.cache import PathName
 from worker.engine.weights.sources import Weights

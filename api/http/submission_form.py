@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from shared.images import ACCEPTED_FORMATS
+from shared.imaging.images import ACCEPTED_FORMATS
 from shared.jobs.job import WEBHOOK_EVENTS
 
 _FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}

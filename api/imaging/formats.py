@@ -4,8 +4,8 @@ from typing import Literal
 
 import pyvips
 
-from shared.color_profiles import SRGB_PROFILE
-from shared.deep_color import load_png
+from shared.imaging.color_profiles import SRGB_PROFILE
+from shared.imaging.deep_color import load_png
 
 OtherFormat = Literal["jpeg", "webp", "tiff"]
 

@@ -12,8 +12,8 @@ from PIL.Image import Resampling
 from werkzeug.datastructures import FileStorage
 
 from api.http.limits import decode_slot
-from shared import deep_color, images
 from shared.errors import BadInput, InvalidMask, InvalidShape
+from shared.imaging import deep_color, images
 from shared.recipe import Recipe
 
 _SHAPE_TOLERANCE: Final = 0.02

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from PIL import Image
 
-from shared.images import decode_jpeg
+from shared.imaging.images import decode_jpeg
 
 T = TypeVar("T")
 _MAX_FRAMES: Final = 60  # more cost memory and time and make no visible difference

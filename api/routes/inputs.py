@@ -7,7 +7,8 @@ from pydantic import Field
 
 from api.http.file_responses import IMMUTABLE, NOT_MODIFIED, blob_response, conditional_response, get_job, render_cached
 from api.http.operations import Query, ResponseDoc, operation
-from shared import errors, images
+from shared import errors
+from shared.imaging import images
 from shared.storage import keys
 
 routes = Blueprint("inputs", __name__)

@@ -17,7 +17,7 @@ from deploy.local.demo import run_demo
 from deploy.local.stack import Stack, StackConfig, free_port, port_is_free
 from easel import ApiError, recipe_fields
 from shared.errors import EaselError
-from shared.images import decode
+from shared.imaging.images import decode
 from shared.presets import resolve
 from shared.samples import sample_photo
 from shared.settings import Settings

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks.gallery import ROOT, SAMPLES
 from benchmarks.quality.pairs import sheet
-from shared.images import decode
+from shared.imaging.images import decode
 from shared.presets import resolve
 from shared.samples import sample_photo
 from worker.engine import stylize

@@ -14,7 +14,7 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 
-from shared.images import decode, encode_jpeg, to_array, to_image
+from shared.imaging.images import decode, encode_jpeg, to_array, to_image
 from shared.presets import PRESETS
 from shared.recipe import Recipe
 from shared.samples import sample_photo

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from PIL import ExifTags, Image
 
-from shared import images
+from shared.imaging import images
 
 Color = tuple[int, int, int]
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from shared.images import MIN_SIDE
+from shared.imaging.images import MIN_SIDE
 
 
 def as_tensor(image: NDArray[Any]) -> tf.Tensor:

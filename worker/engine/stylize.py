@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from shared import images
 from shared.errors import Diverged, InvalidMask
+from shared.imaging import images
 from shared.recipe import Recipe
 from shared.recipe_inputs import check_inputs
 from worker.engine.cache import Cache, Evaluate, PathName

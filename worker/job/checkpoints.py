@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import structlog
 
 from shared.errors import ClaimLost, Unavailable
-from shared.images import encode_jpeg
+from shared.imaging.images import encode_jpeg
 from shared.storage import keys
 from worker.job import checkpoint_format
 from worker.job.session import JobSession

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from shared.deep_color import decode_png
 from shared.errors import BlobMissing, StorageUnavailable
+from shared.imaging.deep_color import decode_png
+from shared.imaging.transparency import Alpha, separate_alpha
 from shared.services import stored_identity
 from shared.storage import keys
-from shared.transparency import Alpha, separate_alpha
 from worker.job.session import JobSession
 from worker.retry import RetryUntilAvailable
 

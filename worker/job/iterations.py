@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from shared.transparency import Alpha, encode_rendered_png
+from shared.imaging.transparency import Alpha, encode_rendered_png
 from worker.job.session import JobSession
 from worker.protocols import Iterate
 from worker.retry import RetryUntilAvailable

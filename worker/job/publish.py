@@ -9,8 +9,8 @@ import structlog
 
 from easel.models import JobError, JobState
 from shared.errors import ClaimLost, JobNotFound, Unavailable
+from shared.imaging.transparency import Alpha, encode_rendered_png
 from shared.storage import keys
-from shared.transparency import Alpha, encode_rendered_png
 from worker.job.session import JobSession
 from worker.protocols import Iterate
 from worker.retry import RetryUntilAvailable

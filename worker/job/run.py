@@ -10,9 +10,9 @@ import structlog
 
 from easel.models import JobError, JobState
 from shared.errors import AttemptsExhausted, ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
+from shared.imaging.transparency import Alpha
 from shared.presets import BETTER_WEIGHTS, adapted_to_weights
 from shared.services import Services
-from shared.transparency import Alpha
 from worker.devices.memory import suggest_size
 from worker.job.checkpoints import CheckpointWriter
 from worker.job.drain import save_last_step, write_handoff_note

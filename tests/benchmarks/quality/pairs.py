@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.gallery import SAMPLES, SIBLING_IMAGES
-from shared.images import decode
+from shared.imaging.images import decode
 from shared.samples import sample_photo
 
 PAIRS: Final[Mapping[str, list[tuple[str, str]]]] = json.loads((Path(__file__).parent / "pairs.json").read_text())

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from shared.images import decode, encode_png
+from shared.imaging.images import decode, encode_png
 from shared.presets import resolve
 from shared.settings import Settings
 

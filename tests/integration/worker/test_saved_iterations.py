@@ -9,7 +9,7 @@ from PIL import Image
 from support.fixtures.worker import LONG, WorkerRig, checkpoint_step, reached, sample_image
 
 from easel.models import JobState
-from shared.deep_color import decode_png
+from shared.imaging.deep_color import decode_png
 from shared.jobs.job import Job
 from shared.storage import keys
 

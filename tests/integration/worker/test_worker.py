@@ -13,7 +13,7 @@ from support.requirements import PYTHONPATH
 from support.small_calibration import SMALL_CALIBRATION
 
 from easel.models import JobState
-from shared.deep_color import decode_png
+from shared.imaging.deep_color import decode_png
 from shared.jobs.job import Job
 from shared.ledger.queue_stats import STARTING
 from shared.storage import keys

@@ -14,7 +14,7 @@ from chaos.fault_log import FaultLog, StallDetector
 from chaos.stack.engine import SleepingEngine
 
 from easel.models import JobState, Progress
-from shared.images import encode_png
+from shared.imaging.images import encode_png
 from shared.jobs.job import Job, JobRequest
 from shared.presets import resolve
 from shared.storage import keys

@@ -22,9 +22,9 @@ from support.image_files import (
     srgb_to_display_p3,
 )
 
-from shared import deep_color, images
-from shared.color_profiles import SRGB_PROFILE
 from shared.errors import BadInput, BrokenImage, ImageTooLarge, ImageTooSmall
+from shared.imaging import deep_color, images
+from shared.imaging.color_profiles import SRGB_PROFILE
 
 RANDOM = np.random.default_rng(3)
 RGB = RANDOM.integers(0, 65536, (48, 64, 3), np.uint16)

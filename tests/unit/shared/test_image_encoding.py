@@ -11,10 +11,10 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageCms
 from support.image_files import decode, encode, gradient, pixel, solid
 
-from shared import images
-from shared.color_profiles import SRGB_PROFILE
-from shared.deep_color import decode_png
 from shared.errors import BrokenImage, ImageTooSmall
+from shared.imaging import images
+from shared.imaging.color_profiles import SRGB_PROFILE
+from shared.imaging.deep_color import decode_png
 from shared.recipe import Recipe
 
 

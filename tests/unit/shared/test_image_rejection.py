@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.image_files import decode, encode, gradient, palette_image, solid, with_metadata
 
-from shared import images
 from shared.errors import AnimatedImage, BadInput, BrokenImage, ImageTooLarge, ImageTooSmall, NotAnImage
+from shared.imaging import images
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from support.image_files import (
     with_metadata,
 )
 
-from shared import images
-from shared.color_profiles import SRGB_PROFILE
+from shared.imaging import images
+from shared.imaging.color_profiles import SRGB_PROFILE
 
 
 @pytest.mark.parametrize("kind", images.ACCEPTED_FORMATS)

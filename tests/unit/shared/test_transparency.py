@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shared.transparency import attach_alpha, separate_alpha
+from shared.imaging.transparency import attach_alpha, separate_alpha
 
 
 def rgba(*, dtype: type = np.uint8, color: int = 200) -> np.ndarray:

@@ -11,8 +11,8 @@ from PIL import Image
 from support.requirements import ROOT
 from support.small_runs import CONTENT, STYLE, small
 
-from shared.deep_color import decode_png
-from shared.images import encode_canonical_png
+from shared.imaging.deep_color import decode_png
+from shared.imaging.images import encode_canonical_png
 
 
 @pytest.mark.slow

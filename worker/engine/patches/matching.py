@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from shared.images import MIN_SIDE
+from shared.imaging.images import MIN_SIDE
 from shared.patch_iterations import PatchIteration
 from shared.recipe import Recipe
 from worker.engine.image_ops import as_tensor, resize, resize_longest_side, with_mask

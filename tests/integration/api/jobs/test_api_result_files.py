@@ -14,8 +14,8 @@ from PIL import Image
 from support.fixtures.api import claim, succeed
 from werkzeug.test import TestResponse
 
-from shared import deep_color
-from shared.color_profiles import SRGB_PROFILE
+from shared.imaging import deep_color
+from shared.imaging.color_profiles import SRGB_PROFILE
 from shared.services import Services
 from shared.storage import keys
 

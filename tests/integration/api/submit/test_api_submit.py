@@ -14,8 +14,8 @@ from support.fixtures.api import PHOTO, PHOTO_COLOR, STYLE, STYLE_COLOR, Submit,
 from support.image_files import encode, sixteen_bit_png, solid
 
 from api.http import limits, multipart
-from shared import deep_color
 from shared.errors import LedgerUnavailable
+from shared.imaging import deep_color
 from shared.services import Services
 from shared.storage import keys
 

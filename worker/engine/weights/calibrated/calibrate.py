@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from shared.images import decode
+from shared.imaging.images import decode
 from shared.recipe import VGG19_LAYERS
 from shared.samples import sample_photos
 from worker.engine.weights.calibrated.filters import Array, learn_filters, product

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.deep_color import encode_png
+from shared.imaging.deep_color import encode_png
 from shared.recipe import BitDepth
 
 Alpha = NDArray[np.float32]

@@ -11,9 +11,9 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared import images
-from shared.color_profiles import SRGB_PROFILE
 from shared.errors import BrokenImage
+from shared.imaging import images
+from shared.imaging.color_profiles import SRGB_PROFILE
 from shared.recipe import BitDepth
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-from shared.color_profiles import SRGB_PROFILE, to_srgb
 from shared.errors import AnimatedImage, BrokenImage, EaselError, ImageTooLarge, ImageTooSmall, NotAnImage
+from shared.imaging.color_profiles import SRGB_PROFILE, to_srgb
 
 ImageLike = Image.Image | NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 """An RGB image of Pillow, or an array (height, width, 3), or 4 with alpha: uint8, or floats in [0, 1]."""
