@@ -88,6 +88,7 @@ def test_a_form_with_extra_images_drops_them_for_a_job_without(page: Page, stack
     page.locator("#recent a").first.click()
     page.get_by_role("link", name="Edit and rerun").click()
     page.wait_for_url(f"**/?rerun={plain}")
+    expect(page.get_by_alt_text("style-1.png")).to_be_visible()  # the job is loaded
     expect(page.get_by_alt_text("Start image")).to_have_count(0)
     assert stack.services.ledger.get(create(page)).request.init_image is None
 
