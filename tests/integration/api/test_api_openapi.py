@@ -63,8 +63,9 @@ def _send_generated(operation: Any, mode: GenerationMode, ids: list[str]) -> Non
             case.path_parameters["job_id"] = job_id
         if job_id and isinstance(case.body, dict) and operation.path == "/v1/jobs":
             # Schemathesis cannot encode images, not even those that it generates itself.
-            images = {"content": PHOTO, "style": [STYLE], "content_mask": [PHOTO], "init_image": PHOTO}
-            optional = {"content_mask", "init_image"} - case.body.keys()
+            masks = {"style_mask": [PHOTO], "content_mask": [PHOTO]}
+            images = {"content": PHOTO, "style": [STYLE], **masks, "init_image": PHOTO}
+            optional = {*masks, "init_image"} - case.body.keys()
             case.body |= {name: image for name, image in images.items() if name not in optional}
         case.call_and_validate(checks=CHECKS)
 
