@@ -38,20 +38,15 @@ def decode_input(
     max_pixels: int,
     *,
     shape_of: tuple[int, int] | None = None,
-    background: str | None = "white",
     **position: Any,
 ) -> InputImage:
     """Return an image as it will be stored; one with the shape of `shape_of` (width, height), if that is given.
 
-    `read` returns the file, and is called once few others are in memory. Without a `background` the image keeps its
-    alpha. Raises a subclass of BadInput with the image's `position` in the form.
+    It keeps its alpha. `read` returns the file, and is called once few others are in memory. Raises a subclass of
+    BadInput with the image's `position` in the form.
     """
     with _positioned(**position), decode_slot():
-        pixels = deep_color.decode(read(), max_pixels=max_pixels, background=background)
-        size = pixels.shape[1], pixels.shape[0]
-        _check_shape(size, shape_of or size)
-        images.fit_size(size, min(longest for longest, _ in recipe.schedule()))
-        return _stored(pixels)
+        return _stored(_decode(read(), recipe, max_pixels, shape_of=shape_of))
 
 
 def decode_style(
@@ -62,8 +57,7 @@ def decode_style(
     Raises InvalidMask, and other subclasses of BadInput, with the position in the form.
     """
     with _positioned(field="style", number=number), decode_slot():
-        pixels = deep_color.decode(upload.read(), max_pixels=max_pixels, background=None)
-        images.fit_size((pixels.shape[1], pixels.shape[0]), min(longest for longest, _ in recipe.schedule()))
+        pixels = _decode(upload.read(), recipe, max_pixels)
         with _positioned(field="style_mask" if mask else "style", number=number):
             if mask:
                 gray = images.decode(mask.read(), max_pixels=max_pixels, background="black").convert("L")
@@ -95,6 +89,17 @@ def decode_masks(
             parts = _split_by_color(mask, styles) if len(uploads) < styles else [mask]
             stored += [_stored(np.asarray(_scaled_mask(part.convert("L"), target))) for part in parts]
     return stored
+
+
+def _decode(
+    data: bytes, recipe: Recipe, max_pixels: int, *, shape_of: tuple[int, int] | None = None
+) -> deep_color.Pixels:
+    """Return the pixels of an image, with its alpha, that is large enough for the recipe."""
+    pixels = deep_color.decode(data, max_pixels=max_pixels, background=None)
+    size = pixels.shape[1], pixels.shape[0]
+    _check_shape(size, shape_of or size)
+    images.fit_size(size, min(longest for longest, _ in recipe.schedule()))
+    return pixels
 
 
 @contextmanager

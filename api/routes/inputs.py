@@ -1,5 +1,6 @@
 """A job's inputs, as they are stored."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from flask import Blueprint, Response
@@ -44,20 +45,14 @@ def get_content(job_id: str, query: InputQuery) -> Response:
 @operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
 def get_style(job_id: str, number: int, query: InputQuery) -> Response:
     """Get a style image; the first has number 0."""
-    styles = get_job(job_id).request.styles
-    if number >= len(styles):
-        raise errors.NotFound(f"The job has {len(styles)} style images. The first has number 0.")
-    return _input_response(styles[number], query.longest)
+    return _numbered_response(get_job(job_id).request.styles, "style images", number, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/content_masks/<int:number>")
 @operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
 def get_content_mask(job_id: str, number: int, query: InputQuery) -> Response:
     """Get the mask of a style image; the first has number 0. It is gray, with the photo's size."""
-    masks = get_job(job_id).request.content_masks
-    if number >= len(masks):
-        raise errors.NotFound(f"The job has {len(masks)} masks. The first has number 0.")
-    return _input_response(masks[number], query.longest)
+    return _numbered_response(get_job(job_id).request.content_masks, "masks", number, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/init_image")
@@ -68,6 +63,12 @@ def get_init_image(job_id: str, query: InputQuery) -> Response:
     if init_image is None:
         raise errors.NotFound("The job has no start image. Its recipe's init says what it starts from.")
     return _input_response(init_image, query.longest)
+
+
+def _numbered_response(hashes: Sequence[str], name: str, number: int, longest: int | None) -> Response:
+    if number >= len(hashes):
+        raise errors.NotFound(f"The job has {len(hashes)} {name}. The first has number 0.")
+    return _input_response(hashes[number], longest)
 
 
 def _input_response(sha256: str, longest: int | None) -> Response:

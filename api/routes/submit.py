@@ -68,7 +68,7 @@ def submit(query: SubmitQuery) -> Response:
     recipe = _recipe(submission)
     if not query.dry_run:
         _check_queue_limit(services, submission)
-    content = decode_input(submission.content.read, recipe, settings.max_pixels, background=None, field="content")
+    content = decode_input(submission.content.read, recipe, settings.max_pixels, field="content")
     pairs = zip_longest(submission.styles, submission.style_masks)
     styles = [
         decode_style(upload, mask, recipe, settings.max_pixels, number=number)
@@ -114,7 +114,7 @@ def _decode_init_image(
         field, read = "init_image", submission.init_image.read
     else:
         return None
-    return decode_input(read, recipe, services.settings.max_pixels, shape_of=size, background=None, field=field)
+    return decode_input(read, recipe, services.settings.max_pixels, shape_of=size, field=field)
 
 
 def _check_queue_limit(services: Services, submission: Submission) -> None:

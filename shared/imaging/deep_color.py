@@ -36,7 +36,7 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
         if deep is not None:
             image.load()  # raises if the file is cut off, which libvips does not notice in a TIFF
             pixels = _upright_srgb(deep, background)
-            if any((row % 257).any() for row in pixels):  # 65535 / 255; row by row: an image may take half a gigabyte
+            if any((row % 257).any() for row in pixels):  # 65535 / 255; by rows, to save memory
                 return pixels
     return np.asarray(images.decode(data, max_pixels=max_pixels, background=background))
 

@@ -77,8 +77,8 @@ def _trace_of_root(matrix: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
     """
     values, vectors = tf.linalg.eigh(tf.stop_gradient(matrix))
     roots = tf.sqrt(tf.maximum(values, 0.0) + epsilon)
-    slope = tf.matmul(vectors / (2 * roots), vectors, transpose_b=True)
-    return tf.reduce_sum(roots - tf.sqrt(epsilon)) + tf.reduce_sum(slope * (matrix - tf.stop_gradient(matrix)))
+    gradient = tf.matmul(vectors / (2 * roots), vectors, transpose_b=True)
+    return tf.reduce_sum(roots - tf.sqrt(epsilon)) + tf.reduce_sum(gradient * (matrix - tf.stop_gradient(matrix)))
 
 
 @dataclass(frozen=True)

@@ -114,9 +114,9 @@ def test_the_gradient_of_the_wasserstein_distance_is_that_of_finite_differences(
     with tf.GradientTape() as tape:
         tape.watch(gram_matrix)
         distance = wasserstein_distance(gram_matrix, root)
-    slope = float(tf.reduce_sum(tape.gradient(distance, gram_matrix) * direction))
+    derivative = float(tf.reduce_sum(tape.gradient(distance, gram_matrix) * direction))
     ahead, behind = (wasserstein_distance(gram_matrix + step * direction, root) for step in (1e-5, -1e-5))
-    assert slope == pytest.approx(float(ahead - behind) / 2e-5, rel=1e-4)
+    assert derivative == pytest.approx(float(ahead - behind) / 2e-5, rel=1e-4)
 
 
 def test_the_gradient_of_the_wasserstein_distance_is_finite_where_eigenvalues_are_equal_or_zero() -> None:
