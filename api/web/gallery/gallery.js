@@ -12,6 +12,7 @@ const detail = new JobDetail($("#detail"), removeCard);
 let stateFilter = "succeeded";
 let cursor = null;
 let latestRequest = null; // the response to an earlier request is dropped
+let closedByRoute = false; // rather than by the user
 
 async function loadPage() {
   const query = new URLSearchParams({ limit: PAGE_SIZE, ...(stateFilter && { state: stateFilter }), ...(cursor && { cursor }) });
@@ -65,7 +66,7 @@ const jobIdInUrl = () => new URLSearchParams(location.search).get("job");
 /** Open the job that the URL names, or close the dialog. */
 async function showRoute() {
   const id = jobIdInUrl();
-  if (!id) return $("#detail").close();
+  if (!id) return closeDetail();
   try {
     const job = await call(`/v1/jobs/${encodeURIComponent(id)}`, { tries: 4 });
     if (jobIdInUrl() === id) detail.open(job);
@@ -74,10 +75,18 @@ async function showRoute() {
   }
 }
 
-/** After closing the dialog: go back if it was opened from the grid. A shared link has no page of ours behind it. */
+function closeDetail() {
+  closedByRoute = $("#detail").open;
+  $("#detail").close();
+}
+
+/**
+ * After the user closed the dialog: go back if it was opened from the grid. A shared link has no page of ours behind it.
+ * The browser sends "close" a moment after the dialog closed, when Back and Forward may have changed the URL again.
+ */
 function onDetailClosed() {
-  if (!jobIdInUrl()) return;
-  if (history.state === "opened-here") history.back();
+  if (closedByRoute) closedByRoute = false;
+  else if (history.state === "opened-here") history.back();
   else history.replaceState(null, "", location.pathname);
 }
 

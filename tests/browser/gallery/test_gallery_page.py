@@ -54,6 +54,25 @@ def test_an_open_job_has_a_url_and_back_closes_it(page: Page, job: Job) -> None:
     expect(detail).to_be_visible()
 
 
+def test_going_back_and_at_once_forward_shows_the_job_again(page: Page, job: Job) -> None:
+    detail = open_detail(page, job)
+    page.evaluate(
+        """() => new Promise((resolve) => {
+          const dialog = document.querySelector("#detail"), once = { once: true };
+          const delayClose = (event) => event.isTrusted && event.stopImmediatePropagation();
+          const closeLate = () => { dialog.dispatchEvent(new Event("close")); resolve(); };
+          dialog.addEventListener("close", delayClose, { capture: true });
+          addEventListener("popstate", () => {
+            addEventListener("popstate", closeLate, once);
+            history.forward();
+          }, once);
+          history.back();
+        })"""
+    )
+    expect(page).to_have_url(re.compile(rf"/gallery\?job={job.id}$"))
+    expect(detail.get_by_role("heading")).to_contain_text("Finished")
+
+
 def test_closing_a_job_goes_back_to_the_gallery(page: Page, job: Job) -> None:
     detail = open_detail(page, job)
     before = page.evaluate("history.length")
