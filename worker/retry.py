@@ -22,15 +22,19 @@ class RetryUntilAvailable:
     def __init__(self, heartbeat: Heartbeat, drain: threading.Event) -> None:
         self._heartbeat, self._drain = heartbeat, drain
 
-    def __call__(self, call: Callable[[], Result]) -> Result:
-        """Retry until a cancel or drain, and then raise the Unavailable. Raises ClaimLost."""
+    def __call__(self, call: Callable[[], Result], *, despite_cancel: bool = False) -> Result:
+        """Retry until a cancel or drain, and then raise the Unavailable. Raises ClaimLost.
+
+        `despite_cancel` is for the end of a canceled job: without Redis this worker could claim no other job anyway.
+        """
         while True:
             self._heartbeat.mark_waiting()
             try:
                 return call()
             except Unavailable as error:
                 self._log_retry(error)
-                if self._heartbeat.control_flags.cancel or self._drain.wait(_INTERVAL_SECONDS):
+                canceled = self._heartbeat.control_flags.cancel and not despite_cancel
+                if canceled or self._drain.wait(_INTERVAL_SECONDS):
                     raise
 
     def for_seconds(self, seconds: float, call: Callable[[], Result]) -> Result:

@@ -39,12 +39,12 @@ class Publisher:
 
     def end_job(self, state: JobState, error: JobError | None = None, **fields: Any) -> None:
         """Write the pending outcome, then make the transition. Raises ClaimLost."""
-        fields = {"error": error, **fields}
-        if state is not JobState.CANCELED:  # the blob store has its control request already
+        fields, canceled = {"error": error, **fields}, state is JobState.CANCELED
+        if not canceled:  # the blob store has its control request already
             outcome = {**fields, "state": state, "completed_at": time.time()}
             self._retry(lambda: self._session.write_pending_outcome(outcome))
         try:
-            self._retry(lambda: self._session.end_job(state, **fields))
+            self._retry(lambda: self._session.end_job(state, **fields), despite_cancel=canceled)
         except ClaimLost:
             self._withdraw_pending_outcome()
             raise
