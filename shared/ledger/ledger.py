@@ -230,6 +230,11 @@ class Ledger:
             ids: Sequence[str] = self._redis.zrangebyscore(f"{NAMESPACE}:{index}", "-inf", until, **page)
         return ids
 
+    def check_writable(self) -> None:
+        """Raise LedgerReadOnly if Redis accepts no writes."""
+        with translate_errors():
+            self._redis.set(f"{NAMESPACE}:write_check", 1)
+
     def redis_uptime_seconds(self) -> float:
         """Return the seconds since Redis started."""
         with translate_errors():

@@ -52,7 +52,8 @@ class Reaper:
             thread.join(self.services.settings.reaper_seconds)
 
     def recover(self) -> None:
-        """Reap expired leases and top up wake-ups. Raises LedgerUnavailable."""
+        """Reap expired leases and top up wake-ups. Raises LedgerUnavailable, LedgerReadOnly."""
+        self.services.ledger.check_writable()  # a full Redis answers reads, but no lease can be renewed
         if self._lease_grace_period_over():
             self.reap_expired_leases()
         self.top_up_wake_ups()

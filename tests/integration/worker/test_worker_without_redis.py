@@ -1,11 +1,13 @@
 """Real workers while Redis is unavailable, has lost its data, or returns."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 from support.fixtures.valkey import Valkey
 from support.fixtures.worker import WorkerRig
 
@@ -94,6 +96,29 @@ def test_no_worker_loses_its_job_because_redis_was_unavailable(own_redis_rig: Wo
     assert rig.services.ledger.get(job_id).state is JobState.RUNNING
     rig.wait(job_id, lambda job: job.progress.current >= 8, reap=False)
     assert rig.services.ledger.get(job_id).claims == 1
+
+
+def test_no_worker_loses_its_job_because_redis_was_full(
+    tmp_path: Path, own_valkey: Valkey, random_weights: Path
+) -> None:
+    rig = WorkerRig(tmp_path, own_valkey.url, random_weights, lease_seconds=3)
+    job_id, ledger = rig.submit(), rig.services.ledger
+    reaper, stop = Reaper(rig.services), threading.Event()
+    rounds = threading.Thread(target=reaper.run, args=(stop,), daemon=True)
+    with own_valkey.client() as client, capture_logs() as logs:
+        rounds.start()
+        ledger.claim("dies", ("standard",), lease_seconds=0)
+        rig.wait(job_id, lambda job: job.leases_lost == 1, reap=False)  # the reaper's first grace period is over
+        ledger.claim("busy", ("standard",), lease_seconds=60)
+        client.config_set("maxmemory", 1)
+        while not any(log["event"] == "ledger_unavailable" for log in logs):
+            threading.Event().wait(0.01)
+        client.config_set("maxmemory", 0)
+        stop.set()
+        rounds.join()
+    expire_leases(rig)
+    reaper.recover()
+    assert ledger.get(job_id).state is JobState.RUNNING
 
 
 def test_a_blob_store_that_lost_its_blobs_does_not_count_as_new(rig: WorkerRig) -> None:
