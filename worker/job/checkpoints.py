@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, Final, Self
 
 import structlog
@@ -40,7 +41,9 @@ class CheckpointWriter:
         self._preview_due = time.monotonic()
         self._started_at = self._preview_due - session.job.run_seconds  # over all claims
         self._writes: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=2)
-        self._thread = threading.Thread(target=self._run, name="checkpoint-writer", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._run,), name="checkpoint-writer", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -115,7 +118,7 @@ class CheckpointWriter:
         except MemoryError as error:
             self._memory_error = error
         except Exception:  # a job without previews is better than one that stops
-            log.exception("checkpoint_writer_failed", job=self._session.job.id)
+            log.exception("checkpoint_writer_failed")
 
     def _log_unavailable(self, error: Unavailable) -> None:
-        log.warning("write_skipped", job=self._session.job.id, error=str(error), cause=str(error.__cause__))
+        log.warning("write_skipped", error=str(error), cause=str(error.__cause__))

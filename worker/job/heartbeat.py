@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, Final, Self
 
 import structlog
@@ -37,13 +38,13 @@ class Heartbeat:
         self._last_step_seconds = 0.0
         self._reported: Progress = self.progress.record_fields()["progress"]
         self._stopped, self._beat_now = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         try:
             self._beat()
         except LedgerUnavailable as error:  # the next beat may succeed
-            log.warning("lease_not_renewed", job=self._session.job.id, error=str(error.__cause__))
+            log.warning("lease_not_renewed", error=str(error.__cause__))
         self._thread.start()
         return self
 
@@ -94,7 +95,7 @@ class Heartbeat:
         while not self._wait_for_beat():
             if self._is_hung():
                 seconds = time.monotonic() - self._active_at
-                log.critical("device_hung", job=self._session.job.id, seconds=seconds)
+                log.critical("device_hung", seconds=seconds)
                 os._exit(70)  # the lease expires and another worker resumes; Celery's parent replaces this child
             if self._drain_timed_out():
                 self._exit_now()
@@ -105,9 +106,9 @@ class Heartbeat:
             except ClaimLost:
                 self.lost.set()
             except LedgerUnavailable as error:  # the loop continues; a late renewal counts while the token is valid
-                log.warning("lease_not_renewed", job=self._session.job.id, error=str(error.__cause__))
+                log.warning("lease_not_renewed", error=str(error.__cause__))
             except Exception:  # without a heartbeat the loop would miss control requests and lose its lease
-                log.exception("heartbeat_failed", job=self._session.job.id)
+                log.exception("heartbeat_failed")
 
     def _wait_for_beat(self) -> bool:
         """Wait until the next beat is due; True if the heartbeat was stopped."""
@@ -134,7 +135,7 @@ class Heartbeat:
 
     def _exit_now(self) -> None:
         """Exit without the steps since the last checkpoint, but return the job to the head of its queue if possible."""
-        log.critical("drain_timed_out", job=self._session.job.id)
+        log.critical("drain_timed_out")
         with suppress(Unavailable, ClaimLost):
             self._session.release("head")
         os._exit(os.EX_TEMPFAIL)

@@ -107,6 +107,7 @@ class WebhookSender:
         return event is not None
 
     def _run_delivery(self, event: OutboxEvent) -> None:
+        structlog.contextvars.bind_contextvars(job=event.job_id)  # of this thread
         try:
             self.deliver(event)
         except EaselError as error:
