@@ -16,7 +16,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from api import wsgi
 from api.http.auth import check_exposure
-from shared.logging import configure_logging
+from shared.logging import configure_logging, exit_with_error
 from shared.settings import InvalidSettings, Settings
 
 GRACE_SECONDS = 10
@@ -94,7 +94,7 @@ def main() -> None:
         settings = Settings()
         check_exposure(settings)
     except InvalidSettings as error:
-        sys.exit(f"easel: {error}")
+        exit_with_error(str(error))
     configure_logging(settings)
     Server(settings).run()
 

@@ -34,8 +34,6 @@ def create_celery_app(settings: Settings) -> Celery:
         task_acks_late=False,  # messages name no job, so a redelivered one cannot start a job twice
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=1,
-        worker_hijack_root_logger=False,
-        worker_redirect_stdouts=False,  # Easel's own log lines go there
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

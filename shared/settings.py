@@ -122,7 +122,9 @@ class Settings(BaseSettings):
     )
 
     # Logs.
-    log_format: Literal["text", "json"] = Field("text", description="Format of log lines.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Format of log lines. With `json`, all output is JSON."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level to log.")
 
     @model_validator(mode="wrap")

@@ -4,6 +4,7 @@ TensorFlow is imported in the child only: if it runs in the parent, every fork h
 for the child's task, which may take an hour. So the parent forwards the signal, and the child drains.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -13,11 +14,18 @@ from contextlib import suppress
 from typing import Any
 
 import billiard.pool
+import billiard.util
 import structlog
 from billiard.einfo import ExceptionInfo
 from billiard.pool import EX_RECYCLE
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown, worker_ready, worker_shutting_down
+from celery.signals import (
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutting_down,
+)
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
@@ -67,6 +75,7 @@ class CeleryWorker:
         self.app.task(name=WAKE_UP_TASK, Request=WakeUpRequest)(self.run_next_job)
         self.child: Child | None = None
         self._consumer: Any = None
+        setup_logging.connect(self._keep_logging, weak=False)
         worker_process_init.connect(self._start_child, weak=False)
         worker_process_shutdown.connect(self._stop_child, weak=False)
         worker_ready.connect(self._on_ready, weak=False)
@@ -74,25 +83,30 @@ class CeleryWorker:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        self.app.worker_main(["worker", *self.options()])
+        self.app.worker_main(["--quiet", "worker", *self.options()])
 
     def options(self) -> list[str]:
         """Return the options for Celery's command line: one child, this worker's tiers, no events between workers."""
         queues = ",".join(queue_name(tier) for tier in self.settings.tiers)
         pool = ["--pool=prefork", "--concurrency=1", f"--queues={queues}", f"--hostname={self.name}"]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        return [*pool, *quiet, f"--loglevel={self.settings.log_level}"]
+        return [*pool, *quiet]
 
     def run_next_job(self) -> None:
         """Run the next job, if there is one; the body of the wake-up task."""
         if self.child:
             self.child.run_next_job()
 
+    def _keep_logging(self, **_: Any) -> None:
+        """Keep Easel's logging: a receiver of this signal replaces Celery's own."""
+        pool_log = billiard.util.get_logger()
+        pool_log.propagate = True  # it reports children that died
+        pool_log.setLevel(logging.ERROR)
+
     def _start_child(self, **_: Any) -> None:
         # A child waits until the parent has read its results: 300 times 0.1 s. If SIGTERM arrives as a task starts, the
         # parent has forgotten the task and never reads them. A wake-up has no result, so a second is enough.
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
-        configure_logging(self.settings)
         self.child = Child(self.settings, self.name, self.memory, self.open_engine)
 
     def _stop_child(self, **_: Any) -> None:
@@ -145,5 +159,5 @@ class Child:
 
 def start(settings: Settings, name: str, open_engine: OpenEngine = open_tensorflow_engine) -> None:
     """Run a worker in this process; see `easel-worker start --help`."""
-    configure_logging(settings)
+    configure_logging(settings, worker=name)
     CeleryWorker(settings, name, open_engine).run()

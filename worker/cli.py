@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from shared.errors import EaselError, Unavailable
-from shared.logging import configure_logging
+from shared.logging import configure_logging, exit_with_error
 from shared.presets import resolve
 from shared.recipe import Recipe
 from shared.recovery.rebuild import rebuild_ledger
@@ -145,9 +144,7 @@ def main() -> None:
     try:
         app(prog_name="easel-worker")
     except EaselError as error:
-        cause = f"; {error.__cause__}" if isinstance(error, Unavailable) else ""  # which Redis, which store
-        console.print(f"[red]{escape(error.detail)}[/red] ({error.code}{escape(cause)})")
-        raise SystemExit(1) from error
+        cause = {"cause": str(error.__cause__)} if isinstance(error, Unavailable) else {}  # which Redis, which store
+        exit_with_error(error.detail, code=error.code, **cause)
     except InvalidSettings as error:
-        console.print(f"[red]{escape(str(error))}[/red]")
-        raise SystemExit(1) from error
+        exit_with_error(str(error))
