@@ -5,8 +5,10 @@ import socket
 import struct
 import sys
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
+import structlog
 from flask import Flask
 from gunicorn import util
 from gunicorn.app.base import BaseApplication
@@ -20,6 +22,9 @@ from shared.logging import configure_logging, exit_with_error
 from shared.settings import InvalidSettings, Settings
 
 GRACE_SECONDS = 10
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+log = structlog.get_logger(__name__)
 
 
 class StreamingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -36,6 +41,7 @@ class StreamingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def handle(self, conn: Any) -> Any:
         """Handle one request in a thread of the pool."""
+        structlog.contextvars.clear_contextvars()  # of the thread's last request
         if not conn.initialized:  # the first on this connection
             _set_timeouts(conn.sock, self.wsgi.extensions["easel"].settings.stall_seconds)
         keep_alive = super().handle(conn)
@@ -45,7 +51,10 @@ class StreamingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]  # the same
-    """Sends gunicorn's messages to the root logger. Stalled clients are logged as debug messages."""
+    """Sends gunicorn's messages to the root logger, and logs each request when its response has been sent.
+
+    Stalled clients, health checks and scrapes of metrics are logged as debug messages.
+    """
 
     def setup(self, cfg: Any) -> None:
         """Set up the loggers at the start."""
@@ -58,6 +67,17 @@ class GunicornLogger(Logger):  # type: ignore[misc]  # the same
         """Log a failed request."""
         stalled = isinstance(sys.exc_info()[1], BlockingIOError)
         (self.debug if stalled else super().exception)(msg, *args, **kwargs)
+
+    def access(self, resp: Any, req: Any, _environ: Any, request_time: timedelta) -> None:
+        """Log a request, without its query, which may contain secrets of the client."""
+        (log.debug if req.path in _PROBES else log.info)(
+            "request",
+            method=req.method,
+            path=req.path,
+            status=int(resp.status.split()[0]),
+            milliseconds=round(request_time / timedelta(milliseconds=1), 1),
+            bytes=resp.sent,
+        )
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # the same

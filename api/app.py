@@ -11,6 +11,7 @@ from api.http import problems
 from api.http.auth import authorize
 from api.http.limits import StreamLimits, drain_rejected_body, limit_bodies
 from api.http.multipart import StrictFormRequest
+from api.http.request_id import assign_request_id, send_request_id
 from api.http.serializers import serialize_snapshot
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
@@ -68,6 +69,8 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.extensions["easel"] = _context(settings, services)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.url_map.merge_slashes = False
+    app.before_request(assign_request_id)
+    app.after_request(send_request_id)
     limit_bodies(app, settings)
     problems.register_error_handlers(app)
     metrics.instrument(app, services)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from flask import Flask
 
-from api.http import session_cookie
+from api.http import request_id, session_cookie
 from api.http.openapi_schemas import REF_TEMPLATE, Problem, component_schemas, event_classes, ref
 from api.http.operations import OPERATIONS, OperationDoc, Query, ResponseDoc
 from api.http.problems import MEDIA_TYPE, error_title
@@ -40,6 +40,10 @@ _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
 }
 """Schemas of path parameters, by their name in the routes."""
 
+_REQUEST_ID: Final = {request_id.HEADER: {"$ref": f"#/components/headers/{request_id.HEADER}"}}
+_REQUEST_ID_DESCRIPTION: Final = (
+    "The ID of the request in the service's log. A request may set it: 1 to 128 printable ASCII characters."
+)
 _SESSION_DESCRIPTION: Final = (
     "For pages, after `POST /v1/session`. All requests but GET and HEAD need the header `X-CSRF-Token` too."
 )
@@ -66,7 +70,8 @@ def document(app: Flask) -> dict[str, Any]:
             "version": __version__,
             "summary": "Neural style transfer as a service.",
             "description": "Submit a photo and style images, follow the job's progress, and get the result. "
-            "Errors are application/problem+json (RFC 9457) with a stable code.",
+            "Errors are application/problem+json (RFC 9457) with a stable code. Every response has the header "
+            "`X-Request-Id`, by which the log lines of its request and its job are found.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -75,6 +80,7 @@ def document(app: Flask) -> dict[str, Any]:
         "webhooks": {"job": {"post": _webhook()}},
         "components": {
             "schemas": component_schemas([doc for _, doc in operations]),
+            "headers": {request_id.HEADER: {"description": _REQUEST_ID_DESCRIPTION, "schema": {"type": "string"}}},
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "Required if EASEL_API_KEYS is set."},
                 "session": {
@@ -157,9 +163,8 @@ def _responses(docs: tuple[ResponseDoc, ...]) -> dict[str, Any]:
 
 
 def _response(doc: ResponseDoc) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": doc.description}
-    if doc.headers:
-        response["headers"] = {name: {"schema": {"type": "string"}} for name in doc.headers}
+    headers = {name: {"schema": {"type": "string"}} for name in doc.headers}
+    response: dict[str, Any] = {"description": doc.description, "headers": headers | _REQUEST_ID}
     if doc.model:
         response["content"] = {"application/json": {"schema": {"$ref": ref(doc.model)}}}
     elif doc.events:
@@ -189,7 +194,7 @@ def _problem_response(classes: list[type[EaselError]]) -> dict[str, Any]:
     codes = {"properties": {"code": {"enum": [error.code for error in classes]}}}
     schema = {"allOf": [{"$ref": ref(Problem)}, codes]}
     description = "; ".join(f"{error_title(error)} (`{error.code}`)" for error in classes)
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+    return {"description": description, "headers": _REQUEST_ID, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
 def _webhook() -> dict[str, Any]:

@@ -20,6 +20,7 @@ _EXAMPLE: Final[dict[str, JsonValue]] = {
     "code": "image_too_small",
     "retryable": False,
     "instance": "/v1/jobs",
+    "request_id": "0199c0de-0000-7000-8000-000000000001",
     "field": "style",
     "number": 0,
 }
@@ -47,6 +48,7 @@ class Problem(BaseModel):
     code: str = Field(description="Stable, for programs.")
     retryable: bool = Field(description="Whether the same request may succeed later.")
     instance: str
+    request_id: str = Field(description="The header `X-Request-Id` of the response, by which its log lines are found.")
 
 
 def ref(model: type[BaseModel]) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import (
@@ -49,6 +49,7 @@ def problem_response(error: EaselError) -> Response:
         "code": error.code,
         "retryable": error.retryable,
         "instance": quote(request.path),
+        "request_id": g.request_id,
         **error.extra,
     }
     return Response(json.dumps(body) + "\n", error.status, _headers(error), mimetype=MEDIA_TYPE)

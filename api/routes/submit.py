@@ -7,7 +7,7 @@ from functools import partial
 from itertools import zip_longest
 
 import structlog
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from pydantic import Field
 from uuid_utils import uuid7
 
@@ -156,6 +156,7 @@ def _job_request(
         created_at=time.time(),
         idempotency_key=submission.idempotency_key,
         webhook=submission.webhook,
+        request_id=g.request_id,
         digest=hashlib.sha256(text.encode()).hexdigest(),
     )
 

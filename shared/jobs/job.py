@@ -54,6 +54,7 @@ class JobRequest(_Frozen):
     created_at: float  # seconds since the epoch, as are all times here
     idempotency_key: str | None = None
     webhook: WebhookTarget | None = None
+    request_id: str | None = None  # X-Request-Id of the submission, for log lines; not in the digest
     digest: str  # of the whole request, with inputs by hash: equal requests have equal digests
 
 

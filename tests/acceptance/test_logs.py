@@ -117,7 +117,7 @@ def kill_child(worker: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("log_level", ["INFO", "DEBUG"])
-def test_every_line_is_json_and_contains_no_secret(tmp_path: Path, log_level: str) -> None:
+def test_every_line_is_json_without_secrets_and_with_its_job_worker_and_request(tmp_path: Path, log_level: str) -> None:
     images = image_file(), image_file((20, 60, 200))
     with running(tmp_path, log_level) as service, receiving() as (hook, received):
         send_secrets(service.url)
@@ -140,6 +140,21 @@ def test_every_line_is_json_and_contains_no_secret(tmp_path: Path, log_level: st
     assert {"job_claimed", "job_failed", "job_ended"} <= events(lines["worker"], bad.id)
     assert any("signal 9" in line["event"] for line in lines["worker"])
     assert "webhook_attempted" in events(lines["reaper"], good.id)
+    check_requests([line for line in lines["api"] if line["event"] == "request"], probes=log_level == "DEBUG")
+    submitted = {line["job"]: line["request_id"] for line in lines["api"] if line["event"] == "job_submitted"}
+    for line in chain(lines["worker"], lines["reaper"]):
+        assert line.get("request_id") == submitted.get(line.get("job"))
+
+
+def check_requests(lines: list[dict[str, Any]], *, probes: bool) -> None:
+    """Check the lines of the requests in `send_secrets`, and that each has an ID of its own."""
+    assert len({line["request_id"] for line in lines}) == len(lines)
+    assert [line for line in lines if line["milliseconds"] <= 0 or line["bytes"] <= 0] == []
+    kinds = [(line["method"], line["path"], line["status"]) for line in lines]
+    assert kinds.count(("GET", "/v1/jobs", 401)) == 2
+    assert kinds.count(("POST", "/v1/session", 200)) == 1
+    assert kinds.count(("POST", "/v1/jobs", 202)) == 2
+    assert (("GET", "/healthz", 200) in kinds) == probes
 
 
 def events(lines: list[dict[str, Any]], job_id: str) -> set[str]:

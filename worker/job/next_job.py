@@ -23,7 +23,8 @@ def run_next_job(services: Services, worker: WorkerState, drain: threading.Event
     if session is None:
         return False
     job = session.job
-    with structlog.contextvars.bound_contextvars(job=job.id), worker.running(job.id):
+    context = structlog.contextvars.bound_contextvars(job=job.id, request_id=job.request.request_id)
+    with context, worker.running(job.id):
         log.info("job_claimed", claims=job.claims, recipe=job.request.recipe.preset)
         try:
             if job.memory_failures and worker.has_run_a_job:

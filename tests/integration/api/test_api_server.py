@@ -117,8 +117,8 @@ def send_raw(server: Server, data: bytes) -> socket.socket:
 
 @pytest.fixture
 def two_threads(settings: Settings, start_server: Callable[..., Server]) -> Server:
-    """Return a server with two threads that waits half a second for stalled clients."""
-    few: Any = {"api_threads": 2, "stall_seconds": 0.5, "api_keys": (SecretStr("a-key"),)}
+    """Return a server with two threads that waits half a second for stalled clients, and logs only warnings."""
+    few: Any = {"api_threads": 2, "stall_seconds": 0.5, "api_keys": (SecretStr("a-key"),), "log_level": "WARNING"}
     return start_server(settings.model_copy(update=few))
 
 
