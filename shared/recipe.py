@@ -19,6 +19,8 @@ VGG19_LAYERS: Final = tuple(
 _TORCH_NAMES: Final = {layer.replace("block", "relu").replace("_conv", "_"): layer for layer in VGG19_LAYERS}
 """As neural-style calls the activations, such as relu4_1; Keras applies the ReLU in the convolution's layer."""
 
+_MATCH_FROM: Final = "block4"
+
 DEFAULT_CONTENT_LAYERS: Final = {"block4_conv2": 1.0}
 
 BitDepth = Literal[8, 16]
@@ -112,6 +114,11 @@ class Recipe(_Frozen):
         description="Distance of Gram matrices: their mean squared difference, or the 2-Wasserstein distance, which "
         "weighs weak and strong correlations more equally; give it a style weight of 5 to 8 instead of 20.",
     )
+    match_weight: Weight = Field(
+        0.0,
+        description="Weight of the match loss, a part of the style loss: each activation in the style layers from "
+        "block 4 on comes close to the most similar one of the styles, which copies more of their shapes.",
+    )
     content_weight: Weight = Field(1.0, description="Weight of the content loss.")
     style_weight: Weight = Field(10.0, description="Weight of the style loss.")
     variation_weight: Weight = Field(2.0, description="Weight of the total variation loss: higher is smoother.")
@@ -177,12 +184,14 @@ class Recipe(_Frozen):
     def _consistent(self) -> Self:
         if not (any(self.content_layers.values()) or any(self.style_layers.values())):
             raise _inconsistent("style_layers", "give at least one content or style layer a weight above 0")
-        if self.steps and not (self.content_weight or self.style_weight):
+        if self.steps and not (self.content_weight or self.style_weight or self.match_weight):
             raise _inconsistent("style_weight", "is 0 like content_weight; give one of them a weight above 0")
         if self.style_mix and not sum(self.style_mix):
             raise _inconsistent("style_mix", "give at least one style image a weight above 0")
         if self.style_loss == "wasserstein" and not self.normalize:
             raise _inconsistent("style_loss", "wasserstein is always relative to its target; set normalize to true")
+        if self.match_weight and not self.match_layers:
+            raise _inconsistent("match_weight", "needs a style layer of block 4 or 5; give one a weight above 0")
         if not self.steps and self.init != "patches":
             raise _inconsistent(
                 "steps", "is 0, which needs init patches and no start image; raise steps, or change init"
@@ -200,6 +209,11 @@ class Recipe(_Frozen):
             )
             raise _inconsistent("save_every", message)
         return self
+
+    @property
+    def match_layers(self) -> tuple[str, ...]:
+        """The style layers that the match loss uses: shallower ones have too many activations to compare."""
+        return tuple(layer for layer, weight in self.style_layers.items() if weight and layer >= _MATCH_FROM)
 
     def scales(self, styles: int) -> tuple[float, ...]:
         """Return the size of each of so many style images relative to `size`."""

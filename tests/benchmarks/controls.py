@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,11 @@ from rich.console import Console
 
 from benchmarks.gallery import ROOT, SAMPLES
 from benchmarks.quality.pairs import sheet
+from shared.imaging import deep_color
 from shared.imaging.images import decode
+from shared.imaging.transparency import encode_rendered_png, separate_alpha
 from shared.presets import resolve
+from shared.recipe import BitDepth
 from shared.samples import sample_photo
 from worker.engine import stylize
 from worker.engine.cache import Cache
@@ -23,12 +26,16 @@ Pixels = NDArray[np.uint8]
 
 _OUT: Final = ROOT / "docs" / "how-to" / "controls"
 _HEIGHT: Final = 200
+_DETAIL: Final = np.s_[:40, :40]  # smooth: wall, without the cat
+_RANGE: Final = 0.08  # of the levels that the detail shows
 _STRIPS: Final[dict[str, Sequence[dict[str, Any]]]] = {
     "weights": [{"preset": "gentle"}, {"preset": "default"}, {"preset": "strong"}],
     "style-loss": [{"style_loss": "gram"}, {"style_loss": "wasserstein", "style_weight": 8}],
+    "match": [{"match_weight": 0}, {"match_weight": 2}, {"match_weight": 8}],
     "averaging": [{"averaging": 0}, {"averaging": 0.9}],
     "style-scale": [{"style_scale": 0.5}, {"style_scale": 1}, {"style_scale": 2}],
     "color": [{"color": "style"}, {"color": "content"}, {"color": "match"}],
+    "color-strength": [{"color": "content", "color_strength": strength} for strength in (0, 0.5, 1)],
     "init": [{"init": "content"}, {"init": "noise", "steps": 150}, {"init": "patches"}],
 }
 
@@ -53,6 +60,57 @@ def main() -> None:
     sky[: round(0.38 * len(sky))] = 255
     whole, upper = (_render(photo, [style], {}, weights, cache) for style in (poppies, np.dstack([poppies, sky])))
     _write("style-mask", {"style": poppies, "style mask": sky, "without the mask": whole, "with it": upper})
+    shares = {f"style_mix: {mix}": {"style_mix": mix} for mix in ([1, 0], [1, 1], [0, 1])}
+    mixed = {caption: _render(photo, [tide, poppies], fields, weights, cache) for caption, fields in shares.items()}
+    _write("style-mix", {"style 1": tide, "style 2": poppies, **mixed})
+    _write_transparency(np.dstack([photo, mask]), whole)
+    _write_iterations(photo, poppies, weights, cache)
+    _write_bit_depth(photo, poppies, weights, cache)
+
+
+def _write_transparency(photo: Pixels, result: Pixels) -> None:
+    """Show a photo with an alpha channel, and its result, over a checkerboard."""
+    _, alpha = separate_alpha(photo)
+    attached = deep_color.decode_png(encode_rendered_png((result / 255).astype(np.float32), alpha, 8))
+    _write("transparency", {"photo": _over_checkerboard(photo), "result": _over_checkerboard(attached)})
+
+
+def _write_iterations(photo: Pixels, style: Pixels, weights: Weights, cache: Cache) -> None:
+    """Show the images that `save_every` saves."""
+    recipe = resolve({"preset": "fast", "size": 256, "save_every": 5})
+    iterates = stylize(photo, [style], recipe, weights=weights, cache=cache)
+    saved = {f"step {it.step}": _pixels(it.image) for it in iterates if recipe.saves(it.step)}
+    _write("iterations", saved)
+
+
+def _write_bit_depth(photo: Pixels, style: Pixels, weights: Weights, cache: Cache) -> None:
+    """Show a detail of the same result with 8 and 16 bits per channel, with its contrast raised."""
+    recipe = resolve({"preset": "fast", "size": 256})
+    *_, last = stylize(photo, [style], recipe, weights=weights, cache=cache)
+    detail = last.image[_DETAIL]
+    low, high = detail.min(axis=(0, 1)), detail.min(axis=(0, 1)) + _RANGE
+    images = {}
+    for bits in get_args(BitDepth):
+        decoded = deep_color.decode_png(encode_rendered_png(detail, None, bits))
+        levels = decoded / np.float32(np.iinfo(decoded.dtype).max)
+        images[f"bit_depth: {bits}"] = _enlarged(_pixels((levels - low) / (high - low)))
+    _write("bit-depth", {"result": _pixels(last.image), **images})
+
+
+def _over_checkerboard(image: NDArray[Any]) -> Pixels:
+    rows, columns = np.indices(image.shape[:2]) // 16
+    board = np.where((rows + columns) % 2, 255, 204)[..., np.newaxis]
+    alpha = image[..., 3:] / 255
+    blended: Pixels = np.rint(alpha * image[..., :3] + (1 - alpha) * board).astype(np.uint8)
+    return blended
+
+
+def _enlarged(image: Pixels) -> Pixels:
+    return np.array(Image.fromarray(image).resize((_HEIGHT, _HEIGHT), Image.Resampling.NEAREST))
+
+
+def _pixels(image: NDArray[np.float32]) -> Pixels:
+    return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
 
 
 def _render(
@@ -66,7 +124,7 @@ def _render(
 ) -> Pixels:
     recipe = resolve({"preset": "fast", "size": 256, **fields})
     *_, last = stylize(photo, styles, recipe, weights=weights, cache=cache, masks=masks)
-    return np.rint(255 * np.clip(last.image, 0, 1)).astype(np.uint8)
+    return _pixels(last.image)
 
 
 def _cat_mask(size: tuple[int, ...]) -> Pixels:

@@ -7,7 +7,7 @@ traced more evaluations than it caches.
 """
 
 import hashlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 import keras
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from shared.recipe import Recipe
 from worker.engine.image_ops import as_tensor, resize_longest_side
+from worker.engine.match_loss import SAMPLES, sample_activations, sample_counts
 from worker.engine.model import Features, StyleContentModel, load_vgg19
 from worker.engine.objective import GramMatrices, Objective, blend_styles, stack_styles, style_targets
 from worker.engine.optimizers.tensor_ops import on_gpu
@@ -36,7 +37,7 @@ _MAX_NETWORKS: Final = 4  # which share their weights
 _MAX_EVALUATIONS: Final = 6  # two runs of three sizes each
 _MAX_EVALUATIONS_ON_GPU: Final = 60
 _MAX_STYLES: Final = 24  # of 2.4 MB each; 10 MB if all layers have a weight
-_MODEL_FIELDS: Final = {"style_layers", "content_layers", "pooling"}
+_MODEL_FIELDS: Final = {"style_layers", "content_layers", "pooling", "match_weight"}
 _OBJECTIVE_FIELDS: Final = _MODEL_FIELDS | {
     "style_loss",
     "style_weight",
@@ -75,12 +76,14 @@ class Network:
             [layer for layer, weight in layers.items() if weight]
             for layers in (recipe.style_layers, recipe.content_layers)
         )
-        self.model, self.kernels = StyleContentModel(vgg19, style, content, recipe.pooling), kernels
+        match = recipe.match_layers if recipe.match_weight else ()
+        self.model = StyleContentModel(vgg19, style, content, recipe.pooling, match_layers=match)
+        self.kernels = kernels
         self._gram_matrices = self._trace_features("style")
         self._masked_gram_matrices = tf.function(
             self._features_inside_of_mask, [tf.TensorSpec([None, None, 4])], autograph=False
         )
-        self.activations = self._trace_features("content")
+        self.activations, self._match_activations = self._trace_features("content"), self._trace_features("match")
 
     def gram_matrices(self, style: tf.Tensor) -> GramMatrices:
         """Return the Gram matrices of a style image; of one with a fourth channel, of the part that this mask shows."""
@@ -88,11 +91,19 @@ class Network:
         matrices: GramMatrices = compute(style)
         return matrices
 
+    def match_samples(self, style: tf.Tensor, count: int) -> dict[str, tf.Tensor]:
+        """Return so many activations of a style image by match layer, of what its mask shows if it has one."""
+        mask = style[..., 3] if style.shape[-1] > 3 else None  # noqa: PLR2004 - RGB
+        activations = self._match_activations(style[..., :3])
+        return {layer: sample_activations(maps, mask, count) for layer, maps in activations.items()}
+
     def _features_inside_of_mask(self, style: tf.Tensor) -> Any:
         image, mask = style[tf.newaxis, ..., :3], style[tf.newaxis, ..., 3:]
         return self.model(image, Guides(guide_channels(mask, self.model.style_layers), shares=tf.ones([1])))["style"]
 
-    def _trace_features(self, kind: Literal["style", "content"]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    def _trace_features(
+        self, kind: Literal["style", "content", "match"]
+    ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         def features(image: tf.Tensor) -> Any:
             return self.model(image[tf.newaxis])[kind]
 
@@ -117,8 +128,7 @@ class Evaluation:
         model = FastPath(network.model, network.kernels) if path == "fast" else network.model
 
         def evaluate(image: tf.Tensor, targets: Features, guides: Guides | None) -> tuple[tf.Tensor, tf.Tensor]:
-            objective = Objective(recipe, targets, guides.shares if guides else None)
-            return model.losses_and_gradient(image, objective, guides)
+            return model.losses_and_gradient(image, Objective(recipe, targets, guides), guides)
 
         specs = [
             tf.nest.map_structure(tf.TensorSpec.from_tensor, part) if part is not None else None
@@ -169,13 +179,18 @@ class Cache:
         network = self._network(weights, recipe)
         if path == "fast":
             network.kernels.create_all(network.model.extractor.layers)
+        resized = (resize_longest_side(as_tensor(style), side) for style, side in zip(styles, style_sides, strict=True))
         gram_matrices = [
             self._gram_matrices(weights, recipe, network, style, side)
             for style, side in zip(styles, style_sides, strict=True)
         ]
         style = stack_styles(gram_matrices) if guides else blend_styles(gram_matrices, recipe)
-        targets = {"style": style_targets(style, recipe), "content": network.activations(content)}
         regions = len(styles) if guides else 0
+        targets = {
+            "style": style_targets(style, recipe),
+            "content": network.activations(content),
+            "match": self._match_targets(network, recipe, resized, len(styles), regions=regions > 0),
+        }
         key = (*self._key(weights, recipe, _OBJECTIVE_FIELDS), tuple(content.shape), path, regions)
         evaluation = self.evaluations.get_or_create(
             key, lambda: Evaluation(network, recipe, content, targets, path, guides=guides)
@@ -191,6 +206,18 @@ class Cache:
         return self.styles.get_or_create(
             key, lambda: network.gram_matrices(resize_longest_side(as_tensor(style), longest_side))
         )
+
+    def _match_targets(
+        self, network: Network, recipe: Recipe, styles: Iterable[tf.Tensor], count: int, *, regions: bool
+    ) -> dict[str, tf.Tensor]:
+        """Return the targets of MatchLoss: samples of each style for its region, or of all styles together."""
+        if not recipe.match_weight:
+            return {}
+        counts = [SAMPLES] * count if regions else sample_counts(recipe.style_mix or (1.0,) * count)
+        samples = [network.match_samples(*pair) for pair in zip(styles, counts, strict=True)]
+        by_layer = {layer: [sample[layer] for sample in samples] for layer in recipe.match_layers}
+        combine = tf.stack if regions else lambda parts: tf.concat(parts, axis=0)[tf.newaxis]
+        return {layer: combine(parts) for layer, parts in by_layer.items()}
 
     def _network(self, weights: Weights, recipe: Recipe) -> Network:
         vgg19, kernels = self._weights.get_or_create(

@@ -16,7 +16,7 @@ from worker.engine.weights.hdf5 import BGR_MEANS, load_kernels
 
 Pooling = Literal["max", "average"]
 Features = dict[str, dict[str, tf.Tensor]]
-"""`{"style": {layer: Gram matrix}, "content": {layer: activations}}`."""
+"""`{"style": {layer: Gram matrix}, "content": {layer: activations}, "match": {layer: activations}}`."""
 LossFunction = Callable[[tf.Tensor, Features], tf.Tensor]
 """Maps an image and its features to the weighted losses [total, style, content, total variation]."""
 
@@ -80,16 +80,23 @@ class StyleContentModel(keras.Model):  # type: ignore[misc]  # Keras has no type
     """Maps images (batch, height, width, 3), float32 RGB in [0, 1], to the Features of its layers."""
 
     def __init__(
-        self, vgg19: keras.Model, style_layers: Iterable[str], content_layers: Iterable[str], pooling: Pooling = "max"
+        self,
+        vgg19: keras.Model,
+        style_layers: Iterable[str],
+        content_layers: Iterable[str],
+        pooling: Pooling = "max",
+        *,
+        match_layers: Iterable[str] = (),  # of the style layers
     ) -> None:
         super().__init__(name="style_content_model")
         self.style_layers, self.content_layers, self.pooling = tuple(style_layers), tuple(content_layers), pooling
+        self.match_layers = tuple(match_layers)
         self.extractor = feature_extractor(vgg19, {*self.style_layers, *self.content_layers}, pooling)
         self.gram_matrix = GramMatrix()
         self.gram_matrix.built = True  # it has no weights; without style layers Keras would warn
 
     def call(self, images: tf.Tensor, guides: Guides | None = None) -> Features:
-        """Return Gram matrices of the style layers and activations of the content layers.
+        """Return Gram matrices of the style layers, and activations of the content and match layers.
 
         With `guides`, for one image, there is a Gram matrix of each region.
         """
@@ -100,6 +107,8 @@ class StyleContentModel(keras.Model):  # type: ignore[misc]  # Keras has no type
         return {
             "style": {layer: self._gram_matrices(activations[layer], layer, guides) for layer in self.style_layers},
             "content": {layer: activations[layer] for layer in self.content_layers},
+            # Separate tensors, so that a tape tells their gradients from those of the content.
+            "match": {layer: tf.identity(activations[layer]) for layer in self.match_layers},
         }
 
     def _gram_matrices(self, activations: tf.Tensor, layer: str, guides: Guides | None) -> tf.Tensor:

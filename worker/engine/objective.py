@@ -1,7 +1,7 @@
 """The objective of one stage: L = alpha L_content + beta L_style + gamma L_tv, as weighted by a recipe.
 
 Gatys, Ecker, Bethge (CVPR 2016), equation 7, and the total variation. In a recipe alpha is `content_weight`, beta
-`style_weight` and gamma `variation_weight`.
+`style_weight` and gamma `variation_weight`. A recipe may add the match loss, with `match_weight`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,9 @@ from worker.engine.losses import (
     gram_root,
     wasserstein_distance,
 )
+from worker.engine.match_loss import MatchLoss
 from worker.engine.model import Features
+from worker.engine.regions import Guides
 
 GramMatrices = Mapping[str, tf.Tensor]
 
@@ -31,16 +33,23 @@ class Objective:
 
     recipe: Recipe
     targets: Features
-    shares: tf.Tensor | None = None  # of the regions in the style loss, as in Guides
+    guides: Guides | None = None
 
     def __call__(self, image: tf.Tensor, features: Features) -> tf.Tensor:
-        """Return the weighted [total, style, content, total variation] of an image (height, width, 3)."""
+        """Return the weighted [total, style, content, total variation] of an image (height, width, 3).
+
+        The match loss is part of the style loss.
+        """
         recipe, relative = self.recipe, self.recipe.normalize
-        style_loss = StyleLoss(_style_distance(recipe), self.targets["style"], recipe.style_layers, self.shares)
-        style = style_loss(features["style"])
+        shares = self.guides.shares if self.guides else None
+        style_loss = StyleLoss(_style_distance(recipe), self.targets["style"], recipe.style_layers, shares)
+        style = recipe.style_weight * style_loss(features["style"])
+        if recipe.match_weight:
+            match_loss = MatchLoss(self.targets["match"], recipe.style_layers, self.guides)
+            style += recipe.match_weight * match_loss(features["match"])
         content = ContentLoss(self.targets["content"], recipe.content_layers, relative)(features["content"])
         variation = TotalVariationLoss(relative, recipe.chroma_variation)(image)
-        terms = [recipe.style_weight * style, recipe.content_weight * content, recipe.variation_weight * variation]
+        terms = [style, recipe.content_weight * content, recipe.variation_weight * variation]
         return tf.stack([tf.add_n(terms), *terms])
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.recipe import VGG19_LAYERS, Recipe
 from worker.engine.cache import Evaluation, Network
+from worker.engine.match_loss import SAMPLES, sample_activations
 from worker.engine.model import GramMatrix, Pooling, StyleContentModel
 from worker.engine.objective import Objective, style_targets
 from worker.engine.vgg19 import convolution
@@ -57,9 +58,15 @@ def evaluate(
     random = np.random.default_rng(seed)
     recipe, sides = random_recipe(random, pooling).model_copy(update=options), random.integers(32, 62, 2)
     image, other = (tf.constant(random.random((*sides, 3), np.float32)) for _ in range(2))
-    model = StyleContentModel(vgg19, recipe.style_layers, recipe.content_layers, pooling)
+    match_layers = recipe.match_layers if recipe.match_weight else ()
+    model = StyleContentModel(vgg19, recipe.style_layers, recipe.content_layers, pooling, match_layers=match_layers)
     features = model(other[tf.newaxis])
-    objective = Objective(recipe, {**features, "style": style_targets(features["style"], recipe)})
+    match = {
+        layer: sample_activations(activations, None, SAMPLES)[tf.newaxis]
+        for layer, activations in features["match"].items()
+    }
+    targets = {**features, "style": style_targets(features["style"], recipe), "match": match}
+    objective = Objective(recipe, targets)
     fast = FastPath(model, kernels, compiled=False)
     return fast.losses_and_gradient(image, objective), model.losses_and_gradient(image, objective)
 
@@ -90,6 +97,15 @@ def test_wasserstein_losses_equal_the_models(vgg19: keras.Model, kernels: Kernel
     assert losses.max() <= 5e-3
     assert norms.max() <= 1e-4
     assert gradients.max() <= 1e-3
+
+
+def test_match_losses_equal_the_models(vgg19: keras.Model, kernels: KernelCache) -> None:
+    layers = {"block1_conv1": 1.0, "block4_conv1": 1.0, "block5_conv1": 0.5}
+    evaluations = [evaluate(vgg19, kernels, "max", seed, style_layers=layers, match_weight=5.0) for seed in range(6)]
+    losses, norms, gradients = np.transpose([differences(*pair) for pair in evaluations])
+    assert losses.max() <= 2e-5
+    assert norms.max() <= 1e-3
+    assert gradients.max() <= 1e-2
 
 
 @pytest.mark.parametrize("pooling", ["max", "average"])

@@ -58,6 +58,7 @@ def test_an_empty_recipe_is_the_default_preset() -> None:
         ({"content_layers": {}, "style_layers": {}}, "style_layers"),
         ({"content_weight": 0, "style_weight": 0}, "style_weight"),
         ({"style_loss": "wasserstein", "normalize": False}, "style_loss"),
+        ({"match_weight": 1, "style_layers": {"relu3_1": 1}}, "match_weight"),
         ({"steps": 1, "stages": [{"scale": 1, "share": 1}] * 2}, "stages"),
         ({"content_layers": {"relu6_1": 1}}, "content_layers"),
         ({"save_every": -1}, "save_every"),

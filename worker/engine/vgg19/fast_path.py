@@ -117,8 +117,7 @@ def _loss_gradients(
             channels = guides.channels[layer]
             parts = zip(guided(activations, channels), tf.unstack(channels), tf.unstack(by_region), strict=True)
             gradients += [gram_gradient(part, gradient[tf.newaxis]) * channel for part, channel, gradient in parts]
-    if layer in feature_gradients["content"]:
-        gradients.append(feature_gradients["content"][layer])
+    gradients += [feature_gradients[kind][layer] for kind in ("content", "match") if layer in feature_gradients[kind]]
     return gradients
 
 
