@@ -37,6 +37,11 @@ endef
 	.venv-s3/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/s3.txt
 	touch $@
 
+.venv-flower/ready: deploy/locks/flower.txt  # Flower, which shows jobs as Celery tasks in a test
+	test -x .venv-flower/bin/python || $(PYTHON) -m venv .venv-flower
+	.venv-flower/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/flower.txt
+	touch $@
+
 demo: .venv/local  ## Render one image through the whole stack: out/demo.png (CONTENT=a.jpg STYLE=b.jpg RECIPE=fast)
 	$(BIN)/python -m deploy.local demo $(if $(CONTENT),--content "$(CONTENT)") $(if $(STYLE),--style "$(STYLE)") $(if $(RECIPE),--recipe "$(RECIPE)")
 
@@ -60,14 +65,14 @@ check: lint  ## Lint, types and the fast unit tests, in two minutes
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/unit
 
 # The chaos run comes last and alone: other work on the machine would delay its recoveries.
-test: setup .venv-s3/ready .venv-docs/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
+test: setup .venv-s3/ready .venv-docs/ready .venv-flower/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
 ifdef TESTS
 	$(BIN)/python -m pytest $(TESTS)
 else
 	$(BIN)/python -m pytest $(PARALLEL) --ignore $(CHAOS_TEST); parallel=$$?; $(BIN)/python -m pytest $(CHAOS_TEST) && exit $$parallel
 endif
 
-coverage: setup .venv-s3/ready .venv-docs/ready  ## The same with the coverage of all processes: out/coverage/html; takes longer than `make test`
+coverage: setup .venv-s3/ready .venv-docs/ready .venv-flower/ready  ## The same with the coverage of all processes: out/coverage/html; takes longer than `make test`
 	rm -rf out/coverage && mkdir -p out/coverage
 ifdef TESTS
 	$(BIN)/coverage run -m pytest $(TESTS)
@@ -123,4 +128,4 @@ lock:  ## Resolve pyproject.toml into deploy/locks (needs uv)
 	deploy/locks/resolve.sh $(UV)
 
 clean:  ## Remove what `make` made, except `var/`, which has your jobs
-	rm -rf .venv .venv-s3 .venv-torch .venv-gpu .venv-docs out
+	rm -rf .venv .venv-s3 .venv-torch .venv-gpu .venv-docs .venv-flower out

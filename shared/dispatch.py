@@ -1,21 +1,30 @@
-"""Waking workers through Celery: a message says "there is work in tier T" and names no job.
+"""Celery's messages: wake-ups, which say "there is work in tier T" and name no job, and the tasks that run jobs.
 
-The ledger alone decides which worker gets which job, so a wake-up that is lost, duplicated or late does no harm
-(docs/decisions/0001-ledger-in-redis.md).
+The ledger alone decides which worker gets which job, so a message that is lost, duplicated or late does no harm
+(docs/decisions/0001-ledger-in-redis.md). A worker that has claimed a job sends itself the task that runs it, so that
+Celery's tools show the job (docs/decisions/0008-jobs-as-celery-tasks.md).
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import redis
 import structlog
 from celery import Celery
+from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from shared.redis_client import translate_errors
 from shared.settings import Settings
 
 WAKE_UP_TASK: Final = "easel.wake_up"
-"""The only Celery task, sent by name so that the API need not import the worker."""
+"""Sent by name, so that the API need not import the worker."""
+
+STYLIZE_TASK: Final = "easel.stylize"
+"""Runs a claimed job. The task's ID is the job's."""
+
+_OWN_QUEUE_SECONDS: Final = 60.0
+_CLAIM_HEADER: Final = "claim"
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +32,17 @@ log = structlog.get_logger(__name__)
 def queue_name(tier: str) -> str:
     """Return the name of the Celery queue for a tier's wake-ups."""
     return f"easel.{tier}"
+
+
+def own_queue(worker: str) -> Queue:
+    """Return the Celery queue of one worker. It expires with its worker; a message waits milliseconds in it."""
+    name = f"easel.worker.{worker}"
+    return Queue(name, Exchange(name), routing_key=name, expires=_OWN_QUEUE_SECONDS)
+
+
+def claim_token(headers: Mapping[str, Any]) -> str:
+    """Return the claim's token from the headers of a STYLIZE_TASK. It is no argument, because Flower shows these."""
+    return str(headers.get(_CLAIM_HEADER, ""))
 
 
 def create_celery_app(settings: Settings) -> Celery:
@@ -34,7 +54,7 @@ def create_celery_app(settings: Settings) -> Celery:
         task_acks_late=False,  # messages name no job, so a redelivered one cannot start a job twice
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=1,
-        worker_send_task_events=False,
+        worker_send_task_events=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
@@ -62,6 +82,16 @@ class Dispatcher:
             log.warning("wake_up_failed", tier=tier, error=str(error))
             return False
         return True
+
+    def run_here(self, worker: str, job_id: str, token: str) -> None:
+        """Send a worker the task for a job that it has claimed. Raises LedgerUnavailable."""
+        queue: Any = own_queue(worker)  # the types know names only
+        headers = {_CLAIM_HEADER: token}
+        with translate_errors():
+            try:
+                self._app.send_task(STYLIZE_TASK, (job_id,), task_id=job_id, queue=queue, headers=headers, retry=False)
+            except (OperationalError, OSError) as error:
+                raise redis.ConnectionError(str(error)) from error
 
     def pending(self, tier: str) -> int:
         """Return the number of wake-ups that no worker has received yet."""

@@ -16,9 +16,8 @@ from typing import Any
 import billiard.pool
 import billiard.util
 import structlog
-from billiard.einfo import ExceptionInfo
 from billiard.pool import EX_RECYCLE
-from celery import Celery
+from celery import Celery, current_task
 from celery.signals import (
     setup_logging,
     worker_process_init,
@@ -26,18 +25,18 @@ from celery.signals import (
     worker_ready,
     worker_shutting_down,
 )
-from celery.worker.request import Request
-from celery.worker.state import task_ready
 
-from shared.dispatch import WAKE_UP_TASK, create_celery_app, queue_name
-from shared.errors import LedgerUnavailable
+from shared.dispatch import STYLIZE_TASK, WAKE_UP_TASK, claim_token, create_celery_app, own_queue, queue_name
+from shared.errors import ClaimLost, LedgerUnavailable, Unavailable
 from shared.logging import configure_logging
 from shared.services import Services, open_services
 from shared.settings import Settings
 from shared.storage import LONG_TIMEOUTS
+from worker.celery_requests import StylizeRequest
 from worker.consumer_watchdog import ConsumerWatchdog, end_process
 from worker.devices.memory import WorkerMemory, expected_memory
-from worker.job.next_job import run_next_job
+from worker.job.next_job import claim_next_job, release, run_job
+from worker.job.session import JobSession
 from worker.job.worker_state import WorkerState
 from worker.protocols import Engine
 from worker.registration import Registration
@@ -45,6 +44,9 @@ from worker.registration import Registration
 log = structlog.get_logger(__name__)
 
 OpenEngine = Callable[[Settings], Engine]
+
+app = create_celery_app(Settings())
+"""For Celery's tools: `celery -A worker.celery_app inspect active`."""
 
 
 def open_tensorflow_engine(settings: Settings) -> Engine:
@@ -54,25 +56,20 @@ def open_tensorflow_engine(settings: Settings) -> Engine:
     return TensorFlowEngine(settings)
 
 
-class WakeUpRequest(Request):
-    """The wake-up task in Celery's parent. It succeeds if its child exits to be replaced."""
-
-    def on_failure(self, exc_info: ExceptionInfo, *args: Any, **kwargs: Any) -> None:
-        """Treat a child's planned exit as success; Celery would report a failure."""
-        if f"exitcode {EX_RECYCLE} " in str(exc_info.exception):
-            return task_ready(self)
-        return super().on_failure(exc_info, *args, **kwargs)
-
-
 class CeleryWorker:
     """The wiring in Celery's parent. `child` is set in the child only."""
 
-    def __init__(self, settings: Settings, name: str, open_engine: OpenEngine = open_tensorflow_engine) -> None:
-        self.settings, self.name, self.open_engine = settings, name, open_engine
+    def __init__(
+        self, app: Celery, settings: Settings, name: str, open_engine: OpenEngine = open_tensorflow_engine
+    ) -> None:
+        self.app, self.settings, self.name, self.open_engine = app, settings, name, open_engine
         # In the parent: NVIDIA's driver may take seconds to respond, and Celery gives a child four seconds to start.
         self.memory = expected_memory(settings.memory_bytes, settings.memory_share)
-        self.app: Celery = create_celery_app(settings)
-        self.app.task(name=WAKE_UP_TASK, Request=WakeUpRequest)(self.run_next_job)
+        self.services = open_services(settings)  # of the parent
+        app.task(name=WAKE_UP_TASK, send_events=False)(self.claim_next_job)
+        app.task(name=STYLIZE_TASK, Request=StylizeRequest, services=self.services)(self.stylize)
+        app.amqp.queues.select([queue_name(tier) for tier in settings.tiers])
+        app.amqp.queues.select_add(own_queue(name))
         self.child: Child | None = None
         self._consumer: Any = None
         setup_logging.connect(self._keep_logging, weak=False)
@@ -86,16 +83,18 @@ class CeleryWorker:
         self.app.worker_main(["--quiet", "worker", *self.options()])
 
     def options(self) -> list[str]:
-        """Return the options for Celery's command line: one child, this worker's tiers, no events between workers."""
-        queues = ",".join(queue_name(tier) for tier in self.settings.tiers)
-        pool = ["--pool=prefork", "--concurrency=1", f"--queues={queues}", f"--hostname={self.name}"]
-        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        return [*pool, *quiet]
+        """Return the options for Celery's command line: one child, no events between workers."""
+        return ["--pool=prefork", "--concurrency=1", f"--hostname={self.name}", "--without-gossip", "--without-mingle"]
 
-    def run_next_job(self) -> None:
-        """Run the next job, if there is one; the body of the wake-up task."""
+    def claim_next_job(self) -> None:
+        """Claim the next job, if there is one; the body of the wake-up task."""
         if self.child:
-            self.child.run_next_job()
+            self.child.claim_next_job()
+
+    def stylize(self, job_id: str) -> None:
+        """Run a claimed job; the body of the task that has its ID."""
+        if self.child:
+            self.child.stylize(job_id, claim_token(vars(current_task.request)))
 
     def _keep_logging(self, **_: Any) -> None:
         """Keep Easel's logging: a receiver of this signal replaces Celery's own."""
@@ -105,17 +104,17 @@ class CeleryWorker:
 
     def _start_child(self, **_: Any) -> None:
         # A child waits until the parent has read its results: 300 times 0.1 s. If SIGTERM arrives as a task starts, the
-        # parent has forgotten the task and never reads them. A wake-up has no result, so a second is enough.
+        # parent has forgotten the task and never reads them. Nothing waits for these results, so a second is enough.
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
         self.child = Child(self.settings, self.name, self.memory, self.open_engine)
 
     def _stop_child(self, **_: Any) -> None:
         if self.child:
-            self.child.registration.stop()
+            self.child.stop()
 
     def _on_ready(self, sender: Any, **_: Any) -> None:
         self._consumer = sender
-        ConsumerWatchdog(open_services(self.settings), end_process).start()
+        ConsumerWatchdog(self.services, end_process).start()
 
     def _forward_sigterm(self, **_: Any) -> None:
         for process in self._consumer.pool.info["processes"] if self._consumer else ():
@@ -131,21 +130,47 @@ class Child:
         self.services: Services = open_services(settings, LONG_TIMEOUTS)
         self.registration = Registration(self.services.queue_stats, name, settings.tiers, memory).start()
         # In a thread: TensorFlow's import may exceed the four seconds that Celery gives a child to start.
+        self._claimed: JobSession | None = None  # and not begun
         self._state = ThreadPoolExecutor(1, "open-engine").submit(self._open_state, open_engine)
 
-    def run_next_job(self) -> None:
-        """Run the next job, if there is one and the worker does not drain; exit if a fresh child should replace it."""
+    def claim_next_job(self) -> None:
+        """Claim the next job, unless the worker drains, and send this worker the task that runs it."""
         signal.signal(signal.SIGTERM, lambda *_: self.drain.set())  # here: billiard resets it after the child's start
-        if self.drain.is_set():
+        if self.drain.is_set() or self._claimed_already():
             return
         state = self._state.result()
         if self.drain.is_set():  # it may have been set while TensorFlow was imported
             return
-        if run_next_job(self.services, state, self.drain):
-            self._wake_others()
+        self._claimed = claim_next_job(self.services, state)
+
+    def _claimed_already(self) -> bool:
+        """Return whether a claimed job waits for its task; no longer if it was revoked meanwhile."""
+        try:
+            if self._claimed:
+                self._claimed.renew()
+        except ClaimLost:
+            self._claimed = None
+        except Unavailable:
+            pass
+        return self._claimed is not None
+
+    def stylize(self, job_id: str, token: str) -> None:
+        """Run the job that was claimed, then exit if a fresh child should replace this one."""
+        session, self._claimed = self._claimed, None
+        if session is None or (session.job.id, session.token) != (job_id, token):
+            return  # the message of an earlier process of this worker, whose claim has ended
+        state = self._state.result()
+        run_job(self.services, state, self.drain, session)
+        self._wake_others()
         if state.needs_replacement or state.engine.needs_restart():
             log.info("child_replaced", reason="a fresh process has more memory")
             os._exit(EX_RECYCLE)  # Celery's parent, if there is one, starts another child
+
+    def stop(self) -> None:
+        """Give back what was claimed and not begun, and unregister."""
+        if self._claimed:
+            release(self._claimed)
+        self.registration.stop()
 
     def _open_state(self, open_engine: OpenEngine) -> WorkerState:
         return WorkerState(open_engine(self.settings), self.name, self.registration, self.settings)
@@ -160,4 +185,4 @@ class Child:
 def start(settings: Settings, name: str, open_engine: OpenEngine = open_tensorflow_engine) -> None:
     """Run a worker in this process; see `easel-worker start --help`."""
     configure_logging(settings, worker=name)
-    CeleryWorker(settings, name, open_engine).run()
+    CeleryWorker(app, settings, name, open_engine).run()

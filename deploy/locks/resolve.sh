@@ -15,3 +15,5 @@ done
 resolve docs.txt --group docs # Sphinx lives in .venv-docs: its pins do not hold back anything else.
 # The same for the S3 server that the tests start (tests/support/s3_server.py): it lives in .venv-s3.
 echo 'swift>=2.38,<3' | resolve s3.txt -
+# Flower, which a test starts next to a worker: it lives in .venv-flower.
+printf 'flower>=2,<3\ncelery[redis]\n' | resolve flower.txt --constraint deploy/locks/dev.txt -

@@ -26,7 +26,7 @@ __all__ = ["NAMESPACE", "Claim", "ControlAction", "ControlFlags", "Ledger", "con
 _DAY: Final = 24 * 3600
 _SCRIPTS: Final = (
     *("submit", "claim", "renew", "end_job", "release", "request_control"),
-    *("reap_expired_leases", "delete", "restore", "end_rebuild"),
+    *("take_back", "reap_expired_leases", "delete", "restore", "end_rebuild"),
 )
 
 ControlAction = Literal["cancel", "finish"]
@@ -202,6 +202,11 @@ class Ledger:
         """Return the job to its queue unfinished. Raises ClaimLost."""
         if not self._run("release", claim.job.id, claim.token, place, *to_hash_args(fields)):
             raise _claim_lost(claim)
+
+    def take_back(self, job_id: str, token: str) -> JobState | None:
+        """Take back the claim of a process that died; return the job's new state, None if the claim had ended."""
+        state = self._run("take_back", job_id, token)
+        return JobState(state) if state else None
 
     # For the reaper.
 

@@ -1,10 +1,10 @@
-"""A worker's next job: claim it and run it."""
+"""A worker's next job: claim it, and run it as a Celery task of its own."""
 
 import threading
 
 import structlog
 
-from shared.errors import ClaimLost, Unavailable
+from shared.errors import ClaimLost, LedgerUnavailable, Unavailable
 from shared.services import Services
 from worker.job.run import JobRun
 from worker.job.session import JobSession
@@ -13,15 +13,26 @@ from worker.job.worker_state import WorkerState
 log = structlog.get_logger(__name__)
 
 
-def run_next_job(services: Services, worker: WorkerState, drain: threading.Event) -> bool:
-    """Claim the next job and run it. Return whether there was one."""
+def claim_next_job(services: Services, worker: WorkerState) -> JobSession | None:
+    """Claim the next job and send this worker the task that runs it; None if there is no job, or no Redis."""
     try:
         session = JobSession.claim_next(services, worker.name, worker.memory)
     except Unavailable as error:
         log.warning("claim_failed", detail=error.detail)  # the reaper wakes this worker again
-        return False
+        return None
     if session is None:
-        return False
+        return None
+    try:
+        services.dispatcher.run_here(worker.name, session.job.id, session.token)
+    except LedgerUnavailable as error:
+        log.warning("task_not_sent", job=session.job.id, detail=error.detail)
+        release(session)
+        return None
+    return session
+
+
+def run_job(services: Services, worker: WorkerState, drain: threading.Event, session: JobSession) -> None:
+    """Run a claimed job."""
     job = session.job
     context = structlog.contextvars.bound_contextvars(job=job.id, request_id=job.request.request_id)
     with context, worker.running(job.id):
@@ -36,7 +47,17 @@ def run_next_job(services: Services, worker: WorkerState, drain: threading.Event
             log.warning("claim_lost", detail=str(error))
         except Unavailable as error:
             log.warning("job_not_released", detail=error.detail)
-    return True
+
+
+def release(session: JobSession) -> None:
+    """Return a claimed job that was not begun to the head of its queue, if Redis is available."""
+    try:
+        session.release("head")
+        session.wake_worker()
+    except ClaimLost as error:
+        log.warning("claim_lost", job=session.job.id, detail=str(error))
+    except Unavailable as error:
+        log.warning("job_not_released", job=session.job.id, detail=error.detail)  # its lease expires
 
 
 def _requeue_for_fresh_child(session: JobSession, worker: WorkerState) -> None:

@@ -89,3 +89,11 @@ local function requeue(id, order)
   redis.call('ZADD', queue_key(get_field(id, 'tier')), order, id)
   change_state(id, 'queued')
 end
+
+-- Ends a claim whose holder is gone. The job keeps its order: the head of the queue when it was claimed.
+local function take_back(id)
+  publish_event(id, 'lease_lost', cjson.encode({worker = get_field(id, 'worker') or '', at = tonumber(now())}))
+  redis.call('HINCRBY', job_key(id), 'leases_lost', 1)
+  redis.call('HSET', job_key(id), 'last_claim', get_field(id, 'claim') or '')
+  requeue(id, get_field(id, 'order'))
+end

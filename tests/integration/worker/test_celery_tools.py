@@ -1,0 +1,158 @@
+"""What Celery's own tools show of jobs and do to them, with a real worker."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from support.fixtures.worker import LONG, WorkerRig, children
+from support.requirements import ROOT, part_missing
+
+from deploy.local.stack import free_port
+from easel.models import JobState
+from shared.dispatch import STYLIZE_TASK
+from shared.ledger.ledger import connect
+
+
+def celery(rig: WorkerRig, *command: str) -> dict[str, Any]:
+    """Run `celery -A worker.celery_app COMMAND --json` as an operator does; return the replies by worker."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "celery", "-A", "worker.celery_app", *command, "--json"],
+        env={**os.environ, "EASEL_REDIS_URL": rig.settings.redis_url},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    replies: dict[str, Any] = json.loads(done.stdout)
+    return replies
+
+
+@pytest.fixture
+def running_job(sleep_engine_rig: WorkerRig) -> str:
+    """The ID of a job that runs until a test ends it."""
+    rig = sleep_engine_rig
+    rig.start_worker()
+    job_id = rig.submit(**LONG)
+    rig.wait(job_id, lambda job: job.progress.current > 0)
+    return job_id
+
+
+def test_inspect_active_names_the_running_job(sleep_engine_rig: WorkerRig, running_job: str) -> None:
+    replies = celery(sleep_engine_rig, "inspect", "active")
+    ((task,),) = replies.values()
+    assert (task["id"], task["name"], task["args"]) == (running_job, STYLIZE_TASK, [running_job])
+    claim = sleep_engine_rig.services.ledger.get(running_job).claim
+    assert claim
+    assert claim not in json.dumps(replies)
+
+
+@pytest.fixture
+def flower(sleep_engine_rig: WorkerRig) -> Iterator[str]:
+    """The URL of a Flower that watches the rig."""
+    if not (ROOT / ".venv-flower/ready").exists():
+        part_missing("Flower is not installed: run `make .venv-flower/ready`")
+    port, broker = free_port(), sleep_engine_rig.settings.redis_url
+    command = [ROOT / ".venv-flower/bin/python", "-m", "celery", "--broker", broker, "flower"]
+    with (sleep_engine_rig.folder / "flower.log").open("w") as log:
+        server = subprocess.Popen(
+            [*command, "--address=127.0.0.1", f"--port={port}"],
+            env={**os.environ, "FLOWER_UNAUTHENTICATED_API": "true"},
+            stdout=log,
+            stderr=log,
+        )
+    yield f"http://127.0.0.1:{port}"
+    server.kill()
+    server.wait()
+
+
+def test_flower_lists_a_running_job_by_its_id(sleep_engine_rig: WorkerRig, flower: str) -> None:
+    rig, shown = sleep_engine_rig, dict[str, Any]()
+    rig.start_worker()
+    while not shown:  # Flower knows what has happened since it began to listen
+        ended = rig.done(rig.submit()).id
+        shown = flower_tasks(flower)
+    running = rig.submit(**LONG)
+    while (shown := flower_tasks(flower)).get(running, {}).get("state") != "STARTED":
+        rig.services.events.wait({"none": "0-0"}, seconds=0.1)
+    assert {task["name"] for task in shown.values()} == {STYLIZE_TASK}, "wake-ups are not listed"
+    assert shown[ended]["state"] == "SUCCESS"
+
+
+def flower_tasks(url: str) -> dict[str, Any]:
+    """Return what Flower shows, by task ID; nothing while it starts."""
+    try:
+        tasks: dict[str, Any] = httpx2.get(f"{url}/api/tasks", timeout=10).json()
+    except httpx2.TransportError:
+        return {}
+    return tasks
+
+
+def test_revoking_a_running_job_cancels_it_and_keeps_its_process(sleep_engine_rig: WorkerRig, running_job: str) -> None:
+    rig = sleep_engine_rig
+    before = children(rig.workers["one"].pid)
+    celery(rig, "control", "terminate", "SIGTERM", running_job)
+    rig.done(running_job, JobState.CANCELED)
+    rig.done(rig.submit())
+    assert children(rig.workers["one"].pid) == before
+
+
+def test_a_job_that_was_revoked_while_queued_is_canceled_when_its_turn_comes(
+    sleep_engine_rig: WorkerRig, running_job: str
+) -> None:
+    rig = sleep_engine_rig
+    queued = rig.submit()
+    celery(rig, "control", "revoke", queued)
+    rig.services.ledger.request_control(running_job, "cancel")
+    job = rig.done(queued, JobState.CANCELED)
+    assert job.progress.current == 0
+    rig.done(rig.submit())
+
+
+def test_the_job_of_a_dead_process_is_queued_again_before_its_lease_expires(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
+    rig.start_worker(lease_seconds=3600)
+    job_id = rig.submit(steps=200)
+    rig.wait(job_id, lambda job: job.checkpoint is not None, reap=False)
+    rig.kill_child()
+    job = rig.wait(job_id, lambda job: job.claims == 2 and job.resumed_from_step is not None, reap=False)
+    assert job.leases_lost == 1
+
+
+def test_another_worker_continues_the_job_of_a_dead_process(sleep_engine_rig: WorkerRig, running_job: str) -> None:
+    rig = sleep_engine_rig
+    rig.workers["one"].send_signal(signal.SIGSTOP)  # its parent, which takes the job back once it continues
+    rig.kill_child()
+    rig.start_worker("two")
+    rig.wait_for_worker(lambda worker: worker.name == "two@test")
+    rig.workers["one"].send_signal(signal.SIGCONT)
+    rig.wait(running_job, lambda job: job.claims == 2, reap=False)
+
+
+def test_events_tell_when_a_job_starts_and_ends(sleep_engine_rig: WorkerRig) -> None:
+    """Flower and `celery events` read these."""
+    rig, seen = sleep_engine_rig, dict[str, list[str]]()
+    rig.start_worker()
+    rig.wait_for_worker(lambda worker: worker.name == "one@test")
+    with rig.services.dispatcher._app.connection_for_read() as connection:
+        receiver = rig.services.dispatcher._app.events.Receiver(
+            connection, handlers={"*": lambda event: seen.setdefault(event.get("uuid", ""), []).append(event["type"])}
+        )
+        events = receiver.itercapture(limit=None, timeout=60, wakeup=False)
+        job_id = rig.submit()
+        while "task-succeeded" not in seen.get(job_id, []):
+            next(events)
+    assert seen[job_id] == ["task-received", "task-started", "task-succeeded"]
+    assert {uuid for uuid, types in seen.items() if "task-started" in types} == {job_id}, "wake-ups send none"
+
+
+def test_a_worker_leaves_no_queue_in_redis_that_does_not_expire(sleep_engine_rig: WorkerRig, running_job: str) -> None:
+    rig = sleep_engine_rig
+    client = connect(rig.settings.redis_url)
+    rig.services.dispatcher.run_here("gone@test", running_job, "token")
+    assert 0 < int(client.pttl("easel.worker.gone@test")) <= 60_000  # type: ignore[arg-type]
