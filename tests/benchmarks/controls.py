@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from shared.imaging import deep_color
 from shared.imaging.images import decode
 from shared.imaging.transparency import encode_rendered_png, separate_alpha
 from shared.presets import resolve
-from shared.recipe import BitDepth
 from shared.samples import sample_photo
 from worker.engine import stylize
 from worker.engine.cache import Cache
@@ -26,8 +25,6 @@ Pixels = NDArray[np.uint8]
 
 _OUT: Final = ROOT / "docs" / "how-to" / "controls"
 _HEIGHT: Final = 200
-_DETAIL: Final = np.s_[:40, :40]  # smooth: wall, without the cat
-_RANGE: Final = 0.08  # of the levels that the detail shows
 _STRIPS: Final[dict[str, Sequence[dict[str, Any]]]] = {
     "weights": [{"preset": "gentle"}, {"preset": "default"}, {"preset": "strong"}],
     "style-loss": [{"style_loss": "gram"}, {"style_loss": "wasserstein", "style_weight": 8}],
@@ -65,7 +62,6 @@ def main() -> None:
     _write("style-mix", {"style 1": tide, "style 2": poppies, **mixed})
     _write_transparency(np.dstack([photo, mask]), whole)
     _write_iterations(photo, poppies, weights, cache)
-    _write_bit_depth(photo, poppies, weights, cache)
 
 
 def _write_transparency(photo: Pixels, result: Pixels) -> None:
@@ -83,30 +79,12 @@ def _write_iterations(photo: Pixels, style: Pixels, weights: Weights, cache: Cac
     _write("iterations", saved)
 
 
-def _write_bit_depth(photo: Pixels, style: Pixels, weights: Weights, cache: Cache) -> None:
-    """Show a detail of the same result with 8 and 16 bits per channel, with its contrast raised."""
-    recipe = resolve({"preset": "fast", "size": 256})
-    *_, last = stylize(photo, [style], recipe, weights=weights, cache=cache)
-    detail = last.image[_DETAIL]
-    low, high = detail.min(axis=(0, 1)), detail.min(axis=(0, 1)) + _RANGE
-    images = {}
-    for bits in get_args(BitDepth):
-        decoded = deep_color.decode_png(encode_rendered_png(detail, None, bits))
-        levels = decoded / np.float32(np.iinfo(decoded.dtype).max)
-        images[f"bit_depth: {bits}"] = _enlarged(_pixels((levels - low) / (high - low)))
-    _write("bit-depth", {"result": _pixels(last.image), **images})
-
-
 def _over_checkerboard(image: NDArray[Any]) -> Pixels:
     rows, columns = np.indices(image.shape[:2]) // 16
     board = np.where((rows + columns) % 2, 255, 204)[..., np.newaxis]
     alpha = image[..., 3:] / 255
     blended: Pixels = np.rint(alpha * image[..., :3] + (1 - alpha) * board).astype(np.uint8)
     return blended
-
-
-def _enlarged(image: Pixels) -> Pixels:
-    return np.array(Image.fromarray(image).resize((_HEIGHT, _HEIGHT), Image.Resampling.NEAREST))
 
 
 def _pixels(image: NDArray[np.float32]) -> Pixels:
