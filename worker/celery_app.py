@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import billiard.pool
 import billiard.util
 import structlog
 from billiard.pool import EX_RECYCLE
 from celery import Celery, current_task
+from celery.concurrency.asynpool import AsynPool
 from celery.signals import (
     setup_logging,
     worker_process_init,
@@ -35,7 +36,7 @@ from shared.storage import LONG_TIMEOUTS
 from worker.celery_requests import StylizeRequest
 from worker.consumer_watchdog import ConsumerWatchdog, end_process
 from worker.devices.memory import WorkerMemory, expected_memory
-from worker.job.next_job import claim_next_job, release, run_job
+from worker.job.next_job import claim_next_job, release, run_job, take_back
 from worker.job.session import JobSession
 from worker.job.worker_state import WorkerState
 from worker.protocols import Engine
@@ -44,6 +45,8 @@ from worker.registration import Registration
 log = structlog.get_logger(__name__)
 
 OpenEngine = Callable[[Settings], Engine]
+
+_CHILD_CHECK_SECONDS: Final = 1.0
 
 app = create_celery_app(Settings())
 """For Celery's tools: `celery -A worker.celery_app inspect active`."""
@@ -70,6 +73,8 @@ class CeleryWorker:
         app.task(name=STYLIZE_TASK, Request=StylizeRequest, services=self.services)(self.stylize)
         app.amqp.queues.select([queue_name(tier) for tier in settings.tiers])
         app.amqp.queues.select_add(own_queue(name))
+        # Celery checks at a child's exit, often a moment too early to see it, and otherwise every five seconds.
+        setattr(AsynPool, "timers", property(lambda pool: {pool.maintain_pool: _CHILD_CHECK_SECONDS}))  # noqa: B010
         self.child: Child | None = None
         self._consumer: Any = None
         setup_logging.connect(self._keep_logging, weak=False)
@@ -156,9 +161,11 @@ class Child:
 
     def stylize(self, job_id: str, token: str) -> None:
         """Run the job that was claimed, then exit if a fresh child should replace this one."""
-        session, self._claimed = self._claimed, None
+        session = self._claimed
         if session is None or (session.job.id, session.token) != (job_id, token):
-            return  # the message of an earlier process of this worker, whose claim has ended
+            take_back(self.services, job_id, token)  # the process that had the claim died before it got this message
+            return
+        self._claimed = None
         state = self._state.result()
         run_job(self.services, state, self.drain, session)
         self._wake_others()

@@ -11,6 +11,7 @@ from celery.worker.state import task_ready
 from shared.dispatch import claim_token
 from shared.errors import JobNotFound, Unavailable, WrongState
 from shared.services import Services
+from worker.job.next_job import take_back
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ class StylizeRequest(Request):
         """Return the job to its queue, unless the child has ended the job and exits to be replaced."""
         if f"exitcode {EX_RECYCLE} " in str(exc_info.exception):
             return task_ready(self)  # Celery would report a failure
-        self._take_back()
+        take_back(self._services, self.id, claim_token(self.request_dict))
         return super().on_failure(exc_info, *args, **kwargs)
 
     def terminate(self, pool: Any, signal: Any = None) -> None:  # noqa: ARG002 - Celery would send the signal
@@ -40,7 +41,7 @@ class StylizeRequest(Request):
         if not super().revoked():
             return False
         self._cancel()
-        self._take_back()
+        take_back(self._services, self.id, claim_token(self.request_dict))
         return True
 
     def _cancel(self) -> None:
@@ -49,13 +50,3 @@ class StylizeRequest(Request):
             log.warning("job_revoked", job=self.id)
         except (JobNotFound, WrongState, Unavailable) as error:
             log.warning("job_not_revoked", job=self.id, detail=error.detail)
-
-    def _take_back(self) -> None:
-        try:
-            state = self._services.ledger.take_back(self.id, claim_token(self.request_dict))
-        except Unavailable as error:
-            log.warning("job_not_taken_back", job=self.id, detail=error.detail)  # its lease expires
-            return
-        if state is not None:
-            log.warning("claim_taken_back", job=self.id, state=str(state))
-            self._services.dispatcher.wake(self._services.ledger.get(self.id).request.tier)

@@ -18,9 +18,6 @@ SCALED_SETTINGS: Final[dict[str, float]] = {
 TENSORFLOW_SETTINGS: Final = {"hang_seconds": 60.0, "slice_seconds": 15.0}
 """The same for the worker with TensorFlow: its first step traces, which may take long on a busy machine."""
 
-CHILD_WATCH_SECONDS: Final = 0.3
-"""How often Celery's parent process checks its children; its default is 5 s."""
-
 ATTEMPTS_LIMIT: Final = 12
 """A worker is killed every second or two here, so three lost leases in a row do not mean that the job is harmful."""
 

@@ -4,7 +4,7 @@ import threading
 
 import structlog
 
-from shared.errors import ClaimLost, LedgerUnavailable, Unavailable
+from shared.errors import ClaimLost, JobNotFound, LedgerUnavailable, Unavailable
 from shared.services import Services
 from worker.job.run import JobRun
 from worker.job.session import JobSession
@@ -58,6 +58,17 @@ def release(session: JobSession) -> None:
         log.warning("claim_lost", job=session.job.id, detail=str(error))
     except Unavailable as error:
         log.warning("job_not_released", job=session.job.id, detail=error.detail)  # its lease expires
+
+
+def take_back(services: Services, job_id: str, token: str) -> None:
+    """Return the job of a process that died to its queue, unless that process had ended or released it."""
+    try:
+        if (state := services.ledger.take_back(job_id, token)) is None:
+            return
+        log.warning("claim_taken_back", job=job_id, state=str(state))
+        services.dispatcher.wake(services.ledger.get(job_id).request.tier)
+    except (JobNotFound, Unavailable) as error:
+        log.warning("claim_not_taken_back", job=job_id, detail=error.detail)  # its lease expires
 
 
 def _requeue_for_fresh_child(session: JobSession, worker: WorkerState) -> None:

@@ -12,10 +12,8 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import structlog
-from celery.concurrency.asynpool import AsynPool
 
 from chaos.stack.engine import JOBS_PER_PROCESS, SleepingEngine
-from chaos.timeouts import CHILD_WATCH_SECONDS
 from shared import redis_client, services
 from shared.settings import Settings
 from shared.storage import SHORT_TIMEOUTS, Timeouts
@@ -65,15 +63,9 @@ def main() -> None:
 
     with ExitStack() as cleanup:
         cleanup.enter_context(patch.object(celery_app, "open_services", open_crashing_services))
-        cleanup.enter_context(patch.object(AsynPool, "timers", property(_scaled_timers)))
         if os.environ.get("CHAOS_BROKEN_FENCE"):
             cleanup.enter_context(broken_fence())
         celery_app.start(Settings(), sys.argv[1], lambda _: SleepingEngine(folder, max_jobs=JOBS_PER_PROCESS))
-
-
-def _scaled_timers(pool: Any) -> dict[Any, float]:
-    """Scale Celery's check of its child processes, which it makes every five seconds."""
-    return {pool.maintain_pool: CHILD_WATCH_SECONDS}
 
 
 def broken_fence() -> Any:
