@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -47,6 +48,7 @@ log = structlog.get_logger(__name__)
 OpenEngine = Callable[[Settings], Engine]
 
 _CHILD_CHECK_SECONDS: Final = 1.0
+_TASK_SECONDS: Final = 10.0  # from a claim to its task, which takes milliseconds
 
 app = create_celery_app(Settings())
 """For Celery's tools: `celery -A worker.celery_app inspect active`."""
@@ -136,6 +138,7 @@ class Child:
         self.registration = Registration(self.services.queue_stats, name, settings.tiers, memory).start()
         # In a thread: TensorFlow's import may exceed the four seconds that Celery gives a child to start.
         self._claimed: JobSession | None = None  # and not begun
+        self._claimed_at = 0.0  # time.monotonic
         self._state = ThreadPoolExecutor(1, "open-engine").submit(self._open_state, open_engine)
 
     def claim_next_job(self) -> None:
@@ -146,12 +149,17 @@ class Child:
         state = self._state.result()
         if self.drain.is_set():  # it may have been set while TensorFlow was imported
             return
-        self._claimed = claim_next_job(self.services, state)
+        self._claimed, self._claimed_at = claim_next_job(self.services, state), time.monotonic()
 
     def _claimed_already(self) -> bool:
-        """Return whether a claimed job waits for its task; no longer if it was revoked meanwhile."""
+        """Return whether a claimed job waits for its task. No longer if it was revoked or if the task seems lost."""
+        if self._claimed is None:
+            return False
         try:
-            if self._claimed:
+            if time.monotonic() - self._claimed_at > _TASK_SECONDS:
+                release(self._claimed)
+                self._claimed = None
+            else:
                 self._claimed.renew()
         except ClaimLost:
             self._claimed = None

@@ -124,6 +124,16 @@ def test_the_job_of_a_dead_process_is_queued_again_before_its_lease_expires(slee
     assert job.leases_lost == 1
 
 
+def test_a_worker_whose_task_for_a_claimed_job_is_lost_claims_the_job_again(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
+    rig.command = ("support.lost_task_worker",)
+    rig.start_worker()
+    lost, other = rig.submit(), rig.submit()  # which keeps wake-ups coming
+    job = rig.done(lost)
+    assert (job.claims, job.leases_lost) == (2, 0)
+    assert rig.done(other).claims == 1
+
+
 def test_another_worker_continues_the_job_of_a_dead_process(sleep_engine_rig: WorkerRig, running_job: str) -> None:
     rig = sleep_engine_rig
     rig.workers["one"].send_signal(signal.SIGSTOP)  # its parent, which takes the job back once it continues

@@ -1,0 +1,27 @@
+"""`python -m support.lost_task_worker NAME`: a worker whose first task for a claimed job is lost. The engine sleeps.
+
+The same happens if Redis crashes between the claim and the task, without having written the message to disk.
+"""
+
+import sys
+from unittest.mock import patch
+
+from chaos.stack.engine import SleepingEngine
+
+from shared.dispatch import Dispatcher
+from shared.settings import Settings
+from worker import celery_app
+
+_run_here = Dispatcher.run_here
+_lost: list[str] = []
+
+
+def _lose_first(dispatcher: Dispatcher, worker: str, job_id: str, token: str) -> None:
+    if _lost:
+        return _run_here(dispatcher, worker, job_id, token)
+    return _lost.append(job_id)
+
+
+if __name__ == "__main__":
+    with patch.object(Dispatcher, "run_here", _lose_first):
+        celery_app.start(Settings(), sys.argv[1], lambda _: SleepingEngine(None))
