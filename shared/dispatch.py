@@ -1,10 +1,11 @@
 """Celery's messages: wake-ups, which say "there is work in tier T" and name no job, and the tasks that run jobs.
 
-The ledger alone decides which worker gets which job, so a message that is lost, duplicated or late does no harm
+The ledger alone decides which worker gets which job, so a wake-up that is lost, duplicated or late does no harm
 (docs/decisions/0001-ledger-in-redis.md). A worker that has claimed a job sends itself the task that runs it, so that
 Celery's tools show the job (docs/decisions/0008-jobs-as-celery-tasks.md).
 """
 
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -35,8 +36,11 @@ def queue_name(tier: str) -> str:
 
 
 def own_queue(worker: str) -> Queue:
-    """Return the Celery queue of one worker. It expires with its worker; a message waits milliseconds in it."""
-    name = f"easel.worker.{worker}"
+    """Return a Celery queue for one start of a worker. It expires when it is not used, and needs milliseconds.
+
+    Each start has another one: two workers that have the same name by mistake must not take each other's tasks.
+    """
+    name = f"easel.worker.{worker}.{secrets.token_hex(4)}"
     return Queue(name, Exchange(name), routing_key=name, expires=_OWN_QUEUE_SECONDS)
 
 
@@ -51,7 +55,7 @@ def create_celery_app(settings: Settings) -> Celery:
     app.conf.update(
         task_default_queue=queue_name(settings.tiers[0]),
         task_ignore_result=True,
-        task_acks_late=False,  # messages name no job, so a redelivered one cannot start a job twice
+        task_acks_late=False,  # the ledger knows what runs, so a message need not be delivered again
         worker_disable_prefetch=True,
         worker_prefetch_multiplier=1,
         worker_send_task_events=True,
@@ -83,9 +87,8 @@ class Dispatcher:
             return False
         return True
 
-    def run_here(self, worker: str, job_id: str, token: str) -> None:
-        """Send a worker the task for a job that it has claimed. Raises LedgerUnavailable."""
-        queue: Any = own_queue(worker)  # the types know names only
+    def run_here(self, queue: Any, job_id: str, token: str) -> None:
+        """Send a worker, in its own queue, the task for a job that it has claimed. Raises LedgerUnavailable."""
         headers = {_CLAIM_HEADER: token}
         with translate_errors():
             try:

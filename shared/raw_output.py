@@ -60,8 +60,8 @@ def to_json(line: str, stream: str, fields: dict[str, str]) -> str | None:
 
 def _is_json_object(line: str) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
+        return line.startswith("{") and isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
         return False
 
 

@@ -27,6 +27,7 @@ from celery.signals import (
     worker_ready,
     worker_shutting_down,
 )
+from kombu import Queue
 
 from shared.dispatch import STYLIZE_TASK, WAKE_UP_TASK, claim_token, create_celery_app, own_queue, queue_name
 from shared.errors import ClaimLost, LedgerUnavailable, Unavailable
@@ -74,7 +75,8 @@ class CeleryWorker:
         app.task(name=WAKE_UP_TASK, send_events=False)(self.claim_next_job)
         app.task(name=STYLIZE_TASK, Request=StylizeRequest, services=self.services)(self.stylize)
         app.amqp.queues.select([queue_name(tier) for tier in settings.tiers])
-        app.amqp.queues.select_add(own_queue(name))
+        self.own_queue = own_queue(name)
+        app.amqp.queues.select_add(self.own_queue)
         # Celery checks at a child's exit, often a moment too early to see it, and otherwise every five seconds.
         setattr(AsynPool, "timers", property(lambda pool: {pool.maintain_pool: _CHILD_CHECK_SECONDS}))  # noqa: B010
         self.child: Child | None = None
@@ -113,7 +115,7 @@ class CeleryWorker:
         # A child waits until the parent has read its results: 300 times 0.1 s. If SIGTERM arrives as a task starts, the
         # parent has forgotten the task and never reads them. Nothing waits for these results, so a second is enough.
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
-        self.child = Child(self.settings, self.name, self.memory, self.open_engine)
+        self.child = Child(self.settings, self.name, self.memory, self.open_engine, self.own_queue)
 
     def _stop_child(self, **_: Any) -> None:
         if self.child:
@@ -131,14 +133,16 @@ class CeleryWorker:
 class Child:
     """The process that runs jobs."""
 
-    def __init__(self, settings: Settings, name: str, memory: WorkerMemory, open_engine: OpenEngine) -> None:
-        self.settings, self.name = settings, name
+    def __init__(
+        self, settings: Settings, name: str, memory: WorkerMemory, open_engine: OpenEngine, queue: Queue
+    ) -> None:
+        self.settings, self.name, self.queue = settings, name, queue
         self.drain = threading.Event()
         self.services: Services = open_services(settings, LONG_TIMEOUTS)
         self.registration = Registration(self.services.queue_stats, name, settings.tiers, memory).start()
-        # In a thread: TensorFlow's import may exceed the four seconds that Celery gives a child to start.
         self._claimed: JobSession | None = None  # and not begun
         self._claimed_at = 0.0  # time.monotonic
+        # In a thread: TensorFlow's import may exceed the four seconds that Celery gives a child to start.
         self._state = ThreadPoolExecutor(1, "open-engine").submit(self._open_state, open_engine)
 
     def claim_next_job(self) -> None:
@@ -149,7 +153,7 @@ class Child:
         state = self._state.result()
         if self.drain.is_set():  # it may have been set while TensorFlow was imported
             return
-        self._claimed, self._claimed_at = claim_next_job(self.services, state), time.monotonic()
+        self._claimed, self._claimed_at = claim_next_job(self.services, state, self.queue), time.monotonic()
 
     def _claimed_already(self) -> bool:
         """Return whether a claimed job waits for its task. No longer if it was revoked or if the task seems lost."""

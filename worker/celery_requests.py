@@ -9,7 +9,6 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 
 from shared.dispatch import claim_token
-from shared.errors import JobNotFound, Unavailable, WrongState
 from shared.services import Services
 from worker.job.next_job import take_back
 
@@ -17,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 class StylizeRequest(Request):
-    """A job, whose ID is the task's. If the child dies, its claim is taken back; only a dead parent costs a lease."""
+    """A job, whose ID is the task's. If the child dies, its claim is taken back at once."""
 
     @property
     def _services(self) -> Services:
@@ -26,11 +25,12 @@ class StylizeRequest(Request):
         return services
 
     def on_failure(self, exc_info: ExceptionInfo, *args: Any, **kwargs: Any) -> None:
-        """Return the job to its queue, unless the child has ended the job and exits to be replaced."""
-        if f"exitcode {EX_RECYCLE} " in str(exc_info.exception):
-            return task_ready(self)  # Celery would report a failure
-        take_back(self._services, self.id, claim_token(self.request_dict))
-        return super().on_failure(exc_info, *args, **kwargs)
+        """Return the job to its queue, unless the child has ended or released it."""
+        self._take_back()
+        if f"exitcode {EX_RECYCLE} " not in str(exc_info.exception):
+            return super().on_failure(exc_info, *args, **kwargs)
+        task_ready(self)  # the child exited to be replaced, which Celery would report as a failure
+        return self.send_event("task-succeeded", result=None, runtime=0.0)
 
     def terminate(self, pool: Any, signal: Any = None) -> None:  # noqa: ARG002 - Celery would send the signal
         """Cancel the job, as a client does: the loop stops at the next evaluation, and the child goes on living."""
@@ -41,12 +41,19 @@ class StylizeRequest(Request):
         if not super().revoked():
             return False
         self._cancel()
-        take_back(self._services, self.id, claim_token(self.request_dict))
+        self._take_back()
         return True
 
     def _cancel(self) -> None:
         try:
             self._services.ledger.request_control(self.id, "cancel")
             log.warning("job_revoked", job=self.id)
-        except (JobNotFound, WrongState, Unavailable) as error:
-            log.warning("job_not_revoked", job=self.id, detail=error.detail)
+        except Exception:  # Celery's loop must go on; a job that has ended cannot be canceled
+            log.exception("job_not_revoked", job=self.id)
+
+    def _take_back(self) -> None:
+        """Take back the claim. Celery would never learn that the task has ended if this raised."""
+        try:
+            take_back(self._services, self.id, claim_token(self.request_dict))
+        except Exception:
+            log.exception("claim_not_taken_back", job=self.id)  # its lease expires

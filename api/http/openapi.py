@@ -42,7 +42,7 @@ _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
 
 _REQUEST_ID: Final = {request_id.HEADER: {"$ref": f"#/components/headers/{request_id.HEADER}"}}
 _REQUEST_ID_DESCRIPTION: Final = (
-    "The ID of the request in the service's log. A request may set it: 1 to 128 printable ASCII characters."
+    "The ID of the request in the service's log. A request may set it: 1 to 128 printable ASCII characters, no spaces."
 )
 _SESSION_DESCRIPTION: Final = (
     "For pages, after `POST /v1/session`. All requests but GET and HEAD need the header `X-CSRF-Token` too."

@@ -27,7 +27,7 @@ def http_api(api: dict[str, Any]) -> str:
         "`/docs`. With `EASEL_API_KEYS` set, send `Authorization: Bearer KEY`.",
         "Every response has the header `X-Request-Id`, and every error the member `request_id`: the ID of the request "
         "in the service's log, and of the log lines of the job that it submits. A request may set the header itself, "
-        "with 1 to 128 printable ASCII characters.",
+        "with 1 to 128 printable ASCII characters, no spaces.",
         f"Any call under `/v1` can also fail with {_list(common)}; see [Error codes](errors.md).",
         *("\n\n".join(filter(None, _operation(name, one, common))) for name, one in operations),
         "## Webhook request\n\n" + _webhook(api["webhooks"]["job"]["post"]),

@@ -25,6 +25,9 @@ _BYTES_PER_PIXEL: Final = 1460  # of the image: activations and their gradients
 _MAX_TILED_PIXELS: Final = 2**19
 _TILE_BYTES_PER_PIXEL: Final = 440
 _BYTES_PER_MASKED_PIXEL: Final = 4 * 64  # for each mask: the features of block 1 times its guide
+# Counted, not measured: activations of a layer of the match loss, centered, normalized, the most similar ones, products
+# and gradients. For each region again.
+_MATCH_COPIES: Final = 8
 _BYTES_PER_POSTPROCESSED_PIXEL: Final = 24  # of the content as uploaded, in floats while it is scaled
 _BYTES_PER_STYLE_PIXEL: Final = 680  # at the style's size: one layer at a time, before the image's activations exist
 _PATCH_MATCHING_BYTES: Final = 420 * 2**20  # 72,000 patches of 17 pixels a side, and what is made of them
@@ -88,7 +91,8 @@ def peak_memory(
     style = (longest * max(recipe.scales(1))) ** 2
     state = image * _BYTES_PER_IMAGE_PIXEL * _optimizer_images(recipe)
     if kind == "gpu":
-        return int(_gpu_peak_memory(image * (1 + masks / 10), style, state, len(recipe.stages)))
+        match_loss = image * _match_bytes_per_pixel(recipe, masks)
+        return int(match_loss + _gpu_peak_memory(image * (1 + masks / 10), style, state, len(recipe.stages)))
     uploads = [uploaded, *others, *[uploaded] * masks]
     phases: list[float] = [max(uploads) * _BYTES_PER_INPUT_PIXEL]
     if recipe.init == "patches":
@@ -97,7 +101,7 @@ def peak_memory(
         phases.append(_PATCH_MATCHING_BYTES + pixels + (_MASKED_PATCHES_BYTES if masks else 0))
     if recipe.steps:
         held = len(recipe.stages) * _BYTES_PER_STAGE + _COPIES_OF_STATE * state
-        phases += [held + style * _BYTES_PER_STYLE_PIXEL, held + _evaluation_memory(image, masks)]
+        phases += [held + style * _BYTES_PER_STYLE_PIXEL, held + _evaluation_memory(recipe, image, masks)]
     if masks or recipe.color == "content":  # previews need the content
         phases = [phase + uploaded * _BYTES_PER_POSTPROCESSED_PIXEL for phase in phases]
     return int(_MARGIN * (_BASE_BYTES + sum(uploads) * _BYTES_PER_UPLOAD_PIXEL + max(phases)))
@@ -121,9 +125,17 @@ def fitting_size(
     return next(filter(fits, range(recipe.size // 8 * 8, 63, -8)), None)
 
 
-def _evaluation_memory(image: float, masks: int) -> float:
+def _evaluation_memory(recipe: Recipe, image: float, masks: int) -> float:
     tiles = _TILE_BYTES_PER_PIXEL if image <= _MAX_TILED_PIXELS else 0
-    return image * (_BYTES_PER_PIXEL + tiles + masks * _BYTES_PER_MASKED_PIXEL)
+    masked = masks * _BYTES_PER_MASKED_PIXEL + _match_bytes_per_pixel(recipe, masks)
+    return image * (_BYTES_PER_PIXEL + tiles + masked)
+
+
+def _match_bytes_per_pixel(recipe: Recipe, masks: int) -> float:
+    """Return the bytes per pixel of the image for the match loss, whose layers have 512 channels in floats."""
+    if not recipe.match_weight:
+        return 0
+    return _MATCH_COPIES * max(1, masks) * sum(4 * 512 / 4.0 ** (int(layer[5]) - 1) for layer in recipe.match_layers)
 
 
 def _gpu_peak_memory(image: float, style: float, state: float, stages: int) -> float:

@@ -7,6 +7,7 @@ import sys
 from unittest.mock import patch
 
 from chaos.stack.engine import SleepingEngine
+from kombu import Queue
 
 from shared.dispatch import Dispatcher
 from shared.settings import Settings
@@ -16,9 +17,9 @@ _run_here = Dispatcher.run_here
 _lost: list[str] = []
 
 
-def _lose_first(dispatcher: Dispatcher, worker: str, job_id: str, token: str) -> None:
+def _lose_first(dispatcher: Dispatcher, queue: Queue, job_id: str, token: str) -> None:
     if _lost:
-        return _run_here(dispatcher, worker, job_id, token)
+        return _run_here(dispatcher, queue, job_id, token)
     return _lost.append(job_id)
 
 

@@ -37,9 +37,10 @@ _MAX_NETWORKS: Final = 4  # which share their weights
 _MAX_EVALUATIONS: Final = 6  # two runs of three sizes each
 _MAX_EVALUATIONS_ON_GPU: Final = 60
 _MAX_STYLES: Final = 24  # of 2.4 MB each; 10 MB if all layers have a weight
-_MODEL_FIELDS: Final = {"style_layers", "content_layers", "pooling", "match_weight"}
+_MODEL_FIELDS: Final = {"style_layers", "content_layers", "pooling"}
 _OBJECTIVE_FIELDS: Final = _MODEL_FIELDS | {
     "style_loss",
+    "match_weight",
     "style_weight",
     "content_weight",
     "variation_weight",
@@ -227,4 +228,4 @@ class Cache:
         return self._networks.get_or_create(key, lambda: Network(vgg19, kernels, recipe))
 
     def _key(self, weights: Weights, recipe: Recipe, fields: set[str]) -> tuple[Hashable, ...]:
-        return weights.path, weights.sha256, recipe.model_dump_json(include=fields)
+        return weights.path, weights.sha256, recipe.match_weight > 0, recipe.model_dump_json(include=fields)

@@ -96,7 +96,7 @@ class Heartbeat:
             if self._is_hung():
                 seconds = time.monotonic() - self._active_at
                 log.critical("device_hung", seconds=seconds)
-                os._exit(70)  # the lease expires and another worker resumes; Celery's parent replaces this child
+                os._exit(70)  # Celery's parent takes the claim back and replaces this child
             if self._drain_timed_out():
                 self._exit_now()
             if self.lost.is_set():

@@ -3,6 +3,7 @@
 import threading
 
 import structlog
+from kombu import Queue
 
 from shared.errors import ClaimLost, JobNotFound, LedgerUnavailable, Unavailable
 from shared.services import Services
@@ -13,7 +14,7 @@ from worker.job.worker_state import WorkerState
 log = structlog.get_logger(__name__)
 
 
-def claim_next_job(services: Services, worker: WorkerState) -> JobSession | None:
+def claim_next_job(services: Services, worker: WorkerState, queue: Queue) -> JobSession | None:
     """Claim the next job and send this worker the task that runs it; None if there is no job, or no Redis."""
     try:
         session = JobSession.claim_next(services, worker.name, worker.memory)
@@ -23,7 +24,7 @@ def claim_next_job(services: Services, worker: WorkerState) -> JobSession | None
     if session is None:
         return None
     try:
-        services.dispatcher.run_here(worker.name, session.job.id, session.token)
+        services.dispatcher.run_here(queue, session.job.id, session.token)
     except LedgerUnavailable as error:
         log.warning("task_not_sent", job=session.job.id, detail=error.detail)
         release(session)

@@ -55,23 +55,27 @@ class JobRun:
         """Run until the job ends or is given back. Raises ClaimLost, Unavailable."""
         with self.heartbeat:
             try:
-                self._render()
-            except ClaimLost:
-                raise
-            except (OutOfMemory, MemoryError) as error:
-                self._retry_or_fail(error if isinstance(error, OutOfMemory) else OutOfMemory(str(error)))
+                self._render_or_fail()
             except Unavailable as error:  # a cancel or a drain came while a service was unavailable
                 log.warning("job_interrupted", detail=error.detail)
                 if self.heartbeat.control_flags.cancel:
                     self._end(JobState.CANCELED)
                 else:
                     self._hand_off()
-            except EaselError as error:
-                log.warning("job_failed", code=error.code, detail=error.detail)
-                self._fail(error.code, error.detail)
-            except Exception as error:
-                log.exception("job_crashed")
-                self._fail("internal_error", f"{type(error).__name__} in the worker; its log has the details.")
+
+    def _render_or_fail(self) -> None:
+        try:
+            self._render()
+        except (ClaimLost, Unavailable):
+            raise
+        except (OutOfMemory, MemoryError) as error:
+            self._retry_or_fail(error if isinstance(error, OutOfMemory) else OutOfMemory(str(error)))
+        except EaselError as error:
+            log.warning("job_failed", code=error.code, detail=error.detail)
+            self._fail(error.code, error.detail)
+        except Exception as error:
+            log.exception("job_crashed")
+            self._fail("internal_error", f"{type(error).__name__} in the worker; its log has the details.")
 
     def _render(self) -> None:
         self._check_attempts()

@@ -76,7 +76,7 @@ async function showRoute() {
 }
 
 function closeDetail() {
-  closedByRoute = $("#detail").open;
+  closedByRoute ||= $("#detail").open;
   $("#detail").close();
 }
 

@@ -59,6 +59,19 @@ MEASURED += [  # on two Intel Xeon cores, by version 0.2.0
 ]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_match_loss_needs_memory_for_each_region(kind: MemoryKind) -> None:
+    plain, matched = (resolve({"size": 2048, "match_weight": weight}) for weight in (0, 1))
+    without, one, four = (
+        peak_memory(recipe, 2048, 2048, masks=masks, kind=kind) - peak_memory(plain, 2048, 2048, masks=masks, kind=kind)
+        for recipe, masks in ((plain, 0), (matched, 0), (matched, 4))
+    )
+    assert without == 0
+    activations = 4 * 512 * (2048 // 8) ** 2  # of block 4, in floats
+    assert one > 6 * activations
+    assert four > 3.9 * one
+
+
 @pytest.mark.parametrize(("fields", "shape", "masks", "mebibytes"), MEASURED)
 def test_the_predicted_peak_is_5_to_15_percent_above_the_measured_one(
     fields: dict[str, Any], shape: tuple[int, int], masks: int, mebibytes: int
