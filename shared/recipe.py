@@ -19,8 +19,6 @@ VGG19_LAYERS: Final = tuple(
 _TORCH_NAMES: Final = {layer.replace("block", "relu").replace("_conv", "_"): layer for layer in VGG19_LAYERS}
 """As neural-style calls the activations, such as relu4_1; Keras applies the ReLU in the convolution's layer."""
 
-_MATCH_FROM: Final = "block4"
-
 DEFAULT_CONTENT_LAYERS: Final = {"block4_conv2": 1.0}
 
 BitDepth = Literal[8, 16]
@@ -117,7 +115,7 @@ class Recipe(_Frozen):
     match_weight: Weight = Field(
         0.0,
         description="Weight of the match loss, a part of the style loss: each activation in the style layers from "
-        "block 4 on comes close to the most similar one of the styles, which copies more of their shapes.",
+        "block 4 on comes close to the most similar one of the styles, which brings out their strokes.",
     )
     content_weight: Weight = Field(1.0, description="Weight of the content loss.")
     style_weight: Weight = Field(10.0, description="Weight of the style loss.")
@@ -204,16 +202,14 @@ class Recipe(_Frozen):
                 self.total_steps // (MAX_SAVED_ITERATIONS + 1) + 1,
                 f"at most {MAX_SAVED_ITERATIONS} are saved",
             )
-            message = (
-                f"would save {count} images in {self.total_steps} steps; {most}: set it to {least} or more, or to 0"
-            )
-            raise _inconsistent("save_every", message)
+            fix = f"set it to {least} or more, or to 0"
+            raise _inconsistent("save_every", f"would save {count} images in {self.total_steps} steps; {most}: {fix}")
         return self
 
     @property
     def match_layers(self) -> tuple[str, ...]:
         """The style layers that the match loss uses: shallower ones have too many activations to compare."""
-        return tuple(layer for layer, weight in self.style_layers.items() if weight and layer >= _MATCH_FROM)
+        return tuple(layer for layer, weight in self.style_layers.items() if weight and layer >= "block4")
 
     def scales(self, styles: int) -> tuple[float, ...]:
         """Return the size of each of so many style images relative to `size`."""

@@ -235,14 +235,10 @@ class Ledger:
             ids: Sequence[str] = self._redis.zrangebyscore(f"{NAMESPACE}:{index}", "-inf", until, **page)
         return ids
 
-    def check_writable(self) -> None:
-        """Raise LedgerReadOnly if Redis accepts no writes."""
+    def writable_seconds(self) -> float:
+        """Return the seconds since Redis started. Raises LedgerReadOnly if it accepts no writes now."""
         with translate_errors():
             self._redis.set(f"{NAMESPACE}:write_check", 1)
-
-    def redis_uptime_seconds(self) -> float:
-        """Return the seconds since Redis started."""
-        with translate_errors():
             return float(self._redis.info("server")["uptime_in_seconds"])
 
     def restore(self, request: JobRequest, state: JobState, *, remember_seconds: int = _DAY, **fields: Any) -> bool:

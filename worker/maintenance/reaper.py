@@ -53,7 +53,6 @@ class Reaper:
 
     def recover(self) -> None:
         """Reap expired leases and top up wake-ups. Raises LedgerUnavailable, LedgerReadOnly."""
-        self.services.ledger.check_writable()  # a full Redis answers reads, but no lease can be renewed
         if self._lease_grace_period_over():
             self.reap_expired_leases()
         self.top_up_wake_ups()
@@ -97,9 +96,9 @@ class Reaper:
 
     def _lease_grace_period_over(self) -> bool:
         """Return whether all workers have had the time of one lease to renew since Redis was last unavailable."""
-        grace = self.services.settings.lease_seconds
+        writable_seconds = self.services.ledger.writable_seconds()  # a full Redis answers, but no lease can be renewed
         available_seconds = time.monotonic() - self._unavailable_at
-        return available_seconds > grace and self.services.ledger.redis_uptime_seconds() > grace
+        return min(available_seconds, writable_seconds) > self.services.settings.lease_seconds
 
     def _finalize(self, job_id: str) -> None:
         try:
