@@ -11,12 +11,12 @@ from shared.services import Services
 HEADER = "X-Request-Id"
 
 
-@pytest.mark.parametrize("sent", ["a", "trace 0af7/651916cd=43dd", "~" * 128])
+@pytest.mark.parametrize("sent", ["a", "trace:0af7/651916cd=43dd", "~" * 128])
 def test_a_valid_id_is_sent_back(client: FlaskClient, sent: str) -> None:
     assert client.get("/v1/queue", headers={HEADER: sent}).headers[HEADER] == sent
 
 
-@pytest.mark.parametrize("sent", [None, "", "a" * 129, "caf\xe9", "a\tb"])
+@pytest.mark.parametrize("sent", [None, "", "a" * 129, "caf\xe9", "a\tb", "a b"])
 def test_any_other_id_is_replaced(client: FlaskClient, sent: str | None) -> None:
     responses = [client.get("/v1/queue", headers={HEADER: sent} if sent is not None else {}) for _ in range(2)]
     first, second = (UUID(response.headers[HEADER]) for response in responses)
