@@ -39,7 +39,7 @@ class MatchLoss:
             for region, share in enumerate(shares)
             for layer in self.targets
         ]
-        return tf.add_n(terms) if terms else tf.constant(0.0)
+        return tf.add_n(terms)
 
     def _distances(self, activations: tf.Tensor, layer: str, region: int) -> tf.Tensor:
         """Return (height, width): the distance of each position, weighted by the region's guide."""
