@@ -34,7 +34,7 @@ def capture(fields: str) -> TextIO:
     os.set_inheritable(err_read, True)  # noqa: FBT003 - the same
     # -I: this folder, which has a module `logging`, must not be on the path.
     command = [sys.executable, "-I", "-S", __file__, fields, str(out_read), str(err_read)]
-    # A session of its own, so that Ctrl-C does not end it before the others. Nobody waits for it.
+    # A session of its own, so that Ctrl-C does not end it before the others. It ends by itself, after them.
     os.posix_spawn(sys.executable, command, os.environ, setsid=True)
     os.dup2(out_write, 1)
     os.dup2(err_write, 2)
@@ -70,7 +70,7 @@ def _forward(descriptor: str, stream: str, fields: dict[str, str]) -> None:
     with os.fdopen(int(descriptor), "rb") as source:
         while line := source.readline(_MAX_LINE):
             if text := to_json(line.decode(errors="backslashreplace").rstrip("\r\n"), stream, fields):
-                with suppress(OSError):  # if nobody reads the log, the writers must go on
+                with suppress(OSError):  # if the log is closed, the writers must go on
                     os.write(2, f"{text}\n".encode())
 
 

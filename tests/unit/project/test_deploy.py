@@ -67,5 +67,5 @@ def test_the_ports_agree() -> None:
 def test_every_celery_queue_has_a_consumer() -> None:
     settings = Settings()
     app = create_celery_app(settings)
-    CeleryWorker(app, settings, "w@test")
-    assert {*map(queue_name, settings.tiers)} < set(app.amqp.queues.consume_from)
+    worker = CeleryWorker(app, settings, "w@test")
+    assert [*app.amqp.queues.consume_from] == [*map(queue_name, settings.tiers), worker.own_queue.name]
