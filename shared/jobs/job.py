@@ -18,6 +18,10 @@ TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
 """Legal next states. The Lua scripts in shared/ledger/scripts enforce this table."""
 
 
+DEFAULT_TENANT: Final = "default"
+"""Whose job it is if requests have no tenant: without keys, with EASEL_API_KEYS, and in older records."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -40,6 +44,7 @@ class JobRequest(_Frozen):
     """A submission as accepted: `jobs/<id>/request.json`, written once and never changed."""
 
     id: str  # UUIDv7: sorts by time
+    tenant: str = DEFAULT_TENANT  # who submitted it; nobody else can see it
     tier: str
     recipe: Recipe
     content: str  # sha256 of the upright RGB input, key `inputs/<sha256>`
@@ -98,3 +103,8 @@ class Job(_Frozen):
     stopped_at_step: int | None = None
     error: JobError | None = None
     webhook_disabled: bool = False  # the receiver responded 410 Gone
+
+    @property
+    def tenant(self) -> str:
+        """Who submitted the job. Scripts read the record's field `tenant`, a copy that older records do not have."""
+        return self.request.tenant

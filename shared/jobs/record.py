@@ -18,6 +18,7 @@ def initial_fields(request: JobRequest) -> dict[str, Any]:
     """Return the fields of a new record."""
     return {
         "request": request,
+        "tenant": request.tenant,
         "progress": Progress(total=request.recipe.total_steps),
         "peak_memory_bytes": request.peak_memory_bytes,
         "peak_gpu_memory_bytes": request.peak_gpu_memory_bytes,

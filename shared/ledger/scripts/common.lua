@@ -30,6 +30,7 @@ local function job_key(id) return ns .. ':job:' .. id end
 local function previews_key(id) return ns .. ':previews:' .. id end
 local function queue_key(tier) return ns .. ':queue:' .. tier end
 local function get_field(id, field) return redis.call('HGET', job_key(id), field) end
+local function tenant_of(id) return get_field(id, 'tenant') or 'default' end -- older records have none
 local function ledger_is_lost() return redis.call('EXISTS', ns .. ':ledger') == 0 end
 local function holds_claim(id, token) return token ~= '' and get_field(id, 'claim') == token end
 local function is_final(state) return next(TRANSITIONS[state]) == nil end
