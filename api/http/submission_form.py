@@ -18,7 +18,8 @@ BODY: Final[dict[str, Any]] = {
                 "properties": {
                     "content": _FILE
                     | {
-                        "description": f"The photo: {', '.join(ACCEPTED_FORMATS)}. Not animated; any color space.",
+                        "description": f"The photo: {', '.join(ACCEPTED_FORMATS)} (HEIC). Not animated; any "
+                        "color space.",
                     },
                     "style": {
                         "type": "array",
@@ -70,7 +71,9 @@ BODY: Final[dict[str, Any]] = {
                 },
             },
             "encoding": {
-                part: {"contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff"}
+                part: {
+                    "contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff, image/heic, image/avif"
+                }
                 for part in ("content", "style", "style_mask", "content_mask", "init_image")
             },
         }
