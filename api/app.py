@@ -13,6 +13,7 @@ from api.http.limits import StreamLimits, drain_rejected_body, limit_bodies
 from api.http.multipart import StrictFormRequest
 from api.http.request_id import assign_request_id, send_request_id
 from api.http.serializers import serialize_snapshot
+from api.imaging.decoder import Decoder
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
 from api.live.ttl_cache import TtlCache
@@ -89,7 +90,7 @@ def _context(settings: Settings, services: Services) -> Context:
         services.snapshots, lambda snapshot: serialize_snapshot(snapshot, eta).model_dump_json()
     )
     stream_limits = StreamLimits(settings.api_threads, settings.streams_per_client)
-    context = Context(settings, services, stream_limits, eta, snapshots, EventHub(services.events))
+    context = Context(settings, services, stream_limits, eta, snapshots, EventHub(services.events), Decoder(settings))
     context.queue_messages = TtlCache(lambda: queue.queue_message(context), fresh_seconds=_QUEUE_SECONDS)
     return context
 

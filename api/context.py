@@ -9,6 +9,7 @@ from flask import current_app
 
 from api.eta.service import EtaService
 from api.http.limits import StreamLimits
+from api.imaging.decoder import Decoder
 from api.imaging.thumbnails import ThumbnailCache
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
@@ -30,6 +31,7 @@ class Context:
     eta: EtaService
     snapshots: SnapshotBatcher
     event_hub: EventHub
+    decoder: Decoder
     queue_messages: TtlCache[tuple[str, str]] = field(init=False)
     """The queue for all who watch it: see api/routes/queue.py."""
     thumbnails: ThumbnailCache = field(default_factory=ThumbnailCache)

@@ -7,6 +7,7 @@ from flask import Flask
 
 from api.app import create_app
 from api.http.auth import check_exposure
+from api.imaging.decoder import Decoder
 from shared.errors import EaselError
 from shared.logging import configure_logging
 from shared.services import Services, ensure_paired, open_services
@@ -22,11 +23,13 @@ def app(settings: Settings | None = None) -> Flask:
     check_exposure(settings)
     configure_logging(settings)
     services = open_services(settings)
-    threading.Thread(target=_warm_up, args=(services,), daemon=True).start()
-    return create_app(settings, services)
+    app = create_app(settings, services)
+    threading.Thread(target=_warm_up, args=(services, app.extensions["easel"].decoder), daemon=True).start()
+    return app
 
 
-def _warm_up(services: Services) -> None:
-    """Load the blob store's client, which takes a second of the three that the first request may take."""
+def _warm_up(services: Services, decoder: Decoder) -> None:
+    """Start what takes a second each of the three that the first request may take."""
     with suppress(EaselError):
-        ensure_paired(services)
+        ensure_paired(services)  # loads the blob store's client
+    decoder.start()

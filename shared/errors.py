@@ -94,7 +94,11 @@ class AnimatedImage(BadInput, code="animated_image"):
 
 
 class ImageTooLarge(BadInput, code="image_too_large"):
-    """The image has more than EASEL_MAX_PIXELS pixels according to its header; nothing is decoded."""
+    """The image has more than EASEL_MAX_PIXELS pixels, or decoding it takes more than EASEL_DECODE_BYTES of memory."""
+
+
+class ImageTooSlow(BadInput, code="image_too_slow"):
+    """Decoding the image takes longer than EASEL_DECODE_SECONDS."""
 
 
 class ImageTooSmall(BadInput, code="image_too_small"):

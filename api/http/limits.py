@@ -19,7 +19,6 @@ _DRAIN_BODIES: Final = 4
 _DRAIN_SECONDS: Final = 20
 _MAX_RESERVED_THREADS: Final = 32
 _UNAUTHENTICATED: Final = frozenset({401, 403})
-_DECODERS: Final = threading.BoundedSemaphore(2)
 _RENDERERS: Final = threading.BoundedSemaphore(2)
 
 
@@ -52,13 +51,6 @@ def drain_rejected_body(response: Response) -> Response:
             break
         remaining -= len(chunk)
     return response
-
-
-@contextmanager
-def decode_slot() -> Iterator[None]:
-    """Hold one of two slots for decoding an upload: 64 megapixels take 200 MB, and every thread might have one."""
-    with _DECODERS:
-        yield
 
 
 @contextmanager

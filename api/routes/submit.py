@@ -17,8 +17,9 @@ from api.http.multipart import Submission, parse_submission
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job
 from api.http.submission_form import BODY
-from api.imaging.inputs import InputImage, decode_input, decode_masks, decode_style
+from api.imaging.inputs import InputImage
 from api.imaging.results import read_init_job
+from api.imaging.uploads import read_input, read_masks, read_style
 from easel.models import JobState, JobStatus, Progress, Quote
 from shared import errors
 from shared.jobs.estimate import peak_memory, result_size
@@ -49,7 +50,14 @@ class SubmitQuery(Query):
     headers={"Idempotency-Key": "The same key with the same request returns the same job, for 24 hours."},
     errors=(
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
-        *(errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier, errors.BodyTooLarge),
+        *(
+            errors.ImageTooSlow,
+            errors.ImageTooLarge,
+            errors.ImageTooSmall,
+            errors.InvalidRecipe,
+            errors.UnknownTier,
+            errors.BodyTooLarge,
+        ),
         *(errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull, errors.DoesNotFit),
         *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
         *(errors.InvalidJobId, errors.JobNotFound, errors.NotReady, errors.WrongState),
@@ -63,20 +71,17 @@ def submit(query: SubmitQuery) -> Response:
     is no recent forecast.
     """
     context = Context.current()
-    settings, services = context.settings, context.services
-    submission = parse_submission(settings)
+    services, decoder = context.services, context.decoder
+    submission = parse_submission(context.settings)
     recipe = _recipe(submission)
     if not query.dry_run:
         _check_queue_limit(services, submission)
-    content = decode_input(submission.content.read, recipe, settings.max_pixels, field="content")
+    content = read_input(decoder, submission.content.read, recipe, field="content")
     pairs = zip_longest(submission.styles, submission.style_masks)
-    styles = [
-        decode_style(upload, mask, recipe, settings.max_pixels, number=number)
-        for number, (upload, mask) in enumerate(pairs)
-    ]
+    styles = [read_style(decoder, *pair, recipe, number=number) for number, pair in enumerate(pairs)]
     size = content.width, content.height
-    masks = decode_masks(submission.content_masks, size, len(styles), settings.max_pixels)
-    init_image = _decode_init_image(services, submission, recipe, size)
+    masks = read_masks(decoder, submission.content_masks, size, len(styles))
+    init_image = _read_init_image(context, submission, recipe, size)
     request = _job_request(submission, recipe, content, styles, masks=masks, init_image=init_image)
     if query.dry_run:
         return json_response(_quote(context, request))
@@ -100,8 +105,8 @@ def _recipe(submission: Submission) -> Recipe:
     return recipe
 
 
-def _decode_init_image(
-    services: Services, submission: Submission, recipe: Recipe, size: tuple[int, int]
+def _read_init_image(
+    context: Context, submission: Submission, recipe: Recipe, size: tuple[int, int]
 ) -> InputImage | None:
     """Return the start image, if there is one: an upload, or another job's result, which is copied to the inputs.
 
@@ -109,12 +114,12 @@ def _decode_init_image(
     BadInput, JobNotFound, NotReady or WrongState, with the name of the part.
     """
     if submission.init_job:
-        field, read = "init_job", partial(bytes, read_init_job(services, submission.init_job))
+        field, read = "init_job", partial(bytes, read_init_job(context.services, submission.init_job))
     elif submission.init_image:
         field, read = "init_image", submission.init_image.read
     else:
         return None
-    return decode_input(read, recipe, services.settings.max_pixels, shape_of=size, field=field)
+    return read_input(context.decoder, read, recipe, shape_of=size, field=field)
 
 
 def _check_queue_limit(services: Services, submission: Submission) -> None:
