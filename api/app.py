@@ -9,6 +9,7 @@ from api.context import Context
 from api.eta.service import EtaService
 from api.http import problems
 from api.http.auth import authorize
+from api.http.callers import Callers
 from api.http.limits import StreamLimits, drain_rejected_body, limit_bodies
 from api.http.multipart import StrictFormRequest
 from api.http.request_id import assign_request_id, send_request_id
@@ -24,6 +25,7 @@ from api.routes import (
     images,
     inputs,
     jobs,
+    keys,
     metrics,
     pages,
     queue,
@@ -44,6 +46,7 @@ _ROUTES: Final = (
     queue,
     recipes,
     session,
+    keys,
     health,
     metrics,
     docs,
@@ -89,7 +92,8 @@ def _context(settings: Settings, services: Services) -> Context:
         services.snapshots, lambda snapshot: serialize_snapshot(snapshot, eta).model_dump_json()
     )
     stream_limits = StreamLimits(settings.api_threads, settings.streams_per_client)
-    context = Context(settings, services, stream_limits, eta, snapshots, EventHub(services.events))
+    callers = Callers(settings.api_keys, services.blobs)
+    context = Context(settings, services, callers, stream_limits, eta, snapshots, EventHub(services.events))
     context.queue_messages = TtlCache(lambda: queue.queue_message(context), fresh_seconds=_QUEUE_SECONDS)
     return context
 

@@ -8,6 +8,7 @@ from typing import Final, Self
 from flask import current_app
 
 from api.eta.service import EtaService
+from api.http.callers import Callers
 from api.http.limits import StreamLimits
 from api.imaging.thumbnails import ThumbnailCache
 from api.live.event_hub import EventHub
@@ -26,6 +27,7 @@ class Context:
 
     settings: Settings
     services: Services
+    callers: Callers
     stream_limits: StreamLimits
     eta: EtaService
     snapshots: SnapshotBatcher

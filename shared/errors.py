@@ -130,11 +130,11 @@ class IdempotencyKeyReused(BadInput, code="idempotency_key_reused"):
 
 
 class Unauthorized(EaselError, code="unauthorized", status=401):
-    """The request has no API key, or one that is not in EASEL_API_KEYS."""
+    """The request has no API key, or one that is unknown, revoked or expired."""
 
 
 class Forbidden(EaselError, code="forbidden", status=403):
-    """No API keys are set, and the request comes from another machine, through a proxy or from another site's page."""
+    """There are no API keys, and the request is from another machine, a proxy or another site's page."""
 
 
 class CsrfFailed(Forbidden, code="csrf_failed"):
@@ -143,12 +143,20 @@ class CsrfFailed(Forbidden, code="csrf_failed"):
     default_detail = "Send the session's token, from GET /v1/session, as X-CSRF-Token; in a browser, reload the page."
 
 
+class InsufficientScope(Forbidden, code="insufficient_scope"):
+    """The API key does not have the scope that the request needs, which `scope` names."""
+
+
 class NotFound(EaselError, code="not_found", status=404):
     """The resource does not exist."""
 
 
 class JobNotFound(NotFound, code="job_not_found"):
     """There is no job with this ID; it may have been deleted."""
+
+
+class KeyNotFound(NotFound, code="key_not_found"):
+    """There is no API key with this prefix."""
 
 
 class NotReady(EaselError, code="not_ready", status=409, retryable=True):

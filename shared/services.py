@@ -43,12 +43,6 @@ class Services:
 def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Services:
     """Create all clients; they connect at their first use. `timeouts` apply to a remote blob store."""
     client = connect(settings.redis_url)
-    s3 = S3Options(
-        endpoint=settings.s3_endpoint,
-        region=settings.s3_region,
-        path_style=settings.s3_path_style,
-        timeouts=timeouts,
-    )
     return Services(
         settings=settings,
         ledger=Ledger(client),
@@ -59,9 +53,20 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
         outbox=Outbox(client),
         run_history=RunHistory(client),
         revoked_sessions=RevokedSessions(client),
-        blobs=open_blob_store(settings.store_url, s3),
+        blobs=open_blobs(settings, timeouts),
         dispatcher=Dispatcher(create_celery_app(settings), client),
     )
+
+
+def open_blobs(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> BlobStore:
+    """Return a client of the blob store; it connects at its first use."""
+    s3 = S3Options(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        path_style=settings.s3_path_style,
+        timeouts=timeouts,
+    )
+    return open_blob_store(settings.store_url, s3)
 
 
 def ensure_paired(services: Services) -> bool:

@@ -40,11 +40,12 @@ class Settings(BaseSettings):
     )
 
     # The API.
-    host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback requires EASEL_API_KEYS.")
+    host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback requires a key.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="Bearer keys that clients may use, separated by commas. Empty: only local requests are accepted.",
+        description="Bearer keys of the tenant `default`, with all scopes, separated by commas. Without these and "
+        "without keys of `easel-worker keys`, only local requests are accepted.",
     )
     api_threads: int = Field(256, ge=1, description="Concurrent requests and streams of one API process.")
     streams_per_client: int = Field(

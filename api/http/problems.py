@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from shared.errors import (
     BodyTooLarge,
     EaselError,
+    InsufficientScope,
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
@@ -63,6 +64,9 @@ def error_title(kind: type[EaselError]) -> str:
 def _headers(error: EaselError) -> dict[str, str]:
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="easel"'}
+    if isinstance(error, InsufficientScope):  # RFC 6750, section 3.1
+        scope = error.extra["scope"]
+        return {"WWW-Authenticate": f'Bearer realm="easel", error="insufficient_scope", scope="{scope}"'}
     seconds = next((seconds for kind, seconds in _RETRY_AFTER if isinstance(error, kind)), None)
     return {"Retry-After": str(seconds)} if seconds else {}
 

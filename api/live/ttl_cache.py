@@ -1,11 +1,13 @@
-"""A cache of one value that many requests read concurrently."""
+"""Caches of values that many requests read concurrently."""
 
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 import structlog
+from cachetools import LRUCache
 
 from shared.errors import EaselError
 
@@ -87,3 +89,25 @@ class TtlCache(Generic[T]):
                 raise
             self._entry = _Entry(started, value)
             return value
+
+
+class TtlCaches(Generic[T]):
+    """A TtlCache per name, for the `size` names that were used last: clients choose names."""
+
+    def __init__(
+        self, compute: Callable[[str], T], *, size: int, fresh_seconds: float, stale_seconds: float = 0.0
+    ) -> None:
+        """`compute` gets the name. The other arguments are as in TtlCache."""
+        self._compute, self._fresh_seconds, self._stale_seconds = compute, fresh_seconds, stale_seconds
+        self._caches: LRUCache[str, TtlCache[T]] = LRUCache(size)
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> T:
+        """Return the value, computed first if necessary. Raises what `compute` raises."""
+        with self._lock:
+            cache = self._caches.get(name)
+            if cache is None:
+                compute = partial(self._compute, name)
+                cache = TtlCache(compute, fresh_seconds=self._fresh_seconds, stale_seconds=self._stale_seconds)
+                self._caches[name] = cache
+        return cache.get()

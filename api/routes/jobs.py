@@ -9,6 +9,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from pydantic import Field
 
 from api.context import Context, parse_job_id
+from api.http.auth import check_still_authorized
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_jobs, serialized_json_response
 from api.routes.health import confirm_ledger
@@ -112,10 +113,11 @@ def _snapshot(context: Context, job_id: str) -> tuple[JobSnapshot, str]:
 
 
 def _wait_for_event(context: Context, job_id: str, last: str, seconds: float) -> str:
-    """Wait for events after `last`; return the ID of the newest one, or `last` on timeout."""
+    """Wait for events after `last`; return the ID of the newest one, or `last` on timeout. Raises Unauthorized."""
     deadline = time.monotonic() + seconds
     with context.stream_limits.hold(), closing(context.event_hub.subscribe(job_id, last)) as batches:
         for batch in batches:
+            check_still_authorized()
             if batch:
                 return batch[-1].id
             if time.monotonic() >= deadline or context.stopping.is_set():

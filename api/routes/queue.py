@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from api.context import Context
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import json_response, serialize_jobs, to_datetime
-from api.routes.events import HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, RETRY, event_stream, format_message
+from api.routes.events import CHECK, HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, RETRY, event_stream, format_message
 from easel.events import QueueChangedEvent
 from easel.models import JobState, JobStatus, Queue, ThroughputBucket, Tier, Worker
 from shared.errors import JobNotFound, NotFound, ServerBusy, TooManyStreams
@@ -127,4 +127,5 @@ def _queue_events(context: Context) -> Iterator[str]:
         elif time.monotonic() - last_sent >= HEARTBEAT_SECONDS:
             last_sent = time.monotonic()
             yield HEARTBEAT
+        yield CHECK
         context.stopping.wait(1)

@@ -18,7 +18,8 @@
 -- <ns>:outbox:<event>       hash    attempt count of such an event, and the token of the sender that has taken it
 -- <ns>:deliveries:<id>      list    one JSON object per delivery attempt, oldest first
 --
--- Keys that no script touches: workers (shared/ledger/queue_stats.py), run_history, revoked_session:<id>, write_check.
+-- Keys that no script touches: workers (shared/ledger/queue_stats.py), run_history, revoked_session:<id>,
+-- session_secret, write_check.
 local ns = KEYS[1]
 
 local function now()

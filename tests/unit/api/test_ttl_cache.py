@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from api.live import ttl_cache
-from api.live.ttl_cache import TtlCache
+from api.live.ttl_cache import TtlCache, TtlCaches
 from shared.errors import LedgerUnavailable
 
 THREADS = 8
@@ -161,3 +161,19 @@ def test_an_error_in_the_background_keeps_the_stale_value(clock: Clock) -> None:
     clock.now += 5
     with pytest.raises(LedgerUnavailable):
         cache.get()
+
+
+def test_named_values_are_cached_one_by_one_and_the_least_recently_used_is_dropped(clock: Clock) -> None:
+    computed: list[str] = []
+
+    def compute(name: str) -> str:
+        computed.append(name)
+        return name.upper()
+
+    caches = TtlCaches(compute, size=2, fresh_seconds=1)
+    for name in ("a", "b", "a", "c", "a", "b"):
+        assert caches.get(name) == name.upper()
+    assert computed == ["a", "b", "c", "b"]
+    clock.now += 1
+    assert caches.get("b") == "B"
+    assert computed[4:] == ["b"]
