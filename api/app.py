@@ -1,6 +1,7 @@
 """Creates the Flask app."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from flask import Flask, Response
@@ -16,7 +17,7 @@ from api.http.request_id import assign_request_id, send_request_id
 from api.http.serializers import serialize_snapshot
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
-from api.live.ttl_cache import TtlCache
+from api.live.ttl_cache import TtlCaches
 from api.routes import (
     deliveries,
     docs,
@@ -54,6 +55,7 @@ _ROUTES: Final = (
 )
 """In the order of the documentation: the most used first."""
 _QUEUE_SECONDS: Final = 0.9
+_CACHED_QUEUES: Final = 256
 
 
 class ApiApp(Flask):
@@ -94,7 +96,9 @@ def _context(settings: Settings, services: Services) -> Context:
     stream_limits = StreamLimits(settings.api_threads, settings.streams_per_client)
     callers = Callers(settings.api_keys, services.blobs)
     context = Context(settings, services, callers, stream_limits, eta, snapshots, EventHub(services.events))
-    context.queue_messages = TtlCache(lambda: queue.queue_message(context), fresh_seconds=_QUEUE_SECONDS)
+    context.queue_messages = TtlCaches(
+        partial(queue.queue_message, context), size=_CACHED_QUEUES, fresh_seconds=_QUEUE_SECONDS
+    )
     return context
 
 

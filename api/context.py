@@ -13,7 +13,7 @@ from api.http.limits import StreamLimits
 from api.imaging.thumbnails import ThumbnailCache
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
-from api.live.ttl_cache import TtlCache
+from api.live.ttl_cache import TtlCaches
 from shared.errors import InvalidJobId
 from shared.services import Services
 from shared.settings import Settings
@@ -32,8 +32,8 @@ class Context:
     eta: EtaService
     snapshots: SnapshotBatcher
     event_hub: EventHub
-    queue_messages: TtlCache[tuple[str, str]] = field(init=False)
-    """The queue for all who watch it: see api/routes/queue.py."""
+    queue_messages: TtlCaches[tuple[str, str]] = field(init=False)
+    """The queue for all who watch it, by tenant: see api/routes/queue.py."""
     thumbnails: ThumbnailCache = field(default_factory=ThumbnailCache)
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down, so that streams end."""

@@ -4,7 +4,7 @@
 becomes additional members of the problem+json body (RFC 9457, section 3.2).
 """
 
-from typing import Any, ClassVar, TypedDict, Unpack
+from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 
 class _Traits(TypedDict, total=False):
@@ -153,6 +153,11 @@ class NotFound(EaselError, code="not_found", status=404):
 
 class JobNotFound(NotFound, code="job_not_found"):
     """There is no job with this ID; it may have been deleted."""
+
+    @classmethod
+    def of(cls, job_id: str) -> Self:
+        """Return the error for an unknown job, and for another tenant's, which must look the same."""
+        return cls(f"There is no job {job_id}; it may have been deleted.")
 
 
 class KeyNotFound(NotFound, code="key_not_found"):

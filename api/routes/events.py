@@ -11,9 +11,10 @@ import structlog
 from flask import Blueprint, Response, g, request
 from pydantic import Field
 
-from api.context import Context, parse_job_id
+from api.context import Context
 from api.http.callers import Caller
 from api.http.operations import Query, ResponseDoc, operation
+from api.http.own_jobs import find_job
 from api.http.serializers import job_url, to_datetime
 from api.http.session_cookie import Session
 from api.live.estimate_feed import EstimateFeed
@@ -56,8 +57,8 @@ class EventsQuery(Query):
 )
 def get_events(job_id: str, query: EventsQuery) -> Response:
     """Stream a job's events: all past ones, then new ones as they happen."""
-    context, job_id = Context.current(), parse_job_id(job_id)
     after = _parse_event_id(request.headers.get("Last-Event-ID") or query.last_event_id or FIRST_EVENT_ID)
+    context, job_id = Context.current(), find_job(job_id).id
     if _is_complete(context, job_id, after):
         return Response(status=204)
     return event_stream(context, lambda: _job_events(context, job_id, after))

@@ -120,7 +120,7 @@ def _decode_init_image(
 def _check_queue_limit(services: Services, submission: Submission) -> None:
     """Raise QueueFull before any work is done, unless the request was accepted earlier."""
     key, limit = submission.idempotency_key, services.settings.queue_limit
-    replayed = key and services.ledger.find_by_idempotency_key(key)
+    replayed = key and services.ledger.find_by_idempotency_key(key, g.caller.tenant)
     if not replayed and services.queue_stats.count(JobState.QUEUED) >= limit:
         raise errors.QueueFull
 
@@ -142,6 +142,7 @@ def _job_request(
     pixels, memory_of = tuple(image.width * image.height for image in others), partial(peak_memory, masks=len(masks))
     return JobRequest(
         id=str(uuid7()),
+        tenant=g.caller.tenant,
         tier=submission.tier,
         recipe=recipe,
         content=content.sha256,
@@ -186,7 +187,7 @@ def _quote(context: Context, request: JobRequest) -> Quote:
 def _find_existing(services: Services, request: JobRequest) -> str | None:
     """Return the ID of the job with the request's idempotency key. Raises IdempotencyKeyReused."""
     key = request.idempotency_key
-    existing = services.ledger.find_by_idempotency_key(key) if key else None
+    existing = services.ledger.find_by_idempotency_key(key, request.tenant) if key else None
     if existing is None:
         return None
     digest, job_id = existing

@@ -17,7 +17,7 @@ from redis.commands.core import Script
 from easel.models import JobState
 from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, LedgerLost, NotReady, QueueFull, WrongState
 from shared.jobs.estimate import MemoryKind
-from shared.jobs.job import Job, JobRequest
+from shared.jobs.job import DEFAULT_TENANT, Job, JobRequest
 from shared.jobs.record import initial_fields, parse_or_none, parse_record, to_hash_args
 from shared.redis_client import NAMESPACE, connect, load_script, translate_errors
 
@@ -26,7 +26,7 @@ __all__ = ["NAMESPACE", "Claim", "ControlAction", "ControlFlags", "Ledger", "con
 _DAY: Final = 24 * 3600
 _SCRIPTS: Final = (
     *("submit", "claim", "renew", "end_job", "release", "request_control"),
-    *("take_back", "reap_expired_leases", "delete", "restore", "end_rebuild"),
+    *("take_back", "reap_expired_leases", "delete", "restore", "end_rebuild", "list_tenants"),
 )
 
 ControlAction = Literal["cancel", "finish"]
@@ -94,7 +94,7 @@ class Ledger:
         """
         fields = to_hash_args(initial_fields(request))
         key = request.idempotency_key or ""
-        args = (request.id, request.tier, request.digest, key, remember_seconds, queue_limit)
+        args = (request.id, request.tenant, request.tier, request.digest, key, remember_seconds, queue_limit)
         status, job_id = self._run("submit", *args, *fields)
         match status:
             case "ledger_lost":
@@ -105,10 +105,11 @@ class Ledger:
                 raise IdempotencyKeyReused
         return job_id, status == "created"
 
-    def find_by_idempotency_key(self, idempotency_key: str) -> tuple[str, str] | None:
-        """Return (digest, ID) of the job first submitted with this key, or None if there is none or it expired."""
+    def find_by_idempotency_key(self, idempotency_key: str, tenant: str = DEFAULT_TENANT) -> tuple[str, str] | None:
+        """Return (digest, ID) of the first job submitted with this key; None if there is none or it expired."""
+        of_tenant = "" if tenant == DEFAULT_TENANT else f"tenant:{tenant}:"
         with translate_errors():
-            value: str | None = self._redis.get(f"{NAMESPACE}:idempotency:{idempotency_key}")
+            value: str | None = self._redis.get(f"{NAMESPACE}:{of_tenant}idempotency:{idempotency_key}")
         digest, _, job_id = (value or "").partition(" ")
         return (digest, job_id) if job_id else None
 
@@ -120,7 +121,7 @@ class Ledger:
             return parse_record(fields)
         if self.identity() is None:
             raise LedgerLost
-        raise JobNotFound(f"There is no job {job_id}; it may have been deleted.")
+        raise JobNotFound.of(job_id)
 
     def get_many(self, ids: Sequence[str]) -> Sequence[Job]:
         """Return those of these jobs that exist, in the same order."""
@@ -135,13 +136,22 @@ class Ledger:
         with translate_errors():
             return bool(self._redis.exists(f"{NAMESPACE}:job:{job_id}"))
 
-    def list(self, *, state: JobState | None = None, limit: int = 50, before: str | None = None) -> list[Job]:
-        """Return up to `limit` jobs, newest first, older than the job `before`."""
-        return [*self.get_many(self.list_ids(state=state, limit=limit, before=before))]
+    def list(
+        self,
+        *,
+        tenant: str | None = None,
+        state: JobState | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[Job]:
+        """Return up to `limit` jobs of one or of all tenants, newest first, older than the job `before`."""
+        return [*self.get_many(self.list_ids(tenant=tenant, state=state, limit=limit, before=before))]
 
-    def list_ids(self, *, state: JobState | None = None, limit: int, before: str | None = None) -> Sequence[str]:
+    def list_ids(
+        self, *, tenant: str | None = None, state: JobState | None = None, limit: int, before: str | None = None
+    ) -> Sequence[str]:
         """Like `list`, but return IDs."""
-        index = f"{NAMESPACE}:jobs" + (f":{state}" if state else "")
+        index = NAMESPACE + (f":tenant:{tenant}" if tenant else "") + ":jobs" + (f":{state}" if state else "")
         newest = f"({before}" if before else "+"
         with translate_errors():
             ids: Sequence[str] = self._redis.zrange(index, newest, "-", desc=True, bylex=True, offset=0, num=limit)
@@ -209,6 +219,17 @@ class Ledger:
         return JobState(state) if state else None
 
     # For the reaper.
+
+    def list_tenants(self) -> None:
+        """Add the jobs that an older version created to the lists of their tenants, once. Safe to repeat."""
+        with translate_errors():
+            if self._redis.exists(f"{NAMESPACE}:tenants_listed"):
+                return
+        last = ""
+        while last := self._run("list_tenants", last):
+            pass
+        with translate_errors():
+            self._redis.set(f"{NAMESPACE}:tenants_listed", 1)
 
     def reap_expired_leases(self) -> dict[str, JobState]:
         """Take back every claim whose lease has expired; return the new state of each job: queued or canceled."""
