@@ -1,5 +1,6 @@
 """Creates the Flask app."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -13,6 +14,7 @@ from api.http.auth import authorize
 from api.http.callers import Callers
 from api.http.limits import StreamLimits, drain_rejected_body, limit_bodies
 from api.http.multipart import StrictFormRequest
+from api.http.rate_limit import limit_requests, send_rate_limit
 from api.http.request_id import assign_request_id, send_request_id
 from api.http.serializers import serialize_snapshot
 from api.live.event_hub import EventHub
@@ -36,6 +38,7 @@ from api.routes import (
 )
 from shared.services import Services
 from shared.settings import Settings
+from shared.tenants.quotas import read_quotas
 
 _ROUTES: Final = (
     submit,
@@ -55,7 +58,8 @@ _ROUTES: Final = (
 )
 """In the order of the documentation: the most used first."""
 _QUEUE_SECONDS: Final = 0.9
-_CACHED_QUEUES: Final = 256
+_QUOTA_SECONDS: Final = 2.0
+_CACHED_TENANTS: Final = 256
 
 
 class ApiApp(Flask):
@@ -80,7 +84,9 @@ def create_app(settings: Settings, services: Services) -> Flask:
     problems.register_error_handlers(app)
     metrics.instrument(app, services)
     app.before_request(authorize)
+    app.before_request(limit_requests)
     app.before_request(health.require_ledger)
+    app.after_request(send_rate_limit)
     app.after_request(_add_security_headers)
     app.after_request(drain_rejected_body)
     for module in _ROUTES:
@@ -95,9 +101,15 @@ def _context(settings: Settings, services: Services) -> Context:
     )
     stream_limits = StreamLimits(settings.api_threads, settings.streams_per_client)
     callers = Callers(settings.api_keys, services.blobs)
-    context = Context(settings, services, callers, stream_limits, eta, snapshots, EventHub(services.events))
+    quotas = TtlCaches(
+        lambda tenant: read_quotas(services.blobs, tenant).or_defaults(settings),
+        size=_CACHED_TENANTS,
+        fresh_seconds=_QUOTA_SECONDS,
+        stale_seconds=math.inf,
+    )
+    context = Context(settings, services, callers, quotas, stream_limits, eta, snapshots, EventHub(services.events))
     context.queue_messages = TtlCaches(
-        partial(queue.queue_message, context), size=_CACHED_QUEUES, fresh_seconds=_QUEUE_SECONDS
+        partial(queue.queue_message, context), size=_CACHED_TENANTS, fresh_seconds=_QUEUE_SECONDS
     )
     return context
 

@@ -17,6 +17,7 @@ from api.live.ttl_cache import TtlCaches
 from shared.errors import InvalidJobId
 from shared.services import Services
 from shared.settings import Settings
+from shared.tenants.quotas import Quotas
 
 _UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -28,6 +29,7 @@ class Context:
     settings: Settings
     services: Services
     callers: Callers
+    quotas: TtlCaches[Quotas]
     stream_limits: StreamLimits
     eta: EtaService
     snapshots: SnapshotBatcher

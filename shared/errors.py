@@ -178,6 +178,20 @@ class QueueFull(EaselError, code="queue_full", status=429, retryable=True):
     default_detail = "The queue is full; try again when some jobs have ended."
 
 
+class TooManyQueuedJobs(EaselError, code="too_many_queued_jobs", status=429, retryable=True):
+    """As many jobs of the tenant are queued as its quota allows."""
+
+    default_detail = "Your quota of queued jobs is used up; try again when some of your jobs have started."
+
+
+class DailyQuotaExceeded(EaselError, code="daily_quota_exceeded", status=429, retryable=True):
+    """The job would exceed what the tenant may compute in a day (UTC); a smaller one may fit."""
+
+
+class RateLimited(EaselError, code="rate_limited", status=429, retryable=True):
+    """The tenant sends more requests per second than its quota allows."""
+
+
 class TooManyStreams(EaselError, code="too_many_streams", status=429, retryable=True):
     """The client has EASEL_STREAMS_PER_CLIENT streams open."""
 

@@ -18,6 +18,7 @@ from shared.redis_client import connect
 from shared.revoked_sessions import RevokedSessions
 from shared.settings import Settings
 from shared.storage import SHORT_TIMEOUTS, BlobStore, S3Options, Timeouts, keys, open_blob_store
+from shared.tenants.rate_limit import RequestCounter
 
 DATA_FORMAT: Final = 2
 """Of the records in Redis and the files of jobs. Raise it with every change that older data do not survive."""
@@ -36,6 +37,7 @@ class Services:
     outbox: Outbox
     run_history: RunHistory
     revoked_sessions: RevokedSessions
+    request_counter: RequestCounter
     blobs: BlobStore
     dispatcher: Dispatcher
 
@@ -53,6 +55,7 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
         outbox=Outbox(client),
         run_history=RunHistory(client),
         revoked_sessions=RevokedSessions(client),
+        request_counter=RequestCounter(client),
         blobs=open_blobs(settings, timeouts),
         dispatcher=Dispatcher(create_celery_app(settings), client),
     )

@@ -60,6 +60,18 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         1000, ge=1, description="Maximum number of queued jobs; further submissions get 429 `queue_full`."
     )
+    tenant_requests_per_second: float = Field(
+        0,
+        ge=0,
+        description="Requests per second of each tenant, as an average of ten seconds; 0: no limit. This and the next "
+        "settings are defaults: `easel-worker tenants set` changes them for a tenant.",
+    )
+    tenant_queued_jobs: int = Field(0, ge=0, description="Queued jobs of each tenant; 0: no limit.")
+    tenant_pixel_evaluations_per_day: int = Field(
+        0,
+        ge=0,
+        description="Pixels times evaluations of the jobs that each tenant submits in a day (UTC); 0: no limit.",
+    )
     idempotency_seconds: int = Field(24 * 3600, description="Seconds for which an Idempotency-Key is remembered.")
 
     # The queue.

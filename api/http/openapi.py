@@ -22,12 +22,13 @@ from shared.errors import (
     LedgerReadOnly,
     LedgerUnavailable,
     MalformedRequest,
+    RateLimited,
     StorageUnavailable,
     Unauthorized,
 )
 from shared.jobs.webhook import WebhookPayload
 
-_ALWAYS: Final = (Unauthorized, Forbidden, CsrfFailed, InsufficientScope, MalformedRequest, EaselError)
+_ALWAYS: Final = (Unauthorized, Forbidden, CsrfFailed, InsufficientScope, RateLimited, MalformedRequest, EaselError)
 _WITH_LEDGER: Final = (LedgerUnavailable, LedgerReadOnly, LedgerLost, StorageUnavailable)
 _WITH_JOB_ID: Final = (InvalidJobId, JobNotFound)
 

@@ -29,6 +29,7 @@ from shared.recipe_inputs import check_inputs
 from shared.recovery.job_files import write_request
 from shared.services import Services
 from shared.storage import keys
+from shared.tenants.quotas import Quotas
 
 routes = Blueprint("submit", __name__)
 log = structlog.get_logger(__name__)
@@ -52,6 +53,7 @@ class SubmitQuery(Query):
         *(errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier, errors.BodyTooLarge),
         *(errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull, errors.DoesNotFit),
         *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
+        *(errors.TooManyQueuedJobs, errors.DailyQuotaExceeded),
         *(errors.InvalidJobId, errors.JobNotFound, errors.NotReady, errors.WrongState),
     ),
 )
@@ -64,10 +66,11 @@ def submit(query: SubmitQuery) -> Response:
     """
     context = Context.current()
     settings, services = context.settings, context.services
+    quotas = context.quotas.get(g.caller.tenant)
     submission = parse_submission(settings)
     recipe = _recipe(submission)
     if not query.dry_run:
-        _check_queue_limit(services, submission)
+        _check_queue_limits(services, submission, quotas)
     content = decode_input(submission.content.read, recipe, settings.max_pixels, field="content")
     pairs = zip_longest(submission.styles, submission.style_masks)
     styles = [
@@ -85,7 +88,7 @@ def submit(query: SubmitQuery) -> Response:
         return _accepted(context, existing, replayed=True)
     admit(request, services.queue_stats.workers()).check()
     _store(services, request, [content, *styles, *masks, *([init_image] if init_image else [])])
-    job_id, created = _create_record(services, request)
+    job_id, created = _create_record(services, request, quotas)
     if created:
         services.dispatcher.wake(request.tier)  # a failure is not an error: the reaper repeats wake-ups
         log.info("job_submitted", job=job_id, tier=request.tier, preset=recipe.preset)
@@ -117,12 +120,16 @@ def _decode_init_image(
     return decode_input(read, recipe, services.settings.max_pixels, shape_of=size, field=field)
 
 
-def _check_queue_limit(services: Services, submission: Submission) -> None:
-    """Raise QueueFull before any work is done, unless the request was accepted earlier."""
-    key, limit = submission.idempotency_key, services.settings.queue_limit
-    replayed = key and services.ledger.find_by_idempotency_key(key, g.caller.tenant)
-    if not replayed and services.queue_stats.count(JobState.QUEUED) >= limit:
+def _check_queue_limits(services: Services, submission: Submission, quotas: Quotas) -> None:
+    """Raise QueueFull or TooManyQueuedJobs before any work is done, unless the request was accepted earlier."""
+    key, tenant = submission.idempotency_key, g.caller.tenant
+    if key and services.ledger.find_by_idempotency_key(key, tenant):
+        return
+    count = services.queue_stats.count
+    if count(JobState.QUEUED) >= services.settings.queue_limit:
         raise errors.QueueFull
+    if quotas.queued_jobs and count(JobState.QUEUED, tenant) >= quotas.queued_jobs:
+        raise errors.TooManyQueuedJobs
 
 
 def _job_request(
@@ -206,12 +213,16 @@ def _store(services: Services, request: JobRequest, inputs: list[InputImage]) ->
     write_request(services.blobs, request)
 
 
-def _create_record(services: Services, request: JobRequest) -> tuple[str, bool]:
+def _create_record(services: Services, request: JobRequest, quotas: Quotas) -> tuple[str, bool]:
     """Create the record; delete the stored request if the ledger rejects it. Returns (ID, created)."""
     settings = services.settings
     try:
         job_id, created = services.ledger.submit(
-            request, queue_limit=settings.queue_limit, remember_seconds=settings.idempotency_seconds
+            request,
+            queue_limit=settings.queue_limit,
+            remember_seconds=settings.idempotency_seconds,
+            tenant_queue_limit=quotas.queued_jobs or 0,
+            pixel_evaluations_per_day=quotas.pixel_evaluations_per_day or 0,
         )
     except errors.EaselError as error:
         # Without a reply, or while the ledger is being rebuilt, the record may exist: the request stays.

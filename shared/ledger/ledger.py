@@ -5,6 +5,7 @@ respond in time; those that create, claim or reap raise LedgerLost if Redis lost
 """
 
 import json
+import math
 import secrets
 import time
 from collections.abc import Sequence
@@ -15,8 +16,18 @@ import redis
 from redis.commands.core import Script
 
 from easel.models import JobState
-from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, LedgerLost, NotReady, QueueFull, WrongState
-from shared.jobs.estimate import MemoryKind
+from shared.errors import (
+    ClaimLost,
+    DailyQuotaExceeded,
+    IdempotencyKeyReused,
+    JobNotFound,
+    LedgerLost,
+    NotReady,
+    QueueFull,
+    TooManyQueuedJobs,
+    WrongState,
+)
+from shared.jobs.estimate import MemoryKind, pixel_evaluations
 from shared.jobs.job import DEFAULT_TENANT, Job, JobRequest
 from shared.jobs.record import initial_fields, parse_or_none, parse_record, to_hash_args
 from shared.redis_client import NAMESPACE, connect, load_script, translate_errors
@@ -87,20 +98,39 @@ class Ledger:
 
     # For clients, through the API.
 
-    def submit(self, request: JobRequest, *, queue_limit: int, remember_seconds: int) -> tuple[str, bool]:
+    def submit(
+        self,
+        request: JobRequest,
+        *,
+        queue_limit: int,
+        remember_seconds: int,
+        tenant_queue_limit: int = 0,
+        pixel_evaluations_per_day: int = 0,
+    ) -> tuple[str, bool]:
         """Create the record; return (id, True), or (ID of the earlier job, False) for a repeated idempotency key.
 
-        Raises QueueFull, IdempotencyKeyReused, LedgerLost.
+        The last two are limits of the tenant, 0 for none. Raises QueueFull, TooManyQueuedJobs, DailyQuotaExceeded,
+        IdempotencyKeyReused, LedgerLost.
         """
         fields = to_hash_args(initial_fields(request))
         key = request.idempotency_key or ""
+        cost = round(pixel_evaluations(request.recipe, request.width or 1, request.height or 1))
         args = (request.id, request.tenant, request.tier, request.digest, key, remember_seconds, queue_limit)
-        status, job_id = self._run("submit", *args, *fields)
+        quotas = (tenant_queue_limit, pixel_evaluations_per_day, cost)
+        status, job_id = self._run("submit", *args, *quotas, *fields)
         match status:
             case "ledger_lost":
                 raise LedgerLost
             case "queue_full":
                 raise QueueFull
+            case "too_many_queued":
+                raise TooManyQueuedJobs
+            case "daily_quota":
+                raise DailyQuotaExceeded(
+                    f"This job takes {cost:,} pixel evaluations, and fewer are left of today's (UTC) "
+                    f"{pixel_evaluations_per_day:,}. Submit a smaller one, or wait until tomorrow.",
+                    retry_after_seconds=math.ceil(_DAY - time.time() % _DAY),
+                )
             case "conflict":
                 raise IdempotencyKeyReused
         return job_id, status == "created"

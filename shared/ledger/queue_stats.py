@@ -76,10 +76,10 @@ class QueueStats:
             for job, rank in zip(jobs, ranks, strict=True)
         ]
 
-    def count(self, state: JobState) -> int:
-        """Return the number of jobs in this state."""
+    def count(self, state: JobState, tenant: str | None = None) -> int:
+        """Return the number of jobs in this state, of one or of all tenants."""
         with translate_errors():
-            return int(self._redis.zcard(f"{NAMESPACE}:jobs:{state}"))
+            return int(self._redis.zcard(NAMESPACE + (f":tenant:{tenant}" if tenant else "") + f":jobs:{state}"))
 
     def completed_last_hour(self) -> int:
         """Return the number of jobs that ended in the last hour, in any final state."""

@@ -16,6 +16,8 @@
 -- <ns>:unfinalized          zset    IDs of ended jobs by end time, until final.json is in the blob store
 -- <ns>:idempotency:<key>    string  "<digest> <id>", of the tenant `default`
 -- <ns>:tenant:<tenant>:idempotency:<key>  the same of each other tenant
+-- <ns>:tenant:<tenant>:pixel_evaluations:<day>  string  of the jobs submitted on that day since the epoch
+-- <ns>:tenant:<tenant>:requests             string  see count_request.lua
 -- <ns>:outbox               zset    webhook events to send, "<id>-<kind>", by due time
 -- <ns>:outbox:<event>       hash    attempt count of such an event, and the token of the sender that has taken it
 -- <ns>:deliveries:<id>      list    one JSON object per delivery attempt, oldest first
