@@ -21,6 +21,7 @@ from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
 from api.live.ttl_cache import TtlCaches
 from api.routes import (
+    audit,
     deliveries,
     docs,
     events,
@@ -51,6 +52,7 @@ _ROUTES: Final = (
     recipes,
     session,
     keys,
+    audit,
     health,
     metrics,
     docs,

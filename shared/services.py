@@ -18,6 +18,7 @@ from shared.redis_client import connect
 from shared.revoked_sessions import RevokedSessions
 from shared.settings import Settings
 from shared.storage import SHORT_TIMEOUTS, BlobStore, S3Options, Timeouts, keys, open_blob_store
+from shared.tenants.audit import AuditLog
 from shared.tenants.rate_limit import RequestCounter
 
 DATA_FORMAT: Final = 2
@@ -38,6 +39,7 @@ class Services:
     run_history: RunHistory
     revoked_sessions: RevokedSessions
     request_counter: RequestCounter
+    audit_log: AuditLog
     blobs: BlobStore
     dispatcher: Dispatcher
 
@@ -56,6 +58,7 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
         run_history=RunHistory(client),
         revoked_sessions=RevokedSessions(client),
         request_counter=RequestCounter(client),
+        audit_log=AuditLog(client),
         blobs=open_blobs(settings, timeouts),
         dispatcher=Dispatcher(create_celery_app(settings), client),
     )

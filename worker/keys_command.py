@@ -9,8 +9,11 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from shared.errors import LedgerUnavailable
+from shared.redis_client import connect
 from shared.services import open_blobs
 from shared.settings import Settings
+from shared.tenants.audit import Action, AuditEntry, AuditLog
 from shared.tenants.keys import Key, NewKey, StoredKey, create_key, list_keys, revoke_key
 from shared.validation_messages import message_for
 
@@ -40,7 +43,9 @@ def create(
     except ValidationError as error:
         problems = [f"{e['loc'][0]}: {message_for(e, kind='option')}" for e in error.errors()]
         raise typer.BadParameter("; ".join(problems)) from error
-    key, text = create_key(open_blobs(Settings()), new)
+    settings = Settings()
+    key, text = create_key(open_blobs(settings), new)
+    _audit(settings, "key.created", key)
     if as_json:
         print(json.dumps({**_plain(key), "key": text}))  # noqa: T201 - for scripts
         return
@@ -68,8 +73,17 @@ def list_all(
 @app.command()
 def revoke(prefix: Annotated[str, typer.Argument(help="The public part of the key, after `easel_`.")]) -> None:
     """Revoke a key. It ends within five seconds, with its sessions and open streams."""
-    key = revoke_key(open_blobs(Settings()), prefix.removeprefix("easel_"))
+    settings = Settings()
+    key = revoke_key(open_blobs(settings), prefix.removeprefix("easel_"))
+    _audit(settings, "key.revoked", key)
     notes.print(f"Key {key.prefix} of tenant {key.tenant} is revoked.")
+
+
+def _audit(settings: Settings, action: Action, key: StoredKey) -> None:
+    try:
+        AuditLog(connect(settings.redis_url)).add(AuditEntry(action=action, caller="easel-worker", key=key.prefix))
+    except LedgerUnavailable:
+        notes.print("Redis is not available, so the audit log does not have this.")
 
 
 def _plain(key: StoredKey) -> dict[str, object]:

@@ -13,6 +13,7 @@ from api.http.auth import check_still_authorized
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import check_owner, find_job
 from api.http.serializers import job_url, json_response, serialize_jobs, serialized_json_response
+from api.routes.audit import audit
 from api.routes.health import confirm_ledger
 from easel.models import TERMINAL, JobPage, JobState, JobStatus
 from shared import errors
@@ -102,7 +103,9 @@ def delete_job(job_id: str) -> Response:
 
     Its inputs are deleted within a day, unless other jobs use them.
     """
-    deletion.delete_job(Context.current().services, parse_job_id(job_id), tenant=g.caller.tenant)
+    job_id = parse_job_id(job_id)
+    deletion.delete_job(Context.current().services, job_id, tenant=g.caller.tenant)
+    audit("job.deleted", job=job_id)
     return Response(status=204)
 
 
@@ -136,6 +139,7 @@ def _request_control(job: Job, action: Literal["cancel", "finish"]) -> Response:
         if possible:
             withdraw_control_request(services.ledger, services.blobs, job.id)
         raise
+    audit("job.canceled" if action == "cancel" else "job.finished", job=job.id)
     (status,) = serialize_jobs(context, [job])
     return json_response(status, 202, Location=job_url(job.id))
 

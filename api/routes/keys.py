@@ -9,6 +9,7 @@ from api.context import Context
 from api.http.json_body import parse_model
 from api.http.operations import ResponseDoc, operation
 from api.http.serializers import json_response
+from api.routes.audit import audit
 from shared import errors
 from shared.tenants.keys import Key, NewKey, create_key, list_keys, revoke_key
 
@@ -51,6 +52,7 @@ def post_key() -> Response:
     """Create a key."""
     new = parse_model(NewKey, example='{"tenant": "acme", "scopes": ["jobs"]}')
     stored, text = create_key(Context.current().services.blobs, new)
+    audit("key.created", key=stored.prefix)
     return json_response(CreatedKey.model_validate({**stored.model_dump(), "key": text}), 201)
 
 
@@ -59,4 +61,5 @@ def post_key() -> Response:
 def delete_key(prefix: str) -> Response:
     """Revoke a key. It ends within five seconds, with its sessions and open streams, and stays in the list."""
     revoke_key(Context.current().services.blobs, prefix)
+    audit("key.revoked", key=prefix)
     return Response(status=204)

@@ -19,6 +19,7 @@ from api.http.serializers import job_url, json_response, serialize_job
 from api.http.submission_form import BODY
 from api.imaging.inputs import InputImage, decode_input, decode_masks, decode_style
 from api.imaging.results import read_init_job
+from api.routes.audit import audit
 from easel.models import JobState, JobStatus, Progress, Quote
 from shared import errors
 from shared.jobs.estimate import peak_memory, result_size
@@ -91,6 +92,7 @@ def submit(query: SubmitQuery) -> Response:
     job_id, created = _create_record(services, request, quotas)
     if created:
         services.dispatcher.wake(request.tier)  # a failure is not an error: the reaper repeats wake-ups
+        audit("job.submitted", job=job_id)
         log.info("job_submitted", job=job_id, tier=request.tier, preset=recipe.preset)
     return _accepted(context, job_id, request, replayed=not created)
 

@@ -30,9 +30,9 @@ WITHOUT_JOBS: Final = {
     *("recipes.get_recipes", "session.get_session", "session.sign_in", "session.sign_out"),
     *("health.healthz", "health.readyz", "metrics.metrics", "docs.openapi", "docs.docs"),
     *("pages.studio", "pages.queue", "pages.gallery", "pages.asset"),
-    *("keys.get_keys", "keys.post_key", "keys.delete_key"),
+    *("keys.get_keys", "keys.post_key", "keys.delete_key", "audit.get_audit"),
 }
-"""Routes that return nothing about any job, whoever asks."""
+"""Routes that return nothing about any job, but for the audit log, which is for operators."""
 LISTS: Final = {
     "jobs.list_jobs": ("/v1/jobs", "/v1/jobs?state=running", "/v1/jobs?state=succeeded", "/v1/jobs?limit=1"),
     "queue.get_queue": ("/v1/queue",),

@@ -13,6 +13,7 @@ from worker.cli import app
 @pytest.fixture(autouse=True)
 def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EASEL_STORE_URL", (tmp_path / "blobs").as_uri())
+    monkeypatch.setenv("EASEL_REDIS_URL", "redis://127.0.0.1:1/0")
 
 
 def run(*arguments: str) -> Result:
@@ -24,6 +25,7 @@ def test_a_created_key_is_printed_alone_for_scripts_and_listed_without_its_secre
     key = parse_key(created.stdout.strip())
     assert key
     assert "acme" in created.stderr
+    assert "the audit log does not have this" in created.stderr
     listed = run("list").stdout
     assert all(word in listed for word in (key.prefix, "acme", "shop", "read, metrics", "active"))
     assert key.secret not in listed + run("list", "--json").stdout
