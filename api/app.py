@@ -1,6 +1,5 @@
 """Creates the Flask app."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -61,6 +60,7 @@ _ROUTES: Final = (
 """In the order of the documentation: the most used first."""
 _QUEUE_SECONDS: Final = 0.9
 _QUOTA_SECONDS: Final = 2.0
+_STALE_QUOTA_SECONDS: Final = 2.0
 _CACHED_TENANTS: Final = 256
 
 
@@ -107,7 +107,8 @@ def _context(settings: Settings, services: Services) -> Context:
         lambda tenant: read_quotas(services.blobs, tenant).or_defaults(settings),
         size=_CACHED_TENANTS,
         fresh_seconds=_QUOTA_SECONDS,
-        stale_seconds=math.inf,
+        stale_seconds=_STALE_QUOTA_SECONDS,
+        keep_on_error=True,
     )
     context = Context(settings, services, callers, quotas, stream_limits, eta, snapshots, EventHub(services.events))
     context.queue_messages = TtlCaches(

@@ -1,7 +1,6 @@
 """Who may use the service: holders of one of EASEL_API_KEYS, or of a tenant's key in the blob store."""
 
 import hmac
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -50,17 +49,20 @@ class Callers:
         self._stored = TtlCaches(
             partial(read_key, blobs), size=_CACHED_KEYS, fresh_seconds=_FRESH_SECONDS, stale_seconds=_STALE_SECONDS
         )
-        # Keys are never deleted. While the store is away, nobody can create the first one.
+        # While the store is away, nobody can create the first key.
         self._any_stored = TtlCache(
-            partial(any_key_exists, blobs), fresh_seconds=_FRESH_SECONDS, stale_seconds=math.inf
+            partial(any_key_exists, blobs),
+            fresh_seconds=_FRESH_SECONDS,
+            stale_seconds=_STALE_SECONDS,
+            keep_on_error=True,
         )
 
     def any_stored(self, *, wait: bool) -> bool:
-        """Return whether there is a stored key, as of a few seconds ago; at first False if it shall not wait.
+        """Return whether there is a stored key, as of a few seconds ago. Raises StorageUnavailable.
 
-        Raises StorageUnavailable if it waits.
+        If it shall not wait, as was known last, and at first False.
         """
-        return self._any_stored.get() if wait else bool(self._any_stored.peek())
+        return self._any_stored.get() if wait else bool(self._any_stored.last())
 
     def find(self, text: str) -> Caller:
         """Return the holder of this key. Raises Unauthorized, StorageUnavailable.

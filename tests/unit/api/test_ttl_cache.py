@@ -177,3 +177,20 @@ def test_named_values_are_cached_one_by_one_and_the_least_recently_used_is_dropp
     clock.now += 1
     assert caches.get("b") == "B"
     assert computed[4:] == ["b"]
+
+
+def test_a_value_can_outlast_errors(clock: Clock) -> None:
+    def fail(calls: int) -> None:
+        if calls in {0, 2, 3}:
+            raise LedgerUnavailable
+
+    cache = TtlCache(counting(fail), fresh_seconds=1, keep_on_error=True)
+    with pytest.raises(LedgerUnavailable):
+        cache.get()
+    clock.now += 1
+    assert cache.get() == 1
+    for _ in range(2):
+        clock.now += 1
+        assert cache.get() == cache.get() == 1, "computed again once a second"
+    clock.now += 1
+    assert cache.get() == 4
