@@ -67,6 +67,9 @@ class Settings(BaseSettings):
         "settings are defaults: `easel-worker tenants set` changes them for a tenant.",
     )
     tenant_queued_jobs: int = Field(0, ge=0, description="Queued jobs of each tenant; 0: no limit.")
+    tenant_running_jobs: int = Field(
+        0, ge=0, description="Running jobs of each tenant, read by the workers; 0: no limit. Others wait in the queue."
+    )
     tenant_pixel_evaluations_per_day: int = Field(
         0,
         ge=0,

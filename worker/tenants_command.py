@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from shared.ledger.ledger import Ledger, connect
 from shared.services import open_blobs
 from shared.settings import Settings
 from shared.tenants.keys import TenantName, list_keys
@@ -23,12 +24,13 @@ class _Tenant(BaseModel):
 
 
 @app.command("set")
-def set_quotas(
+def set_quotas(  # noqa: PLR0917 - typer turns each into an option
     tenant: Annotated[str, typer.Argument(help="The tenant.")],
     requests_per_second: Annotated[
         float | None, typer.Option(help="Requests per second, as an average of ten seconds.")
     ] = None,
     queued_jobs: Annotated[int | None, typer.Option(help="Queued jobs.")] = None,
+    running_jobs: Annotated[int | None, typer.Option(help="Running jobs; others wait in the queue.")] = None,
     pixel_evaluations_per_day: Annotated[
         int | None, typer.Option(help="Pixels times evaluations of the jobs submitted in a day (UTC).")
     ] = None,
@@ -41,6 +43,7 @@ def set_quotas(
     given = {
         "requests_per_second": requests_per_second,
         "queued_jobs": queued_jobs,
+        "running_jobs": running_jobs,
         "pixel_evaluations_per_day": pixel_evaluations_per_day,
     }
     settings = Settings()
@@ -52,6 +55,7 @@ def set_quotas(
     except ValidationError as error:
         problems = [f"{e['loc'][0]}: {message_for(e, kind='option')}" for e in error.errors()]
         raise typer.BadParameter("; ".join(problems)) from error
+    Ledger(connect(settings.redis_url)).set_running_limit(tenant, quotas.running_jobs)  # first: it may be away
     store_quotas(blobs, tenant, quotas)
     _print({tenant: quotas.or_defaults(settings)})
 

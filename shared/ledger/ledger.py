@@ -206,6 +206,14 @@ class Ledger:
             case "running":
                 raise WrongState("The job has not ended; cancel it first.")
 
+    def set_running_limit(self, tenant: str, limit: int | None) -> None:
+        """Set how many running jobs the tenant may have, 0 for any number; None for the settings' default."""
+        with translate_errors():
+            if limit is None:
+                self._redis.hdel(f"{NAMESPACE}:running_limits", tenant)
+            else:
+                self._redis.hset(f"{NAMESPACE}:running_limits", tenant, limit)
+
     # For workers. All but `claim` are fenced by the claim's token.
 
     def claim(
@@ -216,10 +224,14 @@ class Ledger:
         lease_seconds: float,
         memory_bytes: int = 0,
         memory_kind: MemoryKind = "host",
+        running_limit: int = 0,
     ) -> Claim | None:
-        """Claim the next job that is predicted to fit into `memory_bytes` (0 for any); None if there is none."""
+        """Claim the next job that is predicted to fit into `memory_bytes` (0 for any); None if there is none.
+
+        Skips jobs of tenants that have as many running jobs as was set for them, or else `running_limit` (0 for any).
+        """
         token = secrets.token_hex(8)
-        flat = self._run("claim", token, worker, lease_seconds, memory_bytes, memory_kind, *tiers)
+        flat = self._run("claim", token, worker, lease_seconds, memory_bytes, memory_kind, running_limit, *tiers)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         return Claim(parse_record(fields), token) if fields else None
 

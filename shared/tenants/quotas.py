@@ -17,6 +17,7 @@ class Quotas(BaseModel):
 
     requests_per_second: float | None = Field(default=None, ge=0)
     queued_jobs: int | None = Field(default=None, ge=0)
+    running_jobs: int | None = Field(default=None, ge=0)  # a copy is in Redis: Ledger.set_running_limit
     pixel_evaluations_per_day: int | None = Field(default=None, ge=0)
 
     def or_defaults(self, settings: Settings) -> "Quotas":

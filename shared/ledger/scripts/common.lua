@@ -18,6 +18,7 @@
 -- <ns>:tenant:<tenant>:idempotency:<key>  the same of each other tenant
 -- <ns>:tenant:<tenant>:pixel_evaluations:<day>  string  of the jobs submitted on that day since the epoch
 -- <ns>:tenant:<tenant>:requests             string  see count_request.lua
+-- <ns>:running_limits       hash    running jobs that a tenant may have, of tenants with such a quota of their own
 -- <ns>:outbox               zset    webhook events to send, "<id>-<kind>", by due time
 -- <ns>:outbox:<event>       hash    attempt count of such an event, and the token of the sender that has taken it
 -- <ns>:deliveries:<id>      list    one JSON object per delivery attempt, oldest first

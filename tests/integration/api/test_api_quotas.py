@@ -137,7 +137,7 @@ def test_quotas_are_stored_per_tenant(services: Services, settings: Settings) ->
     store_quotas(services.blobs, "acme", Quotas(queued_jobs=3))
     assert read_quotas(services.blobs, "acme").queued_jobs == 3
     assert read_quotas(services.blobs, "acme").or_defaults(settings) == Quotas(
-        requests_per_second=0, queued_jobs=3, pixel_evaluations_per_day=0
+        requests_per_second=0, queued_jobs=3, running_jobs=0, pixel_evaluations_per_day=0
     )
 
 
