@@ -19,8 +19,11 @@ from shared.recovery.rebuild import rebuild_ledger
 from shared.services import open_services
 from shared.settings import InvalidSettings, Settings
 from shared.storage import LONG_TIMEOUTS
+from worker import keys_command, tenants_command
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+app.add_typer(keys_command.app, name="keys")
+app.add_typer(tenants_command.app, name="tenants")
 console = Console(stderr=True)
 
 

@@ -74,7 +74,7 @@ class StreamLimits:
 
         Raises TooManyStreams, ServerBusy.
         """
-        client: str = g.caller
+        client: str = g.caller.name
         with self._lock:
             if self._open[client] >= self._per_client:
                 raise TooManyStreams(

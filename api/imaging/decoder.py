@@ -51,7 +51,7 @@ class Decoder:
     @contextmanager
     def slot(self) -> Iterator[Decode]:
         """Wait for a process for the current client, who can hold all but one. Files are read while it is held."""
-        client: str = g.caller
+        client: str = g.caller.name
         with self._lock:
             self._lock.wait_for(lambda: self._is_free_for(client))
             self._running[client] += 1

@@ -88,7 +88,7 @@ def instrument(app: Flask, services: Services) -> None:
 
 
 @routes.get("/metrics")
-@operation(ResponseDoc(200, "The text format of Prometheus.", media="text/plain"))
+@operation(ResponseDoc(200, "The text format of Prometheus.", media="text/plain"), scope="metrics")
 def metrics() -> Response:
     """Get metrics for Prometheus."""
     registry: CollectorRegistry = current_app.extensions["easel_registry"]

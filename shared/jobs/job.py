@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from easel.models import JobError, JobState, Losses, Progress
 from shared.jobs.saved_iterations import SavedIterations
@@ -104,7 +104,11 @@ class Job(_Frozen):
     error: JobError | None = None
     webhook_disabled: bool = False  # the receiver responded 410 Gone
 
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own advice
     @property
     def tenant(self) -> str:
-        """Who submitted the job. Scripts read the record's field `tenant`, a copy that older records do not have."""
+        """Who submitted the job. Scripts read the record's field `tenant`, a copy that older records do not have.
+
+        The final record has it, too, since the request is deleted first.
+        """
         return self.request.tenant

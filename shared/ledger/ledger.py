@@ -5,6 +5,7 @@ respond in time; those that create, claim or reap raise LedgerLost if Redis lost
 """
 
 import json
+import math
 import secrets
 import time
 from collections.abc import Sequence
@@ -15,9 +16,19 @@ import redis
 from redis.commands.core import Script
 
 from easel.models import JobState
-from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, LedgerLost, NotReady, QueueFull, WrongState
-from shared.jobs.estimate import MemoryKind
-from shared.jobs.job import Job, JobRequest
+from shared.errors import (
+    ClaimLost,
+    DailyQuotaExceeded,
+    IdempotencyKeyReused,
+    JobNotFound,
+    LedgerLost,
+    NotReady,
+    QueueFull,
+    TooManyQueuedJobs,
+    WrongState,
+)
+from shared.jobs.estimate import MemoryKind, pixel_evaluations
+from shared.jobs.job import DEFAULT_TENANT, Job, JobRequest
 from shared.jobs.record import initial_fields, parse_or_none, parse_record, to_hash_args
 from shared.redis_client import NAMESPACE, connect, load_script, translate_errors
 
@@ -26,7 +37,7 @@ __all__ = ["NAMESPACE", "Claim", "ControlAction", "ControlFlags", "Ledger", "con
 _DAY: Final = 24 * 3600
 _SCRIPTS: Final = (
     *("submit", "claim", "renew", "end_job", "release", "request_control"),
-    *("take_back", "reap_expired_leases", "delete", "restore", "end_rebuild"),
+    *("take_back", "reap_expired_leases", "delete", "restore", "end_rebuild", "list_tenants"),
 )
 
 ControlAction = Literal["cancel", "finish"]
@@ -87,28 +98,48 @@ class Ledger:
 
     # For clients, through the API.
 
-    def submit(self, request: JobRequest, *, queue_limit: int, remember_seconds: int) -> tuple[str, bool]:
+    def submit(
+        self,
+        request: JobRequest,
+        *,
+        queue_limit: int,
+        remember_seconds: int,
+        tenant_queue_limit: int = 0,
+        pixel_evaluations_per_day: int = 0,
+    ) -> tuple[str, bool]:
         """Create the record; return (id, True), or (ID of the earlier job, False) for a repeated idempotency key.
 
-        Raises QueueFull, IdempotencyKeyReused, LedgerLost.
+        The last two are limits of the tenant, 0 for none. Raises QueueFull, TooManyQueuedJobs, DailyQuotaExceeded,
+        IdempotencyKeyReused, LedgerLost.
         """
         fields = to_hash_args(initial_fields(request))
         key = request.idempotency_key or ""
-        args = (request.id, request.tier, request.digest, key, remember_seconds, queue_limit)
-        status, job_id = self._run("submit", *args, *fields)
+        cost = round(pixel_evaluations(request.recipe, request.width or 1, request.height or 1))
+        args = (request.id, request.tenant, request.tier, request.digest, key, remember_seconds, queue_limit)
+        quotas = (tenant_queue_limit, pixel_evaluations_per_day, cost)
+        status, job_id = self._run("submit", *args, *quotas, *fields)
         match status:
             case "ledger_lost":
                 raise LedgerLost
             case "queue_full":
                 raise QueueFull
+            case "too_many_queued":
+                raise TooManyQueuedJobs
+            case "daily_quota":
+                raise DailyQuotaExceeded(
+                    f"This job takes {cost:,} pixel evaluations, and fewer are left of today's (UTC) "
+                    f"{pixel_evaluations_per_day:,}. Submit a smaller one, or wait until tomorrow.",
+                    retry_after_seconds=math.ceil(_DAY - time.time() % _DAY),
+                )
             case "conflict":
                 raise IdempotencyKeyReused
         return job_id, status == "created"
 
-    def find_by_idempotency_key(self, idempotency_key: str) -> tuple[str, str] | None:
-        """Return (digest, ID) of the job first submitted with this key, or None if there is none or it expired."""
+    def find_by_idempotency_key(self, idempotency_key: str, tenant: str = DEFAULT_TENANT) -> tuple[str, str] | None:
+        """Return (digest, ID) of the first job submitted with this key; None if there is none or it expired."""
+        of_tenant = "" if tenant == DEFAULT_TENANT else f"tenant:{tenant}:"
         with translate_errors():
-            value: str | None = self._redis.get(f"{NAMESPACE}:idempotency:{idempotency_key}")
+            value: str | None = self._redis.get(f"{NAMESPACE}:{of_tenant}idempotency:{idempotency_key}")
         digest, _, job_id = (value or "").partition(" ")
         return (digest, job_id) if job_id else None
 
@@ -120,7 +151,7 @@ class Ledger:
             return parse_record(fields)
         if self.identity() is None:
             raise LedgerLost
-        raise JobNotFound(f"There is no job {job_id}; it may have been deleted.")
+        raise JobNotFound.of(job_id)
 
     def get_many(self, ids: Sequence[str]) -> Sequence[Job]:
         """Return those of these jobs that exist, in the same order."""
@@ -135,13 +166,22 @@ class Ledger:
         with translate_errors():
             return bool(self._redis.exists(f"{NAMESPACE}:job:{job_id}"))
 
-    def list(self, *, state: JobState | None = None, limit: int = 50, before: str | None = None) -> list[Job]:
-        """Return up to `limit` jobs, newest first, older than the job `before`."""
-        return [*self.get_many(self.list_ids(state=state, limit=limit, before=before))]
+    def list(
+        self,
+        *,
+        tenant: str | None = None,
+        state: JobState | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[Job]:
+        """Return up to `limit` jobs of one or of all tenants, newest first, older than the job `before`."""
+        return [*self.get_many(self.list_ids(tenant=tenant, state=state, limit=limit, before=before))]
 
-    def list_ids(self, *, state: JobState | None = None, limit: int, before: str | None = None) -> Sequence[str]:
+    def list_ids(
+        self, *, tenant: str | None = None, state: JobState | None = None, limit: int, before: str | None = None
+    ) -> Sequence[str]:
         """Like `list`, but return IDs."""
-        index = f"{NAMESPACE}:jobs" + (f":{state}" if state else "")
+        index = NAMESPACE + (f":tenant:{tenant}" if tenant else "") + ":jobs" + (f":{state}" if state else "")
         newest = f"({before}" if before else "+"
         with translate_errors():
             ids: Sequence[str] = self._redis.zrange(index, newest, "-", desc=True, bylex=True, offset=0, num=limit)
@@ -166,6 +206,14 @@ class Ledger:
             case "running":
                 raise WrongState("The job has not ended; cancel it first.")
 
+    def set_running_limit(self, tenant: str, limit: int | None) -> None:
+        """Set how many running jobs the tenant may have, 0 for any number; None for the settings' default."""
+        with translate_errors():
+            if limit is None:
+                self._redis.hdel(f"{NAMESPACE}:running_limits", tenant)
+            else:
+                self._redis.hset(f"{NAMESPACE}:running_limits", tenant, limit)
+
     # For workers. All but `claim` are fenced by the claim's token.
 
     def claim(
@@ -176,10 +224,14 @@ class Ledger:
         lease_seconds: float,
         memory_bytes: int = 0,
         memory_kind: MemoryKind = "host",
+        running_limit: int = 0,
     ) -> Claim | None:
-        """Claim the next job that is predicted to fit into `memory_bytes` (0 for any); None if there is none."""
+        """Claim the next job that is predicted to fit into `memory_bytes` (0 for any); None if there is none.
+
+        Skips jobs of tenants that have as many running jobs as was set for them, or else `running_limit` (0 for any).
+        """
         token = secrets.token_hex(8)
-        flat = self._run("claim", token, worker, lease_seconds, memory_bytes, memory_kind, *tiers)
+        flat = self._run("claim", token, worker, lease_seconds, memory_bytes, memory_kind, running_limit, *tiers)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         return Claim(parse_record(fields), token) if fields else None
 
@@ -209,6 +261,17 @@ class Ledger:
         return JobState(state) if state else None
 
     # For the reaper.
+
+    def list_tenants(self) -> None:
+        """Add the jobs that an older version created to the lists of their tenants, once. Safe to repeat."""
+        with translate_errors():
+            if self._redis.exists(f"{NAMESPACE}:tenants_listed"):
+                return
+        last = ""
+        while last := self._run("list_tenants", last):
+            pass
+        with translate_errors():
+            self._redis.set(f"{NAMESPACE}:tenants_listed", 1)
 
     def reap_expired_leases(self) -> dict[str, JobState]:
         """Take back every claim whose lease has expired; return the new state of each job: queued or canceled."""

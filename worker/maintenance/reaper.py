@@ -61,6 +61,7 @@ class Reaper:
         """Rebuild a lost ledger, finalize jobs, and do a part of the garbage collection. Raises Unavailable."""
         if not ensure_paired(self.services):
             log.warning("ledger_lost", restored=rebuild_ledger(self.services))
+        self.services.ledger.list_tenants()
         for job_id in self.services.ledger.list_unfinalized_ids(older_than_seconds=_FINALIZE_AFTER_SECONDS):
             self._finalize(job_id)
         if counts := Counter[str](effect for effect in self._collect_garbage() if effect):

@@ -123,7 +123,7 @@ class WebhookSender:
 
     def _post(self, event: OutboxEvent) -> WebhookResponse:
         job = self.services.ledger.get(event.job_id)
-        structlog.contextvars.bind_contextvars(request_id=job.request.request_id)
+        structlog.contextvars.bind_contextvars(tenant=job.tenant, request_id=job.request.request_id)
         if job.request.webhook is None:  # in a record that another program wrote
             raise DeliveryFailed("The job has no webhook.")
         body, now = payload(job, event.event), datetime.now(UTC)

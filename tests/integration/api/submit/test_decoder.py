@@ -13,6 +13,7 @@ import pytest
 from flask import Flask, g
 from support.requirements import PYTHONPATH, ROOT
 
+from api.http.callers import Caller
 from api.imaging.decoder import Decoder
 from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow, ImageTooSmall
 from shared.imaging import images
@@ -31,7 +32,7 @@ def decoder() -> Iterator[Decoder]:
 @pytest.fixture(autouse=True)
 def client() -> Iterator[None]:
     with app.app_context():
-        g.caller = "a client"
+        g.caller = Caller("a client")
         yield
 
 
@@ -62,7 +63,7 @@ def test_one_client_cannot_hold_all_processes(decoder: Decoder) -> None:
 
     def enter_again() -> None:
         with app.app_context():
-            g.caller = "a client"
+            g.caller = Caller("a client")
             with decoder.slot():
                 entered.set()
 
@@ -70,7 +71,7 @@ def test_one_client_cannot_hold_all_processes(decoder: Decoder) -> None:
     with decoder.slot():
         thread.start()
         with app.app_context():
-            g.caller = "another client"
+            g.caller = Caller("another client")
             with decoder.slot() as decode:
                 assert decode(len, "abc") == 3
         assert not entered.is_set()
@@ -81,11 +82,12 @@ def test_one_client_cannot_hold_all_processes(decoder: Decoder) -> None:
 PROGRAM = """
 import os, sys
 from flask import Flask, g
+from api.http.callers import Caller
 from api.imaging.decoder import Decoder
 from shared.settings import Settings
 if __name__ == "__main__":
     with Flask("test").app_context():
-        g.caller = "a client"
+        g.caller = Caller("a client")
         with Decoder(Settings()).slot() as decode:
             print(decode(os.getpid), flush=True)
     sys.stdin.read()
