@@ -51,6 +51,21 @@ class QueueStats:
         ids = self.list_queued_ids(tier, 0, 1)
         return ids[0] if ids else None
 
+    def next_job_age(self, tier: str) -> float | None:
+        """Return the seconds since the submission of the next job in the tier's queue; None if there is none."""
+        job_id = self.next_job_id(tier)
+        if job_id is None:
+            return None
+        with translate_errors():
+            request = self._redis.hget(f"{NAMESPACE}:job:{job_id}", "request")
+        return max(0.0, time.time() - json.loads(request)["created_at"]) if request else None  # deleted meanwhile
+
+    def redis_memory(self) -> tuple[int, int]:
+        """Return the bytes that Redis uses, and those that it may use; 0 for no limit."""
+        with translate_errors():
+            info = self._redis.info("memory")
+        return int(info["used_memory"]), int(info.get("maxmemory", 0))
+
     def list_queued_ids(self, tier: str, offset: int, limit: int) -> list[str]:
         """Return up to `limit` IDs of the tier's queue, after the first `offset`."""
         with translate_errors():

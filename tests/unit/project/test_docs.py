@@ -14,6 +14,7 @@ from typer import Typer
 from typer.main import get_command
 
 from easel.cli import app as easel
+from shared.metrics.instruments import PROCESS
 from shared.settings import Settings
 from worker.cli import app as easel_worker
 
@@ -43,6 +44,8 @@ FOREIGN = {
     "redis_paused",
     # Other programs' names.
     *("appendfsync", "proxy_pass", "CUDA_DEVICE_ORDER", "KERAS_HOME", "FORWARDED_ALLOW_IPS", "GradientTape"),
+    # Metrics of Prometheus' client.
+    *(metric.name + ("_total" if metric.type == "counter" else "") for metric in PROCESS.collect()),
 }
 
 
