@@ -14,7 +14,7 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from shared.errors import EaselError, GpuUnavailable, JobFailure
+from shared.errors import BlobMissing, BrokenImage, EaselError, GpuUnavailable, JobFailure, WeightsUnavailable
 from shared.jobs.job import Job
 from shared.metrics import jobs
 from shared.metrics.instruments import REGISTRY, Counter, Histogram, ScrapedGauge
@@ -71,7 +71,8 @@ GPU_UTILIZATION: Final = ScrapedGauge(
 
 def show_zeros(tiers: Sequence[str]) -> None:
     """Export 0 for what the alerts and the dashboard watch, before it happens for the first time."""
-    failures: tuple[type[EaselError], ...] = (EaselError, *JobFailure.__subclasses__())
+    causes = (EaselError, BlobMissing, BrokenImage, WeightsUnavailable)
+    failures: tuple[type[EaselError], ...] = (*causes, *JobFailure.__subclasses__())
     for preset in PRESETS:
         jobs.ENDED.show_zero(state="succeeded", code="", preset=preset)
         for failure in failures:

@@ -4,13 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
+import pytest
 from chaos.timeouts import SCALED_SETTINGS
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -81,9 +83,6 @@ class MonitoredStack:
                         os.kill(child, number)
             process.wait(30)
 
-    def send(self, name: str, number: signal.Signals) -> None:
-        self._processes[name].send_signal(number)
-
     def kill_child(self) -> None:
         """Kill the worker's child as the kernel does when memory runs out."""
         for child in children(self._processes["worker"].pid):
@@ -97,6 +96,11 @@ class MonitoredStack:
         response = httpx2.post(f"{self.url}/v1/jobs", data=data, files=files, timeout=30)
         assert response.status_code == 202, response.text
         return str(response.json()["id"])
+
+    def try_to_submit(self) -> None:
+        """Submit a job that the API cannot accept."""
+        with pytest.raises(AssertionError, match="_unavailable"):
+            self.submit()
 
     def job(self, job_id: str) -> dict[str, Any]:
         job: dict[str, Any] = httpx2.get(f"{self.url}/v1/jobs/{job_id}", timeout=30).json()
@@ -113,6 +117,51 @@ class MonitoredStack:
 
     def wait_for_state(self, job_id: str, state: str) -> None:
         self.wait(lambda: self.job(job_id)["state"] == state)
+
+    def remove_inputs(self) -> None:
+        """Remove the images of all jobs from the blob store."""
+        for image in (self.folder / "blobs/inputs").iterdir():
+            image.unlink()
+
+    @contextmanager
+    def broken_store(self) -> Iterator[None]:
+        """Let a file take the place of the blob store's folder."""
+        folder, aside = self.folder / "blobs", self.folder / "aside"
+        folder.rename(aside)
+        folder.touch()
+        try:
+            yield
+        finally:
+            folder.unlink()
+            aside.rename(folder)
+
+    @contextmanager
+    def full_redis(self) -> Iterator[None]:
+        """Limit Redis' memory to what it uses, so that it accepts no writes."""
+        with self.valkey.client() as client:
+            client.config_set("maxmemory", 1)
+            try:
+                yield
+            finally:
+                client.config_set("maxmemory", 0)
+
+    @contextmanager
+    def slow_redis(self) -> Iterator[None]:
+        """Let Redis answer only every third of a second."""
+        stop = threading.Event()
+
+        def pause() -> None:
+            with self.valkey.client() as client:
+                while not stop.wait(0.01):
+                    client.execute_command("CLIENT", "PAUSE", 300, "ALL")
+
+        thread = threading.Thread(target=pause)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def metrics(self, name: str) -> dict[str, Metric]:
         """Return what a process exports, by name; a counter's without `_total`."""

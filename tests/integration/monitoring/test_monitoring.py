@@ -1,12 +1,18 @@
-"""What API, worker and reaper export after a few jobs: all of it is documented, and the counters are right."""
+"""One real stack with a real Prometheus: what it exports is documented and right, and its alerts fire.
+
+The tests run in this order: the last ones break the stack.
+"""
 
 import re
+import signal
 from collections.abc import Iterator, Mapping
 
 import pytest
 from chaos.stack.engine import JobKind
 from support.monitored_stack import MonitoredStack, running_stack
+from support.prometheus import Prometheus, running_prometheus
 from support.requirements import ROOT
+from support.scripted_server import reply, serve
 
 LONG = {"steps": 3000}
 """A recipe that runs until a test ends it."""
@@ -18,7 +24,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoredStack]:
 
 
 @pytest.fixture(scope="module")
-def after_some_jobs(stack: MonitoredStack) -> MonitoredStack:
+def prometheus(stack: MonitoredStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    yield from running_prometheus(tmp_path_factory.mktemp("prometheus"), stack)
+
+
+@pytest.fixture(scope="module")
+def after_some_jobs(stack: MonitoredStack, prometheus: Prometheus) -> MonitoredStack:  # noqa: ARG001 - it scrapes
     """Two jobs succeed, one fails, two are canceled, and of one the worker's child is killed."""
     stack.run()
     stack.run(state="failed", seed=JobKind.OUT_OF_MEMORY.seed(1))
@@ -108,3 +119,70 @@ def test_a_worker_shows_its_state(after_some_jobs: MonitoredStack) -> None:
     assert stack.value("worker", "easel_worker_state") == 1
     stack.cancel(job_id)
     stack.wait_for_state(job_id, "canceled")
+
+
+def test_no_alert_fires_while_all_is_well(after_some_jobs: MonitoredStack, prometheus: Prometheus) -> None:
+    after_some_jobs.wait(lambda: prometheus.query("max(easel_workers) == 1") != [])
+    after_some_jobs.wait(lambda: prometheus.alerts() == set())
+
+
+def test_alerts_fire_when_the_process_of_a_job_dies_again_and_again(
+    stack: MonitoredStack, prometheus: Prometheus
+) -> None:
+    job_id = stack.submit(**LONG)
+    for _ in range(3):
+        stack.wait_for_state(job_id, "running")
+        stack.wait(lambda: stack.value("worker", "easel_worker_state", state="running") == 1)
+        lost = stack.value("worker", "easel_leases_lost_total")
+        stack.kill_child()
+        stack.wait(lambda lost=lost: stack.value("worker", "easel_leases_lost_total") > lost)  # type: ignore[misc]
+    prometheus.wait_for_alerts("EaselLeasesLost")
+    stack.cancel(job_id)
+    stack.wait_for_state(job_id, "canceled")
+
+
+def test_alerts_fire_when_jobs_fail(stack: MonitoredStack, prometheus: Prometheus) -> None:
+    first, *others = stack.submit(**LONG), *(stack.submit() for _ in range(3))
+    stack.wait(lambda: stack.job(first)["progress"]["current"] > 0)
+    stack.remove_inputs()
+    stack.cancel(first)
+    for job_id in others:
+        stack.wait_for_state(job_id, "failed")
+    prometheus.wait_for_alerts("EaselJobsFailing")
+
+
+def test_alerts_fire_when_a_receiver_of_webhooks_is_gone(stack: MonitoredStack, prometheus: Prometheus) -> None:
+    with serve(reply(b"", 410)) as receiver:
+        stack.submit(webhook=f"{receiver.url}/hook")
+        prometheus.wait_for_alerts("EaselWebhookDeadLetters")
+
+
+def test_alerts_fire_when_redis_is_slow(stack: MonitoredStack, prometheus: Prometheus) -> None:
+    with stack.slow_redis():
+        prometheus.wait_for_alerts("EaselRedisSlow")
+
+
+def test_alerts_fire_when_redis_is_full(stack: MonitoredStack, prometheus: Prometheus) -> None:
+    with stack.full_redis():
+        prometheus.wait_for_alerts("EaselRedisFull", "EaselRedisErrors")
+
+
+def test_alerts_fire_when_the_blob_store_fails(stack: MonitoredStack, prometheus: Prometheus) -> None:
+    with stack.broken_store():
+        for _ in range(5):
+            stack.try_to_submit()
+        prometheus.wait_for_alerts("EaselStorageErrors", "EaselHttpErrors")
+
+
+def test_alerts_fire_when_processes_end(stack: MonitoredStack, prometheus: Prometheus) -> None:
+    stack.stop("worker", number=signal.SIGTERM)
+    with serve(reply(b"", 204)) as receiver:
+        job_id = stack.submit(webhook=f"{receiver.url}/hook")
+        prometheus.wait_for_alerts("EaselNoWorkers", "EaselQueueOld")
+        stack.stop("reaper")
+        stack.cancel(job_id)
+        prometheus.wait_for_alerts("EaselReaperStalled", "EaselWebhooksLate")
+    stack.valkey.stop()
+    prometheus.wait_for_alerts("EaselRedisDown")
+    stack.stop("api")
+    prometheus.wait_for_alerts("EaselApiDown")

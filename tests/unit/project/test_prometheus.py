@@ -1,0 +1,49 @@
+"""The files in deploy/prometheus are valid, and each alert has a test and an entry in the runbook."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.prometheus import FOLDER, command, short_rules
+
+(GROUP,) = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
+ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in GROUP["rules"]}
+
+
+def promtool(*arguments: str, folder: Path = FOLDER) -> str:
+    done = subprocess.run([command("promtool"), *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_alerts_are_valid() -> None:
+    assert f"{len(ALERTS)} rules found" in promtool("check", "rules", "alerts.yml")
+
+
+def test_each_alert_fires_when_it_should_and_none_while_all_is_well() -> None:
+    assert "SUCCESS" in promtool("test", "rules", "alerts_test.yml")
+    assert set(re.findall(r"Easel[A-Z]\w+", (FOLDER / "alerts_test.yml").read_text())) >= ALERTS.keys()
+
+
+def test_the_configuration_is_valid(tmp_path: Path) -> None:
+    for name in ("prometheus.yml", "alerts.yml"):
+        shutil.copy(FOLDER / name, tmp_path)
+    (tmp_path / "easel_api_key").write_text("key")
+    assert "valid prometheus config file" in promtool("check", "config", "prometheus.yml", folder=tmp_path)
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=ALERTS.keys())
+def test_each_alert_has_a_severity_a_summary_and_an_entry_in_the_runbook(alert: dict[str, Any]) -> None:
+    assert alert["labels"]["severity"] in {"critical", "warning"}
+    assert alert["annotations"]["summary"].endswith(".")
+    assert alert["annotations"]["runbook_url"] == f"docs/how-to/runbook.md#{alert['alert'].lower()}"
+
+
+def test_short_rules_differ_in_times_only() -> None:
+    numbers = re.compile(r"> \d+\b|for: \w+|\[\w+\]")
+    assert numbers.sub("", short_rules()) == numbers.sub("", (FOLDER / "alerts.yml").read_text())
+    assert "m]" not in short_rules()
