@@ -46,6 +46,7 @@ class MonitoredStack:
             "port": self.ports["api"],
             "webhook_secret": SECRETS[0],
             "webhook_private": True,
+            "attempts_limit": 99,  # the tests kill processes more often than happens elsewhere
             **settings,
         }
         self._environment = {f"EASEL_{name.upper()}": str(value) for name, value in values.items()}

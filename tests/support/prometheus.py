@@ -1,5 +1,6 @@
 """A real Prometheus that scrapes a monitored stack, with the configuration and the alerts of deploy/prometheus."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -33,6 +34,18 @@ def short_rules() -> str:
     for limit, short in _SHORT_LIMITS.items():
         text = text.replace(limit, short)
     return text
+
+
+def dashboard() -> dict[str, Any]:
+    """Return Grafana's dashboard."""
+    loaded: dict[str, Any] = json.loads((ROOT / "deploy/grafana/dashboards/easel.json").read_text())
+    return loaded
+
+
+def dashboard_queries() -> list[str]:
+    """Return the query of every chart in Grafana's dashboard, with a rate over a minute."""
+    queries = [target["expr"] for panel in dashboard()["panels"] for target in panel.get("targets", ())]
+    return [query.replace("$__rate_interval", "1m") for query in queries]
 
 
 class Prometheus:

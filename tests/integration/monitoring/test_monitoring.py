@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from chaos.stack.engine import JobKind
 from support.monitored_stack import MonitoredStack, running_stack
-from support.prometheus import Prometheus, running_prometheus
+from support.prometheus import Prometheus, dashboard_queries, running_prometheus
 from support.requirements import ROOT
 from support.scripted_server import reply, serve
 
@@ -119,6 +119,15 @@ def test_a_worker_shows_its_state(after_some_jobs: MonitoredStack) -> None:
     assert stack.value("worker", "easel_worker_state") == 1
     stack.cancel(job_id)
     stack.wait_for_state(job_id, "canceled")
+
+
+def test_every_query_of_the_dashboard_has_a_result(after_some_jobs: MonitoredStack, prometheus: Prometheus) -> None:
+    """But those of GPUs, as docs/how-to/monitoring.md says."""
+    queries = [query for query in dashboard_queries() if "easel_gpu_" not in query]
+    assert len(queries) > 40
+    after_some_jobs.run()  # since Prometheus began, so that rates are known
+    empty = [query for query in queries if not prometheus.query(query)]
+    after_some_jobs.wait(lambda: [query for query in empty if not prometheus.query(query)] == [], seconds=20)
 
 
 def test_no_alert_fires_while_all_is_well(after_some_jobs: MonitoredStack, prometheus: Prometheus) -> None:

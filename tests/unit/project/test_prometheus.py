@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from support.prometheus import FOLDER, command, short_rules
+from support.prometheus import FOLDER, command, dashboard, dashboard_queries, short_rules
+from support.requirements import ROOT
 
 (GROUP,) = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
 ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in GROUP["rules"]}
@@ -41,6 +42,40 @@ def test_each_alert_has_a_severity_a_summary_and_an_entry_in_the_runbook(alert: 
     assert alert["labels"]["severity"] in {"critical", "warning"}
     assert alert["annotations"]["summary"].endswith(".")
     assert alert["annotations"]["runbook_url"] == f"docs/how-to/runbook.md#{alert['alert'].lower()}"
+
+
+def test_alerts_and_dashboard_name_documented_metrics_only() -> None:
+    reference = (ROOT / "docs/reference/metrics.md").read_text()
+    documented = {(name, kind) for name, kind in re.findall(r"^\| `(\w+)` \| (\w+)", reference, re.MULTILINE)}
+    series = {name for name, kind in documented if kind != "histogram"}
+    series |= {
+        f"{name}_{end}" for name, kind in documented if kind == "histogram" for end in ("bucket", "sum", "count")
+    }
+    expressions = [rule["expr"] for rule in ALERTS.values()] + dashboard_queries()
+    assert set(re.findall(r"easel_\w+", " ".join(expressions))) <= series
+
+
+def test_each_chart_has_a_title_a_description_and_a_place_of_its_own() -> None:
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
+    assert all(panel["description"] for panel in panels if panel["type"] != "row")
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
+def test_grafana_finds_the_dashboard_and_prometheus() -> None:
+    folder = ROOT / "deploy/grafana/provisioning"
+    (source,) = yaml.safe_load((folder / "datasources/prometheus.yml").read_text())["datasources"]
+    (variable,) = dashboard()["templating"]["list"]
+    assert (source["uid"], source["type"]) == (variable["current"]["value"], variable["query"])
+    (provider,) = yaml.safe_load((folder / "dashboards/easel.yml").read_text())["providers"]
+    assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
 
 
 def test_short_rules_differ_in_times_only() -> None:
