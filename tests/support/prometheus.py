@@ -57,8 +57,9 @@ class Prometheus:
         config["global"] = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL}
         for job in config["scrape_configs"]:
             job.pop("authorization", None)  # a stack without keys serves local clients
-            (service,) = (name for discovery in job.pop("dns_sd_configs") for name in discovery["names"])
-            job["static_configs"] = [{"targets": [f"127.0.0.1:{stack.ports[service]}"]}]
+            names = [name for discovery in job.pop("dns_sd_configs") for name in discovery["names"]]
+            targets = [f"127.0.0.1:{stack.ports[name]}" for name in names if name in stack.ports]
+            job["static_configs"] = [{"targets": targets}]
         (folder / "alerts.yml").write_text(short_rules())
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         options = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]

@@ -52,7 +52,7 @@ FOREIGN = {
 @cache
 def code_words() -> set[str]:
     """Return every word in the code, except in this test."""
-    suffixes = {".py", ".lua", ".js", ".html", ".css", ".toml", ".yaml", ".Dockerfile", ""}
+    suffixes = {".py", ".lua", ".js", ".html", ".css", ".toml", ".yaml", ".yml", ".Dockerfile", ""}
     paths = [path for path in map(Path, tracked()) if path.suffix in suffixes and path.name != Path(__file__).name]
     texts = ((ROOT / path).read_text(errors="ignore") for path in paths if path.parts[0] != "docs")
     return set(re.findall(r"\w+", " ".join(texts)))

@@ -44,6 +44,24 @@ def test_each_alert_has_a_severity_a_summary_and_an_entry_in_the_runbook(alert: 
     assert alert["annotations"]["runbook_url"] == f"docs/how-to/runbook.md#{alert['alert'].lower()}"
 
 
+def test_the_runbook_has_an_entry_for_each_alert_and_no_other() -> None:
+    entries = re.split(r"^## ", (ROOT / "docs/how-to/runbook.md").read_text(), flags=re.MULTILINE)[1:]
+    assert [entry.split()[0] for entry in entries] == [*ALERTS]
+    for entry in entries:
+        assert "**Meaning.**" in entry
+        assert "**Look.**" in entry
+        assert re.search(r"^\| .* \| fix \|$", entry, re.MULTILINE)
+
+
+def test_the_page_about_monitoring_lists_the_alerts_and_says_which_are_tested_without_the_stack() -> None:
+    page = (ROOT / "docs/how-to/monitoring.md").read_text()
+    listed = re.findall(r"^\| \[(Easel\w+)\]\(\S+\) \| (\w+) \|", page, re.MULTILINE)
+    assert listed == [(name, alert["labels"]["severity"]) for name, alert in ALERTS.items()]
+    fired = set(re.findall(r'"(Easel\w+)"', (ROOT / "tests/integration/monitoring/test_monitoring.py").read_text()))
+    (untested,) = re.findall(r"All but (.+?) are also tested", page)
+    assert set(untested.split(" and ")) == ALERTS.keys() - fired
+
+
 def test_alerts_and_dashboard_name_documented_metrics_only() -> None:
     reference = (ROOT / "docs/reference/metrics.md").read_text()
     documented = {(name, kind) for name, kind in re.findall(r"^\| `(\w+)` \| (\w+)", reference, re.MULTILINE)}
