@@ -5,6 +5,7 @@ scrape is defined as well, so that one table lists everything (docs/reference/me
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final
 
 import prometheus_client
@@ -60,7 +61,8 @@ class Counter(Instrument):
 
     def __init__(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> None:
         super().__init__(name, documentation, labels)
-        self._metric = prometheus_client.Counter(name, documentation, labels, registry=REGISTRY)
+        metric = prometheus_client.Counter(name, documentation, labels, registry=REGISTRY)
+        self._series = cache(lambda *values: metric.labels(*values) if values else metric)  # a third of the time
         _changes[name] = self._add
 
     def inc(self, amount: float = 1, **labels: str) -> None:
@@ -69,11 +71,10 @@ class Counter(Instrument):
 
     def show_zero(self, **labels: str) -> None:
         """Export 0 before the first event, which Prometheus' `increase` would miss otherwise."""
-        if labels:  # without labels it is exported anyway
-            self._metric.labels(*self._label_values(labels))
+        self._series(*self._label_values(labels))
 
     def _add(self, _name: str, value: float, labels: Sequence[str]) -> None:
-        (self._metric.labels(*labels) if labels else self._metric).inc(value)
+        self._series(*labels).inc(value)
 
 
 class Histogram(Instrument):
@@ -85,7 +86,8 @@ class Histogram(Instrument):
         self, name: str, documentation: str, labels: tuple[str, ...] = (), *, buckets: Sequence[float]
     ) -> None:
         super().__init__(name, documentation, labels)
-        self._metric = prometheus_client.Histogram(name, documentation, labels, buckets=buckets, registry=REGISTRY)
+        metric = prometheus_client.Histogram(name, documentation, labels, buckets=buckets, registry=REGISTRY)
+        self._series = cache(lambda *values: metric.labels(*values) if values else metric)
         _changes[name] = self._add
 
     def observe(self, value: float, **labels: str) -> None:
@@ -93,7 +95,7 @@ class Histogram(Instrument):
         self._change(value, labels)
 
     def _add(self, _name: str, value: float, labels: Sequence[str]) -> None:
-        (self._metric.labels(*labels) if labels else self._metric).observe(value)
+        self._series(*labels).observe(value)
 
 
 class ScrapedGauge(Instrument):
