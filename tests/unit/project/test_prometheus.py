@@ -11,6 +11,8 @@ import yaml
 from support.prometheus import FOLDER, command, dashboard, dashboard_queries, short_rules
 from support.requirements import ROOT
 
+from deploy.local.stack import Stack, StackConfig
+
 (GROUP,) = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
 ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in GROUP["rules"]}
 
@@ -100,3 +102,12 @@ def test_short_rules_differ_in_times_only() -> None:
     numbers = re.compile(r"> \d+\b|for: \w+|\[\w+\]")
     assert numbers.sub("", short_rules()) == numbers.sub("", (FOLDER / "alerts.yml").read_text())
     assert "m]" not in short_rules()
+
+
+@pytest.mark.parametrize(("first", "ports"), [("9101", [9101, 9102, 9103]), ("", [0, 0, 0])])
+def test_make_up_gives_the_reaper_and_each_worker_a_port_of_its_own(
+    first: str, ports: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EASEL_METRICS_PORT", first)
+    stack = Stack(StackConfig(tmp_path, tmp_path, port=8080, workers=2), tmp_path)
+    assert [stack._metrics_port(number) for number in range(3)] == ports
