@@ -146,7 +146,10 @@ class CeleryWorker:
             os.kill(process, signal.SIGTERM)
 
     def _child_pids(self) -> Sequence[int]:
-        return self._consumer.pool.info["processes"] if self._consumer else ()
+        try:
+            return self._consumer.pool.info["processes"] if self._consumer else ()
+        except AttributeError:  # the pool has stopped
+            return ()
 
     def _state(self) -> str:
         """Return one of metrics.STATES."""

@@ -77,8 +77,10 @@ def show_zeros(tiers: Sequence[str]) -> None:
         jobs.ENDED.show_zero(state="succeeded", code="", preset=preset)
         for failure in failures:
             jobs.ENDED.show_zero(state="failed", code=failure.code, preset=preset)
+        jobs.RUN_SECONDS.show_zero(preset=preset)
     for tier in tiers:
         jobs.CLAIMS.show_zero(tier=tier)
+        jobs.WAIT_SECONDS.show_zero(tier=tier)
     jobs.LEASES_LOST.show_zero(reason="child_died")
 
 

@@ -6,7 +6,7 @@ scrape is defined as well, so that one table lists everything (docs/reference/me
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -45,39 +45,49 @@ class Instrument:
     def __init__(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> None:
         self.name, self.documentation, self.labels = name, documentation, labels
 
-    def _change(self, value: float, labels: dict[str, str]) -> None:
-        (_redirection or _changes[self.name])(self.name, value, self._label_values(labels))
-
     def _label_values(self, labels: dict[str, str]) -> tuple[str, ...]:
         if len(labels) != len(self.labels):
             raise ValueError(f"{self.name} has the labels {self.labels}, not {tuple(labels)}")
         return tuple(labels[name] for name in self.labels)
 
 
-class Counter(Instrument):
+class _Accumulating(Instrument):
+    """Adds values up, in this process or, once redirected, in its parent."""
+
+    def __init__(self, name: str, documentation: str, labels: tuple[str, ...], metric: Any) -> None:
+        super().__init__(name, documentation, labels)
+        self._series = cache(lambda *values: metric.labels(*values) if values else metric)  # labels() takes long
+        _changes[name] = self._apply
+
+    def show_zero(self, **labels: str) -> None:
+        """Export 0 before the first event, which Prometheus' `increase` and `rate` would miss otherwise."""
+        self._series(*self._label_values(labels))
+
+    def _change(self, value: float, labels: dict[str, str]) -> None:
+        (_redirection or _changes[self.name])(self.name, value, self._label_values(labels))
+
+    def _apply(self, name: str, value: float, labels: Sequence[str]) -> None:
+        raise NotImplementedError
+
+
+class Counter(_Accumulating):
     """Only grows; a new process starts at 0."""
 
     kind = "counter"
 
     def __init__(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> None:
-        super().__init__(name, documentation, labels)
         metric = prometheus_client.Counter(name, documentation, labels, registry=REGISTRY)
-        self._series = cache(lambda *values: metric.labels(*values) if values else metric)  # a third of the time
-        _changes[name] = self._add
+        super().__init__(name, documentation, labels, metric)
 
     def inc(self, amount: float = 1, **labels: str) -> None:
         """Add `amount`."""
         self._change(amount, labels)
 
-    def show_zero(self, **labels: str) -> None:
-        """Export 0 before the first event, which Prometheus' `increase` would miss otherwise."""
-        self._series(*self._label_values(labels))
-
-    def _add(self, _name: str, value: float, labels: Sequence[str]) -> None:
+    def _apply(self, name: str, value: float, labels: Sequence[str]) -> None:  # noqa: ARG002 - as every Change
         self._series(*labels).inc(value)
 
 
-class Histogram(Instrument):
+class Histogram(_Accumulating):
     """Counts observations by size."""
 
     kind = "histogram"
@@ -85,16 +95,14 @@ class Histogram(Instrument):
     def __init__(
         self, name: str, documentation: str, labels: tuple[str, ...] = (), *, buckets: Sequence[float]
     ) -> None:
-        super().__init__(name, documentation, labels)
         metric = prometheus_client.Histogram(name, documentation, labels, buckets=buckets, registry=REGISTRY)
-        self._series = cache(lambda *values: metric.labels(*values) if values else metric)
-        _changes[name] = self._add
+        super().__init__(name, documentation, labels, metric)
 
     def observe(self, value: float, **labels: str) -> None:
         """Add one observation."""
         self._change(value, labels)
 
-    def _add(self, _name: str, value: float, labels: Sequence[str]) -> None:
+    def _apply(self, name: str, value: float, labels: Sequence[str]) -> None:  # noqa: ARG002 - as every Change
         self._series(*labels).observe(value)
 
 

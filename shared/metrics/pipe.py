@@ -2,6 +2,9 @@
 
 A child may be killed at any moment, and another one takes its place. So it has no metrics of its own: each change is a
 line in a pipe to the parent, written at once. What a child counted survives it, and nothing of a dead child remains.
+
+Not prometheus_client's multiprocess mode: it keeps files of every child that ever ran, and finds its folder in an
+environment variable that has to be set before the first import.
 """
 
 import json
