@@ -89,6 +89,11 @@ class MonitoredStack:
         for child in children(self._processes["worker"].pid):
             os.kill(child, signal.SIGKILL)
 
+    def child_memory(self) -> int:
+        """Return the resident memory of the worker's child."""
+        (child,) = children(self._processes["worker"].pid)
+        return int(Path(f"/proc/{child}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     def submit(self, *, webhook: str | None = None, **recipe: Any) -> str:
         """Submit a job through the API and return its ID."""
         fields = {"preset": "fast", "init": "content", "size": 64, "steps": 20, **recipe}
@@ -169,7 +174,7 @@ class MonitoredStack:
         text = httpx2.get(f"http://127.0.0.1:{self.ports[name]}/metrics", timeout=30).text
         return {family.name: family for family in text_string_to_metric_families(text)}
 
-    def value(self, process: str, sample_name: str, **labels: str) -> float:
+    def value(self, process: str, sample_name: str, /, **labels: str) -> float:
         """Return the sum of the samples of this name with these labels, of one process."""
         families = self.metrics(process).values()
         samples = (sample for family in families for sample in family.samples if sample.name == sample_name)
