@@ -142,6 +142,20 @@ class Settings(BaseSettings):
         "Ignored if EASEL_MEMORY_BYTES is set.",
     )
 
+    # Metrics.
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port at which a worker or a reaper serves metrics; 0 serves none. Each process on a machine needs "
+        "its own; the n-th worker of `--gpus` takes the n-th from this one on. The API serves them at its own port.",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1",
+        description="Address to serve a worker's or a reaper's metrics at. They need no key: choose one that only "
+        "Prometheus can reach.",
+    )
+
     # Logs.
     log_format: Literal["text", "json"] = Field(
         "text", description="Format of log lines. With `json`, all output is JSON."

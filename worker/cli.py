@@ -13,6 +13,7 @@ from rich.console import Console
 
 from shared.errors import EaselError, Unavailable
 from shared.logging import configure_logging, exit_with_error
+from shared.metrics.server import start_metrics_server
 from shared.presets import resolve
 from shared.recipe import Recipe
 from shared.recovery.rebuild import rebuild_ledger
@@ -58,10 +59,13 @@ def reaper() -> None:
 
     Any number of reapers may run at the same time.
     """
-    from worker.maintenance.reaper import Reaper  # noqa: PLC0415 - the other commands do not need it
+    from worker.maintenance.metrics import show_zeros  # noqa: PLC0415 - the other commands do not need it
+    from worker.maintenance.reaper import Reaper  # noqa: PLC0415 - the same
 
     settings, stop = Settings(), threading.Event()
     configure_logging(settings)
+    show_zeros()
+    start_metrics_server(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     Reaper(open_services(settings, LONG_TIMEOUTS)).run(stop)

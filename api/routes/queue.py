@@ -17,7 +17,7 @@ from api.http.serializers import json_response, serialize_jobs, to_datetime
 from api.routes.events import CHECK, HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, RETRY, event_stream, format_message
 from easel.events import QueueChangedEvent
 from easel.models import JobState, JobStatus, Queue, ThroughputBucket, Tier, Worker
-from shared.errors import JobNotFound, NotFound, ServerBusy, TooManyStreams
+from shared.errors import NotFound, ServerBusy, TooManyStreams
 from shared.ledger.queue_stats import WorkerInfo
 from shared.services import Services
 
@@ -105,20 +105,13 @@ def _worker(info: WorkerInfo, own_ids: AbstractSet[str]) -> Worker:
 
 def _tier(context: Context, tier: str) -> Tier:
     services = context.services
-    depth, next_job_id = services.queue_stats.depth(tier), services.queue_stats.next_job_id(tier)
+    age = services.queue_stats.next_job_age(tier)
     return Tier(
         name=tier,
-        depth=depth,
-        oldest_seconds=_age(services, next_job_id) if next_job_id else None,
+        depth=services.queue_stats.depth(tier),
+        oldest_seconds=None if age is None else round(age, 1),
         eta_seconds=context.eta.get().eta_of_default(tier),
     )
-
-
-def _age(services: Services, job_id: str) -> float | None:
-    try:
-        return round(max(0.0, time.time() - services.ledger.get(job_id).request.created_at), 1)
-    except JobNotFound:  # canceled and deleted since
-        return None
 
 
 def _throughput(services: Services, now: float) -> list[ThroughputBucket]:

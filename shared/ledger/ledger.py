@@ -9,6 +9,7 @@ import math
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -19,6 +20,7 @@ from easel.models import JobState
 from shared.errors import (
     ClaimLost,
     DailyQuotaExceeded,
+    EaselError,
     IdempotencyKeyReused,
     JobNotFound,
     LedgerLost,
@@ -30,6 +32,7 @@ from shared.errors import (
 from shared.jobs.estimate import MemoryKind, pixel_evaluations
 from shared.jobs.job import DEFAULT_TENANT, Job, JobRequest
 from shared.jobs.record import initial_fields, parse_or_none, parse_record, to_hash_args
+from shared.metrics import jobs as job_metrics
 from shared.redis_client import NAMESPACE, connect, load_script, translate_errors
 
 __all__ = ["NAMESPACE", "Claim", "ControlAction", "ControlFlags", "Ledger", "connect"]  # re-exported: used with Ledger
@@ -133,6 +136,8 @@ class Ledger:
                 )
             case "conflict":
                 raise IdempotencyKeyReused
+            case "created":
+                job_metrics.record_submission(request)
         return job_id, status == "created"
 
     def find_by_idempotency_key(self, idempotency_key: str, tenant: str = DEFAULT_TENANT) -> tuple[str, str] | None:
@@ -159,7 +164,8 @@ class Ledger:
         for job_id in ids:
             pipe.hgetall(f"{NAMESPACE}:job:{job_id}")
         with translate_errors():
-            return [job for fields in pipe.execute() if fields and (job := parse_or_none(fields))]
+            records = pipe.execute()
+        return [job for fields in records if fields and (job := parse_or_none(fields))]
 
     def exists(self, job_id: str) -> bool:
         """Return whether there is a record; False also if Redis lost its data."""
@@ -196,6 +202,9 @@ class Ledger:
                 raise WrongState(f"The job has already ended; its state is {self.get(job_id).state}.")
             case "no_image":
                 raise NotReady("There is no image to keep before the first step; wait, or cancel the job.")
+            case "canceled":
+                job_metrics.record_end(job := self.get(job_id), JobState.CANCELED)
+                return job
         return self.get(job_id)
 
     def delete(self, job_id: str) -> None:
@@ -233,7 +242,11 @@ class Ledger:
         token = secrets.token_hex(8)
         flat = self._run("claim", token, worker, lease_seconds, memory_bytes, memory_kind, running_limit, *tiers)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        return Claim(parse_record(fields), token) if fields else None
+        if not fields:
+            return None
+        claim = Claim(parse_record(fields), token)
+        job_metrics.record_claim(claim.job)
+        return claim
 
     def renew(
         self, claim: Claim, *, lease_seconds: float, event: tuple[str, Any] | None = None, **fields: Any
@@ -246,9 +259,13 @@ class Ledger:
         return ControlFlags(cancel=bool(reply[0]), finish=bool(reply[1]), others_waiting=reply[2] > 0)
 
     def end_job(self, claim: Claim, state: JobState, **fields: Any) -> None:
-        """End the job and publish its result. Raises ClaimLost."""
-        if not self._run("end_job", claim.job.id, claim.token, str(state), *to_hash_args(fields)):
+        """End the job and publish its result; as canceled if that was requested earlier. Raises ClaimLost."""
+        ended = self._run("end_job", claim.job.id, claim.token, str(state), *to_hash_args(fields))
+        if not ended:
             raise _claim_lost(claim)
+        state = JobState(ended)
+        code = fields["error"].code if state is JobState.FAILED and fields.get("error") else ""
+        job_metrics.record_end(claim.job, state, code, run_seconds=fields.get("run_seconds"))
 
     def release(self, claim: Claim, *, place: Literal["head", "tail"], **fields: Any) -> None:
         """Return the job to its queue unfinished. Raises ClaimLost."""
@@ -257,8 +274,11 @@ class Ledger:
 
     def take_back(self, job_id: str, token: str) -> JobState | None:
         """Take back the claim of a process that died; return the job's new state, None if the claim had ended."""
-        state = self._run("take_back", job_id, token)
-        return JobState(state) if state else None
+        reply = self._run("take_back", job_id, token)
+        if not reply:
+            return None
+        self._record_lost_lease(job_id, state := JobState(reply), "child_died")
+        return state
 
     # For the reaper.
 
@@ -276,7 +296,16 @@ class Ledger:
     def reap_expired_leases(self) -> dict[str, JobState]:
         """Take back every claim whose lease has expired; return the new state of each job: queued or canceled."""
         flat = self._run("reap_expired_leases")
-        return {job_id: JobState(state) for job_id, state in zip(flat[::2], flat[1::2], strict=True)}
+        states = {job_id: JobState(state) for job_id, state in zip(flat[::2], flat[1::2], strict=True)}
+        for job_id, state in states.items():
+            self._record_lost_lease(job_id, state, "expired")
+        return states
+
+    def _record_lost_lease(self, job_id: str, state: JobState, reason: str) -> None:
+        job_metrics.LEASES_LOST.inc(reason=reason)
+        if state is JobState.CANCELED:
+            with suppress(EaselError):  # deleted, or Redis is away now
+                job_metrics.record_end(self.get(job_id), state)
 
     def list_unfinalized_ids(self, *, older_than_seconds: float) -> Sequence[str]:
         """Return the jobs that ended at least this long ago and have no final.json in the blob store yet."""

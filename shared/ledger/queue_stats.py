@@ -52,6 +52,21 @@ class QueueStats:
             ids: list[str] = self._redis.zrange(f"{NAMESPACE}:queue:{tier}", 0, 0)
         return ids[0] if ids else None
 
+    def next_job_age(self, tier: str) -> float | None:
+        """Return the seconds since the submission of the next job in the tier's queue; None if there is none."""
+        job_id = self.next_job_id(tier)
+        if job_id is None:
+            return None
+        with translate_errors():
+            request = self._redis.hget(f"{NAMESPACE}:job:{job_id}", "request")
+        return max(0.0, time.time() - json.loads(request)["created_at"]) if request else None  # deleted meanwhile
+
+    def redis_memory(self) -> tuple[int, int]:
+        """Return the bytes that Redis uses, and those that it may use; 0 for no limit."""
+        with translate_errors():
+            info = self._redis.info("memory")
+        return int(info["used_memory"]), int(info.get("maxmemory", 0))
+
     def list_queued_ids(self, tier: str, tenant: str) -> list[str]:
         """Return the IDs of the tenant's jobs in the tier's queue, the next one first. O(n log n) in these."""
         with translate_errors():

@@ -17,6 +17,7 @@ from shared.errors import EaselError, JobNotFound, LedgerUnavailable
 from shared.recovery import job_files
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services, ensure_paired
+from worker.maintenance import metrics
 from worker.maintenance.garbage_collection import Effect, collect_garbage
 from worker.webhooks.sender import WebhookSender
 
@@ -42,12 +43,12 @@ class Reaper:
         if self.services.settings.webhook_secret:
             others["webhooks"] = partial(WebhookSender(self.services).run, stop)
         threads = [
-            threading.Thread(target=self._run_rounds, args=(call, stop), name=name, daemon=True)
+            threading.Thread(target=self._run_rounds, args=(name, call, stop), name=name, daemon=True)
             for name, call in others.items()
         ]
         for thread in threads:
             thread.start()
-        self._run_rounds(self.recover, stop)
+        self._run_rounds("recovery", self.recover, stop)
         for thread in threads:
             thread.join(self.services.settings.reaper_seconds)
 
@@ -80,11 +81,13 @@ class Reaper:
             for _ in range(target - self.services.dispatcher.pending(tier)):
                 self.services.dispatcher.wake(tier)
 
-    def _run_rounds(self, call: Callable[[], None], stop: threading.Event) -> None:
+    def _run_rounds(self, name: str, call: Callable[[], None], stop: threading.Event) -> None:
         """Repeat `call` until `stop` is set, even if it raises."""
         while True:
+            failed = True
             try:
                 call()
+                failed = False
             except LedgerUnavailable as error:
                 self._unavailable_at = time.monotonic()
                 log.warning("ledger_unavailable", detail=error.detail)
@@ -92,6 +95,7 @@ class Reaper:
                 log.warning("round_failed", code=error.code, detail=error.detail)
             except Exception:  # the next round may succeed, and without rounds nothing is ever recovered
                 log.exception("round_failed")
+            metrics.record_round(name, failed=failed)
             if stop.wait(self.services.settings.reaper_seconds):
                 return
 
