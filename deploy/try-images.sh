@@ -10,7 +10,8 @@ export BUILDAH_ISOLATION=chroot
 work=${WORK:-out/images} python=.venv/bin/python
 mkdir -p "$work" && work=$(cd "$work" && pwd)
 
-debian() { # NAME VARIANT PACKAGES: a base image of Debian packages
+debian() { # NAME VARIANT PACKAGES: a base image of Debian packages; with the same packages, cached layers stay valid
+  buildah inspect --type image "localhost/$1" > /dev/null 2>&1 && return
   test -e "$work/$1.tar" || mmdebstrap --quiet --variant="$2" --include="$3" \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' trixie "$work/$1.tar"
