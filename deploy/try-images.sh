@@ -56,7 +56,7 @@ buildah images --format '{{.Name}} {{.Size}}' | grep easel-
 rm -rf "$work/data" && install -d -o 10001 -g 10001 "$work/data"
 valkey=$($python -c 'from deploy.local.stack import valkey_binary; print(valkey_binary())')
 pids=
-trap 'kill $pids; wait; buildah rm --all > /dev/null' EXIT
+trap 'kill $pids 2> /dev/null || true; wait; buildah rm --all > /dev/null' EXIT
 "$valkey" --port 7379 --bind 127.0.0.1 --save '' --dir "$work/data" > "$work/valkey.log" 2>&1 & pids="$pids $!"
 run easel-api python3 -m api > "$work/api.log" 2>&1 & pids="$pids $!"
 run easel-worker easel-worker start --name try@images > "$work/worker.log" 2>&1 & pids="$pids $!"
