@@ -141,6 +141,9 @@ class Settings(BaseSettings):
         description="Share of the GPU's or machine's memory for each of several workers. "
         "Ignored if EASEL_MEMORY_BYTES is set.",
     )
+    liveness_file: Path | None = Field(
+        None, description="File that a worker or a reaper touches every few seconds, for liveness probes."
+    )
 
     # Metrics.
     metrics_port: int = Field(

@@ -169,7 +169,9 @@ class Child:
         self.settings, self.name, self.queue = settings, name, queue
         self.drain = threading.Event()
         self.services: Services = open_services(settings, LONG_TIMEOUTS)
-        self.registration = Registration(self.services.queue_stats, name, settings.tiers, memory).start()
+        self.registration = Registration(
+            self.services.queue_stats, name, settings.tiers, memory, settings.liveness_file
+        ).start()
         self._claimed: JobSession | None = None  # and not begun
         self._claimed_at = 0.0  # time.monotonic
         # In a thread: TensorFlow's import may exceed the four seconds that Celery gives a child to start.

@@ -17,6 +17,7 @@ from shared.errors import EaselError, JobNotFound, LedgerUnavailable
 from shared.recovery import job_files
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services, ensure_paired
+from worker.liveness import touch_liveness_file
 from worker.maintenance import metrics
 from worker.maintenance.garbage_collection import Effect, collect_garbage
 from worker.webhooks.sender import WebhookSender
@@ -54,6 +55,7 @@ class Reaper:
 
     def recover(self) -> None:
         """Reap expired leases and top up wake-ups. Raises LedgerUnavailable, LedgerReadOnly."""
+        touch_liveness_file(self.services.settings.liveness_file)
         if self._lease_grace_period_over():
             self.reap_expired_leases()
         self.top_up_wake_ups()
