@@ -126,8 +126,8 @@ def commands() -> list[str]:
 def test_every_command_and_its_options_exist(command: str) -> None:
     program, *words = command.removeprefix("python -m ").split()
     parser = get_command(APPS.get(program) or app_of(program))
-    if hasattr(parser, "commands") and words and not words[0].startswith("-"):
-        parser = parser.commands[words[0]]
+    while hasattr(parser, "commands") and words and not words[0].startswith("-"):
+        parser = parser.commands[words.pop(0)]
     options = {name for option in parser.params for name in (*option.opts, *option.secondary_opts)}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", command)) <= options | {"--help"}
 
