@@ -23,8 +23,8 @@
 -- <ns>:outbox:<event>       hash    attempt count of such an event, and the token of the sender that has taken it
 -- <ns>:deliveries:<id>      list    one JSON object per delivery attempt, oldest first
 --
--- Keys that no script touches: tenants_listed (shared/ledger/ledger.py), workers (shared/ledger/queue_stats.py), run_history, revoked_session:<id>,
--- session_secret, audit, write_check.
+-- Keys that no script touches: tenants_listed (shared/ledger/ledger.py), workers (shared/ledger/queue_stats.py),
+-- run_history, revoked_session:<id>, session_secret, audit, write_check.
 local ns = KEYS[1]
 
 local function now()
