@@ -30,6 +30,7 @@ from easel.terminal.command import (
     is_standard_output,
     report_outcomes,
     report_retry,
+    split_pairs,
     until_ended,
     write_images,
 )
@@ -86,6 +87,9 @@ def submit(
     init_image: InitImage = None,
     init_job: InitJob = None,
     tier: Tier = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A string by which you find the job; may be repeated.")
+    ] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Submit only once with this key.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="URL that receives the job's webhooks.")] = None,
     webhook_events: WebhookEvents = None,
@@ -112,7 +116,8 @@ def submit(
             stdout.print(describe_quote(quote), soft_wrap=True)
         return
     webhook: dict[str, Any] = {"webhook_url": webhook_url, "webhook_events": webhook_events}
-    job = easel.submit(content, styles, fields, tier=tier, idempotency_key=idempotency_key, **images, **webhook)
+    named: dict[str, Any] = {"tier": tier, "metadata": dict(split_pairs(metadata or [], "--metadata", "order=6735"))}
+    job = easel.submit(content, styles, fields, idempotency_key=idempotency_key, **named, **images, **webhook)
     if is_standard_output(output):
         print_message(job.id)
     elif not as_json:

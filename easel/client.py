@@ -52,6 +52,7 @@ class BaseClient(Generic[JobT]):
         init_image: ImageInput | None = None,
         init_job: BaseJob | str | None = None,
         tier: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         webhook_url: str | None = None,
         webhook_events: Sequence[str] | None = None,
@@ -63,7 +64,7 @@ class BaseClient(Generic[JobT]):
         what the recipe's `init` says; or `init_job`, another job or its ID, whose result is used without a download.
         `content_mask` says where the styles apply: one gray image for each style, or one with a flat color for each,
         from dark to bright. `style_mask` says which part of a style is used: one gray image for each.
-        `webhook_url` receives the `webhook_events`
+        `metadata` are up to 20 strings that are kept with the job. `webhook_url` receives the `webhook_events`
         (job.started, job.succeeded, job.failed, job.canceled), or all of them if none are named.
 
         Raises BadInput, OSError for a path that cannot be read, TypeError for a text file; and for an `init_job`
@@ -72,6 +73,7 @@ class BaseClient(Generic[JobT]):
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         events = json.dumps(list(webhook_events)) if webhook_events else None
         fields = {"init_job": _job_id(init_job), "tier": tier, "webhook_url": webhook_url, "webhook_events": events}
+        fields["metadata"] = json.dumps(dict(metadata)) if metadata else None
         images = _images(content, styles, style_mask, content_mask, init_image)
         return self._wrap(await self._post_job(JobStatus, images, recipe, fields, headers=headers))
 

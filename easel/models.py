@@ -113,6 +113,7 @@ class JobStatus(ServiceModel):
     error: JobError | None = None
     metrics: Metrics = Metrics()
     webhook: Webhook | None = None
+    metadata: dict[str, str] = Field(default={}, description="As submitted.")
     urls: dict[str, Any] = {}
 
     @property

@@ -18,6 +18,8 @@ _MESSAGES: Final = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "string_type": "must be a string",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have a length of at least {min_length}",
     "literal_error": "must be one of {expected}",
     "dict_type": "must be an object",
     "model_type": "must be an object",

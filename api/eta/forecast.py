@@ -11,7 +11,7 @@ import numpy as np
 
 from api.eta.simulation import RemainingWork, SimulationResult, Slot, simulate
 from api.eta.speed_model import SAMPLES, Samples, SpeedModel
-from easel.models import TERMINAL, DurationRange, JobState, Progress
+from easel.models import TERMINAL, DurationRange, JobState
 from shared.jobs.estimate import START_SECONDS, algorithm, pixel_evaluations
 from shared.jobs.job import Job, JobRequest
 from shared.jobs.run_history import RunRecord
@@ -196,9 +196,7 @@ def _holders_first(running: list[Job], workers: list[WorkerInfo]) -> list[Worker
 
 def _default_job(tier: str) -> Job:
     fields = {"id": "", "tier": tier, "content": "", "styles": (), "width": 4, "height": 3, "created_at": 0}
-    request = JobRequest.model_validate({**fields, "recipe": PRESETS["default"], "digest": ""})
-    progress = Progress(total=request.recipe.total_steps)
-    return Job(id="", state=JobState.QUEUED, request=request, order=0, progress=progress)
+    return Job.new(JobRequest.model_validate({**fields, "recipe": PRESETS["default"], "digest": ""}))
 
 
 def _share_to_start(recipe: Recipe, done: float) -> float:

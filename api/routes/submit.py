@@ -19,7 +19,7 @@ from api.http.serializers import job_url, json_response, serialize_job
 from api.http.submission_form import BODY
 from api.imaging.inputs import InputImage, decode_input, decode_masks, decode_style
 from api.imaging.results import read_init_job
-from easel.models import JobState, JobStatus, Progress, Quote
+from easel.models import JobState, JobStatus, Quote
 from shared import errors
 from shared.jobs.estimate import peak_memory, result_size
 from shared.jobs.job import Job, JobRequest
@@ -52,7 +52,7 @@ class SubmitQuery(Query):
         *(errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier, errors.BodyTooLarge),
         *(errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull, errors.DoesNotFit),
         *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
-        *(errors.InvalidJobId, errors.JobNotFound, errors.NotReady, errors.WrongState),
+        *(errors.InvalidJobId, errors.JobNotFound, errors.NotReady, errors.WrongState, errors.InvalidMetadata),
     ),
 )
 def submit(query: SubmitQuery) -> Response:
@@ -136,8 +136,9 @@ def _job_request(
 ) -> JobRequest:
     hashes = [content.sha256, [style.sha256 for style in styles], *([init_image.sha256] if init_image else [])]
     hashes += [mask.sha256 for mask in masks]
-    webhook = [submission.webhook.model_dump(mode="json")] if submission.webhook else []
-    text = json.dumps([*hashes, recipe.model_dump(mode="json"), submission.tier, *webhook], sort_keys=True)
+    webhook = submission.webhook.model_dump(mode="json") if submission.webhook else None
+    optional = [part for part in (webhook, submission.metadata) if part]
+    text = json.dumps([*hashes, recipe.model_dump(mode="json"), submission.tier, *optional], sort_keys=True)
     others = [*styles, *([init_image] if init_image else [])]
     pixels, memory_of = tuple(image.width * image.height for image in others), partial(peak_memory, masks=len(masks))
     return JobRequest(
@@ -156,13 +157,14 @@ def _job_request(
         created_at=time.time(),
         idempotency_key=submission.idempotency_key,
         webhook=submission.webhook,
+        metadata=submission.metadata,
         request_id=g.request_id,
         digest=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
 def _quote(context: Context, request: JobRequest) -> Quote:
-    job, forecast, stats = _new_job(request), context.eta.get(), context.services.queue_stats
+    job, forecast, stats = Job.new(request), context.eta.get(), context.services.queue_stats
     run_seconds = forecast.run_time(job)
     width, height = result_size(request.recipe, request.width, request.height)
     admission = admit(request, stats.workers())
@@ -233,17 +235,6 @@ def _accepted(context: Context, job_id: str, request: JobRequest | None = None, 
     except errors.Unavailable:
         if request is None or replayed:
             raise
-        status = serialize_job(_new_job(request))  # the record exists, so the submission succeeded
+        status = serialize_job(Job.new(request))  # the record exists, so the submission succeeded
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
     return json_response(status, 202, Location=job_url(job_id), **headers)
-
-
-def _new_job(request: JobRequest) -> Job:
-    """Return the record of a job that was just submitted."""
-    return Job(
-        id=request.id,
-        state=JobState.QUEUED,
-        request=request,
-        order=2**53,
-        progress=Progress(total=request.recipe.total_steps),
-    )

@@ -119,19 +119,24 @@ def build_recipe(recipe: str, overrides: list[str], **options: int | None) -> di
     is_file = recipe.endswith(".json") or "/" in recipe
     fields = recipe_fields(Path(recipe) if is_file else recipe)
     fields |= {name: value for name, value in options.items() if value is not None}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not (key and equals):
-            raise typer.BadParameter(f"{override!r} is not KEY=VALUE, such as style_weight=5.", param_hint="--set")
+    for key, text in split_pairs(overrides, "--set", "style_weight=5"):
         *parents, last = key.split(".")
         target = fields
         for name in parents:
             target = target.setdefault(name, {})
             if not isinstance(target, dict):
-                problem = f"{override!r} sets a field of {name!r}, which is {json.dumps(target)} and has no fields."
+                problem = f"'{key}={text}' sets a field of {name!r}, which is {json.dumps(target)} and has no fields."
                 raise typer.BadParameter(f"{problem} Leave out one of the two.", param_hint="--set")
         target[last] = _parse_value(text)
     return fields
+
+
+def split_pairs(pairs: list[str], option: str, example: str) -> list[tuple[str, str]]:
+    """Return key and value of each KEY=VALUE of an option. Raises typer.BadParameter."""
+    for pair in pairs:
+        if pair.find("=") < 1:
+            raise typer.BadParameter(f"{pair!r} is not KEY=VALUE, such as {example}.", param_hint=option)
+    return [(key, value) for key, _, value in (pair.partition("=") for pair in pairs)]
 
 
 def _parse_value(text: str) -> Any:

@@ -1,6 +1,6 @@
 """The job model, its states and legal transitions. No I/O."""
 
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -59,6 +59,7 @@ class JobRequest(_Frozen):
     created_at: float  # seconds since the epoch, as are all times here
     idempotency_key: str | None = None
     webhook: WebhookTarget | None = None
+    metadata: dict[str, str] = {}  # the client's own; never in logs or metrics
     request_id: str | None = None  # X-Request-Id of the submission, for log lines; not in the digest
     digest: str  # of the whole request, with inputs by hash: equal requests have equal digests
 
@@ -103,6 +104,12 @@ class Job(_Frozen):
     stopped_at_step: int | None = None
     error: JobError | None = None
     webhook_disabled: bool = False  # the receiver responded 410 Gone
+
+    @classmethod
+    def new(cls, request: JobRequest) -> Self:
+        """Return a job as it is submitted, behind all others."""
+        progress = Progress(total=request.recipe.total_steps)
+        return cls(id=request.id, state=JobState.QUEUED, request=request, order=2**53, progress=progress)
 
     @property
     def tenant(self) -> str:

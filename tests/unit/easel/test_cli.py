@@ -47,6 +47,23 @@ def test_options_override_the_recipe(images: list[str]) -> None:
     assert b"batch" in body
 
 
+def test_metadata_is_sent_as_a_json_object(images: list[str]) -> None:
+    pairs = ["--metadata", "order=6735", "--metadata", "note=a=b"]
+    _, requests = run_easel("submit", *images, *pairs, responders=(reply(JOB, 202),))
+    assert b'{"order": "6735", "note": "a=b"}' in requests[0].body
+    result, requests = run_easel("submit", *images, "--metadata", "order", responders=(reply(JOB, 202),))
+    assert (result.exit_code, requests) == (2, [])
+    assert "'order' is not KEY=VALUE" in result.stderr
+
+
+def test_the_status_shows_metadata_and_escapes_what_would_act_on_the_terminal() -> None:
+    job = {**JOB, "metadata": {"order": "6735", "note": "\x1b[2J"}}
+    output = run_easel("status", "x", responders=(reply(job),))[0].stdout
+    assert "order=6735" in output
+    assert "\\x1b[2J" in output
+    assert "\x1b[2J" not in output
+
+
 def test_an_ending_that_is_no_format_is_refused_before_any_request(tmp_path: Path) -> None:
     outcome = CliRunner().invoke(app, ["result", JOB["id"], "-o", str(tmp_path / "x.gif")])
     assert outcome.exit_code == 2
