@@ -123,7 +123,7 @@ class JobStatus(ServiceModel):
 
 
 class JobPage(ServiceModel):
-    """One page of `GET /v1/jobs`, newest first; `next_cursor` is None on the last page."""
+    """One page of `GET /v1/jobs`, newest first; `next_cursor` is None on the last page. One before may be empty."""
 
     jobs: list[JobStatus]
     next_cursor: str | None = None

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from functools import partial
 from itertools import zip_longest
 
@@ -139,10 +138,11 @@ def _job_request(
     webhook = submission.webhook.model_dump(mode="json") if submission.webhook else None
     optional = [part for part in (webhook, submission.metadata) if part]
     text = json.dumps([*hashes, recipe.model_dump(mode="json"), submission.tier, *optional], sort_keys=True)
+    job_id = uuid7()
     others = [*styles, *([init_image] if init_image else [])]
     pixels, memory_of = tuple(image.width * image.height for image in others), partial(peak_memory, masks=len(masks))
     return JobRequest(
-        id=str(uuid7()),
+        id=str(job_id),
         tier=submission.tier,
         recipe=recipe,
         content=content.sha256,
@@ -154,7 +154,7 @@ def _job_request(
         style_pixels=pixels,
         peak_memory_bytes=memory_of(recipe, content.width, content.height, pixels),
         peak_gpu_memory_bytes=memory_of(recipe, content.width, content.height, pixels, kind="gpu"),
-        created_at=time.time(),
+        created_at=job_id.timestamp / 1000,  # exactly: lists compare times with IDs
         idempotency_key=submission.idempotency_key,
         webhook=submission.webhook,
         metadata=submission.metadata,

@@ -27,6 +27,9 @@ HELP: Final = "Neural style transfer as a service.\n\n\b\nExit codes:\n" + "\n".
 )
 _JOB_NOT_SUCCEEDED, _REJECTED, _NOT_FOUND, _UNAVAILABLE, _INTERRUPTED = 1, 2, 3, 4, 130
 
+TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%z"]
+"""Formats of times in options. Times without an offset are local."""
+
 Id = Annotated[str, typer.Argument(metavar="ID", help="The job's ID.", show_default=False)]
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="The jobs' IDs.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -14,7 +14,8 @@ MAX_VALUE_LENGTH: Final = 500
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY_LENGTH)]
 Value = Annotated[str, StringConstraints(max_length=MAX_VALUE_LENGTH)]
-_METADATA: Final = TypeAdapter(Annotated[dict[Key, Value], Field(max_length=MAX_KEYS)])
+Metadata = Annotated[dict[Key, Value], Field(max_length=MAX_KEYS)]
+_METADATA: Final = TypeAdapter(Metadata)
 
 
 def parse_metadata(text: str) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from support.command_line import FAILED, SUCCEEDED, SUCCEEDED_STREAM, run_easel
@@ -54,6 +56,25 @@ def test_metadata_is_sent_as_a_json_object(images: list[str]) -> None:
     result, requests = run_easel("submit", *images, "--metadata", "order", responders=(reply(JOB, 202),))
     assert (result.exit_code, requests) == (2, [])
     assert "'order' is not KEY=VALUE" in result.stderr
+
+
+def test_list_sends_its_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Etc/GMT-2")
+    time.tzset()
+    page = reply({"jobs": [JOB], "next_cursor": None})
+    options = ["--preset", "fast", "--metadata", "order=6735", "--created-after", "2026-11-28"]
+    result, requests = run_easel("list", *options, "--created-before", "2026-11-28T12:00:00Z", responders=(page,))
+    assert result.exit_code == 0, result.output
+    query = parse_qs(urlsplit(requests[0].path).query)
+    assert query == {
+        "limit": ["20"],
+        "preset": ["fast"],
+        "metadata[order]": ["6735"],
+        "created_after": ["2026-11-27T22:00:00+00:00"],
+        "created_before": ["2026-11-28T12:00:00+00:00"],
+    }
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_the_status_shows_metadata_and_escapes_what_would_act_on_the_terminal() -> None:
