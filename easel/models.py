@@ -211,6 +211,7 @@ class Tier(ServiceModel):
     """One tier's queue; `eta_seconds` is that of a job submitted now."""
 
     name: str
+    default: bool = Field(default=False, description="Whether jobs without a tier go here.")
     depth: int = Field(description="Queued jobs.")
     oldest_seconds: float | None = Field(default=None, description="The age of the next job; null if none is queued.")
     eta_seconds: DurationRange | None = None

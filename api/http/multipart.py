@@ -167,7 +167,7 @@ def _recipe_text() -> str:
 
 
 def _tier(settings: Settings) -> str:
-    tiers = request.form.getlist("tier") or [settings.tiers[0]]
+    tiers = request.form.getlist("tier") or [settings.default_tier]
     if len(tiers) > 1 or tiers[0] not in settings.tiers:
         raise UnknownTier(f"tier must be one of {', '.join(settings.tiers)}.")
     return tiers[0]

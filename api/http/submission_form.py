@@ -56,7 +56,10 @@ BODY: Final[dict[str, Any]] = {
                         "preset `default` if omitted.",
                         "examples": ['{"preset": "fast", "size": 384}'],
                     },
-                    "tier": {"type": "string", "description": "One of EASEL_TIERS; by default the first."},
+                    "tier": {
+                        "type": "string",
+                        "description": "One of EASEL_TIERS; by default the one that `GET /v1/queue` marks.",
+                    },
                     "metadata": {
                         "type": "string",
                         "contentMediaType": "application/json",

@@ -95,6 +95,7 @@ def _tier(context: Context, tier: str) -> Tier:
     depth, next_job_id = services.queue_stats.depth(tier), services.queue_stats.next_job_id(tier)
     return Tier(
         name=tier,
+        default=tier == services.settings.default_tier,
         depth=depth,
         oldest_seconds=_age(services, next_job_id) if next_job_id else None,
         eta_seconds=context.eta.get().eta_of_default(tier),

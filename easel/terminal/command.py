@@ -70,7 +70,9 @@ Overrides = Annotated[
 ]
 Tier = Annotated[
     str | None,
-    typer.Option(help="The tier to queue the job in: standard (default) or batch, unless the service has others."),
+    typer.Option(
+        help="The tier to queue the job in: interactive, standard (default) or batch, unless the service has others."
+    ),
 ]
 WebhookEvents = Annotated[
     list[str] | None,
