@@ -70,7 +70,7 @@ class Job(_Frozen):
     id: str
     state: JobState
     request: JobRequest
-    order: int  # score in the tier's queue: lower goes first
+    order: int  # start tag, its score in the tier's queue: lower goes first (shared/ledger/scripts/fair_share.lua)
     peak_memory_bytes: int = 0  # copies of the request's fields, which claim.lua can read
     peak_gpu_memory_bytes: int = 0
     progress: Progress

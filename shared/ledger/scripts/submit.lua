@@ -1,4 +1,5 @@
--- Creates a record in state `queued`, once. Writes job:<id>, queue:<tier>, jobs, jobs:queued, events:<id>, idempotency:<key>.
+-- Creates a record in state `queued`, once. Writes job:<id>, jobs, jobs:queued, events:<id>, idempotency:<key>, and the
+-- keys of fair_share.lua.
 -- ARGV: id, tier, digest, idempotency key or '', its seconds to live, queue limit, then fields and values
 -- Returns {'created'|'replayed'|'conflict'|'queue_full'|'ledger_lost', id}. Submitting the same ID again is harmless.
 local id, tier, digest, key, ttl, limit = unpack(ARGV, 1, 6)
@@ -15,10 +16,9 @@ if key ~= '' then
 end
 if redis.call('ZCARD', ns .. ':jobs:queued') >= tonumber(limit) then return {'queue_full', id} end
 
-local order = redis.call('INCR', ns .. ':order')
-redis.call('HSET', job_key(id), 'id', id, 'tier', tier, 'state', 'queued', 'order', order)
+redis.call('HSET', job_key(id), 'id', id, 'tier', tier, 'state', 'queued')
 set_fields(id, 7)
-redis.call('ZADD', queue_key(tier), order, id)
+enqueue(id)
 redis.call('ZADD', ns .. ':jobs', 0, id)
 redis.call('ZADD', ns .. ':jobs:queued', 0, id)
 if key ~= '' then redis.call('SET', idempotency, digest .. ' ' .. id, 'EX', ttl) end
