@@ -99,7 +99,7 @@ class JobStatus(ServiceModel):
     finish_requested_at: datetime | None = None
     acknowledged_at: datetime | None = Field(default=None, description="When the loop stopped on request.")
     canceled_at: datetime | None = Field(default=None, description="When the device was free again.")
-    queue_position: int | None = Field(default=None, description="1 for the next job; null if it is not queued.")
+    queue_position: int | None = Field(default=None, description="1 is next; may grow as other tenants submit.")
     eta_seconds: DurationRange | None = Field(
         default=None, description="Until the job ends, including the time in the queue; null if unknown."
     )
