@@ -18,6 +18,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from api import wsgi
 from api.http.auth import check_exposure
+from shared.errors import StorageUnavailable
 from shared.logging import configure_logging, exit_with_error
 from shared.settings import InvalidSettings, Settings
 
@@ -115,6 +116,8 @@ def main() -> None:
         check_exposure(settings)
     except InvalidSettings as error:
         exit_with_error(str(error))
+    except StorageUnavailable as error:
+        exit_with_error(error.detail, code=error.code)
     configure_logging(settings)
     Server(settings).run()
 

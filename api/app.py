@@ -1,6 +1,7 @@
 """Creates the Flask app."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from flask import Flask, Response
@@ -9,14 +10,18 @@ from api.context import Context
 from api.eta.service import EtaService
 from api.http import problems
 from api.http.auth import authorize
+from api.http.callers import Callers
 from api.http.limits import StreamLimits, drain_rejected_body, limit_bodies
 from api.http.multipart import StrictFormRequest
+from api.http.rate_limit import limit_requests, send_rate_limit
 from api.http.request_id import assign_request_id, send_request_id
 from api.http.serializers import serialize_snapshot
+from api.imaging.decoder import Decoder
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
-from api.live.ttl_cache import TtlCache
+from api.live.ttl_cache import TtlCaches
 from api.routes import (
+    audit,
     deliveries,
     docs,
     events,
@@ -24,6 +29,7 @@ from api.routes import (
     images,
     inputs,
     jobs,
+    keys,
     metrics,
     pages,
     queue,
@@ -33,6 +39,7 @@ from api.routes import (
 )
 from shared.services import Services
 from shared.settings import Settings
+from shared.tenants.quotas import read_quotas
 
 _ROUTES: Final = (
     submit,
@@ -44,6 +51,8 @@ _ROUTES: Final = (
     queue,
     recipes,
     session,
+    keys,
+    audit,
     health,
     metrics,
     docs,
@@ -51,6 +60,9 @@ _ROUTES: Final = (
 )
 """In the order of the documentation: the most used first."""
 _QUEUE_SECONDS: Final = 0.9
+_QUOTA_SECONDS: Final = 2.0
+_STALE_QUOTA_SECONDS: Final = 2.0
+_CACHED_TENANTS: Final = 256
 
 
 class ApiApp(Flask):
@@ -75,7 +87,9 @@ def create_app(settings: Settings, services: Services) -> Flask:
     problems.register_error_handlers(app)
     metrics.instrument(app, services)
     app.before_request(authorize)
+    app.before_request(limit_requests)
     app.before_request(health.require_ledger)
+    app.after_request(send_rate_limit)
     app.after_request(_add_security_headers)
     app.after_request(drain_rejected_body)
     for module in _ROUTES:
@@ -89,8 +103,19 @@ def _context(settings: Settings, services: Services) -> Context:
         services.snapshots, lambda snapshot: serialize_snapshot(snapshot, eta).model_dump_json()
     )
     stream_limits = StreamLimits(settings.api_threads, settings.streams_per_client)
-    context = Context(settings, services, stream_limits, eta, snapshots, EventHub(services.events))
-    context.queue_messages = TtlCache(lambda: queue.queue_message(context), fresh_seconds=_QUEUE_SECONDS)
+    callers = Callers(settings.api_keys, services.blobs)
+    quotas = TtlCaches(
+        lambda tenant: read_quotas(services.blobs, tenant).or_defaults(settings),
+        size=_CACHED_TENANTS,
+        fresh_seconds=_QUOTA_SECONDS,
+        stale_seconds=_STALE_QUOTA_SECONDS,
+        keep_on_error=True,
+    )
+    event_hub, decoder = EventHub(services.events), Decoder(settings)
+    context = Context(settings, services, callers, quotas, stream_limits, eta, snapshots, event_hub, decoder)
+    context.queue_messages = TtlCaches(
+        partial(queue.queue_message, context), size=_CACHED_TENANTS, fresh_seconds=_QUEUE_SECONDS
+    )
     return context
 
 

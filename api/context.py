@@ -8,14 +8,17 @@ from typing import Final, Self
 from flask import current_app
 
 from api.eta.service import EtaService
+from api.http.callers import Callers
 from api.http.limits import StreamLimits
+from api.imaging.decoder import Decoder
 from api.imaging.thumbnails import ThumbnailCache
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
-from api.live.ttl_cache import TtlCache
+from api.live.ttl_cache import TtlCaches
 from shared.errors import InvalidJobId
 from shared.services import Services
 from shared.settings import Settings
+from shared.tenants.quotas import Quotas
 
 _UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -26,12 +29,15 @@ class Context:
 
     settings: Settings
     services: Services
+    callers: Callers
+    quotas: TtlCaches[Quotas]
     stream_limits: StreamLimits
     eta: EtaService
     snapshots: SnapshotBatcher
     event_hub: EventHub
-    queue_messages: TtlCache[tuple[str, str]] = field(init=False)
-    """The queue for all who watch it: see api/routes/queue.py."""
+    decoder: Decoder
+    queue_messages: TtlCaches[tuple[str, str]] = field(init=False)
+    """The queue for all who watch it, by tenant: see api/routes/queue.py."""
     thumbnails: ThumbnailCache = field(default_factory=ThumbnailCache)
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server shuts down, so that streams end."""

@@ -218,13 +218,14 @@ class Tier(ServiceModel):
 
 
 class Worker(ServiceModel):
-    """One live worker; `job` is the ID of the job that it runs."""
+    """One live worker; `job` is the ID of the job that it runs, null if that is another tenant's."""
 
     name: str
     device: str
     weights: str
     tiers: tuple[str, ...] = ()
     job: str | None = None
+    busy: bool = Field(default=False, description="Whether it runs a job.")
     memory_bytes: int = Field(default=0, description="Available to its job; 0 if unknown.")
     memory_kind: str = Field(default="host", description="`gpu` for the memory of a GPU.")
     pixels_per_second: float | None = Field(default=None, description="As measured during its last job.")

@@ -4,7 +4,7 @@
 becomes additional members of the problem+json body (RFC 9457, section 3.2).
 """
 
-from typing import Any, ClassVar, TypedDict, Unpack
+from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 
 class _Traits(TypedDict, total=False):
@@ -94,7 +94,11 @@ class AnimatedImage(BadInput, code="animated_image"):
 
 
 class ImageTooLarge(BadInput, code="image_too_large"):
-    """The image has more than EASEL_MAX_PIXELS pixels according to its header; nothing is decoded."""
+    """The image has more than EASEL_MAX_PIXELS pixels, or decoding it takes more than EASEL_DECODE_BYTES of memory."""
+
+
+class ImageTooSlow(BadInput, code="image_too_slow"):
+    """Decoding the image takes longer than EASEL_DECODE_SECONDS."""
 
 
 class ImageTooSmall(BadInput, code="image_too_small"):
@@ -134,11 +138,11 @@ class IdempotencyKeyReused(BadInput, code="idempotency_key_reused"):
 
 
 class Unauthorized(EaselError, code="unauthorized", status=401):
-    """The request has no API key, or one that is not in EASEL_API_KEYS."""
+    """The request has no API key, or one that is unknown, revoked or expired."""
 
 
 class Forbidden(EaselError, code="forbidden", status=403):
-    """No API keys are set, and the request comes from another machine, through a proxy or from another site's page."""
+    """There are no API keys, and the request is from another machine, a proxy or another site's page."""
 
 
 class CsrfFailed(Forbidden, code="csrf_failed"):
@@ -147,12 +151,25 @@ class CsrfFailed(Forbidden, code="csrf_failed"):
     default_detail = "Send the session's token, from GET /v1/session, as X-CSRF-Token; in a browser, reload the page."
 
 
+class InsufficientScope(Forbidden, code="insufficient_scope"):
+    """The API key does not have the scope that the request needs, which `scope` names."""
+
+
 class NotFound(EaselError, code="not_found", status=404):
     """The resource does not exist."""
 
 
 class JobNotFound(NotFound, code="job_not_found"):
     """There is no job with this ID; it may have been deleted."""
+
+    @classmethod
+    def of(cls, job_id: str) -> Self:
+        """Return the error for an unknown job, and for another tenant's, which must look the same."""
+        return cls(f"There is no job {job_id}; it may have been deleted.")
+
+
+class KeyNotFound(NotFound, code="key_not_found"):
+    """There is no API key with this prefix."""
 
 
 class NotReady(EaselError, code="not_ready", status=409, retryable=True):
@@ -167,6 +184,20 @@ class QueueFull(EaselError, code="queue_full", status=429, retryable=True):
     """EASEL_QUEUE_LIMIT jobs are queued."""
 
     default_detail = "The queue is full; try again when some jobs have ended."
+
+
+class TooManyQueuedJobs(EaselError, code="too_many_queued_jobs", status=429, retryable=True):
+    """As many jobs of the tenant are queued as its quota allows."""
+
+    default_detail = "Your quota of queued jobs is used up; try again when some of your jobs have started."
+
+
+class DailyQuotaExceeded(EaselError, code="daily_quota_exceeded", status=429, retryable=True):
+    """The job would exceed what the tenant may compute in a day (UTC); a smaller one may fit."""
+
+
+class RateLimited(EaselError, code="rate_limited", status=429, retryable=True):
+    """The tenant sends more requests per second than its quota allows."""
 
 
 class TooManyStreams(EaselError, code="too_many_streams", status=429, retryable=True):

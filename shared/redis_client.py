@@ -12,6 +12,7 @@ from redis.retry import Retry
 
 from shared.errors import LedgerLost, LedgerReadOnly, LedgerUnavailable
 from shared.jobs.job import TRANSITIONS, WEBHOOK_EVENTS, WEBHOOK_RETRY_SECONDS
+from shared.metrics.services import measure_redis_call
 
 NAMESPACE: Final = "easel"
 """Prefix of every key, followed by a colon."""
@@ -29,8 +30,17 @@ def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
 
 
 @contextmanager
-def translate_errors() -> Iterator[None]:
-    """Raise redis-py's exceptions as LedgerUnavailable, LedgerReadOnly or LedgerLost."""
+def translate_errors(*, blocking: bool = False) -> Iterator[None]:
+    """Raise redis-py's exceptions as LedgerUnavailable, LedgerReadOnly or LedgerLost, and measure the call.
+
+    A `blocking` call waits for news, so its seconds say nothing about Redis.
+    """
+    with measure_redis_call(blocking=blocking), _translate_errors():
+        yield
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except redis.ResponseError as error:

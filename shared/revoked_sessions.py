@@ -1,10 +1,13 @@
-"""Sessions that were signed out before their cookies expired."""
+"""Sessions that were signed out before their cookies expired, and a secret that signs cookies."""
 
-from typing import Any
+import secrets
+from typing import Any, Final
 
 import redis
 
 from shared.redis_client import NAMESPACE, translate_errors
+
+_SIGNING_SECRET: Final = f"{NAMESPACE}:session_secret"
 
 
 class RevokedSessions:
@@ -22,6 +25,18 @@ class RevokedSessions:
         """Return whether the session was revoked. Raises LedgerUnavailable."""
         with translate_errors():
             return bool(self._redis.exists(_key(session_id)))
+
+    def signing_secret(self) -> str:
+        """Return a secret, made when it is first needed. If Redis loses it, cookies signed with it are invalid.
+
+        Raises LedgerUnavailable; LedgerReadOnly if it cannot be made.
+        """
+        with translate_errors():
+            secret = self._redis.get(_SIGNING_SECRET)
+            if secret is None:
+                secret = secrets.token_hex(32)
+                secret = self._redis.set(_SIGNING_SECRET, secret, nx=True, get=True) or secret
+        return str(secret)
 
 
 def _key(session_id: str) -> str:

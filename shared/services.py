@@ -19,6 +19,8 @@ from shared.redis_client import connect
 from shared.revoked_sessions import RevokedSessions
 from shared.settings import Settings
 from shared.storage import SHORT_TIMEOUTS, BlobStore, S3Options, Timeouts, keys, open_blob_store
+from shared.tenants.audit import AuditLog
+from shared.tenants.rate_limit import RequestCounter
 
 DATA_FORMAT: Final = 2
 """Of the records in Redis and the files of jobs. Raise it with every change that older data do not survive."""
@@ -38,6 +40,8 @@ class Services:
     outbox: Outbox
     run_history: RunHistory
     revoked_sessions: RevokedSessions
+    request_counter: RequestCounter
+    audit_log: AuditLog
     blobs: BlobStore
     dispatcher: Dispatcher
 
@@ -45,12 +49,6 @@ class Services:
 def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Services:
     """Create all clients; they connect at their first use. `timeouts` apply to a remote blob store."""
     client = connect(settings.redis_url)
-    s3 = S3Options(
-        endpoint=settings.s3_endpoint,
-        region=settings.s3_region,
-        path_style=settings.s3_path_style,
-        timeouts=timeouts,
-    )
     return Services(
         settings=settings,
         ledger=Ledger(client),
@@ -62,9 +60,22 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
         outbox=Outbox(client),
         run_history=RunHistory(client),
         revoked_sessions=RevokedSessions(client),
-        blobs=open_blob_store(settings.store_url, s3),
+        request_counter=RequestCounter(client),
+        audit_log=AuditLog(client),
+        blobs=open_blobs(settings, timeouts),
         dispatcher=Dispatcher(create_celery_app(settings), client),
     )
+
+
+def open_blobs(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> BlobStore:
+    """Return a client of the blob store; it connects at its first use."""
+    s3 = S3Options(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        path_style=settings.s3_path_style,
+        timeouts=timeouts,
+    )
+    return open_blob_store(settings.store_url, s3)
 
 
 def ensure_paired(services: Services) -> bool:

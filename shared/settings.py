@@ -40,11 +40,12 @@ class Settings(BaseSettings):
     )
 
     # The API.
-    host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback requires EASEL_API_KEYS.")
+    host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback requires a key.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="Bearer keys that clients may use, separated by commas. Empty: only local requests are accepted.",
+        description="Bearer keys of the tenant `default`, with all scopes, separated by commas. Without these and "
+        "without keys of `easel-worker keys`, only local requests are accepted.",
     )
     api_threads: int = Field(256, ge=1, description="Concurrent requests and streams of one API process.")
     streams_per_client: int = Field(
@@ -55,9 +56,29 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(64 * 2**20, gt=0, description="Largest request body, in bytes.")
     max_pixels: int = Field(64_000_000, gt=0, description="Largest image, in pixels (width x height).")
+    decode_processes: int = Field(
+        2, ge=2, description="Processes that decode uploads. One client's uploads use all but one of them at a time."
+    )
+    decode_seconds: float = Field(20, gt=0, description="Seconds that decoding one image may take.")
+    decode_bytes: int = Field(2 * 2**30, gt=0, description="Memory that decoding one image may take, in bytes.")
     max_styles: int = Field(8, ge=1, description="Maximum number of style images per job.")
     queue_limit: int = Field(
         1000, ge=1, description="Maximum number of queued jobs; further submissions get 429 `queue_full`."
+    )
+    tenant_requests_per_second: float = Field(
+        0,
+        ge=0,
+        description="Requests per second of each tenant, as an average of ten seconds; 0: no limit. This and the next "
+        "settings are defaults: `easel-worker tenants set` changes them for a tenant.",
+    )
+    tenant_queued_jobs: int = Field(0, ge=0, description="Queued jobs of each tenant; 0: no limit.")
+    tenant_running_jobs: int = Field(
+        0, ge=0, description="Running jobs of each tenant, read by the workers; 0: no limit. Others wait in the queue."
+    )
+    tenant_pixel_evaluations_per_day: int = Field(
+        0,
+        ge=0,
+        description="Pixels times evaluations of the jobs that each tenant submits in a day (UTC); 0: no limit.",
     )
     idempotency_seconds: int = Field(24 * 3600, description="Seconds for which an Idempotency-Key is remembered.")
 
@@ -121,6 +142,23 @@ class Settings(BaseSettings):
         le=1,
         description="Share of the GPU's or machine's memory for each of several workers. "
         "Ignored if EASEL_MEMORY_BYTES is set.",
+    )
+    liveness_file: Path | None = Field(
+        None, description="File that a worker or a reaper touches every few seconds, for liveness probes."
+    )
+
+    # Metrics.
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port at which a worker or a reaper serves metrics; 0 serves none. Each process on a machine needs "
+        "its own; the n-th worker of `--gpus` takes the n-th from this one on. The API serves them at its own port.",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1",
+        description="Address to serve a worker's or a reaper's metrics at. They need no key: choose one that only "
+        "Prometheus can reach.",
     )
 
     # Logs.

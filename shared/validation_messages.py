@@ -21,6 +21,7 @@ _MESSAGES: Final = {
     "string_type": "must be a string",
     "string_too_long": "must have at most {max_length} characters",
     "string_too_short": "must have a length of at least {min_length}",
+    "string_pattern_mismatch": "must match {pattern}",
     "datetime_from_date_parsing": _RFC_3339,
     "datetime_parsing": _RFC_3339,
     "timezone_aware": _RFC_3339,

@@ -22,6 +22,7 @@ pytest_plugins = [
     "support.fake_worker",
     "support.fixtures.blobs",
     "support.fixtures.history",
+    "support.fixtures.tenants",
 ]
 
 

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
@@ -27,14 +27,18 @@ from celery.signals import (
     worker_ready,
     worker_shutting_down,
 )
+from celery.worker.state import active_requests
 from kombu import Queue
 
 from shared.dispatch import STYLIZE_TASK, WAKE_UP_TASK, claim_token, create_celery_app, own_queue, queue_name
 from shared.errors import ClaimLost, LedgerUnavailable, Unavailable
 from shared.logging import configure_logging
+from shared.metrics.pipe import MetricsPipe
+from shared.metrics.server import MetricsServer, start_metrics_server
 from shared.services import Services, open_services
 from shared.settings import Settings
 from shared.storage import LONG_TIMEOUTS
+from worker import metrics
 from worker.celery_requests import StylizeRequest
 from worker.consumer_watchdog import ConsumerWatchdog, end_process
 from worker.devices.memory import WorkerMemory, expected_memory
@@ -81,6 +85,9 @@ class CeleryWorker:
         setattr(AsynPool, "timers", property(lambda pool: {pool.maintain_pool: _CHILD_CHECK_SECONDS}))  # noqa: B010
         self.child: Child | None = None
         self._consumer: Any = None
+        self._draining = False
+        self._metrics_pipe = MetricsPipe()
+        self._metrics_server: MetricsServer | None = None
         setup_logging.connect(self._keep_logging, weak=False)
         worker_process_init.connect(self._start_child, weak=False)
         worker_process_shutdown.connect(self._stop_child, weak=False)
@@ -88,7 +95,11 @@ class CeleryWorker:
         worker_shutting_down.connect(self._forward_sigterm, weak=False)
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT."""
+        """Serve until SIGTERM or SIGINT. Raises InvalidSettings if the port for metrics is in use."""
+        metrics.show_zeros(self.settings.tiers)
+        metrics.WorkerCollector(self._state, self._child_pids).register()
+        self._metrics_pipe.start()
+        self._metrics_server = start_metrics_server(self.settings)
         self.app.worker_main(["--quiet", "worker", *self.options()])
 
     def options(self) -> list[str]:
@@ -115,6 +126,10 @@ class CeleryWorker:
         # A child waits until the parent has read its results: 300 times 0.1 s. If SIGTERM arrives as a task starts, the
         # parent has forgotten the task and never reads them. Nothing waits for these results, so a second is enough.
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
+        self._metrics_pipe.use_in_child()
+        if self._metrics_server:
+            self._metrics_server.close_in_child()
+        metrics.CHILDREN.inc()
         self.child = Child(self.settings, self.name, self.memory, self.open_engine, self.own_queue)
 
     def _stop_child(self, **_: Any) -> None:
@@ -126,8 +141,23 @@ class CeleryWorker:
         ConsumerWatchdog(self.services, end_process).start()
 
     def _forward_sigterm(self, **_: Any) -> None:
-        for process in self._consumer.pool.info["processes"] if self._consumer else ():
+        self._draining = True
+        for process in self._child_pids():
             os.kill(process, signal.SIGTERM)
+
+    def _child_pids(self) -> Sequence[int]:
+        try:
+            return self._consumer.pool.info["processes"] if self._consumer else ()
+        except AttributeError:  # the pool has stopped
+            return ()
+
+    def _state(self) -> str:
+        """Return one of metrics.STATES."""
+        if self._draining:
+            return "draining"
+        if any(request.name == STYLIZE_TASK for request in tuple(active_requests)):
+            return "running"
+        return "idle" if self._child_pids() else "starting"
 
 
 class Child:
@@ -139,7 +169,9 @@ class Child:
         self.settings, self.name, self.queue = settings, name, queue
         self.drain = threading.Event()
         self.services: Services = open_services(settings, LONG_TIMEOUTS)
-        self.registration = Registration(self.services.queue_stats, name, settings.tiers, memory).start()
+        self.registration = Registration(
+            self.services.queue_stats, name, settings.tiers, memory, settings.liveness_file
+        ).start()
         self._claimed: JobSession | None = None  # and not begun
         self._claimed_at = 0.0  # time.monotonic
         # In a thread: TensorFlow's import may exceed the four seconds that Celery gives a child to start.

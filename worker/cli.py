@@ -13,14 +13,18 @@ from rich.console import Console
 
 from shared.errors import EaselError, Unavailable
 from shared.logging import configure_logging, exit_with_error
+from shared.metrics.server import start_metrics_server
 from shared.presets import resolve
 from shared.recipe import Recipe
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import open_services
 from shared.settings import InvalidSettings, Settings
 from shared.storage import LONG_TIMEOUTS
+from worker import keys_command, tenants_command
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+app.add_typer(keys_command.app, name="keys")
+app.add_typer(tenants_command.app, name="tenants")
 console = Console(stderr=True)
 
 
@@ -55,10 +59,13 @@ def reaper() -> None:
 
     Any number of reapers may run at the same time.
     """
-    from worker.maintenance.reaper import Reaper  # noqa: PLC0415 - the other commands do not need it
+    from worker.maintenance.metrics import show_zeros  # noqa: PLC0415 - the other commands do not need it
+    from worker.maintenance.reaper import Reaper  # noqa: PLC0415 - the same
 
     settings, stop = Settings(), threading.Event()
     configure_logging(settings)
+    show_zeros()
+    start_metrics_server(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     Reaper(open_services(settings, LONG_TIMEOUTS)).run(stop)

@@ -55,23 +55,34 @@ def select_gpus(gpus: Sequence[Gpu], numbers_text: str) -> list[Gpu]:
     return [by_number[number] for number in numbers]
 
 
-def run(gpus: Sequence[Gpu], name: str, *, command: Sequence[str] = WORKER, first_delay: float = 1.0) -> None:
+def run(
+    gpus: Sequence[Gpu],
+    name: str,
+    *,
+    command: Sequence[str] = WORKER,
+    first_delay: float = 1.0,
+    metrics_port: int = 0,
+) -> None:
     """Run `command` once per GPU, with `<name>-gpu0` and so on appended, until SIGTERM or SIGINT has ended all.
 
-    Delays between restarts grow from `first_delay` seconds to a minute.
+    Delays between restarts grow from `first_delay` seconds to a minute. The workers serve metrics at consecutive ports
+    from `metrics_port` on; 0 for none.
     """
-    asyncio.run(_Supervisor(gpus, name, command, first_delay).run())
+    asyncio.run(_Supervisor(gpus, name, command, first_delay, metrics_port).run())
 
 
 def start(settings: Settings, name: str, selection: str) -> None:
     """Run a worker for each GPU in `selection`; see `easel-worker start --help`. Raises GpuUnavailable."""
     configure_logging(settings)
-    run(choose_gpus(selection), name)
+    run(choose_gpus(selection), name, metrics_port=settings.metrics_port)
 
 
 class _Supervisor:
-    def __init__(self, gpus: Sequence[Gpu], name: str, command: Sequence[str], first_delay: float) -> None:
+    def __init__(
+        self, gpus: Sequence[Gpu], name: str, command: Sequence[str], first_delay: float, metrics_port: int
+    ) -> None:
         self._gpus, self._name, self._command, self._first_delay = gpus, name, command, first_delay
+        self._metrics_port = metrics_port
         self._running: set[asyncio.subprocess.Process] = set()
         self._stopping = asyncio.Event()
 
@@ -103,6 +114,9 @@ class _Supervisor:
                 return
             delay = min(2 * delay, _MAX_RESTART_DELAY)
 
+    def _port_of(self, gpu: Gpu) -> str:
+        return str(self._metrics_port + self._gpus.index(gpu) if self._metrics_port else 0)
+
     async def _run_once(self, worker: str, gpu: Gpu) -> int | None:
         """Return the exit code; None if the worker could not be started, for example for lack of memory.
 
@@ -112,7 +126,7 @@ class _Supervisor:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 worker,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": gpu.uuid},
+                env={**os.environ, "CUDA_VISIBLE_DEVICES": gpu.uuid, "EASEL_METRICS_PORT": self._port_of(gpu)},
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=partial(end_with_parent, os.getpid()),

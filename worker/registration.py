@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, Self
 
 import structlog
@@ -10,6 +11,7 @@ import structlog
 from shared.errors import LedgerUnavailable
 from shared.ledger.queue_stats import STARTING, QueueStats, WorkerInfo
 from worker.devices.memory import WorkerMemory
+from worker.liveness import touch_liveness_file
 
 log = structlog.get_logger(__name__)
 
@@ -19,8 +21,15 @@ _INTERVAL_SECONDS: Final = 5.0
 class Registration:
     """Registers the worker every few seconds and at each change, in a thread."""
 
-    def __init__(self, queue_stats: QueueStats, name: str, tiers: tuple[str, ...], memory: WorkerMemory) -> None:
-        self._queue_stats = queue_stats
+    def __init__(
+        self,
+        queue_stats: QueueStats,
+        name: str,
+        tiers: tuple[str, ...],
+        memory: WorkerMemory,
+        liveness_file: Path | None = None,
+    ) -> None:
+        self._queue_stats, self._liveness_file = queue_stats, liveness_file
         self._info = WorkerInfo(
             name=name,
             device=STARTING,
@@ -52,6 +61,7 @@ class Registration:
     def _run(self) -> None:
         self._try(self._restore_speed)  # here: Celery gives a child four seconds to start, and Redis may be slow
         while not self._stopped.is_set():
+            touch_liveness_file(self._liveness_file)
             self._try(self._register)
             self._changed.wait(_INTERVAL_SECONDS)
             self._changed.clear()

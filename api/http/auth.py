@@ -1,19 +1,22 @@
-"""Authentication: by one of the service's keys; without keys, for this machine only."""
+"""Authentication: by a key and its scopes; without keys, for this machine only."""
 
-import hmac
 import ipaddress
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import g, request
-from pydantic import SecretStr
+import structlog
+from flask import current_app, g, request
 from werkzeug.exceptions import NotFound
 
 from api.context import Context
 from api.http import session_cookie
+from api.http.callers import Caller
+from api.http.operations import OPERATIONS
 from shared.errors import CsrfFailed, Forbidden, Unauthorized
+from shared.services import open_blobs
 from shared.settings import InvalidSettings, Settings
+from shared.tenants.keys import Scope, any_key_exists
 
 _PAGES: Final = frozenset({"pages.studio", "pages.queue", "pages.gallery", "pages.asset"})
 _SESSION: Final = frozenset({"session.get_session", "session.sign_in", "session.sign_out"})
@@ -27,32 +30,42 @@ _PROXY_HEADERS: Final = frozenset(
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to listen beyond loopback without keys. Raises InvalidSettings."""
-    if not settings.api_keys and not is_loopback(settings.host):
+    """Refuse to listen beyond loopback without keys. Raises InvalidSettings, StorageUnavailable."""
+    if not settings.api_keys and not is_loopback(settings.host) and not any_key_exists(open_blobs(settings)):
         raise InvalidSettings(
             f"EASEL_HOST={settings.host} would give everyone access. Set EASEL_API_KEYS to one or more long random "
-            "keys, separated by commas, or set EASEL_HOST=127.0.0.1."
+            "keys, separated by commas, create a key with `easel-worker keys create`, or set EASEL_HOST=127.0.0.1."
         )
+
+
+def keys_required(context: Context, *, wait: bool = True) -> bool:
+    """Return whether only requests with a key are accepted: if there are any. Raises StorageUnavailable if it waits."""
+    settings = context.settings
+    return bool(settings.api_keys) or not is_loopback(settings.host) or context.callers.any_stored(wait=wait)
 
 
 def authorize() -> None:
     """Authorize each request, except to read an unknown URL, whose response is the same for everyone.
 
-    Sets `g.caller`, and `g.session` if the request has a session cookie. Raises Unauthorized, Forbidden, CsrfFailed;
-    LedgerUnavailable if a cookie cannot be checked.
+    Sets `g.caller`, and `g.session` if the request has a session cookie. Raises Unauthorized, Forbidden, CsrfFailed,
+    InsufficientScope; LedgerUnavailable or StorageUnavailable if a cookie or a key cannot be checked.
     """
-    settings = Context.current().settings
-    g.caller = f"address {request.remote_addr}"
-    if not settings.api_keys:
+    context, public = Context.current(), request.endpoint in PUBLIC
+    g.caller = Caller(f"address {request.remote_addr}")
+    if not keys_required(context, wait=not public):
         _require_local_request()
-    elif request.endpoint not in PUBLIC and not _reads_unknown_url():
-        g.caller = _caller_of_key(settings) if "Authorization" in request.headers else _caller_of_cookie(settings)
+    elif public or _reads_unknown_url():
+        return
+    else:
+        g.caller = _caller_of_key(context) if "Authorization" in request.headers else _caller_of_cookie(context)
+        if request.endpoint:
+            g.caller.require(_scope(request.endpoint))
+    structlog.contextvars.bind_contextvars(tenant=g.caller.tenant)
 
 
-def find_key(text: str, settings: Settings) -> SecretStr | None:
-    """Return the key that equals `text`. Compares with all keys, each in constant time, so timing leaks nothing."""
-    matches = [key for key in settings.api_keys if _equals(text, key.get_secret_value())]
-    return matches[0] if matches else None
+def check_still_authorized() -> None:
+    """Check a request that stays open. Raises Unauthorized if its key was revoked meanwhile; StorageUnavailable."""
+    Context.current().callers.check(g.caller)
 
 
 @lru_cache(maxsize=256)  # few hosts and addresses, in every request
@@ -64,33 +77,26 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _caller_of_key(settings: Settings) -> str:
+def _caller_of_key(context: Context) -> Caller:
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    key = find_key(text.strip(), settings)
     if scheme.lower() != "bearer":
         raise Unauthorized("Send an API key as `Authorization: Bearer <key>`.")
-    if key is None:
-        raise Unauthorized("This is not one of the service's API keys.")
-    return _caller(key, settings)
+    return context.callers.find(text.strip())
 
 
-def _caller_of_cookie(settings: Settings) -> str:
-    session = session_cookie.load(settings, Context.current().services.revoked_sessions)
+def _caller_of_cookie(context: Context) -> Caller:
+    session = session_cookie.load(context.callers, context.services.revoked_sessions)
     if session is None:
         raise Unauthorized("Send an API key as `Authorization: Bearer <key>`, or sign in on a page.")
     if request.method not in _SAFE_METHODS and not session.has_csrf_token():
         raise CsrfFailed
     g.session = session
-    return _caller(session.key, settings)
+    return session.caller
 
 
-def _caller(key: SecretStr, settings: Settings) -> str:
-    """Return one name per key, since a client can open any number of sessions."""
-    return f"key {settings.api_keys.index(key)}"
-
-
-def _equals(text: str, key: str) -> bool:
-    return hmac.compare_digest(text.encode(errors="surrogatepass"), key.encode())
+def _scope(endpoint: str) -> Scope:
+    doc = OPERATIONS[current_app.view_functions[endpoint]]
+    return doc.scope or ("read" if request.method in _SAFE_METHODS else "jobs")
 
 
 def _reads_unknown_url() -> bool:
@@ -100,9 +106,9 @@ def _reads_unknown_url() -> bool:
 def _require_local_request() -> None:
     """Refuse other machines, and pages of other sites in a local browser (DNS rebinding, CSRF)."""
     if request.remote_addr and not is_loopback(request.remote_addr):
-        raise Forbidden("Without EASEL_API_KEYS only this machine has access. Set keys to give others access.")
+        raise Forbidden("Without API keys only this machine has access. Set keys to give others access.")
     if not request.environ.keys().isdisjoint(_PROXY_HEADERS):
-        raise Forbidden("Without EASEL_API_KEYS requests through a proxy are refused. Set keys to allow them.")
+        raise Forbidden("Without EASEL_API_KEYS, requests through a proxy are refused. Set keys to allow them.")
     if not is_loopback(_hostname(f"//{request.host}")):
         raise Forbidden("The Host header names another machine. Use 127.0.0.1 or localhost, or set EASEL_API_KEYS.")
     if request.method in _SAFE_METHODS:

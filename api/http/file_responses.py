@@ -5,18 +5,12 @@ from typing import Final
 
 from flask import Response, request
 
-from api.context import Context, parse_job_id
+from api.context import Context
 from api.http.limits import render_slot
-from shared.jobs.job import Job
 
 IMMUTABLE: Final = "private, max-age=31536000, immutable"
 """Cache-Control of what never changes."""
 NOT_MODIFIED: Final = 304
-
-
-def get_job(job_id: str) -> Job:
-    """Return a job. Raises InvalidJobId, JobNotFound."""
-    return Context.current().services.ledger.get(parse_job_id(job_id))
 
 
 def blob_response(key: str, media_type: str, *, cache: str) -> Response:

@@ -19,7 +19,6 @@ _DRAIN_BODIES: Final = 4
 _DRAIN_SECONDS: Final = 20
 _MAX_RESERVED_THREADS: Final = 32
 _UNAUTHENTICATED: Final = frozenset({401, 403})
-_DECODERS: Final = threading.BoundedSemaphore(2)
 _RENDERERS: Final = threading.BoundedSemaphore(2)
 
 
@@ -55,13 +54,6 @@ def drain_rejected_body(response: Response) -> Response:
 
 
 @contextmanager
-def decode_slot() -> Iterator[None]:
-    """Hold one of two slots for decoding an upload: 64 megapixels take 200 MB, and every thread might have one."""
-    with _DECODERS:
-        yield
-
-
-@contextmanager
 def render_slot() -> Iterator[None]:
     """Hold one of two slots for making a thumbnail or time-lapse. Submissions do not wait for these."""
     with _RENDERERS:
@@ -82,7 +74,7 @@ class StreamLimits:
 
         Raises TooManyStreams, ServerBusy.
         """
-        client: str = g.caller
+        client: str = g.caller.name
         with self._lock:
             if self._open[client] >= self._per_client:
                 raise TooManyStreams(

@@ -15,18 +15,20 @@ from shared.errors import (
     CsrfFailed,
     EaselError,
     Forbidden,
+    InsufficientScope,
     InvalidJobId,
     JobNotFound,
     LedgerLost,
     LedgerReadOnly,
     LedgerUnavailable,
     MalformedRequest,
+    RateLimited,
     StorageUnavailable,
     Unauthorized,
 )
 from shared.jobs.webhook import WebhookPayload
 
-_ALWAYS: Final = (Unauthorized, Forbidden, CsrfFailed, MalformedRequest, EaselError)
+_ALWAYS: Final = (Unauthorized, Forbidden, CsrfFailed, InsufficientScope, RateLimited, MalformedRequest, EaselError)
 _WITH_LEDGER: Final = (LedgerUnavailable, LedgerReadOnly, LedgerLost, StorageUnavailable)
 _WITH_JOB_ID: Final = (InvalidJobId, JobNotFound)
 
@@ -35,6 +37,7 @@ _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "job_id": {"type": "string", "format": "uuid"},
     "number": {"type": "integer", "minimum": 0},
     "step": {"type": "integer", "minimum": 0},
+    "prefix": {"type": "string", "pattern": "^[a-z0-9]{8}$"},
     "tier": {"type": "string"},
     "name": {"type": "string"},
 }
@@ -82,7 +85,7 @@ def document(app: Flask) -> dict[str, Any]:
             "schemas": component_schemas([doc for _, doc in operations]),
             "headers": {request_id.HEADER: {"description": _REQUEST_ID_DESCRIPTION, "schema": {"type": "string"}}},
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "Required if EASEL_API_KEYS is set."},
+                "key": {"type": "http", "scheme": "bearer", "description": "Required if there are any keys."},
                 "session": {
                     "type": "apiKey",
                     "in": "cookie",

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import EaselError, MalformedRequest
+from shared.tenants.keys import Scope
 from shared.validation_messages import message_for
 
 View = Callable[..., ResponseReturnValue]
@@ -51,6 +52,7 @@ class OperationDoc:
     query: type[Query] = NoQuery
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] | None = None
+    scope: Scope | None = None  # that a key needs; by default `read` for GET, else `jobs`
 
 
 OPERATIONS: Final[dict[Any, OperationDoc]] = {}

@@ -11,10 +11,12 @@ from werkzeug.exceptions import HTTPException
 from shared.errors import (
     BodyTooLarge,
     EaselError,
+    InsufficientScope,
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
     QueueFull,
+    TooManyQueuedJobs,
     TooManyStreams,
     Unauthorized,
     Unavailable,
@@ -24,10 +26,11 @@ from shared.errors import (
 MEDIA_TYPE: Final = "application/problem+json"
 _RETRY_AFTER: Final[tuple[tuple[type[EaselError], int], ...]] = (
     (QueueFull, 30),
+    (TooManyQueuedJobs, 30),
     (TooManyStreams, 5),
     (Unavailable, 5),
 )
-"""Seconds in the header Retry-After."""
+"""Seconds in the header Retry-After, unless the error has `retry_after_seconds`."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +66,12 @@ def error_title(kind: type[EaselError]) -> str:
 def _headers(error: EaselError) -> dict[str, str]:
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="easel"'}
-    seconds = next((seconds for kind, seconds in _RETRY_AFTER if isinstance(error, kind)), None)
+    if isinstance(error, InsufficientScope):  # RFC 6750, section 3.1
+        scope = error.extra["scope"]
+        return {"WWW-Authenticate": f'Bearer realm="easel", error="insufficient_scope", scope="{scope}"'}
+    seconds = error.extra.get("retry_after_seconds") or next(
+        (seconds for kind, seconds in _RETRY_AFTER if isinstance(error, kind)), None
+    )
     return {"Retry-After": str(seconds)} if seconds else {}
 
 

@@ -2,19 +2,23 @@
 
 A cookie is signed with the API key that opened it, so every process can check it, and it ends with its key. Redis
 stores revoked sessions only. Not Flask's session: it signs with one SECRET_KEY, and a session would survive its key.
+
+Of a tenant's key only the hash is stored. A secret in Redis is mixed into it, so that whoever reads the blob store
+cannot forge a cookie.
 """
 
 import hashlib
 import hmac
 import secrets
-from typing import Final, NamedTuple
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 from flask import Response, request
 from itsdangerous import BadData, Signer, URLSafeTimedSerializer
-from pydantic import SecretStr
 
+from api.http.callers import Caller, Callers
+from shared.errors import Unauthorized
 from shared.revoked_sessions import RevokedSessions
-from shared.settings import Settings
 
 NAME: Final = "easel_session"
 _LIFETIME_SECONDS: Final = 30 * 24 * 3600
@@ -22,10 +26,10 @@ _CLOCK_SKEW_SECONDS: Final = 3600  # a revocation outlives its cookie by this, a
 
 
 class Session(NamedTuple):
-    """The session of a browser that signed in with `key`."""
+    """The session of a browser that signed in with the key of `caller`."""
 
     id: str
-    key: SecretStr
+    caller: Caller
     csrf_token: str
 
     def has_csrf_token(self) -> bool:
@@ -33,21 +37,22 @@ class Session(NamedTuple):
         return hmac.compare_digest(request.headers.get("X-CSRF-Token", "").encode(), self.csrf_token.encode())
 
 
-def load(settings: Settings, revoked_sessions: RevokedSessions) -> Session | None:
+def load(callers: Callers, revoked_sessions: RevokedSessions) -> Session | None:
     """Return the session of the current request; None if there is none, or it is forged, expired or revoked.
 
-    Raises LedgerUnavailable if revocation cannot be checked.
+    Raises LedgerUnavailable if revocation cannot be checked, StorageUnavailable if a stored key cannot.
     """
     cookie = request.cookies.get(NAME, "")
-    candidates = (_verify(cookie, key) for key in settings.api_keys)
+    candidates = (_verify(cookie, caller, revoked_sessions) for caller in _possible_callers(cookie, callers))
     session = next((session for session in candidates if session is not None), None)
     return None if session and revoked_sessions.contains(session.id) else session
 
 
-def create(key: SecretStr) -> tuple[Session, str]:
-    """Return a new session for this key, and its cookie's value."""
-    session_id = secrets.token_urlsafe(16)
-    return _session(session_id, key), str(_serializer(key).dumps(session_id))
+def create(caller: Caller, revoked_sessions: RevokedSessions) -> tuple[Session, str]:
+    """Return a new session of this caller, and its cookie's value. Raises LedgerUnavailable."""
+    session_id, signing_key = secrets.token_urlsafe(16), _signing_key(caller, revoked_sessions)
+    content = [session_id, caller.key_prefix] if caller.key_prefix else session_id
+    return _session(session_id, caller, signing_key), str(_serializer(signing_key).dumps(content))
 
 
 def revoke(session: Session, revoked_sessions: RevokedSessions) -> None:
@@ -73,19 +78,38 @@ def _set_cookie(response: Response, value: str, max_age: int) -> None:
     response.set_cookie(NAME, value, max_age=max_age, httponly=True, samesite="Strict", secure=request.is_secure)
 
 
-def _verify(cookie: str, key: SecretStr) -> Session | None:
+def _possible_callers(cookie: str, callers: Callers) -> list[Caller]:
+    """Return the holder of the stored key that the cookie names, or all of EASEL_API_KEYS. Nothing is verified yet."""
+    _, content = _serializer(b"").loads_unsafe(cookie)
+    match content:
+        case [str(), str(prefix)]:
+            with suppress(Unauthorized):
+                return [callers.find_by_prefix(prefix)]
+            return []
+    return callers.of_settings
+
+
+def _verify(cookie: str, caller: Caller, revoked_sessions: RevokedSessions) -> Session | None:
+    signing_key = _signing_key(caller, revoked_sessions)
     try:
-        session_id = _serializer(key).loads(cookie, max_age=_LIFETIME_SECONDS)
+        content: Any = _serializer(signing_key).loads(cookie, max_age=_LIFETIME_SECONDS)
     except BadData:
         return None
-    return _session(str(session_id), key)
+    return _session(content if isinstance(content, str) else content[0], caller, signing_key)
 
 
-def _session(session_id: str, key: SecretStr) -> Session:
-    signer = Signer(key.get_secret_value(), salt="easel csrf", digest_method=hashlib.sha256)
-    return Session(session_id, key, signer.get_signature(session_id).decode())
+def _signing_key(caller: Caller, revoked_sessions: RevokedSessions) -> bytes:
+    secret = caller.secret.get_secret_value().encode() if caller.secret else b""
+    if caller.key_prefix is None:
+        return secret
+    return hmac.digest(revoked_sessions.signing_secret().encode(), secret, "sha256")
 
 
-def _serializer(key: SecretStr) -> URLSafeTimedSerializer:
+def _session(session_id: str, caller: Caller, signing_key: bytes) -> Session:
+    signer = Signer(signing_key, salt="easel csrf", digest_method=hashlib.sha256)
+    return Session(session_id, caller, signer.get_signature(session_id).decode())
+
+
+def _serializer(signing_key: bytes) -> URLSafeTimedSerializer:
     options = {"digest_method": hashlib.sha256}
-    return URLSafeTimedSerializer(key.get_secret_value(), salt="easel session", signer_kwargs=options)
+    return URLSafeTimedSerializer(signing_key, salt="easel session", signer_kwargs=options)

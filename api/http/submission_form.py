@@ -19,7 +19,8 @@ BODY: Final[dict[str, Any]] = {
                 "properties": {
                     "content": _FILE
                     | {
-                        "description": f"The photo: {', '.join(ACCEPTED_FORMATS)}. Not animated; any color space.",
+                        "description": f"The photo: {', '.join(ACCEPTED_FORMATS)} (HEIC). Not animated; any "
+                        "color space.",
                     },
                     "style": {
                         "type": "array",
@@ -87,7 +88,9 @@ BODY: Final[dict[str, Any]] = {
                 },
             },
             "encoding": {
-                part: {"contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff"}
+                part: {
+                    "contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff, image/heic, image/avif"
+                }
                 for part in ("content", "style", "style_mask", "content_mask", "init_image")
             },
         }

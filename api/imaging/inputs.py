@@ -1,7 +1,7 @@
-"""Uploads as they are stored."""
+"""Uploads as they are stored. These functions run in the processes of api/imaging/decoder.py."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,9 +9,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 from PIL.Image import Resampling
-from werkzeug.datastructures import FileStorage
 
-from api.http.limits import decode_slot
 from shared.errors import BadInput, InvalidMask, InvalidShape
 from shared.imaging import deep_color, images
 from shared.recipe import Recipe
@@ -33,62 +31,54 @@ class InputImage:
 
 
 def decode_input(
-    read: Callable[[], bytes],
-    recipe: Recipe,
-    max_pixels: int,
-    *,
-    shape_of: tuple[int, int] | None = None,
-    **position: Any,
+    data: bytes, recipe: Recipe, max_pixels: int, *, shape_of: tuple[int, int] | None = None
 ) -> InputImage:
     """Return an image as it will be stored; one with the shape of `shape_of` (width, height), if that is given.
 
-    It keeps its alpha. `read` returns the file, and is called once few others are in memory. Raises a subclass of
-    BadInput with the image's `position` in the form.
+    It keeps its alpha. Raises a subclass of BadInput.
     """
-    with _positioned(**position), decode_slot():
-        return _stored(_decode(read(), recipe, max_pixels, shape_of=shape_of))
+    return _stored(_decode(data, recipe, max_pixels, shape_of=shape_of))
 
 
-def decode_style(
-    upload: FileStorage, mask: FileStorage | None, recipe: Recipe, max_pixels: int, *, number: int
-) -> InputImage:
+def decode_style(data: bytes, mask: bytes | None, recipe: Recipe, max_pixels: int) -> InputImage:
     """Return a style image as it will be stored: transparent where it or its mask says that it is not used.
 
-    Raises InvalidMask, and other subclasses of BadInput, with the position in the form.
+    Raises InvalidMask, and other subclasses of BadInput, with the field in the form if it is the mask's.
     """
-    with _positioned(field="style", number=number), decode_slot():
-        pixels = _decode(upload.read(), recipe, max_pixels)
-        with _positioned(field="style_mask" if mask else "style", number=number):
-            if mask:
-                gray = images.decode(mask.read(), max_pixels=max_pixels, background="black").convert("L")
-                pixels = _with_alpha(pixels, gray)
-            _check_used_share(pixels)
-        return _stored(pixels)
+    pixels = _decode(data, recipe, max_pixels)
+    with positioned(**({} if mask is None else {"field": "style_mask"})):
+        if mask is not None:
+            pixels = _with_alpha(pixels, _decode_mask(mask, max_pixels).convert("L"))
+        _check_used_share(pixels)
+    return _stored(pixels)
 
 
-def decode_masks(
-    uploads: Sequence[FileStorage], size: tuple[int, int], styles: int, max_pixels: int
-) -> list[InputImage]:
-    """Return one gray mask for each style, scaled to the photo's `size` (width, height); none without uploads.
+def decode_mask(data: bytes, size: tuple[int, int], styles: int, max_pixels: int) -> list[InputImage]:
+    """Return gray masks, scaled to the photo's `size` (width, height): one, or one for each of several styles.
 
-    One upload for several styles has a flat color for each of them, from dark to bright. Transparent parts count as
-    black. Raises InvalidMask, and the errors of `images.decode`, with the upload's position in the form.
+    For those, the image has a flat color for each style, from dark to bright. Transparent parts count as black. Raises
+    InvalidMask, InvalidShape, and the errors of `images.decode`.
     """
-    if len(uploads) not in {0, 1, styles}:
-        detail = (
-            f"There are {len(uploads)} masks for {styles} style image{'s' * (styles > 1)}. Send one for each, or one "
-            "image with flat colors."
-        )
-        raise InvalidMask(detail, field="content_mask")
+    mask = _decode_mask(data, max_pixels)
+    _check_shape(mask.size, size, what="mask")
     scale = min(1, images.MAX_SIDE / max(size))
-    target, stored = (round(size[0] * scale), round(size[1] * scale)), []
-    for number, upload in enumerate(uploads):
-        with _positioned(field="content_mask", number=number), decode_slot():
-            mask = images.decode(upload.read(), max_pixels=max_pixels, background="black")
-            _check_shape(mask.size, size, what="mask")
-            parts = _split_by_color(mask, styles) if len(uploads) < styles else [mask]
-            stored += [_stored(np.asarray(_scaled_mask(part.convert("L"), target))) for part in parts]
-    return stored
+    target = round(size[0] * scale), round(size[1] * scale)
+    parts = _split_by_color(mask, styles) if styles > 1 else [mask]
+    return [_stored(np.asarray(_scaled_mask(part.convert("L"), target))) for part in parts]
+
+
+@contextmanager
+def positioned(**position: Any) -> Iterator[None]:
+    """Add the position in the form to a BadInput."""
+    try:
+        yield
+    except BadInput as error:
+        error.extra = {**position, **error.extra}  # the innermost position is the most exact
+        raise
+
+
+def _decode_mask(data: bytes, max_pixels: int) -> Image.Image:
+    return images.decode(data, max_pixels=max_pixels, background="black")
 
 
 def _decode(
@@ -100,16 +90,6 @@ def _decode(
     _check_shape(size, shape_of or size)
     images.fit_size(size, min(longest for longest, _ in recipe.schedule()))
     return pixels
-
-
-@contextmanager
-def _positioned(**position: Any) -> Iterator[None]:
-    """Add the position in the form to a BadInput."""
-    try:
-        yield
-    except BadInput as error:
-        error.extra = {**position, **error.extra}  # the innermost position is the most exact
-        raise
 
 
 def _check_shape(size: tuple[int, int], expected: tuple[int, int], *, what: str = "image", of: str = "photo") -> None:

@@ -1,6 +1,6 @@
 """Where a job's result is, and why it has none."""
 
-from api.context import parse_job_id
+from api.http.own_jobs import find_job
 from easel.models import TERMINAL, JobState
 from shared import errors
 from shared.jobs.job import Job
@@ -20,7 +20,7 @@ def result_key(job: Job) -> str:
 def read_init_job(services: Services, job_id: str) -> bytes:
     """Return the PNG of the result to start from. Raises InvalidJobId, JobNotFound, NotReady, WrongState."""
     try:
-        return services.blobs.get(result_key(services.ledger.get(parse_job_id(job_id))))
+        return services.blobs.get(result_key(find_job(job_id)))
     except errors.BlobMissing as error:
         raise errors.JobNotFound(f"There is no job {job_id}; it was deleted.", field="init_job") from error
     except (errors.InvalidJobId, errors.NotFound, errors.NotReady, errors.WrongState) as error:

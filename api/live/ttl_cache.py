@@ -1,11 +1,13 @@
-"""A cache of one value that many requests read concurrently."""
+"""Caches of values that many requests read concurrently."""
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import structlog
+from cachetools import LRUCache
 
 from shared.errors import EaselError
 
@@ -30,9 +32,19 @@ class TtlCache(Generic[T]):
     unavailable would add a timeout. Nor does it serve a stale value while the next one is computed.
     """
 
-    def __init__(self, compute: Callable[[], T], *, fresh_seconds: float, stale_seconds: float = 0.0) -> None:
-        """A value is fresh for `fresh_seconds`. In the next `stale_seconds` it is served while a thread replaces it."""
-        self.fresh_seconds, self.stale_seconds = fresh_seconds, stale_seconds
+    def __init__(
+        self,
+        compute: Callable[[], T],
+        *,
+        fresh_seconds: float,
+        stale_seconds: float = 0.0,
+        keep_on_error: bool = False,
+    ) -> None:
+        """A value is fresh for `fresh_seconds`. In the next `stale_seconds` it is served while a thread replaces it.
+
+        With `keep_on_error`, an error is raised only if there is no earlier value, which else becomes fresh again.
+        """
+        self.fresh_seconds, self.stale_seconds, self._keep_on_error = fresh_seconds, stale_seconds, keep_on_error
         self._compute = compute
         self._entry: _Entry[T] | None = None  # replaced as a whole, so readers need no lock
         self._failure: _Failure | None = None
@@ -50,6 +62,11 @@ class TtlCache(Generic[T]):
         if entry is None:
             self._refresh()
         return entry.value if entry else None
+
+    def last(self) -> T | None:
+        """Return the last value, however old, or None if there is none yet. Never waits, as `peek`."""
+        self.peek()
+        return self._entry.value if self._entry else None
 
     def _usable(self, now: float) -> _Entry[T] | None:
         entry = self._entry
@@ -83,7 +100,28 @@ class TtlCache(Generic[T]):
             try:
                 value = self._compute()
             except EaselError as error:
-                self._failure = _Failure(time.monotonic(), error)
-                raise
+                if not self._keep_on_error or self._entry is None:
+                    self._failure = _Failure(time.monotonic(), error)
+                    raise
+                log.info("cache_refresh_failed", code=error.code)
+                value = self._entry.value
             self._entry = _Entry(started, value)
             return value
+
+
+class TtlCaches(Generic[T]):
+    """A TtlCache per name, for the `size` names that were used last: clients choose names."""
+
+    def __init__(self, compute: Callable[[str], T], *, size: int, **options: Any) -> None:
+        """`compute` gets the name. The options are those of TtlCache."""
+        self._compute, self._options = compute, options
+        self._caches: LRUCache[str, TtlCache[T]] = LRUCache(size)
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> T:
+        """Return the value, computed first if necessary. Raises what `compute` raises."""
+        with self._lock:
+            cache = self._caches.get(name)
+            if cache is None:
+                cache = self._caches[name] = TtlCache(partial(self._compute, name), **self._options)
+        return cache.get()

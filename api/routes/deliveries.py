@@ -2,8 +2,9 @@
 
 from flask import Blueprint, Response
 
-from api.context import Context, parse_job_id
+from api.context import Context
 from api.http.operations import ResponseDoc, operation
+from api.http.own_jobs import find_job
 from api.http.serializers import json_response
 from easel.models import Deliveries, Delivery
 
@@ -14,7 +15,5 @@ routes = Blueprint("webhooks", __name__)
 @operation(ResponseDoc(200, "The delivery attempts.", Deliveries))
 def get_deliveries(job_id: str) -> Response:
     """List the delivery attempts of a job's webhook, oldest first."""
-    services = Context.current().services
-    job = services.ledger.get(parse_job_id(job_id))
-    records = services.outbox.deliveries(job.id)
+    records = Context.current().services.outbox.deliveries(find_job(job_id).id)
     return json_response(Deliveries(deliveries=[Delivery.model_validate(record.model_dump()) for record in records]))

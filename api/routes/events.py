@@ -11,8 +11,10 @@ import structlog
 from flask import Blueprint, Response, g, request
 from pydantic import Field
 
-from api.context import Context, parse_job_id
+from api.context import Context
+from api.http.callers import Caller
 from api.http.operations import Query, ResponseDoc, operation
+from api.http.own_jobs import find_job
 from api.http.serializers import job_url, to_datetime
 from api.http.session_cookie import Session
 from api.live.estimate_feed import EstimateFeed
@@ -29,6 +31,8 @@ RETRY: Final = "retry: 2000\n\n"
 """The first line of each stream: a client that loses the connection reconnects after this many milliseconds."""
 HEARTBEAT: Final = ": heartbeat\n\n"
 """A comment, which clients ignore."""
+CHECK: Final = ""
+"""Nothing, but the key of the stream is checked."""
 _EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
 
 routes = Blueprint("stream", __name__)
@@ -53,8 +57,8 @@ class EventsQuery(Query):
 )
 def get_events(job_id: str, query: EventsQuery) -> Response:
     """Stream a job's events: all past ones, then new ones as they happen."""
-    context, job_id = Context.current(), parse_job_id(job_id)
     after = _parse_event_id(request.headers.get("Last-Event-ID") or query.last_event_id or FIRST_EVENT_ID)
+    context, job_id = Context.current(), find_job(job_id).id
     if _is_complete(context, job_id, after):
         return Response(status=204)
     return event_stream(context, lambda: _job_events(context, job_id, after))
@@ -63,13 +67,14 @@ def get_events(job_id: str, query: EventsQuery) -> Response:
 def event_stream(context: Context, messages: Callable[[], Iterator[str]]) -> Response:
     """Return a response that sends `messages` as they come, and counts as a stream of the client until it is closed.
 
-    If a session opened the stream, it ends with the session: at the first message after HEARTBEAT_SECONDS.
+    An empty message is not sent. At each one the stream ends if its key was revoked: there must be one every second.
+    If a session opened the stream, it ends with the session, too: at the first message after HEARTBEAT_SECONDS.
     """
     if request.method == "HEAD":
         return Response(mimetype=MEDIA_TYPE)
     release = context.stream_limits.acquire()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies must not buffer events
-    allowed = _while_signed_in(messages(), context, g.session) if "session" in g else messages()
+    allowed = _while_authorized(messages(), context, g.caller, g.get("session"))
     response = Response(_end_on_error(allowed), mimetype=MEDIA_TYPE, headers=headers)
     response.call_on_close(release)
     return response
@@ -114,6 +119,7 @@ def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
                     return
                 last_sent = time.monotonic()
                 yield HEARTBEAT
+            yield CHECK
 
 
 def _read_estimate(context: Context, job_id: str, after: str) -> Estimate | None:
@@ -137,15 +143,19 @@ def _is_complete(context: Context, job_id: str, after: str) -> bool:
     return ended and event_order(context.services.events.last_id(job_id)) <= event_order(after)
 
 
-def _while_signed_in(messages: Iterator[str], context: Context, session: Session) -> Iterator[str]:
-    """Yield messages until the session is revoked. Raises LedgerUnavailable."""
+def _while_authorized(
+    messages: Iterator[str], context: Context, caller: Caller, session: Session | None
+) -> Iterator[str]:
+    """Yield messages until key or session are revoked. Raises Unauthorized, LedgerUnavailable, StorageUnavailable."""
     checked = time.monotonic()
-    for message in messages:  # at least a heartbeat comes in each interval
-        if time.monotonic() - checked >= HEARTBEAT_SECONDS:
+    for message in messages:
+        context.callers.check(caller)
+        if session and time.monotonic() - checked >= HEARTBEAT_SECONDS:
             if context.services.revoked_sessions.contains(session.id):
                 return
             checked = time.monotonic()
-        yield message
+        if message:
+            yield message
 
 
 def _end_on_error(messages: Iterable[str]) -> Iterator[str]:

@@ -14,7 +14,10 @@ from shared.errors import EaselError, LedgerLost, Unavailable
 from shared.services import ensure_paired
 
 _UNCHECKED_ENDPOINTS: Final = frozenset(
-    {"jobs.get_job", "recipes.get_recipes", "session.get_session", "session.sign_in"}
+    {
+        *("jobs.get_job", "recipes.get_recipes", "session.get_session", "session.sign_in"),
+        *("keys.get_keys", "keys.post_key", "keys.delete_key"),
+    }
 )
 """`get_job` is the most frequent request and reads the ledger's id together with the job; the others use no jobs."""
 

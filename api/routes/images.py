@@ -7,8 +7,9 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from api.context import Context
-from api.http.file_responses import IMMUTABLE, NOT_MODIFIED, blob_response, conditional_response, get_job, render_cached
+from api.http.file_responses import IMMUTABLE, NOT_MODIFIED, blob_response, conditional_response, render_cached
 from api.http.operations import Query, ResponseDoc, operation
+from api.http.own_jobs import find_job
 from api.http.serializers import MIN_TIMELAPSE_PREVIEWS, job_url, json_response, to_datetime
 from api.imaging.formats import convert
 from api.imaging.metadata import Origin
@@ -48,7 +49,7 @@ class ResultQuery(Query):
 @operation(ResponseDoc(200, "A small JPEG.", media="image/jpeg", headers=("ETag",)), errors=(errors.NotReady,))
 def get_preview(job_id: str) -> Response:
     """Get the newest preview."""
-    job = get_job(job_id)
+    job = find_job(job_id)
     if job.preview is None:
         raise errors.NotReady("There is no preview yet. The first one comes after a few steps.")
     return blob_response(job.preview, "image/jpeg", cache=_cache_control(job))
@@ -58,7 +59,7 @@ def get_preview(job_id: str) -> Response:
 @operation(ResponseDoc(200, "The previews.", Filmstrip))
 def list_previews(job_id: str) -> Response:
     """List the previews by step. For a step that was repeated after a fault, only the later preview is listed."""
-    job = get_job(job_id)
+    job = find_job(job_id)
     previews = Context.current().services.filmstrip.previews(job.id)
     return json_response(Filmstrip(previews=[_preview(job.id, preview) for preview in previews]))
 
@@ -67,7 +68,7 @@ def list_previews(job_id: str) -> Response:
 @operation(ResponseDoc(200, "A small JPEG.", media="image/jpeg", headers=("ETag",)), errors=(errors.NotFound,))
 def get_preview_at(job_id: str, step: int) -> Response:
     """Get the preview after a step."""
-    job = get_job(job_id)
+    job = find_job(job_id)
     preview = Context.current().services.filmstrip.preview(job.id, step)
     if preview is None:
         raise errors.NotFound(f"There is no preview of step {step}. See the list of previews.")
@@ -80,7 +81,7 @@ def list_iterations(job_id: str) -> Response:
     """List the images of every `save_every`-th step, at full size, by step."""
     saved = [
         SavedIteration(step=step, url=job_url(job_id, f"iterations/{step}"))
-        for step in get_job(job_id).iterations.steps
+        for step in find_job(job_id).iterations.steps
     ]
     return json_response(SavedIterationList(iterations=saved))
 
@@ -92,7 +93,7 @@ def list_iterations(job_id: str) -> Response:
 )
 def get_iteration(job_id: str, step: int) -> Response:
     """Get the image after a step, at the size of its stage."""
-    job = get_job(job_id)
+    job = find_job(job_id)
     if step not in job.iterations.steps:
         raise errors.NotFound(f"The image of step {step} is not saved. See the list of iterations.")
     response = blob_response(job.iterations.key(job.id, step), "image/png", cache=_cache_control(job))
@@ -108,7 +109,7 @@ def get_iteration(job_id: str, step: int) -> Response:
 )
 def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
     """Get the previews as a looping video of a few seconds."""
-    job = get_job(job_id)
+    job = find_job(job_id)
     frames = choose_frames(Context.current().services.filmstrip.previews(job.id))
     if len(frames) < MIN_TIMELAPSE_PREVIEWS:
         raise errors.NotReady("A time-lapse needs two previews. Wait for the next one.")
@@ -136,7 +137,7 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
 )
 def get_result(job_id: str, query: ResultQuery) -> Response:
     """Get the result."""
-    job, form = get_job(job_id), query.format
+    job, form = find_job(job_id), query.format
     key = result_key(job)
     name = f"{_FILE_VERSION}-{key}-{query.quality}{'' if query.metadata else '-bare'}.{form}"
     response = conditional_response(name, f"image/{form}", cache=IMMUTABLE)
@@ -159,7 +160,7 @@ def get_result(job_id: str, query: ResultQuery) -> Response:
 )
 def get_provenance(job_id: str) -> Response:
     """Get the provenance of the result: everything needed to reproduce it."""
-    return blob_response(keys.provenance(result_key(get_job(job_id))), "application/json", cache=IMMUTABLE)
+    return blob_response(keys.provenance(result_key(find_job(job_id))), "application/json", cache=IMMUTABLE)
 
 
 def _cache_control(job: Job) -> str:

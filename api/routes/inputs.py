@@ -6,8 +6,9 @@ from typing import Final
 from flask import Blueprint, Response
 from pydantic import Field
 
-from api.http.file_responses import IMMUTABLE, NOT_MODIFIED, blob_response, conditional_response, get_job, render_cached
+from api.http.file_responses import IMMUTABLE, NOT_MODIFIED, blob_response, conditional_response, render_cached
 from api.http.operations import Query, ResponseDoc, operation
+from api.http.own_jobs import find_job
 from shared import errors
 from shared.imaging import images
 from shared.storage import keys
@@ -38,28 +39,28 @@ _INPUT: Final = (
 @operation(*_INPUT, query=InputQuery, errors=(errors.TooManyStreams, errors.ServerBusy))
 def get_content(job_id: str, query: InputQuery) -> Response:
     """Get the photo."""
-    return _input_response(get_job(job_id).request.content, query.longest)
+    return _input_response(find_job(job_id).request.content, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/styles/<int:number>")
 @operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
 def get_style(job_id: str, number: int, query: InputQuery) -> Response:
     """Get a style image; the first has number 0."""
-    return _numbered_response(get_job(job_id).request.styles, "style images", number, query.longest)
+    return _numbered_response(find_job(job_id).request.styles, "style images", number, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/content_masks/<int:number>")
 @operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
 def get_content_mask(job_id: str, number: int, query: InputQuery) -> Response:
     """Get the mask of a style image; the first has number 0. It is gray, with the photo's size."""
-    return _numbered_response(get_job(job_id).request.content_masks, "masks", number, query.longest)
+    return _numbered_response(find_job(job_id).request.content_masks, "masks", number, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/init_image")
 @operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
 def get_init_image(job_id: str, query: InputQuery) -> Response:
     """Get the start image, if one was sent, or taken from another job."""
-    init_image = get_job(job_id).request.init_image
+    init_image = find_job(job_id).request.init_image
     if init_image is None:
         raise errors.NotFound("The job has no start image. Its recipe's init says what it starts from.")
     return _input_response(init_image, query.longest)

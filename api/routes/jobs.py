@@ -6,17 +6,20 @@ import time
 from contextlib import closing
 from typing import Annotated, Final, Literal
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from itsdangerous import BadData, URLSafeSerializer
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from api.context import Context, parse_job_id
+from api.http.auth import check_still_authorized
 from api.http.operations import Query, ResponseDoc, operation
+from api.http.own_jobs import check_owner, find_job
 from api.http.serializers import job_url, json_response, serialize_jobs, serialized_json_response
+from api.routes.audit import audit
 from api.routes.health import confirm_ledger
 from easel.models import TERMINAL, JobPage, JobState, JobStatus
 from shared import errors
-from shared.jobs.job import Job
+from shared.jobs.job import DEFAULT_TENANT, Job
 from shared.jobs.metadata import Metadata
 from shared.ledger.job_search import JobFilter
 from shared.ledger.job_snapshot import JobSnapshot
@@ -72,6 +75,7 @@ def get_job(job_id: str, query: GetQuery) -> Response:
     """Get a job, now or after its next change."""
     context, job_id, etags = Context.current(), parse_job_id(job_id), request.if_none_match
     snapshot, text = _snapshot(context, job_id)
+    check_owner(job_id, snapshot.record.get("tenant", DEFAULT_TENANT))
     last = snapshot.last_event_id
     if query.wait and snapshot.record["state"] not in TERMINAL and (not etags or etags.contains_weak(last)):
         if _wait_for_event(context, job_id, last, query.wait) == last and etags:
@@ -89,7 +93,7 @@ def list_jobs(query: ListQuery) -> Response:
     it may have fewer jobs than `limit`, or none, although there are more: the list ends where `next_cursor` is null.
     """
     context = Context.current()
-    job_filter = JobFilter(**query.model_dump(exclude=_PAGE))
+    job_filter = JobFilter(tenant=g.caller.tenant, **query.model_dump(exclude=_PAGE))
     text = json.dumps(query.model_dump(mode="json", exclude=_PAGE), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     before = _parse_cursor(query.cursor, digest) if query.cursor else None
@@ -106,14 +110,14 @@ def list_jobs(query: ListQuery) -> Response:
 )
 def cancel_job(job_id: str) -> Response:
     """Cancel a job. Only its previews and saved iterations are kept."""
-    return _request_control(_get(job_id), "cancel")
+    return _request_control(find_job(job_id), "cancel")
 
 
 @routes.post("/v1/jobs/<job_id>/finish")
 @operation(ResponseDoc(202, "The early finish is requested.", JobStatus), errors=(errors.WrongState, errors.NotReady))
 def finish_job(job_id: str) -> Response:
     """Finish a job early. Its best image so far becomes the result."""
-    return _request_control(_get(job_id), "finish")
+    return _request_control(find_job(job_id), "finish")
 
 
 @routes.delete("/v1/jobs/<job_id>")
@@ -123,12 +127,10 @@ def delete_job(job_id: str) -> Response:
 
     Its inputs are deleted within a day, unless other jobs use them.
     """
-    deletion.delete_job(Context.current().services, parse_job_id(job_id))
+    job_id = parse_job_id(job_id)
+    deletion.delete_job(Context.current().services, job_id, tenant=g.caller.tenant)
+    audit("job.deleted", job=job_id)
     return Response(status=204)
-
-
-def _get(job_id: str) -> Job:
-    return Context.current().services.ledger.get(parse_job_id(job_id))
 
 
 def _snapshot(context: Context, job_id: str) -> tuple[JobSnapshot, str]:
@@ -136,10 +138,11 @@ def _snapshot(context: Context, job_id: str) -> tuple[JobSnapshot, str]:
 
 
 def _wait_for_event(context: Context, job_id: str, last: str, seconds: float) -> str:
-    """Wait for events after `last`; return the ID of the newest one, or `last` on timeout."""
+    """Wait for events after `last`; return the ID of the newest one, or `last` on timeout. Raises Unauthorized."""
     deadline = time.monotonic() + seconds
     with context.stream_limits.hold(), closing(context.event_hub.subscribe(job_id, last)) as batches:
         for batch in batches:
+            check_still_authorized()
             if batch:
                 return batch[-1].id
             if time.monotonic() >= deadline or context.stopping.is_set():
@@ -160,6 +163,7 @@ def _request_control(job: Job, action: Literal["cancel", "finish"]) -> Response:
         if possible:
             withdraw_control_request(services.ledger, services.blobs, job.id)
         raise
+    audit("job.canceled" if action == "cancel" else "job.finished", job=job.id)
     (status,) = serialize_jobs(context, [job])
     return json_response(status, 202, Location=job_url(job.id))
 

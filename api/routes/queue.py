@@ -1,19 +1,24 @@
-"""The queue: tiers, running jobs and workers, as a response and as a stream; and the jobs in one tier's queue."""
+"""The queue: tiers, running jobs and workers, as a response and as a stream; and the jobs in one tier's queue.
+
+Each tenant sees its own jobs, and only counts of the others.
+"""
 
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from pydantic import BaseModel, Field
 
 from api.context import Context
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import json_response, serialize_jobs, to_datetime
-from api.routes.events import HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, RETRY, event_stream, format_message
+from api.routes.events import CHECK, HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, RETRY, event_stream, format_message
 from easel.events import QueueChangedEvent
 from easel.models import JobState, JobStatus, Queue, ThroughputBucket, Tier, Worker
-from shared.errors import JobNotFound, NotFound, ServerBusy, TooManyStreams
+from shared.errors import NotFound, ServerBusy, TooManyStreams
+from shared.ledger.queue_stats import WorkerInfo
 from shared.services import Services
 
 routes = Blueprint("queue", __name__)
@@ -39,14 +44,14 @@ class QueueJobs(BaseModel):
     """A page of one tier's queue."""
 
     jobs: list[JobStatus] = Field(description="In the order they will be served.")
-    total: int = Field(description="Jobs in the whole queue.")
+    total: int = Field(description="All jobs of the tenant in this queue.")
 
 
 @routes.get("/v1/queue")
 @operation(ResponseDoc(200, "The queue.", Queue))
 def get_queue() -> Response:
     """Get the state of the queue."""
-    return json_response(_queue(Context.current()))
+    return json_response(_queue(Context.current(), g.caller.tenant))
 
 
 @routes.get("/v1/queue/<tier>/jobs")
@@ -57,9 +62,10 @@ def list_queue_jobs(tier: str, query: QueueJobsQuery) -> Response:
     if tier not in context.settings.tiers:
         raise NotFound(f"There is no tier {tier!r}. Tiers: {', '.join(context.settings.tiers)}.")
     services = context.services
-    jobs = services.ledger.get_many(services.queue_stats.list_queued_ids(tier, query.offset, query.limit))
+    ids = services.queue_stats.list_queued_ids(tier, g.caller.tenant)
+    jobs = services.ledger.get_many(ids[query.offset : query.offset + query.limit])
     queued = [job for job in jobs if job.state is JobState.QUEUED]  # some may have been claimed just now
-    return json_response(QueueJobs(jobs=serialize_jobs(context, queued), total=services.queue_stats.depth(tier)))
+    return json_response(QueueJobs(jobs=serialize_jobs(context, queued), total=len(ids)))
 
 
 @routes.get("/v1/queue/events")
@@ -69,44 +75,44 @@ def list_queue_jobs(tier: str, query: QueueJobsQuery) -> Response:
 )
 def get_queue_events() -> Response:
     """Stream the state of the queue: now, and after each change, at most once a second."""
-    context = Context.current()
-    return event_stream(context, lambda: _queue_events(context))
+    context, tenant = Context.current(), g.caller.tenant
+    return event_stream(context, lambda: _queue_events(context, tenant))
 
 
-def queue_message(context: Context) -> tuple[str, str]:
+def queue_message(context: Context, tenant: str) -> tuple[str, str]:
     """Return the queue as an event, and the part of it whose change is worth an event."""
-    queue = _queue(context)
+    queue = _queue(context, tenant)
     return format_message("queue", queue.model_dump(mode="json")), queue.model_dump_json(exclude=_VOLATILE)
 
 
-def _queue(context: Context) -> Queue:
+def _queue(context: Context, tenant: str) -> Queue:
     services = context.services
+    running = services.ledger.list(tenant=tenant, state=JobState.RUNNING, limit=200)
+    own_ids = {job.id for job in running}
     return Queue(
         tiers=[_tier(context, tier) for tier in services.settings.tiers],
-        running=serialize_jobs(context, services.ledger.list(state=JobState.RUNNING, limit=200)),
-        workers=[Worker.model_validate(worker.model_dump()) for worker in services.queue_stats.workers()],
+        running=serialize_jobs(context, running),
+        workers=[_worker(worker, own_ids) for worker in services.queue_stats.workers()],
         completed_last_hour=services.queue_stats.completed_last_hour(),
         throughput=_throughput(services, time.time()),
     )
 
 
+def _worker(info: WorkerInfo, own_ids: AbstractSet[str]) -> Worker:
+    job = info.job if info.job in own_ids else None
+    return Worker.model_validate({**info.model_dump(), "job": job, "busy": info.job is not None})
+
+
 def _tier(context: Context, tier: str) -> Tier:
     services = context.services
-    depth, next_job_id = services.queue_stats.depth(tier), services.queue_stats.next_job_id(tier)
+    age = services.queue_stats.next_job_age(tier)
     return Tier(
         name=tier,
         default=tier == services.settings.default_tier,
-        depth=depth,
-        oldest_seconds=_age(services, next_job_id) if next_job_id else None,
+        depth=services.queue_stats.depth(tier),
+        oldest_seconds=None if age is None else round(age, 1),
         eta_seconds=context.eta.get().eta_of_default(tier),
     )
-
-
-def _age(services: Services, job_id: str) -> float | None:
-    try:
-        return round(max(0.0, time.time() - services.ledger.get(job_id).request.created_at), 1)
-    except JobNotFound:  # canceled and deleted since
-        return None
 
 
 def _throughput(services: Services, now: float) -> list[ThroughputBucket]:
@@ -117,15 +123,16 @@ def _throughput(services: Services, now: float) -> list[ThroughputBucket]:
     return [ThroughputBucket(at=to_datetime(at), completed=count) for at, count in zip(starts, counts, strict=True)]
 
 
-def _queue_events(context: Context) -> Iterator[str]:
+def _queue_events(context: Context, tenant: str) -> Iterator[str]:
     yield RETRY
     sent, last_sent = "", 0.0
     while not context.stopping.is_set():
-        message, content = context.queue_messages.get()
+        message, content = context.queue_messages.get(tenant)
         if content != sent:
             sent, last_sent = content, time.monotonic()
             yield message
         elif time.monotonic() - last_sent >= HEARTBEAT_SECONDS:
             last_sent = time.monotonic()
             yield HEARTBEAT
+        yield CHECK
         context.stopping.wait(1)

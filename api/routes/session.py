@@ -1,21 +1,20 @@
 """Sign-in and sign-out, for pages."""
 
-import json
 from typing import Any, Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from pydantic import BaseModel, Field
 
 from api.context import Context
 from api.http import session_cookie
-from api.http.auth import find_key
+from api.http.auth import keys_required
+from api.http.json_body import parse_json
 from api.http.operations import ResponseDoc, operation
 from api.http.serializers import json_response
-from shared.errors import BodyTooLarge, MalformedRequest, Unauthorized, UnsupportedMediaType
+from shared.errors import BodyTooLarge, MalformedRequest, UnsupportedMediaType
 
 routes = Blueprint("session", __name__)
 
-_MAX_BODY_BYTES: Final = 4096  # for clients without a key
 _BODY: Final[dict[str, Any]] = {
     "required": True,
     "content": {
@@ -24,7 +23,7 @@ _BODY: Final[dict[str, Any]] = {
                 "type": "object",
                 "required": ["key"],
                 "additionalProperties": False,
-                "properties": {"key": {"type": "string", "description": "One of EASEL_API_KEYS."}},
+                "properties": {"key": {"type": "string", "description": "An API key of the service."}},
             }
         }
     },
@@ -55,15 +54,12 @@ def get_session() -> Response:
 def sign_in() -> Response:
     """Sign in with an API key.
 
-    The session lasts for 30 days, until sign-out, or until its key is removed from EASEL_API_KEYS.
+    The session lasts for 30 days, until sign-out, or until its key expires or is revoked.
     """
-    settings, text = Context.current().settings, _parse_key()
-    if not settings.api_keys:
+    context, text = Context.current(), _parse_key()
+    if not keys_required(context):
         return json_response(_status(None))
-    key = find_key(text, settings)
-    if key is None:
-        raise Unauthorized("This is not one of the service's API keys. Ask its operator for one.")
-    session, cookie = session_cookie.create(key)
+    session, cookie = session_cookie.create(context.callers.find(text), context.services.revoked_sessions)
     response = json_response(_status(session))
     session_cookie.set_cookie(response, cookie)
     return response
@@ -85,12 +81,12 @@ def sign_out() -> Response:
 
 def _load() -> session_cookie.Session | None:
     context = Context.current()
-    return session_cookie.load(context.settings, context.services.revoked_sessions)
+    return session_cookie.load(context.callers, context.services.revoked_sessions)
 
 
 def _status(session: session_cookie.Session | None) -> SessionStatus:
     return SessionStatus(
-        required=bool(Context.current().settings.api_keys),
+        required=keys_required(Context.current()),
         signed_in=session is not None,
         csrf_token=session.csrf_token if session else None,
     )
@@ -98,13 +94,7 @@ def _status(session: session_cookie.Session | None) -> SessionStatus:
 
 def _parse_key() -> str:
     """Return the key in the body. Raises MalformedRequest, UnsupportedMediaType."""
-    request.max_content_length = _MAX_BODY_BYTES
-    if request.mimetype != "application/json":
-        raise UnsupportedMediaType('Send application/json: {"key": "..."}.')
-    try:
-        body = json.loads(request.get_data())
-    except (ValueError, RecursionError) as error:
-        raise MalformedRequest('The body is not valid JSON. Send {"key": "..."}.') from error
-    if not isinstance(body, dict) or set(body) != {"key"} or not isinstance(body["key"], str):
+    body = parse_json(example='{"key": "..."}')
+    if set(body) != {"key"} or not isinstance(body["key"], str):
         raise MalformedRequest('Send a JSON object with the key as a string: {"key": "..."}.')
     return str(body["key"])

@@ -16,8 +16,10 @@ from api.http.multipart import Submission, parse_submission
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job
 from api.http.submission_form import BODY
-from api.imaging.inputs import InputImage, decode_input, decode_masks, decode_style
+from api.imaging.inputs import InputImage
 from api.imaging.results import read_init_job
+from api.imaging.uploads import read_input, read_masks, read_style
+from api.routes.audit import audit
 from easel.models import JobState, JobStatus, Quote
 from shared import errors
 from shared.jobs.estimate import peak_memory, result_size
@@ -28,6 +30,7 @@ from shared.recipe_inputs import check_inputs
 from shared.recovery.job_files import write_request
 from shared.services import Services
 from shared.storage import keys
+from shared.tenants.quotas import Quotas
 
 routes = Blueprint("submit", __name__)
 log = structlog.get_logger(__name__)
@@ -48,9 +51,11 @@ class SubmitQuery(Query):
     headers={"Idempotency-Key": "The same key with the same request returns the same job, for 24 hours."},
     errors=(
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
-        *(errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier, errors.BodyTooLarge),
-        *(errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull, errors.DoesNotFit),
+        *(errors.ImageTooSlow, errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier),
+        *(errors.BodyTooLarge, errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull),
+        errors.DoesNotFit,
         *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
+        *(errors.TooManyQueuedJobs, errors.DailyQuotaExceeded),
         *(errors.InvalidJobId, errors.JobNotFound, errors.NotReady, errors.WrongState, errors.InvalidMetadata),
     ),
 )
@@ -62,20 +67,18 @@ def submit(query: SubmitQuery) -> Response:
     is no recent forecast.
     """
     context = Context.current()
-    settings, services = context.settings, context.services
-    submission = parse_submission(settings)
+    services, decoder = context.services, context.decoder
+    quotas = context.quotas.get(g.caller.tenant)
+    submission = parse_submission(context.settings)
     recipe = _recipe(submission)
     if not query.dry_run:
-        _check_queue_limit(services, submission)
-    content = decode_input(submission.content.read, recipe, settings.max_pixels, field="content")
+        _check_queue_limits(services, submission, quotas)
+    content = read_input(decoder, submission.content.read, recipe, field="content")
     pairs = zip_longest(submission.styles, submission.style_masks)
-    styles = [
-        decode_style(upload, mask, recipe, settings.max_pixels, number=number)
-        for number, (upload, mask) in enumerate(pairs)
-    ]
+    styles = [read_style(decoder, *pair, recipe, number=number) for number, pair in enumerate(pairs)]
     size = content.width, content.height
-    masks = decode_masks(submission.content_masks, size, len(styles), settings.max_pixels)
-    init_image = _decode_init_image(services, submission, recipe, size)
+    masks = read_masks(decoder, submission.content_masks, size, len(styles))
+    init_image = _read_init_image(context, submission, recipe, size)
     request = _job_request(submission, recipe, content, styles, masks=masks, init_image=init_image)
     if query.dry_run:
         return json_response(_quote(context, request))
@@ -84,9 +87,10 @@ def submit(query: SubmitQuery) -> Response:
         return _accepted(context, existing, replayed=True)
     admit(request, services.queue_stats.workers()).check()
     _store(services, request, [content, *styles, *masks, *([init_image] if init_image else [])])
-    job_id, created = _create_record(services, request)
+    job_id, created = _create_record(services, request, quotas)
     if created:
         services.dispatcher.wake(request.tier)  # a failure is not an error: the reaper repeats wake-ups
+        audit("job.submitted", job=job_id)
         log.info("job_submitted", job=job_id, tier=request.tier, preset=recipe.preset)
     return _accepted(context, job_id, request, replayed=not created)
 
@@ -99,8 +103,8 @@ def _recipe(submission: Submission) -> Recipe:
     return recipe
 
 
-def _decode_init_image(
-    services: Services, submission: Submission, recipe: Recipe, size: tuple[int, int]
+def _read_init_image(
+    context: Context, submission: Submission, recipe: Recipe, size: tuple[int, int]
 ) -> InputImage | None:
     """Return the start image, if there is one: an upload, or another job's result, which is copied to the inputs.
 
@@ -108,20 +112,24 @@ def _decode_init_image(
     BadInput, JobNotFound, NotReady or WrongState, with the name of the part.
     """
     if submission.init_job:
-        field, read = "init_job", partial(bytes, read_init_job(services, submission.init_job))
+        field, read = "init_job", partial(bytes, read_init_job(context.services, submission.init_job))
     elif submission.init_image:
         field, read = "init_image", submission.init_image.read
     else:
         return None
-    return decode_input(read, recipe, services.settings.max_pixels, shape_of=size, field=field)
+    return read_input(context.decoder, read, recipe, shape_of=size, field=field)
 
 
-def _check_queue_limit(services: Services, submission: Submission) -> None:
-    """Raise QueueFull before any work is done, unless the request was accepted earlier."""
-    key, limit = submission.idempotency_key, services.settings.queue_limit
-    replayed = key and services.ledger.find_by_idempotency_key(key)
-    if not replayed and services.queue_stats.count(JobState.QUEUED) >= limit:
+def _check_queue_limits(services: Services, submission: Submission, quotas: Quotas) -> None:
+    """Raise QueueFull or TooManyQueuedJobs before any work is done, unless the request was accepted earlier."""
+    key, tenant = submission.idempotency_key, g.caller.tenant
+    if key and services.ledger.find_by_idempotency_key(key, tenant):
+        return
+    count = services.queue_stats.count
+    if count(JobState.QUEUED) >= services.settings.queue_limit:
         raise errors.QueueFull
+    if quotas.queued_jobs and count(JobState.QUEUED, tenant) >= quotas.queued_jobs:
+        raise errors.TooManyQueuedJobs
 
 
 def _job_request(
@@ -143,6 +151,7 @@ def _job_request(
     pixels, memory_of = tuple(image.width * image.height for image in others), partial(peak_memory, masks=len(masks))
     return JobRequest(
         id=str(job_id),
+        tenant=g.caller.tenant,
         tier=submission.tier,
         recipe=recipe,
         content=content.sha256,
@@ -188,7 +197,7 @@ def _quote(context: Context, request: JobRequest) -> Quote:
 def _find_existing(services: Services, request: JobRequest) -> str | None:
     """Return the ID of the job with the request's idempotency key. Raises IdempotencyKeyReused."""
     key = request.idempotency_key
-    existing = services.ledger.find_by_idempotency_key(key) if key else None
+    existing = services.ledger.find_by_idempotency_key(key, request.tenant) if key else None
     if existing is None:
         return None
     digest, job_id = existing
@@ -207,12 +216,16 @@ def _store(services: Services, request: JobRequest, inputs: list[InputImage]) ->
     write_request(services.blobs, request)
 
 
-def _create_record(services: Services, request: JobRequest) -> tuple[str, bool]:
+def _create_record(services: Services, request: JobRequest, quotas: Quotas) -> tuple[str, bool]:
     """Create the record; delete the stored request if the ledger rejects it. Returns (ID, created)."""
     settings = services.settings
     try:
         job_id, created = services.ledger.submit(
-            request, queue_limit=settings.queue_limit, remember_seconds=settings.idempotency_seconds
+            request,
+            queue_limit=settings.queue_limit,
+            remember_seconds=settings.idempotency_seconds,
+            tenant_queue_limit=quotas.queued_jobs or 0,
+            pixel_evaluations_per_day=quotas.pixel_evaluations_per_day or 0,
         )
     except errors.EaselError as error:
         # Without a reply, or while the ledger is being rebuilt, the record may exist: the request stays.

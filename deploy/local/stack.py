@@ -61,11 +61,12 @@ class Stack:
         """Start each process when the ones it needs are ready."""
         self._start_valkey()
         api = self._start("api", sys.executable, "-m", "api")
-        self._start("reaper", *_worker_command("reaper"))
+        self._start("reaper", *_worker_command("reaper"), metrics_port=self._metrics_port(0))
         for number in range(1, self.config.workers + 1):
             name = f"worker-{number}"
+            command = _worker_command("start", "--name", f"{name}@{socket.gethostname()}")
             # A worker needs one evaluation and a checkpoint to drain.
-            self._start(name, *_worker_command("start", "--name", f"{name}@{socket.gethostname()}"), stop_timeout=60)
+            self._start(name, *command, stop_timeout=60, metrics_port=self._metrics_port(number))
         wait_until(lambda: _ready(self.url), seconds=60, what="The API", process=api)
 
     @property
@@ -77,9 +78,15 @@ class Stack:
         """Restart processes that end, until `stop` is set."""
         self.supervisor.watch(stop)
 
-    def _start(self, name: str, *command: str, stop_timeout: float = 15) -> Process:
+    def _start(self, name: str, *command: str, stop_timeout: float = 15, metrics_port: int = 0) -> Process:
         log = self.config.data / "log" / f"{name}.log"
-        return self.supervisor.start(Process(name, command, self._environment, log, stop_timeout))
+        environment = {**self._environment, "EASEL_METRICS_PORT": str(metrics_port)}
+        return self.supervisor.start(Process(name, command, environment, log, stop_timeout))
+
+    def _metrics_port(self, number: int) -> int:
+        """Return the port for the process `number` of those that serve metrics at a port of their own."""
+        first = int(os.environ.get("EASEL_METRICS_PORT") or 0)
+        return first + number if first else 0
 
     def _start_valkey(self) -> None:
         folder = self.config.data / "valkey"

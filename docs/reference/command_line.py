@@ -30,12 +30,19 @@ def _program(name: str, app: Any) -> Iterator[str]:
         yield table(("exit code", "meaning"), rows)
     if rows := [_option(one) for one in group.params if one.name not in _BUILT_IN]:
         yield table(("option", "default", "meaning"), rows)
-    for command in group.commands.values():
+    for called, command in _commands(name, group):
         arguments = [one for one in command.params if one.param_type_name == "argument"]
         options = [one for one in command.params if one not in arguments and one.name != "help"]
-        words = " ".join([name, command.name, *map(_argument, arguments)])
+        words = " ".join([called, *map(_argument, arguments)])
         shown = table(("option", "default", "meaning"), map(_option, options)) if options else ""
         yield "\n\n".join(filter(None, [f"### `{words}`", inspect.cleandoc(command.help or ""), shown]))
+
+
+def _commands(words: str, group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield all commands, and those of groups, each with the words that call it."""
+    for command in group.commands.values():
+        called = f"{words} {command.name}"
+        yield from _commands(called, command) if hasattr(command, "commands") else [(called, command)]
 
 
 def _argument(one: Any) -> str:

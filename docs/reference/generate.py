@@ -5,10 +5,9 @@ The pages are committed, so that they can be read without a build. With --check,
 
 import inspect
 import sys
-from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, get_args
-from unittest.mock import MagicMock
 
 from command_line import command_line
 from flask import Flask
@@ -18,36 +17,40 @@ from pydantic import BaseModel
 
 from api.app import create_app
 from api.http.openapi import document, error_classes
+from api.routes import metrics as api_metrics
 from easel import events
 from shared.errors import JobFailure
 from shared.jobs.job import WebhookEvent
+from shared.metrics import jobs as job_metrics
+from shared.metrics import services as service_metrics
+from shared.metrics.instruments import PROCESS, Instrument
 from shared.presets import PRESETS
 from shared.recipe import LBFGS, Adam, Recipe, Stage
 from shared.services import open_services
 from shared.settings import Settings
+from worker import metrics as worker_metrics
+from worker.maintenance import metrics as reaper_metrics
 
 FOLDER: Final = Path(__file__).parent
 
 
 def pages() -> dict[str, str]:
     """Return every generated page by file name."""
-    app = _app()
     return {
         "settings.md": _settings(),
         "recipe.md": _recipe(),
         "errors.md": _errors(),
         "events.md": _events(),
-        "metrics.md": _metrics(app),
-        "http-api.md": http_api(document(app)),
+        "metrics.md": _metrics(),
+        "http-api.md": http_api(document(_app())),
         "command-line.md": command_line(),
     }
 
 
 def _app() -> Flask:
-    """Build the API without a Redis behind it: its statistics are empty."""
+    """Build the API without a Redis behind it."""
     settings = Settings(store_url="memory:")
-    app: Flask = create_app(settings, replace(open_services(settings), queue_stats=MagicMock()))
-    app.test_client().get("/healthz")  # so that the HTTP metrics have samples, with their labels
+    app: Flask = create_app(settings, open_services(settings))
     return app
 
 
@@ -156,19 +159,38 @@ def _type(annotation: Any) -> str:
     return names.get(name, f"[{name}](http-api.md#{name.lower()})")
 
 
-def _metrics(app: Flask) -> str:
-    rows = []
-    for metric in app.extensions["easel_registry"].collect():
-        name = metric.name + ("_total" if metric.type == "counter" else "")
-        labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
-        rows.append((code(name), metric.type, ", ".join(map(code, sorted(labels))), metric.documentation))
+def _metrics() -> str:
+    process = [
+        (code(metric.name + ("_total" if metric.type == "counter" else "")), metric.type, "", metric.documentation)
+        for metric in PROCESS.collect()
+    ]
     return page(
         "Metrics",
-        "`GET /metrics` returns these in Prometheus' text format. HTTP metrics are counted per API process. All others "
-        "are read from Redis at each scrape, so every API process reports the same values. When Redis does not "
-        "respond, only `easel_ledger_up` (0) and the HTTP metrics remain.",
-        table(("metric", "type", "labels", "meaning"), rows),
+        "In Prometheus' text format. The API serves them at `GET /metrics`; workers and the reaper at `/metrics` of "
+        "`EASEL_METRICS_PORT`, if that is set. Counters and histograms are those of one process; add them up. "
+        "[Monitor the service](../how-to/monitoring.md) has the configuration of Prometheus, alerts and a dashboard.",
+        "## Of API, workers and the reaper",
+        _instruments(service_metrics, job_metrics),
+        "## Of the API",
+        "All but the HTTP metrics are read from Redis at each scrape, so every API process reports the same values: "
+        "take the largest, do not add them up. When Redis does not respond, only `easel_ledger_up` (0), HTTP and disk "
+        "remain.",
+        _instruments(api_metrics),
+        "## Of workers",
+        "What the child process of a worker counted outlives it. Gauges of GPUs need NVIDIA's driver.",
+        _instruments(worker_metrics),
+        "## Of the reaper",
+        _instruments(reaper_metrics),
+        "## Of every process",
+        "For a worker, these are of its parent process.",
+        table(("metric", "type", "labels", "meaning"), process),
     )
+
+
+def _instruments(*modules: ModuleType) -> str:
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, Instrument)]
+    rows = [(code(each.name), each.kind, ", ".join(map(code, each.labels)), each.documentation) for each in found]
+    return table(("metric", "type", "labels", "meaning"), rows)
 
 
 def main() -> int:

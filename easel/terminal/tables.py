@@ -172,7 +172,9 @@ def queue_tables(queue: Queue, elapsed: float = 0.0) -> Group:
         memory = format_bytes(worker.memory_bytes) if worker.memory_bytes else ""
         if memory and worker.memory_kind == "gpu":
             memory += " (GPU)"
-        workers.add_row(worker.name, worker.device, memory, worker.weights, "running" if worker.job else "idle")
+        workers.add_row(
+            worker.name, worker.device, memory, worker.weights, "running" if worker.busy or worker.job else "idle"
+        )
     done = queue.completed_last_hour
     footer = [f"{done} job{'' if done == 1 else 's'} ended in the last hour."]
     footer += [] if queue.workers else ["No worker is alive: jobs wait until one is started."]

@@ -32,8 +32,9 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
     srgb = ImageCms.createProfile("sRGB")
+    colors = image.convert("RGB") if image.mode == "L" and profile[16:20] == b"RGB " else image
     try:
-        converted = ImageCms.profileToProfile(image, io.BytesIO(profile), srgb, outputMode="RGB")
+        converted = ImageCms.profileToProfile(colors, io.BytesIO(profile), srgb, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError):
         return image
     return image if converted is None else converted

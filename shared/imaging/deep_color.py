@@ -31,11 +31,11 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
 
     16 bits that say no more than 8 become 8. Raises like `images.decode`.
     """
-    with images.opened(data, max_pixels) as image:
-        deep = _open_deep(data, image)
+    with images.opened(data, max_pixels) as (image, copy):
+        deep = _open_deep(copy, image)
         if deep is not None:
             image.load()  # raises if the file is cut off, which libvips does not notice in a TIFF
-            pixels = _upright_srgb(deep, background)
+            pixels = _upright_srgb(deep, image.info.get("icc_profile"), background)
             if any((row % 257).any() for row in pixels):  # 65535 / 255; by rows, to save memory
                 return pixels
     return np.asarray(images.decode(data, max_pixels=max_pixels, background=background))
@@ -93,8 +93,8 @@ def _open_deep(data: bytes, image: Image.Image) -> pyvips.Image | None:
     return deep if as_checked and fits and has_alpha == deep.hasalpha() else None
 
 
-def _upright_srgb(deep: pyvips.Image, background: str | None) -> NDArray[np.uint16]:
-    upright = _to_srgb(deep.autorot())
+def _upright_srgb(deep: pyvips.Image, profile: bytes | None, background: str | None) -> NDArray[np.uint16]:
+    upright = _to_srgb(deep.autorot(), profile)
     pixels: NDArray[np.uint16] = upright.numpy()
     if pixels.shape[2] == 3:  # noqa: PLR2004 - RGB
         return pixels
@@ -106,12 +106,13 @@ def _upright_srgb(deep: pyvips.Image, background: str | None) -> NDArray[np.uint
     return flat
 
 
-def _to_srgb(image: pyvips.Image) -> pyvips.Image:
+def _to_srgb(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
     """Convert by the ICC profile. A profile that is broken or of another color space is ignored."""
-    has_profile = image.get_typeof("icc-profile-data") != 0
-    if has_profile and image.get("icc-profile-data") != SRGB_PROFILE:  # a conversion to the same would round
+    if profile and profile != SRGB_PROFILE:  # a conversion to the same would round
+        tagged = image.colourspace("rgb16") if profile[16:20] == b"RGB " else image.copy()
+        tagged.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
         try:
-            return image.icc_transform("srgb", embedded=True, depth=16, intent="perceptual")
+            return tagged.icc_transform("srgb", embedded=True, depth=16, intent="perceptual")
         except pyvips.Error:
             pass
     return image.colourspace("rgb16")

@@ -11,19 +11,22 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pi_heif import register_heif_opener
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from shared.errors import AnimatedImage, BrokenImage, EaselError, ImageTooLarge, ImageTooSmall, NotAnImage
 from shared.imaging.color_profiles import SRGB_PROFILE, to_srgb
+from shared.imaging.containers import without_metadata
+from shared.imaging.png_colors import png_profile
 
 ImageLike = Image.Image | NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 """An RGB image of Pillow, or an array (height, width, 3), or 4 with alpha: uint8, or floats in [0, 1]."""
 
-ACCEPTED_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")
-"""Formats that `decode` accepts. The list is short because every decoder is an attack surface."""
+ACCEPTED_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "HEIF")
+"""Formats that `decode` accepts, by Pillow's names. The list is short because every decoder is an attack surface."""
 
 FILE_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"GIF8", b"II*\x00", b"MM\x00*")
-"""First bytes of ACCEPTED_FORMATS. A file that starts so but cannot be opened is broken; others are not images."""
+"""First bytes of ACCEPTED_FORMATS but for AVIF and HEIC. A file that starts so and cannot be opened is broken."""
 
 MIN_SIDE: Final = 32
 """Pixels. VGG19 halves an image four times before block 5, which then still gets 2 x 2."""
@@ -31,7 +34,15 @@ MIN_SIDE: Final = 32
 MAX_SIDE: Final = 4096
 """Pixels: the largest `size` of a recipe, hence the largest side of stored inputs."""
 
+_HEIF_BRANDS: Final = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_TIFF_SIGNATURES: Final = FILE_SIGNATURES[4:]
+_UNSUPPORTED_MODES: Final = {
+    "I": "levels of 32 bits, or with a sign",
+    "F": "levels of 32-bit floating point",
+    "LAB": "Lab colors",
+}
 _OPAQUE: Final = 255
+_PHOTOMETRIC: Final = 262
 
 _EXIF_TRANSPOSES: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,6 +54,8 @@ _EXIF_TRANSPOSES: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 """The transposition that turns each Orientation of Exif 2.32 (tag 0x0112) upright."""
+
+register_heif_opener(thumbnails=False)  # pi-heif adds HEIC to Pillow's formats
 
 # Pillow's own limit is one number per process. `check_size` takes the limit as an argument and checks the header
 # before any pixel is decoded. Set once, at import, so that no thread sees it change.
@@ -56,34 +69,45 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
     and wide-gamut colors are converted with the embedded ICC profile, if any. `deep_color.decode` keeps 16 bits.
 
     Raises:
-        NotAnImage: not in ACCEPTED_FORMATS, or with 32 bits per channel.
+        NotAnImage: not in ACCEPTED_FORMATS, or with 32 bits per channel, or in Lab.
         BrokenImage: truncated or corrupt.
         AnimatedImage: more than one frame or page. A phone's JPEG with a second image inside is accepted.
         ImageTooLarge: more than `max_pixels` according to the header.
         ImageTooSmall: a side shorter than MIN_SIDE.
     """
-    with opened(data, max_pixels) as image:
+    with opened(data, max_pixels) as (image, _):
         image.load()
         return _upright_srgb(image, background)
 
 
 @contextmanager
-def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """Open an untrusted file whose header is fine; no pixel is decoded yet.
+def opened(data: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, bytes]]:
+    """Open an untrusted file whose header is fine, and return the file without metadata, too. No pixel is decoded yet.
+
+    The image's `info["icc_profile"]` is the profile to convert from, if any.
 
     Raises like `decode`, also for what goes wrong inside the block.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=ACCEPTED_FORMATS) as image:
+        copy = without_metadata(data)
+        with Image.open(io.BytesIO(copy), formats=ACCEPTED_FORMATS) as image:
             check_size(image.size, max_pixels)
             _check_single(image)
-            yield image
-    except EaselError:
+            image.info.pop("xmp", None)  # no browser turns an image by its XMP; Pillow would
+            if image.format == "PNG":
+                image.info["icc_profile"] = png_profile(copy)
+            yield image, copy
+    except (EaselError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise _unidentified(data) from error
     except Exception as error:  # on broken files, decoders raise anything: struct.error, KeyError ...
         raise BrokenImage("The image is truncated or corrupt; save it again and send the whole file.") from error
+
+
+def is_white_zero(image: Image.Image) -> bool:
+    """Return whether this is a TIFF in which 0 is white: PhotometricInterpretation 0. Pillow inverts 8 bits only."""
+    return image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0  # type: ignore[attr-defined]  # of TiffImageFile
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -165,16 +189,22 @@ def to_image(image: ImageLike) -> Image.Image:
 
 
 def _unidentified(data: bytes) -> EaselError:
-    if data.startswith(FILE_SIGNATURES):
+    if not data:
+        return NotAnImage("The file is empty.")
+    if data.startswith(_TIFF_SIGNATURES):
+        return BrokenImage(
+            "The TIFF is corrupt, or of a kind that is not supported: channels such as gray with alpha in 16 bits, or "
+            "an unusual compression. Save it as a PNG."
+        )
+    if data.startswith(FILE_SIGNATURES) or (data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS):
         return BrokenImage(
             "The file starts like an image but cannot be decoded; save it again and send the whole file."
         )
-    hint = " HEIC and AVIF photos must be exported as JPEG first." if data[4:8] == b"ftyp" else ""
-    return NotAnImage(f"The file is not an image in an accepted format; send JPEG, PNG, WebP, GIF or TIFF.{hint}")
+    return NotAnImage("The file is not an image in an accepted format; send JPEG, PNG, WebP, GIF, TIFF, HEIC or AVIF.")
 
 
 def _check_single(image: Image.Image) -> None:
-    if image.format == "MPO":  # a camera's JPEG followed by a depth or gain map: the photo comes first
+    if image.format == "HEIF":  # of several images, one is the photo: libheif's "primary image"
         return
     try:
         image.seek(1)
@@ -202,8 +232,8 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Convert to one of the modes L, LA, RGB, RGBA and CMYK."""
     if image.mode.startswith("I;16"):
         return _sixteen_to_eight(image)
-    if image.mode in {"I", "F", "LAB"}:
-        raise NotAnImage("Images in Lab or with 32 bits per channel are not accepted; use RGB with 8 or 16 bits.")
+    if image.mode in _UNSUPPORTED_MODES:
+        raise NotAnImage(f"The image has {_UNSUPPORTED_MODES[image.mode]}; save it in RGB with 8 or 16 bits.")
     if image.has_transparency_data:
         return image.convert("LA" if image.mode in {"1", "L", "LA", "La"} else "RGBA")
     if image.mode in {"1", "L"}:
@@ -213,6 +243,8 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 def _sixteen_to_eight(image: Image.Image) -> Image.Image:
     levels = np.asarray(image).astype(np.uint32)
+    if is_white_zero(image):
+        levels = 0xFFFF - levels
     gray = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):

@@ -43,7 +43,7 @@ class JobEvents:
     def wait(self, after: Mapping[str, str], *, seconds: float = 1.0) -> dict[str, list[StoredEvent]]:
         """Block until there is an event after one of these IDs; return new events by job, or nothing on timeout."""
         streams = {_key(job_id): event_id for job_id, event_id in after.items()}
-        with translate_errors():
+        with translate_errors(blocking=True):
             reply: Any = self._redis.xread(streams, block=int(seconds * 1000))
         by_stream = reply.items() if isinstance(reply, dict) else reply or []
         return {_job_id(key): [_event(*entry) for entry in _flatten(entries)] for key, entries in by_stream}

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from easel.models import JobError, JobState, Losses, Progress
 from shared.jobs.saved_iterations import SavedIterations
@@ -111,7 +111,11 @@ class Job(_Frozen):
         progress = Progress(total=request.recipe.total_steps)
         return cls(id=request.id, state=JobState.QUEUED, request=request, order=2**53, progress=progress)
 
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own advice
     @property
     def tenant(self) -> str:
-        """Who submitted the job. Scripts read the record's field `tenant`, a copy that older records do not have."""
+        """Who submitted the job. Scripts read the record's field `tenant`, a copy that older records do not have.
+
+        The final record has it, too, since the request is deleted first.
+        """
         return self.request.tenant

@@ -22,6 +22,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 class JobFilter:
     """What all jobs of a list have in common."""
 
+    tenant: str
     state: JobState | None = None
     created_after: datetime | None = None  # at or after
     created_before: datetime | None = None
@@ -72,7 +73,7 @@ class JobSearch:
         return JobIdPage(found[:limit], found[limit - 1])
 
     def _list_ids(self, job_filter: JobFilter, limit: int, before: str | None) -> list[str]:
-        index = f"{NAMESPACE}:jobs" + (f":{job_filter.state}" if job_filter.state else "")
+        index = f"{NAMESPACE}:tenant:{job_filter.tenant}:jobs" + (f":{job_filter.state}" if job_filter.state else "")
         upper = min(filter(None, (before, _lowest_id(job_filter.created_before))), default=None)
         newest = f"({upper}" if upper else "+"
         lower = _lowest_id(job_filter.created_after)

@@ -30,7 +30,7 @@ class JobSnapshot:
             return parse_record(self.record)
         if self.ledger_id is None:
             raise LedgerLost
-        raise JobNotFound(f"There is no job {self.job_id}; it may have been deleted.")
+        raise JobNotFound.of(self.job_id)
 
 
 class JobSnapshots:

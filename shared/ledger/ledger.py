@@ -5,9 +5,11 @@ respond in time; those that create, claim or reap raise LedgerLost if Redis lost
 """
 
 import json
+import math
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -15,10 +17,22 @@ import redis
 from redis.commands.core import Script
 
 from easel.models import JobState
-from shared.errors import ClaimLost, IdempotencyKeyReused, JobNotFound, LedgerLost, NotReady, QueueFull, WrongState
-from shared.jobs.estimate import MemoryKind
-from shared.jobs.job import Job, JobRequest
+from shared.errors import (
+    ClaimLost,
+    DailyQuotaExceeded,
+    EaselError,
+    IdempotencyKeyReused,
+    JobNotFound,
+    LedgerLost,
+    NotReady,
+    QueueFull,
+    TooManyQueuedJobs,
+    WrongState,
+)
+from shared.jobs.estimate import MemoryKind, pixel_evaluations
+from shared.jobs.job import DEFAULT_TENANT, Job, JobRequest
 from shared.jobs.record import initial_fields, parse_or_none, parse_record, to_hash_args
+from shared.metrics import jobs as job_metrics
 from shared.redis_client import NAMESPACE, connect, load_script, translate_errors
 
 __all__ = ["NAMESPACE", "Claim", "ControlAction", "ControlFlags", "Ledger", "connect"]  # re-exported: used with Ledger
@@ -26,7 +40,7 @@ __all__ = ["NAMESPACE", "Claim", "ControlAction", "ControlFlags", "Ledger", "con
 _DAY: Final = 24 * 3600
 _SCRIPTS: Final = (
     *("submit", "claim", "renew", "end_job", "release", "request_control"),
-    *("take_back", "reap_expired_leases", "delete", "restore", "end_rebuild"),
+    *("take_back", "reap_expired_leases", "delete", "restore", "end_rebuild", "list_tenants"),
 )
 
 ControlAction = Literal["cancel", "finish"]
@@ -87,28 +101,50 @@ class Ledger:
 
     # For clients, through the API.
 
-    def submit(self, request: JobRequest, *, queue_limit: int, remember_seconds: int) -> tuple[str, bool]:
+    def submit(
+        self,
+        request: JobRequest,
+        *,
+        queue_limit: int,
+        remember_seconds: int,
+        tenant_queue_limit: int = 0,
+        pixel_evaluations_per_day: int = 0,
+    ) -> tuple[str, bool]:
         """Create the record; return (id, True), or (ID of the earlier job, False) for a repeated idempotency key.
 
-        Raises QueueFull, IdempotencyKeyReused, LedgerLost.
+        The last two are limits of the tenant, 0 for none. Raises QueueFull, TooManyQueuedJobs, DailyQuotaExceeded,
+        IdempotencyKeyReused, LedgerLost.
         """
         fields = to_hash_args(initial_fields(request))
         key = request.idempotency_key or ""
-        args = (request.id, request.tier, request.digest, key, remember_seconds, queue_limit)
-        status, job_id = self._run("submit", *args, *fields)
+        cost = round(pixel_evaluations(request.recipe, request.width or 1, request.height or 1))
+        args = (request.id, request.tenant, request.tier, request.digest, key, remember_seconds, queue_limit)
+        quotas = (tenant_queue_limit, pixel_evaluations_per_day, cost)
+        status, job_id = self._run("submit", *args, *quotas, *fields)
         match status:
             case "ledger_lost":
                 raise LedgerLost
             case "queue_full":
                 raise QueueFull
+            case "too_many_queued":
+                raise TooManyQueuedJobs
+            case "daily_quota":
+                raise DailyQuotaExceeded(
+                    f"This job takes {cost:,} pixel evaluations, and fewer are left of today's (UTC) "
+                    f"{pixel_evaluations_per_day:,}. Submit a smaller one, or wait until tomorrow.",
+                    retry_after_seconds=math.ceil(_DAY - time.time() % _DAY),
+                )
             case "conflict":
                 raise IdempotencyKeyReused
+            case "created":
+                job_metrics.record_submission(request)
         return job_id, status == "created"
 
-    def find_by_idempotency_key(self, idempotency_key: str) -> tuple[str, str] | None:
-        """Return (digest, ID) of the job first submitted with this key, or None if there is none or it expired."""
+    def find_by_idempotency_key(self, idempotency_key: str, tenant: str = DEFAULT_TENANT) -> tuple[str, str] | None:
+        """Return (digest, ID) of the first job submitted with this key; None if there is none or it expired."""
+        of_tenant = "" if tenant == DEFAULT_TENANT else f"tenant:{tenant}:"
         with translate_errors():
-            value: str | None = self._redis.get(f"{NAMESPACE}:idempotency:{idempotency_key}")
+            value: str | None = self._redis.get(f"{NAMESPACE}:{of_tenant}idempotency:{idempotency_key}")
         digest, _, job_id = (value or "").partition(" ")
         return (digest, job_id) if job_id else None
 
@@ -120,7 +156,7 @@ class Ledger:
             return parse_record(fields)
         if self.identity() is None:
             raise LedgerLost
-        raise JobNotFound(f"There is no job {job_id}; it may have been deleted.")
+        raise JobNotFound.of(job_id)
 
     def get_many(self, ids: Sequence[str]) -> Sequence[Job]:
         """Return those of these jobs that exist, in the same order."""
@@ -128,20 +164,21 @@ class Ledger:
         for job_id in ids:
             pipe.hgetall(f"{NAMESPACE}:job:{job_id}")
         with translate_errors():
-            return [job for fields in pipe.execute() if fields and (job := parse_or_none(fields))]
+            records = pipe.execute()
+        return [job for fields in records if fields and (job := parse_or_none(fields))]
 
     def exists(self, job_id: str) -> bool:
         """Return whether there is a record; False also if Redis lost its data."""
         with translate_errors():
             return bool(self._redis.exists(f"{NAMESPACE}:job:{job_id}"))
 
-    def list(self, *, state: JobState | None = None, limit: int = 50) -> list[Job]:
-        """Return the newest jobs, up to `limit`."""
-        return [*self.get_many(self.list_ids(state=state, limit=limit))]
+    def list(self, *, tenant: str | None = None, state: JobState | None = None, limit: int = 50) -> list[Job]:
+        """Return the newest jobs of one or of all tenants, up to `limit`."""
+        return [*self.get_many(self.list_ids(tenant=tenant, state=state, limit=limit))]
 
-    def list_ids(self, *, state: JobState | None = None, limit: int) -> Sequence[str]:
+    def list_ids(self, *, tenant: str | None = None, state: JobState | None = None, limit: int) -> Sequence[str]:
         """Like `list`, but return IDs."""
-        index = f"{NAMESPACE}:jobs" + (f":{state}" if state else "")
+        index = NAMESPACE + (f":tenant:{tenant}" if tenant else "") + ":jobs" + (f":{state}" if state else "")
         with translate_errors():
             ids: Sequence[str] = self._redis.zrange(index, "+", "-", desc=True, bylex=True, offset=0, num=limit)
         return ids
@@ -155,6 +192,9 @@ class Ledger:
                 raise WrongState(f"The job has already ended; its state is {self.get(job_id).state}.")
             case "no_image":
                 raise NotReady("There is no image to keep before the first step; wait, or cancel the job.")
+            case "canceled":
+                job_metrics.record_end(job := self.get(job_id), JobState.CANCELED)
+                return job
         return self.get(job_id)
 
     def delete(self, job_id: str) -> None:
@@ -164,6 +204,14 @@ class Ledger:
                 self.get(job_id)  # raises the right error
             case "running":
                 raise WrongState("The job has not ended; cancel it first.")
+
+    def set_running_limit(self, tenant: str, limit: int | None) -> None:
+        """Set how many running jobs the tenant may have, 0 for any number; None for the settings' default."""
+        with translate_errors():
+            if limit is None:
+                self._redis.hdel(f"{NAMESPACE}:running_limits", tenant)
+            else:
+                self._redis.hset(f"{NAMESPACE}:running_limits", tenant, limit)
 
     # For workers. All but `claim` are fenced by the claim's token.
 
@@ -175,12 +223,20 @@ class Ledger:
         lease_seconds: float,
         memory_bytes: int = 0,
         memory_kind: MemoryKind = "host",
+        running_limit: int = 0,
     ) -> Claim | None:
-        """Claim the next job that is predicted to fit into `memory_bytes` (0 for any); None if there is none."""
+        """Claim the next job that is predicted to fit into `memory_bytes` (0 for any); None if there is none.
+
+        Skips jobs of tenants that have as many running jobs as was set for them, or else `running_limit` (0 for any).
+        """
         token = secrets.token_hex(8)
-        flat = self._run("claim", token, worker, lease_seconds, memory_bytes, memory_kind, *tiers)
+        flat = self._run("claim", token, worker, lease_seconds, memory_bytes, memory_kind, running_limit, *tiers)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        return Claim(parse_record(fields), token) if fields else None
+        if not fields:
+            return None
+        claim = Claim(parse_record(fields), token)
+        job_metrics.record_claim(claim.job)
+        return claim
 
     def renew(
         self, claim: Claim, *, lease_seconds: float, event: tuple[str, Any] | None = None, **fields: Any
@@ -193,9 +249,13 @@ class Ledger:
         return ControlFlags(cancel=bool(reply[0]), finish=bool(reply[1]), others_waiting=reply[2] > 0)
 
     def end_job(self, claim: Claim, state: JobState, **fields: Any) -> None:
-        """End the job and publish its result. Raises ClaimLost."""
-        if not self._run("end_job", claim.job.id, claim.token, str(state), *to_hash_args(fields)):
+        """End the job and publish its result; as canceled if that was requested earlier. Raises ClaimLost."""
+        ended = self._run("end_job", claim.job.id, claim.token, str(state), *to_hash_args(fields))
+        if not ended:
             raise _claim_lost(claim)
+        state = JobState(ended)
+        code = fields["error"].code if state is JobState.FAILED and fields.get("error") else ""
+        job_metrics.record_end(claim.job, state, code, run_seconds=fields.get("run_seconds"))
 
     def release(self, claim: Claim, *, place: Literal["head", "tail"], **fields: Any) -> None:
         """Return the job to its queue unfinished. Raises ClaimLost."""
@@ -204,15 +264,38 @@ class Ledger:
 
     def take_back(self, job_id: str, token: str) -> JobState | None:
         """Take back the claim of a process that died; return the job's new state, None if the claim had ended."""
-        state = self._run("take_back", job_id, token)
-        return JobState(state) if state else None
+        reply = self._run("take_back", job_id, token)
+        if not reply:
+            return None
+        self._record_lost_lease(job_id, state := JobState(reply), "child_died")
+        return state
 
     # For the reaper.
+
+    def list_tenants(self) -> None:
+        """Add the jobs that an older version created to the lists of their tenants, once. Safe to repeat."""
+        with translate_errors():
+            if self._redis.exists(f"{NAMESPACE}:tenants_listed"):
+                return
+        last = ""
+        while last := self._run("list_tenants", last):
+            pass
+        with translate_errors():
+            self._redis.set(f"{NAMESPACE}:tenants_listed", 1)
 
     def reap_expired_leases(self) -> dict[str, JobState]:
         """Take back every claim whose lease has expired; return the new state of each job: queued or canceled."""
         flat = self._run("reap_expired_leases")
-        return {job_id: JobState(state) for job_id, state in zip(flat[::2], flat[1::2], strict=True)}
+        states = {job_id: JobState(state) for job_id, state in zip(flat[::2], flat[1::2], strict=True)}
+        for job_id, state in states.items():
+            self._record_lost_lease(job_id, state, "expired")
+        return states
+
+    def _record_lost_lease(self, job_id: str, state: JobState, reason: str) -> None:
+        job_metrics.LEASES_LOST.inc(reason=reason)
+        if state is JobState.CANCELED:
+            with suppress(EaselError):  # deleted, or Redis is away now
+                job_metrics.record_end(self.get(job_id), state)
 
     def list_unfinalized_ids(self, *, older_than_seconds: float) -> Sequence[str]:
         """Return the jobs that ended at least this long ago and have no final.json in the blob store yet."""

@@ -5,6 +5,7 @@ shared/ledger/scripts/common.lua), so no event is lost and none reports what did
 lease: two senders never send the same event at the same time, and another one retries the events of a sender that died.
 """
 
+import math
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -79,6 +80,15 @@ class Outbox:
         args += ["" if retry_in is None else str(retry_in), "gone" if gone else ""]
         with translate_errors():
             return bool(self._record_script(keys=[NAMESPACE], args=args))
+
+    def backlog(self) -> tuple[int, float]:
+        """Return the number of events to be delivered, and the seconds for which the oldest due one has waited."""
+        with translate_errors():
+            count = self._redis.zcard(f"{NAMESPACE}:outbox")
+            first = self._redis.zrange(f"{NAMESPACE}:outbox", 0, 0, withscores=True)
+            seconds, micros = self._redis.time()
+        due_at = float(first[0][1]) if first else math.inf
+        return int(count), max(0.0, seconds + micros / 1e6 - due_at)
 
     def deliveries(self, job_id: str) -> list[DeliveryRecord]:
         """Return all delivery attempts of a job, oldest first."""

@@ -48,13 +48,31 @@ class QueueStats:
 
     def next_job_id(self, tier: str) -> str | None:
         """Return the ID of the next job in the tier's queue."""
-        ids = self.list_queued_ids(tier, 0, 1)
+        with translate_errors():
+            ids: list[str] = self._redis.zrange(f"{NAMESPACE}:queue:{tier}", 0, 0)
         return ids[0] if ids else None
 
-    def list_queued_ids(self, tier: str, offset: int, limit: int) -> list[str]:
-        """Return up to `limit` IDs of the tier's queue, after the first `offset`."""
+    def next_job_age(self, tier: str) -> float | None:
+        """Return the seconds since the submission of the next job in the tier's queue; None if there is none."""
+        job_id = self.next_job_id(tier)
+        if job_id is None:
+            return None
         with translate_errors():
-            ids: list[str] = self._redis.zrange(f"{NAMESPACE}:queue:{tier}", offset, offset + limit - 1)
+            request = self._redis.hget(f"{NAMESPACE}:job:{job_id}", "request")
+        return max(0.0, time.time() - json.loads(request)["created_at"]) if request else None  # deleted meanwhile
+
+    def redis_memory(self) -> tuple[int, int]:
+        """Return the bytes that Redis uses, and those that it may use; 0 for no limit."""
+        with translate_errors():
+            info = self._redis.info("memory")
+        return int(info["used_memory"]), int(info.get("maxmemory", 0))
+
+    def list_queued_ids(self, tier: str, tenant: str) -> list[str]:
+        """Return the IDs of the tenant's jobs in the tier's queue, the next one first. O(n log n) in these."""
+        with translate_errors():
+            ids: list[str] = self._redis.zinter(
+                {f"{NAMESPACE}:queue:{tier}": 1, f"{NAMESPACE}:tenant:{tenant}:jobs:queued": 0}
+            )
         return ids
 
     def position(self, job: Job) -> int | None:
@@ -73,10 +91,10 @@ class QueueStats:
             for job, rank in zip(jobs, ranks, strict=True)
         ]
 
-    def count(self, state: JobState) -> int:
-        """Return the number of jobs in this state."""
+    def count(self, state: JobState, tenant: str | None = None) -> int:
+        """Return the number of jobs in this state, of one or of all tenants."""
         with translate_errors():
-            return int(self._redis.zcard(f"{NAMESPACE}:jobs:{state}"))
+            return int(self._redis.zcard(NAMESPACE + (f":tenant:{tenant}" if tenant else "") + f":jobs:{state}"))
 
     def completed_last_hour(self) -> int:
         """Return the number of jobs that ended in the last hour, in any final state."""

@@ -4,19 +4,24 @@ from contextlib import suppress
 
 from easel.models import TERMINAL
 from shared.errors import JobNotFound, WrongState
-from shared.recovery.job_files import finalize
+from shared.jobs.job import DEFAULT_TENANT
+from shared.recovery.job_files import finalize, read_json
 from shared.services import Services
 from shared.storage import BlobStore, keys
 
 
-def delete_job(services: Services, job_id: str) -> None:
+def delete_job(services: Services, job_id: str, *, tenant: str | None = None) -> None:
     """Delete an ended job and its files. Raises JobNotFound and WrongState, with nothing changed.
+
+    With `tenant`, jobs of others do not exist.
 
     Deletes the request first, since only a job with a request can be rebuilt; then the record, which names the other
     files; then those. Garbage collection completes a deletion that a crash cut short
     (worker/maintenance/garbage_collection.py).
     """
     ledger, blobs = services.ledger, services.blobs
+    if tenant not in {None, _tenant(services, job_id)}:
+        raise JobNotFound.of(job_id)
     try:
         if not blobs.exists(keys.final(job_id)):  # without it, a loss of Redis from here on would bring the job back
             finalize(ledger, blobs, job_id)
@@ -32,6 +37,15 @@ def delete_job(services: Services, job_id: str) -> None:
     with suppress(JobNotFound):  # deleted concurrently
         ledger.delete(job_id)
     delete_job_files(blobs, job_id)
+
+
+def _tenant(services: Services, job_id: str) -> str:
+    """Return the job's tenant, also of a job without a record, whose deletion was cut short."""
+    try:
+        return services.ledger.get(job_id).tenant
+    except JobNotFound:
+        final = read_json(services.blobs, keys.final(job_id)) or {}
+        return str(final.get("tenant", DEFAULT_TENANT))
 
 
 def delete_job_files(blobs: BlobStore, job_id: str) -> bool:

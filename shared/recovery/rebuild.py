@@ -14,6 +14,7 @@ from shared.jobs.saved_iterations import SavedIterations
 from shared.recovery.job_files import read_json
 from shared.services import Services, stored_identity
 from shared.storage import BlobStore, keys
+from shared.tenants.quotas import list_quotas
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,8 @@ def rebuild_ledger(services: Services) -> int:
     blob_keys = (blob.key for blob in services.blobs.list("jobs/"))
     requests = sorted(key for key in blob_keys if key.endswith("/request.json"))
     restored = sum(restore_job(services, key.split("/")[1]) for key in requests)
+    for tenant, quotas in list_quotas(services.blobs):
+        services.ledger.set_running_limit(tenant, quotas.running_jobs)
     if identity is not None:
         services.ledger.end_rebuild(marker, identity)
     return restored

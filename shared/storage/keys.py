@@ -4,6 +4,20 @@ from typing import Final
 
 LEDGER_IDENTITY: Final = "ledger.json"
 """The ID of the ledger that this blob store belongs to."""
+API_KEYS_PREFIX: Final = "keys/"
+"""The prefix of the keys of tenants."""
+TENANTS_PREFIX: Final = "tenants/"
+"""The prefix of what was set for tenants."""
+
+
+def api_key(prefix: str) -> str:
+    """Return the key of the shared.tenants.keys.StoredKey with this prefix."""
+    return f"{API_KEYS_PREFIX}{prefix}.json"
+
+
+def tenant(name: str) -> str:
+    """Return the key of the shared.tenants.quotas.Quotas that were set for a tenant."""
+    return f"{TENANTS_PREFIX}{name}.json"
 
 
 def input_image(sha256: str) -> str:

@@ -146,6 +146,7 @@ def test_every_line_is_json_without_secrets_and_with_its_job_worker_and_request(
     submitted = {line["job"]: line["request_id"] for line in lines["api"] if line["event"] == "job_submitted"}
     for line in chain(lines["worker"], lines["reaper"]):
         assert line.get("request_id") == submitted.get(line.get("job"))
+        assert line.get("tenant") == ("default" if "job" in line else None)
 
 
 def check_requests(lines: list[dict[str, Any]], *, probes: bool) -> None:
@@ -154,6 +155,10 @@ def check_requests(lines: list[dict[str, Any]], *, probes: bool) -> None:
     assert [line for line in lines if line["milliseconds"] <= 0 or line["bytes"] <= 0] == []
     kinds = [(line["method"], line["path"], line["status"]) for line in lines]
     assert kinds.count(("GET", "/v1/jobs", 401)) == 2
+    assert {line.get("tenant") for line in lines if line["status"] == 401 or line["path"] == "/healthz"} == {None}
+    assert {line.get("tenant") for line in lines if line["path"].startswith("/v1/jobs") and line["status"] < 300} == {
+        "default"
+    }
     assert kinds.count(("POST", "/v1/session", 200)) == 1
     assert kinds.count(("POST", "/v1/jobs", 202)) == 2
     assert (("GET", "/healthz", 200) in kinds) == probes

@@ -20,4 +20,10 @@ if __name__ == "__main__":
     *arguments, name = sys.argv[1:]
     first_delay = float(os.environ.get("FIRST_DELAY", "0.1"))
     python = os.environ.get("PYTHON", sys.executable)
-    gpu_workers.run(GPUS, name, command=(python, *arguments), first_delay=first_delay)
+    gpu_workers.run(
+        GPUS,
+        name,
+        command=(python, *arguments),
+        first_delay=first_delay,
+        metrics_port=Settings().metrics_port,
+    )

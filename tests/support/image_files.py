@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 from shared.imaging import images
 
 Color = tuple[int, int, int]
+WRITABLE_FORMATS = [kind for kind in images.ACCEPTED_FORMATS if kind != "HEIF"]  # pi-heif only reads
 
 
 def gradient(size: tuple[int, int] = (64, 48)) -> Image.Image:
@@ -60,11 +61,16 @@ def sixteen_bit_png(pixels: np.ndarray, color_type: int, transparent: bytes = b"
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, color_type, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in chunks
-        if body or name == b"IEND"
-    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, body) for kind, body in chunks if body or kind == b"IEND")
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def with_chunks(png: bytes, *chunks: bytes) -> bytes:
+    """Insert chunks behind a PNG's header."""
+    return png[:33] + b"".join(chunks) + png[33:]
 
 
 # Color profiles (ICC.1:2001-04), from scratch.

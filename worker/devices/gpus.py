@@ -4,7 +4,7 @@ Celery's parent can therefore use it before it forks, where TensorFlow must not 
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -41,6 +41,25 @@ def visible_gpus(environ: Mapping[str, str] = os.environ) -> tuple[Gpu, ...]:
         gpus = [gpu for index in range(pynvml.nvmlDeviceGetCount()) for gpu in _gpu_at(index)]
         visible = environ.get("CUDA_VISIBLE_DEVICES")
         return tuple(gpus if visible is None else _filter_visible(gpus, visible))
+
+
+@dataclass(frozen=True)
+class GpuUsage:
+    """How much of a GPU is in use, by all processes."""
+
+    gpu: Gpu
+    used_bytes: int | None  # None if unknown, as is the next
+    utilization: float | None  # share of the last moments in which it computed, in [0, 1]
+
+
+def gpu_usage(gpus: Sequence[Gpu]) -> list[GpuUsage]:
+    """Return the usage of these GPUs; of none if the driver does not respond."""
+    try:
+        with _nvml():
+            return [usage for gpu in gpus for usage in _usage(gpu)]
+    except GpuUnavailable as error:
+        log.warning("gpu_usage_unknown", detail=error.detail)
+        return []
 
 
 def first_gpu_memory() -> int:
@@ -105,6 +124,20 @@ def _describe(handle: Any, label: str) -> Gpu:
         memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
     name, uuid = pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetUUID(handle)
     return Gpu(label=label, uuid=str(uuid), name=str(name), memory_bytes=memory)
+
+
+def _usage(gpu: Gpu) -> Iterator[GpuUsage]:
+    used, utilization = None, None
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByUUID(gpu.uuid)
+    except pynvml.NVMLError as error:  # it was lost
+        log.warning("gpu_skipped", gpu=gpu.label, error=str(error))
+        return
+    with suppress(pynvml.NVMLError):  # a GPU that shares the CPU's memory reports none
+        used = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+    with suppress(pynvml.NVMLError):  # a MIG instance reports none
+        utilization = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+    yield GpuUsage(gpu, used, utilization)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import structlog
 from shared.errors import ClaimLost, Unavailable
 from shared.imaging.images import encode_jpeg
 from shared.storage import keys
+from worker import metrics
 from worker.job import checkpoint_format
 from worker.job.session import JobSession
 from worker.protocols import Iterate
@@ -75,8 +76,10 @@ class CheckpointWriter:
         with self._checkpoint_lock:
             if key in self._keys:
                 return
+            parts: list[bytes | memoryview] = []
             if key != self.unrecorded_key:
-                self._session.blobs.put(key, *checkpoint_format.dump({**iterate.state(), **self._metadata}))
+                parts = checkpoint_format.dump({**iterate.state(), **self._metadata})
+                self._session.blobs.put(key, *parts)
                 self.unrecorded_key = key
             previous = self._keys[-1] if self._keys else None
             self._session.renew(checkpoint=key, previous_checkpoint=previous, leases_lost=0)
@@ -85,6 +88,7 @@ class CheckpointWriter:
                 self._session.blobs.delete(old)
             self._keys = [*self._keys[-1:], key]
         seconds = time.monotonic() - began
+        metrics.record_checkpoint(seconds, parts)
         self._checkpoint_due = max(self._checkpoint_due, time.monotonic() + seconds / _MAX_WRITING_SHARE)
 
     def try_write_checkpoint(self, iterate: Iterate) -> bool:

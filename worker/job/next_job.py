@@ -35,7 +35,7 @@ def claim_next_job(services: Services, worker: WorkerState, queue: Queue) -> Job
 def run_job(services: Services, worker: WorkerState, drain: threading.Event, session: JobSession) -> None:
     """Run a claimed job."""
     job = session.job
-    context = structlog.contextvars.bound_contextvars(job=job.id, request_id=job.request.request_id)
+    context = structlog.contextvars.bound_contextvars(job=job.id, tenant=job.tenant, request_id=job.request.request_id)
     with context, worker.running(job.id):
         log.info("job_claimed", claims=job.claims, recipe=job.request.recipe.preset)
         try:

@@ -13,6 +13,7 @@ from shared.errors import AttemptsExhausted, ClaimLost, EaselError, LedgerUnavai
 from shared.imaging.transparency import Alpha
 from shared.presets import BETTER_WEIGHTS, adapted_to_weights
 from shared.services import Services
+from worker import metrics
 from worker.devices.memory import suggest_size
 from worker.job.checkpoints import CheckpointWriter
 from worker.job.drain import save_last_step, write_handoff_note
@@ -91,11 +92,13 @@ class JobRun:
         masks = [np.ascontiguousarray(self.inputs.image(sha256)[..., 0]) for sha256 in request.content_masks]
         reader = CheckpointReader(self.session, self.worker, self.inputs, self.retry)
         resumed = reader.resume_point(content, masks, recipe, self.weights["sha256"])
+        metrics.record_start(self.job, resumed.iterate.step if resumed else None)
         if resumed:
             self.last, self.bitwise = resumed.iterate, resumed.bitwise
             self.job = self.job.model_copy(update={"resumed_from_step": resumed.iterate.step})
         state = resumed.state if resumed else None
         iterates = self.worker.engine.stylize(content, styles, recipe, state, init_image=init_image, masks=masks)
+        iterates = metrics.measure_steps(iterates, self.worker.engine.device())
         resumed_from = resumed.key if resumed else None
         self.writer = CheckpointWriter(self.session, resumed_from=resumed_from, metadata=self._checkpoint_metadata())
         with self.writer as writer:

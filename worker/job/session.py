@@ -35,6 +35,7 @@ class JobSession:
             lease_seconds=services.settings.lease_seconds,
             memory_bytes=memory.size,
             memory_kind=memory.kind,
+            running_limit=services.settings.tenant_running_jobs,
         )
         return cls(services, claim) if claim else None
 

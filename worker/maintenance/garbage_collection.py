@@ -111,7 +111,7 @@ def _was_resubmitted(services: Services, job_id: str) -> bool:
     request = JobRequest.model_validate_json(services.blobs.get(keys.request(job_id)))
     if not request.idempotency_key:
         return False
-    accepted = services.ledger.find_by_idempotency_key(request.idempotency_key)
+    accepted = services.ledger.find_by_idempotency_key(request.idempotency_key, request.tenant)
     return accepted is not None and accepted[0] == request.digest and accepted[1] != job_id
 
 

@@ -17,6 +17,8 @@ from shared.errors import EaselError, JobNotFound, LedgerUnavailable
 from shared.recovery import job_files
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services, ensure_paired
+from worker.liveness import touch_liveness_file
+from worker.maintenance import metrics
 from worker.maintenance.garbage_collection import Effect, collect_garbage
 from worker.webhooks.sender import WebhookSender
 
@@ -42,17 +44,18 @@ class Reaper:
         if self.services.settings.webhook_secret:
             others["webhooks"] = partial(WebhookSender(self.services).run, stop)
         threads = [
-            threading.Thread(target=self._run_rounds, args=(call, stop), name=name, daemon=True)
+            threading.Thread(target=self._run_rounds, args=(name, call, stop), name=name, daemon=True)
             for name, call in others.items()
         ]
         for thread in threads:
             thread.start()
-        self._run_rounds(self.recover, stop)
+        self._run_rounds("recovery", self.recover, stop)
         for thread in threads:
             thread.join(self.services.settings.reaper_seconds)
 
     def recover(self) -> None:
         """Reap expired leases and top up wake-ups. Raises LedgerUnavailable, LedgerReadOnly."""
+        touch_liveness_file(self.services.settings.liveness_file)
         if self._lease_grace_period_over():
             self.reap_expired_leases()
         self.top_up_wake_ups()
@@ -61,6 +64,7 @@ class Reaper:
         """Rebuild a lost ledger, finalize jobs, and do a part of the garbage collection. Raises Unavailable."""
         if not ensure_paired(self.services):
             log.warning("ledger_lost", restored=rebuild_ledger(self.services))
+        self.services.ledger.list_tenants()
         for job_id in self.services.ledger.list_unfinalized_ids(older_than_seconds=_FINALIZE_AFTER_SECONDS):
             self._finalize(job_id)
         if counts := Counter[str](effect for effect in self._collect_garbage() if effect):
@@ -79,11 +83,13 @@ class Reaper:
             for _ in range(target - self.services.dispatcher.pending(tier)):
                 self.services.dispatcher.wake(tier)
 
-    def _run_rounds(self, call: Callable[[], None], stop: threading.Event) -> None:
+    def _run_rounds(self, name: str, call: Callable[[], None], stop: threading.Event) -> None:
         """Repeat `call` until `stop` is set, even if it raises."""
         while True:
+            failed = True
             try:
                 call()
+                failed = False
             except LedgerUnavailable as error:
                 self._unavailable_at = time.monotonic()
                 log.warning("ledger_unavailable", detail=error.detail)
@@ -91,6 +97,7 @@ class Reaper:
                 log.warning("round_failed", code=error.code, detail=error.detail)
             except Exception:  # the next round may succeed, and without rounds nothing is ever recovered
                 log.exception("round_failed")
+            metrics.record_round(name, failed=failed)
             if stop.wait(self.services.settings.reaper_seconds):
                 return
 

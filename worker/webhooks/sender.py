@@ -20,6 +20,7 @@ from shared.jobs.job import WEBHOOK_RETRY_SECONDS, Job
 from shared.jobs.webhook import WebhookPayload
 from shared.ledger.outbox import DeliveryRecord, OutboxEvent
 from shared.services import Services
+from worker.maintenance import metrics
 from worker.webhooks.http import GONE, DeliveryFailed, WebhookClient, WebhookResponse
 
 log = structlog.get_logger(__name__)
@@ -90,7 +91,8 @@ class WebhookSender:
             next_attempt_at=time.time() + retry_in if retry_in is not None else None,
             delivered=error is None,
         )
-        self.services.outbox.record_delivery(event, delivery, retry_in=retry_in, gone=gone)
+        if self.services.outbox.record_delivery(event, delivery, retry_in=retry_in, gone=gone):
+            metrics.record_attempt(delivered=error is None, dead=error is not None and retry_in is None)
         log.info("webhook_attempted", event_id=event.id, attempt=event.attempt, error=error)
 
     def _start_delivery(self) -> bool:
@@ -123,7 +125,7 @@ class WebhookSender:
 
     def _post(self, event: OutboxEvent) -> WebhookResponse:
         job = self.services.ledger.get(event.job_id)
-        structlog.contextvars.bind_contextvars(request_id=job.request.request_id)
+        structlog.contextvars.bind_contextvars(tenant=job.tenant, request_id=job.request.request_id)
         if job.request.webhook is None:  # in a record that another program wrote
             raise DeliveryFailed("The job has no webhook.")
         body, now = payload(job, event.event), datetime.now(UTC)

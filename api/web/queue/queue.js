@@ -191,7 +191,7 @@ function createWorker() {
 function updateWorker(entry, worker) {
   setText(entry.name, worker.name);
   const { job } = worker;
-  entry.activity.replaceChildren(...(job ? ["running ", h("a", { href: `/?job=${job}` }, shortId(job))] : ["idle"]));
+  entry.activity.replaceChildren(...(job ? ["running ", h("a", { href: `/?job=${job}` }, shortId(job))] : [worker.busy ? "running" : "idle"]));
   const speed = worker.pixels_per_second && `${number(worker.pixels_per_second / 1e6)} Mpx/s`;
   const memory = worker.memory_bytes && `${bytes(worker.memory_bytes)} ${worker.memory_kind === "gpu" ? "GPU memory" : "memory"}`;
   setText(entry.facts, [worker.device, memory, speed, worker.weights].filter(Boolean).join(" · "));

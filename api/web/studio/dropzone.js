@@ -2,9 +2,9 @@
 
 import { $, h, showText } from "../common/dom.js";
 
-const ACCEPT = "image/jpeg,image/png,image/webp,image/gif,image/tiff";
-export const NO_PREVIEW = "This browser can’t show this file. If it is a TIFF, you can still use it.";
-export const FORMATS = "JPEG, PNG, WebP, GIF or TIFF";
+const ACCEPT = "image/jpeg,image/png,image/webp,image/gif,image/tiff,image/heic,image/heif,image/avif,.heic,.heif";
+export const NO_PREVIEW = "This browser can’t show this file. If it is a TIFF or HEIC, you can still use it.";
+export const FORMATS = "JPEG, PNG, WebP, GIF, TIFF, HEIC or AVIF";
 
 /**
  * Fill the element `area` with a labeled file input that also accepts dropped files. Errors are shown in #<errorId>.
@@ -34,7 +34,7 @@ export function createDropzone(area, { name, hint, onFiles, multiple = false, id
   return { area, title, label, input };
 }
 
-/** Return an image that a text replaces if the browser cannot show the file; the API accepts more formats, such as TIFF. */
+/** Return an image that a text replaces if the browser cannot show the file; the API accepts more formats, such as HEIC. */
 export function createImage({ url }, alt, onUnsupported = () => {}) {
   const image = h("img", { src: url, alt, onerror });
   return image;

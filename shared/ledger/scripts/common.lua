@@ -10,14 +10,20 @@
 -- <ns>:queue:<tier>         zset    IDs of queued jobs; this and the keys that order it: fair_share.lua
 -- <ns>:leases               zset    IDs of running jobs by lease expiry
 -- <ns>:jobs, :jobs:<state>  zset    IDs, all scores 0: UUIDv7 sorts by time
+-- <ns>:tenant:<tenant>:jobs, :jobs:<state>  the same of each tenant
 -- <ns>:completed            zset    IDs of ended jobs by end time, until the job is deleted
 -- <ns>:unfinalized          zset    IDs of ended jobs by end time, until final.json is in the blob store
--- <ns>:idempotency:<key>    string  "<digest> <id>"
+-- <ns>:idempotency:<key>    string  "<digest> <id>", of the tenant `default`
+-- <ns>:tenant:<tenant>:idempotency:<key>  the same of each other tenant
+-- <ns>:tenant:<tenant>:pixel_evaluations:<day>  string  of the jobs submitted on that day since the epoch
+-- <ns>:tenant:<tenant>:requests             string  see count_request.lua
+-- <ns>:running_limits       hash    running jobs that a tenant may have, of tenants with such a quota of their own
 -- <ns>:outbox               zset    webhook events to send, "<id>-<kind>", by due time
 -- <ns>:outbox:<event>       hash    attempt count of such an event, and the token of the sender that has taken it
 -- <ns>:deliveries:<id>      list    one JSON object per delivery attempt, oldest first
 --
--- Keys that no script touches: workers (shared/ledger/queue_stats.py), run_history, revoked_session:<id>, write_check.
+-- Keys that no script touches: tenants_listed (shared/ledger/ledger.py), workers (shared/ledger/queue_stats.py), run_history, revoked_session:<id>,
+-- session_secret, audit, write_check.
 local ns = KEYS[1]
 
 local function now()
@@ -33,6 +39,23 @@ local function tenant_of(id) return get_field(id, 'tenant') or 'default' end -- 
 local function ledger_is_lost() return redis.call('EXISTS', ns .. ':ledger') == 0 end
 local function holds_claim(id, token) return token ~= '' and get_field(id, 'claim') == token end
 local function is_final(state) return next(TRANSITIONS[state]) == nil end
+
+local function tenant_key(tenant, name) return ns .. ':tenant:' .. tenant .. ':' .. name end
+
+local function idempotency_key(tenant, key)
+  return tenant == 'default' and ns .. ':idempotency:' .. key or tenant_key(tenant, 'idempotency:' .. key)
+end
+
+-- `list` is 'jobs' or 'jobs:<state>'. The record must exist.
+local function add_to_list(list, id)
+  redis.call('ZADD', ns .. ':' .. list, 0, id)
+  redis.call('ZADD', tenant_key(tenant_of(id), list), 0, id)
+end
+
+local function remove_from_list(list, id)
+  redis.call('ZREM', ns .. ':' .. list, id)
+  redis.call('ZREM', tenant_key(tenant_of(id), list), id)
+end
 
 local function publish_event(id, kind, data)
   redis.call('XADD', ns .. ':events:' .. id, 'MAXLEN', '~', 5000, '*', 'kind', kind, 'data', data)
@@ -63,8 +86,8 @@ end
 local function change_state(id, to)
   local from = get_field(id, 'state')
   if not TRANSITIONS[from][to] then error('illegal transition of ' .. id .. ': ' .. from .. ' to ' .. to) end
-  redis.call('ZREM', ns .. ':jobs:' .. from, id)
-  redis.call('ZADD', ns .. ':jobs:' .. to, 0, id)
+  remove_from_list('jobs:' .. from, id)
+  add_to_list('jobs:' .. to, id)
   redis.call('HSET', job_key(id), 'state', to)
   publish_event(id, 'state', cjson.encode({state = to, at = tonumber(now())}))
 end

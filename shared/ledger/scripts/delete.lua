@@ -8,12 +8,13 @@ if not state then return 'missing' end
 if not is_final(state) then return 'running' end
 local key = cjson.decode(get_field(id, 'request')).idempotency_key
 if type(key) == 'string' then
-  local idempotency = ns .. ':idempotency:' .. key
+  local idempotency = idempotency_key(tenant_of(id), key)
   if (redis.call('GET', idempotency) or ''):match('%S+$') == id then redis.call('DEL', idempotency) end
 end
 drop_outbox_events(id)
+remove_from_list('jobs', id)
+remove_from_list('jobs:' .. state, id)
+redis.call('ZREM', ns .. ':completed', id)
+redis.call('ZREM', ns .. ':unfinalized', id)
 redis.call('DEL', job_key(id), ns .. ':events:' .. id, previews_key(id), ns .. ':deliveries:' .. id)
-for _, index in ipairs({':jobs', ':jobs:' .. state, ':completed', ':unfinalized'}) do
-  redis.call('ZREM', ns .. index, id)
-end
 return 'deleted'

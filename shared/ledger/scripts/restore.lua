@@ -6,11 +6,11 @@
 -- cannot be told apart, and rendering a job twice is better than losing one. The key stays with the first.
 local id, tier, state, digest, key, ttl = unpack(ARGV, 1, 6)
 if redis.call('EXISTS', job_key(id)) == 1 then return 0 end
-if key ~= '' then redis.call('SET', ns .. ':idempotency:' .. key, digest .. ' ' .. id, 'EX', ttl, 'NX') end
 redis.call('HSET', job_key(id), 'id', id, 'tier', tier, 'state', state, 'order', 0)
 set_fields(id, 7)
-redis.call('ZADD', ns .. ':jobs', 0, id)
-redis.call('ZADD', ns .. ':jobs:' .. state, 0, id)
+if key ~= '' then redis.call('SET', idempotency_key(tenant_of(id), key), digest .. ' ' .. id, 'EX', ttl, 'NX') end
+add_to_list('jobs', id)
+add_to_list('jobs:' .. state, id)
 if state == 'queued' then
   enqueue(id)
 else

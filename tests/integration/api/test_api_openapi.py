@@ -8,6 +8,7 @@ import pytest
 import schemathesis
 from flask import Flask
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from schemathesis import GenerationMode, checks
 from support.fixtures.api import PHOTO, STYLE, Submit, claim, report_progress, succeed
 
@@ -15,6 +16,7 @@ from api.app import create_app
 from shared.services import Services
 from shared.settings import Settings
 
+KEY = "a-key"
 CHECKS = [
     checks.not_a_server_error,
     checks.status_code_conformance,
@@ -28,8 +30,9 @@ LONG_TIMEOUTS = hypothesis.settings(
 
 @pytest.fixture
 def app(settings: Settings, services: Services) -> Flask:
-    """Return an app whose streams and long polls end immediately, as during a shutdown."""
-    app = create_app(settings.model_copy(update={"queue_limit": 100_000}), services)
+    """Return an app with a key, whose streams and long polls end immediately, as during a shutdown."""
+    changed = {"queue_limit": 100_000, "api_keys": (SecretStr(KEY),)}
+    app = create_app(settings.model_copy(update=changed), services)
     app.extensions["easel"].stopping.set()
     return app
 
@@ -67,7 +70,7 @@ def _send_generated(operation: Any, mode: GenerationMode, ids: list[str]) -> Non
             images = {"content": PHOTO, "style": [STYLE], **masks, "init_image": PHOTO}
             optional = {*masks, "init_image"} - case.body.keys()
             case.body |= {name: image for name, image in images.items() if name not in optional}
-        case.call_and_validate(checks=CHECKS)
+        case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {KEY}"})
 
     with suppress(hypothesis.errors.Unsatisfiable):  # without parameters there are no invalid requests
         call()

@@ -98,7 +98,9 @@ def test_queued_jobs_are_paged_in_the_order_they_are_served(submit: Submit, clie
 def test_only_one_page_of_a_long_queue_is_read(submit: Submit, client: FlaskClient, services: Services) -> None:
     job_id = submit().get_json()["id"]
     redis = services.ledger._redis
-    redis.zadd("easel:queue:standard", {f"ghost-{number}": 1000 + number for number in range(10_000)})
+    ghosts = {f"ghost-{number}": 1000 + number for number in range(10_000)}
+    redis.zadd("easel:queue:standard", ghosts)
+    redis.zadd("easel:tenant:default:jobs:queued", ghosts)
     redis.config_resetstat()
     page = client.get("/v1/queue/standard/jobs?limit=10").get_json()
     assert ([job["id"] for job in page["jobs"]], page["total"]) == ([job_id], 10_001)

@@ -10,6 +10,7 @@ import pytest
 from support.fixtures.ledger import request, submit
 
 from easel.models import JobState
+from shared.jobs.job import DEFAULT_TENANT
 from shared.ledger import job_search
 from shared.ledger.job_search import JobFilter, JobSearch
 from shared.ledger.ledger import NAMESPACE, Ledger, connect
@@ -20,6 +21,10 @@ NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 @pytest.fixture
 def search(valkey_url: str) -> JobSearch:
     return JobSearch(connect(valkey_url))
+
+
+def own(**fields: Any) -> JobFilter:
+    return JobFilter(tenant=DEFAULT_TENANT, **fields)
 
 
 def enter(ledger: Ledger, *, at: datetime | None = None, **changes: Any) -> str:
@@ -44,17 +49,23 @@ def test_pages_are_ordered_from_newest_to_oldest_and_the_last_one_has_no_cursor(
     ledger: Ledger, search: JobSearch
 ) -> None:
     ids = [enter(ledger) for _ in range(6)]
-    assert [*pages(search, JobFilter(), 4)] == [ids[:1:-1], ids[1::-1]]
-    assert [*pages(search, JobFilter(), 3)] == [ids[:2:-1], ids[2::-1]], "no empty page follows the last job"
+    assert [*pages(search, own(), 4)] == [ids[:1:-1], ids[1::-1]]
+    assert [*pages(search, own(), 3)] == [ids[:2:-1], ids[2::-1]], "no empty page follows the last job"
 
 
 def test_a_cursor_stays_valid_when_its_job_is_deleted_and_new_ones_come(ledger: Ledger, search: JobSearch) -> None:
     ids = [enter(ledger) for _ in range(4)]
-    first = search.page(JobFilter(), limit=2)
+    first = search.page(own(), limit=2)
     enter(ledger)
     ledger.request_control(ids[2], "cancel")
     ledger.delete(ids[2])
-    assert search.page(JobFilter(), limit=2, before=first.next_before).ids == ids[1::-1]
+    assert search.page(own(), limit=2, before=first.next_before).ids == ids[1::-1]
+
+
+def test_jobs_of_another_tenant_do_not_match(ledger: Ledger, search: JobSearch) -> None:
+    (own_id, _) = enter(ledger, metadata={"a": "1"}), enter(ledger, metadata={"a": "1"}, tenant="other")
+    for fields in ({}, {"metadata": {"a": "1"}}, {"state": JobState.QUEUED}):
+        assert search.page(own(**fields), limit=9).ids == [own_id]
 
 
 def test_times_are_compared_to_the_millisecond(ledger: Ledger, search: JobSearch) -> None:
@@ -62,7 +73,7 @@ def test_times_are_compared_to_the_millisecond(ledger: Ledger, search: JobSearch
     ids = [enter(ledger, at=NOON + number * tick) for number in range(4)]
 
     def between(after: datetime, before: datetime) -> list[str]:
-        return [*search.page(JobFilter(created_after=after, created_before=before), limit=9).ids]
+        return [*search.page(own(created_after=after, created_before=before), limit=9).ids]
 
     assert between(NOON + tick, NOON + 3 * tick) == [ids[2], ids[1]], "at or after the first, before the second"
     assert between(NOON + tick / 2, NOON + tick * 5 / 2) == [ids[2], ids[1]]
@@ -77,7 +88,7 @@ def test_only_jobs_with_all_given_metadata_and_the_preset_match(ledger: Ledger, 
     enter(ledger, metadata={"order": "2"})
 
     def found(**fields: Any) -> list[str]:
-        return [*search.page(JobFilter(**fields), limit=9).ids]
+        return [*search.page(own(**fields), limit=9).ids]
 
     assert found(metadata={"order": "1"}) == [other, both]
     assert found(metadata={"order": "1", "note": ""}) == [both]
@@ -93,8 +104,8 @@ def test_the_stored_request_of_an_older_version_has_no_metadata(
     submit(ledger, old)
     stored = old.model_dump_json(exclude={"metadata"})
     connect(valkey_url).hset(f"{NAMESPACE}:job:{old.id}", "request", stored)
-    assert search.page(JobFilter(metadata={"order": "1"}), limit=1).ids == []
-    assert search.page(JobFilter(preset="fast"), limit=1).ids == [old.id]
+    assert search.page(own(metadata={"order": "1"}), limit=1).ids == []
+    assert search.page(own(preset="fast"), limit=1).ids == [old.id]
 
 
 def test_all_matches_are_found_page_by_page_and_each_page_reads_a_bounded_number_of_requests(
@@ -110,7 +121,7 @@ def test_all_matches_are_found_page_by_page_and_each_page_reads_a_bounded_number
         expected = [job_id, *expected] if number in marked else expected
     for limit in (1, 3, 10, 50):
         found = list[str]()
-        listing = pages(search, JobFilter(metadata={"marked": "True"}), limit)
+        listing = pages(search, own(metadata={"marked": "True"}), limit)
         while True:
             client.config_resetstat()
             page = next(listing, None)
@@ -129,4 +140,4 @@ def test_a_page_without_a_match_has_a_cursor_while_jobs_remain(
 ) -> None:
     monkeypatch.setattr(job_search, "SCAN_LIMIT", 3)
     old, *_ = [enter(ledger, metadata={"old": str(number == 0)}) for number in range(7)]
-    assert [*pages(search, JobFilter(metadata={"old": "True"}), 2)] == [[], [], [old]]
+    assert [*pages(search, own(metadata={"old": "True"}), 2)] == [[], [], [old]]

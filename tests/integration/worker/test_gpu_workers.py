@@ -31,7 +31,8 @@ def drain(number, frame):
     sys.exit()
 signal.signal(signal.SIGTERM, drain)
 signal.signal(signal.SIGINT, drain)
-report(name=sys.argv[1], gpu=os.environ["CUDA_VISIBLE_DEVICES"], pid=os.getpid())
+gpu, metrics_port = os.environ["CUDA_VISIBLE_DEVICES"], os.environ["EASEL_METRICS_PORT"]
+report(name=sys.argv[1], gpu=gpu, pid=os.getpid(), metrics_port=metrics_port)
 while True:
     signal.pause()
 """
@@ -69,6 +70,12 @@ def ended(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+@pytest.mark.parametrize(("first", "ports"), [("9101", {"9101", "9102"}), ("0", {"0"})])
+def test_the_workers_serve_metrics_at_consecutive_ports(first: str, ports: set[str], start: Start) -> None:
+    workers = read_reports(start(WORKER, EASEL_METRICS_PORT=first), 2)
+    assert {worker["metrics_port"] for worker in workers} == ports
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from api.live import ttl_cache
-from api.live.ttl_cache import TtlCache
+from api.live.ttl_cache import TtlCache, TtlCaches
 from shared.errors import LedgerUnavailable
 
 THREADS = 8
@@ -161,3 +161,36 @@ def test_an_error_in_the_background_keeps_the_stale_value(clock: Clock) -> None:
     clock.now += 5
     with pytest.raises(LedgerUnavailable):
         cache.get()
+
+
+def test_named_values_are_cached_one_by_one_and_the_least_recently_used_is_dropped(clock: Clock) -> None:
+    computed: list[str] = []
+
+    def compute(name: str) -> str:
+        computed.append(name)
+        return name.upper()
+
+    caches = TtlCaches(compute, size=2, fresh_seconds=1)
+    for name in ("a", "b", "a", "c", "a", "b"):
+        assert caches.get(name) == name.upper()
+    assert computed == ["a", "b", "c", "b"]
+    clock.now += 1
+    assert caches.get("b") == "B"
+    assert computed[4:] == ["b"]
+
+
+def test_a_value_can_outlast_errors(clock: Clock) -> None:
+    def fail(calls: int) -> None:
+        if calls in {0, 2, 3}:
+            raise LedgerUnavailable
+
+    cache = TtlCache(counting(fail), fresh_seconds=1, keep_on_error=True)
+    with pytest.raises(LedgerUnavailable):
+        cache.get()
+    clock.now += 1
+    assert cache.get() == 1
+    for _ in range(2):
+        clock.now += 1
+        assert cache.get() == cache.get() == 1, "computed again once a second"
+    clock.now += 1
+    assert cache.get() == 4

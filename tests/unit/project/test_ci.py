@@ -17,3 +17,10 @@ def test_make_test_leaves_out_only_the_chaos_run_which_comes_last() -> None:
     (command,) = re.findall(r"^\t(\$\(BIN\)/python -m pytest .*--ignore.*)", makefile, re.MULTILINE)
     assert (ROOT / chaos).is_file()
     assert re.findall(r"pytest (.*?)(?:;| &&)", command) == ["$(PARALLEL) --ignore $(CHAOS_TEST)", "$(CHAOS_TEST)"]
+
+
+def test_ci_installs_what_tests_would_skip_and_starts_none_of_its_services() -> None:
+    script = (ROOT / ".ci/run").read_text()
+    assert {"chromium", "prometheus"} <= {*re.findall(r"missing\+=\((\w+)", script)}
+    assert "--no-install-recommends" in script
+    assert script.index("policy-rc.d") < script.index("apt-get install")

@@ -17,6 +17,7 @@ from worker.celery_app import CeleryWorker
 DEPLOY = ROOT / "deploy"
 DOCKERFILES = sorted(DEPLOY.glob("*.Dockerfile"))
 NAMING_VARIABLES = [*DOCKERFILES, DEPLOY / "compose.yaml", ROOT / "Makefile"]
+PINNED = re.compile(r"\S+:[\w.-]+@sha256:[0-9a-f]{64}")
 VARIABLES = {f"EASEL_{name.upper()}" for name in Settings.model_fields}
 
 
@@ -49,8 +50,35 @@ def test_every_variable_is_a_setting(path: Path) -> None:
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
 def test_everything_that_is_copied_into_an_image_exists(dockerfile: Path) -> None:
     defaults = dict(re.findall(r"^ARG (\w+)=(\S+)", dockerfile.read_text(), re.MULTILINE))
-    for source in re.findall(r"^COPY (\S+)", dockerfile.read_text(), re.MULTILINE):
+    for source in re.findall(r"^COPY ([^\s-]\S*)", dockerfile.read_text(), re.MULTILINE):
         assert (ROOT / re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], source)).exists()
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_has_pinned_bases_and_a_numeric_user(dockerfile: Path) -> None:
+    text = dockerfile.read_text()
+    stages = re.findall(r"^FROM (\S+)(?: AS (\w+))?", text, re.MULTILINE)
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE))
+    for base, _ in stages:
+        assert PINNED.fullmatch(arguments[base.strip("${}")]), base
+    assert re.findall(r"^USER (.*)", text, re.MULTILINE) == ["10001:10001"]
+
+
+@pytest.mark.parametrize("name", compose()["services"])
+def test_a_service_of_the_compose_file_is_pinned_limited_and_checked(name: str) -> None:
+    service = compose()["services"][name]
+    assert "build" in service or PINNED.fullmatch(service["image"])
+    assert service["deploy"]["resources"]["limits"]["memory"]
+    assert service["healthcheck"].get("test") or name == "bucket"
+    assert service.get("read_only") or name == "s3"
+
+
+def test_only_the_worker_on_gpus_reserves_them() -> None:
+    services = compose()["services"]
+    reserving = {name for name, service in services.items() if "reservations" in service["deploy"]["resources"]}
+    assert reserving == {"worker-gpu"}
+    assert services["worker-gpu"]["profiles"] == ["gpu"]
+    assert services["worker-gpu"]["build"]["args"] == {"LOCK": "worker-gpu.txt"}
 
 
 def test_the_ports_agree() -> None:

@@ -14,6 +14,7 @@ from typer import Typer
 from typer.main import get_command
 
 from easel.cli import app as easel
+from shared.metrics.instruments import PROCESS
 from shared.settings import Settings
 from worker.cli import app as easel_worker
 
@@ -43,13 +44,15 @@ FOREIGN = {
     "redis_paused",
     # Other programs' names.
     *("appendfsync", "proxy_pass", "CUDA_DEVICE_ORDER", "KERAS_HOME", "FORWARDED_ALLOW_IPS", "GradientTape"),
+    # Metrics of Prometheus' client.
+    *(metric.name + ("_total" if metric.type == "counter" else "") for metric in PROCESS.collect()),
 }
 
 
 @cache
 def code_words() -> set[str]:
     """Return every word in the code, except in this test."""
-    suffixes = {".py", ".lua", ".js", ".html", ".css", ".toml", ".yaml", ".Dockerfile", ""}
+    suffixes = {".py", ".lua", ".js", ".html", ".css", ".toml", ".yaml", ".yml", ".Dockerfile", ""}
     paths = [path for path in map(Path, tracked()) if path.suffix in suffixes and path.name != Path(__file__).name]
     texts = ((ROOT / path).read_text(errors="ignore") for path in paths if path.parts[0] != "docs")
     return set(re.findall(r"\w+", " ".join(texts)))

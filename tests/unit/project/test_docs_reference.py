@@ -58,9 +58,18 @@ def test_every_event_is_in_the_reference() -> None:
 
 
 def test_every_metric_is_in_the_reference() -> None:
-    source = (ROOT / "api/routes/metrics.py").read_text()
-    metrics = set(re.findall(r'"(easel_[a-z_]+)"', source)) - {"easel_registry"}
-    assert metrics == {metric.removesuffix("_total") for metric in first_cells("metrics.md")}
+    folders = (ROOT / name for name in ("api", "shared", "worker"))
+    sources = [path.read_text() for folder in folders for path in folder.rglob("*.py")]
+    defined = re.compile(r'\b(?:Counter|Gauge|Histogram|ScrapedGauge)\(\s*"(\w+)"')
+    metrics = {name for source in sources for name in defined.findall(source)}
+    assert metrics == {name for name in first_cells("metrics.md") if not name.startswith("process_")}
+
+
+def test_names_of_metrics_follow_the_rules_of_prometheus() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+)", (REFERENCE / "metrics.md").read_text(), re.MULTILINE)
+    counters = {name for name, kind in rows if kind == "counter"}
+    assert counters == {name for name, _ in rows if name.endswith("_total")}
+    assert all(re.search(r"_(seconds|bytes)$", name) for name, kind in rows if kind == "histogram")
 
 
 def test_every_recipe_parameter_and_preset_is_in_the_reference() -> None:

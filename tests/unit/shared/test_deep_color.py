@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from support.image_files import (
+    WRITABLE_FORMATS,
     display_p3_profile,
     encode,
     gradient,
@@ -130,7 +131,7 @@ def test_a_stored_image_is_read_without_temporary_files(monkeypatch: pytest.Monk
     np.testing.assert_array_equal(deep_color.decode_png(png), RGB)
 
 
-@pytest.mark.parametrize("kind", images.ACCEPTED_FORMATS)
+@pytest.mark.parametrize("kind", WRITABLE_FORMATS)
 def test_files_with_8_bits_are_read_as_before(kind: str) -> None:
     data = encode(gradient(), kind)
     np.testing.assert_array_equal(decode(data), np.asarray(images.decode(data, max_pixels=10_000)))

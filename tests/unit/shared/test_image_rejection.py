@@ -7,35 +7,51 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from support.image_files import decode, encode, gradient, palette_image, solid, with_metadata
+from support.image_files import WRITABLE_FORMATS, decode, encode, gradient, palette_image, solid, with_metadata
 
 from shared.errors import AnimatedImage, BadInput, BrokenImage, ImageTooLarge, ImageTooSmall, NotAnImage
 from shared.imaging import images
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"hello", b"<svg/>", b"%PDF-1.7", b"\0\0\0\x18ftypheic" + bytes(40), encode(gradient(), "BMP")]
+    "data", [b"hello", b"<svg/>", b"%PDF-1.7", b"\0\0\0\x18ftypmp42" + bytes(40), encode(gradient(), "BMP")]
 )
 def test_a_file_that_is_not_an_accepted_image_is_rejected(data: bytes) -> None:
-    with pytest.raises(NotAnImage, match="JPEG, PNG, WebP, GIF or TIFF"):
+    with pytest.raises(NotAnImage, match="JPEG, PNG, WebP, GIF, TIFF, HEIC or AVIF"):
         decode(data)
 
 
-def test_the_error_for_heic_names_the_fix() -> None:
-    with pytest.raises(NotAnImage, match="exported as JPEG"):
+def test_an_empty_file_is_called_empty() -> None:
+    with pytest.raises(NotAnImage, match=r"The file is empty\."):
+        decode(b"")
+
+
+def test_a_heic_file_that_is_cut_off_is_broken() -> None:
+    with pytest.raises(BrokenImage):
         decode(b"\0\0\0\x18ftypheic" + bytes(40))
 
 
-def test_thirty_two_bits_per_channel_are_rejected() -> None:
-    for image in (solid("F", 0.5), solid("I", 7)):
-        with pytest.raises(NotAnImage, match="32 bits"):
-            decode(encode(image, "TIFF"))
+@pytest.mark.parametrize(
+    ("image", "reason"), [(solid("F", 0.5), "floating point"), (solid("I", 7), "32 bits"), (solid("LAB", 0), "Lab")]
+)
+def test_levels_that_are_not_accepted_are_named(image: Image.Image, reason: str) -> None:
+    with pytest.raises(NotAnImage, match=reason):
+        decode(encode(image, "TIFF"))
 
 
-@pytest.mark.parametrize("kind", images.ACCEPTED_FORMATS)
+def test_a_tiff_that_pillow_does_not_know_is_said_to_be_unsupported_or_corrupt() -> None:
+    """Gray with alpha in 16 bits."""
+    target = io.BytesIO()
+    tifffile.imwrite(target, np.zeros((40, 40, 2), np.uint16), photometric="minisblack", extrasamples=["unassalpha"])
+    with pytest.raises(BrokenImage, match="not supported: channels such as gray with alpha in 16 bits"):
+        decode(target.getvalue())
+
+
+@pytest.mark.parametrize("kind", WRITABLE_FORMATS)
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
 def test_a_truncated_file_is_broken(kind: str, share: float) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
@@ -44,7 +60,7 @@ def test_a_truncated_file_is_broken(kind: str, share: float) -> None:
         decode(data[: max(8, int(len(data) * share))])
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_more_than_one_frame_or_page_is_rejected(kind: str) -> None:
     with pytest.raises(AnimatedImage):
         decode(encode(gradient(), kind, save_all=True, append_images=[solid("RGB", "red", (64, 48))]))
@@ -108,7 +124,7 @@ def test_a_side_under_32_pixels_is_too_small(size: tuple[int, int]) -> None:
 
 # Whatever comes.
 
-SEEDS = {kind: encode(gradient(), kind) for kind in images.ACCEPTED_FORMATS} | {
+SEEDS = {kind: encode(gradient(), kind) for kind in WRITABLE_FORMATS} | {
     "MPO": with_metadata("JPEG"),
     "P": palette_image(transparent=True),
 }

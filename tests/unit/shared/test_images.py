@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 from support.image_files import (
+    WRITABLE_FORMATS,
     Color,
     are_close,
     decode,
@@ -29,7 +30,7 @@ from shared.imaging import images
 from shared.imaging.color_profiles import SRGB_PROFILE
 
 
-@pytest.mark.parametrize("kind", images.ACCEPTED_FORMATS)
+@pytest.mark.parametrize("kind", WRITABLE_FORMATS)
 def test_every_accepted_format_decodes_to_the_same_rgb_image(kind: str) -> None:
     image = decode(encode(gradient(), kind))
     assert (image.mode, image.size) == ("RGB", (64, 48))

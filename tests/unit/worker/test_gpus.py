@@ -49,6 +49,21 @@ def test_cuda_visible_devices_is_read_as_cuda_reads_it(
     assert evaluate("[gpu.label for gpu in visible_gpus()]", environment) == labels
 
 
+def test_usage_is_the_memory_and_the_time_in_use(three_gpus: Mapping[str, str]) -> None:
+    usage = "[(u.gpu.label, u.used_bytes, u.utilization) for u in gpu_usage(visible_gpus())]"
+    assert evaluate(usage, three_gpus) == [[f"gpu{number}", 5 * GIB, 0.75] for number in range(3)]
+
+
+def test_a_mig_instance_has_no_utilization(three_gpus: Mapping[str, str]) -> None:
+    usage = "[(u.used_bytes, u.utilization) for u in gpu_usage(visible_gpus())]"
+    assert evaluate(usage, {**three_gpus, "CUDA_VISIBLE_DEVICES": "MIG-1a2b3c4d-5e6f"}) == [[5 * GIB, None]]
+
+
+def test_a_driver_that_fails_later_has_no_usage(three_gpus: Mapping[str, str]) -> None:
+    gpus = "[Gpu('gpu0', 'GPU-aaaa1111', 'NVIDIA H100 80GB HBM3', 0)]"
+    assert evaluate(f"gpu_usage({gpus})", {**three_gpus, "NVML_INIT_RESULT": "9"}) == []
+
+
 def test_a_gpu_has_a_uuid_a_name_and_its_total_memory(three_gpus: Mapping[str, str]) -> None:
     assert evaluate("vars(visible_gpus()[2])", three_gpus) == {
         "label": "gpu2",

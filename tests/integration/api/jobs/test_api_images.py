@@ -11,6 +11,7 @@ from support.fixtures.api import PHOTO_COLOR, STYLE_COLOR, Submit, add_preview, 
 from werkzeug.test import TestResponse
 
 from api.app import create_app
+from api.http.callers import Caller
 from api.http.limits import StreamLimits
 from api.imaging.thumbnails import ThumbnailCache
 from api.imaging.timelapse import choose_frames
@@ -59,7 +60,7 @@ def test_new_thumbnails_count_as_streams_and_cached_ones_do_not(
     context = client.application.extensions["easel"]
     context.stream_limits = StreamLimits(threads=2, per_client=1)
     with client.application.test_request_context():
-        g.caller = "somebody"
+        g.caller = Caller("somebody")
         release = context.stream_limits.acquire()
     assert client.get(f"{path}?longest=49").get_json()["code"] == "server_busy"
     services.blobs.delete(keys.input_image(services.ledger.get(job_id).request.content))

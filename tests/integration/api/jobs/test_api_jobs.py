@@ -1,7 +1,9 @@
 """Jobs, lists, the queue and metrics; the test acts as the worker."""
 
 import io
+import re
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -147,6 +149,8 @@ def test_the_queue_has_tiers_running_jobs_and_workers(submit: Submit, client: Fl
 
 
 def test_metrics_count_requests_jobs_and_workers(submit: Submit, client: FlaskClient, services: Services) -> None:
+    sample = 'easel_http_requests_total{method="POST",route="/v1/jobs",status="202"}'
+    earlier = sample_value(client, sample)  # in this process
     submit()
     client.get("/v1/nothing")
     services.queue_stats.register_worker(worker_info())
@@ -155,8 +159,39 @@ def test_metrics_count_requests_jobs_and_workers(submit: Submit, client: FlaskCl
     assert 'easel_jobs{state="queued"} 1.0' in text
     assert "easel_workers 1.0" in text
     assert "easel_ledger_up 1.0" in text
-    assert 'easel_http_requests_total{method="POST",route="/v1/jobs",status="202"} 1.0' in text
+    assert sample_value(client, sample) == earlier + 1
     assert 'route="unknown",status="404"' in text
+
+
+def test_metrics_show_how_long_the_next_job_has_waited(client: FlaskClient, services: Services) -> None:
+    assert sample_value(client, 'easel_queue_oldest_seconds{tier="standard"}') == 0
+    enter(services.ledger, request().model_copy(update={"created_at": time.time() - 500}))
+    assert 500 <= sample_value(client, 'easel_queue_oldest_seconds{tier="standard"}') < 600
+
+
+def test_metrics_show_the_memory_of_redis_and_the_disk(client: FlaskClient, submit: Submit) -> None:
+    submit()
+    assert sample_value(client, "easel_redis_memory_bytes") > 0
+    assert sample_value(client, "easel_redis_memory_limit_bytes") == 0
+    assert 0 < sample_value(client, "easel_storage_disk_free_bytes") < sample_value(client, "easel_storage_disk_bytes")
+
+
+def test_a_scrape_makes_as_many_calls_of_redis_whatever_the_number_of_jobs(
+    client: FlaskClient, services: Services
+) -> None:
+    calls = []
+    for _ in range(2):
+        for _ in range(100):
+            enter(services.ledger, limit=1000)
+        before = sample_value(client, "easel_redis_call_seconds_count")
+        calls.append(sample_value(client, "easel_redis_call_seconds_count") - before)
+    assert 0 < calls[0] == calls[1] < 20
+
+
+def sample_value(client: FlaskClient, sample: str) -> float:
+    """Return a sample of this process; 0 if there is none yet."""
+    found = re.search(rf"^{re.escape(sample)} (\S+)", client.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 # Forecasts.

@@ -2,7 +2,6 @@
 
 import io
 import json
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from PIL import Image
 from support.fixtures.api import PHOTO, PHOTO_COLOR, STYLE, STYLE_COLOR, Submit, image_file
 from support.image_files import encode, sixteen_bit_png, solid
 
-from api.http import limits, multipart
+from api.http import multipart
 from shared.errors import LedgerUnavailable
 from shared.imaging import deep_color
 from shared.services import Services
@@ -106,18 +105,20 @@ def test_a_job_can_choose_its_tier(submit: Submit) -> None:
     assert submit(tier="batch").get_json()["tier"] == "batch"
 
 
-def test_uploads_are_read_only_under_a_decode_slot(submit: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
-    slot, locked = threading.Lock(), list[bool]()
+def test_uploads_are_read_only_while_a_process_waits_for_them(
+    submit: Submit, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, held = client.application.extensions["easel"].decoder, list[int]()
 
     class Upload(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
-            locked.append(slot.locked())
+            held.append(decoder._running.total())
             return super().read(size)
 
-    monkeypatch.setattr(limits, "_DECODERS", slot)
     monkeypatch.setattr(multipart, "default_stream_factory", lambda *_, **__: Upload())
     assert submit(style=[STYLE, STYLE]).status_code == 202
-    assert locked == [True] * 3
+    assert held == [1] * 3
+    assert not decoder._running
 
 
 def test_several_styles_are_accepted(submit: Submit) -> None:

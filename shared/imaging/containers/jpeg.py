@@ -1,0 +1,48 @@
+"""JPEG: ITU-T T.81, annex B; JFIF: ITU-T T.871; Exif 2.32; ICC.1:2022, annex B.4."""
+
+import struct
+from typing import Final
+
+from shared.imaging.containers.tiff import exif_with, orientation_of
+
+_START, _MARKER, _START_OF_SCAN, _END = 0xD8, 0xFF, 0xDA, 0xD9
+_COMMENT: Final = 0xFE
+_APPLICATION: Final = range(0xE0, 0xF0)
+_WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+_EXIF, _EXIF_START = 0xE1, b"Exif\0\0"
+_KEPT: Final = {0xE0: (b"JFIF\0", 14), 0xE2: (b"ICC_PROFILE\0", 14), 0xEE: (b"Adobe", 12)}
+"""Application segments with colors, by marker: their first bytes, and the fewest that they have."""
+
+
+def copy_jpeg(data: bytes) -> bytes:
+    """Return a JPEG without comments, and without application segments but for JFIF, Exif, ICC and Adobe's transform.
+
+    So the images that phones add to a photo (thumbnails, depth, gain maps) are not found, and XMP does not turn it. Of
+    Exif only the orientation is kept; of several Exif segments the first counts.
+    """
+    view, parts, offset, has_exif = memoryview(data), [b"\xff\xd8"], 2, False
+    while offset + 4 <= len(data) and data[offset] == _MARKER:
+        marker = data[offset + 1]
+        if marker == _MARKER:  # a fill byte
+            offset += 1
+            continue
+        if marker in {_START_OF_SCAN, _END}:
+            break
+        end = offset + 2 if marker in _WITHOUT_LENGTH else offset + 2 + int.from_bytes(data[offset + 2 : offset + 4])
+        content = bytes(view[offset + 4 : end])
+        if marker == _EXIF and content.startswith(_EXIF_START):
+            if not has_exif:
+                exif = _EXIF_START + exif_with(orientation_of(content[len(_EXIF_START) :]))
+                parts.append(struct.pack(">BBH", _MARKER, _EXIF, len(exif) + 2) + exif)
+            has_exif = True
+        elif _is_kept(marker, content):
+            parts.append(bytes(view[offset:end]))
+        offset = end
+    return b"".join([*parts, view[offset:]])
+
+
+def _is_kept(marker: int, content: bytes) -> bool:
+    if marker in _KEPT:
+        start, shortest = _KEPT[marker]
+        return content.startswith(start) and len(content) >= shortest
+    return marker not in _APPLICATION and marker != _COMMENT

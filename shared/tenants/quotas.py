@@ -1,0 +1,47 @@
+"""What a tenant may use: the settings' defaults, and what an operator set for a tenant in the blob store."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.errors import BlobMissing
+from shared.settings import Settings
+from shared.storage import BlobStore, keys
+
+
+class Quotas(BaseModel):
+    """Limits of one tenant; 0 is no limit. In the blob `tenants/<tenant>.json`, None is the settings' default."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    requests_per_second: float | None = Field(default=None, ge=0)
+    queued_jobs: int | None = Field(default=None, ge=0)
+    running_jobs: int | None = Field(default=None, ge=0)  # a copy is in Redis: Ledger.set_running_limit
+    pixel_evaluations_per_day: int | None = Field(default=None, ge=0)
+
+    def or_defaults(self, settings: Settings) -> "Quotas":
+        """Return these quotas with the settings' default for each None."""
+        own = self.model_dump(exclude_none=True)
+        return Quotas(**{name: getattr(settings, f"tenant_{name}") for name in Quotas.model_fields} | own)
+
+
+def read_quotas(blobs: BlobStore, tenant: str) -> Quotas:
+    """Return what was set for the tenant. Raises StorageUnavailable."""
+    try:
+        return Quotas.model_validate_json(blobs.get(keys.tenant(tenant)))
+    except BlobMissing:
+        return Quotas()
+
+
+def store_quotas(blobs: BlobStore, tenant: str, quotas: Quotas) -> None:
+    """Replace what was set for the tenant. Raises StorageUnavailable."""
+    text = quotas.model_dump_json(exclude_none=True)
+    blobs.put(keys.tenant(tenant), text.encode(), content_type="application/json")
+
+
+def list_quotas(blobs: BlobStore) -> Iterator[tuple[str, Quotas]]:
+    """Yield the tenants for which anything was set, and what was set. Raises StorageUnavailable."""
+    for blob in blobs.list(keys.TENANTS_PREFIX):
+        tenant = PurePosixPath(blob.key).stem
+        yield tenant, read_quotas(blobs, tenant)

@@ -1,0 +1,44 @@
+"""`easel-worker tenants`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from worker.cli import app
+
+
+@pytest.fixture(autouse=True)
+def _environment(tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_REDIS_URL", valkey_url)
+    monkeypatch.setenv("EASEL_STORE_URL", (tmp_path / "blobs").as_uri())
+    monkeypatch.setenv("EASEL_TENANT_QUEUED_JOBS", "100")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments])
+
+
+def listed() -> list[dict[str, object]]:
+    quotas: list[dict[str, object]] = json.loads(run("tenants", "list", "--json").stdout)
+    return quotas
+
+
+def test_what_is_set_for_a_tenant_replaces_the_settings_defaults() -> None:
+    run("keys", "create", "--tenant", "other")
+    shown = run("tenants", "set", "acme", "--requests-per-second", "2.5", "--pixel-evaluations-per-day", "5000000")
+    assert all(word in shown.stdout for word in ("acme", "2.5", "100", "5,000,000"))
+    assert run("tenants", "set", "acme", "--queued-jobs", "0", "--running-jobs", "3").exit_code == 0
+    own = {"requests_per_second": 2.5, "queued_jobs": 0, "running_jobs": 3, "pixel_evaluations_per_day": 5_000_000}
+    defaults = {"requests_per_second": 0, "queued_jobs": 100, "running_jobs": 0, "pixel_evaluations_per_day": 0}
+    assert listed() == [{"tenant": "acme", **own}, {"tenant": "other", **defaults}]
+    run("tenants", "set", "acme", "--reset")
+    assert listed()[0] == {"tenant": "acme", **defaults}
+    assert "no limit" in run("tenants", "list").stdout
+
+
+def test_an_invalid_tenant_or_quota_is_refused() -> None:
+    for arguments in (("A",), ("acme", "--queued-jobs", "-1"), ("a/b", "--queued-jobs", "1")):
+        assert run("tenants", "set", *arguments).exit_code == 2
+    assert listed() == []

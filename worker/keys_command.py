@@ -1,0 +1,90 @@
+"""`easel-worker keys`: the API keys of tenants."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from shared.errors import LedgerUnavailable
+from shared.redis_client import connect
+from shared.services import open_blobs
+from shared.settings import Settings
+from shared.tenants.audit import Action, AuditEntry, AuditLog
+from shared.tenants.keys import Key, NewKey, StoredKey, create_key, list_keys, revoke_key
+from shared.validation_messages import message_for
+
+app = typer.Typer(help="Create, list and revoke the API keys of tenants.", no_args_is_help=True)
+console = Console()
+notes = Console(stderr=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_COLUMNS: Final = ("prefix", "tenant", "name", "scopes", "created", "expires", "state")
+
+
+@app.command()
+def create(
+    tenant: Annotated[str, typer.Option(help="Whose jobs the key can see and submit.")] = "default",
+    name: Annotated[str, typer.Option(help="A name for people.")] = "",
+    scope: Annotated[
+        list[str] | None, typer.Option(help="jobs, read, metrics or admin; repeat it for several. Default: jobs.")
+    ] = None,
+    expires_days: Annotated[float | None, typer.Option(help="Days until the key expires. Default: never.")] = None,
+    as_json: Json = False,  # noqa: FBT002 - typer makes an option of it
+) -> None:
+    """Create a key and print it. It is shown only once."""
+    expires_at = None if expires_days is None else datetime.now(UTC) + timedelta(days=expires_days)
+    try:
+        new = NewKey.model_validate(
+            {"tenant": tenant, "name": name, "scopes": scope or ["jobs"], "expires_at": expires_at}
+        )
+    except ValidationError as error:
+        problems = [f"{e['loc'][0]}: {message_for(e, kind='option')}" for e in error.errors()]
+        raise typer.BadParameter("; ".join(problems)) from error
+    settings = Settings()
+    key, text = create_key(open_blobs(settings), new)
+    _audit(settings, "key.created", key)
+    if as_json:
+        print(json.dumps({**_plain(key), "key": text}))  # noqa: T201 - for scripts
+        return
+    print(text)  # noqa: T201 - for scripts: EASEL_API_KEY=$(easel-worker keys create)
+    notes.print(f"A key of tenant {key.tenant}. Store it now: only its hash is kept.")
+
+
+@app.command("list")
+def list_all(
+    tenant: Annotated[str | None, typer.Option(help="Only the keys of this tenant.")] = None,
+    as_json: Json = False,  # noqa: FBT002 - the same
+) -> None:
+    """List the keys without their secrets."""
+    found = [key for key in list_keys(open_blobs(Settings())) if tenant in {None, key.tenant}]
+    if as_json:
+        print(json.dumps([_plain(key) for key in found]))  # noqa: T201 - for scripts
+        return
+    table = Table(*_COLUMNS, box=None, pad_edge=False)
+    for key in found:
+        dates = key.created_at.date(), key.expires_at.date() if key.expires_at else ""
+        table.add_row(key.prefix, key.tenant, key.name, ", ".join(key.scopes), *map(str, dates), key.state())
+    console.print(table)
+
+
+@app.command()
+def revoke(prefix: Annotated[str, typer.Argument(help="The public part of the key, after `easel_`.")]) -> None:
+    """Revoke a key. It ends within five seconds, with its sessions and open streams."""
+    settings = Settings()
+    key = revoke_key(open_blobs(settings), prefix.removeprefix("easel_"))
+    _audit(settings, "key.revoked", key)
+    notes.print(f"Key {key.prefix} of tenant {key.tenant} is revoked.")
+
+
+def _audit(settings: Settings, action: Action, key: StoredKey) -> None:
+    try:
+        AuditLog(connect(settings.redis_url)).add(AuditEntry(action=action, caller="easel-worker", key=key.prefix))
+    except LedgerUnavailable:
+        notes.print("Redis is not available, so the audit log does not have this.")
+
+
+def _plain(key: StoredKey) -> dict[str, object]:
+    return Key.model_validate(key.model_dump()).model_dump(mode="json")
