@@ -1,5 +1,6 @@
 """The `easel` command. Results go to standard output, messages and progress to standard error."""
 
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ import typer
 from easel import DEFAULT_URL, Easel, Job, JobState, __version__, file_commands
 from easel.terminal.command import (
     HELP,
+    TIMES,
     CommandGroup,
     Content,
     Id,
@@ -30,6 +32,7 @@ from easel.terminal.command import (
     is_standard_output,
     report_outcomes,
     report_retry,
+    split_pairs,
     until_ended,
     write_images,
 )
@@ -86,6 +89,9 @@ def submit(
     init_image: InitImage = None,
     init_job: InitJob = None,
     tier: Tier = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A string by which you find the job; may be repeated.")
+    ] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Submit only once with this key.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="URL that receives the job's webhooks.")] = None,
     webhook_events: WebhookEvents = None,
@@ -112,7 +118,8 @@ def submit(
             stdout.print(describe_quote(quote), soft_wrap=True)
         return
     webhook: dict[str, Any] = {"webhook_url": webhook_url, "webhook_events": webhook_events}
-    job = easel.submit(content, styles, fields, tier=tier, idempotency_key=idempotency_key, **images, **webhook)
+    named: dict[str, Any] = {"tier": tier, "metadata": dict(split_pairs(metadata or [], "--metadata", "order=6735"))}
+    job = easel.submit(content, styles, fields, idempotency_key=idempotency_key, **named, **images, **webhook)
     if is_standard_output(output):
         print_message(job.id)
     elif not as_json:
@@ -153,12 +160,21 @@ def list_jobs(
     ctx: typer.Context,
     *,
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Only jobs whose recipe is based on this preset.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only jobs with this metadata; may be repeated.")
+    ] = None,
+    created_after: Annotated[datetime | None, typer.Option(formats=TIMES, help="Only jobs since this time.")] = None,
+    created_before: Annotated[datetime | None, typer.Option(formats=TIMES, help="Only jobs before this time.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The number of jobs.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the newest jobs."""
     easel: Easel = ctx.obj
-    statuses = [job.status for job in islice(easel.list(state, page=min(limit, 100)), limit)]
+    pairs = dict(split_pairs(metadata or [], "--metadata", "order=6735"))
+    times = {"created_after": created_after, "created_before": created_before}
+    jobs = easel.list(state, preset=preset, metadata=pairs, page=min(limit, 100), **times)
+    statuses = [job.status for job in islice(jobs, limit)]
     if as_json:
         print_json([status.model_dump(mode="json") for status in statuses])
     elif statuses:

@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from easel._requests import Model, OnRetry, RetryingClient, TransportType
@@ -52,6 +53,7 @@ class BaseClient(Generic[JobT]):
         init_image: ImageInput | None = None,
         init_job: BaseJob | str | None = None,
         tier: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         webhook_url: str | None = None,
         webhook_events: Sequence[str] | None = None,
@@ -63,8 +65,8 @@ class BaseClient(Generic[JobT]):
         what the recipe's `init` says; or `init_job`, another job or its ID, whose result is used without a download.
         `content_mask` says where the styles apply: one gray image for each style, or one with a flat color for each,
         from dark to bright. `style_mask` says which part of a style is used: one gray image for each.
-        `webhook_url` receives the `webhook_events`
-        (job.started, job.succeeded, job.failed, job.canceled), or all of them if none are named.
+        `metadata` are up to 20 strings that are kept with the job, for `list`. `webhook_url` receives the
+        `webhook_events` (job.started, job.succeeded, job.failed, job.canceled), or all of them if none are named.
 
         Raises BadInput, OSError for a path that cannot be read, TypeError for a text file; and for an `init_job`
         without a result NotFound or Conflict.
@@ -72,6 +74,7 @@ class BaseClient(Generic[JobT]):
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         events = json.dumps(list(webhook_events)) if webhook_events else None
         fields = {"init_job": _job_id(init_job), "tier": tier, "webhook_url": webhook_url, "webhook_events": events}
+        fields["metadata"] = json.dumps(dict(metadata)) if metadata else None
         images = _images(content, styles, style_mask, content_mask, init_image)
         return self._wrap(await self._post_job(JobStatus, images, recipe, fields, headers=headers))
 
@@ -106,9 +109,29 @@ class BaseClient(Generic[JobT]):
         return self._wrap(await fetch_status(self._client, job_id, wait or 0.0))
 
     @BridgedStream
-    async def list(self, state: JobState | str | None = None, *, page: int = 50) -> AsyncGenerator[JobT, None]:
-        """Yield all jobs, or those in one state, newest first. They are fetched `page` at a time."""
-        params: dict[str, str | int] = {"limit": page} | ({"state": str(state)} if state else {})
+    async def list(
+        self,
+        state: JobState | str | None = None,
+        *,
+        preset: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        page: int = 50,
+    ) -> AsyncGenerator[JobT, None]:
+        """Yield the jobs that match all arguments, newest first. They are fetched `page` at a time.
+
+        `metadata` are values that a job's metadata must have; times without a zone are local, and `created_after` is
+        inclusive.
+        """
+        times = {"created_after": created_after, "created_before": created_before}
+        filters = {"state": state or None, "preset": preset} | {
+            name: moment.astimezone(UTC).isoformat() for name, moment in times.items() if moment
+        }
+        filters |= {f"metadata[{key}]": value for key, value in (metadata or {}).items()}
+        params: dict[str, str | int] = {"limit": page} | {
+            key: str(one) for key, one in filters.items() if one is not None
+        }
         while True:
             job_page = await self._client.request_model(JobPage, "GET", "/v1/jobs", params=params)
             for status in job_page.jobs:

@@ -99,7 +99,7 @@ class JobStatus(ServiceModel):
     finish_requested_at: datetime | None = None
     acknowledged_at: datetime | None = Field(default=None, description="When the loop stopped on request.")
     canceled_at: datetime | None = Field(default=None, description="When the device was free again.")
-    queue_position: int | None = Field(default=None, description="1 for the next job; null if it is not queued.")
+    queue_position: int | None = Field(default=None, description="1 is next; may grow as other tenants submit.")
     eta_seconds: DurationRange | None = Field(
         default=None, description="Until the job ends, including the time in the queue; null if unknown."
     )
@@ -113,6 +113,7 @@ class JobStatus(ServiceModel):
     error: JobError | None = None
     metrics: Metrics = Metrics()
     webhook: Webhook | None = None
+    metadata: dict[str, str] = Field(default={}, description="As submitted.")
     urls: dict[str, Any] = {}
 
     @property
@@ -122,7 +123,7 @@ class JobStatus(ServiceModel):
 
 
 class JobPage(ServiceModel):
-    """One page of `GET /v1/jobs`, newest first; `next_cursor` is None on the last page."""
+    """One page of `GET /v1/jobs`, newest first; `next_cursor` is None on the last page. One before may be empty."""
 
     jobs: list[JobStatus]
     next_cursor: str | None = None
@@ -210,6 +211,7 @@ class Tier(ServiceModel):
     """One tier's queue; `eta_seconds` is that of a job submitted now."""
 
     name: str
+    default: bool = Field(default=False, description="Whether jobs without a tier go here.")
     depth: int = Field(description="Queued jobs.")
     oldest_seconds: float | None = Field(default=None, description="The age of the next job; null if none is queued.")
     eta_seconds: DurationRange | None = None

@@ -53,7 +53,7 @@ def create_celery_app(settings: Settings) -> Celery:
     """Create the Celery app that API and workers share. Timeouts are explicit: kombu's defaults wait forever."""
     app = Celery("easel", broker=settings.redis_url.replace("unix://", "redis+socket://"))
     app.conf.update(
-        task_default_queue=queue_name(settings.tiers[0]),
+        task_default_queue=queue_name(settings.default_tier),
         task_ignore_result=True,
         task_acks_late=False,  # the ledger knows what runs, so a message need not be delivered again
         worker_disable_prefetch=True,

@@ -121,6 +121,10 @@ class InvalidWebhook(BadInput, code="invalid_webhook"):
     """The webhook URL is not allowed or an event is unknown; `errors` names the form field."""
 
 
+class InvalidMetadata(BadInput, code="invalid_metadata"):
+    """The metadata is not a JSON object of strings, or exceeds its bounds; `errors` names each key."""
+
+
 class WebhooksDisabled(BadInput, code="webhooks_disabled"):
     """EASEL_WEBHOOK_SECRET is not set, so receivers could not verify requests."""
 

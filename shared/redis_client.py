@@ -57,13 +57,14 @@ def _translate_errors() -> Iterator[None]:
 
 
 def load_script(name: str) -> str:
-    """Return the Lua source to run for shared/ledger/scripts/`name`.lua: constants, common.lua, then the script."""
+    """Return the Lua source to run for shared/ledger/scripts/`name`.lua: constants, what all share, then the script."""
     constants = {
         "TRANSITIONS": {state: dict.fromkeys(following, True) for state, following in TRANSITIONS.items()},
         "OUTBOX_KINDS": [event.removeprefix("job.") for event in WEBHOOK_EVENTS],
         "GIVE_UP_SECONDS": sum(WEBHOOK_RETRY_SECONDS),
     }
-    return "".join(_lua_constant(*item) for item in constants.items()) + _read_lua("common") + _read_lua(name)
+    shared = map(_read_lua, ("common", "fair_share", "transitions"))
+    return "".join([*(_lua_constant(*item) for item in constants.items()), *shared, _read_lua(name)])
 
 
 def _lua_constant(name: str, value: Any) -> str:

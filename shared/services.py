@@ -10,6 +10,7 @@ from shared.errors import BlobMissing, LedgerUnavailable, StorageUnavailable
 from shared.jobs.events import JobEvents
 from shared.jobs.filmstrip import FilmstripReader
 from shared.jobs.run_history import RunHistory
+from shared.ledger.job_search import JobSearch
 from shared.ledger.job_snapshot import JobSnapshots
 from shared.ledger.ledger import Ledger
 from shared.ledger.outbox import Outbox
@@ -31,6 +32,7 @@ class Services:
 
     settings: Settings
     ledger: Ledger
+    job_search: JobSearch
     events: JobEvents
     filmstrip: FilmstripReader
     queue_stats: QueueStats
@@ -50,6 +52,7 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
     return Services(
         settings=settings,
         ledger=Ledger(client),
+        job_search=JobSearch(client),
         events=JobEvents(client),
         filmstrip=FilmstripReader(client),
         queue_stats=QueueStats(client),

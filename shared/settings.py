@@ -84,8 +84,10 @@ class Settings(BaseSettings):
 
     # The queue.
     tiers: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("standard", "batch"),
-        description="Tiers, separated by commas, in the order in which workers serve them. The first is the default.",
+        ("interactive", "standard", "batch"),
+        min_length=1,
+        description="Tiers, separated by commas, in the order in which workers serve them. A job without a tier goes "
+        "to `standard`, or to the first tier if there is no `standard`.",
     )
     lease_seconds: float = Field(
         60, gt=0, description="Seconds after which a claim that was not renewed expires and its job is requeued."
@@ -164,6 +166,11 @@ class Settings(BaseSettings):
         "text", description="Format of log lines. With `json`, all output is JSON."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level to log.")
+
+    @property
+    def default_tier(self) -> str:
+        """The tier of a job that is submitted without one."""
+        return "standard" if "standard" in self.tiers else self.tiers[0]
 
     @model_validator(mode="wrap")
     @classmethod

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
+_RFC_3339: Final = "must be a time with an offset, such as 2026-11-28T12:00:00Z (in a URL, + is %2B)"
 _MESSAGES: Final = {
     "less_than_equal": "must be at most {le}",
     "less_than": "must be below {lt}",
@@ -19,7 +20,11 @@ _MESSAGES: Final = {
     "bool_parsing": "must be true or false",
     "string_type": "must be a string",
     "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have a length of at least {min_length}",
     "string_pattern_mismatch": "must match {pattern}",
+    "datetime_from_date_parsing": _RFC_3339,
+    "datetime_parsing": _RFC_3339,
+    "timezone_aware": _RFC_3339,
     "literal_error": "must be one of {expected}",
     "dict_type": "must be an object",
     "model_type": "must be an object",

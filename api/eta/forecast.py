@@ -9,10 +9,11 @@ from typing import Final, Self
 
 import numpy as np
 
-from api.eta.simulation import RemainingWork, SimulationResult, Slot, simulate
+from api.eta.fair_queue import RemainingWork
+from api.eta.simulation import SimulationResult, Slot, simulate
 from api.eta.speed_model import SAMPLES, Samples, SpeedModel
-from easel.models import TERMINAL, DurationRange, JobState, Progress
-from shared.jobs.estimate import START_SECONDS, algorithm, pixel_evaluations
+from easel.models import TERMINAL, DurationRange, JobState
+from shared.jobs.estimate import START_SECONDS, algorithm, cost, pixel_evaluations
 from shared.jobs.job import Job, JobRequest
 from shared.jobs.run_history import RunRecord
 from shared.ledger.queue_stats import STARTING, WorkerInfo
@@ -53,7 +54,7 @@ class Forecast:
         self._devices = sorted({worker.device for worker in workers}) or [_UNKNOWN_DEVICE]
         self._slice_seconds, self._overloaded = settings.slice_seconds, overloaded
         self._queues: dict[str, list[RemainingWork]] = {} if overloaded else {tier: [] for tier in settings.tiers}
-        for job in () if overloaded else sorted(_in_state(JobState.QUEUED, jobs), key=lambda job: job.order):
+        for job in () if overloaded else sorted(_in_state(JobState.QUEUED, jobs), key=lambda job: (job.order, job.id)):
             self._queues.setdefault(job.request.tier, []).append(self._remaining_work(job))
         running = _in_state(JobState.RUNNING, jobs)
         self._running = [self._remaining_work(job) for job in running]
@@ -77,9 +78,9 @@ class Forecast:
         """Return the time until this job ends, if it is not ended early; jobs before it are, as often as past jobs.
 
         `position` is its current one in the queue. A queued job that is newer than the forecast starts at the end of
-        its tier's queue. None for a job that has ended, that no worker serves, that is queued far back, or that is
-        newer than the forecast and either behind other such jobs or longer than EASEL_SLICE_SECONDS: its time slices
-        depend on the other jobs.
+        its tier's queue, which may be too late if its tenant has few jobs. None for a job that has ended, that no
+        worker serves, that is queued far back, or that is newer than the forecast and either behind other such jobs or
+        longer than EASEL_SLICE_SECONDS: its time slices depend on the other jobs.
         """
         if job.id in self._ends and job.state not in TERMINAL:
             p50, p90 = self._ends[job.id]
@@ -95,8 +96,12 @@ class Forecast:
         """As `eta`, for a job of any length that is submitted now. Repeats the simulation, but reads no records."""
         if self._overloaded:
             return None
-        work = self._remaining_work(job)
-        queues = self._queues | {work.tier: [*self._queues.get(work.tier, []), work]}
+        queue = self._queues.get(job.request.tier, [])
+        now = min(
+            (work.start_tag for work in queue), default=0
+        )  # about virtual time; where a tenant without jobs starts
+        work = self._remaining_work(job.model_copy(update={"order": now}))
+        queues = self._queues | {work.tier: [*queue, work]}
         ends = self._simulate(queues).ends.get(work.job_id)
         if ends is None:
             return None
@@ -104,7 +109,10 @@ class Forecast:
         return _eta(*np.quantile(seconds, _QUANTILES).tolist())
 
     def eta_of_default(self, tier: str) -> DurationRange | None:
-        """Return the time until a job of the default recipe would end that is submitted now and runs in one piece."""
+        """Return the time until a job of the default recipe would end that is submitted now and runs in one piece.
+
+        If several tenants have queued jobs, this is the latest: that of a job behind all of them.
+        """
         slot = self._next_slots.get(tier)
         return self._eta_at(slot, self._remaining_work(_default_job(tier))) if slot else None
 
@@ -129,8 +137,17 @@ class Forecast:
     def _remaining_work(self, job: Job) -> RemainingWork:
         seconds = [self._remaining_seconds(job, device) for device in self._devices]
         to_end, to_release = (np.maximum(rows, _MIN_SECONDS) for rows in zip(*seconds, strict=True))
-        needs_weights = job.request.recipe.steps > 0
-        return RemainingWork(job.id, job.request.tier, to_end, to_release, needs_weights)
+        recipe = job.request.recipe
+        return RemainingWork(
+            job.id,
+            job.request.tier,
+            to_end,
+            to_release,
+            needs_weights=recipe.steps > 0,
+            tenant=job.tenant,
+            start_tag=job.order,
+            cost=cost(recipe, job.request.width or 1, job.request.height or 1) * (1 - job.progress.percentage / 100),
+        )
 
     def _remaining_seconds(self, job: Job, device: str) -> tuple[Samples, Samples]:
         """Return the seconds on this device until the job is complete, and until it ends, perhaps early."""
@@ -196,9 +213,7 @@ def _holders_first(running: list[Job], workers: list[WorkerInfo]) -> list[Worker
 
 def _default_job(tier: str) -> Job:
     fields = {"id": "", "tier": tier, "content": "", "styles": (), "width": 4, "height": 3, "created_at": 0}
-    request = JobRequest.model_validate({**fields, "recipe": PRESETS["default"], "digest": ""})
-    progress = Progress(total=request.recipe.total_steps)
-    return Job(id="", state=JobState.QUEUED, request=request, order=0, progress=progress)
+    return Job.new(JobRequest.model_validate({**fields, "recipe": PRESETS["default"], "digest": ""}))
 
 
 def _share_to_start(recipe: Recipe, done: float) -> float:

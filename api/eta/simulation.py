@@ -1,35 +1,17 @@
 """Simulates the queue on the current workers, in all futures at the same time."""
 
 import heapq
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 
+from api.eta.fair_queue import FairQueue, RemainingWork
 from api.eta.speed_model import SAMPLES, Samples
 
 _MAX_TURNS: Final = 400
 _SAMPLE_INDICES: Final = np.arange(SAMPLES)
-_Seconds = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@dataclass(frozen=True, eq=False)
-class RemainingWork:
-    """Seconds that a job still needs, as arrays of shape (devices, SAMPLES)."""
-
-    job_id: str
-    tier: str
-    to_end: _Seconds  # if the job is not ended early
-    to_release: _Seconds  # until its worker is free, with early ends as frequent as in the past
-    needs_weights: bool = True  # so that a worker without weights learns them first
-
-    @cached_property
-    def median(self) -> float:
-        """The median of `to_release`; `np.median` takes eight times as long, for every job once a second."""
-        return float(np.sort(self.to_release, axis=None)[self.to_release.size // 2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +29,6 @@ class SimulationResult:
 
     ends: dict[str, Samples]  # seconds from now, by job ID
     next_slots: dict[str, Slot]  # by tier
-
-
-_Queue = deque[tuple[RemainingWork | str, float]]
-"""Jobs, each with the share of it that remains; a tier's name marks the slot at the end of its queue."""
 
 
 def simulate(
@@ -94,10 +72,11 @@ def _turns(
     workers: int,
     slice_seconds: float,
 ) -> Iterator[tuple[RemainingWork | str, float]]:
-    """Yield each turn at a worker, in order: the job and the share of its remaining work that is done in the turn."""
-    waiting: dict[str, _Queue] = {
-        tier: deque([*((work, 1.0) for work in queue), (tier, 0.0)]) for tier, queue in queues.items()
-    }
+    """Yield each turn at a worker, in order: the job and the share of its remaining work that is done in the turn.
+
+    A tier's name is yielded where a job would start that is behind all others of the tier.
+    """
+    waiting = {tier: FairQueue(queue, marker=tier) for tier, queue in queues.items()}
     total = sum(work.median for queue in (running, *queues.values()) for work in queue)
     quantum = max(slice_seconds, total / _MAX_TURNS)  # bounds the number of turns, however long the jobs are
     # Until when, which worker, its job, the job's remaining share.
@@ -111,13 +90,12 @@ def _turns(
     while busy:
         now, number, returned, remaining_share = heapq.heappop(busy)
         if returned and remaining_share > 0:
-            waiting.setdefault(returned.tier, deque()).append((returned, remaining_share))
+            waiting.setdefault(returned.tier, FairQueue()).put_back(returned, remaining_share)
         while queue := next((queue for queue in waiting.values() if queue), None):
-            job, remaining_share = queue.popleft()
-            if isinstance(job, str):  # takes no worker
-                yield job, 0.0
+            if tier := queue.take_marker():  # takes no worker
+                yield tier, 0.0
                 continue
-            share = min(remaining_share, quantum / job.median)
+            job, share, remaining_share = queue.take(lambda work: quantum / work.median)
             yield job, share
-            heapq.heappush(busy, (now + share * job.median, number, job, remaining_share - share))
+            heapq.heappush(busy, (now + share * job.median, number, job, remaining_share))
             break

@@ -22,12 +22,13 @@ from shared.errors import (
     UnsupportedMediaType,
 )
 from shared.jobs.job import WebhookTarget
+from shared.jobs.metadata import parse_metadata
 from shared.jobs.webhook import parse_webhook_target
 from shared.settings import Settings
 
 _PARTS: Final = (
     *("content", "style", "style_mask", "content_mask", "init_image", "init_job"),
-    *("recipe", "tier", "webhook_url", "webhook_events"),
+    *("recipe", "tier", "metadata", "webhook_url", "webhook_events"),
 )
 _MAX_KEY_LENGTH: Final = 255
 _PRESET_NAME: Final = re.compile(r"(?!(?:true|false|null)$)[a-z][a-z0-9_-]*")
@@ -47,6 +48,7 @@ class Submission:
     tier: str
     idempotency_key: str | None
     webhook: WebhookTarget | None
+    metadata: dict[str, str]
 
 
 class StrictFormRequest(Request):
@@ -104,6 +106,7 @@ def parse_submission(settings: Settings) -> Submission:
         tier=_tier(settings),
         idempotency_key=_idempotency_key(),
         webhook=_webhook(settings),
+        metadata=parse_metadata(_text("metadata")),
     )
 
 
@@ -164,7 +167,7 @@ def _recipe_text() -> str:
 
 
 def _tier(settings: Settings) -> str:
-    tiers = request.form.getlist("tier") or [settings.tiers[0]]
+    tiers = request.form.getlist("tier") or [settings.default_tier]
     if len(tiers) > 1 or tiers[0] not in settings.tiers:
         raise UnknownTier(f"tier must be one of {', '.join(settings.tiers)}.")
     return tiers[0]

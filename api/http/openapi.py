@@ -134,7 +134,13 @@ def _path_parameters(rule: Any) -> list[dict[str, Any]]:
 def _query_parameters(query: type[Query]) -> list[dict[str, Any]]:
     schema = query.model_json_schema(ref_template=REF_TEMPLATE)
     return [
-        {"name": name, "in": "query", "description": field.pop("description", ""), "schema": _without_null(field)}
+        {
+            "name": name,
+            "in": "query",
+            "description": field.pop("description", ""),
+            **({"style": "deepObject", "explode": True} if field.get("type") == "object" else {}),
+            "schema": _without_null(field),
+        }
         for name, field in schema.get("properties", {}).items()
     ]
 

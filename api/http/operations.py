@@ -1,6 +1,7 @@
 """The decorator `operation`: documents a view for OpenAPI and validates its query parameters."""
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,10 +15,14 @@ from shared.tenants.keys import Scope
 from shared.validation_messages import message_for
 
 View = Callable[..., ResponseReturnValue]
+_MEMBER: Final = re.compile(r"(\w+)\[(.*)\]", re.DOTALL)
 
 
 class Query(BaseModel):
-    """Query parameters. Unknown ones are refused: `?dry-run=1` must not submit a job."""
+    """Query parameters. Unknown ones are refused: `?dry-run=1` must not submit a job.
+
+    The members of an object are sent one by one, as in `?metadata[order]=6735` (OpenAPI's style `deepObject`).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,10 +83,22 @@ def _parse_query(model: type[Query]) -> Query:
     if repeated:
         raise MalformedRequest(f"Repeated query parameter: {', '.join(repeated)}. Send each one once.")
     try:
-        return model.model_validate({name: value for name, (value,) in values.items()})
+        return model.model_validate(_nest({name: value for name, (value,) in values.items()}))
     except ValidationError as error:
         errors = [
             {"field": ".".join(map(str, e["loc"])), "message": message_for(e, kind="parameter")} for e in error.errors()
         ]
         summary = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
         raise MalformedRequest(f"Invalid query parameter. {summary}.", errors=errors) from error
+
+
+def _nest(values: dict[str, str]) -> dict[str, Any]:
+    """Return {"metadata": {"order": "6735"}} for {"metadata[order]": "6735"}."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        member = _MEMBER.fullmatch(name)
+        if member and member[1] not in values:
+            nested.setdefault(member[1], {})[member[2]] = value
+        else:
+            nested[name] = value
+    return nested

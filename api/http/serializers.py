@@ -62,6 +62,7 @@ def serialize_job(job: Job, position: int | None = None, eta: DurationRange | No
         recipe=job.request.recipe.model_dump(mode="json"),
         style_count=len(job.request.styles),
         created_at=to_datetime(job.request.created_at),
+        metadata=job.request.metadata,
         queue_position=position,
         eta_seconds=eta,
         attempt=job.claims,

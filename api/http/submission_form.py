@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from shared.imaging.images import ACCEPTED_FORMATS
 from shared.jobs.job import WEBHOOK_EVENTS
+from shared.jobs.metadata import MAX_KEY_LENGTH, MAX_KEYS, MAX_VALUE_LENGTH
 
 _FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
 
@@ -56,7 +57,23 @@ BODY: Final[dict[str, Any]] = {
                         "preset `default` if omitted.",
                         "examples": ['{"preset": "fast", "size": 384}'],
                     },
-                    "tier": {"type": "string", "description": "One of EASEL_TIERS; by default the first."},
+                    "tier": {
+                        "type": "string",
+                        "description": "One of EASEL_TIERS; by default the one that `GET /v1/queue` marks.",
+                    },
+                    "metadata": {
+                        "type": "string",
+                        "contentMediaType": "application/json",
+                        "contentSchema": {
+                            "type": "object",
+                            "maxProperties": MAX_KEYS,
+                            "propertyNames": {"minLength": 1, "maxLength": MAX_KEY_LENGTH},
+                            "additionalProperties": {"type": "string", "maxLength": MAX_VALUE_LENGTH},
+                        },
+                        "description": f"A JSON object of strings, which are kept with the job: at most {MAX_KEYS} "
+                        f"keys of 1 to {MAX_KEY_LENGTH} characters, values of at most {MAX_VALUE_LENGTH}.",
+                        "examples": ['{"order": "6735"}'],
+                    },
                     "webhook_url": {
                         "type": "string",
                         "description": "The URL that receives the job's events, signed per Standard Webhooks.",

@@ -1,12 +1,14 @@
 """Jobs: get, list, cancel, finish early and delete."""
 
+import hashlib
+import json
 import time
 from contextlib import closing
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 from flask import Blueprint, Response, g, request
 from itsdangerous import BadData, URLSafeSerializer
-from pydantic import Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from api.context import Context, parse_job_id
 from api.http.auth import check_still_authorized
@@ -18,11 +20,17 @@ from api.routes.health import confirm_ledger
 from easel.models import TERMINAL, JobPage, JobState, JobStatus
 from shared import errors
 from shared.jobs.job import DEFAULT_TENANT, Job
+from shared.jobs.metadata import Metadata
+from shared.ledger.job_search import JobFilter
 from shared.ledger.job_snapshot import JobSnapshot
 from shared.recovery import deletion
 from shared.recovery.job_files import withdraw_control_request, write_control_request
 
 routes = Blueprint("jobs", __name__)
+
+
+# Without the first check, pydantic takes the year 2026 for seconds since the epoch.
+Rfc3339 = Annotated[AwareDatetime, BeforeValidator(lambda text: text if "T" in text.upper() else "")]
 
 
 class GetQuery(Query):
@@ -38,10 +46,19 @@ class GetQuery(Query):
     )
 
 
+_PAGE: Final = {"limit", "cursor"}
+
+
 class ListQuery(Query):
     """Which jobs to list."""
 
     state: JobState | None = None
+    preset: str | None = Field(default=None, max_length=40, description="The recipe's `preset`.")
+    metadata: Metadata = Field(
+        default={}, description="Only jobs with this value of a key, as in `metadata[order]=6735`; may be repeated."
+    )
+    created_after: Rfc3339 | None = Field(default=None, description="At or after this time.")
+    created_before: Rfc3339 | None = Field(default=None, description="Before this time.")
     limit: int = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the previous page.")
 
@@ -70,13 +87,20 @@ def get_job(job_id: str, query: GetQuery) -> Response:
 @routes.get("/v1/jobs")
 @operation(ResponseDoc(200, "A page of jobs.", JobPage), query=ListQuery, errors=(errors.InvalidCursor,))
 def list_jobs(query: ListQuery) -> Response:
-    """List jobs, newest first."""
+    """List jobs, newest first.
+
+    A job is listed if it matches all filters. With `preset` or `metadata` a page looks through at most 1,000 jobs. So
+    it may have fewer jobs than `limit`, or none, although there are more: the list ends where `next_cursor` is null.
+    """
     context = Context.current()
-    before = _parse_cursor(query) if query.cursor else None
-    jobs = context.services.ledger.list(tenant=g.caller.tenant, state=query.state, limit=query.limit + 1, before=before)
-    page = jobs[: query.limit]
-    next_cursor = str(_cursor_signer().dumps([page[-1].id, query.state])) if len(jobs) > len(page) else None
-    return json_response(JobPage(jobs=serialize_jobs(context, page), next_cursor=next_cursor))
+    job_filter = JobFilter(tenant=g.caller.tenant, **query.model_dump(exclude=_PAGE))
+    text = json.dumps(query.model_dump(mode="json", exclude=_PAGE), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    before = _parse_cursor(query.cursor, digest) if query.cursor else None
+    page = context.services.job_search.page(job_filter, limit=query.limit, before=before)
+    jobs = [*context.services.ledger.get_many(page.ids)]
+    next_cursor = str(_cursor_signer().dumps([page.next_before, digest])) if page.next_before else None
+    return json_response(JobPage(jobs=serialize_jobs(context, jobs), next_cursor=next_cursor))
 
 
 @routes.post("/v1/jobs/<job_id>/cancel")
@@ -152,12 +176,12 @@ def _cursor_signer() -> URLSafeSerializer:
     return URLSafeSerializer(identity, salt="cursor")
 
 
-def _parse_cursor(query: ListQuery) -> str:
-    """Return the ID of the last job of the previous page. Raises InvalidCursor."""
+def _parse_cursor(cursor: str, digest: str) -> str:
+    """Return the ID before which the next page begins. Raises InvalidCursor."""
     try:
-        before, state = _cursor_signer().loads(query.cursor or "")
+        before, digest_before = _cursor_signer().loads(cursor)
     except BadData as error:
         raise errors.InvalidCursor("This cursor is invalid. Start again without one.") from error
-    if state != query.state:
-        raise errors.InvalidCursor(f"This cursor belongs to a list of state={state or 'any'}. Use the same state.")
+    if digest_before != digest:
+        raise errors.InvalidCursor("This cursor belongs to a list with other filters. Use the same ones.")
     return parse_job_id(before)

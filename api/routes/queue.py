@@ -108,6 +108,7 @@ def _tier(context: Context, tier: str) -> Tier:
     age = services.queue_stats.next_job_age(tier)
     return Tier(
         name=tier,
+        default=tier == services.settings.default_tier,
         depth=services.queue_stats.depth(tier),
         oldest_seconds=None if age is None else round(age, 1),
         eta_seconds=context.eta.get().eta_of_default(tier),

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from functools import partial
 from itertools import zip_longest
 
@@ -21,7 +20,7 @@ from api.imaging.inputs import InputImage
 from api.imaging.results import read_init_job
 from api.imaging.uploads import read_input, read_masks, read_style
 from api.routes.audit import audit
-from easel.models import JobState, JobStatus, Progress, Quote
+from easel.models import JobState, JobStatus, Quote
 from shared import errors
 from shared.jobs.estimate import peak_memory, result_size
 from shared.jobs.job import Job, JobRequest
@@ -57,7 +56,7 @@ class SubmitQuery(Query):
         errors.DoesNotFit,
         *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
         *(errors.TooManyQueuedJobs, errors.DailyQuotaExceeded),
-        *(errors.InvalidJobId, errors.JobNotFound, errors.NotReady, errors.WrongState),
+        *(errors.InvalidJobId, errors.JobNotFound, errors.NotReady, errors.WrongState, errors.InvalidMetadata),
     ),
 )
 def submit(query: SubmitQuery) -> Response:
@@ -144,12 +143,14 @@ def _job_request(
 ) -> JobRequest:
     hashes = [content.sha256, [style.sha256 for style in styles], *([init_image.sha256] if init_image else [])]
     hashes += [mask.sha256 for mask in masks]
-    webhook = [submission.webhook.model_dump(mode="json")] if submission.webhook else []
-    text = json.dumps([*hashes, recipe.model_dump(mode="json"), submission.tier, *webhook], sort_keys=True)
+    webhook = submission.webhook.model_dump(mode="json") if submission.webhook else None
+    optional = [part for part in (webhook, submission.metadata) if part]
+    text = json.dumps([*hashes, recipe.model_dump(mode="json"), submission.tier, *optional], sort_keys=True)
+    job_id = uuid7()
     others = [*styles, *([init_image] if init_image else [])]
     pixels, memory_of = tuple(image.width * image.height for image in others), partial(peak_memory, masks=len(masks))
     return JobRequest(
-        id=str(uuid7()),
+        id=str(job_id),
         tenant=g.caller.tenant,
         tier=submission.tier,
         recipe=recipe,
@@ -162,16 +163,17 @@ def _job_request(
         style_pixels=pixels,
         peak_memory_bytes=memory_of(recipe, content.width, content.height, pixels),
         peak_gpu_memory_bytes=memory_of(recipe, content.width, content.height, pixels, kind="gpu"),
-        created_at=time.time(),
+        created_at=job_id.timestamp / 1000,  # exactly: lists compare times with IDs
         idempotency_key=submission.idempotency_key,
         webhook=submission.webhook,
+        metadata=submission.metadata,
         request_id=g.request_id,
         digest=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
 def _quote(context: Context, request: JobRequest) -> Quote:
-    job, forecast, stats = _new_job(request), context.eta.get(), context.services.queue_stats
+    job, forecast, stats = Job.new(request), context.eta.get(), context.services.queue_stats
     run_seconds = forecast.run_time(job)
     width, height = result_size(request.recipe, request.width, request.height)
     admission = admit(request, stats.workers())
@@ -246,17 +248,6 @@ def _accepted(context: Context, job_id: str, request: JobRequest | None = None, 
     except errors.Unavailable:
         if request is None or replayed:
             raise
-        status = serialize_job(_new_job(request))  # the record exists, so the submission succeeded
+        status = serialize_job(Job.new(request))  # the record exists, so the submission succeeded
     headers = {"Idempotency-Replayed": "true"} if replayed else {}
     return json_response(status, 202, Location=job_url(job_id), **headers)
-
-
-def _new_job(request: JobRequest) -> Job:
-    """Return the record of a job that was just submitted."""
-    return Job(
-        id=request.id,
-        state=JobState.QUEUED,
-        request=request,
-        order=2**53,
-        progress=Progress(total=request.recipe.total_steps),
-    )

@@ -68,7 +68,8 @@ def _list(errors: set[Code]) -> str:
 
 
 def _parameter(one: dict[str, Any]) -> tuple[str, ...]:
-    return code(one["name"]), one["in"], values(one["schema"]), paragraph(one.get("description"))
+    name = f"{one['name']}[…]" if one.get("style") == "deepObject" else one["name"]
+    return code(name), one["in"], values(one["schema"]), paragraph(one.get("description"))
 
 
 def _response(item: tuple[str, dict[str, Any]]) -> tuple[str, str]:

@@ -27,6 +27,9 @@ HELP: Final = "Neural style transfer as a service.\n\n\b\nExit codes:\n" + "\n".
 )
 _JOB_NOT_SUCCEEDED, _REJECTED, _NOT_FOUND, _UNAVAILABLE, _INTERRUPTED = 1, 2, 3, 4, 130
 
+TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%z"]
+"""Formats of times in options. Times without an offset are local."""
+
 Id = Annotated[str, typer.Argument(metavar="ID", help="The job's ID.", show_default=False)]
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="The jobs' IDs.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -67,7 +70,9 @@ Overrides = Annotated[
 ]
 Tier = Annotated[
     str | None,
-    typer.Option(help="The tier to queue the job in: standard (default) or batch, unless the service has others."),
+    typer.Option(
+        help="The tier to queue the job in: interactive, standard (default) or batch, unless the service has others."
+    ),
 ]
 WebhookEvents = Annotated[
     list[str] | None,
@@ -119,19 +124,24 @@ def build_recipe(recipe: str, overrides: list[str], **options: int | None) -> di
     is_file = recipe.endswith(".json") or "/" in recipe
     fields = recipe_fields(Path(recipe) if is_file else recipe)
     fields |= {name: value for name, value in options.items() if value is not None}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not (key and equals):
-            raise typer.BadParameter(f"{override!r} is not KEY=VALUE, such as style_weight=5.", param_hint="--set")
+    for key, text in split_pairs(overrides, "--set", "style_weight=5"):
         *parents, last = key.split(".")
         target = fields
         for name in parents:
             target = target.setdefault(name, {})
             if not isinstance(target, dict):
-                problem = f"{override!r} sets a field of {name!r}, which is {json.dumps(target)} and has no fields."
+                problem = f"'{key}={text}' sets a field of {name!r}, which is {json.dumps(target)} and has no fields."
                 raise typer.BadParameter(f"{problem} Leave out one of the two.", param_hint="--set")
         target[last] = _parse_value(text)
     return fields
+
+
+def split_pairs(pairs: list[str], option: str, example: str) -> list[tuple[str, str]]:
+    """Return key and value of each KEY=VALUE of an option. Raises typer.BadParameter."""
+    for pair in pairs:
+        if pair.find("=") < 1:
+            raise typer.BadParameter(f"{pair!r} is not KEY=VALUE, such as {example}.", param_hint=option)
+    return [(key, value) for key, _, value in (pair.partition("=") for pair in pairs)]
 
 
 def _parse_value(text: str) -> Any:

@@ -118,11 +118,17 @@ def _properties(job: JobStatus) -> dict[str, str]:
         if losses
         else "",
         "speed": f"{metrics.steps_per_second:.2g} steps/s" if metrics.steps_per_second else "",
+        "metadata": ", ".join(_printable(f"{key}={value}") for key, value in job.metadata.items()),
         "created": _time_and_age(job.created_at),
         "started": _time_and_age(job.started_at),
         "ended": _time_and_age(job.completed_at),
         "resumed": f"from step {job.resumed_from_step}" if job.resumed_from_step else "",
     }
+
+
+def _printable(text: str) -> str:
+    """Return the text; with control characters, which would act on the terminal, escaped."""
+    return text if text.isprintable() else repr(text)
 
 
 def _time_and_age(moment: datetime | None) -> str:

@@ -1,5 +1,6 @@
 """A job's cost before it runs: pixel evaluations, and upper bounds of its peak memory."""
 
+import math
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -61,6 +62,14 @@ def pixel_evaluations(recipe: Recipe, width: int, height: int) -> float:
     """Return pixels times evaluations, summed over all stages and patch matching, for a content image of this shape."""
     patches = sum(i.pixel_evaluations(_pixels(i.longest_side, width, height)) for i in recipe.patch_iterations())
     return patches + sum(_pixels(longest, width, height) * steps for longest, steps in recipe.schedule())
+
+
+def cost(recipe: Recipe, width: int, height: int) -> int:
+    """Return what the job counts for in its tenant's share: thousands of pixel evaluations.
+
+    In this unit the sum over years fits into the 53 bits of a score in Redis (shared/ledger/scripts/fair_share.lua).
+    """
+    return max(1, math.ceil(pixel_evaluations(recipe, width, height) / 1000))
 
 
 def algorithm(recipe: Recipe) -> str:

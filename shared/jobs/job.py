@@ -1,6 +1,6 @@
 """The job model, its states and legal transitions. No I/O."""
 
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
@@ -59,6 +59,7 @@ class JobRequest(_Frozen):
     created_at: float  # seconds since the epoch, as are all times here
     idempotency_key: str | None = None
     webhook: WebhookTarget | None = None
+    metadata: dict[str, str] = {}  # the client's own; never in logs or metrics
     request_id: str | None = None  # X-Request-Id of the submission, for log lines; not in the digest
     digest: str  # of the whole request, with inputs by hash: equal requests have equal digests
 
@@ -69,7 +70,7 @@ class Job(_Frozen):
     id: str
     state: JobState
     request: JobRequest
-    order: int  # score in the tier's queue: lower goes first
+    order: int  # start tag, its score in the tier's queue: lower goes first (shared/ledger/scripts/fair_share.lua)
     peak_memory_bytes: int = 0  # copies of the request's fields, which claim.lua can read
     peak_gpu_memory_bytes: int = 0
     progress: Progress
@@ -103,6 +104,12 @@ class Job(_Frozen):
     stopped_at_step: int | None = None
     error: JobError | None = None
     webhook_disabled: bool = False  # the receiver responded 410 Gone
+
+    @classmethod
+    def new(cls, request: JobRequest) -> Self:
+        """Return a job as it is submitted, behind all others."""
+        progress = Progress(total=request.recipe.total_steps)
+        return cls(id=request.id, state=JobState.QUEUED, request=request, order=2**53, progress=progress)
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's own advice
     @property

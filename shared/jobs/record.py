@@ -8,6 +8,7 @@ import structlog
 from pydantic import BaseModel
 
 from easel.models import JobError, Losses, Progress
+from shared.jobs.estimate import cost
 from shared.jobs.job import Job, JobRequest
 from shared.jobs.saved_iterations import SavedIterations
 
@@ -20,6 +21,7 @@ def initial_fields(request: JobRequest) -> dict[str, Any]:
         "request": request,
         "tenant": request.tenant,
         "progress": Progress(total=request.recipe.total_steps),
+        "cost": cost(request.recipe, request.width or 1, request.height or 1),
         "peak_memory_bytes": request.peak_memory_bytes,
         "peak_gpu_memory_bytes": request.peak_gpu_memory_bytes,
         **({"webhook_url": hook.url, "webhook_events": " ".join(hook.events)} if (hook := request.webhook) else {}),

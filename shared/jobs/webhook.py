@@ -21,6 +21,7 @@ class WebhookJob(BaseModel):
     state: JobState = Field(description="`running` for job.started, even if the job has ended since.")
     tier: str
     created_at: datetime
+    metadata: dict[str, str] = Field(description="As submitted.")
     url: str = Field(description="Path of the job on this service.", examples=["/v1/jobs/0199d3c1-…"])
     result: str | None = Field(description="Path of the result; null if there is none.")
     error: JobError | None

@@ -172,25 +172,15 @@ class Ledger:
         with translate_errors():
             return bool(self._redis.exists(f"{NAMESPACE}:job:{job_id}"))
 
-    def list(
-        self,
-        *,
-        tenant: str | None = None,
-        state: JobState | None = None,
-        limit: int = 50,
-        before: str | None = None,
-    ) -> list[Job]:
-        """Return up to `limit` jobs of one or of all tenants, newest first, older than the job `before`."""
-        return [*self.get_many(self.list_ids(tenant=tenant, state=state, limit=limit, before=before))]
+    def list(self, *, tenant: str | None = None, state: JobState | None = None, limit: int = 50) -> list[Job]:
+        """Return the newest jobs of one or of all tenants, up to `limit`."""
+        return [*self.get_many(self.list_ids(tenant=tenant, state=state, limit=limit))]
 
-    def list_ids(
-        self, *, tenant: str | None = None, state: JobState | None = None, limit: int, before: str | None = None
-    ) -> Sequence[str]:
+    def list_ids(self, *, tenant: str | None = None, state: JobState | None = None, limit: int) -> Sequence[str]:
         """Like `list`, but return IDs."""
         index = NAMESPACE + (f":tenant:{tenant}" if tenant else "") + ":jobs" + (f":{state}" if state else "")
-        newest = f"({before}" if before else "+"
         with translate_errors():
-            ids: Sequence[str] = self._redis.zrange(index, newest, "-", desc=True, bylex=True, offset=0, num=limit)
+            ids: Sequence[str] = self._redis.zrange(index, "+", "-", desc=True, bylex=True, offset=0, num=limit)
         return ids
 
     def request_control(self, job_id: str, action: ControlAction) -> Job:

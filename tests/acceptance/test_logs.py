@@ -26,10 +26,12 @@ from support.scripted_server import Handler, serve
 from deploy.local.stack import free_port
 from easel import Easel, JobState
 
-KEY, WRONG_KEY, REDIS_PASSWORD, RECEIVER_TOKEN = (f"secret-{name}" for name in ("key", "wrong", "redis", "receiver"))
+KEY, WRONG_KEY, REDIS_PASSWORD, RECEIVER_TOKEN, METADATA = (
+    f"secret-{name}" for name in ("key", "wrong", "redis", "receiver", "metadata")
+)
 WEBHOOK_SECRET: Final = base64.b64encode(bytes(range(32))).decode()
 WITHOUT_WEIGHTS, WITH_WEIGHTS = {"preset": "patches", "size": 64}, {"preset": "fast", "size": 64}
-SECRETS: Final = (KEY, WRONG_KEY, REDIS_PASSWORD, RECEIVER_TOKEN, WEBHOOK_SECRET)
+SECRETS: Final = (KEY, WRONG_KEY, REDIS_PASSWORD, RECEIVER_TOKEN, METADATA, WEBHOOK_SECRET)
 COMMANDS: Final = {
     "api": ("-m", "api"),
     "worker": ("-m", "worker", "start", "--name", "w1@test"),
@@ -122,7 +124,7 @@ def test_every_line_is_json_without_secrets_and_with_its_job_worker_and_request(
     with running(tmp_path, log_level) as service, receiving() as (hook, received):
         send_secrets(service.url)
         with Easel(service.url, KEY) as easel:
-            good = easel.submit(*images, WITHOUT_WEIGHTS, webhook_url=hook)
+            good = easel.submit(*images, WITHOUT_WEIGHTS, webhook_url=hook, metadata={"note": METADATA})
             assert good.wait(120).state is JobState.SUCCEEDED
             kill_child(service.processes["worker"])
             bad = easel.submit(*images, WITH_WEIGHTS, webhook_url=hook)

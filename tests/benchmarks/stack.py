@@ -80,7 +80,7 @@ class BenchmarkStack(Stack):
         """Queue a job as the API does, without HTTP, and return its id. Images are PNG or JPEG."""
         request = JobRequest(
             id=str(uuid7()),
-            tier=self.services.settings.tiers[0],
+            tier=self.services.settings.default_tier,
             recipe=recipe,
             content=self._store(content),
             styles=(self._store(style),),

@@ -161,6 +161,7 @@ def payload(job: Job, event: str) -> bytes:
         "state": JobState.RUNNING if started else job.state,
         "tier": request.tier,
         "created_at": request.created_at,
+        "metadata": request.metadata,
         "url": f"/v1/jobs/{job.id}",
         "result": f"/v1/jobs/{job.id}/result" if job.result and not started else None,
         "error": job.error.model_dump() if job.error and not started else None,

@@ -20,7 +20,7 @@ let isPageStale = false; // the queue has changed since
 
 function show(newQueue) {
   queue = newQueue;
-  tier ??= queue.tiers[0]?.name;
+  tier ??= (queue.tiers.find((item) => item.default) ?? queue.tiers[0])?.name;
   updateList($("#tiers"), queue.tiers, (item) => item.name, createTier, updateTier);
   updateList($("#running"), queue.running, (job) => job.id, createRunningJob, updateRunningJob);
   updateList($("#workers"), queue.workers, (item) => item.name, createWorker, updateWorker);

@@ -1,6 +1,7 @@
 -- Claims the first queued job that fits into the worker's memory and whose tenant may run another one, from the first tier
 -- that has one. All others keep their positions.
--- Writes queue:<tier>, leases, job:<id>, jobs:<state>, events:<id>, outbox; reads job:<id> of the jobs that do not fit.
+-- Writes the keys of fair_share.lua, leases, job:<id>, jobs:<state>, events:<id>, outbox; reads job:<id> of the jobs that do
+-- not fit.
 -- ARGV: token, worker, lease in seconds, memory in bytes or 0 for any, "host" or "gpu" memory, the running jobs that tenants
 -- without an entry in running_limits may have, 0 for any number, then the tiers in the order in which they are served
 -- Returns the record as fields and values, or nothing if no job fits.
@@ -37,7 +38,7 @@ for i = 7, #ARGV do
   local queue = queue_key(ARGV[i])
   local id = first_claimable(queue)
   if id then
-    redis.call('ZREM', queue, id)
+    dequeue(id)
     -- Speeds measured under the last claim, perhaps on another device.
     redis.call('HDEL', job_key(id), 'fraction_per_second', 'steps_per_second')
     redis.call('HSET', job_key(id), 'claim', token, 'worker', worker)

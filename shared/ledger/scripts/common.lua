@@ -4,11 +4,10 @@
 --
 -- <ns>:ledger               string  ledger ID; while it is missing, nothing is created, claimed or reaped
 -- <ns>:rebuilding:<marker>  string  exists as long as Redis keeps what a running rebuild restored
--- <ns>:order                counter next position in the queues
 -- <ns>:job:<id>             hash    job record (class Job in shared/jobs/job.py)
 -- <ns>:events:<id>          stream  events of the job
 -- <ns>:previews:<id>        hash    filmstrip: step -> "<time> <blob key>" of the preview
--- <ns>:queue:<tier>         zset    IDs of queued jobs by order
+-- <ns>:queue:<tier>         zset    IDs of queued jobs; this and the keys that order it: fair_share.lua
 -- <ns>:leases               zset    IDs of running jobs by lease expiry
 -- <ns>:jobs, :jobs:<state>  zset    IDs, all scores 0: UUIDv7 sorts by time
 -- <ns>:tenant:<tenant>:jobs, :jobs:<state>  the same of each tenant
@@ -91,33 +90,4 @@ local function change_state(id, to)
   add_to_list('jobs:' .. to, id)
   redis.call('HSET', job_key(id), 'state', to)
   publish_event(id, 'state', cjson.encode({state = to, at = tonumber(now())}))
-end
-
-local function mark_ended(id, state)
-  redis.call('ZREM', queue_key(get_field(id, 'tier')), id)
-  redis.call('ZREM', ns .. ':leases', id)
-  redis.call('HSET', job_key(id), 'completed_at', now())
-  if state == 'canceled' then redis.call('HSET', job_key(id), 'canceled_at', now()) end
-  redis.call('ZADD', ns .. ':completed', now(), id)
-  redis.call('ZADD', ns .. ':unfinalized', now(), id)
-  change_state(id, state)
-  add_to_outbox(id, state)
-end
-
--- Ends a claim without an outcome: the job returns to its queue, or is canceled if a cancel was requested meanwhile.
-local function requeue(id, order)
-  redis.call('HDEL', job_key(id), 'claim', 'worker')
-  redis.call('ZREM', ns .. ':leases', id)
-  if get_field(id, 'cancel_requested_at') then return mark_ended(id, 'canceled') end
-  redis.call('HSET', job_key(id), 'order', order)
-  redis.call('ZADD', queue_key(get_field(id, 'tier')), order, id)
-  change_state(id, 'queued')
-end
-
--- Ends a claim whose holder is gone. The job keeps its order: the head of the queue when it was claimed.
-local function take_back(id)
-  publish_event(id, 'lease_lost', cjson.encode({worker = get_field(id, 'worker') or '', at = tonumber(now())}))
-  redis.call('HINCRBY', job_key(id), 'leases_lost', 1)
-  redis.call('HSET', job_key(id), 'last_claim', get_field(id, 'claim') or '')
-  requeue(id, get_field(id, 'order'))
 end

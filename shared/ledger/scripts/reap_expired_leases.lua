@@ -1,5 +1,5 @@
 -- Takes back the claims whose lease has expired; safe to run any number of times concurrently.
--- Writes leases, job:<id>, queue:<tier>, jobs:<state>, events:<id>, outbox.
+-- Writes leases, job:<id>, the keys of fair_share.lua, jobs:<state>, events:<id>, outbox.
 -- Returns {id, 'queued'|'canceled', ...}.
 if ledger_is_lost() then return redis.error_reply('LEDGERLOST') end
 local reply = {}

@@ -1,5 +1,6 @@
 -- Requests that a job ends: 'cancel' discards its image, 'finish' keeps the best image so far.
--- Writes job:<id>, events:<id>; canceling a queued job also writes queue:<tier>, jobs:<state>, completed, unfinalized, outbox.
+-- Writes job:<id>, events:<id>; canceling a queued job also writes the keys of fair_share.lua, jobs:<state>, completed,
+-- unfinalized, outbox.
 -- ARGV: id, 'cancel' or 'finish'
 -- Returns 'requested'; 'canceled' for a job that was queued; 'missing'; 'ended'; 'no_image' for a finish before the first step.
 local id, action = unpack(ARGV)

@@ -1,19 +1,18 @@
 -- Writes a record that Redis lost, in state `queued` or a final one; never overwrites an existing record.
--- Writes job:<id>, queue:<tier>, jobs, jobs:<state>, events:<id>, idempotency:<key>; for a final state also unfinalized,
--- completed, outbox.
+-- Writes job:<id>, jobs, jobs:<state>, events:<id>, idempotency:<key>; for `queued` also the keys of fair_share.lua, for a
+-- final state unfinalized, completed, outbox.
 -- ARGV: id, tier, state, digest, idempotency key or '', its remaining seconds, then fields and values
 -- Returns 1; 0 if the record exists. Of two requests with one key, the client got no reply to one and sent it again. They
 -- cannot be told apart, and rendering a job twice is better than losing one. The key stays with the first.
 local id, tier, state, digest, key, ttl = unpack(ARGV, 1, 6)
 if redis.call('EXISTS', job_key(id)) == 1 then return 0 end
-local order = redis.call('INCR', ns .. ':order')
-redis.call('HSET', job_key(id), 'id', id, 'tier', tier, 'state', state, 'order', order)
+redis.call('HSET', job_key(id), 'id', id, 'tier', tier, 'state', state, 'order', 0)
 set_fields(id, 7)
 if key ~= '' then redis.call('SET', idempotency_key(tenant_of(id), key), digest .. ' ' .. id, 'EX', ttl, 'NX') end
 add_to_list('jobs', id)
 add_to_list('jobs:' .. state, id)
 if state == 'queued' then
-  redis.call('ZADD', queue_key(tier), order, id)
+  enqueue(id)
 else
   redis.call('ZADD', ns .. ':unfinalized', now(), id)
   local ended = get_field(id, 'completed_at') or now()

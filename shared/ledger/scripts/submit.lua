@@ -1,4 +1,5 @@
--- Creates a record in state `queued`, once. Writes job:<id>, queue:<tier>, jobs, jobs:queued, events:<id>, idempotency:<key>.
+-- Creates a record in state `queued`, once. Writes job:<id>, jobs, jobs:queued, events:<id>, idempotency:<key>, and the
+-- keys of fair_share.lua.
 -- Writes also tenant:<tenant>:pixel_evaluations:<day>, the sum of the day's submissions, kept for a second day.
 -- ARGV: id, tenant, tier, digest, idempotency key or '', its seconds to live, queue limit, the tenant's limits of queued
 -- jobs and of pixel evaluations in a day, both 0 for none, the job's pixel evaluations, then fields and values
@@ -27,10 +28,9 @@ if daily_limit > 0 and (tonumber(redis.call('GET', used)) or 0) + cost > daily_l
 redis.call('INCRBY', used, cost)
 redis.call('EXPIRE', used, 2 * 86400)
 
-local order = redis.call('INCR', ns .. ':order')
-redis.call('HSET', job_key(id), 'id', id, 'tier', tier, 'state', 'queued', 'order', order)
+redis.call('HSET', job_key(id), 'id', id, 'tier', tier, 'state', 'queued')
 set_fields(id, 11)
-redis.call('ZADD', queue_key(tier), order, id)
+enqueue(id)
 add_to_list('jobs', id)
 add_to_list('jobs:queued', id)
 if key ~= '' then redis.call('SET', idempotency, digest .. ' ' .. id, 'EX', ttl) end

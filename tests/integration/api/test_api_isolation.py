@@ -170,7 +170,7 @@ def test_the_queue_counts_all_jobs_and_shows_that_workers_are_busy(
 ) -> None:
     for client, job, running in ((owner, job_ids[1], 1), (stranger, None, 0)):
         queue = client.get("/v1/queue").get_json()
-        assert [tier["depth"] for tier in queue["tiers"]] == [1, 1]
+        assert [tier["depth"] for tier in queue["tiers"]] == [0, 1, 1]
         assert [(worker["busy"], worker["job"]) for worker in queue["workers"]] == [(True, job)]
         assert len(queue["running"]) == running
 

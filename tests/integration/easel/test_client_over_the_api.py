@@ -31,6 +31,10 @@ def submit(easel: Any, images: list[Path]) -> Submit:
     return send
 
 
+def _depths(queue: Any) -> list[int]:
+    return [tier.depth for tier in queue.tiers]
+
+
 def test_two_images_become_a_result(fake_worker: FakeWorker, easel: Any, submit: Submit) -> None:
     with fake_worker.running_next_job(fake_worker.run_to_end):
         job = submit()
@@ -188,9 +192,9 @@ def test_the_queue_is_sent_after_each_change_and_after_a_restart_of_the_api(
 ) -> None:
     events = easel.queue_events()
     snapshots = (event.data for event in events)
-    assert next(snapshots).tiers[0].depth == 0
+    assert _depths(next(snapshots)) == [0, 0, 0]
     job = submit()
-    assert next(queue for queue in snapshots if queue.tiers[0].depth == 1).running == []
+    assert next(queue for queue in snapshots if _depths(queue) == [0, 1, 0]).running == []
     api.stop()
     fake_worker.report_step(fake_worker.claim_next(), 1)
     fake_worker.register(job.id)

@@ -8,7 +8,15 @@ import pytest
 from flask.testing import FlaskClient
 from standardwebhooks import Webhook as Verifier
 from support.fixtures.api import Submit, claim, succeed
-from support.fixtures.webhooks import SECRETS, deliver_next, next_event, received, submit_and_cancel, submit_job
+from support.fixtures.webhooks import (
+    METADATA,
+    SECRETS,
+    deliver_next,
+    next_event,
+    received,
+    submit_and_cancel,
+    submit_job,
+)
 from support.retention import redis_keys
 from support.scripted_server import ScriptedServer, reply, serve
 
@@ -37,6 +45,7 @@ def test_the_start_and_the_end_of_a_job_are_sent_signed_with_each_secret(
     started, ended = (json.loads(body) for *_, body in receiver.requests)
     assert (started["data"]["state"], ended["data"]["state"]) == ("running", "succeeded")
     assert (started["data"]["result"], ended["data"]["result"]) == (None, f"/v1/jobs/{job_id}/result")
+    assert started["data"]["metadata"] == ended["data"]["metadata"] == METADATA
     assert started["data"]["created_at"] < started["timestamp"] <= ended["timestamp"]
 
 

@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from support.command_line import FAILED, SUCCEEDED, SUCCEEDED_STREAM, run_easel
@@ -45,6 +47,42 @@ def test_options_override_the_recipe(images: list[str]) -> None:
     assert sent == {"preset": "fast", **expected}
     assert headers["Idempotency-Key"] == "k1"
     assert b"batch" in body
+
+
+def test_metadata_is_sent_as_a_json_object(images: list[str]) -> None:
+    pairs = ["--metadata", "order=6735", "--metadata", "note=a=b"]
+    _, requests = run_easel("submit", *images, *pairs, responders=(reply(JOB, 202),))
+    assert b'{"order": "6735", "note": "a=b"}' in requests[0].body
+    result, requests = run_easel("submit", *images, "--metadata", "order", responders=(reply(JOB, 202),))
+    assert (result.exit_code, requests) == (2, [])
+    assert "'order' is not KEY=VALUE" in result.stderr
+
+
+def test_list_sends_its_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Etc/GMT-2")
+    time.tzset()
+    page = reply({"jobs": [JOB], "next_cursor": None})
+    options = ["--preset", "fast", "--metadata", "order=6735", "--created-after", "2026-11-28"]
+    result, requests = run_easel("list", *options, "--created-before", "2026-11-28T12:00:00Z", responders=(page,))
+    assert result.exit_code == 0, result.output
+    query = parse_qs(urlsplit(requests[0].path).query)
+    assert query == {
+        "limit": ["20"],
+        "preset": ["fast"],
+        "metadata[order]": ["6735"],
+        "created_after": ["2026-11-27T22:00:00+00:00"],
+        "created_before": ["2026-11-28T12:00:00+00:00"],
+    }
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_status_shows_metadata_and_escapes_what_would_act_on_the_terminal() -> None:
+    job = {**JOB, "metadata": {"order": "6735", "note": "\x1b[2J"}}
+    output = run_easel("status", "x", responders=(reply(job),))[0].stdout
+    assert "order=6735" in output
+    assert "\\x1b[2J" in output
+    assert "\x1b[2J" not in output
 
 
 def test_an_ending_that_is_no_format_is_refused_before_any_request(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from support.fixtures.client import Connect
@@ -37,6 +39,20 @@ def test_a_list_is_fetched_page_by_page(connect: Connect) -> None:
     assert [request.path for request in server.requests] == [
         "/v1/jobs?limit=2&state=running",
         "/v1/jobs?limit=2&state=running&cursor=abc",
+    ]
+
+
+def test_a_list_is_filtered_by_what_is_given(connect: Connect) -> None:
+    with serve(reply({"jobs": [], "next_cursor": None})) as server, connect(server.url) as easel:
+        zone = timezone(timedelta(hours=2))
+        filters = {"preset": "fast", "metadata": {"order": "a&b", "note": ""}}
+        assert list(easel.list(**filters, created_after=datetime(2026, 11, 28, 12, tzinfo=zone))) == []
+    assert parse_qsl(urlsplit(server.requests[0].path).query, keep_blank_values=True) == [
+        ("limit", "50"),
+        ("preset", "fast"),
+        ("created_after", "2026-11-28T10:00:00+00:00"),
+        ("metadata[order]", "a&b"),
+        ("metadata[note]", ""),
     ]
 
 

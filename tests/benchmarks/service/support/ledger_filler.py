@@ -102,7 +102,7 @@ class LedgerFiller:
     def _request(self, at: float) -> JobRequest:
         return JobRequest(
             id=_uuid7(at, self.random),
-            tier=self.services.settings.tiers[0],
+            tier=self.services.settings.default_tier,
             recipe=RECIPE,
             content="0" * 64,
             styles=("1" * 64,),

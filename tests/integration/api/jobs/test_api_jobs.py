@@ -134,9 +134,14 @@ def test_the_queue_has_tiers_running_jobs_and_workers(submit: Submit, client: Fl
     succeed(services, claim(services))
     claim(services)
     queue = client.get("/v1/queue").get_json()
-    assert [(tier["name"], tier["depth"]) for tier in queue["tiers"]] == [("standard", 0), ("batch", 1)]
+    assert [(tier["name"], tier["depth"]) for tier in queue["tiers"]] == [
+        ("interactive", 0),
+        ("standard", 0),
+        ("batch", 1),
+    ]
+    assert [tier["default"] for tier in queue["tiers"]] == [False, True, False]
     assert queue["tiers"][0]["oldest_seconds"] is None
-    assert queue["tiers"][1]["oldest_seconds"] >= 0
+    assert queue["tiers"][2]["oldest_seconds"] >= 0
     assert [job["state"] for job in queue["running"]] == ["running"]
     assert [worker["name"] for worker in queue["workers"]] == ["tester"]
     assert queue["completed_last_hour"] == 1
