@@ -100,7 +100,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
 def _context(settings: Settings, services: Services) -> Context:
     eta = EtaService(services)
     snapshots = SnapshotBatcher(
-        services.snapshots, lambda snapshot: serialize_snapshot(snapshot, eta).model_dump_json()
+        services.snapshots, lambda snapshot: serialize_snapshot(snapshot, eta, settings).model_dump_json()
     )
     stream_limits = StreamLimits(settings.api_threads, settings.streams_per_client)
     callers = Callers(settings.api_keys, services.blobs)

@@ -15,7 +15,7 @@ from api.admission import admit
 from api.context import Context
 from api.http.multipart import Submission, parse_submission
 from api.http.operations import Query, ResponseDoc, operation
-from api.http.serializers import job_url, json_response, serialize_job
+from api.http.serializers import job_url, json_response, serialize_job, worker_silence
 from api.http.submission_form import BODY
 from api.imaging.inputs import InputImage
 from api.imaging.results import read_init_job
@@ -241,8 +241,9 @@ def _accepted(context: Context, job_id: str, request: JobRequest | None = None, 
     forecast, services = context.eta.peek(), context.services
     try:
         job = services.ledger.get(job_id)
-        position = services.queue_stats.position(job)
-        status = serialize_job(job, position, forecast.eta(job, position) if forecast else None)
+        position, (lease,) = services.queue_stats.position(job), services.queue_stats.leases([job])
+        eta = forecast.eta(job, position) if forecast else None
+        status = serialize_job(job, position, eta, worker_silence(job, lease, context.settings))
     except errors.Unavailable:
         if request is None or replayed:
             raise

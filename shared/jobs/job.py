@@ -88,6 +88,7 @@ class Job(_Frozen):
     memory_failures: int = 0  # times a device ran out of memory
     step_backoffs: int = 0  # times the step was halved after a loss that was not finite or exploded
     worker: str | None = None  # holder of the claim
+    lease_seconds: float | None = None  # of each renewal under the last claim
     resumed_from_step: int | None = None
     run_seconds: float = 0.0  # in the loop, over all claims
     steps_per_second: float | None = None
