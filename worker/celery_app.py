@@ -38,6 +38,7 @@ from shared.metrics.server import MetricsServer, start_metrics_server
 from shared.services import Services, open_services
 from shared.settings import Settings
 from shared.storage import LONG_TIMEOUTS
+from shared.tracing import configure_tracing, stop_tracing
 from worker import metrics
 from worker.celery_requests import StylizeRequest
 from worker.consumer_watchdog import ConsumerWatchdog, end_process
@@ -167,6 +168,7 @@ class Child:
         self, settings: Settings, name: str, memory: WorkerMemory, open_engine: OpenEngine, queue: Queue
     ) -> None:
         self.settings, self.name, self.queue = settings, name, queue
+        configure_tracing("easel-worker", name)
         self.drain = threading.Event()
         self.services: Services = open_services(settings, LONG_TIMEOUTS)
         self.registration = Registration(
@@ -215,6 +217,7 @@ class Child:
         self._wake_others()
         if state.needs_replacement or state.engine.needs_restart():
             log.info("child_replaced", reason="a fresh process has more memory")
+            stop_tracing()
             os._exit(EX_RECYCLE)  # Celery's parent, if there is one, starts another child
 
     def stop(self) -> None:
@@ -222,6 +225,7 @@ class Child:
         if self._claimed:
             release(self._claimed)
         self.registration.stop()
+        stop_tracing()
 
     def _open_state(self, open_engine: OpenEngine) -> WorkerState:
         return WorkerState(open_engine(self.settings), self.name, self.registration, self.settings)

@@ -17,12 +17,13 @@ from api.http.multipart import Submission, parse_submission
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job, worker_silence
 from api.http.submission_form import BODY
+from api.http.tracing import traceparent
 from api.imaging.inputs import InputImage
 from api.imaging.results import read_init_job
 from api.imaging.uploads import read_input, read_masks, read_style
 from api.routes.audit import audit
 from easel.models import JobState, JobStatus, Progress, Quote
-from shared import errors
+from shared import errors, tracing
 from shared.jobs.estimate import peak_memory, result_size
 from shared.jobs.job import Job, JobRequest
 from shared.presets import resolve
@@ -49,7 +50,10 @@ class SubmitQuery(Query):
     ResponseDoc(200, "The quote, for a dry run.", Quote),
     query=SubmitQuery,
     body=BODY,
-    headers={"Idempotency-Key": "The same key with the same request returns the same job, for 24 hours."},
+    headers={
+        "Idempotency-Key": "The same key with the same request returns the same job, for 24 hours.",
+        "traceparent": "The job's spans continue this trace (W3C Trace Context).",
+    },
     errors=(
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
         *(errors.ImageTooSlow, errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier),
@@ -89,6 +93,7 @@ def submit(query: SubmitQuery) -> Response:
     admit(request, services.queue_stats.workers()).check()
     _store(services, request, [content, *styles, *masks, *([init_image] if init_image else [])])
     job_id, created = _create_record(services, request, quotas)
+    tracing.annotate({tracing.JOB_ID: job_id})
     if created:
         services.dispatcher.wake(request.tier)  # a failure is not an error: the reaper repeats wake-ups
         audit("job.submitted", job=job_id)
@@ -166,6 +171,7 @@ def _job_request(
         idempotency_key=submission.idempotency_key,
         webhook=submission.webhook,
         request_id=g.request_id,
+        traceparent=traceparent(),
         digest=hashlib.sha256(text.encode()).hexdigest(),
     )
 

@@ -60,6 +60,7 @@ class JobRequest(_Frozen):
     idempotency_key: str | None = None
     webhook: WebhookTarget | None = None
     request_id: str | None = None  # X-Request-Id of the submission, for log lines; not in the digest
+    traceparent: str | None = None  # W3C Trace Context: the parent of the job's spans
     digest: str  # of the whole request, with inputs by hash: equal requests have equal digests
 
 

@@ -13,6 +13,7 @@ import structlog
 from shared.errors import ClaimLost, Unavailable
 from shared.imaging.images import encode_jpeg
 from shared.storage import keys
+from shared.tracing import span
 from worker import metrics
 from worker.job import checkpoint_format
 from worker.job.session import JobSession
@@ -73,7 +74,7 @@ class CheckpointWriter:
         """Write a checkpoint in the caller's thread. Raises Unavailable, ClaimLost."""
         began = time.monotonic()
         key = keys.checkpoint(self._session.job.id, self._session.token, iterate.step)
-        with self._checkpoint_lock:
+        with self._checkpoint_lock, span("write checkpoint", {"easel.job.step": iterate.step}):
             if key in self._keys:
                 return
             parts: list[bytes | memoryview] = []
@@ -103,8 +104,9 @@ class CheckpointWriter:
     def write_preview(self, iterate: Iterate) -> None:
         """Write a preview in the caller's thread. Raises Unavailable, ClaimLost."""
         key = keys.preview(self._session.job.id, self._session.token, iterate.step)
-        self._session.blobs.put(key, encode_jpeg(iterate.image, longest=_PREVIEW_PIXELS), content_type="image/jpeg")
-        self._session.renew(event=("preview", {"step": iterate.step}), preview=key)
+        with span("write preview", {"easel.job.step": iterate.step}):
+            self._session.blobs.put(key, encode_jpeg(iterate.image, longest=_PREVIEW_PIXELS), content_type="image/jpeg")
+            self._session.renew(event=("preview", {"step": iterate.step}), preview=key)
 
     def _run(self) -> None:
         while (write := self._writes.get()) is not None:

@@ -1,6 +1,7 @@
 """A worker's next job: claim it, and run it as a Celery task of its own."""
 
 import threading
+import time
 
 import structlog
 from kombu import Queue
@@ -10,12 +11,14 @@ from shared.services import Services
 from worker.job.run import JobRun
 from worker.job.session import JobSession
 from worker.job.worker_state import WorkerState
+from worker.spans import claim_span, run_span
 
 log = structlog.get_logger(__name__)
 
 
 def claim_next_job(services: Services, worker: WorkerState, queue: Queue) -> JobSession | None:
     """Claim the next job and send this worker the task that runs it; None if there is no job, or no Redis."""
+    started_at = time.time()
     try:
         session = JobSession.claim_next(services, worker.name, worker.memory)
     except Unavailable as error:
@@ -24,7 +27,8 @@ def claim_next_job(services: Services, worker: WorkerState, queue: Queue) -> Job
     if session is None:
         return None
     try:
-        services.dispatcher.run_here(queue, session.job.id, session.token)
+        with claim_span(session.job, started_at=started_at):
+            services.dispatcher.run_here(queue, session.job.id, session.token)
     except LedgerUnavailable as error:
         log.warning("task_not_sent", job=session.job.id, detail=error.detail)
         release(session)
@@ -36,7 +40,7 @@ def run_job(services: Services, worker: WorkerState, drain: threading.Event, ses
     """Run a claimed job."""
     job = session.job
     context = structlog.contextvars.bound_contextvars(job=job.id, tenant=job.tenant, request_id=job.request.request_id)
-    with context, worker.running(job.id):
+    with context, run_span(job), worker.running(job.id):
         log.info("job_claimed", claims=job.claims, recipe=job.request.recipe.preset)
         try:
             if job.memory_failures and worker.has_run_a_job:

@@ -13,6 +13,7 @@ from shared.errors import AttemptsExhausted, ClaimLost, EaselError, LedgerUnavai
 from shared.imaging.transparency import Alpha
 from shared.presets import BETTER_WEIGHTS, adapted_to_weights
 from shared.services import Services
+from shared.tracing import annotate, span, trace_phases
 from worker import metrics
 from worker.devices.memory import suggest_size
 from worker.job.checkpoints import CheckpointWriter
@@ -81,17 +82,20 @@ class JobRun:
     def _render(self) -> None:
         self._check_attempts()
         request = self.job.request
-        with self.heartbeat.progress.loading_weights():
+        with span("load weights"), self.heartbeat.progress.loading_weights():
             self.weights = self.worker.weights(request.recipe, self.heartbeat.record_preparation)
         if self.weights["source"] == "calibrated" and self.job.claims == 1:
             self.session.publish_event("warning", code="calibrated_weights", detail=_CALIBRATED)
         recipe = self.recipe = adapted_to_weights(request.recipe, self.weights["source"])
-        content, self.alpha = self.inputs.photo(request.content)
-        styles = [self.inputs.style(sha256) for sha256 in request.styles]
-        init_image = self.inputs.image(request.init_image) if request.init_image else None
-        masks = [np.ascontiguousarray(self.inputs.image(sha256)[..., 0]) for sha256 in request.content_masks]
-        reader = CheckpointReader(self.session, self.worker, self.inputs, self.retry)
-        resumed = reader.resume_point(content, masks, recipe, self.weights["sha256"])
+        with span("load inputs"):
+            content, self.alpha = self.inputs.photo(request.content)
+            styles = [self.inputs.style(sha256) for sha256 in request.styles]
+            init_image = self.inputs.image(request.init_image) if request.init_image else None
+            masks = [np.ascontiguousarray(self.inputs.image(sha256)[..., 0]) for sha256 in request.content_masks]
+        with span("load checkpoint"):
+            reader = CheckpointReader(self.session, self.worker, self.inputs, self.retry)
+            resumed = reader.resume_point(content, masks, recipe, self.weights["sha256"])
+            annotate({"easel.job.step": resumed.iterate.step if resumed else None})
         metrics.record_start(self.job, resumed.iterate.step if resumed else None)
         if resumed:
             self.last, self.bitwise = resumed.iterate, resumed.bitwise
@@ -99,6 +103,7 @@ class JobRun:
         state = resumed.state if resumed else None
         iterates = self.worker.engine.stylize(content, styles, recipe, state, init_image=init_image, masks=masks)
         iterates = metrics.measure_steps(iterates, self.worker.engine.device())
+        iterates = trace_phases("run stage", iterates)
         resumed_from = resumed.key if resumed else None
         self.writer = CheckpointWriter(self.session, resumed_from=resumed_from, metadata=self._checkpoint_metadata())
         with self.writer as writer:
@@ -201,8 +206,11 @@ class JobRun:
 
     def _publish(self, state: JobState, error: JobError | None = None) -> None:
         """Write the result and its provenance, then make both visible by the fenced transition."""
-        result = self.publisher.write_result(self.last, self._describe, self.alpha) if self.last else {}
-        self._end(state, error=error, **result)
+        attributes = {"easel.job.state": str(state), "easel.job.step": self._step()}
+        with span("publish", attributes):
+            annotate({}, error=error.code if error else None)
+            result = self.publisher.write_result(self.last, self._describe, self.alpha) if self.last else {}
+            self._end(state, error=error, **result)
 
     def _describe(self, iterate: Iterate, png: bytes) -> Mapping[str, Any]:
         return provenance(
