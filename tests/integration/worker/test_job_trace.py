@@ -18,7 +18,7 @@ from easel.models import JobState
 from shared.dispatch import own_queue
 from shared.services import Services
 from worker.devices.memory import WorkerMemory
-from worker.job.next_job import claim_next_job, run_job
+from worker.job.run import claim_next_job, run_job
 from worker.job.worker_state import WorkerState
 from worker.registration import Registration
 
@@ -40,9 +40,9 @@ class Worker:
         draining = threading.Event()
         if drain:
             draining.set()
-        session = claim_next_job(self.services, self.state, own_queue("one"))
+        session = claim_next_job(self.services, self.state, own_queue("one"), draining)
         assert session is not None
-        run_job(self.services, self.state, draining, session)
+        run_job(self.state, session)
 
 
 def children(spans: Sequence[ReadableSpan], parent: int | None) -> list[ReadableSpan]:
