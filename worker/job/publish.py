@@ -34,12 +34,12 @@ def save_iteration(
 
 
 def write_result(
-    session: JobSession, iterate: Iterate, alpha: Alpha | None, recipe: Recipe, machine: Mapping[str, Any]
+    session: JobSession, iterate: Iterate, alpha: Alpha | None, recipe: Recipe, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write the result, with the photo's alpha, and its provenance; return the record's fields that make them visible.
 
     The provenance is enough to render the result again on the same machine, byte for byte. `recipe` is the one that was
-    rendered; `machine` has the weights, the environment and its fingerprint, and `bitwise`: whether the bytes are those
+    rendered; `about` has the weights, the environment and its fingerprint, and `bitwise`: whether the bytes are those
     of an uninterrupted run on this machine. Result files have a part of it (api/imaging/metadata.py).
     """
     job, request = session.job, session.job.request
@@ -56,7 +56,7 @@ def write_result(
         "steps": iterate.step,
         "claims": job.claims,
         "resumed_from_step": job.resumed_from_step,
-        **machine,
+        **about,
     }
     key = keys.result(job.id, session.token)
     session.write(keys.provenance(key), json.dumps(provenance, indent=2).encode(), "application/json")

@@ -117,14 +117,15 @@ class JobRun:
         with writer:
             reason = self._iterate(iterates, writer)
             log.info("loop_stopped", reason=reason, step=self._step())
-            if reason == "canceled":
-                self._cancel()  # without waiting for a write in progress
+            if reason == "canceled":  # without waiting for a write in progress
+                self._acknowledge("cancel")
+                self._end(JobState.CANCELED, stopped_early=True, stopped_at_step=self._step())
         return self.session.finalize() if reason == "canceled" else self._conclude(reason, writer)
 
     def _check_attempts(self) -> None:
         """Raise AttemptsExhausted for a job that may be what kills workers.
 
-        Not the reaper's decision: the holder of a claim stores the end of a job before Redis has it.
+        The reaper does not decide this: the holder of a claim stores the end of a job before Redis has it.
         """
         limit = self.session.settings.attempts_limit
         if self.session.job.leases_lost >= limit:
@@ -150,14 +151,9 @@ class JobRun:
         self.alpha = inputs.alpha
         if resumed:
             self.last, self.bitwise = resumed.iterate, resumed.bitwise
-        iterates = worker.engine.stylize(
-            inputs.content,
-            inputs.styles,
-            self.recipe,
-            resumed.state if resumed else None,
-            init_image=inputs.init_image,
-            masks=inputs.masks,
-        )
+        images: dict[str, Any] = {"init_image": inputs.init_image, "masks": inputs.masks}
+        state = resumed.state if resumed else None
+        iterates = worker.engine.stylize(inputs.content, inputs.styles, self.recipe, state, **images)
         machine = {"fingerprint": worker.fingerprint, "bitwise": self.bitwise, "weights": self.weights["sha256"]}
         self.writer = CheckpointWriter(session, resumed_from=resumed.key if resumed else None, metadata=machine)
         if resumed and not resumed.recorded:
@@ -210,10 +206,6 @@ class JobRun:
                     self.session.retry(writer.write_preview, self.last)
                 self._publish(JobState.SUCCEEDED)
 
-    def _cancel(self) -> None:
-        self._acknowledge("cancel")
-        self._end(JobState.CANCELED, stopped_early=True, stopped_at_step=self._step())
-
     def _acknowledge(self, request: Literal["cancel", "finish"]) -> None:
         """Report that the loop has stopped for a control request."""
         self.session.publish_event("acknowledged", request=request, step=self._step())
@@ -248,15 +240,13 @@ class JobRun:
         """Write the result and its provenance, then make both visible by the fenced transition."""
         with span("publish", {"easel.job.state": str(state), "easel.job.step": self._step()}):
             annotate({}, error=error.code if error else None)
-            result = {}
-            if self.last:
-                machine = {
-                    "weights": dict(self.weights),
-                    "fingerprint": self.worker.fingerprint,
-                    "bitwise": self.bitwise,
-                    "environment": dict(self.worker.engine.environment()),
-                }
-                result = write_result(self.session, self.last, self.alpha, self.recipe, machine)
+            about = {
+                "weights": dict(self.weights),
+                "fingerprint": self.worker.fingerprint,
+                "bitwise": self.bitwise,
+                "environment": dict(self.worker.engine.environment()),
+            }
+            result = write_result(self.session, self.last, self.alpha, self.recipe, about) if self.last else {}
             self._end(state, error=error, **result)
 
     def _end(self, state: JobState, **fields: Any) -> None:
