@@ -8,7 +8,7 @@ from flask import Flask, Response
 
 from api.context import Context
 from api.eta.service import EtaService
-from api.http import problems
+from api.http import problems, tracing
 from api.http.auth import authorize
 from api.http.callers import Callers
 from api.http.limits import StreamLimits, drain_rejected_body, limit_bodies
@@ -81,6 +81,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.extensions["easel"] = _context(settings, services)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.url_map.merge_slashes = False
+    tracing.instrument(app)
     app.before_request(assign_request_id)
     app.after_request(send_request_id)
     limit_bodies(app, settings)
@@ -100,7 +101,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
 def _context(settings: Settings, services: Services) -> Context:
     eta = EtaService(services)
     snapshots = SnapshotBatcher(
-        services.snapshots, lambda snapshot: serialize_snapshot(snapshot, eta).model_dump_json()
+        services.snapshots, lambda snapshot: serialize_snapshot(snapshot, eta, settings).model_dump_json()
     )
     stream_limits = StreamLimits(settings.api_threads, settings.streams_per_client)
     callers = Callers(settings.api_keys, services.blobs)

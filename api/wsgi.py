@@ -12,6 +12,7 @@ from shared.errors import EaselError
 from shared.logging import configure_logging
 from shared.services import ensure_paired, open_services
 from shared.settings import Settings
+from shared.tracing import configure_tracing
 
 
 def app(settings: Settings | None = None) -> Flask:
@@ -22,6 +23,7 @@ def app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings()
     check_exposure(settings)
     configure_logging(settings)
+    configure_tracing("easel-api")
     app = create_app(settings, open_services(settings))
     threading.Thread(target=_warm_up, args=(app.extensions["easel"],), daemon=True).start()
     return app

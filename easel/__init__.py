@@ -42,6 +42,7 @@ from easel.events import (
     StateEvent,
     UnknownEvent,
     WarningEvent,
+    WorkerSilentEvent,
 )
 from easel.jobs import AsyncJob, Job
 from easel.models import Delivery, DurationRange, JobState, JobStatus, Preview, Queue, Quote, Recipes, SavedIteration
@@ -86,6 +87,7 @@ __all__ = [
     "UnknownEvent",
     "Unreachable",
     "WarningEvent",
+    "WorkerSilentEvent",
     "__version__",
     "recipe_fields",
 ]

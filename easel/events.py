@@ -65,6 +65,15 @@ class JobWarning(ServiceModel):
     detail: str = Field(description="A sentence for people.")
 
 
+class WorkerSilence(ServiceModel):
+    """Whether the worker that holds a job renews its lease; if it does, or no worker holds the job, both are null."""
+
+    since: Timestamp | None = Field(default=None, description="When the worker renewed its lease last.")
+    lease_expires_at: Timestamp | None = Field(
+        default=None, description="Soon after this time the job goes back to its queue, unless the worker answers."
+    )
+
+
 class LeaseLoss(ServiceModel):
     """A worker did not renew its lease in time; the job goes back to the queue or fails."""
 
@@ -97,6 +106,10 @@ class _Event(ServiceModel):
         return False
 
 
+_NoId = Annotated[str, BeforeValidator(lambda _: "")]
+"""The ID of an event that has none: an SSE parser repeats the previous event's."""
+
+
 class StateEvent(_Event):
     """A job was queued, claimed by a worker, given back, or ended."""
 
@@ -119,8 +132,7 @@ class ProgressEvent(_Event):
 class EstimateEvent(_Event):
     """A job's position or estimate changed. It is not stored, so it has no `id` and is not sent again on a replay."""
 
-    id: Annotated[str, BeforeValidator(lambda _: "")] = Field(default="", description="Empty.")
-    """An SSE parser repeats the previous event's ID where an event has none."""
+    id: _NoId = Field(default="", description="Empty.")
     kind: Literal["estimate"]
     data: Estimate
 
@@ -137,6 +149,14 @@ class WarningEvent(_Event):
 
     kind: Literal["warning"]
     data: JobWarning
+
+
+class WorkerSilentEvent(_Event):
+    """A job's worker does not answer, or answers again. Like `estimate`, it is not stored and has no `id`."""
+
+    id: _NoId = Field(default="", description="Empty.")
+    kind: Literal["worker_silent"]
+    data: WorkerSilence
 
 
 class LeaseLostEvent(_Event):
@@ -200,6 +220,7 @@ _KnownJobEvents: TypeAlias = (
     | EstimateEvent
     | PreviewEvent
     | WarningEvent
+    | WorkerSilentEvent
     | LeaseLostEvent
     | CancelRequestedEvent
     | FinishRequestedEvent
@@ -220,21 +241,29 @@ JOB_EVENTS: Final[TypeAdapter[JobEvent]] = TypeAdapter(JobEvent)
 QUEUE_EVENTS: Final[TypeAdapter[QueueEvent]] = TypeAdapter(QueueEvent)
 
 
+_NOT_SILENT: Final = {"worker_silent_since": None, "lease_expires_at": None}
+
+
 def changed_fields(status: JobStatus, event: JobEvent) -> dict[str, Any]:
     """Return the fields of the status that an event about its job changes."""
     match event:
         case StateEvent(data=change):
             position = status.queue_position if change.state == JobState.QUEUED else None
             eta = None if event.ends_job else status.eta_seconds
-            return {"state": change.state, "queue_position": position, "eta_seconds": eta}
+            return {"state": change.state, "queue_position": position, "eta_seconds": eta, **_NOT_SILENT}
         case ProgressEvent(data=report):
             metrics = status.metrics.model_copy(update={"steps_per_second": report.steps_per_second})
-            return {"progress": report.progress, "losses": report.losses or status.losses, "metrics": metrics}
+            return {
+                "progress": report.progress,
+                "losses": report.losses or status.losses,
+                "metrics": metrics,
+                **_NOT_SILENT,
+            }
         case EstimateEvent(data=estimate):
             return {"queue_position": estimate.queue_position, "eta_seconds": estimate.eta_seconds}
-        case CancelRequestedEvent(data=request):
-            return {"cancel_requested_at": request.at}
-        case FinishRequestedEvent(data=request):
-            return {"finish_requested_at": request.at}
+        case WorkerSilentEvent(data=silence):
+            return {"worker_silent_since": silence.since, "lease_expires_at": silence.lease_expires_at}
+        case CancelRequestedEvent(data=request) | FinishRequestedEvent(data=request):
+            return {f"{event.kind}_at": request.at}
         case _:
             return {}

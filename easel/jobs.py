@@ -101,8 +101,8 @@ class BaseJob:
         """Yield the job's events from the first one, or from after the event ID `after`, until the job has ended.
 
         Each event first updates `status`, unless the job has ended: state, progress, losses, speed, queue position,
-        estimate and control requests. Past events come first, and take `status` through the job's past states.
-        `refresh` fetches what events do not carry, such as `error` and `urls`.
+        estimate, control requests and a silent worker. Past events come first, and take `status` through the job's
+        past states. `refresh` fetches what events do not carry, such as `error` and `urls`.
 
         A broken stream is resumed after the last event. Raises Unreachable after about 40 seconds without a response.
         """

@@ -106,6 +106,13 @@ class JobStatus(ServiceModel):
     progress: Progress
     losses: Losses | None = None
     worker: str | None = Field(default=None, description="The name of the worker that runs it; null if none does.")
+    worker_silent_since: datetime | None = Field(
+        default=None, description="When the worker renewed its lease last, if it has missed several renewals."
+    )
+    lease_expires_at: datetime | None = Field(
+        default=None,
+        description="When the job goes back to its queue, unless the worker answers; null while it is not silent.",
+    )
     attempt: int | None = Field(default=None, description="The number of claims so far.")
     resumed_from_step: int | None = None
     stopped_early: bool = False

@@ -15,6 +15,7 @@ pytest_plugins = [
     "support.fixtures.ledger",
     "support.fixtures.nvidia",
     "support.fixtures.s3",
+    "support.fixtures.tracing",
     "support.fixtures.valkey",
     "support.fixtures.webhooks",
     "support.fixtures.worker",

@@ -38,11 +38,12 @@ from shared.metrics.server import MetricsServer, start_metrics_server
 from shared.services import Services, open_services
 from shared.settings import Settings
 from shared.storage import LONG_TIMEOUTS
+from shared.tracing import configure_tracing, stop_tracing
 from worker import metrics
-from worker.celery_requests import StylizeRequest
+from worker.celery_requests import StylizeRequest, take_back
 from worker.consumer_watchdog import ConsumerWatchdog, end_process
 from worker.devices.memory import WorkerMemory, expected_memory
-from worker.job.next_job import claim_next_job, release, run_job, take_back
+from worker.job.run import claim_next_job, run_job
 from worker.job.session import JobSession
 from worker.job.worker_state import WorkerState
 from worker.protocols import Engine
@@ -167,6 +168,7 @@ class Child:
         self, settings: Settings, name: str, memory: WorkerMemory, open_engine: OpenEngine, queue: Queue
     ) -> None:
         self.settings, self.name, self.queue = settings, name, queue
+        configure_tracing("easel-worker", name)
         self.drain = threading.Event()
         self.services: Services = open_services(settings, LONG_TIMEOUTS)
         self.registration = Registration(
@@ -185,7 +187,7 @@ class Child:
         state = self._state.result()
         if self.drain.is_set():  # it may have been set while TensorFlow was imported
             return
-        self._claimed, self._claimed_at = claim_next_job(self.services, state, self.queue), time.monotonic()
+        self._claimed, self._claimed_at = claim_next_job(self.services, state, self.queue, self.drain), time.monotonic()
 
     def _claimed_already(self) -> bool:
         """Return whether a claimed job waits for its task. No longer if it was revoked or if the task seems lost."""
@@ -193,7 +195,7 @@ class Child:
             return False
         try:
             if time.monotonic() - self._claimed_at > _TASK_SECONDS:
-                release(self._claimed)
+                self._claimed.give_back()
                 self._claimed = None
             else:
                 self._claimed.renew()
@@ -211,17 +213,19 @@ class Child:
             return
         self._claimed = None
         state = self._state.result()
-        run_job(self.services, state, self.drain, session)
+        run_job(state, session)
         self._wake_others()
         if state.needs_replacement or state.engine.needs_restart():
             log.info("child_replaced", reason="a fresh process has more memory")
+            stop_tracing()
             os._exit(EX_RECYCLE)  # Celery's parent, if there is one, starts another child
 
     def stop(self) -> None:
         """Give back what was claimed and not begun, and unregister."""
         if self._claimed:
-            release(self._claimed)
+            self._claimed.give_back()
         self.registration.stop()
+        stop_tracing()
 
     def _open_state(self, open_engine: OpenEngine) -> WorkerState:
         return WorkerState(open_engine(self.settings), self.name, self.registration, self.settings)

@@ -1,4 +1,4 @@
-"""What Celery's parent process does when a task's child process dies, and when an operator revokes a job."""
+"""What happens to a claim when its child process dies, and when an operator revokes a job."""
 
 from typing import Any
 
@@ -9,10 +9,21 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 
 from shared.dispatch import claim_token
+from shared.errors import JobNotFound, Unavailable
 from shared.services import Services
-from worker.job.next_job import take_back
 
 log = structlog.get_logger(__name__)
+
+
+def take_back(services: Services, job_id: str, token: str) -> None:
+    """Return the job of a process that died to its queue, unless that process had ended or released it."""
+    try:
+        if (state := services.ledger.take_back(job_id, token)) is None:
+            return
+        log.warning("claim_taken_back", job=job_id, state=str(state))
+        services.dispatcher.wake(services.ledger.get(job_id).request.tier)
+    except (JobNotFound, Unavailable) as error:
+        log.warning("claim_not_taken_back", job=job_id, detail=error.detail)  # its lease expires
 
 
 class StylizeRequest(Request):

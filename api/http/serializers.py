@@ -9,9 +9,12 @@ from pydantic import BaseModel, Field
 
 from api.context import Context
 from api.eta.service import EtaService
+from easel.events import WorkerSilence
 from easel.models import TERMINAL, DurationRange, JobStatus, Metrics, Webhook
 from shared.jobs.job import Job
 from shared.ledger.job_snapshot import JobSnapshot
+from shared.ledger.lease import Lease
+from shared.settings import Settings
 
 MIN_TIMELAPSE_PREVIEWS: Final = 2
 
@@ -42,20 +45,33 @@ def serialize_jobs(context: Context, jobs: list[Job]) -> list[JobStatus]:
     """Return the jobs with positions and estimates, which are read from the ledger. Raises LedgerUnavailable."""
     if all(job.state in TERMINAL for job in jobs):
         return [serialize_job(job) for job in jobs]
-    forecast, positions = context.eta.get(), context.services.queue_stats.positions(jobs)
-    return [serialize_job(job, place, forecast.eta(job, place)) for job, place in zip(jobs, positions, strict=True)]
+    forecast, stats = context.eta.get(), context.services.queue_stats
+    return [
+        serialize_job(job, position, forecast.eta(job, position), worker_silence(job, lease, context.settings))
+        for job, position, lease in zip(jobs, stats.positions(jobs), stats.leases(jobs), strict=True)
+    ]
 
 
-def serialize_snapshot(snapshot: JobSnapshot, eta: EtaService) -> JobStatus:
+def serialize_snapshot(snapshot: JobSnapshot, eta: EtaService, settings: Settings) -> JobStatus:
     """Return the job of a snapshot. Raises JobNotFound, LedgerLost, LedgerUnavailable."""
-    job = snapshot.job()
-    return serialize_job(
-        job, snapshot.position, None if job.state in TERMINAL else eta.get().eta(job, snapshot.position)
-    )
+    job, position = snapshot.job(), snapshot.position
+    estimate = None if job.state in TERMINAL else eta.get().eta(job, position)
+    return serialize_job(job, position, estimate, worker_silence(job, snapshot.lease, settings))
 
 
-def serialize_job(job: Job, position: int | None = None, eta: DurationRange | None = None) -> JobStatus:
+def worker_silence(job: Job, lease: Lease | None, settings: Settings) -> WorkerSilence:
+    """Return since when the job's worker is silent, and until when its lease lasts."""
+    since = lease.silent_since(job, settings.heartbeat_seconds) if lease else None
+    if lease is None or since is None:
+        return WorkerSilence()
+    return WorkerSilence(since=to_datetime(since), lease_expires_at=to_datetime(lease.expires_at))
+
+
+def serialize_job(
+    job: Job, position: int | None = None, eta: DurationRange | None = None, silence: WorkerSilence | None = None
+) -> JobStatus:
     """Return the job of a record."""
+    silence = silence or WorkerSilence()
     return JobStatus(
         **{name: getattr(job, name) for name in _COPIED_FIELDS},
         tier=job.request.tier,
@@ -65,6 +81,8 @@ def serialize_job(job: Job, position: int | None = None, eta: DurationRange | No
         metadata=job.request.metadata,
         queue_position=position,
         eta_seconds=eta,
+        worker_silent_since=silence.since,
+        lease_expires_at=silence.lease_expires_at,
         attempt=job.claims,
         webhook=_webhook(job),
         metrics=_metrics(job),

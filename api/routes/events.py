@@ -15,9 +15,9 @@ from api.context import Context
 from api.http.callers import Caller
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
-from api.http.serializers import job_url, to_datetime
+from api.http.serializers import job_url, to_datetime, worker_silence
 from api.http.session_cookie import Session
-from api.live.estimate_feed import EstimateFeed
+from api.live.computed_events import ComputedEvents, Reading
 from api.routes.health import confirm_ledger
 from easel.events import Estimate, KnownJobEvent, iso_milliseconds
 from easel.models import TERMINAL, JobState
@@ -101,7 +101,7 @@ def event_data(job_id: str, event: StoredEvent) -> dict[str, Any]:
 def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
     yield RETRY
     last_sent = time.monotonic()
-    estimates = EstimateFeed(lambda after: _read_estimate(context, job_id, after))
+    computed = ComputedEvents(lambda after: _read(context, job_id, after), resumed=after != FIRST_EVENT_ID)
     with closing(context.event_hub.subscribe(job_id, after)) as batches:
         for batch in batches:
             if context.stopping.is_set():
@@ -111,9 +111,9 @@ def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
                 yield format_message(event.kind, event_data(job_id, event), event.id)
                 if event.kind == "state" and JobState(event.data["state"]) in TERMINAL:
                     return
-            if estimate := estimates.next(after):
+            for kind, data in computed.next(after):
                 last_sent = time.monotonic()
-                yield format_message("estimate", estimate.model_dump(mode="json"))
+                yield format_message(kind, data.model_dump(mode="json"))
             if time.monotonic() - last_sent >= HEARTBEAT_SECONDS:
                 if _is_complete(context, job_id, after):
                     return
@@ -122,11 +122,8 @@ def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
             yield CHECK
 
 
-def _read_estimate(context: Context, job_id: str, after: str) -> Estimate | None:
-    """Return the current estimate; None if the forecast is not cached, events are missing, or the job has ended."""
-    forecast = context.eta.peek()
-    if forecast is None:
-        return None
+def _read(context: Context, job_id: str, after: str) -> Reading | None:
+    """Return what events are computed from; None if stored events are missing, or the job has ended."""
     try:
         snapshot, _ = context.snapshots.get(job_id, lambda ledger_id: confirm_ledger(context, ledger_id))
         job = snapshot.job()
@@ -134,7 +131,9 @@ def _read_estimate(context: Context, job_id: str, after: str) -> Estimate | None
         return None
     if job.state in TERMINAL or event_order(snapshot.last_event_id) > event_order(after):
         return None
-    return Estimate(queue_position=snapshot.position, eta_seconds=forecast.eta(job, snapshot.position))
+    forecast, position = context.eta.peek(), snapshot.position
+    estimate = Estimate(queue_position=position, eta_seconds=forecast.eta(job, position)) if forecast else None
+    return Reading(estimate, worker_silence(job, snapshot.lease, context.settings))
 
 
 def _is_complete(context: Context, job_id: str, after: str) -> bool:

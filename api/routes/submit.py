@@ -14,14 +14,15 @@ from api.admission import admit
 from api.context import Context
 from api.http.multipart import Submission, parse_submission
 from api.http.operations import Query, ResponseDoc, operation
-from api.http.serializers import job_url, json_response, serialize_job
+from api.http.serializers import job_url, json_response, serialize_job, worker_silence
 from api.http.submission_form import BODY
+from api.http.tracing import traceparent
 from api.imaging.inputs import InputImage
 from api.imaging.results import read_init_job
 from api.imaging.uploads import read_input, read_masks, read_style
 from api.routes.audit import audit
 from easel.models import JobState, JobStatus, Quote
-from shared import errors
+from shared import errors, tracing
 from shared.jobs.estimate import peak_memory, result_size
 from shared.jobs.job import Job, JobRequest
 from shared.presets import resolve
@@ -48,7 +49,10 @@ class SubmitQuery(Query):
     ResponseDoc(200, "The quote, for a dry run.", Quote),
     query=SubmitQuery,
     body=BODY,
-    headers={"Idempotency-Key": "The same key with the same request returns the same job, for 24 hours."},
+    headers={
+        "Idempotency-Key": "The same key with the same request returns the same job, for 24 hours.",
+        "traceparent": "The job's spans continue this trace (W3C Trace Context).",
+    },
     errors=(
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
         *(errors.ImageTooSlow, errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier),
@@ -88,6 +92,7 @@ def submit(query: SubmitQuery) -> Response:
     admit(request, services.queue_stats.workers()).check()
     _store(services, request, [content, *styles, *masks, *([init_image] if init_image else [])])
     job_id, created = _create_record(services, request, quotas)
+    tracing.annotate({tracing.JOB_ID: job_id})
     if created:
         services.dispatcher.wake(request.tier)  # a failure is not an error: the reaper repeats wake-ups
         audit("job.submitted", job=job_id)
@@ -168,6 +173,7 @@ def _job_request(
         webhook=submission.webhook,
         metadata=submission.metadata,
         request_id=g.request_id,
+        traceparent=traceparent(),
         digest=hashlib.sha256(text.encode()).hexdigest(),
     )
 
@@ -243,8 +249,9 @@ def _accepted(context: Context, job_id: str, request: JobRequest | None = None, 
     forecast, services = context.eta.peek(), context.services
     try:
         job = services.ledger.get(job_id)
-        position = services.queue_stats.position(job)
-        status = serialize_job(job, position, forecast.eta(job, position) if forecast else None)
+        position, (lease,) = services.queue_stats.position(job), services.queue_stats.leases([job])
+        eta = forecast.eta(job, position) if forecast else None
+        status = serialize_job(job, position, eta, worker_silence(job, lease, context.settings))
     except errors.Unavailable:
         if request is None or replayed:
             raise

@@ -9,7 +9,7 @@ resolve() { # OUT GROUP...
 }
 UV=${1:-uv}
 resolve dev.txt --group dev
-for group in api worker worker-gpu local; do # the same versions everywhere
+for group in api worker worker-gpu local otel; do # the same versions everywhere
   resolve "$group.txt" --group "$group" --constraint deploy/locks/dev.txt
 done
 resolve docs.txt --group docs # Sphinx lives in .venv-docs: its pins do not hold back anything else.

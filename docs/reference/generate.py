@@ -7,7 +7,7 @@ import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, get_args, get_origin
 
 from command_line import command_line
 from flask import Flask
@@ -152,6 +152,8 @@ def _data(event: type[BaseModel]) -> str:
 
 def _type(annotation: Any) -> str:
     """Return the name of a field's type in the words of JSON."""
+    if get_origin(annotation) is Annotated:
+        return _type(get_args(annotation)[0])
     if choices := [part for part in get_args(annotation) if part is not type(None)]:
         return ", ".join(_type(part) if isinstance(part, type) or get_args(part) else literal(part) for part in choices)
     names = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "date-time"}

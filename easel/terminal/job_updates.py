@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Self
 
-from easel import ApiError, Job, JobStatus
+from easel import ApiError, Job, JobEvent, JobStatus
 from easel.events import Estimate
 from easel.terminal.event_feed import EventFeed
+from easel.terminal.tables import format_age, format_rest
 
 _TICK: Final = 1.0  # seconds between updates, and between requests about a job without an open stream
 
@@ -20,7 +21,7 @@ class JobUpdate:
     status: JobStatus
     received_at: float = field(default_factory=time.monotonic)
     new_preview: bool = False
-    warnings: tuple[str, ...] = ()  # sentences
+    notices: tuple[str, ...] = ()  # sentences
 
     def with_estimate(self, estimate: Estimate) -> Self:
         """Return the update with the position and remaining time of an event."""
@@ -59,8 +60,20 @@ def iter_updates(jobs: Sequence[Job]) -> Iterator[dict[str, JobUpdate]]:
             elif estimate := estimates.get(job.id):
                 updates[job.id] = updates[job.id].with_estimate(estimate)
             updates[job.id].new_preview = job.id in with_preview
-            updates[job.id].warnings = tuple(e.data.detail for i, e in events if i == job.id and e.kind == "warning")
+            updates[job.id].notices = tuple(filter(None, (_notice(e) for i, e in events if i == job.id)))
         yield updates
+
+
+def _notice(event: JobEvent) -> str:
+    """Return what an event says in a sentence; empty if the status shows it."""
+    if event.kind == "warning":
+        return event.data.detail
+    if event.kind == "worker_silent" and event.data.since:
+        rest = format_rest(event.data.lease_expires_at)
+        return (
+            f"The worker has not answered for {format_age(event.data.since)}; the job continues on another one {rest}."
+        )
+    return ""
 
 
 def _refresh(job: Job) -> bool:

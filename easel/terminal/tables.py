@@ -46,6 +46,12 @@ def format_age(moment: datetime) -> str:
     return f"{seconds:.0f} s"
 
 
+def format_rest(moment: datetime | None) -> str:
+    """Return the time until then: in about 48 s, or soon."""
+    seconds = (moment - datetime.now(UTC)).total_seconds() if moment else 0
+    return f"in about {seconds:.0f} s" if seconds > 0 else "soon"
+
+
 def format_bytes(size: int) -> str:
     """Return bytes as 1.3 GiB."""
     return f"{size / 2**30:.1f} GiB"
@@ -112,6 +118,7 @@ def _properties(job: JobStatus) -> dict[str, str]:
         "recipe": f"{_recipe(job)}, {progress.total} steps, tier {job.tier}",
         "position": f"{ordinal(job.queue_position)} in the queue" if job.queue_position else "",
         "progress": f"{progress.phase}, {progress.percentage:.0f} %, step {progress.current} of {progress.total}",
+        "worker": _worker(job),
         "time left": _format_range(eta) if eta and not job.ended else "",
         "loss": f"{losses.total:.4g} = style {losses.style:.4g} + content {losses.content:.4g} "
         f"+ variation {losses.total_variation:.4g}"
@@ -129,6 +136,11 @@ def _properties(job: JobStatus) -> dict[str, str]:
 def _printable(text: str) -> str:
     """Return the text; with control characters, which would act on the terminal, escaped."""
     return text if text.isprintable() else repr(text)
+
+
+def _worker(job: JobStatus) -> str:
+    silent = f"silent for {format_age(job.worker_silent_since)}" if job.worker_silent_since else ""
+    return ", ".join(filter(None, (job.worker, silent)))
 
 
 def _time_and_age(moment: datetime | None) -> str:

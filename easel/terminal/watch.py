@@ -82,7 +82,7 @@ def _show_bars(jobs: Sequence[Job], console: Console, row: "PreviewRow | None") 
         for updates in iter_updates(jobs):
             for job in jobs:
                 update = updates[job.id]
-                _print_warnings(update, console)
+                _print_notices(update, console)
                 visible = len(jobs) < console.height or not job.ended
                 percentage = update.status.progress.percentage
                 bars.update(tasks[job.id], completed=percentage, visible=visible, **_bar_fields(update))
@@ -158,7 +158,9 @@ def _texts(update: JobUpdate) -> dict[str, str]:
 
 
 def phase_text(job: JobStatus) -> str:
-    """Return the job's phase, position in the queue or state."""
+    """Return the job's phase, position in the queue or state; or that its worker does not answer."""
+    if job.worker_silent_since:
+        return "worker silent"
     if job.state == JobState.RUNNING:
         return "starting" if job.progress.phase == "waiting" else job.progress.phase
     if job.state == JobState.QUEUED and job.queue_position:
@@ -173,7 +175,7 @@ def _show_lines(jobs: Sequence[Job], console: Console) -> None:
     printed: dict[str, tuple[str, float]] = {}
     for updates in iter_updates(jobs):
         for job_id, update in updates.items():
-            _print_warnings(update, console)
+            _print_notices(update, console)
             phase, (last_phase, printed_at) = phase_text(update.status), printed.get(job_id, ("", 0.0))
             due = not update.status.ended and time.monotonic() > printed_at + _LINE_SECONDS
             if phase != last_phase or due:
@@ -181,9 +183,9 @@ def _show_lines(jobs: Sequence[Job], console: Console) -> None:
                 console.print(format_line(update), markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_warnings(update: JobUpdate, console: Console) -> None:
-    for warning in update.warnings:
-        console.print(f"{update.status.id}  {warning}", markup=False, highlight=False, soft_wrap=True)
+def _print_notices(update: JobUpdate, console: Console) -> None:
+    for notice in update.notices:
+        console.print(f"{update.status.id}  {notice}", markup=False, highlight=False, soft_wrap=True)
 
 
 def format_line(update: JobUpdate) -> str:

@@ -61,6 +61,7 @@ class JobRequest(_Frozen):
     webhook: WebhookTarget | None = None
     metadata: dict[str, str] = {}  # the client's own; never in logs or metrics
     request_id: str | None = None  # X-Request-Id of the submission, for log lines; not in the digest
+    traceparent: str | None = None  # W3C Trace Context: the parent of the job's spans
     digest: str  # of the whole request, with inputs by hash: equal requests have equal digests
 
 
@@ -89,6 +90,7 @@ class Job(_Frozen):
     memory_failures: int = 0  # times a device ran out of memory
     step_backoffs: int = 0  # times the step was halved after a loss that was not finite or exploded
     worker: str | None = None  # holder of the claim
+    lease_seconds: float | None = None  # of each renewal under the last claim
     resumed_from_step: int | None = None
     run_seconds: float = 0.0  # in the loop, over all claims
     steps_per_second: float | None = None

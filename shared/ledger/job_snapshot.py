@@ -11,6 +11,7 @@ import redis
 from shared.errors import JobNotFound, LedgerLost
 from shared.jobs.job import Job
 from shared.jobs.record import parse_record
+from shared.ledger.lease import Lease
 from shared.redis_client import NAMESPACE, load_script, translate_errors
 
 
@@ -22,6 +23,7 @@ class JobSnapshot:
     ledger_id: str | None  # None if Redis lost it
     last_event_id: str
     position: int | None  # in the queue, 1 is next; None if it is not queued
+    lease: Lease | None  # None if it is not running
     record: Mapping[str, str]
 
     def job(self) -> Job:
@@ -48,10 +50,17 @@ class JobSnapshots:
     def read(self, ids: Sequence[str]) -> list[JobSnapshot]:
         """Return a snapshot of each job, all of the same moment. Raises LedgerUnavailable."""
         with translate_errors():
-            ledger_id, *entries = self._run_script(ids)
+            ledger_id, now, *entries = self._run_script(ids)
         return [
-            JobSnapshot(job_id, ledger_id, last_event, position or None, dict(zip(flat[::2], flat[1::2], strict=True)))
-            for job_id, (last_event, position, flat) in zip(ids, entries, strict=True)
+            JobSnapshot(
+                job_id=job_id,
+                ledger_id=ledger_id,
+                last_event_id=last_event_id,
+                position=position or None,
+                lease=Lease(float(expires_at), float(now)) if expires_at else None,
+                record=dict(zip(flat[::2], flat[1::2], strict=True)),
+            )
+            for job_id, (last_event_id, position, expires_at, flat) in zip(ids, entries, strict=True)
         ]
 
     def _run_script(self, ids: Sequence[str]) -> Any:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from easel.models import JobState
 from shared.jobs.estimate import MemoryKind
 from shared.jobs.job import Job
+from shared.ledger.lease import Lease
 from shared.redis_client import NAMESPACE, translate_errors
 
 STARTING: Final = "starting"
@@ -90,6 +91,16 @@ class QueueStats:
             int(rank) + 1 if job.state is JobState.QUEUED and rank is not None else None
             for job, rank in zip(jobs, ranks, strict=True)
         ]
+
+    def leases(self, jobs: Sequence[Job]) -> list[Lease | None]:
+        """Return the leases of those of these jobs that are running, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.time()
+        for job in jobs:
+            pipe.zscore(f"{NAMESPACE}:leases", job.id)
+        with translate_errors():
+            (seconds, micros), *expiries = pipe.execute()
+        return [None if expires_at is None else Lease(expires_at, seconds + micros / 1e6) for expires_at in expiries]
 
     def count(self, state: JobState, tenant: str | None = None) -> int:
         """Return the number of jobs in this state, of one or of all tenants."""

@@ -10,9 +10,10 @@ from typing import Any, Final, Self
 
 import structlog
 
-from shared.errors import ClaimLost, Unavailable
+from shared.errors import ClaimLost, LedgerUnavailable, StorageUnavailable, Unavailable
 from shared.imaging.images import encode_jpeg
 from shared.storage import keys
+from shared.tracing import span
 from worker import metrics
 from worker.job import checkpoint_format
 from worker.job.session import JobSession
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 _PREVIEW_PIXELS: Final = 512
 _MAX_WRITING_SHARE: Final = 0.02  # of the time goes into checkpoints
 _JOIN_SECONDS: Final = 3.0
+_HAND_OFF_SECONDS: Final = 4.0  # for the store to become available in a drain
 _PREVIEWS_PER_JOB: Final = 100  # the interval grows with the run: a filmstrip needs no more
 
 
@@ -37,7 +39,7 @@ class CheckpointWriter:
         self._keys += [resumed_from] if resumed_from else []  # the valid one last: a damaged one is deleted before it
         self._checkpoint_lock = threading.Lock()
         self._memory_error: MemoryError | None = None
-        self.unrecorded_key: str | None = None  # of a checkpoint that was written but is not in the record
+        self._unrecorded_key: str | None = None  # of a checkpoint that was written but is not in the record
         self._checkpoint_due = time.monotonic() + session.settings.checkpoint_seconds
         self._preview_due = time.monotonic()
         self._started_at = self._preview_due - session.job.run_seconds  # over all claims
@@ -73,17 +75,17 @@ class CheckpointWriter:
         """Write a checkpoint in the caller's thread. Raises Unavailable, ClaimLost."""
         began = time.monotonic()
         key = keys.checkpoint(self._session.job.id, self._session.token, iterate.step)
-        with self._checkpoint_lock:
+        with self._checkpoint_lock, span("write checkpoint", {"easel.job.step": iterate.step}):
             if key in self._keys:
                 return
             parts: list[bytes | memoryview] = []
-            if key != self.unrecorded_key:
+            if key != self._unrecorded_key:
                 parts = checkpoint_format.dump({**iterate.state(), **self._metadata})
                 self._session.blobs.put(key, *parts)
-                self.unrecorded_key = key
+                self._unrecorded_key = key
             previous = self._keys[-1] if self._keys else None
             self._session.renew(checkpoint=key, previous_checkpoint=previous, leases_lost=0)
-            self.unrecorded_key = None
+            self._unrecorded_key = None
             for old in self._keys[:-1]:
                 self._session.blobs.delete(old)
             self._keys = [*self._keys[-1:], key]
@@ -103,8 +105,27 @@ class CheckpointWriter:
     def write_preview(self, iterate: Iterate) -> None:
         """Write a preview in the caller's thread. Raises Unavailable, ClaimLost."""
         key = keys.preview(self._session.job.id, self._session.token, iterate.step)
-        self._session.blobs.put(key, encode_jpeg(iterate.image, longest=_PREVIEW_PIXELS), content_type="image/jpeg")
-        self._session.renew(event=("preview", {"step": iterate.step}), preview=key)
+        with span("write preview", {"easel.job.step": iterate.step}):
+            self._session.blobs.put(key, encode_jpeg(iterate.image, longest=_PREVIEW_PIXELS), content_type="image/jpeg")
+            self._session.renew(event=("preview", {"step": iterate.step}), preview=key)
+
+    def hand_off(self, iterate: Iterate) -> None:
+        """Save the last step in a drain if the store becomes available in time, with a note if the record lacks it.
+
+        Raises ClaimLost, StorageUnavailable.
+        """
+
+        def write() -> None:
+            with suppress(LedgerUnavailable):  # the note can name what was written
+                self.write_checkpoint(iterate)
+
+        try:
+            self._session.retry_for(_HAND_OFF_SECONDS, write)
+        except StorageUnavailable as error:
+            log.warning("last_step_not_saved", detail=error.detail)
+        if self._unrecorded_key:
+            self._session.write_handoff_note(self._unrecorded_key)
+            log.warning("handoff_note_written", checkpoint=self._unrecorded_key)
 
     def _run(self) -> None:
         while (write := self._writes.get()) is not None:

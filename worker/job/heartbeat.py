@@ -1,4 +1,4 @@
-"""A thread next to the loop: renews the lease, reports progress, and reads the control flags."""
+"""A thread next to the loop: renews the lease, which brings the control flags, and reports progress."""
 
 import os
 import threading
@@ -12,7 +12,6 @@ import structlog
 
 from easel.models import Progress
 from shared.errors import ClaimLost, LedgerUnavailable, Unavailable
-from shared.ledger.ledger import ControlFlags
 from worker.job.progress import ProgressTracker
 from worker.job.session import JobSession
 from worker.protocols import Iterate
@@ -26,21 +25,18 @@ _DRAIN_SECONDS: Final = 9.0  # with Redis' timeouts and Celery's own shutdown, u
 class Heartbeat:
     """Renews the claim every EASEL_HEARTBEAT_SECONDS, and ends the process if the loop hangs."""
 
-    def __init__(self, session: JobSession, drain: threading.Event) -> None:
-        self._session, self._drain = session, drain
+    def __init__(self, session: JobSession) -> None:
+        self._session = session
         self.progress = ProgressTracker(session.job)
-        self.lost = threading.Event()
-        """Set once another worker holds the claim."""
-        self._control_flags = ControlFlags(cancel=False, finish=False, others_waiting=False)
         self._draining_since: float | None = None
         self._evaluating = False
-        self._active_at = time.monotonic()
         self._last_step_seconds = 0.0
         self._reported: Progress = self.progress.record_fields()["progress"]
         self._stopped, self._beat_now = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
+        self._session.mark_active()
         try:
             self._beat()
         except LedgerUnavailable as error:  # the next beat may succeed
@@ -53,25 +49,19 @@ class Heartbeat:
         self._beat_now.set()
         self._thread.join()
 
-    @property
-    def control_flags(self) -> ControlFlags:
-        """The flags of the last renewal. Raises ClaimLost once another worker holds the claim."""
-        if self.lost.is_set():
-            raise ClaimLost(f"Job {self._session.job.id} has another holder now.")
-        return self._control_flags
-
     def record_preparation(self, activity: str, fraction: float) -> None:
         """Show what the worker does before the first step of its first job, such as learning filters."""
         self.progress.preparation = f"{activity}, once" + (f", {100 * fraction:.0f} %" if fraction else "")
-        self.mark_waiting()
+        self._session.mark_active()
         self._beat_now.set()
 
     def record_step(self, iterate: Iterate) -> None:
         """Record that the loop has done a step, without any I/O."""
         first = self.progress.last is None
         self.progress.add(iterate)
-        now = time.monotonic()
-        self._last_step_seconds, self._active_at = now - self._active_at, now
+        started_at = self._session.active_at
+        self._session.mark_active()
+        self._last_step_seconds = self._session.active_at - started_at
         if first:
             self._beat_now.set()  # people wait for the first image
 
@@ -87,24 +77,20 @@ class Heartbeat:
                 return
             yield iterate
 
-    def mark_waiting(self) -> None:
-        """Record that the loop waits for a service that may be slow, so that it does not count as hung."""
-        self._active_at = time.monotonic()
-
     def _run(self) -> None:
         while not self._wait_for_beat():
             if self._is_hung():
-                seconds = time.monotonic() - self._active_at
+                seconds = time.monotonic() - self._session.active_at
                 log.critical("device_hung", seconds=seconds)
                 os._exit(70)  # Celery's parent takes the claim back and replaces this child
             if self._drain_timed_out():
                 self._exit_now()
-            if self.lost.is_set():
+            if self._session.lost.is_set():
                 continue  # no more beats, but the device may still hang
             try:
                 self._beat()
             except ClaimLost:
-                self.lost.set()
+                continue  # the loop learns it from the control flags
             except LedgerUnavailable as error:  # the loop continues; a late renewal counts while the token is valid
                 log.warning("lease_not_renewed", error=str(error.__cause__))
             except Exception:  # without a heartbeat the loop would miss control requests and lose its lease
@@ -122,12 +108,12 @@ class Heartbeat:
         if fields["progress"] != self._reported:
             models = {name: fields[name].model_dump() for name in ("progress", "losses") if name in fields}
             event = ("progress", {**models, "steps_per_second": fields.get("steps_per_second")})
-        self._control_flags = self._session.renew(event=event, **fields)
+        self._session.beat(event, **fields)
         self._reported = fields["progress"]
 
     def _drain_timed_out(self) -> bool:
         """Return whether a service that hangs delays the drain. Time spent in an evaluation does not count."""
-        if not self._drain.is_set() or self._evaluating:
+        if not self._session.drain.is_set() or self._evaluating:
             self._draining_since = None
             return False
         self._draining_since = self._draining_since or time.monotonic()
@@ -142,4 +128,4 @@ class Heartbeat:
 
     def _is_hung(self) -> bool:
         limit = max(self._session.settings.hang_seconds, _HUNG_STEPS * self._last_step_seconds)
-        return time.monotonic() - self._active_at > limit
+        return time.monotonic() - self._session.active_at > limit

@@ -1,67 +1,64 @@
-"""The end of a job: result, provenance, pending outcome, and the fenced transition."""
+"""The images that a job is run for: saved iterations, and the result with its provenance.
 
+Both functions raise ClaimLost, and Unavailable after a cancel or drain.
+"""
+
+import hashlib
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import structlog
-
-from easel.models import JobError, JobState
-from shared.errors import ClaimLost, JobNotFound, Unavailable
 from shared.imaging.transparency import Alpha, encode_rendered_png
+from shared.jobs.saved_iterations import SavedIterations
+from shared.recipe import Recipe
 from shared.storage import keys
 from worker.job.session import JobSession
 from worker.protocols import Iterate
-from worker.retry import RetryUntilAvailable
-
-log = structlog.get_logger(__name__)
-
-Describe = Callable[[Iterate, bytes], Mapping[str, Any]]
-"""Returns the provenance of a result from its iterate and its PNG."""
 
 
-class Publisher:
-    """Writes what a job ends with. Nothing of it is visible before the transition, or ever if the claim is lost."""
+def save_iteration(
+    session: JobSession, iterate: Iterate, alpha: Alpha | None, saved: SavedIterations
+) -> SavedIterations:
+    """Save the image as the result would be, with its photo's alpha, if the recipe asks for it; return all saved ones.
 
-    def __init__(self, session: JobSession, retry: RetryUntilAvailable) -> None:
-        self._session, self._retry = session, retry
+    Call it before a checkpoint of this step can exist: a claim that resumes there does not see the step again.
+    """
+    job, step = session.job, iterate.step
+    if not job.request.recipe.saves(step):
+        return saved
+    png = encode_rendered_png(iterate.image, alpha, job.request.recipe.bit_depth)
+    saved = saved.with_image(step, png)
+    session.write(saved.key(job.id, step), png, "image/png")
+    session.retry(session.renew, iterations=saved)
+    return saved
 
-    def write_result(self, iterate: Iterate, describe: Describe, alpha: Alpha | None = None) -> dict[str, Any]:
-        """Write the result, with the photo's alpha, and its provenance; return the record's fields that name them."""
-        job = self._session.job
-        png = encode_rendered_png(iterate.image, alpha, job.request.recipe.bit_depth)
-        key = keys.result(job.id, self._session.token)
-        self._put(keys.provenance(key), json.dumps(describe(iterate, png), indent=2).encode(), "application/json")
-        self._put(key, png, "image/png")
-        stopped_early = iterate.step < job.request.recipe.total_steps
-        return {"result": key, "stopped_early": stopped_early, "stopped_at_step": iterate.step}
 
-    def end_job(self, state: JobState, error: JobError | None = None, **fields: Any) -> None:
-        """Write the pending outcome, then make the transition. Raises ClaimLost."""
-        fields, canceled = {"error": error, **fields}, state is JobState.CANCELED
-        if not canceled:  # the blob store has its control request already
-            outcome = {**fields, "state": state, "completed_at": time.time()}
-            self._retry(lambda: self._session.write_pending_outcome(outcome))
-        try:
-            self._retry(lambda: self._session.end_job(state, **fields), despite_cancel=canceled)
-        except ClaimLost:
-            self._withdraw_pending_outcome()
-            raise
-        log.info("job_ended", state=str(state))
+def write_result(
+    session: JobSession, iterate: Iterate, alpha: Alpha | None, recipe: Recipe, about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the result, with the photo's alpha, and its provenance; return the record's fields that make them visible.
 
-    def finalize(self) -> None:
-        """Write the end of the job where it survives Redis, if the store is available; else the reaper does."""
-        try:
-            self._session.finalize()
-        except (Unavailable, JobNotFound) as error:
-            log.warning("not_finalized", detail=error.detail)  # the reaper does it, unless the job was deleted
-
-    def _withdraw_pending_outcome(self) -> None:
-        try:
-            self._session.withdraw_pending_outcome()
-        except Unavailable as error:
-            log.warning("pending_outcome_not_withdrawn", detail=error.detail)  # a later claim's takes precedence
-
-    def _put(self, key: str, data: bytes, content_type: str) -> None:
-        self._retry(lambda: self._session.blobs.put(key, data, content_type=content_type))
+    The provenance is enough to render the result again on the same machine, byte for byte. `recipe` is the one that was
+    rendered; `about` has the weights, the environment and its fingerprint, and `bitwise`: whether the bytes are those
+    of an uninterrupted run on this machine. Result files have a part of it (api/imaging/metadata.py).
+    """
+    job, request = session.job, session.job.request
+    png = encode_rendered_png(iterate.image, alpha, request.recipe.bit_depth)
+    provenance = {
+        "job": job.id,
+        "result_sha256": hashlib.sha256(png).hexdigest(),
+        "content_sha256": request.content,
+        "style_sha256": list(request.styles),
+        "init_image_sha256": request.init_image,
+        "content_mask_sha256": list(request.content_masks),
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": recipe.seed,
+        "steps": iterate.step,
+        "claims": job.claims,
+        "resumed_from_step": job.resumed_from_step,
+        **about,
+    }
+    key = keys.result(job.id, session.token)
+    session.write(keys.provenance(key), json.dumps(provenance, indent=2).encode(), "application/json")
+    session.write(key, png, "image/png")
+    return {"result": key, "stopped_early": iterate.step < request.recipe.total_steps, "stopped_at_step": iterate.step}

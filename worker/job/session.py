@@ -5,29 +5,48 @@ worker holds the job, writes to the record raise ClaimLost, and blobs that this 
 readers follow the record.
 """
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self, TypeVar
+
+import structlog
 
 from easel.models import JobState
-from shared.errors import Unavailable
+from shared.errors import BlobMissing, ClaimLost, JobNotFound, StorageUnavailable, Unavailable
+from shared.jobs.run_history import RunRecord
 from shared.ledger.ledger import Claim, ControlFlags
 from shared.recovery import job_files
-from shared.services import Services
+from shared.services import Services, stored_identity
 from shared.storage import keys
 from worker.devices.memory import WorkerMemory
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+_RETRY_SECONDS: Final = 2.0  # between two attempts
 
 
 class JobSession:
     """One claim. Safe to share between threads."""
 
-    def __init__(self, services: Services, claim: Claim) -> None:
-        self.job, self.token = claim.job, claim.token
+    def __init__(self, services: Services, claim: Claim, drain: threading.Event | None = None) -> None:
+        """`drain` is set once the worker has to stop."""
+        self.job, self.token, self.drain = claim.job, claim.token, drain or threading.Event()
         self.settings, self.blobs = services.settings, services.blobs
+        self.lost = threading.Event()
+        """Set once another worker holds the claim."""
+        self.active_at = time.monotonic()
+        """When the loop last did a step or waited for a service (time.monotonic). After a while it counts as hung."""
+        self._control_flags = ControlFlags(cancel=False, finish=False, others_waiting=False)
         self._ledger, self._dispatcher, self._claim = services.ledger, services.dispatcher, claim
+        self._run_history = services.run_history
 
     @classmethod
-    def claim_next(cls, services: Services, worker: str, memory: WorkerMemory) -> Self | None:
+    def claim_next(
+        cls, services: Services, worker: str, memory: WorkerMemory, drain: threading.Event | None = None
+    ) -> Self | None:
         """Claim the next job that fits into `memory`; None if there is none. Raises Unavailable."""
         claim = services.ledger.claim(
             worker,
@@ -37,7 +56,60 @@ class JobSession:
             memory_kind=memory.kind,
             running_limit=services.settings.tenant_running_jobs,
         )
-        return cls(services, claim) if claim else None
+        return cls(services, claim, drain) if claim else None
+
+    @property
+    def control_flags(self) -> ControlFlags:
+        """The flags of the last heartbeat. Raises ClaimLost once another worker holds the claim."""
+        if self.lost.is_set():
+            raise ClaimLost(f"Job {self.job.id} has another holder now.")
+        return self._control_flags
+
+    def beat(self, event: tuple[str, Any] | None, **fields: Any) -> None:
+        """Renew the lease as `renew` does, and keep the control flags. Raises ClaimLost, LedgerUnavailable."""
+        try:
+            self._control_flags = self.renew(event, **fields)
+        except ClaimLost:
+            self.lost.set()
+            raise
+
+    def mark_active(self) -> None:
+        """Record that the loop goes on, or waits for a service that may be slow, so that it does not count as hung."""
+        self.active_at = time.monotonic()
+
+    def retry(self, call: Callable[..., Result], *args: Any, despite_cancel: bool = False, **options: Any) -> Result:
+        """Call until Redis and the blob store are available. Raises Unavailable after a cancel or drain, and ClaimLost.
+
+        `despite_cancel` is for the end of a canceled job: without Redis this worker could claim no other job anyway.
+        """
+        while True:
+            self.mark_active()
+            try:
+                return call(*args, **options)
+            except Unavailable as error:
+                self._log_retry(error)
+                canceled = self.control_flags.cancel and not despite_cancel
+                if canceled or self.drain.wait(_RETRY_SECONDS):
+                    raise
+
+    def retry_for(self, seconds: float, call: Callable[[], Result]) -> Result:
+        """Like `retry`, but for up to `seconds`, regardless of cancel and drain."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return call()
+            except Unavailable as error:
+                self._log_retry(error)
+                if time.monotonic() + _RETRY_SECONDS > deadline or self.lost.wait(_RETRY_SECONDS):
+                    raise
+
+    def read(self, key: str) -> bytes:
+        """Return a blob, and retry. Raises BlobMissing, ClaimLost, Unavailable."""
+        return self.retry(self._read, key)
+
+    def write(self, key: str, data: bytes, content_type: str) -> None:
+        """Store a blob, and retry. Raises ClaimLost, Unavailable."""
+        self.retry(self.blobs.put, key, data, content_type=content_type)
 
     def renew(self, event: tuple[str, Any] | None = None, **fields: Any) -> ControlFlags:
         """Renew the lease, write `fields` to the record and append `event`, a kind and its data.
@@ -56,33 +128,48 @@ class JobSession:
         self.renew(event=("warning", {"code": code, "detail": detail}))
 
     def end_job(self, state: JobState, **fields: Any) -> None:
-        """End the job and make its result visible. Raises ClaimLost, LedgerUnavailable."""
-        self._ledger.end_job(self._claim, state, **fields)
+        """End the job and make its result visible; like `retry`, raises ClaimLost, and Unavailable after a drain.
 
-    def release(self, place: Literal["head", "tail"], **fields: Any) -> None:
-        """Return the unfinished job to the queue. Raises ClaimLost, LedgerUnavailable."""
-        self._ledger.release(self._claim, place=place, **fields)
-
-    def wake_worker(self) -> bool:
-        """Wake an idle worker for this job's tier; False if that failed: then the reaper retries."""
-        return self._dispatcher.wake(self.job.request.tier)
-
-    def write_pending_outcome(self, fields: Mapping[str, Any]) -> None:
-        """Write the record with the `fields` that `end_job` is about to change. Raises StorageUnavailable."""
-        changed = {name: value for name, value in fields.items() if value is not None}
-        job_files.write_pending_outcome(self.blobs, self.job.model_copy(update=changed), self.token)
-
-    def withdraw_pending_outcome(self) -> None:
-        """Delete the pending outcome of an `end_job` that raised ClaimLost. Raises Unavailable.
-
-        It stays if Redis lost the record: it is then unknown whether an earlier `end_job` succeeded.
+        The pending outcome is written first. It stays if Redis lost the record: it is then unknown whether an earlier
+        attempt succeeded.
         """
-        if self._ledger.exists(self.job.id):
-            self.blobs.delete(keys.pending_outcome(self.job.id, self.job.claims, self.token))
+        canceled = state is JobState.CANCELED
+        if not canceled:  # the blob store has its control request already
+            outcome = {**fields, "state": state, "completed_at": time.time()}
+            changed = {name: value for name, value in outcome.items() if value is not None}
+            self.retry(job_files.write_pending_outcome, self.blobs, self.job.model_copy(update=changed), self.token)
+        try:
+            self.retry(self._ledger.end_job, self._claim, state, despite_cancel=canceled, **fields)
+        except ClaimLost:
+            self._withdraw_pending_outcome()
+            raise
+        log.info("job_ended", state=str(state))
 
     def finalize(self) -> None:
-        """Write the end of the job to the blob store and delete its checkpoints. Raises JobNotFound, Unavailable."""
-        job_files.finalize(self._ledger, self.blobs, self.job.id)
+        """Write the end of the job where it survives Redis, if the store is available; else the reaper does."""
+        try:
+            job_files.finalize(self._ledger, self.blobs, self.job.id)
+        except (Unavailable, JobNotFound) as error:
+            log.warning("not_finalized", detail=error.detail)  # the reaper does it, unless the job was deleted
+
+    def release(self, place: Literal["head", "tail"], **fields: Any) -> None:
+        """Return the unfinished job to the queue, and wake an idle worker. Raises ClaimLost, LedgerUnavailable."""
+        self._ledger.release(self._claim, place=place, **fields)
+        self._dispatcher.wake(self.job.request.tier)  # if that fails, the reaper does it
+
+    def give_back(self) -> None:
+        """Return a job that was not begun to the head of its queue, if Redis is available."""
+        try:
+            self.release("head")
+        except ClaimLost as error:
+            log.warning("claim_lost", job=self.job.id, detail=str(error))
+        except Unavailable as error:
+            log.warning("job_not_released", job=self.job.id, detail=error.detail)  # its lease expires
+
+    def record_run(self, record: RunRecord) -> None:
+        """Add the run to the history that estimates are based on; they do not depend on a single record."""
+        with suppress(Unavailable):
+            self._run_history.add(record)
 
     def write_handoff_note(self, checkpoint: str) -> None:
         """Leave the key of a checkpoint that the record lacks for the next holder. Raises StorageUnavailable."""
@@ -92,3 +179,23 @@ class JobSession:
         """Return the checkpoint key of the last holder's note, if it lost its lease. Raises StorageUnavailable."""
         last = self.job.last_claim
         return job_files.read_handoff_note(self.blobs, self.job.id, last) if last else None
+
+    def _read(self, key: str) -> bytes:
+        """Read a blob. Its absence counts only in a store with an identity; without, the disk may not be mounted."""
+        try:
+            return self.blobs.get(key)
+        except BlobMissing as error:
+            if stored_identity(self.blobs) is None:
+                raise StorageUnavailable("The blob store is empty; is its disk mounted?") from error
+            raise
+
+    def _withdraw_pending_outcome(self) -> None:
+        try:
+            if self._ledger.exists(self.job.id):
+                self.blobs.delete(keys.pending_outcome(self.job.id, self.job.claims, self.token))
+        except Unavailable as error:
+            log.warning("pending_outcome_not_withdrawn", detail=error.detail)  # a later claim's takes precedence
+
+    def _log_retry(self, error: Unavailable) -> None:
+        log.warning("waiting_for_service", code=error.code, cause=str(error.__cause__))
+        self.mark_active()

@@ -1,18 +1,17 @@
 """What a worker's child process keeps between jobs: its engine, memory and fingerprint."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import contextmanager
+from typing import Any, Final
 
-from shared.errors import Unavailable
 from shared.jobs.estimate import algorithm, pixel_evaluations
-from shared.jobs.job import Job
-from shared.jobs.run_history import RunHistory, RunRecord
+from shared.jobs.run_history import RunRecord
 from shared.recipe import Recipe
 from shared.settings import Settings
 from worker.devices.memory import engine_memory
 from worker.job.progress import JobTiming
-from worker.job.provenance import fingerprint
+from worker.job.session import JobSession
 from worker.protocols import Engine, ReportPreparation
 from worker.registration import Registration
 
@@ -25,7 +24,7 @@ class WorkerState:
 
     def __init__(self, engine: Engine, name: str, registration: Registration, settings: Settings) -> None:
         self.engine, self.name = engine, name
-        self.fingerprint = fingerprint(engine.environment())
+        self.fingerprint = _fingerprint(engine.environment())
         on_gpu = bool(engine.environment().get("gpus"))
         self.memory = engine_memory(settings.memory_bytes, settings.memory_share, on_gpu=on_gpu)
         self.has_run_a_job = False
@@ -62,9 +61,9 @@ class WorkerState:
             self._weights_seconds = self.engine.weights_seconds()  # another worker may have learned them meanwhile
             self._registration.update(job=None, weights_seconds=self._weights_seconds)
 
-    def record_run(self, run_history: RunHistory, job: Job, timing: JobTiming, *, shape: tuple[int, ...]) -> None:
+    def record_run(self, session: JobSession, timing: JobTiming, *, shape: tuple[int, ...]) -> None:
         """Add a job that has ended, with a result of `shape` (H, W, 3), to the history that estimates are based on."""
-        recipe, (height, width, _) = job.request.recipe, shape
+        recipe, (height, width, _) = session.job.request.recipe, shape
         evaluations = pixel_evaluations(recipe, width, height)
         speed = timing.fraction_per_second * evaluations
         self._registration.update(pixels_per_second=speed)
@@ -78,5 +77,12 @@ class WorkerState:
             fraction=timing.fraction,
             drift=timing.drift,
         )
-        with suppress(Unavailable):  # estimates do not depend on a single record
-            run_history.add(record)
+        session.record_run(record)
+
+
+def _fingerprint(environment: Mapping[str, Any]) -> str:
+    """Return a short hash of all that the bytes depend on apart from inputs, recipe and weights.
+
+    Two machines with equal fingerprints render equal bytes.
+    """
+    return hashlib.sha256(repr(sorted(environment.items())).encode()).hexdigest()[:16]

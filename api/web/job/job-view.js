@@ -5,11 +5,11 @@ import { Comparison } from "../common/comparison.js";
 import { requestControl } from "../common/control-requests.js";
 import { $, h, imageSize, setText, showText } from "../common/dom.js";
 import { STATUS_TEXTS, subscribe } from "../common/event-stream.js";
-import { STATES, duration, eta, number, percent, recipeSummary } from "../common/format.js";
+import { STATES, duration, eta, number, percent, recipeSummary, secondsSince } from "../common/format.js";
 import { Filmstrip } from "./filmstrip.js";
 import { LossChart } from "./loss-chart.js";
 
-const EVENT_KINDS = ["state", "progress", "estimate", "preview", "warning", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
+const EVENT_KINDS = ["state", "progress", "estimate", "preview", "warning", "worker_silent", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
 const TERMINAL = new Set(["succeeded", "failed", "canceled"]);
 const REFRESH = 3000; // milliseconds between updates: of the page, and by requests while there is no stream
 const SLOW_REFRESH = 30_000; // between requests while the stream is live, or the tab is hidden and has none
@@ -28,6 +28,7 @@ export class JobView {
     this.notices = h("ul.plain.notices");
     this.error = h("p.error", { role: "alert", hidden: true });
     this.connection = h("p.muted", { hidden: true });
+    this.silence = h("p.muted", { hidden: true });
     this.finish = h("button", { type: "button", onclick: () => this.request("finish", this.finish) }, "Finish now");
     this.cancel = h("button", { type: "button", onclick: () => this.request("cancel", this.cancel) }, "Cancel");
     this.download = h("a.button.primary", { href: `${this.path}/result`, download: `easel-${id}.png`, hidden: true }, "Download");
@@ -35,7 +36,7 @@ export class JobView {
     const actions = h("div.actions", {}, this.download, this.finish, this.cancel, this.rerun, h("a.button.quiet", { href: "/" }, "New image"));
     node.replaceChildren(h("div.columns", {},
       h("div", {}, this.comparison.node, this.filmstrip.node),
-      h("div.sidebar", {}, this.bar, this.facts, this.error, this.connection, actions, this.notices, this.lossChart.node)));
+      h("div.sidebar", {}, this.bar, this.facts, this.error, this.connection, this.silence, actions, this.notices, this.lossChart.node)));
     this.start();
   }
 
@@ -95,6 +96,7 @@ export class JobView {
       if (data.url) this.filmstrip.add(data.step, data.url);
       if (this.job && !this.job.urls.timelapse) this.refresh(); // the second preview makes one possible
     } else if (kind === "warning") this.addNotice(data.detail);
+    else if (kind === "worker_silent") this.onSilence(data);
     else if (kind === "lease_lost") this.addNotice("The worker was lost. Another one will resume from the last checkpoint.");
     else if (!this.ended) this.refresh();
     if (kind === "state") this.hasSteps = false;
@@ -106,6 +108,7 @@ export class JobView {
     if (!this.job || this.ended || progress.current < this.job.progress.current) return;
     this.job.progress = progress;
     this.job.metrics.steps_per_second = steps_per_second;
+    this.job.worker_silent_since = null;
     this.render();
     if (progress.current) this.refreshAfterFirstStep();
   }
@@ -115,6 +118,19 @@ export class JobView {
     Object.assign(this.job, { queue_position, eta_seconds });
     this.estimatedAt = Date.now();
     this.render();
+  }
+
+  onSilence({ since, lease_expires_at }) {
+    if (!this.job || this.ended) return;
+    Object.assign(this.job, { worker_silent_since: since, lease_expires_at });
+    this.renderSilence();
+  }
+
+  renderSilence() {
+    const { worker_silent_since: since, lease_expires_at } = this.job;
+    const rest = since ? -secondsSince(lease_expires_at) : 0;
+    const when = rest > 0 ? `in about ${duration(rest)}` : "soon";
+    showText(this.silence, since ? `The worker has not answered for ${duration(secondsSince(since))}; the job continues on another one ${when}.` : "");
   }
 
   /** The estimate less the time since then: the stream sends only what is not expected. */
@@ -176,6 +192,7 @@ export class JobView {
     this.bar.classList.toggle("ended", this.ended);
     document.title = `${state === "running" ? percent(progress.percentage) : STATES[state]} · Easel`;
     this.announceQuarter();
+    this.renderSilence();
     this.renderFacts();
     this.renderActions(urls);
   }

@@ -41,7 +41,7 @@ for i = 7, #ARGV do
     dequeue(id)
     -- Speeds measured under the last claim, perhaps on another device.
     redis.call('HDEL', job_key(id), 'fraction_per_second', 'steps_per_second')
-    redis.call('HSET', job_key(id), 'claim', token, 'worker', worker)
+    redis.call('HSET', job_key(id), 'claim', token, 'worker', worker, 'lease_seconds', lease)
     if redis.call('HSETNX', job_key(id), 'started_at', now()) == 1 then add_to_outbox(id, 'started') end
     redis.call('HINCRBY', job_key(id), 'claims', 1)
     redis.call('ZADD', ns .. ':leases', now() + lease, id)

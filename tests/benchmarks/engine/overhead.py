@@ -6,7 +6,6 @@ before anything else uses it.
 
 import json
 import math
-import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -78,13 +77,13 @@ def _time_job(stack: BenchmarkStack, claim: Claim, iterates: Iterator[Any], step
     """Return the seconds of a block run like in worker/job/run.py."""
     session = JobSession(stack.services, claim)
     with (
-        Heartbeat(session, threading.Event()) as heartbeat,
+        Heartbeat(session) as heartbeat,
         CheckpointWriter(session, resumed_from=None, metadata=_METADATA) as writer,
     ):
         began = time.perf_counter()
         for iterate in islice(iterates, steps):
             heartbeat.record_step(iterate)
-            if not heartbeat.control_flags.cancel:
+            if not session.control_flags.cancel:
                 writer.offer(iterate)
         return time.perf_counter() - began
 

@@ -37,6 +37,22 @@ def test_a_photo_and_a_style_image_become_a_result_to_download(page: Page, stack
     expect(page).to_have_title("Finished · Easel")
 
 
+def test_a_job_says_that_its_worker_does_not_answer(page: Page, stack: BrowserStack) -> None:
+    submit(page, steps=LONG)
+    expect_heading(page, "Rendering")
+    text = re.compile(r"^The worker has not answered for \d+\ss; the job continues on another one in about \d+\ss\.$")
+    with stack.suspended("ada"):
+        expect(page.get_by_text(text)).to_be_visible()
+        first = page.get_by_text(text).text_content() or ""
+        expect(page.get_by_text(first, exact=True)).to_be_hidden()  # time passes
+        expect(page.get_by_text(text)).to_be_visible()
+        page.reload()
+        expect(page.get_by_text(text)).to_be_visible()
+    expect(page.get_by_text(text)).to_be_hidden()
+    page.get_by_role("button", name="Cancel").click()
+    expect_heading(page, "Canceled")
+
+
 def test_the_estimate_follows_the_parameters_before_submission(page: Page) -> None:
     compose(page)
     estimate = page.get_by_label("Estimate")

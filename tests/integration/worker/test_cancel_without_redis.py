@@ -13,9 +13,7 @@ from easel.models import JobState
 from shared.errors import LedgerUnavailable
 from worker.devices.memory import WorkerMemory
 from worker.job.heartbeat import Heartbeat
-from worker.job.publish import Publisher
 from worker.job.session import JobSession
-from worker.retry import RetryUntilAvailable
 
 
 class CanceledJob:
@@ -25,14 +23,13 @@ class CanceledJob:
         self._valkey, self.drain = valkey, threading.Event()
         rig = WorkerRig(folder, valkey.url, weights)
         self.ledger, self.id = rig.services.ledger, rig.submit()
-        session = JobSession.claim_next(rig.services, "one", WorkerMemory("host", 0))
+        session = JobSession.claim_next(rig.services, "one", WorkerMemory("host", 0), self.drain)
         assert session
-        self.heartbeat = Heartbeat(session, self.drain)
-        self.publisher = Publisher(session, RetryUntilAvailable(self.heartbeat, self.drain))
+        self.session, self.heartbeat = session, Heartbeat(session)
 
     def see_cancel_and_stop_redis(self) -> None:
         self.ledger.request_control(self.id, "cancel")
-        while not self.heartbeat.control_flags.cancel:
+        while not self.session.control_flags.cancel:
             threading.Event().wait(0.01)
         self._valkey.stop()
 
@@ -47,7 +44,7 @@ def test_a_worker_waits_for_redis_to_record_a_cancel_and_keeps_its_lease(
 ) -> None:
     with canceled.heartbeat, ThreadPoolExecutor() as threads, capture_logs() as logs:
         canceled.see_cancel_and_stop_redis()
-        ended = threads.submit(canceled.publisher.end_job, JobState.CANCELED)
+        ended = threads.submit(canceled.session.end_job, JobState.CANCELED)
         while not ended.done() and not any(log["event"] == "waiting_for_service" for log in logs):
             threading.Event().wait(0.01)
         own_valkey.start()
@@ -61,4 +58,4 @@ def test_a_drain_does_not_wait_for_redis_to_record_a_cancel(canceled: CanceledJo
         canceled.see_cancel_and_stop_redis()
         canceled.drain.set()
         with pytest.raises(LedgerUnavailable):
-            canceled.publisher.end_job(JobState.CANCELED)
+            canceled.session.end_job(JobState.CANCELED)

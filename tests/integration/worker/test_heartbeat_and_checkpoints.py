@@ -1,6 +1,5 @@
 """The threads next to the loop: heartbeat, checkpoint writer and registration; and the timing of the loop."""
 
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +58,7 @@ def next_events(services: Services, job_id: str, last: str, *, seconds: int = 30
 
 def test_the_first_step_is_reported_immediately(services: Services) -> None:
     session = claim_next(services, services.settings.model_copy(update={"heartbeat_seconds": 3600}))
-    with Heartbeat(session, threading.Event()) as heartbeat:
+    with Heartbeat(session) as heartbeat:
         last = services.events.last_id(session.job.id)
         heartbeat.record_step(ITERATE)
         (event, *_) = next_events(services, session.job.id, last)
@@ -143,7 +142,7 @@ def test_the_time_to_save_iterations_is_not_part_of_the_speed_or_the_end(
 def test_preparation_is_reported_immediately_and_only_when_it_changes(services: Services) -> None:
     session = claim_next(services, services.settings.model_copy(update={"heartbeat_seconds": 3600}))
     phases = []
-    with Heartbeat(session, threading.Event()) as heartbeat:
+    with Heartbeat(session) as heartbeat:
         last = services.events.last_id(session.job.id)
         for fraction, seconds in ((0, 30), (0.25, 30), (0.25, 1), (0.5, 30)):  # the repetition has no event
             heartbeat.record_preparation("learning filters", fraction)

@@ -23,6 +23,7 @@ DATA: dict[str, dict[str, Any]] = {
     "estimate": {"queue_position": 2, "eta_seconds": {"p50": 60.0, "p90": 90.0}},
     "preview": {"step": 3, "url": "/v1/jobs/x/previews/3"},
     "warning": {"code": "out_of_memory", "detail": "The device has too little memory."},
+    "worker_silent": {"since": AT, "lease_expires_at": "2026-11-22T14:01:02.120Z"},
     "lease_lost": {"worker": "one@here", "at": AT},
     "cancel_requested": {"at": AT},
     "finish_requested": {"at": AT},
@@ -38,7 +39,7 @@ def job_event(event_id: str, kind: str, data: Any) -> JobEvent:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_class_that_keeps_what_was_sent(kind: str) -> None:
     event = job_event("1-0", kind, {**DATA[kind], "a_later_field": [1]})
-    assert (event.id, event.kind) == ("" if kind == "estimate" else "1-0", kind)
+    assert (event.id, event.kind) == ("" if kind in {"estimate", "worker_silent"} else "1-0", kind)
     assert event.model_dump(mode="json", exclude_unset=True)["data"] == {**DATA[kind], "a_later_field": [1]}
     assert JOB_EVENTS.validate_json(JOB_EVENTS.dump_json(event)) == event
 

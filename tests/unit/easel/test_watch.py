@@ -2,8 +2,10 @@
 
 import io
 import json
+import re
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -75,6 +77,23 @@ def test_a_jobs_warnings_are_printed_once(terminal: bool) -> None:  # noqa: FBT0
         watch([easel.get("a")], screen)
     output: str = screen.file.getvalue()  # type: ignore[attr-defined]  # a StringIO, as made above
     assert output.count("Better weights exist.") == 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_silent_worker_is_shown(terminal: bool) -> None:  # noqa: FBT001 - both displays
+    screen = Console(file=io.StringIO(), force_terminal=terminal, width=200, color_system=None)
+    since = datetime.now(UTC) - timedelta(seconds=12)
+    times = {"since": since.isoformat(), "lease_expires_at": (since + timedelta(minutes=60)).isoformat()}
+    events = format_events(progress_event("1-0"), ("", "worker_silent", times), state_event("2-0", "succeeded"))
+    silent = {**JOB, "id": "a", "worker_silent_since": times["since"], "lease_expires_at": times["lease_expires_at"]}
+    statuses = {"a": [reply({**JOB, "id": "a"}), reply(silent), reply({**SUCCEEDED, "id": "a"})]}
+    with serve(respond_by_path(statuses, event_stream(events))) as server, Easel(server.url) as easel:
+        watch([easel.get("a")], screen)
+    output: str = screen.file.getvalue()  # type: ignore[attr-defined]  # a StringIO, as made above
+    assert re.search(
+        r"The worker has not answered for \d+ s; the job continues on another one in about \d+ s\.", output
+    )
+    assert "worker silent" in output
 
 
 def test_watching_continues_after_the_service_was_unavailable() -> None:

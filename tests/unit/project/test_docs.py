@@ -43,6 +43,7 @@ FOREIGN = {
     # The example of a new fault (tests/chaos/README.md).
     "redis_paused",
     # Other programs' names.
+    *("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "parentbased_traceidratio"),
     *("appendfsync", "proxy_pass", "CUDA_DEVICE_ORDER", "KERAS_HOME", "FORWARDED_ALLOW_IPS", "GradientTape"),
     # Metrics of Prometheus' client.
     *(metric.name + ("_total" if metric.type == "counter" else "") for metric in PROCESS.collect()),

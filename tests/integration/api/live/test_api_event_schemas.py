@@ -18,11 +18,13 @@ def test_both_streams_conform_to_the_schemas_in_the_openapi_document(server: Ser
     claimed = claim(services)
     report_progress(services, claimed, 1)
     add_preview(services, claimed, 1)
+    services.ledger.renew(claimed, lease_seconds=30)  # so it seems to have been renewed 30 seconds ago
     with watch(server, "/v1/queue/events") as stream:
         assert_conforms(stream.next(), document, "/v1/queue/events")
     with watch(server, f"/v1/jobs/{job_id}/events", estimates=True) as stream:
-        estimate = next(event for event in iter(stream.next, {}) if event["event"] == "estimate")
-        assert_conforms(estimate, document, "/v1/jobs/{job_id}/events")
+        for kind in ("worker_silent", "estimate"):
+            computed = next(event for event in iter(stream.next, {}) if event["event"] == kind)
+            assert_conforms(computed, document, "/v1/jobs/{job_id}/events")
     warning = {"code": "step_halved", "detail": "The loss was not finite."}
     services.ledger.renew(claimed, lease_seconds=60, event=("warning", warning))
     for action in ("finish", "cancel"):
