@@ -45,8 +45,8 @@ class Running:
         except httpx2.TransportError:
             return False
 
-    def get(self, path: str, **options: Any) -> httpx2.Response:
-        return httpx2.get(f"http://127.0.0.1:{self.environment['EASEL_PORT']}{path}", trust_env=False, **options)
+    def get(self, path: str, variable: str = "EASEL_PORT", **options: Any) -> httpx2.Response:
+        return httpx2.get(f"http://127.0.0.1:{self.environment[variable]}{path}", trust_env=False, **options)
 
 
 @pytest.fixture(scope="module", params=["cpu", "gpu"])
@@ -93,11 +93,13 @@ def _start(
     writable = folder / deployment
     writable.mkdir()
     values = manifests.environment(overlay, spec, secrets)
-    assert [port["containerPort"] for port in spec.get("ports", ())] in ([], [int(values.get("EASEL_PORT", 0))])
+    for port in spec.get("ports", ()):
+        variable = {"http": "EASEL_PORT", "metrics": "EASEL_METRICS_PORT"}[port["name"]]
+        assert int(values[variable]) == port["containerPort"]
+        values[variable] = str(free_port())
     values |= {
         "EASEL_STORE_URL": f"s3://{s3_server.bucket}/{overlay}",
         "EASEL_S3_ENDPOINT": s3_server.endpoint,
-        "EASEL_PORT": str(free_port()),
     }
     for name in ("EASEL_LIVENESS_FILE", "EASEL_CACHE"):
         values |= {name: str(writable / Path(values[name]).name)} if name in values else {}
