@@ -10,7 +10,7 @@ CHAOS_TEST := tests/acceptance/test_chaos.py
 UV      ?= uv
 GPU_PYTHON ?= $(if $(wildcard .venv-gpu/ready),.venv-gpu/bin/python,$(BIN)/python)
 
-.PHONY: help setup demo up samples gallery quality screenshots check test coverage test-gpu chaos bench docs lint lock clean
+.PHONY: help setup demo up samples gallery quality screenshots check test coverage test-gpu chaos scale bench docs lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -100,6 +100,9 @@ test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can c
 
 chaos: setup .venv-s3/ready  ## Inject faults everywhere while jobs run, and audit every job (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)
 	PYTHONPATH=tests $(BIN)/python -m chaos --duration $(DURATION) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
+
+scale: setup .venv-s3/ready  ## 1 to 64 workers on separate networks join, leave and are cut off under load: out/scale.json (WORKERS=64; needs root and `ip netns`)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.service.scale $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
 
 bench: setup  ## Measure all speeds next to their baselines: out/bench.json (QUICK=1 for the quick ones; PyTorch if .venv-torch has it)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick)

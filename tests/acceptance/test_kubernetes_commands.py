@@ -21,6 +21,7 @@ from support.requirements import ROOT
 from deploy.local.stack import free_port
 
 KEY = "a-key-for-keda"
+OVERLAY = "gpu"  # all have the same commands and settings
 DEPLOYMENTS = ("easel-api", "easel-worker", "easel-reaper")
 
 
@@ -45,18 +46,12 @@ class Running:
         except httpx2.TransportError:
             return False
 
-    def get(self, path: str, **options: Any) -> httpx2.Response:
-        return httpx2.get(f"http://127.0.0.1:{self.environment['EASEL_PORT']}{path}", trust_env=False, **options)
-
-
-@pytest.fixture(scope="module", params=["cpu", "gpu"])
-def overlay(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
+    def get(self, path: str, variable: str = "EASEL_PORT", **options: Any) -> httpx2.Response:
+        return httpx2.get(f"http://127.0.0.1:{self.environment[variable]}{path}", trust_env=False, **options)
 
 
 @pytest.fixture
-def running(overlay: str, tmp_path: Path, valkey_url: str, s3_server: S3Server) -> Iterator[dict[str, Running]]:
+def running(tmp_path: Path, valkey_url: str, s3_server: S3Server) -> Iterator[dict[str, Running]]:
     secrets = {
         "easel-storage": {
             "EASEL_REDIS_URL": valkey_url,
@@ -65,39 +60,39 @@ def running(overlay: str, tmp_path: Path, valkey_url: str, s3_server: S3Server) 
         },
         "easel-api": {"keys": f"another-key,{KEY}", "metrics-key": KEY},
     }
-    started = [_start(overlay, name, tmp_path, secrets, s3_server) for name in DEPLOYMENTS]
+    started = [_start(name, tmp_path, secrets, s3_server) for name in DEPLOYMENTS]
     yield {running.deployment: running for running in started}
     for one in started:
         one.process.kill()
         one.process.wait()
 
 
-def test_containers_start_answer_their_probes_and_stop(overlay: str, running: dict[str, Running]) -> None:
+def test_containers_start_answer_their_probes_and_stop(running: dict[str, Running]) -> None:
     for one in running.values():
         startup = one.spec["startupProbe"]
         assert _wait_for(one, startup), one.log.read_text()
         assert one.passes(one.spec["readinessProbe"]), one.log.read_text()
         assert one.passes(one.spec["livenessProbe"])
-    _check_triggers(overlay, running["easel-api"])
+    _check_triggers(running["easel-api"])
     for one in running.values():
         one.process.terminate()
     for one in running.values():
-        pod = manifests.find(overlay, "Deployment", one.deployment)["spec"]["template"]["spec"]
+        pod = manifests.find(OVERLAY, "Deployment", one.deployment)["spec"]["template"]["spec"]
         assert one.process.wait(pod["terminationGracePeriodSeconds"]) == 0, one.log.read_text()
 
 
-def _start(
-    overlay: str, deployment: str, folder: Path, secrets: dict[str, dict[str, str]], s3_server: S3Server
-) -> Running:
-    spec = manifests.container(overlay, deployment)
+def _start(deployment: str, folder: Path, secrets: dict[str, dict[str, str]], s3_server: S3Server) -> Running:
+    spec = manifests.container(OVERLAY, deployment)
     writable = folder / deployment
     writable.mkdir()
-    values = manifests.environment(overlay, spec, secrets)
-    assert [port["containerPort"] for port in spec.get("ports", ())] in ([], [int(values.get("EASEL_PORT", 0))])
+    values = manifests.environment(OVERLAY, spec, secrets)
+    for port in spec.get("ports", ()):
+        variable = {"http": "EASEL_PORT", "metrics": "EASEL_METRICS_PORT"}[port["name"]]
+        assert int(values[variable]) == port["containerPort"]
+        values[variable] = str(free_port())
     values |= {
-        "EASEL_STORE_URL": f"s3://{s3_server.bucket}/{overlay}",
+        "EASEL_STORE_URL": f"s3://{s3_server.bucket}/k8s",
         "EASEL_S3_ENDPOINT": s3_server.endpoint,
-        "EASEL_PORT": str(free_port()),
     }
     for name in ("EASEL_LIVENESS_FILE", "EASEL_CACHE"):
         values |= {name: str(writable / Path(values[name]).name)} if name in values else {}
@@ -119,9 +114,9 @@ def _wait_for(running: Running, probe: dict[str, Any]) -> bool:
     return False
 
 
-def _check_triggers(overlay: str, api: Running) -> None:
+def _check_triggers(api: Running) -> None:
     """Check that KEDA finds what it scales on: the path, the key and the metrics of its triggers."""
-    for trigger in manifests.find(overlay, "ScaledObject", "easel-worker")["spec"]["triggers"]:
+    for trigger in manifests.find(OVERLAY, "ScaledObject", "easel-worker")["spec"]["triggers"]:
         path = urlsplit(trigger["metadata"]["url"]).path
         response = api.get(path, headers={"Authorization": f"Bearer {KEY}"})
         families = text_string_to_metric_families(response.raise_for_status().text)

@@ -30,6 +30,31 @@ _WORKERS_START_SECONDS: Final = 180.0
 _FREQUENT_CHECKPOINTS: Final = {"EASEL_CHECKPOINT_SECONDS": "2"}  # five in a job of ten seconds; by default one
 
 
+def store_image(services: Services, image: bytes) -> str:
+    """Store a PNG or JPEG as the API does, and return its name."""
+    sha256 = hashlib.sha256(image).hexdigest()
+    services.blobs.put(keys.input_image(sha256), image)
+    return sha256
+
+
+def submit_job(services: Services, tier: str, images: tuple[str, str], recipe: Recipe) -> str:
+    """Queue a job for a stored content and style as the API does, without HTTP, and return its id."""
+    content, style = images
+    request = JobRequest(
+        id=str(uuid7()),
+        tier=tier,
+        recipe=recipe,
+        content=content,
+        styles=(style,),
+        created_at=time.time(),
+        digest=str(uuid7()),
+    )
+    job_files.write_request(services.blobs, request)
+    services.ledger.submit(request, queue_limit=_QUEUE_LIMIT, remember_seconds=60)
+    services.dispatcher.wake(request.tier)
+    return request.id
+
+
 class BenchmarkStack(Stack):
     """One API process, Valkey with every write on disk before its response, and a folder of blobs."""
 
@@ -78,19 +103,8 @@ class BenchmarkStack(Stack):
 
     def submit(self, content: bytes, style: bytes, recipe: Recipe) -> str:
         """Queue a job as the API does, without HTTP, and return its id. Images are PNG or JPEG."""
-        request = JobRequest(
-            id=str(uuid7()),
-            tier=self.services.settings.default_tier,
-            recipe=recipe,
-            content=self._store(content),
-            styles=(self._store(style),),
-            created_at=time.time(),
-            digest=str(uuid7()),
-        )
-        job_files.write_request(self.services.blobs, request)
-        self.services.ledger.submit(request, queue_limit=_QUEUE_LIMIT, remember_seconds=60)
-        self.services.dispatcher.wake(request.tier)
-        return request.id
+        images = (store_image(self.services, content), store_image(self.services, style))
+        return submit_job(self.services, self.services.settings.default_tier, images, recipe)
 
     def wait_for_end(self, job_id: str) -> Job:
         """Wait for the job's end and return it. Raises RuntimeError if the job or the stack fails."""
@@ -117,11 +131,6 @@ class BenchmarkStack(Stack):
 
         wait_until(all_registered, seconds=_WORKERS_START_SECONDS, what=f"{count} of {command[0]}", process=process)
         return process
-
-    def _store(self, image: bytes) -> str:
-        sha256 = hashlib.sha256(image).hexdigest()
-        self.services.blobs.put(keys.input_image(sha256), image)
-        return sha256
 
     def _wait_until_listening(self, what: str, process: Process) -> None:
         def listening() -> bool:

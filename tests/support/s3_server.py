@@ -1,14 +1,20 @@
-"""OpenStack Swift with its S3 API on loopback, in one process. Runs with `.venv-s3`, not with `.venv`.
+"""OpenStack Swift with its S3 API, in one process, on loopback or another address.
 
-Usage: s3_server.py DIR SECRET_KEY. Prints "ready PORT" when it serves, and ends with its parent.
+Runs with `.venv-s3`, not with `.venv`.
+
+Usage: s3_server.py DIR SECRET_KEY [ADDRESS]. Prints "ready PORT" when it serves, and ends with its parent.
 The access key is `test:easel`, the region us-east-1. Unlike lighter substitutes for S3 it checks signatures.
 """
 
+import json
 import os
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from socket import IPPROTO_TCP, TCP_NODELAY
 from socket import socket as Socket  # noqa: N812 - a class
+from typing import Any
 
 import eventlet
 import eventlet.wsgi
@@ -18,6 +24,9 @@ eventlet.monkey_patch()
 from swift.common import utils, wsgi  # noqa: E402 - only after the patch
 from swift.common.ring import RingBuilder  # noqa: E402 - the same
 from swift.common.storage_policy import reload_storage_policies  # noqa: E402 - the same
+
+REQUESTS_PATH = "/.requests"
+"""A GET returns, as JSON, how many requests there were by method, and how many bytes of bodies in and out."""
 
 KINDS = ("account", "container", "object")
 
@@ -61,7 +70,7 @@ use = egg:swift#{kind}
 """
 
 
-def main(home: Path, secret: str) -> None:
+def main(home: Path, secret: str, address: str = "127.0.0.1") -> None:
     (home / "devices" / "disk").mkdir(parents=True)
     (home / "swift.conf").write_text(
         "[swift-hash]\nswift_hash_path_suffix = loopback\n[storage-policy:0]\nname = only\n"
@@ -74,12 +83,30 @@ def main(home: Path, secret: str) -> None:
     for kind, socket in sockets.items():
         serve(socket, home / f"{kind}.conf", BACKEND.format(home=home, kind=kind))
     proxy = PROXY.format(home=home, secret=secret)
-    front = listen()
+    front = listen(address)
     serve(front, home / "proxy.conf", proxy)
     print("ready", front.getsockname()[1], flush=True)  # noqa: T201 - the line that the tests wait for
     parent = os.getppid()
     while os.getppid() == parent:  # tests that are killed must not leave it behind
         eventlet.sleep(1)
+
+
+class Counting:
+    """A WSGI app that counts the requests to another one."""
+
+    def __init__(self, app: Any) -> None:
+        self._app, self._counts = app, Counter()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        if environ["PATH_INFO"] == REQUESTS_PATH:
+            start_response("200 OK", [("Content-Type", "application/json")])
+            yield json.dumps(self._counts).encode()
+            return
+        self._counts[environ["REQUEST_METHOD"]] += 1
+        self._counts["bytes_in"] += int(environ.get("CONTENT_LENGTH") or 0)
+        for chunk in self._app(environ, start_response):
+            self._counts["bytes_out"] += len(chunk)
+            yield chunk
 
 
 def build_ring(home: Path, kind: str, port: int) -> None:
@@ -90,16 +117,16 @@ def build_ring(home: Path, kind: str, port: int) -> None:
     builder.get_ring().save(str(home / f"{kind}.ring.gz"))
 
 
-def listen() -> Socket:
-    listening = eventlet.listen(("127.0.0.1", 0))
+def listen(address: str = "127.0.0.1") -> Socket:
+    listening = eventlet.listen((address, 0))
     listening.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # inherited by connections; without it an upload waits 80 ms
     return listening
 
 
 def serve(socket: Socket, conf: Path, text: str) -> eventlet.greenthread.GreenThread:
     conf.write_text(text)
-    return eventlet.spawn(eventlet.wsgi.server, socket, wsgi.loadapp(str(conf)), log_output=False)
+    return eventlet.spawn(eventlet.wsgi.server, socket, Counting(wsgi.loadapp(str(conf))), log_output=False)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute(), sys.argv[2])
+    main(Path(sys.argv[1]).absolute(), *sys.argv[2:])

@@ -13,8 +13,8 @@ from chaos.stack.proxies import S3Proxy
 from shared.storage import LONG_TIMEOUTS, BlobStore, LocalBlobStore, S3Options, open_blob_store
 
 ROOT: Final = Path(__file__).parents[3]
-_SECRET: Final = "loopback-secret"  # noqa: S105 - of a server that exists only during the run
-_ACCESS: Final = "test:easel"
+SECRET: Final = "loopback-secret"  # noqa: S105 - of a server that exists only during the run
+ACCESS: Final = "test:easel"
 _BUCKET: Final = "easel-chaos"
 
 
@@ -76,7 +76,7 @@ class S3Store(ChaosStore):
             "ignore",
             ROOT / "tests/support/s3_server.py",
             folder / "s3",
-            _SECRET,
+            SECRET,
         ]
         with (folder / "s3.log").open("w") as log:
             self._server = Popen(command, stdout=PIPE, stderr=log)
@@ -84,10 +84,10 @@ class S3Store(ChaosStore):
         if word != "ready":
             raise RuntimeError(f"The S3 server did not start; see {folder / 's3.log'}.")
         self.proxy = S3Proxy(("127.0.0.1", int(port)))
-        os.environ |= {"AWS_ACCESS_KEY_ID": _ACCESS, "AWS_SECRET_ACCESS_KEY": _SECRET}
+        os.environ |= {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
         endpoint = f"http://127.0.0.1:{int(port)}"
-        _make_bucket(endpoint)
-        direct = S3Options(endpoint, access_key=_ACCESS, secret_key=_SECRET, timeouts=LONG_TIMEOUTS)
+        make_bucket(endpoint, _BUCKET)
+        direct = S3Options(endpoint, access_key=ACCESS, secret_key=SECRET, timeouts=LONG_TIMEOUTS)
         self.blobs = open_blob_store(f"s3://{_BUCKET}", direct)
         self.environment = {
             "EASEL_STORE_URL": f"s3://{_BUCKET}",
@@ -116,13 +116,14 @@ def _first_line(server: "Popen[bytes]") -> str:
     return server.stdout.readline().decode() if server.stdout else ""
 
 
-def _make_bucket(endpoint: str) -> None:
+def make_bucket(endpoint: str, bucket: str) -> None:
+    """Create a bucket."""
     client = boto3.session.Session().client(
         "s3",
         endpoint_url=endpoint,
         region_name="us-east-1",
-        aws_access_key_id=_ACCESS,
-        aws_secret_access_key=_SECRET,
+        aws_access_key_id=ACCESS,
+        aws_secret_access_key=SECRET,
     )
-    client.create_bucket(Bucket=_BUCKET)
+    client.create_bucket(Bucket=bucket)
     client.close()

@@ -73,6 +73,26 @@ def test_a_service_of_the_compose_file_is_pinned_limited_and_checked(name: str) 
     assert service.get("read_only") or name == "s3"
 
 
+def test_every_file_that_a_service_mounts_exists() -> None:
+    mounted = [volume for service in compose()["services"].values() for volume in service.get("volumes", ())]
+    files = [volume.partition(":")[0] for volume in mounted if volume.startswith(".")]
+    assert files
+    assert all((DEPLOY / file).exists() for file in files)
+
+
+def test_prometheus_finds_the_key_and_the_ports_of_its_configuration() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
+    services = compose()["services"]
+    (key,) = services["prometheus"]["configs"]
+    for job in config["scrape_configs"]:
+        (target,) = job["dns_sd_configs"]
+        for environment in (services[name]["environment"] for name in target["names"]):
+            port = environment.get("EASEL_METRICS_PORT", Settings.model_fields["port"].default)
+            assert str(port) == str(target["port"])
+        if "authorization" in job:
+            assert key["target"] == f"/etc/prometheus/{job['authorization']['credentials_file']}"
+
+
 def test_only_the_worker_on_gpus_reserves_them() -> None:
     services = compose()["services"]
     reserving = {name for name, service in services.items() if "reservations" in service["deploy"]["resources"]}

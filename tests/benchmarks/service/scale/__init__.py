@@ -1,0 +1,1 @@
+"""`make scale`: many workers on separate networks that share only Redis and S3."""
