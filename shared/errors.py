@@ -230,7 +230,7 @@ class StorageUnavailable(Unavailable, code="storage_unavailable"):
 
 
 class ServerBusy(Unavailable, code="server_busy"):
-    """As many streams are open as EASEL_API_THREADS allows."""
+    """As many streams are open, or uploads wait to be decoded, as EASEL_API_THREADS allows."""
 
 
 class BlobMissing(EaselError, code="blob_missing", status=404):

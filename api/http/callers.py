@@ -60,7 +60,7 @@ class Callers:
     def any_stored(self, *, wait: bool) -> bool:
         """Return whether there is a stored key, as of a few seconds ago. Raises StorageUnavailable.
 
-        If it shall not wait, as was known last, and at first False.
+        Without waiting, the last known answer, and at first False.
         """
         return self._any_stored.get() if wait else bool(self._any_stored.last())
 

@@ -16,7 +16,7 @@ from typing import Final, ParamSpec, Protocol, TypeVar
 from flask import g
 from pebble import ProcessExpired, ProcessPool
 
-from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow
+from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow, ServerBusy
 from shared.process import end_with_parent
 from shared.settings import Settings
 
@@ -25,6 +25,11 @@ _PRELOADED: Final = ["api.imaging.inputs"]  # imported once, in the process that
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+_WAIT_SECONDS: Final = 60
+_START_SECONDS: Final = 30  # of the processes, or of one that replaces another
+_MAX_TASKS: Final = 200  # of one process, so that what libraries keep does not use up its memory
 
 
 class Decode(Protocol):
@@ -44,34 +49,41 @@ class Decoder:
         self.max_pixels = settings.max_pixels
         self._processes = settings.decode_processes
         self._seconds, self._bytes = settings.decode_seconds, settings.decode_bytes
+        self._max_waiting = max(1, settings.api_threads // 4)  # of one client; half of the threads in all
         self._lock = threading.Condition()
-        self._running: Counter[str] = Counter()  # by client
+        self._waiting: Counter[str] = Counter()  # by client, as the next
+        self._running: Counter[str] = Counter()
         self._pool: ProcessPool | None = None
 
     @contextmanager
     def slot(self) -> Iterator[Decode]:
-        """Wait for a process for the current client, who can hold all but one. Files are read while it is held."""
+        """Wait for a process for the current client, who can hold all but one. Files are read while it is held.
+
+        Raises ServerBusy if too many wait, or after a minute.
+        """
         client: str = g.caller.name
         with self._lock:
-            self._lock.wait_for(lambda: self._is_free_for(client))
+            full = self._waiting[client] >= self._max_waiting or self._waiting.total() >= 2 * self._max_waiting
+            self._waiting[client] += 1
+            free = not full and self._lock.wait_for(lambda: self._is_free_for(client), _WAIT_SECONDS)
+            _decrement(self._waiting, client)
+            if not free:
+                raise ServerBusy("Too many uploads wait to be decoded. Try again later.")
             self._running[client] += 1
         try:
             yield self._run
         finally:
             with self._lock:
-                self._running[client] -= 1
-                self._running += Counter()  # drops zeros
+                _decrement(self._running, client)
                 self._lock.notify_all()
 
     def start(self) -> ProcessPool:
         """Start the processes unless they run, and return their pool."""
         with self._lock:
-            if self._pool is None:
+            if self._pool is None or not self._pool.active:  # a process that was killed while idle breaks it
                 context = multiprocessing.get_context("forkserver")
                 context.set_forkserver_preload(_PRELOADED)
-                self._pool = ProcessPool(
-                    self._processes, initializer=_limit_process, initargs=[self._bytes], context=context
-                )
+                self._pool = ProcessPool(self._processes, _MAX_TASKS, _limit_process, [self._bytes], context)
                 weakref.finalize(self, self._pool.stop)
             return self._pool
 
@@ -79,10 +91,19 @@ class Decoder:
         return self._running.total() < self._processes and self._running[client] < self._processes - 1
 
     def _run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return self._call(function, *args, **kwargs)
+        except RuntimeError:
+            if self._pool is None or self._pool.active:
+                raise
+            return self._call(function, *args, **kwargs)  # in a new pool
+
+    def _call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         future = self.start().schedule(function, args=args, kwargs=kwargs, timeout=self._seconds)
         try:
-            result: T = future.result()
+            result: T = future.result(self._seconds + _START_SECONDS)
         except FutureTimeout as error:
+            future.cancel()  # type: ignore[no-untyped-call]  # of pebble
             raise ImageTooSlow(
                 f"Decoding the image takes longer than {self._seconds:g} s. Save it again with other settings, such as "
                 "a JPEG that is not progressive, or scale it down."
@@ -97,6 +118,12 @@ class Decoder:
                 f"Decoding the image takes more than {self._bytes / 2**20:,.0f} MiB of memory. Scale it down first."
             ) from error
         return result
+
+
+def _decrement(counter: Counter[str], client: str) -> None:
+    counter[client] -= 1
+    if not counter[client]:
+        del counter[client]
 
 
 def _limit_process(max_bytes: int) -> None:

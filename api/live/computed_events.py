@@ -26,7 +26,7 @@ class ComputedEvents:
     def __init__(self, read: Callable[[str], Reading | None], *, resumed: bool) -> None:
         """`read` gets the ID of the last event that was sent, and returns None if nothing is known at that moment.
 
-        The client of a resumed stream may have missed that the worker answers, so it is told how things are.
+        The client of a resumed stream may have missed that the worker answers, so the current state comes first.
         """
         self._read = read
         self._estimate, self._estimated_at = Estimate(), 0.0

@@ -57,7 +57,7 @@ class SubmitQuery(Query):
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
         *(errors.ImageTooSlow, errors.ImageTooLarge, errors.ImageTooSmall, errors.InvalidRecipe, errors.UnknownTier),
         *(errors.BodyTooLarge, errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull),
-        errors.DoesNotFit,
+        *(errors.DoesNotFit, errors.ServerBusy),
         *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
         *(errors.TooManyQueuedJobs, errors.DailyQuotaExceeded),
         *(errors.InvalidJobId, errors.JobNotFound, errors.NotReady, errors.WrongState, errors.InvalidMetadata),

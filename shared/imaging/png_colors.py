@@ -30,7 +30,7 @@ _PRIMARIES: Final[dict[int, _Points]] = {
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
 }
 _SRGB_CURVE: Final = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
-_BT1886_CURVE: Final = (2.4,)  # how a display shows signals by BT.709's curve, as Chromium has it
+_BT1886_CURVE: Final = (2.4,)  # the display's side of BT.709, as in Chromium
 _CURVES: Final[dict[int, _Curve]] = {
     1: _BT1886_CURVE,
     4: (2.2,),

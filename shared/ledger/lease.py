@@ -19,5 +19,5 @@ class Lease(NamedTuple):
         if job.lease_seconds is None:
             return None
         renewed_at = self.expires_at - job.lease_seconds
-        patience = max(_SILENT_HEARTBEATS * heartbeat_seconds, _SILENT_SHARE * job.lease_seconds)
-        return renewed_at if self.read_at - renewed_at > patience else None
+        limit = max(_SILENT_HEARTBEATS * heartbeat_seconds, _SILENT_SHARE * job.lease_seconds)
+        return renewed_at if self.read_at - renewed_at > limit else None

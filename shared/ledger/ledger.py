@@ -131,7 +131,8 @@ class Ledger:
             case "daily_quota":
                 raise DailyQuotaExceeded(
                     f"This job takes {cost:,} pixel evaluations, and fewer are left of today's (UTC) "
-                    f"{pixel_evaluations_per_day:,}. Submit a smaller one, or wait until tomorrow.",
+                    f"{pixel_evaluations_per_day:,}. Submit a smaller one"
+                    + (", or wait until tomorrow." if cost <= pixel_evaluations_per_day else "."),
                     retry_after_seconds=math.ceil(_DAY - time.time() % _DAY),
                 )
             case "conflict":

@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms, as prometheus_client has them, with two differences.
+"""Counters, gauges and histograms, like those of prometheus_client, with two differences.
 
 A forked process can redirect its changes to its parent (shared/metrics/pipe.py). And a gauge that is read at each
 scrape is defined as well, so that one table lists everything (docs/reference/metrics.md).

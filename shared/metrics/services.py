@@ -10,7 +10,7 @@ from shared.metrics.instruments import Counter, Histogram
 
 REDIS_SECONDS: Final = Histogram(
     "easel_redis_call_seconds",
-    "Seconds of a call of Redis, without reads that wait for news.",
+    "Seconds of a call of Redis, without blocking reads.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
 )
 REDIS_ERRORS: Final = Counter(

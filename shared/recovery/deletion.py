@@ -51,6 +51,7 @@ def _tenant(services: Services, job_id: str) -> str:
 def delete_job_files(blobs: BlobStore, job_id: str) -> bool:
     """Delete all files of a job whose request and record are gone; return whether there were any."""
     job_keys = [blob.key for blob in blobs.list(keys.job_prefix(job_id))]
+    job_keys.sort(key=keys.final(job_id).__eq__)  # the last one, since it says whose job it was
     for key in job_keys:
         blobs.delete(key)
     return bool(job_keys)

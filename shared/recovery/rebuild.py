@@ -29,11 +29,11 @@ def rebuild_ledger(services: Services) -> int:
     """
     identity = stored_identity(services.blobs)
     marker = services.ledger.begin_rebuild()
+    for tenant, quotas in list_quotas(services.blobs):
+        services.ledger.set_running_limit(tenant, quotas.running_jobs)
     blob_keys = (blob.key for blob in services.blobs.list("jobs/"))
     requests = sorted(key for key in blob_keys if key.endswith("/request.json"))
     restored = sum(restore_job(services, key.split("/")[1]) for key in requests)
-    for tenant, quotas in list_quotas(services.blobs):
-        services.ledger.set_running_limit(tenant, quotas.running_jobs)
     if identity is not None:
         services.ledger.end_rebuild(marker, identity)
     return restored

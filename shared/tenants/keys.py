@@ -98,7 +98,9 @@ def create_key(blobs: BlobStore, new: NewKey) -> tuple[StoredKey, str]:
 
 
 def read_key(blobs: BlobStore, prefix: str) -> StoredKey | None:
-    """Return the key with this prefix, or None if there is none. Raises StorageUnavailable."""
+    """Return the key with this prefix, which need not be one; None if there is none. Raises StorageUnavailable."""
+    if not _PREFIX.fullmatch(prefix):
+        return None
     try:
         return StoredKey.model_validate_json(blobs.get(keys.api_key(prefix)))
     except BlobMissing:
@@ -118,7 +120,7 @@ def any_key_exists(blobs: BlobStore) -> bool:
 
 def revoke_key(blobs: BlobStore, prefix: str) -> StoredKey:
     """Revoke a key, if it is not revoked yet; return it. Raises KeyNotFound, StorageUnavailable."""
-    key = read_key(blobs, prefix) if _PREFIX.fullmatch(prefix) else None
+    key = read_key(blobs, prefix)
     if key is None:
         raise KeyNotFound(f"There is no key with the prefix {prefix}.")
     if key.revoked_at is None:

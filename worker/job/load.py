@@ -61,7 +61,7 @@ def load_inputs(session: JobSession) -> JobInputs:
 def find_resume_point(
     session: JobSession, worker: WorkerState, inputs: JobInputs, recipe: Recipe, weights_sha256: str
 ) -> ResumePoint | None:
-    """Return the newest checkpoint that can be used; None to start anew. Raises ClaimLost, Unavailable."""
+    """Return the newest checkpoint that can be used; None to start over. Raises ClaimLost, Unavailable."""
     job, handed_off = session.job, _handed_off_checkpoint(session)
     for key in filter(None, (handed_off, job.checkpoint, job.previous_checkpoint)):
         try:

@@ -61,7 +61,7 @@ def run_job(worker: WorkerState, session: JobSession) -> None:
     with context, run_span(job), worker.running(job.id):
         log.info("job_claimed", claims=job.claims, recipe=job.request.recipe.preset)
         try:
-            if job.memory_failures and worker.has_run_a_job:  # a process that has run no other job shall claim it
+            if job.memory_failures and worker.has_run_a_job:  # leave it to a process that has run no other job
                 worker.needs_replacement = True
                 session.release("head")
             else:

@@ -96,13 +96,6 @@ local function dequeue(id)
   pull_forward(tier, tenant)
 end
 
--- Removes a queued job that will not run.
-local function withdraw(id)
-  local tier, tenant = get_field(id, 'tier'), tenant_of(id)
-  remove_from_queue(id, tier, tenant)
-  pull_forward(tier, tenant)
-end
-
 -- Returns what a job has used under its claim.
 local function used(id)
   return (tonumber(get_field(id, 'cost_at_claim')) or 0) - remaining_cost(id)
@@ -116,10 +109,19 @@ local function settle(id)
   pull_forward(tier, tenant)
 end
 
+-- Removes a queued job that will not run. One that returned to the head was charged for what remained.
+local function withdraw(id)
+  local tier, tenant = get_field(id, 'tier'), tenant_of(id)
+  remove_from_queue(id, tier, tenant)
+  settle(id)
+  pull_forward(tier, tenant)
+end
+
 -- Adds a job whose time slice has ended behind all others of its tenant.
 local function enqueue_after_slice(id)
   local key = slice_cost_key(get_field(id, 'tier'))
   redis.call('SET', key, math.max(1, used(id), tonumber(redis.call('GET', key)) or 0))
   settle(id)
+  redis.call('HDEL', job_key(id), 'charged', 'cost_at_claim')
   enqueue(id)
 end

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from itsdangerous import URLSafeTimedSerializer
 from support.fixtures.api import Submit
 
 from api.app import create_app
@@ -129,7 +130,14 @@ def test_a_session_ends_with_its_key(browser: FlaskClient, settings: Settings, s
         assert later.get("/v1/jobs").status_code == status
 
 
-@pytest.mark.parametrize("forged", ["", "x", "a.b.c", "Zm9v.Zm9v.Zm9v", "schön"])
+def naming_a_key(prefix: str) -> str:
+    return str(URLSafeTimedSerializer(b"a guess", salt="easel session").dumps(["session", prefix]))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    ["", "x", "a.b.c", "Zm9v.Zm9v.Zm9v", "schön", *map(naming_a_key, ["abcd1234", "../tenants/x", "a b", "\0", ""])],
+)
 def test_a_forged_cookie_is_rejected(forged: str, browser: FlaskClient) -> None:
     browser.set_cookie("easel_session", forged)
     assert browser.get("/v1/jobs").status_code == 401

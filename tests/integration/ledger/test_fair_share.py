@@ -62,6 +62,26 @@ def test_a_tenant_is_not_charged_for_what_a_job_did_not_do(ledger: Ledger) -> No
     assert "hasty" in claim_tenants(ledger, 3)
 
 
+def test_a_tenant_is_not_charged_for_a_job_that_returned_to_the_head_and_was_canceled(ledger: Ledger) -> None:
+    submit_all(ledger, "other", 50)
+    first, second = submit_all(ledger, "hasty", 2, steps=400)
+    while (claimed := claim(ledger)).job.tenant != "hasty":
+        pass
+    end_slice(ledger, claimed, 0.01, place="head")
+    ledger.request_control(first, "cancel")
+    assert second in [claim(ledger).job.id for _ in range(3)]
+
+
+def test_a_job_that_used_a_time_slice_is_not_settled_again_when_it_is_canceled(ledger: Ledger) -> None:
+    submit_all(ledger, "other", 50)
+    first, second = submit_all(ledger, "slow", 2, steps=400)
+    while (claimed := claim(ledger)).job.tenant != "slow":
+        pass
+    end_slice(ledger, claimed, 0.5)
+    ledger.request_control(first, "cancel")
+    assert second not in [claim(ledger).job.id for _ in range(15)]
+
+
 def test_a_tenant_is_charged_for_a_job_that_ran(ledger: Ledger) -> None:
     submit_all(ledger, "other", 50)
     submit_all(ledger, "slow", 2, steps=400)

@@ -74,6 +74,16 @@ def test_an_interrupted_deletion_is_either_completed_or_has_no_effect(
     assert outcomes == {True, False}
 
 
+@FINALIZED_OR_NOT
+def test_the_file_that_says_whose_job_it_was_is_deleted_last(services: Services, *, finalized: bool) -> None:
+    for interrupted, _ in interrupt_each_call(services, "after", crash):
+        job_id = add_succeeded_job(services, finalized=finalized)
+        with suppress(Crash):
+            delete_job(interrupted, job_id)
+        if not services.ledger.exists(job_id) and any(services.blobs.list(keys.job_prefix(job_id))):
+            assert services.blobs.exists(keys.final(job_id))
+
+
 @BEFORE_OR_AFTER
 @FINALIZED_OR_NOT
 def test_a_failed_deletion_is_completed_by_a_second_request(services: Services, when: str, *, finalized: bool) -> None:

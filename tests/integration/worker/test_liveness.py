@@ -1,6 +1,7 @@
 """The liveness file is renewed while Redis is away: a restart of the process would not help."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,13 @@ def services(tmp_path: Path) -> Services:
 
 
 def wait_for(path: Path) -> None:
-    pause = threading.Event()
-    while not path.exists():
-        pause.wait(0.05)
+    """Wait until the file is there, and is written again after it was deleted."""
+    for _ in range(2):
+        pause, deadline = threading.Event(), time.monotonic() + 60
+        while not path.exists():
+            assert time.monotonic() < deadline, f"{path} was not written"
+            pause.wait(0.05)
+        path.unlink()
 
 
 def test_a_worker_touches_the_file_while_redis_is_unavailable(services: Services, tmp_path: Path) -> None:

@@ -26,6 +26,14 @@ def compose() -> dict[str, Any]:
     return loaded
 
 
+def test_the_api_has_the_memory_that_its_decoders_may_use() -> None:
+    api = yaml.safe_load((DEPLOY / "k8s/base/api.yaml").read_text().partition("\n---")[0])
+    kubernetes = api["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
+    limits = compose()["services"]["api"]["deploy"]["resources"]["limits"]["memory"], kubernetes
+    needed = Settings().decode_processes * Settings().decode_bytes + 2**29
+    assert all(int(limit.removesuffix("Gi").removesuffix("g")) * 2**30 >= needed for limit in limits)
+
+
 def tool(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [Path(sys.executable).with_name(name), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from flask import Flask, g
@@ -15,7 +16,7 @@ from support.requirements import PYTHONPATH, ROOT
 
 from api.http.callers import Caller
 from api.imaging.decoder import Decoder
-from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow, ImageTooSmall
+from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow, ImageTooSmall, ServerBusy
 from shared.imaging import images
 from shared.settings import Settings
 
@@ -23,10 +24,8 @@ app = Flask("test")
 
 
 @pytest.fixture(scope="module")
-def decoder() -> Iterator[Decoder]:
-    decoder = Decoder(Settings(decode_seconds=0.5, decode_bytes=2**28))
-    yield decoder
-    decoder.start().stop()
+def decoder() -> Decoder:
+    return Decoder(Settings(decode_bytes=2**28))
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +35,24 @@ def client() -> Iterator[None]:
         yield
 
 
-def test_a_function_that_takes_too_long_is_ended_and_the_next_one_runs(decoder: Decoder) -> None:
+def test_a_function_that_takes_too_long_is_ended_and_the_next_one_runs() -> None:
+    decoder = Decoder(Settings(decode_seconds=0.5))
     with decoder.slot() as decode, pytest.raises(ImageTooSlow, match=r"longer than 0\.5 s"):
         decode(time.sleep, 600)
     with decoder.slot() as decode:
         assert decode(len, "abc") == 3
+
+
+def test_uploads_are_decoded_after_an_idle_process_was_killed(decoder: Decoder) -> None:
+    with decoder.slot() as decode:
+        process = decode(os.getpid)
+    child = os.pidfd_open(process)
+    os.kill(process, signal.SIGKILL)
+    select.select([child], [], [], 60)
+    os.close(child)
+    for _ in range(3):  # before and after the pool notices
+        with decoder.slot() as decode:
+            assert decode(len, "abc") == 3
 
 
 def test_a_function_that_takes_too_much_memory_is_refused(decoder: Decoder) -> None:
@@ -58,25 +70,48 @@ def test_errors_come_back_as_they_were_raised(decoder: Decoder) -> None:
         decode(images.check_size, (8, 9), 1000)
 
 
-def test_one_client_cannot_hold_all_processes(decoder: Decoder) -> None:
-    entered = threading.Event()
+@pytest.fixture
+def wait(decoder: Decoder) -> Iterator[Callable[[str], Future[None]]]:
+    """Start a request of a client that waits for a process."""
+    with ThreadPoolExecutor(8) as threads:
 
-    def enter_again() -> None:
-        with app.app_context():
-            g.caller = Caller("a client")
-            with decoder.slot():
-                entered.set()
+        def enter(name: str) -> None:
+            with app.app_context():
+                g.caller = Caller(name)
+                with decoder.slot():
+                    pass
 
-    thread = threading.Thread(target=enter_again)
+        def start(name: str) -> Future[None]:
+            before = decoder._waiting.total()
+            future = threads.submit(enter, name)
+            while decoder._waiting.total() == before and not future.done():
+                threading.Event().wait(0.01)
+            return future
+
+        yield start
+
+
+def test_one_client_cannot_hold_all_processes(decoder: Decoder, wait: Callable[[str], Future[None]]) -> None:
     with decoder.slot():
-        thread.start()
-        with app.app_context():
-            g.caller = Caller("another client")
-            with decoder.slot() as decode:
-                assert decode(len, "abc") == 3
-        assert not entered.is_set()
-    thread.join(60)
-    assert entered.is_set()
+        second = wait("a client")
+        wait("another client").result(60)
+        assert not second.done()
+    second.result(60)
+    assert not decoder._waiting
+    assert not decoder._running
+
+
+def test_a_client_with_too_many_waiting_uploads_is_told_to_try_again(
+    decoder: Decoder, wait: Callable[[str], Future[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder, "_max_waiting", 2)
+    with decoder.slot():
+        first, second = wait("a client"), wait("a client")
+        with pytest.raises(ServerBusy, match="Too many uploads wait"):
+            wait("a client").result(60)
+        wait("another client").result(60)
+    first.result(60)
+    second.result(60)
 
 
 PROGRAM = """
