@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 _WAIT_SECONDS: Final = 60
-_START_SECONDS: Final = 30  # of the processes, or of one that replaces another
+_START_SECONDS: Final = 15  # of the processes, or of one that replaces another
 _MAX_TASKS: Final = 200  # of one process, so that what libraries keep does not use up its memory
 
 
@@ -99,11 +99,14 @@ class Decoder:
             return self._call(function, *args, **kwargs)  # in a new pool
 
     def _call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        future = self.start().schedule(function, args=args, kwargs=kwargs, timeout=self._seconds)
+        pool = self.start()
+        future = pool.schedule(function, args=args, kwargs=kwargs, timeout=self._seconds)
         try:
             result: T = future.result(self._seconds + _START_SECONDS)
         except FutureTimeout as error:
-            future.cancel()  # type: ignore[no-untyped-call]  # of pebble
+            if not future.done():  # a process was killed while it held the lock of the others
+                pool.stop()  # type: ignore[no-untyped-call]  # of pebble
+                raise ServerBusy("The processes that decode uploads were started again. Try again.") from error
             raise ImageTooSlow(
                 f"Decoding the image takes longer than {self._seconds:g} s. Save it again with other settings, such as "
                 "a JPEG that is not progressive, or scale it down."

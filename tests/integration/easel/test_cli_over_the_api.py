@@ -105,7 +105,7 @@ def test_the_queue_shows_jobs_and_workers(
     fake_worker.report_step(fake_worker.claim_next(), 1)
     submit(easel, images)
     output = run_easel(api, "queue").stdout
-    for part in (job.id, "fake@test", "cpu:2", "64 px", "standard  1"):
+    for part in (job.id, "fake@test", "cpu:2", "64 px", "standard     1"):
         assert part in output
 
 
