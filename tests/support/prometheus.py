@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -84,8 +84,14 @@ class Prometheus:
     def wait_for_result(self, expression: str) -> None:
         self._stack.wait(lambda: bool(self.query(expression)))
 
-    def wait_for_alerts(self, *names: str) -> None:
-        self._stack.wait(lambda: set(names) <= self.alerts())
+    def wait_for_alerts(self, *names: str, meanwhile: Callable[[], object] = bool) -> None:
+        """Wait until these fire. `meanwhile` is called again and again: a rate needs counts in several scrapes."""
+
+        def all_fire() -> bool:
+            meanwhile()
+            return set(names) <= self.alerts()
+
+        self._stack.wait(all_fire)
 
     def is_ready(self) -> bool:
         with suppress(httpx2.TransportError):

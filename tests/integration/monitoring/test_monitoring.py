@@ -150,13 +150,14 @@ def test_alerts_fire_when_the_process_of_a_job_dies_again_and_again(
 
 
 def test_alerts_fire_when_jobs_fail(stack: MonitoredStack, prometheus: Prometheus) -> None:
-    first, *others = stack.submit(**LONG), *(stack.submit() for _ in range(3))
-    stack.wait(lambda: stack.job(first)["progress"]["current"] > 0)
-    stack.remove_inputs()
-    stack.cancel(first)
-    for job_id in others:
-        stack.wait_for_state(job_id, "failed")
-    prometheus.wait_for_alerts("EaselJobsFailing")
+    def fail_a_job() -> None:
+        running, queued = stack.submit(**LONG), stack.submit()
+        stack.wait(lambda: stack.job(running)["progress"]["current"] > 0)
+        stack.remove_inputs()
+        stack.cancel(running)
+        stack.wait_for_state(queued, "failed")
+
+    prometheus.wait_for_alerts("EaselJobsFailing", meanwhile=fail_a_job)
 
 
 def test_alerts_fire_when_a_receiver_of_webhooks_is_gone(stack: MonitoredStack, prometheus: Prometheus) -> None:
@@ -177,9 +178,7 @@ def test_alerts_fire_when_redis_is_full(stack: MonitoredStack, prometheus: Prome
 
 def test_alerts_fire_when_the_blob_store_fails(stack: MonitoredStack, prometheus: Prometheus) -> None:
     with stack.broken_store():
-        for _ in range(5):
-            stack.try_to_submit()
-        prometheus.wait_for_alerts("EaselStorageErrors", "EaselHttpErrors")
+        prometheus.wait_for_alerts("EaselStorageErrors", "EaselHttpErrors", meanwhile=stack.try_to_submit)
 
 
 def test_alerts_fire_when_processes_end(stack: MonitoredStack, prometheus: Prometheus) -> None:
