@@ -130,16 +130,16 @@ def test_a_session_ends_with_its_key(browser: FlaskClient, settings: Settings, s
         assert later.get("/v1/jobs").status_code == status
 
 
-def naming_a_key(prefix: str) -> str:
-    return str(URLSafeTimedSerializer(b"a guess", salt="easel session").dumps(["session", prefix]))
-
-
-@pytest.mark.parametrize(
-    "forged",
-    ["", "x", "a.b.c", "Zm9v.Zm9v.Zm9v", "schön", *map(naming_a_key, ["abcd1234", "../tenants/x", "a b", "\0", ""])],
-)
+@pytest.mark.parametrize("forged", ["", "x", "a.b.c", "Zm9v.Zm9v.Zm9v", "schön"])
 def test_a_forged_cookie_is_rejected(forged: str, browser: FlaskClient) -> None:
     browser.set_cookie("easel_session", forged)
+    assert browser.get("/v1/jobs").status_code == 401
+
+
+@pytest.mark.parametrize("prefix", ["abcd1234", "../tenants/x", "a b", "\0", ""])
+def test_a_forged_cookie_that_names_a_key_is_rejected(prefix: str, browser: FlaskClient) -> None:
+    forged = URLSafeTimedSerializer(b"a guess", salt="easel session").dumps(["session", prefix])
+    browser.set_cookie("easel_session", str(forged))
     assert browser.get("/v1/jobs").status_code == 401
 
 
