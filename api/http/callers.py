@@ -49,7 +49,7 @@ class Callers:
         self._stored = TtlCaches(
             partial(read_key, blobs), size=_CACHED_KEYS, fresh_seconds=_FRESH_SECONDS, stale_seconds=_STALE_SECONDS
         )
-        # While the store is away, nobody can create the first key.
+        # While the store is away, the first key cannot be created.
         self._any_stored = TtlCache(
             partial(any_key_exists, blobs),
             fresh_seconds=_FRESH_SECONDS,

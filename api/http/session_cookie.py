@@ -3,7 +3,7 @@
 A cookie is signed with the API key that opened it, so every process can check it, and it ends with its key. Redis
 stores revoked sessions only. Not Flask's session: it signs with one SECRET_KEY, and a session would survive its key.
 
-Of a tenant's key only the hash is stored. A secret in Redis is mixed into it, so that whoever reads the blob store
+Of a tenant's key only the hash is stored. A secret in Redis is mixed into it, so that someone who reads the blob store
 cannot forge a cookie.
 """
 

@@ -44,7 +44,7 @@ class JobRequest(_Frozen):
     """A submission as accepted: `jobs/<id>/request.json`, written once and never changed."""
 
     id: str  # UUIDv7: sorts by time
-    tenant: str = DEFAULT_TENANT  # who submitted it; nobody else can see it
+    tenant: str = DEFAULT_TENANT  # who submitted it, and alone can see it
     tier: str
     recipe: Recipe
     content: str  # sha256 of the upright RGB input, key `inputs/<sha256>`

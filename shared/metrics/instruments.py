@@ -4,6 +4,7 @@ A forked process can redirect its changes to its parent (shared/metrics/pipe.py)
 scrape is defined as well, so that one table lists everything (docs/reference/metrics.md).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final
@@ -51,7 +52,7 @@ class Instrument:
         return tuple(labels[name] for name in self.labels)
 
 
-class _Accumulating(Instrument):
+class _Accumulating(Instrument, ABC):
     """Adds values up, in this process or, once redirected, in its parent."""
 
     def __init__(self, name: str, documentation: str, labels: tuple[str, ...], metric: Any) -> None:
@@ -66,8 +67,9 @@ class _Accumulating(Instrument):
     def _change(self, value: float, labels: dict[str, str]) -> None:
         (_redirection or _changes[self.name])(self.name, value, self._label_values(labels))
 
+    @abstractmethod
     def _apply(self, name: str, value: float, labels: Sequence[str]) -> None:
-        raise NotImplementedError
+        """Add the value in this process."""
 
 
 class Counter(_Accumulating):

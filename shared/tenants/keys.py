@@ -63,7 +63,7 @@ class StoredKey(Key):
     """The blob of a key: `keys/<prefix>.json`."""
 
     digest: str
-    """SHA-256 of the secret. A slow hash is for passwords that can be guessed; nobody can try 2**256 secrets."""
+    """SHA-256 of the secret. A slow hash is for passwords that can be guessed; 2**256 secrets cannot be tried."""
 
     def has_secret(self, secret: str) -> bool:
         """Return whether this is the key's secret. Takes the same time for each wrong one."""

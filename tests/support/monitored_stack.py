@@ -18,6 +18,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.stack import free_port
+from support.background import in_background
 from support.fixtures.api import PHOTO, STYLE
 from support.fixtures.valkey import Valkey
 from support.fixtures.webhooks import SECRETS
@@ -154,20 +155,14 @@ class MonitoredStack:
     @contextmanager
     def slow_redis(self) -> Iterator[None]:
         """Let Redis answer only every third of a second."""
-        stop = threading.Event()
 
-        def pause() -> None:
+        def pause(stop: threading.Event) -> None:
             with self.valkey.client() as client:
                 while not stop.wait(0.01):
                     client.execute_command("CLIENT", "PAUSE", 300, "ALL")
 
-        thread = threading.Thread(target=pause)
-        thread.start()
-        try:
+        with in_background(pause):
             yield
-        finally:
-            stop.set()
-            thread.join()
 
     def metrics(self, name: str) -> dict[str, Metric]:
         """Return what a process exports, by name; a counter's without `_total`."""

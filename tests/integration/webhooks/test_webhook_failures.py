@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
+from support.background import in_background
 from support.fixtures.api import claim, succeed
 from support.fixtures.webhooks import (
     NO_CONTENT,
     deliver_next,
     next_event,
     received,
-    running_sender,
     submit_and_cancel,
     submit_job,
 )
@@ -129,7 +129,7 @@ def test_a_receiver_that_hangs_delays_neither_a_job_nor_another_receiver(service
         for _ in range(MAX_DELIVERIES + 4):
             submit_and_cancel(services, dead_url)
         job_id = submit_job(services, alive_url)
-        with running_sender(WebhookSender(patient)):
+        with in_background(WebhookSender(patient).run):
             for _ in range(MAX_DELIVERIES_PER_RECEIVER):
                 assert hanging.acquire(timeout=20)
             succeed(services, claim(services))

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.background import in_background
 
 from deploy.local.stack import free_port
 from shared.services import Services, open_services
@@ -45,12 +46,8 @@ def test_a_worker_touches_the_file_while_redis_is_unavailable(services: Services
 
 
 def test_a_reaper_touches_the_file_while_redis_is_unavailable(services: Services, tmp_path: Path) -> None:
-    stop = threading.Event()
-    reaper = threading.Thread(target=Reaper(services).run, args=(stop,))
-    reaper.start()
-    wait_for(tmp_path / "alive")
-    stop.set()
-    reaper.join()
+    with in_background(Reaper(services).run):
+        wait_for(tmp_path / "alive")
 
 
 def test_a_file_that_cannot_be_written_stops_nothing(services: Services, tmp_path: Path) -> None:
