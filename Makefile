@@ -3,6 +3,7 @@ PYTHON  ?= python3
 WORKERS ?= 1
 PORT    ?= 8080
 DURATION ?= 900
+EXAMPLES ?= 2000
 BIN     := .venv/bin
 STREAMS ?= 2
 PARALLEL := --numprocesses $(STREAMS) --dist loadfile --no-loadscope-reorder
@@ -10,7 +11,7 @@ CHAOS_TEST := tests/acceptance/test_chaos.py
 UV      ?= uv
 GPU_PYTHON ?= $(if $(wildcard .venv-gpu/ready),.venv-gpu/bin/python,$(BIN)/python)
 
-.PHONY: help setup demo up samples gallery quality screenshots check test coverage test-gpu chaos scale bench docs lint lock clean
+.PHONY: help setup demo up samples gallery quality screenshots check test coverage test-gpu chaos properties scale bench docs lint lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -100,6 +101,9 @@ test-gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),setup)  ## Test what a GPU can c
 
 chaos: setup .venv-s3/ready  ## Inject faults everywhere while jobs run, and audit every job (JOBS= DURATION=900 SEED= STORE=both|local|s3 FAULTS=)
 	PYTHONPATH=tests $(BIN)/python -m chaos --duration $(DURATION) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
+
+properties: setup  ## Compare the ledger with its model, and rebuilt ledgers with what clients were told, in random sequences (EXAMPLES=2000)
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --numprocesses 2 tests/integration/ledger/test_ledger_model.py tests/integration/ledger/test_recovery_properties.py
 
 scale: setup .venv-s3/ready  ## 1 to 64 workers on separate networks join, leave and are cut off under load: out/scale.json (WORKERS=64; needs root and `ip netns`)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.service.scale $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))

@@ -25,8 +25,8 @@ def running(job: Job) -> bool:
     return job.state is JobState.RUNNING
 
 
-def test_a_job_is_rendered_and_published_with_its_provenance_and_events(rig: WorkerRig) -> None:
-    rig.start_worker()
+def test_a_job_is_rendered_and_published_with_its_provenance_and_events(shared_rig: WorkerRig) -> None:
+    rig = shared_rig
     job = rig.done(rig.submit())
     result = rig.result_of(job)
     assert Image.open(io.BytesIO(result)).size == (64, 48)
@@ -44,8 +44,8 @@ def test_a_job_is_rendered_and_published_with_its_provenance_and_events(rig: Wor
     assert json.loads(rig.services.blobs.get(keys.final(job.id)))["state"] == "succeeded"
 
 
-def test_patch_matching_is_the_first_part_of_a_jobs_steps(rig: WorkerRig) -> None:
-    rig.start_worker()
+def test_patch_matching_is_the_first_part_of_a_jobs_steps(shared_rig: WorkerRig) -> None:
+    rig = shared_rig
     job = rig.done(rig.submit(init="patches", steps=6))
     assert (job.progress.current, job.progress.total) == (9, 9)
     assert json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))["steps"] == 9
@@ -54,8 +54,8 @@ def test_patch_matching_is_the_first_part_of_a_jobs_steps(rig: WorkerRig) -> Non
     assert all(("losses" in data) == (not data["progress"]["phase"].startswith("patches")) for data in reported)
 
 
-def test_a_jobs_masks_and_start_image_reach_the_engine(rig: WorkerRig) -> None:
-    rig.start_worker()
+def test_a_jobs_masks_and_start_image_reach_the_engine(shared_rig: WorkerRig) -> None:
+    rig = shared_rig
     left = Image.new("RGB", (64, 48))
     left.paste("white", (0, 0, 32, 48))
     start_image = Image.new("RGB", (64, 48), (250, 10, 10))
@@ -69,8 +69,8 @@ def test_a_jobs_masks_and_start_image_reach_the_engine(rig: WorkerRig) -> None:
     assert provenance["content_mask_sha256"] == list(job.request.content_masks)
 
 
-def test_a_result_has_the_alpha_of_its_photo(rig: WorkerRig) -> None:
-    rig.start_worker()
+def test_a_result_has_the_alpha_of_its_photo(shared_rig: WorkerRig) -> None:
+    rig = shared_rig
     photo = sample_image(1)
     photo.putalpha(Image.linear_gradient("L").resize(photo.size).point(lambda level: max(1, level)))
     opaque = rig.done(rig.submit())
@@ -83,8 +83,8 @@ def test_a_result_has_the_alpha_of_its_photo(rig: WorkerRig) -> None:
     )
 
 
-def test_a_result_of_16_bits_is_the_same_picture_with_finer_levels(rig: WorkerRig) -> None:
-    rig.start_worker()
+def test_a_result_of_16_bits_is_the_same_picture_with_finer_levels(shared_rig: WorkerRig) -> None:
+    rig = shared_rig
     deep = decode_png(rig.result_of(rig.done(rig.submit(bit_depth=16))))
     eight = decode_png(rig.result_of(rig.done(rig.submit())))
     assert (deep.dtype, eight.dtype) == (np.uint16, np.uint8)
@@ -92,16 +92,8 @@ def test_a_result_of_16_bits_is_the_same_picture_with_finer_levels(rig: WorkerRi
     assert len(np.unique(deep)) > 1000, "levels between those of 8 bits"
 
 
-def test_a_job_without_evaluations_needs_no_weights(rig: WorkerRig) -> None:
-    rig.start_worker(weights="/nowhere.h5")
-    job = rig.done(rig.submit(preset="patches", init="patches", steps=0))
-    assert (job.progress.current, job.progress.percentage, job.losses) == (2, 100, None)
-    assert not job.stopped_early
-    provenance = json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))
-    assert provenance["weights"] == {"source": "none", "sha256": ""}
-
-
-def test_a_canceled_job_keeps_its_preview_but_no_result_or_checkpoint(rig: WorkerRig) -> None:
+def test_a_canceled_job_keeps_its_preview_but_no_result_or_checkpoint(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
     rig.start_worker()
     job_id = rig.submit(**LONG)
     rig.wait(job_id, reached(2))
@@ -115,8 +107,8 @@ def test_a_canceled_job_keeps_its_preview_but_no_result_or_checkpoint(rig: Worke
     assert list(rig.services.blobs.list(keys.checkpoints_prefix(job_id))) == []
 
 
-def test_a_job_finished_early_equals_a_job_submitted_with_that_number_of_steps(rig: WorkerRig) -> None:
-    rig.start_worker()
+def test_a_job_finished_early_equals_a_job_submitted_with_that_number_of_steps(shared_rig: WorkerRig) -> None:
+    rig = shared_rig
     one_size = {"stages": [{"scale": 1, "share": 1}]}
     job_id = rig.submit(steps=3000, **one_size)
     rig.wait(job_id, reached(3))
@@ -127,7 +119,8 @@ def test_a_job_finished_early_equals_a_job_submitted_with_that_number_of_steps(r
     assert rig.result_of(early) == rig.result_of(exact)
 
 
-def test_two_workers_run_each_of_ten_jobs_once(rig: WorkerRig) -> None:
+def test_two_workers_run_each_of_ten_jobs_once(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
     rig.start_worker("one", threads=1)
     rig.start_worker("two", threads=1)
     ids = [rig.submit(seed=number, steps=3) for number in range(10)]
@@ -135,7 +128,8 @@ def test_two_workers_run_each_of_ten_jobs_once(rig: WorkerRig) -> None:
     assert [job.claims for job in jobs] == [1] * 10
 
 
-def test_a_long_job_returns_to_the_queue_after_its_time_slice_if_others_wait(rig: WorkerRig) -> None:
+def test_a_long_job_returns_to_the_queue_after_its_time_slice_if_others_wait(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
     rig.start_worker(slice_seconds=0.5)
     long, short = rig.submit(**LONG), rig.submit()
     rig.done(short)
@@ -154,11 +148,16 @@ def test_a_loss_that_is_never_finite_fails_the_job(rig: WorkerRig, tmp_path: Pat
     assert job.result is None
 
 
-def test_missing_weights_fail_the_job_with_their_error_code(rig: WorkerRig, tmp_path: Path) -> None:
+def test_without_weights_only_a_job_with_evaluations_fails(rig: WorkerRig, tmp_path: Path) -> None:
     rig.start_worker(weights=str(tmp_path / "nowhere.h5"))
-    job = rig.done(rig.submit(), JobState.FAILED)
-    assert job.error is not None
-    assert job.error.code == "weights_unavailable"
+    failed = rig.done(rig.submit(), JobState.FAILED)
+    assert failed.error is not None
+    assert failed.error.code == "weights_unavailable"
+    job = rig.done(rig.submit(preset="patches", init="patches", steps=0))
+    assert (job.progress.current, job.progress.percentage, job.losses) == (2, 100, None)
+    assert not job.stopped_early
+    provenance = json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))
+    assert provenance["weights"] == {"source": "none", "sha256": ""}
 
 
 def test_a_worker_learns_filters_once_and_its_job_shows_it(rig: WorkerRig) -> None:

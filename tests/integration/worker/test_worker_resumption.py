@@ -1,10 +1,9 @@
-"""Jobs whose worker was drained, killed or suspended are resumed from their checkpoints."""
+"""Jobs whose worker was drained or suspended are resumed from their checkpoints; killed: test_saved_iterations.py."""
 
 import os
 import signal
 from pathlib import Path
 
-import pytest
 from support.fixtures.worker import LONG, WorkerRig, checkpoint_step, children, reached
 
 from easel.models import JobState
@@ -13,26 +12,6 @@ from shared.recovery.rebuild import rebuild_ledger
 from shared.services import ensure_paired
 from shared.storage import keys
 from worker.engine.weights.hdf5 import load_kernels, save_kernels
-
-
-@pytest.mark.parametrize(("optimizer", "victim"), [("adam", "child"), ("lbfgs", "parent")])
-def test_a_job_whose_worker_was_killed_has_the_same_bytes_as_an_undisturbed_one(
-    short_lease_rig: WorkerRig, optimizer: str, victim: str
-) -> None:
-    rig, recipe = short_lease_rig, {"steps": 120, "optimizer": {"kind": optimizer}}
-    worker = rig.start_worker()
-    undisturbed = rig.done(rig.submit(**recipe))
-    job_id = rig.submit(**recipe)
-    rig.wait(job_id, lambda job: checkpoint_step(job) > 0, reap=False)
-    if victim == "child":
-        rig.kill_child()
-    else:
-        worker.kill()
-        rig.start_worker("two")
-    disturbed = rig.done(job_id)
-    assert disturbed.claims == 2
-    assert (disturbed.resumed_from_step or 0) > 0
-    assert rig.result_of(disturbed) == rig.result_of(undisturbed)
 
 
 def test_a_checkpoint_made_with_other_weights_is_not_resumed_from(rig: WorkerRig, tmp_path: Path) -> None:
@@ -48,7 +27,8 @@ def test_a_checkpoint_made_with_other_weights_is_not_resumed_from(rig: WorkerRig
     assert rig.services.ledger.get(job_id).resumed_from_step is None
 
 
-def test_a_drained_worker_returns_its_job_at_the_step_it_had_reached(rig: WorkerRig) -> None:
+def test_a_drained_worker_returns_its_job_at_the_step_it_had_reached(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
     worker = rig.start_worker()
     job_id = rig.submit(**LONG)
     rig.wait(job_id, reached(5))
@@ -73,7 +53,8 @@ def test_a_worker_that_gets_sigterm_as_its_job_starts_does_not_wait_for_its_pare
     assert worker.wait(20) == 0  # Celery would wait for 30 seconds
 
 
-def test_a_damaged_checkpoint_falls_back_to_the_previous_one_with_a_warning(rig: WorkerRig) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_previous_one_with_a_warning(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
     worker = rig.start_worker()
     job_id = rig.submit(**LONG)
     rig.wait(job_id, lambda job: job.previous_checkpoint is not None)
@@ -87,7 +68,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_previous_one_with_a_warning(rig:
     assert rig.warnings(job_id) == ["checkpoint_unusable"]
 
 
-def test_a_redis_without_data_is_rebuilt_from_the_blob_store(rig: WorkerRig) -> None:
+def test_a_redis_without_data_is_rebuilt_from_the_blob_store(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
     worker = rig.start_worker()
     finished, stopped, half_done = rig.done(rig.submit()), rig.submit(**LONG), rig.submit(**LONG)
     rig.wait(stopped, reached(1))
@@ -108,8 +90,8 @@ def test_a_redis_without_data_is_rebuilt_from_the_blob_store(rig: WorkerRig) -> 
     assert rebuild_ledger(rig.services) == 0
 
 
-def test_a_worker_that_was_suspended_past_its_lease_is_fenced(short_lease_rig: WorkerRig) -> None:
-    rig = short_lease_rig
+def test_a_worker_that_was_suspended_past_its_lease_is_fenced(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
     worker = rig.start_worker()
     job_id = rig.submit(**LONG)
     rig.wait(job_id, reached(2))
