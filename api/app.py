@@ -35,6 +35,7 @@ from api.routes import (
     queue,
     recipes,
     session,
+    shares,
     submit,
 )
 from shared.services import Services
@@ -47,6 +48,7 @@ _ROUTES: Final = (
     events,
     inputs,
     images,
+    shares,
     deliveries,
     queue,
     recipes,

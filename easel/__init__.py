@@ -45,7 +45,18 @@ from easel.events import (
     WorkerSilentEvent,
 )
 from easel.jobs import AsyncJob, Job
-from easel.models import Delivery, DurationRange, JobState, JobStatus, Preview, Queue, Quote, Recipes, SavedIteration
+from easel.models import (
+    Delivery,
+    DurationRange,
+    JobState,
+    JobStatus,
+    Preview,
+    Queue,
+    Quote,
+    Recipes,
+    SavedIteration,
+    ShareLink,
+)
 
 __all__ = [
     "DEFAULT_URL",
@@ -80,6 +91,7 @@ __all__ = [
     "RecipeInput",
     "Recipes",
     "SavedIteration",
+    "ShareLink",
     "StateEvent",
     "TooManyRequests",
     "Unauthorized",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from easel import Job
+from easel.models import ImageFormat
 from easel.terminal.command import (
     Id,
     Json,
@@ -17,7 +18,7 @@ from easel.terminal.command import (
     write_iterations,
     write_output,
 )
-from easel.terminal.output import print_json, print_message
+from easel.terminal.output import print_json, print_message, stdout
 
 app = typer.Typer()
 
@@ -68,6 +69,22 @@ def timelapse(ctx: typer.Context, id: Id, *, output: Output) -> None:  # noqa: A
     """Fetch the previews of a job as an animated WebP."""
     check_output(output, with_json=False)
     write_output(output, ctx.obj.get(id).timelapse())
+
+
+@app.command()
+def share(
+    ctx: typer.Context,
+    id: Id,  # noqa: A002 - the name in the help
+    *,
+    expires_in: Annotated[
+        int, typer.Option(metavar="SECONDS", help="Until the link expires: 60 to 604800, a week.")
+    ] = 86_400,
+    format: Annotated[ImageFormat, typer.Option(help="The file format.")] = "png",  # noqa: A002 - as in the API
+    as_json: Json = False,
+) -> None:
+    """Print a link to a result that needs no key. Anyone who has it can see the picture until it expires."""
+    link = ctx.obj.get(id).share(expires_in=expires_in, format=format)
+    print_json(link.model_dump(mode="json")) if as_json else stdout.print(link.url, soft_wrap=True)
 
 
 @app.command()

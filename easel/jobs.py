@@ -25,6 +25,7 @@ from easel.models import (
     Progress,
     SavedIteration,
     SavedIterationList,
+    ShareLink,
 )
 
 _WAIT_SECONDS: Final = 10.0  # that one request of `wait` is held by the service
@@ -168,6 +169,19 @@ class BaseJob:
         Raises Conflict `not_ready` if there is no result yet.
         """
         return (await self._client.request_model(JsonObject, "GET", self._path("provenance"))).root
+
+    @BridgedMethod
+    async def share(self, *, expires_in: int = 86_400, format: ImageFormat = "png") -> ShareLink:  # noqa: A002 - as in the API
+        """Return a link to the result that needs no key, for `expires_in` seconds: 60 to 604,800.
+
+        Raises Conflict `not_ready` if there is no result yet.
+        """
+        body = {"expires_in": expires_in, "format": format}
+        link = await self._client.request_model(ShareLink, "POST", self._path("share"), json=body)
+        urls = {name: getattr(link, name) for name in ("url", "preview_url")}
+        return link.model_copy(
+            update={name: self._client.url + url for name, url in urls.items() if url and url.startswith("/")}
+        )
 
     @BridgedMethod
     async def deliveries(self) -> list[Delivery]:

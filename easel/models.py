@@ -187,6 +187,14 @@ class SavedIterationList(ServiceModel):
     iterations: list[SavedIteration]
 
 
+class ShareLink(ServiceModel):
+    """A link to a result that needs no key (`POST /v1/jobs/{id}/share`)."""
+
+    url: str = Field(description="The link to the result.")
+    preview_url: str | None = Field(default=None, description="The same for a small JPEG; null if there is none.")
+    expires_at: datetime
+
+
 class Delivery(ServiceModel):
     """One attempt to deliver a webhook; `status` is the HTTP status of the receiver's response, if there was one."""
 

@@ -172,6 +172,18 @@ class KeyNotFound(NotFound, code="key_not_found"):
     """There is no API key with this prefix."""
 
 
+class InvalidShareLink(NotFound, code="share_link_invalid"):
+    """The share link was not made by this service, or its key was revoked, or its secret rotated."""
+
+    default_detail = "This link is not valid. Ask for a new one."
+
+
+class ShareLinkExpired(EaselError, code="share_link_expired", status=410):
+    """The share link has expired."""
+
+    default_detail = "This link has expired. Ask for a new one."
+
+
 class NotReady(EaselError, code="not_ready", status=409, retryable=True):
     """The requested image does not exist yet."""
 

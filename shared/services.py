@@ -18,6 +18,7 @@ from shared.ledger.queue_stats import QueueStats
 from shared.redis_client import connect
 from shared.revoked_sessions import RevokedSessions
 from shared.settings import Settings
+from shared.signing_secret import SigningSecret
 from shared.storage import SHORT_TIMEOUTS, BlobStore, S3Options, Timeouts, keys, open_blob_store
 from shared.tenants.audit import AuditLog
 from shared.tenants.rate_limit import RequestCounter
@@ -40,6 +41,7 @@ class Services:
     outbox: Outbox
     run_history: RunHistory
     revoked_sessions: RevokedSessions
+    signing_secret: SigningSecret
     request_counter: RequestCounter
     audit_log: AuditLog
     blobs: BlobStore
@@ -60,6 +62,7 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
         outbox=Outbox(client),
         run_history=RunHistory(client),
         revoked_sessions=RevokedSessions(client),
+        signing_secret=SigningSecret(client),
         request_counter=RequestCounter(client),
         audit_log=AuditLog(client),
         blobs=open_blobs(settings, timeouts),

@@ -13,6 +13,7 @@ from shared.errors import LedgerUnavailable
 from shared.redis_client import connect
 from shared.services import open_blobs
 from shared.settings import Settings
+from shared.signing_secret import SigningSecret
 from shared.tenants.audit import Action, AuditEntry, AuditLog
 from shared.tenants.keys import Key, NewKey, StoredKey, create_key, list_keys, revoke_key
 from shared.validation_messages import message_for
@@ -77,6 +78,13 @@ def revoke(prefix: Annotated[str, typer.Argument(help="The public part of the ke
     key = revoke_key(open_blobs(settings), prefix.removeprefix("easel_"))
     _audit(settings, "key.revoked", key)
     notes.print(f"Key {key.prefix} of tenant {key.tenant} is revoked.")
+
+
+@app.command("rotate-secret")
+def rotate_secret() -> None:
+    """End all sessions of pages and all share links, by replacing the secret in Redis that signs them."""
+    SigningSecret(connect(Settings().redis_url)).rotate()
+    notes.print("All sessions and share links have ended. API keys go on.")
 
 
 def _audit(settings: Settings, action: Action, key: StoredKey) -> None:

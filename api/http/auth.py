@@ -20,8 +20,9 @@ from shared.tenants.keys import Scope, any_key_exists
 
 _PAGES: Final = frozenset({"pages.studio", "pages.queue", "pages.gallery", "pages.asset"})
 _SESSION: Final = frozenset({"session.get_session", "session.sign_in", "session.sign_out"})
-PUBLIC: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs", *_PAGES, *_SESSION})
-"""Endpoints that need no key."""
+_UNCHECKED: Final = frozenset({"health.healthz", "health.readyz", "docs.openapi", "docs.docs"})
+PUBLIC: Final = frozenset({*_UNCHECKED, "shares.get_shared", *_PAGES, *_SESSION})
+"""Endpoints that need no key. A share link is checked by its view."""
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PROXY_HEADERS: Final = frozenset(
     {"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP", "HTTP_VIA", "HTTP_FORWARDED"}
@@ -85,7 +86,7 @@ def _caller_of_key(context: Context) -> Caller:
 
 
 def _caller_of_cookie(context: Context) -> Caller:
-    session = session_cookie.load(context.callers, context.services.revoked_sessions)
+    session = session_cookie.load(context.callers, context.services)
     if session is None:
         raise Unauthorized("Send an API key as `Authorization: Bearer <key>`, or sign in on a page.")
     if request.method not in _SAFE_METHODS and not session.has_csrf_token():

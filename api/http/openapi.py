@@ -40,6 +40,7 @@ _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "prefix": {"type": "string", "pattern": "^[a-z0-9]{8}$"},
     "tier": {"type": "string"},
     "name": {"type": "string"},
+    "picture": {"type": "string", "examples": ["result.png", "result.jpeg", "preview.jpeg"]},
 }
 """Schemas of path parameters, by their name in the routes."""
 
@@ -165,7 +166,7 @@ def _responses(docs: tuple[ResponseDoc, ...]) -> dict[str, Any]:
     for doc in docs:
         status, response = str(doc.status), _response(doc)
         if earlier := responses.get(status):
-            response["description"] = f"{earlier['description']} {response['description']}"
+            response["description"] = f"{earlier['description']} {response['description']}".rstrip()
             response["content"] = {**earlier["content"], **response["content"]}
         responses[status] = response
     return responses

@@ -1,10 +1,8 @@
 """Signed session cookies for pages: EventSource and <img> cannot send an Authorization header.
 
-A cookie is signed with the API key that opened it, so every process can check it, and it ends with its key. Redis
-stores revoked sessions only. Not Flask's session: it signs with one SECRET_KEY, and a session would survive its key.
-
-Of a tenant's key only the hash is stored. A secret in Redis is mixed into it, so that someone who reads the blob store
-cannot forge a cookie.
+A cookie is signed with the API key that opened it (api/http/signing_keys.py), so every process can check it, and it
+ends with its key. Redis stores revoked sessions only. Not Flask's session: it signs with one SECRET_KEY, and a session
+would survive its key.
 """
 
 import hashlib
@@ -17,8 +15,11 @@ from flask import Response, request
 from itsdangerous import BadData, Signer, URLSafeTimedSerializer
 
 from api.http.callers import Caller, Callers
+from api.http.signing_keys import signing_key
 from shared.errors import Unauthorized
 from shared.revoked_sessions import RevokedSessions
+from shared.services import Services
+from shared.signing_secret import SigningSecret
 
 NAME: Final = "easel_session"
 _LIFETIME_SECONDS: Final = 30 * 24 * 3600
@@ -37,22 +38,25 @@ class Session(NamedTuple):
         return hmac.compare_digest(request.headers.get("X-CSRF-Token", "").encode(), self.csrf_token.encode())
 
 
-def load(callers: Callers, revoked_sessions: RevokedSessions) -> Session | None:
+def load(callers: Callers, services: Services) -> Session | None:
     """Return the session of the current request; None if there is none, or it is forged, expired or revoked.
 
-    Raises LedgerUnavailable if revocation cannot be checked, StorageUnavailable if a stored key cannot.
+    Raises LedgerUnavailable if it cannot be checked, StorageUnavailable if a stored key cannot.
     """
     cookie = request.cookies.get(NAME, "")
-    candidates = (_verify(cookie, caller, revoked_sessions) for caller in _possible_callers(cookie, callers))
+    if not cookie:
+        return None
+    salt = services.signing_secret.get()
+    candidates = (_verify(cookie, caller, salt) for caller in _possible_callers(cookie, callers))
     session = next((session for session in candidates if session is not None), None)
-    return None if session and revoked_sessions.contains(session.id) else session
+    return None if session and services.revoked_sessions.contains(session.id) else session
 
 
-def create(caller: Caller, revoked_sessions: RevokedSessions) -> tuple[Session, str]:
-    """Return a new session of this caller, and its cookie's value. Raises LedgerUnavailable."""
-    session_id, signing_key = secrets.token_urlsafe(16), _signing_key(caller, revoked_sessions)
+def create(caller: Caller, secret: SigningSecret) -> tuple[Session, str]:
+    """Return a new session of this caller, and its cookie's value. Raises LedgerUnavailable, LedgerReadOnly."""
+    session_id, key = secrets.token_urlsafe(16), signing_key(caller, secret.get(), "session")
     content = [session_id, caller.key_prefix] if caller.key_prefix else session_id
-    return _session(session_id, caller, signing_key), str(_serializer(signing_key).dumps(content))
+    return _session(session_id, caller, key), str(_serializer(key).dumps(content))
 
 
 def revoke(session: Session, revoked_sessions: RevokedSessions) -> None:
@@ -89,27 +93,20 @@ def _possible_callers(cookie: str, callers: Callers) -> list[Caller]:
     return callers.of_settings
 
 
-def _verify(cookie: str, caller: Caller, revoked_sessions: RevokedSessions) -> Session | None:
-    signing_key = _signing_key(caller, revoked_sessions)
+def _verify(cookie: str, caller: Caller, salt: bytes) -> Session | None:
+    key = signing_key(caller, salt, "session")
     try:
-        content: Any = _serializer(signing_key).loads(cookie, max_age=_LIFETIME_SECONDS)
+        content: Any = _serializer(key).loads(cookie, max_age=_LIFETIME_SECONDS)
     except BadData:
         return None
-    return _session(content if isinstance(content, str) else content[0], caller, signing_key)
+    return _session(content if isinstance(content, str) else content[0], caller, key)
 
 
-def _signing_key(caller: Caller, revoked_sessions: RevokedSessions) -> bytes:
-    secret = caller.secret.get_secret_value().encode() if caller.secret else b""
-    if caller.key_prefix is None:
-        return secret
-    return hmac.digest(revoked_sessions.signing_secret().encode(), secret, "sha256")
-
-
-def _session(session_id: str, caller: Caller, signing_key: bytes) -> Session:
-    signer = Signer(signing_key, salt="easel csrf", digest_method=hashlib.sha256)
+def _session(session_id: str, caller: Caller, key: bytes) -> Session:
+    signer = Signer(key, salt="easel csrf", digest_method=hashlib.sha256)
     return Session(session_id, caller, signer.get_signature(session_id).decode())
 
 
-def _serializer(signing_key: bytes) -> URLSafeTimedSerializer:
+def _serializer(key: bytes) -> URLSafeTimedSerializer:
     options = {"digest_method": hashlib.sha256}
-    return URLSafeTimedSerializer(signing_key, salt="easel session", signer_kwargs=options)
+    return URLSafeTimedSerializer(key, salt="easel session", signer_kwargs=options)

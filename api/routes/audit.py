@@ -38,7 +38,7 @@ class AuditPage(BaseModel):
     ResponseDoc(200, "A page of the audit log.", AuditPage), query=AuditQuery, errors=(InvalidCursor,), scope="admin"
 )
 def get_audit(query: AuditQuery) -> Response:
-    """List who submitted, canceled, finished or deleted a job, or created or revoked a key, newest first.
+    """List who submitted, canceled, finished, shared or deleted a job, or created or revoked a key, newest first.
 
     Of all tenants; the last 10,000 entries.
     """

@@ -137,8 +137,12 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
 )
 def get_result(job_id: str, query: ResultQuery) -> Response:
     """Get the result."""
-    job, form = find_job(job_id), query.format
-    key = result_key(job)
+    return result_response(find_job(job_id), query)
+
+
+def result_response(job: Job, query: ResultQuery) -> Response:
+    """Return the result of a job. Raises NotReady, WrongState, TooManyStreams, ServerBusy."""
+    form, key = query.format, result_key(job)
     name = f"{_FILE_VERSION}-{key}-{query.quality}{'' if query.metadata else '-bare'}.{form}"
     response = conditional_response(name, f"image/{form}", cache=IMMUTABLE)
     if response.status_code != NOT_MODIFIED:

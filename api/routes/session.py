@@ -59,7 +59,7 @@ def sign_in() -> Response:
     context, text = Context.current(), _parse_key()
     if not keys_required(context):
         return json_response(_status(None))
-    session, cookie = session_cookie.create(context.callers.find(text), context.services.revoked_sessions)
+    session, cookie = session_cookie.create(context.callers.find(text), context.services.signing_secret)
     response = json_response(_status(session))
     session_cookie.set_cookie(response, cookie)
     return response
@@ -81,7 +81,7 @@ def sign_out() -> Response:
 
 def _load() -> session_cookie.Session | None:
     context = Context.current()
-    return session_cookie.load(context.callers, context.services.revoked_sessions)
+    return session_cookie.load(context.callers, context.services)
 
 
 def _status(session: session_cookie.Session | None) -> SessionStatus:

@@ -8,7 +8,9 @@ from pydantic import BaseModel, Field
 
 from shared.redis_client import NAMESPACE, translate_errors
 
-Action = Literal["job.submitted", "job.canceled", "job.finished", "job.deleted", "key.created", "key.revoked"]
+Action = Literal[
+    "job.submitted", "job.canceled", "job.finished", "job.shared", "job.deleted", "key.created", "key.revoked"
+]
 MAX_ENTRIES: Final = 10_000
 _STREAM: Final = f"{NAMESPACE}:audit"
 

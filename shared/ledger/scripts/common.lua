@@ -23,7 +23,7 @@
 -- <ns>:deliveries:<id>      list    one JSON object per delivery attempt, oldest first
 --
 -- Keys that no script touches: tenants_listed (shared/ledger/ledger.py), workers (shared/ledger/queue_stats.py),
--- run_history, revoked_session:<id>, session_secret, audit, write_check.
+-- run_history, revoked_session:<id>, signing_secret, audit, write_check.
 local ns = KEYS[1]
 
 local function now()

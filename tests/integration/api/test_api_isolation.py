@@ -41,6 +41,8 @@ LISTS: Final = {
 }
 """Routes that return several jobs, and URLs of each."""
 SUBMIT: Final = {"submit.submit"}
+SIGNED: Final = {"shares.get_shared"}
+"""Routes that need a signature instead of a key: see test_api_share_links.py."""
 NUMBERS: Final = {"number": "0", "step": "1"}
 
 
@@ -80,6 +82,7 @@ def of_job(rule: Rule, job_id: str) -> str:
     path = rule.rule.replace("<job_id>", job_id)
     for name, value in NUMBERS.items():
         path = path.replace(f"<int:{name}>", value)
+    path = path.replace("<picture>", "result.png")
     assert "<" not in path, f"Add the parameter of {rule.rule} to this test."
     return path
 
@@ -138,6 +141,8 @@ def test_the_owner_gets_what_strangers_do_not(uncached_app: Flask, owner: FlaskC
     """Else the test above would prove nothing."""
     for method, rule in calls(uncached_app):
         if "job_id" in rule.arguments and method == "GET":
+            if rule.endpoint in SIGNED:
+                continue
             response = owner.get(of_job(rule, job_ids[0]))
             assert response.status_code == 200, rule.rule
             response.close()

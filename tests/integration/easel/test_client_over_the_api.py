@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from support.fake_worker import ApiProcess, FakeWorker
 from support.fixtures.api import add_iteration, add_preview
@@ -132,6 +133,18 @@ def test_saved_iterations_can_be_fetched(fake_worker: FakeWorker, submit: Submit
     with pytest.raises(NotFound, match="step 7"):
         job.iteration(7)
     assert job.refresh().urls["iterations"] == f"/v1/jobs/{job.id}/iterations"
+
+
+def test_a_share_link_is_a_whole_url_that_needs_no_key(
+    api: ApiProcess, fake_worker: FakeWorker, submit: Submit
+) -> None:
+    job = submit()
+    with pytest.raises(Conflict, match="not_ready"):
+        job.share()
+    fake_worker.succeed(fake_worker.claim_next())
+    link = job.share(expires_in=3600, format="jpeg")
+    assert link.url.startswith(f"{api.url}/v1/shared/{job.id}/result.jpeg?")
+    assert httpx2.get(link.url).content[:2] == b"\xff\xd8"
 
 
 def test_recipes_come_with_their_schema(easel: Any) -> None:

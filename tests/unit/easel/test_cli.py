@@ -297,6 +297,16 @@ def test_a_timelapse_is_written_to_the_output(tmp_path: Path) -> None:
     assert requests[-1][1] == f"/v1/jobs/{JOB['id']}/timelapse"
 
 
+def test_a_share_link_is_all_that_is_printed() -> None:
+    link = {"url": "/v1/shared/x/result.webp?signature=y", "preview_url": None, "expires_at": "2026-01-01T00:00:00Z"}
+    arguments = ("share", "x", "--format", "webp", "--expires-in", "60")
+    result, requests = run_easel(*arguments, responders=(reply(JOB), reply(link)))
+    assert result.exit_code == 0
+    assert result.stdout.endswith("/v1/shared/x/result.webp?signature=y\n")
+    assert result.stdout.startswith("http")
+    assert requests[-1][:2] == ("POST", f"/v1/jobs/{JOB['id']}/share")
+
+
 def test_a_webhook_is_submitted_and_its_deliveries_are_listed(images: list[str]) -> None:
     options = ["--webhook-url", "https://x.example/hook", "--webhook-event", "job.failed"]
     _, requests = run_easel("submit", *images, *options, responders=(reply(JOB, 202),))

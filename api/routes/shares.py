@@ -1,0 +1,109 @@
+"""Share links: anyone who has one can see the picture, without a key, until the link expires."""
+
+import time
+from typing import Any, Final, get_args
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.http.file_responses import blob_response
+from api.http.json_body import parse_model
+from api.http.operations import Query, ResponseDoc, operation
+from api.http.own_jobs import find_job
+from api.http.serializers import json_response, to_datetime
+from api.http.share_links import find_shared_job, share_path
+from api.imaging.results import result_key
+from api.routes.audit import audit
+from api.routes.images import ResultQuery, result_response
+from easel.models import ImageFormat, ShareLink
+from shared import errors
+from shared.jobs.job import Job
+
+routes = Blueprint("shares", __name__)
+
+_DAY: Final = 24 * 3600
+_PREVIEW: Final = "preview.jpeg"
+_FORMATS: Final[dict[str, ImageFormat]] = {f"result.{form}": form for form in get_args(ImageFormat)}
+
+
+class NewShareLink(BaseModel):
+    """What to share, and for how long."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    expires_in: int = Field(default=_DAY, ge=60, le=7 * _DAY, description="Seconds until the link expires.")
+    format: ImageFormat = Field(default="png", description="The file format of the result.")
+
+
+_BODY: Final[dict[str, Any]] = {
+    "required": False,
+    "content": {"application/json": {"schema": NewShareLink.model_json_schema()}},
+}
+
+
+class SharedQuery(Query):
+    """The parts of a link. Others, such as trackers append to links, are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    expires: int = Field(default=0, ge=0, le=2**32, description="When the link expires, in seconds since the epoch.")
+    key: str | None = Field(default=None, max_length=64, description="The prefix of the key that made the link.")
+    signature: str = Field(default="", max_length=64)
+
+
+@routes.post("/v1/jobs/<job_id>/share")
+@operation(
+    ResponseDoc(201, "The link.", ShareLink),
+    body=_BODY,
+    errors=(errors.NotReady, errors.WrongState, errors.UnsupportedMediaType, errors.BodyTooLarge),
+    scope="read",
+)
+def share_job(job_id: str) -> Response:
+    """Make a link to the result that needs no key.
+
+    It ends when it expires, when the job is deleted, and when the key that made it is revoked or expires.
+    """
+    job = find_job(job_id)
+    new = parse_model(NewShareLink, example='{"expires_in": 3600}') if request.mimetype else NewShareLink()
+    result_key(job)
+    expires = int(time.time()) + new.expires_in
+    link = ShareLink(
+        url=share_path(job, f"result.{new.format}", expires),
+        preview_url=share_path(job, _PREVIEW, expires) if job.preview else None,
+        expires_at=to_datetime(expires),
+    )
+    audit("job.shared", job=job.id)
+    return json_response(link, 201)
+
+
+@routes.get("/v1/shared/<job_id>/<picture>")
+@operation(
+    *(
+        ResponseDoc(
+            200, "" if number else "The picture.", media=f"image/{form}", headers=("ETag", "Content-Disposition")
+        )
+        for number, form in enumerate(get_args(ImageFormat))
+    ),
+    query=SharedQuery,
+    errors=(
+        *(errors.InvalidShareLink, errors.ShareLinkExpired, errors.NotReady, errors.WrongState),
+        *(errors.TooManyStreams, errors.ServerBusy),
+    ),
+)
+def get_shared(job_id: str, picture: str, query: SharedQuery) -> Response:
+    """Get the picture of a share link. It needs no key. The file does not say how it was made."""
+    job = find_shared_job(job_id, picture, **query.model_dump())
+    response = _picture(job, picture)
+    response.headers["Cache-Control"] = f"private, max-age={max(0, query.expires - int(time.time()))}"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _picture(job: Job, picture: str) -> Response:
+    if picture in _FORMATS:
+        return result_response(job, ResultQuery(format=_FORMATS[picture], metadata=False))
+    if picture != _PREVIEW or job.preview is None:
+        raise errors.InvalidShareLink  # made by another version, or Redis lost the preview
+    response = blob_response(job.preview, "image/jpeg", cache="")
+    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}-preview.jpeg"'
+    return response
