@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flask import g
 from werkzeug.datastructures import FileStorage
 
-from api.imaging.decoder import Decoder
-from api.imaging.inputs import InputImage, decode_input, decode_mask, decode_style, positioned
 from shared.errors import InvalidMask
+from shared.inputs.decoder import Decoder
+from shared.inputs.decoding import InputImage, decode_input, decode_mask, decode_style, positioned
 from shared.recipe import Recipe
 
 
@@ -23,7 +24,7 @@ def read_input(
 
     Raises like `decode_input` and `Decoder`, with the image's `position` in the form.
     """
-    with positioned(**position), decoder.slot() as decode:
+    with positioned(**position), decoder.slot(g.caller.name) as decode:
         return decode(decode_input, read(), recipe, decoder.max_pixels, shape_of=shape_of)
 
 
@@ -31,7 +32,7 @@ def read_style(
     decoder: Decoder, upload: FileStorage, mask: FileStorage | None, recipe: Recipe, *, number: int
 ) -> InputImage:
     """Return a style image as it will be stored. Raises like `decode_style` and `Decoder`, with the position."""
-    with positioned(field="style", number=number), decoder.slot() as decode:
+    with positioned(field="style", number=number), decoder.slot(g.caller.name) as decode:
         return decode(decode_style, upload.read(), mask.read() if mask else None, recipe, decoder.max_pixels)
 
 
@@ -51,6 +52,6 @@ def read_masks(
         raise InvalidMask(detail, field="content_mask")
     masks: list[InputImage] = []
     for number, upload in enumerate(uploads):
-        with positioned(field="content_mask", number=number), decoder.slot() as decode:
+        with positioned(field="content_mask", number=number), decoder.slot(g.caller.name) as decode:
             masks += decode(decode_mask, upload.read(), size, styles // len(uploads), decoder.max_pixels)
     return masks

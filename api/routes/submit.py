@@ -17,12 +17,12 @@ from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job, worker_silence
 from api.http.submission_form import BODY
 from api.http.tracing import traceparent
-from api.imaging.inputs import InputImage
 from api.imaging.results import read_init_job
 from api.imaging.uploads import read_input, read_masks, read_style
 from api.routes.audit import audit
 from easel.models import JobState, JobStatus, Quote
 from shared import errors, tracing
+from shared.inputs.decoding import InputImage
 from shared.jobs.estimate import peak_memory, result_size
 from shared.jobs.job import Job, JobRequest
 from shared.presets import resolve

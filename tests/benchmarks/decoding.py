@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageFile
 from rich.console import Console
 
-from api.imaging.inputs import decode_input
+from shared.inputs.decoding import decode_input
 from shared.presets import PRESETS
 
 report: Final = Console(highlight=False).print

@@ -1,4 +1,4 @@
-"""Uploads as they are stored. These functions run in the processes of api/imaging/decoder.py."""
+"""Uploads as they are stored. These functions run in the processes of shared/inputs/decoder.py."""
 
 import hashlib
 from collections.abc import Iterator
