@@ -35,6 +35,7 @@ from api.routes import (
     recipes,
     session,
     submit,
+    uploaded_images,
 )
 from shared.inputs.decoder import Decoder
 from shared.services import Services
@@ -43,6 +44,7 @@ from shared.tenants.quotas import read_quotas
 
 _ROUTES: Final = (
     submit,
+    uploaded_images,
     jobs,
     events,
     inputs,
