@@ -16,7 +16,6 @@ from api.http.multipart import StrictFormRequest
 from api.http.rate_limit import limit_requests, send_rate_limit
 from api.http.request_id import assign_request_id, send_request_id
 from api.http.serializers import serialize_snapshot
-from api.imaging.decoder import Decoder
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
 from api.live.ttl_cache import TtlCaches
@@ -37,13 +36,16 @@ from api.routes import (
     session,
     shares,
     submit,
+    uploaded_images,
 )
+from shared.inputs.decoder import Decoder
 from shared.services import Services
 from shared.settings import Settings
 from shared.tenants.quotas import read_quotas
 
 _ROUTES: Final = (
     submit,
+    uploaded_images,
     jobs,
     events,
     inputs,

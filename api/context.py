@@ -10,12 +10,12 @@ from flask import current_app
 from api.eta.service import EtaService
 from api.http.callers import Callers
 from api.http.limits import StreamLimits
-from api.imaging.decoder import Decoder
 from api.imaging.thumbnails import ThumbnailCache
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
 from api.live.ttl_cache import TtlCaches
 from shared.errors import InvalidJobId
+from shared.inputs.decoder import Decoder
 from shared.services import Services
 from shared.settings import Settings
 from shared.tenants.quotas import Quotas

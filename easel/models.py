@@ -129,6 +129,16 @@ class JobStatus(ServiceModel):
         return self.state in TERMINAL
 
 
+class UploadedImage(ServiceModel):
+    """An image that quotes and jobs can refer to by its ID (`POST /v1/images`)."""
+
+    id: str = Field(description="`sha256:` and the hash of the stored image. The same image has the same ID.")
+    width: int
+    height: int
+    bit_depth: int = Field(default=8, description="Bits per channel: 8 or 16.")
+    expires_at: datetime = Field(description="When the ID becomes unknown, unless it is used before.")
+
+
 class JobPage(ServiceModel):
     """One page of `GET /v1/jobs`, newest first; `next_cursor` is None on the last page. One before may be empty."""
 

@@ -168,6 +168,10 @@ class JobNotFound(NotFound, code="job_not_found"):
         return cls(f"There is no job {job_id}; it may have been deleted.")
 
 
+class ImageNotFound(NotFound, code="image_not_found"):
+    """There is no uploaded image with this ID; it expires EASEL_IMAGE_SECONDS after its last use."""
+
+
 class KeyNotFound(NotFound, code="key_not_found"):
     """There is no API key with this prefix."""
 

@@ -80,6 +80,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Pixels times evaluations of the jobs that each tenant submits in a day (UTC); 0: no limit.",
     )
+    image_seconds: float = Field(
+        24 * 3600,
+        gt=0,
+        description="Seconds after its last use for which an image of `POST /v1/images` can be referred to.",
+    )
     idempotency_seconds: int = Field(24 * 3600, description="Seconds for which an Idempotency-Key is remembered.")
 
     # The queue.

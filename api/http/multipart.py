@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
@@ -21,6 +22,7 @@ from shared.errors import (
     UnknownTier,
     UnsupportedMediaType,
 )
+from shared.inputs.sources import ImageId, ImageSource, ImageSources
 from shared.jobs.job import WebhookTarget
 from shared.jobs.metadata import parse_metadata
 from shared.jobs.webhook import parse_webhook_target
@@ -38,11 +40,7 @@ _PRESET_NAME: Final = re.compile(r"(?!(?:true|false|null)$)[a-z][a-z0-9_-]*")
 class Submission:
     """A parsed form. Images are not decoded yet; large ones are files on disk."""
 
-    content: FileStorage
-    styles: tuple[FileStorage, ...]
-    style_masks: tuple[FileStorage, ...]  # one for each style, or none
-    content_masks: tuple[FileStorage, ...]
-    init_image: FileStorage | None
+    images: ImageSources
     init_job: str  # "" without one
     recipe: dict[str, Any]
     tier: str
@@ -75,32 +73,31 @@ class StrictFormRequest(Request):
 
 def parse_submission(settings: Settings) -> Submission:
     """Return the form of the current request. Raises a subclass of BadInput."""
-    _check_parts()
-    contents, styles, init_images = (_files(name) for name in ("content", "style", "init_image"))
+    _check_parts(_PARTS, example="content and style (curl: -F, not -d)")
+    contents, styles, init_images = (_images(name) for name in ("content", "style", "init_image"))
     if not contents or not styles:
         missing = "style" if contents else "content"
-        raise MissingImage(_missing_image_message(missing), field=missing)
+        raise MissingImage(f"Send a {missing} image. {_how_to_send(missing)}", field=missing)
     if len(contents) > 1:
         raise TooManyImages(f"Send one content image, not {len(contents)}.", field="content")
     if len(styles) > settings.max_styles:
         raise TooManyImages(f"Send at most {settings.max_styles} style images, not {len(styles)}.", field="style")
-    for name in ("content_mask", "style_mask"):
-        if name in request.form:
-            raise InvalidMask(f"Send {name} as a file (curl: -F {name}=@mask.png).", field=name)
-    style_masks = _files("style_mask")
+    style_masks = _images("style_mask")
     if len(style_masks) not in {0, len(styles)}:
         detail = f"There are {len(style_masks)} style masks for {len(styles)} styles. Send one for each, in order."
         raise InvalidMask(f"{detail} A white one uses all of its style.", field="style_mask")
-    if len(init_images) > 1 or "init_image" in request.form:
-        raise TooManyImages("Send one init_image as a file (curl: -F init_image=@start.png).", field="init_image")
+    if len(init_images) > 1:
+        raise TooManyImages(f"Send one init_image, not {len(init_images)}.", field="init_image")
     if init_images and _text("init_job"):
         raise TooManyImages("Send init_image or init_job, not both.", field="init_job")
     return Submission(
-        content=contents[0],
-        styles=tuple(styles),
-        style_masks=tuple(style_masks),
-        content_masks=tuple(_files("content_mask")),
-        init_image=init_images[0] if init_images else None,
+        images=ImageSources(
+            content=contents[0],
+            styles=tuple(styles),
+            style_masks=tuple(style_masks),
+            content_masks=tuple(_images("content_mask")),
+            init_image=init_images[0] if init_images else None,
+        ),
         init_job=_text("init_job"),
         recipe=parse_recipe(_recipe_text()),
         tier=_tier(settings),
@@ -131,26 +128,46 @@ def parse_recipe(text: str) -> dict[str, Any]:
     return recipe
 
 
-def _check_parts() -> None:
+def _check_parts(known: Sequence[str], *, example: str) -> None:
     if request.mimetype != "multipart/form-data":
-        raise UnsupportedMediaType("Send multipart/form-data with content and style (curl: -F, not -d).")
+        raise UnsupportedMediaType(f"Send multipart/form-data with {example}.")
     try:
         names = [*request.files, *request.form]
     except ValueError as error:
         raise MalformedRequest(f"The multipart body is malformed: {error}.") from error
-    unknown = sorted(str(name) for name in set(names) - set(_PARTS))  # a part may lack a name
+    unknown = sorted(str(name) for name in set(names) - set(known))  # a part may lack a name
     if unknown:
-        raise MalformedRequest(f"Unknown form part {unknown[0]!r}. Known parts: {', '.join(_PARTS)}.")
+        raise MalformedRequest(f"Unknown form part {unknown[0]!r}. Known parts: {', '.join(known)}.")
 
 
 def _files(name: str) -> list[FileStorage]:
     return request.files.getlist(name)
 
 
-def _missing_image_message(name: str) -> str:
-    if name in request.form:
-        return f"{name} was sent as text. Send it as a file (curl: -F {name}=@photo.jpg)."
-    return f"Send a {name} image as a file (curl: -F {name}=@photo.jpg)."
+def parse_image() -> FileStorage:
+    """Return the file in the form of the current request. Raises a subclass of BadInput."""
+    _check_parts(("image",), example="an image (curl: -F image=@photo.jpg)")
+    files = _files("image")
+    if not files:
+        raise MissingImage("Send an image as a file (curl: -F image=@photo.jpg).", field="image")
+    if len(files) > 1:
+        raise TooManyImages(f"Send one image, not {len(files)}.", field="image")
+    return files[0]
+
+
+def _images(name: str) -> list[ImageSource]:
+    """Return the images of a part: files, or IDs as text. Raises MissingImage, MalformedRequest."""
+    files, texts = _files(name), request.form.getlist(name)
+    if files and texts:
+        raise MalformedRequest(f"Send all {name} parts as files, or all as image IDs: their order would be lost.")
+    ids = [image_id for text in texts if (image_id := ImageId.parse(text.strip()))]
+    if len(ids) < len(texts):
+        raise MissingImage(f"{name} was sent as text that is not the ID of an image. {_how_to_send(name)}", field=name)
+    return [*files, *ids]
+
+
+def _how_to_send(name: str) -> str:
+    return f"Send it as a file (curl: -F {name}=@image.jpg), or the ID that POST /v1/images returned for it."
 
 
 def _recipe_text() -> str:

@@ -6,7 +6,8 @@ from shared.imaging.images import ACCEPTED_FORMATS
 from shared.jobs.job import WEBHOOK_EVENTS
 from shared.jobs.metadata import MAX_KEY_LENGTH, MAX_KEYS, MAX_VALUE_LENGTH
 
-_FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
+FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
+IMAGE_TYPES: Final = "image/jpeg, image/png, image/webp, image/gif, image/tiff, image/heic, image/avif"
 
 BODY: Final[dict[str, Any]] = {
     "required": True,
@@ -14,10 +15,12 @@ BODY: Final[dict[str, Any]] = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
+                "description": "In place of a file, an image may be the ID of an uploaded one, as text. Parts of one "
+                "name are all files or all IDs.",
                 "required": ["content", "style"],
                 "additionalProperties": False,
                 "properties": {
-                    "content": _FILE
+                    "content": FILE
                     | {
                         "description": f"The photo: {', '.join(ACCEPTED_FORMATS)} (HEIC). Not animated; any "
                         "color space.",
@@ -25,23 +28,23 @@ BODY: Final[dict[str, Any]] = {
                     "style": {
                         "type": "array",
                         "minItems": 1,
-                        "items": _FILE,
+                        "items": FILE,
                         "description": "The style image. Repeat the part to blend several.",
                     },
                     "style_mask": {
                         "type": "array",
-                        "items": _FILE,
+                        "items": FILE,
                         "description": "Which part of a style image is used: one gray image for each style, in order, "
                         "white where it is used. Transparent parts of a style image are not used either.",
                     },
                     "content_mask": {
                         "type": "array",
-                        "items": _FILE,
+                        "items": FILE,
                         "description": "Where the styles apply: one gray image for each style, in order, white where "
                         "it applies; or, for several styles, one image with a flat color for each, from dark to "
                         "bright. Where all masks are black, the photo remains.",
                     },
-                    "init_image": _FILE
+                    "init_image": FILE
                     | {
                         "description": "The image to start from, scaled to the photo's size; sets `init` to `image`.",
                     },
@@ -88,9 +91,7 @@ BODY: Final[dict[str, Any]] = {
                 },
             },
             "encoding": {
-                part: {
-                    "contentType": "image/jpeg, image/png, image/webp, image/gif, image/tiff, image/heic, image/avif"
-                }
+                part: {"contentType": IMAGE_TYPES}
                 for part in ("content", "style", "style_mask", "content_mask", "init_image")
             },
         }

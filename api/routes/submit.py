@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import partial
-from itertools import zip_longest
+from io import BytesIO
 
 import structlog
 from flask import Blueprint, Response, g
@@ -17,12 +18,14 @@ from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job, worker_silence
 from api.http.submission_form import BODY
 from api.http.tracing import traceparent
-from api.imaging.inputs import InputImage
 from api.imaging.results import read_init_job
-from api.imaging.uploads import read_input, read_masks, read_style
 from api.routes.audit import audit
+from api.routes.uploaded_images import input_reader
 from easel.models import JobState, JobStatus, Quote
 from shared import errors, tracing
+from shared.inputs.reader import Inputs
+from shared.inputs.sources import ImageSources
+from shared.inputs.uploaded import store_input
 from shared.jobs.estimate import peak_memory, result_size
 from shared.jobs.job import Job, JobRequest
 from shared.presets import resolve
@@ -60,7 +63,14 @@ class SubmitQuery(Query):
         *(errors.DoesNotFit, errors.ServerBusy),
         *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
         *(errors.TooManyQueuedJobs, errors.DailyQuotaExceeded),
-        *(errors.InvalidJobId, errors.JobNotFound, errors.NotReady, errors.WrongState, errors.InvalidMetadata),
+        *(
+            errors.ImageNotFound,
+            errors.InvalidJobId,
+            errors.JobNotFound,
+            errors.NotReady,
+            errors.WrongState,
+            errors.InvalidMetadata,
+        ),
     ),
 )
 def submit(query: SubmitQuery) -> Response:
@@ -71,26 +81,21 @@ def submit(query: SubmitQuery) -> Response:
     is no recent forecast.
     """
     context = Context.current()
-    services, decoder = context.services, context.decoder
+    services = context.services
     quotas = context.quotas.get(g.caller.tenant)
     submission = parse_submission(context.settings)
     recipe = _recipe(submission)
     if not query.dry_run:
         _check_queue_limits(services, submission, quotas)
-    content = read_input(decoder, submission.content.read, recipe, field="content")
-    pairs = zip_longest(submission.styles, submission.style_masks)
-    styles = [read_style(decoder, *pair, recipe, number=number) for number, pair in enumerate(pairs)]
-    size = content.width, content.height
-    masks = read_masks(decoder, submission.content_masks, size, len(styles))
-    init_image = _read_init_image(context, submission, recipe, size)
-    request = _job_request(submission, recipe, content, styles, masks=masks, init_image=init_image)
+    inputs = input_reader(context).read(_sources(services, submission), recipe)
+    request = _job_request(submission, recipe, inputs)
     if query.dry_run:
         return json_response(_quote(context, request))
 
     if existing := _find_existing(services, request):
         return _accepted(context, existing, replayed=True)
     admit(request, services.queue_stats.workers()).check()
-    _store(services, request, [content, *styles, *masks, *([init_image] if init_image else [])])
+    _store(services, request, inputs)
     job_id, created = _create_record(services, request, quotas)
     tracing.annotate({tracing.JOB_ID: job_id})
     if created:
@@ -101,28 +106,23 @@ def submit(query: SubmitQuery) -> Response:
 
 
 def _recipe(submission: Submission) -> Recipe:
-    init_image = bool(submission.init_image or submission.init_job)
+    images = submission.images
+    init_image = bool(images.init_image or submission.init_job)
     recipe = resolve({**({"init": "image"} if init_image else {}), **submission.recipe})
-    masks = len(submission.styles) if submission.content_masks else 0  # their number is checked when they are decoded
-    check_inputs(recipe, styles=len(submission.styles), masks=masks, init_image=init_image)
+    masks = len(images.styles) if images.content_masks else 0  # their number is checked when they are decoded
+    check_inputs(recipe, styles=len(images.styles), masks=masks, init_image=init_image)
     return recipe
 
 
-def _read_init_image(
-    context: Context, submission: Submission, recipe: Recipe, size: tuple[int, int]
-) -> InputImage | None:
-    """Return the start image, if there is one: an upload, or another job's result, which is copied to the inputs.
+def _sources(services: Services, submission: Submission) -> ImageSources:
+    """Return the images of the submission; with `init_job`, that job's result, which is copied to the inputs.
 
-    It keeps its alpha, so that the run can start from the colors around transparent pixels. Raises a subclass of
-    BadInput, JobNotFound, NotReady or WrongState, with the name of the part.
+    Raises JobNotFound, NotReady or WrongState, with the name of the part.
     """
-    if submission.init_job:
-        field, read = "init_job", partial(bytes, read_init_job(context.services, submission.init_job))
-    elif submission.init_image:
-        field, read = "init_image", submission.init_image.read
-    else:
-        return None
-    return read_input(context.decoder, read, recipe, shape_of=size, field=field)
+    if not submission.init_job:
+        return submission.images
+    result = BytesIO(read_init_job(services, submission.init_job))
+    return replace(submission.images, init_image=result, init_field="init_job")
 
 
 def _check_queue_limits(services: Services, submission: Submission, quotas: Quotas) -> None:
@@ -137,15 +137,8 @@ def _check_queue_limits(services: Services, submission: Submission, quotas: Quot
         raise errors.TooManyQueuedJobs
 
 
-def _job_request(
-    submission: Submission,
-    recipe: Recipe,
-    content: InputImage,
-    styles: list[InputImage],
-    *,
-    masks: list[InputImage],
-    init_image: InputImage | None,
-) -> JobRequest:
+def _job_request(submission: Submission, recipe: Recipe, inputs: Inputs) -> JobRequest:
+    content, styles, masks, init_image = inputs.content, inputs.styles, inputs.masks, inputs.init_image
     hashes = [content.sha256, [style.sha256 for style in styles], *([init_image.sha256] if init_image else [])]
     hashes += [mask.sha256 for mask in masks]
     webhook = submission.webhook.model_dump(mode="json") if submission.webhook else None
@@ -212,13 +205,10 @@ def _find_existing(services: Services, request: JobRequest) -> str | None:
     return job_id
 
 
-def _store(services: Services, request: JobRequest, inputs: list[InputImage]) -> None:
-    """Store the inputs, then the request that names them.
-
-    Existing inputs are stored again, since garbage collection keeps inputs that were written recently.
-    """
-    for image in {image.sha256: image for image in inputs}.values():
-        services.blobs.put(keys.input_image(image.sha256), image.png, content_type="image/png")
+def _store(services: Services, request: JobRequest, inputs: Inputs) -> None:
+    """Store the inputs, then the request that names them."""
+    for image in inputs.all():
+        store_input(services.blobs, image)
     write_request(services.blobs, request)
 
 

@@ -8,6 +8,8 @@ API_KEYS_PREFIX: Final = "keys/"
 """The prefix of the keys of tenants."""
 TENANTS_PREFIX: Final = "tenants/"
 """The prefix of what was set for tenants."""
+IMAGES_PREFIX: Final = "images/"
+"""The prefix of the records of uploaded images."""
 
 
 def api_key(prefix: str) -> str:
@@ -21,11 +23,21 @@ def tenant(name: str) -> str:
 
 
 def input_image(sha256: str) -> str:
-    """Return the key of a content or style image, shared between jobs: canonical PNG, upright, sRGB.
+    """Return the key of an image, shared between jobs: canonical PNG, upright, sRGB.
 
     It may have alpha.
     """
     return f"inputs/{sha256}"
+
+
+def image(tenant: str, sha256: str) -> str:
+    """Return the key of the shared.inputs.uploaded.ImageRecord of an image that a tenant uploaded."""
+    return f"{IMAGES_PREFIX}{tenant}/{sha256}.json"
+
+
+def image_of(key: str) -> str:
+    """Return the key of the pixels that such a record is about."""
+    return input_image(key.rpartition("/")[2].removesuffix(".json"))
 
 
 def job_prefix(job_id: str) -> str:

@@ -15,8 +15,7 @@ import numpy as np
 from PIL import Image, ImageFile
 from rich.console import Console
 
-from api.imaging.inputs import decode_input
-from shared.presets import PRESETS
+from shared.inputs.decoding import decode_image
 
 report: Final = Console(highlight=False).print
 progress: Final = Console(highlight=False, stderr=True).print
@@ -48,7 +47,7 @@ def main() -> None:
 def _decode(path: Path) -> tuple[float, float]:
     """Return (peak memory in MiB, processor seconds)."""
     data, start = path.read_bytes(), time.process_time()
-    decode_input(data, PRESETS["default"], _SIDE**2)
+    decode_image(data, _SIDE**2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10), time.process_time() - start
 

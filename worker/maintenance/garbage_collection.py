@@ -14,6 +14,7 @@ from typing import Final, Literal
 import structlog
 
 from shared.errors import BlobMissing, JobNotFound, LedgerLost, LedgerUnavailable, StorageUnavailable, WrongState
+from shared.inputs.uploaded import has_expired
 from shared.jobs.job import JobRequest
 from shared.recovery.deletion import delete_job, delete_job_files
 from shared.recovery.rebuild import restore_job
@@ -54,21 +55,33 @@ def repair_jobs(services: Services) -> Iterator[Effect]:
 
 
 def delete_unused_inputs(blobs: BlobStore) -> Iterator[Effect]:
-    """Delete inputs older than a day that no job refers to, left by failed submissions and by deletions.
+    """Delete inputs older than a day that neither a job nor a record of an uploaded image refers to.
 
-    References come from the requests, never from Redis, and are read after the list of inputs: a job submitted
-    meanwhile writes its inputs again.
+    Submissions that failed and deletions leave them. References come from the store, never from Redis, and are read
+    after the list of inputs. A job submitted meanwhile writes its inputs again, or found a record that was valid then:
+    a record counts for an hour after it expired, and by then the job's request is stored.
     """
     before = time.time() - DAY
     unused = {blob.key for blob in blobs.list("inputs/") if blob.modified < before}
+    for blob in blobs.list(keys.IMAGES_PREFIX):
+        if blob.modified < before and has_expired(blobs, blob.key, time.time() - HOUR):
+            yield _delete_if_old(blobs, blob.key, before)
+        else:
+            unused.discard(keys.image_of(blob.key))
     for blob in blobs.list("jobs/") if unused else ():
         if blob.key.endswith("/request.json"):
             unused -= _referenced_inputs(blobs, blob.key)
             yield None
     for key in sorted(unused):
-        if all(blob.modified < before for blob in blobs.list(key)):
-            blobs.delete(key)
-            yield "leftovers_deleted"
+        yield _delete_if_old(blobs, key, before)
+
+
+def _delete_if_old(blobs: BlobStore, key: str, before: float) -> Effect:
+    """Delete the blob unless it was written again meanwhile."""
+    if any(blob.modified >= before for blob in blobs.list(key)):
+        return None
+    blobs.delete(key)
+    return "leftovers_deleted"
 
 
 def _try_job(services: Services, job_id: str, action: Callable[[], Effect]) -> Effect:

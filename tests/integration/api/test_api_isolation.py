@@ -14,6 +14,7 @@ from support.fixtures.api import (
     report_progress,
     submit_job,
     succeed,
+    upload,
     worker_info,
 )
 from support.fixtures.tenants import MakeClient
@@ -40,7 +41,7 @@ LISTS: Final = {
     "queue.list_queue_jobs": ("/v1/queue/standard/jobs", "/v1/queue/batch/jobs"),
 }
 """Routes that return several jobs, and URLs of each."""
-SUBMIT: Final = {"submit.submit"}
+SUBMIT: Final = {"submit.submit", "uploaded_images.post_image"}
 SIGNED: Final = {"shares.get_shared"}
 """Routes that need a signature instead of a key: see test_api_share_links.py."""
 NUMBERS: Final = {"number": "0", "step": "1"}
@@ -213,6 +214,19 @@ def test_a_job_cannot_start_from_another_tenants_result(
         assert foreign.status_code == 404
         assert comparable(foreign, job_ids[0]) == comparable(missing, unknown)
         assert submit_job(owner, query=query, init_job=job_ids[0]).status_code in {200, 202}
+
+
+def test_a_job_cannot_have_another_tenants_image(owner: FlaskClient, stranger: FlaskClient) -> None:
+    image_id, unknown = upload(owner).get_json()["id"], f"sha256:{64 * 'a'}"
+    roles = ("content", "style", "style_mask", "content_mask", "init_image")
+    for query in ("", "?dry_run=true"):
+        for role in roles:
+            foreign, missing = (submit_job(stranger, query=query, **{role: one}) for one in (image_id, unknown))
+            assert (foreign.status_code, foreign.get_json()["code"]) == (404, "image_not_found")
+            assert comparable(foreign, image_id) == comparable(missing, unknown)
+        assert submit_job(owner, query=query, content=image_id).status_code in {200, 202}
+    assert upload(stranger).get_json()["id"] == image_id
+    assert submit_job(stranger, content=image_id).status_code == 202
 
 
 def test_a_deletion_cut_short_can_be_completed_only_by_its_tenant(

@@ -1,10 +1,13 @@
 """Deletion of unused inputs, with a clock that the tests set."""
 
+import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 from shared.errors import StorageUnavailable
+from shared.inputs.uploaded import ImageRecord
 from shared.jobs.job import JobRequest
 from shared.presets import PRESETS
 from shared.recovery.job_files import write_request
@@ -104,3 +107,77 @@ def test_an_unreadable_request_keeps_the_inputs_it_mentions(damage: bytes, blobs
     delete_unused(blobs)
     assert ("unreferenced" in inputs(blobs)) == (b"unreferenced" in damage)
     assert "orphan" not in inputs(blobs)
+
+
+NOW, HOUR, DAY = 10.0**12, 3600, 24 * 3600
+
+
+@pytest.fixture
+def uploaded(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], MemoryBlobStore]:
+    """Return a function that returns a store with an image uploaded two days ago, which expired so many seconds ago."""
+    monkeypatch.setattr(time, "time", lambda: NOW)
+
+    def create(expired: float) -> MemoryBlobStore:
+        blobs = MemoryBlobStore(lambda: NOW - 2 * DAY)
+        blobs.put(keys.input_image("photo"), b"pixels")
+        record = ImageRecord(width=9, height=9, bit_depth=8, used_share=1, expires_at=NOW - expired)
+        blobs.put(keys.image("acme", "photo"), record.model_dump_json().encode())
+        return blobs
+
+    return create
+
+
+@pytest.mark.parametrize("expired", [-DAY, 1, HOUR - 1])
+def test_an_uploaded_image_is_kept_until_an_hour_after_it_expired(
+    expired: float, uploaded: Callable[[float], MemoryBlobStore]
+) -> None:
+    blobs = uploaded(expired)
+    assert delete_unused(blobs) == 0
+    assert len(list(blobs.list())) == 2
+
+
+def test_an_expired_image_is_deleted_with_its_record(uploaded: Callable[[float], MemoryBlobStore]) -> None:
+    blobs = uploaded(HOUR + 1)
+    assert delete_unused(blobs) == 2
+    assert list(blobs.list()) == []
+
+
+def test_an_expired_image_is_kept_for_the_job_that_refers_to_it(
+    uploaded: Callable[[float], MemoryBlobStore],
+) -> None:
+    blobs = uploaded(HOUR + 1)
+    write_request(blobs, request("photo", "photo"))
+    assert delete_unused(blobs) == 1
+    assert inputs(blobs) == ["photo"]
+
+
+def test_an_image_that_another_tenant_uploaded_later_is_kept(uploaded: Callable[[float], MemoryBlobStore]) -> None:
+    blobs = uploaded(HOUR + 1)
+    record = ImageRecord(width=9, height=9, bit_depth=8, used_share=1, expires_at=NOW + 1)
+    blobs.put(keys.image("other", "photo"), record.model_dump_json().encode())
+    assert delete_unused(blobs) == 1
+    assert [blob.key for blob in blobs.list()] == ["images/other/photo.json", "inputs/photo"]
+
+
+def test_a_record_that_cannot_be_read_is_deleted(uploaded: Callable[[float], MemoryBlobStore]) -> None:
+    blobs = uploaded(0)
+    blobs.put(keys.image("acme", "photo"), b"{}")
+    assert delete_unused(blobs) == 2
+
+
+def test_an_image_uploaded_again_while_it_is_deleted_keeps_its_record(
+    uploaded: Callable[[float], MemoryBlobStore],
+) -> None:
+    blobs = uploaded(HOUR + 1)
+    blobs._clock = lambda: NOW
+    read = blobs.get
+
+    def get(key: str) -> bytes:
+        data = read(key)
+        blobs.put(key, data)
+        blobs.put(keys.input_image("photo"), b"pixels")
+        return data
+
+    blobs.get = get  # type: ignore[method-assign]
+    assert delete_unused(blobs) == 0
+    assert len(list(blobs.list())) == 2

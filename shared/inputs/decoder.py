@@ -1,4 +1,4 @@
-"""Processes that decode uploads. One that takes too long is killed, so a file cannot block the API."""
+"""Processes that decode uploads. One that takes too long is killed, so a file cannot block the others."""
 
 import multiprocessing
 import os
@@ -13,14 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, ParamSpec, Protocol, TypeVar
 
-from flask import g
 from pebble import ProcessExpired, ProcessPool
 
 from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow, ServerBusy
 from shared.process import end_with_parent
 from shared.settings import Settings
 
-_PRELOADED: Final = ["api.imaging.inputs"]  # imported once, in the process that the others are forked from
+_PRELOADED: Final = ["shared.inputs.decoding"]  # imported once, in the process that the others are forked from
 
 
 P = ParamSpec("P")
@@ -56,12 +55,11 @@ class Decoder:
         self._pool: ProcessPool | None = None
 
     @contextmanager
-    def slot(self) -> Iterator[Decode]:
-        """Wait for a process for the current client, who can hold all but one. Files are read while it is held.
+    def slot(self, client: str) -> Iterator[Decode]:
+        """Wait for a process for a client, who can hold all but one. Files are read while it is held.
 
         Raises ServerBusy if too many wait, or after a minute.
         """
-        client: str = g.caller.name
         with self._lock:
             full = self._waiting[client] >= self._max_waiting or self._waiting.total() >= 2 * self._max_waiting
             self._waiting[client] += 1

@@ -1,4 +1,4 @@
-"""Uploads as they are stored. These functions run in the processes of api/imaging/decoder.py."""
+"""Uploads as they are stored. These functions run in the processes of shared/inputs/decoder.py."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.Image import Resampling
 
-from shared.errors import BadInput, InvalidMask, InvalidShape
+from shared.errors import BadInput, ImageNotFound, InvalidMask, InvalidShape
 from shared.imaging import deep_color, images
 from shared.recipe import Recipe
 
@@ -22,35 +22,29 @@ _BRIGHTNESS: Final = (299, 587, 114)  # of red, green and blue, in thousandths (
 
 @dataclass(frozen=True)
 class InputImage:
-    """An input as it is stored."""
+    """An input as it is stored, and what its roles depend on."""
 
     sha256: str
-    png: bytes
-    width: int
+    png: bytes | None  # None if it is stored already
+    width: int  # as uploaded: what is stored has at most MAX_SIDE pixels per side
     height: int
+    bit_depth: int = 8
+    used_share: float = 1  # the mean alpha
 
 
-def decode_input(
-    data: bytes, recipe: Recipe, max_pixels: int, *, shape_of: tuple[int, int] | None = None
-) -> InputImage:
-    """Return an image as it will be stored; one with the shape of `shape_of` (width, height), if that is given.
-
-    It keeps its alpha. Raises a subclass of BadInput.
-    """
-    return _stored(_decode(data, recipe, max_pixels, shape_of=shape_of))
+def decode_image(data: bytes, max_pixels: int) -> InputImage:
+    """Return an image as it will be stored, with its alpha. Raises like `images.decode`."""
+    return _stored(deep_color.decode(data, max_pixels=max_pixels, background=None))
 
 
-def decode_style(data: bytes, mask: bytes | None, recipe: Recipe, max_pixels: int) -> InputImage:
+def decode_style(data: bytes, mask: bytes, max_pixels: int) -> InputImage:
     """Return a style image as it will be stored: transparent where it or its mask says that it is not used.
 
-    Raises InvalidMask, and other subclasses of BadInput, with the field in the form if it is the mask's.
+    Raises InvalidShape, and like `images.decode`, with the field in the form if it is the mask's.
     """
-    pixels = _decode(data, recipe, max_pixels)
-    with positioned(**({} if mask is None else {"field": "style_mask"})):
-        if mask is not None:
-            pixels = _with_alpha(pixels, _decode_mask(mask, max_pixels).convert("L"))
-        _check_used_share(pixels)
-    return _stored(pixels)
+    pixels = deep_color.decode(data, max_pixels=max_pixels, background=None)
+    with positioned(field="style_mask"):
+        return _stored(_with_alpha(pixels, _decode_mask(mask, max_pixels).convert("L")))
 
 
 def decode_mask(data: bytes, size: tuple[int, int], styles: int, max_pixels: int) -> list[InputImage]:
@@ -67,29 +61,34 @@ def decode_mask(data: bytes, size: tuple[int, int], styles: int, max_pixels: int
     return [_stored(np.asarray(_scaled_mask(part.convert("L"), target))) for part in parts]
 
 
+def check_input(image: InputImage, recipe: Recipe, shape_of: tuple[int, int] | None = None) -> None:
+    """Raise ImageTooSmall for the recipe; InvalidShape if the shape is another than that of `shape_of`, if given."""
+    size = image.width, image.height
+    _check_shape(size, shape_of or size)
+    images.fit_size(size, min(longest for longest, _ in recipe.schedule()))
+
+
+def check_used_share(style: InputImage) -> None:
+    """Raise InvalidMask if too little of a style is used: deep layers would see nothing of it."""
+    if style.used_share < _MIN_USED_SHARE:
+        raise InvalidMask(
+            f"Less than {_MIN_USED_SHARE:.0%} of the style image is used: the rest is transparent, or black in its "
+            "mask. Use more of it."
+        )
+
+
 @contextmanager
 def positioned(**position: Any) -> Iterator[None]:
-    """Add the position in the form to a BadInput."""
+    """Add the position in the form to a BadInput or ImageNotFound."""
     try:
         yield
-    except BadInput as error:
+    except (BadInput, ImageNotFound) as error:
         error.extra = {**position, **error.extra}  # the innermost position is the most exact
         raise
 
 
 def _decode_mask(data: bytes, max_pixels: int) -> Image.Image:
     return images.decode(data, max_pixels=max_pixels, background="black")
-
-
-def _decode(
-    data: bytes, recipe: Recipe, max_pixels: int, *, shape_of: tuple[int, int] | None = None
-) -> deep_color.Pixels:
-    """Return the pixels of an image, with its alpha, that is large enough for the recipe."""
-    pixels = deep_color.decode(data, max_pixels=max_pixels, background=None)
-    size = pixels.shape[1], pixels.shape[0]
-    _check_shape(size, shape_of or size)
-    images.fit_size(size, min(longest for longest, _ in recipe.schedule()))
-    return pixels
 
 
 def _check_shape(size: tuple[int, int], expected: tuple[int, int], *, what: str = "image", of: str = "photo") -> None:
@@ -107,15 +106,6 @@ def _with_alpha(pixels: deep_color.Pixels, mask: Image.Image) -> deep_color.Pixe
         used *= pixels[..., 3] * np.float32(1 / opaque)
     alpha = np.rint(used).astype(pixels.dtype)
     return np.dstack([pixels[..., :3], alpha]) if alpha.min() < opaque else pixels[..., :3]
-
-
-def _check_used_share(style: deep_color.Pixels) -> None:
-    """Raise InvalidMask if too little of a style is used: deep layers would see nothing of it."""
-    if style.shape[2] > 3 and style[..., 3].mean() < _MIN_USED_SHARE * np.iinfo(style.dtype).max:  # noqa: PLR2004 - RGB
-        raise InvalidMask(
-            f"Less than {_MIN_USED_SHARE:.0%} of the style image is used: the rest is transparent, or black in its "
-            "mask. Use more of it."
-        )
 
 
 def _scaled_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -142,4 +132,12 @@ def _split_by_color(image: Image.Image, styles: int) -> Iterator[Image.Image]:
 
 def _stored(pixels: deep_color.Pixels) -> InputImage:
     png = deep_color.encode_canonical_png(pixels)
-    return InputImage(hashlib.sha256(png).hexdigest(), png, pixels.shape[1], pixels.shape[0])
+    has_alpha = pixels.shape[2] > 3  # noqa: PLR2004 - RGB
+    return InputImage(
+        hashlib.sha256(png).hexdigest(),
+        png,
+        pixels.shape[1],
+        pixels.shape[0],
+        bit_depth=8 * pixels.itemsize,
+        used_share=float(pixels[..., 3].mean() / np.iinfo(pixels.dtype).max) if has_alpha else 1,
+    )

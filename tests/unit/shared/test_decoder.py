@@ -12,16 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from flask import Flask, g
 from support.requirements import PYTHONPATH, ROOT
 
-from api.http.callers import Caller
-from api.imaging.decoder import Decoder
 from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow, ImageTooSmall, ServerBusy
 from shared.imaging import images
+from shared.inputs.decoder import Decoder
 from shared.settings import Settings
-
-app = Flask("test")
 
 
 @pytest.fixture(scope="module")
@@ -29,47 +25,40 @@ def decoder() -> Decoder:
     return Decoder(Settings(decode_bytes=2**28))
 
 
-@pytest.fixture(autouse=True)
-def client() -> Iterator[None]:
-    with app.app_context():
-        g.caller = Caller("a client")
-        yield
-
-
 def test_a_function_that_takes_too_long_is_ended_and_the_next_one_runs() -> None:
     decoder = Decoder(Settings(decode_seconds=0.5))
-    with decoder.slot() as decode, pytest.raises(ImageTooSlow, match=r"longer than 0\.5 s"):
+    with decoder.slot("a client") as decode, pytest.raises(ImageTooSlow, match=r"longer than 0\.5 s"):
         decode(time.sleep, 600)
-    with decoder.slot() as decode:
+    with decoder.slot("a client") as decode:
         assert decode(len, "abc") == 3
 
 
 def test_uploads_are_decoded_after_an_idle_process_was_killed() -> None:
     decoder = Decoder(Settings(decode_seconds=1))
-    with decoder.slot() as decode:
+    with decoder.slot("a client") as decode:
         process = decode(os.getpid)
     child = os.pidfd_open(process)
     os.kill(process, signal.SIGKILL)
     assert has_ended(child)
-    with suppress(ServerBusy), decoder.slot() as decode:  # if it was killed while it held a lock
+    with suppress(ServerBusy), decoder.slot("a client") as decode:  # if it was killed while it held a lock
         assert decode(len, "abc") == 3
     for _ in range(3):
-        with decoder.slot() as decode:
+        with decoder.slot("a client") as decode:
             assert decode(len, "abc") == 3
 
 
 def test_a_function_that_takes_too_much_memory_is_refused(decoder: Decoder) -> None:
-    with decoder.slot() as decode, pytest.raises(ImageTooLarge, match="more than 256 MiB"):
+    with decoder.slot("a client") as decode, pytest.raises(ImageTooLarge, match="more than 256 MiB"):
         decode(bytearray, 2**30)
 
 
 def test_a_crash_is_a_broken_image(decoder: Decoder) -> None:
-    with decoder.slot() as decode, pytest.raises(BrokenImage, match="ended the process"):
+    with decoder.slot("a client") as decode, pytest.raises(BrokenImage, match="ended the process"):
         decode(os.abort)
 
 
 def test_errors_come_back_as_they_were_raised(decoder: Decoder) -> None:
-    with decoder.slot() as decode, pytest.raises(ImageTooSmall, match="8 x 9 pixels"):
+    with decoder.slot("a client") as decode, pytest.raises(ImageTooSmall, match="8 x 9 pixels"):
         decode(images.check_size, (8, 9), 1000)
 
 
@@ -79,10 +68,8 @@ def wait(decoder: Decoder) -> Iterator[Callable[[str], Future[None]]]:
     with ThreadPoolExecutor(8) as threads:
 
         def enter(name: str) -> None:
-            with app.app_context():
-                g.caller = Caller(name)
-                with decoder.slot():
-                    pass
+            with decoder.slot(name):
+                pass
 
         def start(name: str) -> Future[None]:
             before = decoder._waiting.total()
@@ -95,7 +82,7 @@ def wait(decoder: Decoder) -> Iterator[Callable[[str], Future[None]]]:
 
 
 def test_one_client_cannot_hold_all_processes(decoder: Decoder, wait: Callable[[str], Future[None]]) -> None:
-    with decoder.slot():
+    with decoder.slot("a client"):
         second = wait("a client")
         wait("another client").result(60)
         assert not second.done()
@@ -108,7 +95,7 @@ def test_a_client_with_too_many_waiting_uploads_is_told_to_try_again(
     decoder: Decoder, wait: Callable[[str], Future[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoder, "_max_waiting", 2)
-    with decoder.slot():
+    with decoder.slot("a client"):
         first, second = wait("a client"), wait("a client")
         with pytest.raises(ServerBusy, match="Too many uploads wait"):
             wait("a client").result(60)
@@ -119,15 +106,11 @@ def test_a_client_with_too_many_waiting_uploads_is_told_to_try_again(
 
 PROGRAM = """
 import os, sys
-from flask import Flask, g
-from api.http.callers import Caller
-from api.imaging.decoder import Decoder
+from shared.inputs.decoder import Decoder
 from shared.settings import Settings
 if __name__ == "__main__":
-    with Flask("test").app_context():
-        g.caller = Caller("a client")
-        with Decoder(Settings()).slot() as decode:
-            print(decode(os.getpid), flush=True)
+    with Decoder(Settings()).slot("a client") as decode:
+        print(decode(os.getpid), flush=True)
     sys.stdin.read()
 """
 

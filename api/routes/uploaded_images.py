@@ -1,0 +1,76 @@
+"""`POST /v1/images`: uploads an image once. Quotes and jobs refer to it."""
+
+from typing import Any, Final
+
+from flask import Blueprint, Response, g
+
+from api.context import Context
+from api.http.multipart import parse_image
+from api.http.operations import ResponseDoc, operation
+from api.http.serializers import json_response, to_datetime
+from api.http.submission_form import FILE, IMAGE_TYPES
+from easel.models import UploadedImage
+from shared import errors
+from shared.inputs.decoding import positioned
+from shared.inputs.reader import InputReader
+from shared.inputs.sources import ImageId
+from shared.inputs.uploaded import UploadedImages
+
+routes = Blueprint("uploaded_images", __name__)
+
+_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "additionalProperties": False,
+                "properties": {"image": FILE | {"description": "As for the parts of a job."}},
+            },
+            "encoding": {"image": {"contentType": IMAGE_TYPES}},
+        }
+    },
+}
+
+
+@routes.post("/v1/images")
+@operation(
+    ResponseDoc(201, "The image is stored.", UploadedImage),
+    body=_BODY,
+    errors=(
+        *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
+        *(errors.ImageTooSlow, errors.ImageTooLarge, errors.ImageTooSmall),
+        *(errors.BodyTooLarge, errors.UnsupportedMediaType, errors.ServerBusy),
+    ),
+)
+def post_image() -> Response:
+    """Upload an image once.
+
+    It is decoded and stored like an image of a job. The ID in the response takes the place of a file in quotes and
+    jobs of the same tenant, in any role. EASEL_IMAGE_SECONDS (a day) after its last use the ID becomes unknown; jobs
+    keep the image.
+    """
+    context = Context.current()
+    with positioned(field="image"):
+        image = input_reader(context).read_image(parse_image())
+    record = _uploaded_images(context).add(image)
+    return json_response(
+        UploadedImage(
+            id=str(ImageId(image.sha256)),
+            width=image.width,
+            height=image.height,
+            bit_depth=image.bit_depth,
+            expires_at=to_datetime(record.expires_at),
+        ),
+        201,
+    )
+
+
+def input_reader(context: Context) -> InputReader:
+    """Return the reader of the caller's images."""
+    return InputReader(context.decoder, _uploaded_images(context), g.caller.name)
+
+
+def _uploaded_images(context: Context) -> UploadedImages:
+    return UploadedImages(context.services.blobs, g.caller.tenant, context.settings.image_seconds)

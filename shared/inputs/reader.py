@@ -1,0 +1,108 @@
+"""Reads the images of one submission: each is decoded, or found by its ID, and checked for its role."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from shared.errors import InvalidMask
+from shared.inputs.decoder import Decoder
+from shared.inputs.decoding import (
+    InputImage,
+    check_input,
+    check_used_share,
+    decode_image,
+    decode_mask,
+    decode_style,
+    positioned,
+)
+from shared.inputs.sources import ImageId, ImageSource, ImageSources
+from shared.inputs.uploaded import UploadedImages
+from shared.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The images of a job, as they are stored."""
+
+    content: InputImage
+    styles: Sequence[InputImage]
+    masks: Sequence[InputImage] = ()
+    init_image: InputImage | None = None
+
+    def all(self) -> list[InputImage]:
+        """Return each image once."""
+        images = [self.content, *self.styles, *self.masks, *([self.init_image] if self.init_image else [])]
+        return list({image.sha256: image for image in images}.values())
+
+
+class InputReader:
+    """Reads for one client, who waits for a process of the decoder like any other.
+
+    What an error says is about an image, and `extra` has the image's position in the form: `field` and `number`.
+    """
+
+    def __init__(self, decoder: Decoder, uploaded: UploadedImages, client: str) -> None:
+        self._decoder, self._uploaded, self._client = decoder, uploaded, client
+
+    def read(self, sources: ImageSources, recipe: Recipe) -> Inputs:
+        """Return all images. Raises ImageNotFound, InvalidMask, and like `decode_image` and `Decoder`."""
+        content = self._read_input(sources.content, recipe, field="content")
+        size = content.width, content.height
+        pairs = zip_longest(sources.styles, sources.style_masks)
+        styles = [self._read_style(*pair, recipe, number=number) for number, pair in enumerate(pairs)]
+        masks = self._read_masks(sources.content_masks, size, len(styles))
+        init_image = None
+        if sources.init_image:
+            init_image = self._read_input(sources.init_image, recipe, shape_of=size, field=sources.init_field)
+        return Inputs(content, styles, masks, init_image)
+
+    def read_image(self, source: ImageSource) -> InputImage:
+        """Return an image that may have any role. One with an ID is not decoded again."""
+        if isinstance(source, ImageId):
+            return self._uploaded.find(source)
+        with self._decoder.slot(self._client) as decode:
+            return decode(decode_image, source.read(), self._decoder.max_pixels)
+
+    def _read_input(
+        self, source: ImageSource, recipe: Recipe, *, shape_of: tuple[int, int] | None = None, **position: Any
+    ) -> InputImage:
+        with positioned(**position):
+            image = self.read_image(source)
+            check_input(image, recipe, shape_of)
+            return image
+
+    def _read_style(self, source: ImageSource, mask: ImageSource | None, recipe: Recipe, *, number: int) -> InputImage:
+        with positioned(field="style", number=number):
+            if mask is None:
+                style = self.read_image(source)
+            else:
+                with self._decoder.slot(self._client) as decode:
+                    files = self._read_file(source), self._read_file(mask, field="style_mask")
+                    style = decode(decode_style, *files, self._decoder.max_pixels)
+            check_input(style, recipe)
+            with positioned(**({} if mask is None else {"field": "style_mask"})):
+                check_used_share(style)
+            return style
+
+    def _read_masks(self, sources: Sequence[ImageSource], size: tuple[int, int], styles: int) -> list[InputImage]:
+        """Return one gray mask for each style, at the photo's `size` (width, height); none without masks.
+
+        One image for several styles has a flat color for each of them.
+        """
+        if len(sources) not in {0, 1, styles}:
+            detail = (
+                f"There are {len(sources)} masks for {styles} style image{'s' * (styles > 1)}. Send one for each, or "
+                "one image with flat colors."
+            )
+            raise InvalidMask(detail, field="content_mask")
+        masks: list[InputImage] = []
+        for number, source in enumerate(sources):
+            with positioned(field="content_mask", number=number), self._decoder.slot(self._client) as decode:
+                file = self._read_file(source)
+                masks += decode(decode_mask, file, size, styles // len(sources), self._decoder.max_pixels)
+        return masks
+
+    def _read_file(self, source: ImageSource, **position: Any) -> bytes:
+        with positioned(**position):
+            return self._uploaded.read(source) if isinstance(source, ImageId) else source.read()
