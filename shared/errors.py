@@ -94,11 +94,11 @@ class AnimatedImage(BadInput, code="animated_image"):
 
 
 class ImageTooLarge(BadInput, code="image_too_large"):
-    """The image has more than EASEL_MAX_PIXELS pixels, or decoding it takes more than EASEL_DECODE_BYTES of memory."""
+    """The image has more than EASEL_MAX_PIXELS pixels, or takes more than EASEL_DECODE_BYTES of memory to decode."""
 
 
 class ImageTooSlow(BadInput, code="image_too_slow"):
-    """Decoding the image takes longer than EASEL_DECODE_SECONDS."""
+    """Decoding an upload or converting a result takes longer than EASEL_DECODE_SECONDS."""
 
 
 class ImageTooSmall(BadInput, code="image_too_small"):
@@ -246,7 +246,7 @@ class StorageUnavailable(Unavailable, code="storage_unavailable"):
 
 
 class ServerBusy(Unavailable, code="server_busy"):
-    """As many streams are open, or uploads wait to be decoded, as EASEL_API_THREADS allows."""
+    """As many streams are open, or images wait to be decoded, as EASEL_API_THREADS allows."""
 
 
 class BlobMissing(EaselError, code="blob_missing", status=404):

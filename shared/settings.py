@@ -57,10 +57,15 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(64 * 2**20, gt=0, description="Largest request body, in bytes.")
     max_pixels: int = Field(64_000_000, gt=0, description="Largest image, in pixels (width x height).")
     decode_processes: int = Field(
-        2, ge=2, description="Processes that decode uploads. One client's uploads use all but one of them at a time."
+        2,
+        ge=2,
+        description="Processes that decode uploads and convert results. One client's images use all but one of them at "
+        "a time.",
     )
-    decode_seconds: float = Field(20, gt=0, description="Seconds that decoding one image may take.")
-    decode_bytes: int = Field(2 * 2**30, gt=0, description="Memory that decoding one image may take, in bytes.")
+    decode_seconds: float = Field(20, gt=0, description="Seconds that decoding or converting one image may take.")
+    decode_bytes: int = Field(
+        2 * 2**30, gt=0, description="Memory that decoding or converting one image may take, in bytes."
+    )
     max_styles: int = Field(8, ge=1, description="Maximum number of style images per job.")
     queue_limit: int = Field(
         1000, ge=1, description="Maximum number of queued jobs; further submissions get 429 `queue_full`."

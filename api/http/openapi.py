@@ -166,7 +166,8 @@ def _responses(docs: tuple[ResponseDoc, ...]) -> dict[str, Any]:
     for doc in docs:
         status, response = str(doc.status), _response(doc)
         if earlier := responses.get(status):
-            response["description"] = f"{earlier['description']} {response['description']}".rstrip()
+            texts = dict.fromkeys((earlier["description"], response["description"]))
+            response["description"] = " ".join(texts).rstrip()
             response["content"] = {**earlier["content"], **response["content"]}
         responses[status] = response
     return responses

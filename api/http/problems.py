@@ -8,6 +8,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from api.http.download_errors import RangeNotSatisfiable
 from shared.errors import (
     BodyTooLarge,
     EaselError,
@@ -69,6 +70,8 @@ def _headers(error: EaselError) -> dict[str, str]:
     if isinstance(error, InsufficientScope):  # RFC 6750, section 3.1
         scope = error.extra["scope"]
         return {"WWW-Authenticate": f'Bearer realm="easel", error="insufficient_scope", scope="{scope}"'}
+    if isinstance(error, RangeNotSatisfiable):
+        return {"Content-Range": f"bytes */{error.extra['size']}"}
     seconds = error.extra.get("retry_after_seconds") or next(
         (seconds for kind, seconds in _RETRY_AFTER if isinstance(error, kind)), None
     )

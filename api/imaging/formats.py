@@ -1,22 +1,33 @@
 """The result in other file formats than PNG."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import pyvips
 
+from shared.errors import BrokenImage
 from shared.imaging.color_profiles import SRGB_PROFILE
 from shared.imaging.deep_color import load_png
 
 OtherFormat = Literal["jpeg", "webp", "tiff"]
+LOSSY: Final = ("jpeg", "webp")
+CONVERTER: Final = f"vips{pyvips.version(0)}.{pyvips.version(1)}.{pyvips.version(2)}"
+"""The library that encodes; another version may encode the same image to other bytes."""
 
 
 def convert(png: bytes, name: OtherFormat, quality: int, *, xmp: bytes | None = None) -> bytes:
     """Return the image in another format; TIFF is lossless, the others have 8 bits and this quality, 1 to 100.
 
     It has the profile of sRGB; `xmp` becomes its only other metadata. JPEG has no transparency: the image is shown on
-    white.
+    white. Raises BrokenImage.
     """
-    image, keep = load_png(png).copy(), pyvips.enums.ForeignKeep.ICC | pyvips.enums.ForeignKeep.XMP
+    try:
+        return _convert(load_png(png).copy(), name, quality, xmp)
+    except pyvips.Error as error:
+        raise BrokenImage(str(error)) from error
+
+
+def _convert(image: pyvips.Image, name: OtherFormat, quality: int, xmp: bytes | None) -> bytes:
+    keep = pyvips.enums.ForeignKeep.ICC | pyvips.enums.ForeignKeep.XMP
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", SRGB_PROFILE)
     if xmp:
         image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)

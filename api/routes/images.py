@@ -3,16 +3,16 @@
 import hashlib
 from typing import Final
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from pydantic import Field
 
 from api.context import Context
-from api.http.file_responses import IMMUTABLE, NOT_MODIFIED, blob_response, conditional_response, render_cached
+from api.http.download_errors import NotAcceptable
+from api.http.file_responses import IMMUTABLE, blob_response, file_operation, file_response, render_cached
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
 from api.http.serializers import MIN_TIMELAPSE_PREVIEWS, job_url, json_response, to_datetime
-from api.imaging.formats import convert
-from api.imaging.metadata import Origin
+from api.imaging.result_files import FORMATS, ResultFile, negotiate_format
 from api.imaging.results import result_key
 from api.imaging.timelapse import animate, choose_frames
 from easel import __version__
@@ -25,8 +25,6 @@ from shared.storage import keys
 routes = Blueprint("images", __name__)
 
 _REVALIDATE: Final = "private, no-cache"
-_FILE_VERSION: Final = 1
-"""A part of the ETags of results. Increase it when the same result gives another file."""
 
 
 class TimelapseQuery(Query):
@@ -38,15 +36,19 @@ class TimelapseQuery(Query):
 class ResultQuery(Query):
     """The file format of the result."""
 
-    format: ImageFormat = Field(default="png", description="The file format; PNG and TIFF are lossless.")
-    quality: int = Field(default=90, ge=1, le=100, description="Of a JPEG or WebP.")
+    format: ImageFormat | None = Field(
+        default=None,
+        description="The file format, by default the one that the header `Accept` allows, PNG before others. PNG and "
+        "TIFF are lossless.",
+    )
+    quality: int = Field(default=90, ge=1, le=100, description="Of a JPEG or WebP; other formats have none.")
     metadata: bool = Field(
         default=True, description="Write recipe, version and hashes of the inputs into the file. Nothing personal."
     )
 
 
 @routes.get("/v1/jobs/<job_id>/preview")
-@operation(ResponseDoc(200, "A small JPEG.", media="image/jpeg", headers=("ETag",)), errors=(errors.NotReady,))
+@file_operation(ResponseDoc(200, "A small JPEG.", media="image/jpeg", headers=("ETag",)), errors=(errors.NotReady,))
 def get_preview(job_id: str) -> Response:
     """Get the newest preview."""
     job = find_job(job_id)
@@ -65,7 +67,7 @@ def list_previews(job_id: str) -> Response:
 
 
 @routes.get("/v1/jobs/<job_id>/previews/<int:step>")
-@operation(ResponseDoc(200, "A small JPEG.", media="image/jpeg", headers=("ETag",)), errors=(errors.NotFound,))
+@file_operation(ResponseDoc(200, "A small JPEG.", media="image/jpeg", headers=("ETag",)), errors=(errors.NotFound,))
 def get_preview_at(job_id: str, step: int) -> Response:
     """Get the preview after a step."""
     job = find_job(job_id)
@@ -87,7 +89,7 @@ def list_iterations(job_id: str) -> Response:
 
 
 @routes.get("/v1/jobs/<job_id>/iterations/<int:step>")
-@operation(
+@file_operation(
     ResponseDoc(200, "PNG, sRGB.", media="image/png", headers=("ETag", "Content-Disposition")),
     errors=(errors.NotFound,),
 )
@@ -102,7 +104,7 @@ def get_iteration(job_id: str, step: int) -> Response:
 
 
 @routes.get("/v1/jobs/<job_id>/timelapse")
-@operation(
+@file_operation(
     ResponseDoc(200, "Animated WebP.", media="image/webp", headers=("ETag", "Content-Disposition")),
     query=TimelapseQuery,
     errors=(errors.NotReady, errors.TooManyStreams, errors.ServerBusy),
@@ -115,50 +117,51 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
         raise errors.NotReady("A time-lapse needs two previews. Wait for the next one.")
     blob_keys = [frame.key for frame in frames]
     name = hashlib.sha256(" ".join((__version__, *blob_keys)).encode()).hexdigest()
-    response = conditional_response(name, "image/webp", cache=_cache_control(job))
-    if response.status_code != NOT_MODIFIED:
-        response.set_data(render_cached(name, blob_keys, animate))
-        disposition = "attachment" if query.download else "inline"
-        response.headers["Content-Disposition"] = f'{disposition}; filename="easel-{job.id}.webp"'
+    response = file_response(
+        name, "image/webp", lambda: render_cached(name, blob_keys, animate), cache=_cache_control(job)
+    )
+    disposition = "attachment" if query.download else "inline"
+    response.headers["Content-Disposition"] = f'{disposition}; filename="easel-{job.id}.webp"'
     return response
 
 
 @routes.get("/v1/jobs/<job_id>/result")
-@operation(
+@file_operation(
     *(
-        ResponseDoc(200, text, media=f"image/{name}", headers=("ETag", "Content-Disposition"))
+        ResponseDoc(200, text, media=f"image/{name}", headers=("ETag", "Content-Disposition", "Vary"))
         for name, text in (
             ("png", "The result, sRGB, with the photo's transparency."),
-            *((name, f"With `format={name}`.") for name in ("jpeg", "webp", "tiff")),
+            *((name, f"With `format={name}`.") for name in FORMATS[1:]),
         )
     ),
     query=ResultQuery,
-    errors=(errors.NotReady, errors.WrongState, errors.TooManyStreams, errors.ServerBusy),
+    errors=(
+        *(errors.NotReady, errors.WrongState, errors.ServerBusy, NotAcceptable),
+        *(errors.ImageTooSlow, errors.ImageTooLarge, errors.BrokenImage),
+    ),
 )
 def get_result(job_id: str, query: ResultQuery) -> Response:
-    """Get the result."""
+    """Get the result.
+
+    It is stored as a PNG. It is converted if `format` names another format, or if the header `Accept` does not allow
+    PNG. Browsers accept both PNG and WebP and get the PNG.
+    """
     return result_response(find_job(job_id), query)
 
 
 def result_response(job: Job, query: ResultQuery) -> Response:
-    """Return the result of a job. Raises NotReady, WrongState, TooManyStreams, ServerBusy."""
-    form, key = query.format, result_key(job)
-    name = f"{_FILE_VERSION}-{key}-{query.quality}{'' if query.metadata else '-bare'}.{form}"
-    response = conditional_response(name, f"image/{form}", cache=IMMUTABLE)
-    if response.status_code != NOT_MODIFIED:
-        blobs = Context.current().services.blobs
-        origin = Origin(blobs.get(keys.provenance(key))) if query.metadata else None
-        if form == "png":
-            response.set_data(origin.add_to_png(blobs.get(key)) if origin else blobs.get(key))
-        else:
-            xmp = origin.xmp() if origin else None
-            response.set_data(render_cached(name, [key], lambda files: convert(files[0], form, query.quality, xmp=xmp)))
+    """Return the result of a job. Raises NotReady, WrongState, NotAcceptable and the errors of a conversion."""
+    form = query.format or negotiate_format(request.accept_mimetypes)
+    file = ResultFile(result_key(job), form, query.quality, query.metadata)
+    response = file_response(file.name, f"image/{form}", lambda: file.read(Context.current()), cache=IMMUTABLE)
     response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.{form}"'
+    if query.format is None:
+        response.vary.add("Accept")
     return response
 
 
 @routes.get("/v1/jobs/<job_id>/provenance")
-@operation(
+@file_operation(
     ResponseDoc(200, "Hashes of the inputs, recipe, seed, weights, versions, attempts.", media="application/json"),
     errors=(errors.NotReady, errors.WrongState),
 )

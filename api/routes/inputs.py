@@ -6,8 +6,8 @@ from typing import Final
 from flask import Blueprint, Response
 from pydantic import Field
 
-from api.http.file_responses import IMMUTABLE, NOT_MODIFIED, blob_response, conditional_response, render_cached
-from api.http.operations import Query, ResponseDoc, operation
+from api.http.file_responses import IMMUTABLE, blob_response, file_operation, file_response, render_cached
+from api.http.operations import Query, ResponseDoc
 from api.http.own_jobs import find_job
 from shared import errors
 from shared.imaging import images
@@ -36,28 +36,28 @@ _INPUT: Final = (
 
 
 @routes.get("/v1/jobs/<job_id>/content")
-@operation(*_INPUT, query=InputQuery, errors=(errors.TooManyStreams, errors.ServerBusy))
+@file_operation(*_INPUT, query=InputQuery, errors=(errors.TooManyStreams, errors.ServerBusy))
 def get_content(job_id: str, query: InputQuery) -> Response:
     """Get the photo."""
     return _input_response(find_job(job_id).request.content, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/styles/<int:number>")
-@operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+@file_operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
 def get_style(job_id: str, number: int, query: InputQuery) -> Response:
     """Get a style image; the first has number 0."""
     return _numbered_response(find_job(job_id).request.styles, "style images", number, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/content_masks/<int:number>")
-@operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+@file_operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
 def get_content_mask(job_id: str, number: int, query: InputQuery) -> Response:
     """Get the mask of a style image; the first has number 0. It is gray, with the photo's size."""
     return _numbered_response(find_job(job_id).request.content_masks, "masks", number, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/init_image")
-@operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+@file_operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
 def get_init_image(job_id: str, query: InputQuery) -> Response:
     """Get the start image, if one was sent, or taken from another job."""
     init_image = find_job(job_id).request.init_image
@@ -77,10 +77,12 @@ def _input_response(sha256: str, longest: int | None) -> Response:
     if longest is None:
         return blob_response(key, "image/png", cache=IMMUTABLE)
     name = f"{key}-{longest}"
-    response = conditional_response(name, "image/jpeg", cache=IMMUTABLE)
-    if response.status_code != NOT_MODIFIED:
-        response.set_data(render_cached(name, [key], lambda files: _thumbnail(files[0], longest)))
-    return response
+    return file_response(
+        name,
+        "image/jpeg",
+        lambda: render_cached(name, [key], lambda files: _thumbnail(files[0], longest)),
+        cache=IMMUTABLE,
+    )
 
 
 def _thumbnail(png: bytes, longest: int) -> bytes:

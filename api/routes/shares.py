@@ -6,7 +6,7 @@ from typing import Any, Final, get_args
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.file_responses import blob_response
+from api.http.file_responses import blob_response, file_operation
 from api.http.json_body import parse_model
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
@@ -77,7 +77,7 @@ def share_job(job_id: str) -> Response:
 
 
 @routes.get("/v1/shared/<job_id>/<picture>")
-@operation(
+@file_operation(
     *(
         ResponseDoc(
             200, "" if number else "The picture.", media=f"image/{form}", headers=("ETag", "Content-Disposition")
@@ -87,7 +87,7 @@ def share_job(job_id: str) -> Response:
     query=SharedQuery,
     errors=(
         *(errors.InvalidShareLink, errors.ShareLinkExpired, errors.NotReady, errors.WrongState),
-        *(errors.TooManyStreams, errors.ServerBusy),
+        *(errors.ServerBusy, errors.ImageTooSlow, errors.ImageTooLarge, errors.BrokenImage),
     ),
 )
 def get_shared(job_id: str, picture: str, query: SharedQuery) -> Response:

@@ -115,7 +115,7 @@ def _errors() -> str:
         "Error codes",
         "Errors are `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `code` is stable; "
         "`detail` is for people and names the fix. `retryable` means that the same request may succeed later. The "
-        "classes are in `shared/errors.py`.",
+        "classes are in `shared/errors.py` and `api/http/download_errors.py`.",
         table(("code", "status", "retryable", "meaning"), responses),
         "## Failed jobs\n\nA failed job has one of these in `error.code`, or one of the codes above.",
         table(("code", "meaning"), failures),

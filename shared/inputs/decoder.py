@@ -1,4 +1,4 @@
-"""Processes that decode uploads. One that takes too long is killed, so a file cannot block the others."""
+"""Processes that decode uploads and convert results. One that takes too long is killed, so no file blocks the API."""
 
 import multiprocessing
 import os
@@ -39,7 +39,7 @@ class Decode(Protocol):
 
 
 class Decoder:
-    """A pool of processes. It starts with the first upload, and ends with this process.
+    """A pool of processes. It starts with the first image, and ends with this process.
 
     The processes are forked from one that has imported the decoders and has no threads: this one has many.
     """
@@ -66,7 +66,7 @@ class Decoder:
             free = not full and self._lock.wait_for(lambda: self._is_free_for(client), _WAIT_SECONDS)
             _decrement(self._waiting, client)
             if not free:
-                raise ServerBusy("Too many uploads wait to be decoded. Try again later.")
+                raise ServerBusy("Too many images wait to be decoded. Try again later.")
             self._running[client] += 1
         try:
             yield self._run
@@ -104,7 +104,7 @@ class Decoder:
         except FutureTimeout as error:
             if not future.done():  # a process was killed while it held the lock of the others
                 pool.stop()  # type: ignore[no-untyped-call]  # of pebble
-                raise ServerBusy("The processes that decode uploads were started again. Try again.") from error
+                raise ServerBusy("The processes that decode images were started again. Try again.") from error
             raise ImageTooSlow(
                 f"Decoding the image takes longer than {self._seconds:g} s. Save it again with other settings, such as "
                 "a JPEG that is not progressive, or scale it down."

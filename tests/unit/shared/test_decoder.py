@@ -97,7 +97,7 @@ def test_a_client_with_too_many_waiting_uploads_is_told_to_try_again(
     monkeypatch.setattr(decoder, "_max_waiting", 2)
     with decoder.slot("a client"):
         first, second = wait("a client"), wait("a client")
-        with pytest.raises(ServerBusy, match="Too many uploads wait"):
+        with pytest.raises(ServerBusy, match="Too many images wait"):
             wait("a client").result(60)
         wait("another client").result(60)
     first.result(60)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,6 +15,7 @@ from PIL import Image
 from support.fixtures.api import claim, succeed
 from werkzeug.test import TestResponse
 
+from api.imaging import result_files
 from shared.imaging import deep_color
 from shared.imaging.color_profiles import SRGB_PROFILE
 from shared.services import Services
@@ -107,6 +109,69 @@ def test_quality_changes_a_jpegs_size_and_png_stays_as_it_is_stored(result_url: 
 @pytest.mark.parametrize("query", ["format=bmp", "quality=0", "quality=101", "format=jpeg&quality=x"])
 def test_another_format_or_quality_is_refused(result_url: str, client: FlaskClient, query: str) -> None:
     assert client.get(f"{result_url}?{query}").get_json()["code"] == "malformed_request"
+
+
+def convert_without_end(*_: Any, **__: Any) -> None:
+    threading.Event().wait()
+
+
+def test_a_conversion_that_exceeds_the_limits_is_ended(
+    result_url: str, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.application.extensions["easel"].decoder, "_seconds", 0.3)
+    monkeypatch.setattr(result_files, "convert", convert_without_end)
+    response = client.get(f"{result_url}?format=webp")
+    assert (response.status_code, response.get_json()["code"]) == (422, "image_too_slow")
+    assert "Fetch it as a PNG" in response.get_json()["detail"]
+    assert client.get(result_url).status_code == 200
+
+
+def test_a_converted_result_is_cached(result_url: str, client: FlaskClient, services: Services) -> None:
+    first = client.get(f"{result_url}?format=webp")
+    services.blobs.put(services.ledger.get(result_url.split("/")[3]).result or "", b"not an image")
+    assert client.get(f"{result_url}?format=webp").data == first.data
+    response = client.get(f"{result_url}?format=tiff")
+    assert (response.status_code, response.get_json()["code"]) == (422, "broken_image")
+
+
+# Negotiation.
+
+
+@pytest.mark.parametrize(
+    ("accept", "name"),
+    [
+        (None, "png"),
+        ("*/*", "png"),
+        ("image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5", "png"),
+        ("text/html,application/xml;q=0.9,image/webp,*/*;q=0.8", "png"),
+        ("image/webp", "webp"),
+        ("image/webp;q=0.5, image/jpeg", "jpeg"),
+        ("image/tiff, application/json", "tiff"),
+        ("image/png;q=0, image/*", "jpeg"),
+    ],
+)
+def test_accept_chooses_the_format_if_it_does_not_allow_a_png(
+    result_url: str, client: FlaskClient, accept: str | None, name: str
+) -> None:
+    response = client.get(result_url, headers={"Accept": accept} if accept else {})
+    assert (response.mimetype, opened(response).format) == (f"image/{name}", name.upper())
+    assert response.headers["Vary"] == "Accept"
+    assert f'.{name}"' in response.headers["Content-Disposition"]
+
+
+def test_the_parameter_counts_more_than_accept(result_url: str, client: FlaskClient) -> None:
+    response = client.get(f"{result_url}?format=jpeg", headers={"Accept": "image/webp"})
+    assert response.mimetype == "image/jpeg"
+    assert "Vary" not in response.headers
+
+
+@pytest.mark.parametrize("accept", ["application/json", "image/avif", "image/*;q=0"])
+def test_an_accept_header_without_any_of_the_formats_is_refused(
+    result_url: str, client: FlaskClient, accept: str
+) -> None:
+    response = client.get(result_url, headers={"Accept": accept})
+    assert (response.status_code, response.get_json()["code"]) == (406, "not_acceptable")
+    assert "image/tiff" in response.get_json()["detail"]
 
 
 # Transparency.
@@ -211,6 +276,7 @@ def test_metadata_can_be_left_out(result_url: str, client: FlaskClient, services
 def test_the_two_files_have_different_tags(result_url: str, client: FlaskClient, name: str) -> None:
     tags = [client.get(f"{result_url}?format={name}&metadata={on}").headers["ETag"] for on in ("true", "false")]
     assert tags[0] != tags[1]
+    assert not any(tag.startswith("W/") for tag in tags)
 
 
 def test_metadata_is_text_whatever_it_contains(result_url: str, client: FlaskClient, services: Services) -> None:
