@@ -11,7 +11,7 @@ CHAOS_TEST := tests/acceptance/test_chaos.py
 UV      ?= uv
 GPU_PYTHON ?= $(if $(wildcard .venv-gpu/ready),.venv-gpu/bin/python,$(BIN)/python)
 
-.PHONY: help setup demo up samples gallery quality screenshots check test coverage test-gpu chaos properties scale bench docs lint lock clean
+.PHONY: help setup demo up samples gallery quality screenshots check test coverage test-gpu chaos fuzz properties scale bench docs lint lock audit clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -105,6 +105,9 @@ chaos: setup .venv-s3/ready  ## Inject faults everywhere while jobs run, and aud
 properties: setup  ## Compare the ledger with its model, and rebuilt ledgers with what clients were told, in random sequences (EXAMPLES=2000)
 	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest --numprocesses 2 tests/integration/ledger/test_ledger_model.py tests/integration/ledger/test_recovery_properties.py
 
+fuzz: setup  ## Send 100,000 generated requests to the API: no 5xx, no undocumented error, no growth of memory (REQUESTS= SEED=)
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(SEED),--seed $(SEED))
+
 scale: setup .venv-s3/ready  ## 1 to 64 workers on separate networks join, leave and are cut off under load: out/scale.json (WORKERS=64; needs root and `ip netns`)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.service.scale $(if $(filter command line environment,$(origin WORKERS)),--workers $(WORKERS))
 
@@ -134,5 +137,13 @@ lint: setup  ## Types, style, layers
 lock:  ## Resolve pyproject.toml into deploy/locks (needs uv)
 	deploy/locks/resolve.sh $(UV)
 
+audit: .venv-audit/ready  ## Look up known vulnerabilities of the locked packages (needs a network, so it is not a part of CI)
+	for lock in deploy/locks/*.txt; do echo "$$lock" && .venv-audit/bin/pip-audit --require-hashes --disable-pip -r "$$lock" || exit 1; done
+
+.venv-audit/ready:  # pip-audit, whose findings change every day, so it is not locked
+	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --disable-pip-version-check pip-audit
+	touch $@
+
 clean:  ## Remove what `make` made, except `var/`, which has your jobs
-	rm -rf .venv .venv-s3 .venv-torch .venv-gpu .venv-docs .venv-flower out
+	rm -rf .venv .venv-s3 .venv-torch .venv-gpu .venv-docs .venv-flower .venv-audit out

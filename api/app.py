@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from flask import Flask, Response
+from flask import Flask
 
 from api.context import Context
 from api.eta.service import EtaService
@@ -15,6 +15,7 @@ from api.http.limits import StreamLimits, drain_rejected_body, limit_bodies
 from api.http.multipart import StrictFormRequest
 from api.http.rate_limit import limit_requests, send_rate_limit
 from api.http.request_id import assign_request_id, send_request_id
+from api.http.security_headers import send_security_headers
 from api.http.serializers import serialize_snapshot
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
@@ -95,7 +96,7 @@ def create_app(settings: Settings, services: Services) -> Flask:
     app.before_request(limit_requests)
     app.before_request(health.require_ledger)
     app.after_request(send_rate_limit)
-    app.after_request(_add_security_headers)
+    send_security_headers(app)
     app.after_request(drain_rejected_body)
     for module in _ROUTES:
         app.register_blueprint(module.routes)
@@ -122,9 +123,3 @@ def _context(settings: Settings, services: Services) -> Context:
         partial(queue.queue_message, context), size=_CACHED_TENANTS, fresh_seconds=_QUEUE_SECONDS
     )
     return context
-
-
-def _add_security_headers(response: Response) -> Response:
-    response.headers.add("X-Content-Type-Options", "nosniff")
-    response.headers.add("Referrer-Policy", "no-referrer")
-    return response

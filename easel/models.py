@@ -200,7 +200,7 @@ class SavedIterationList(ServiceModel):
 class ShareLink(ServiceModel):
     """A link to a result that needs no key (`POST /v1/jobs/{id}/share`)."""
 
-    url: str = Field(description="The link to the result.")
+    url: str = Field(description="The link to the result; its path, if EASEL_PUBLIC_URL is not set.")
     preview_url: str | None = Field(default=None, description="The same for a small JPEG; null if there is none.")
     expires_at: datetime
 

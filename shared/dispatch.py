@@ -53,6 +53,12 @@ def create_celery_app(settings: Settings) -> Celery:
     """Create the Celery app that API and workers share. Timeouts are explicit: kombu's defaults wait forever."""
     app = Celery("easel", broker=settings.redis_url.replace("unix://", "redis+socket://"))
     app.conf.update(
+        # Unpickling a message would run code of whoever can write to Redis.
+        accept_content=["json"],
+        event_serializer="json",
+        result_accept_content=["json"],
+        result_serializer="json",
+        task_serializer="json",
         task_default_queue=queue_name(settings.default_tier),
         task_ignore_result=True,
         task_acks_late=False,  # the ledger knows what runs, so a message need not be delivered again

@@ -77,7 +77,7 @@ def resolve(fields: dict[str, Any]) -> Recipe:
         recipe = Recipe.model_validate({**base.model_dump(), **fields}, extra="forbid")
     except ValidationError as error:
         problems = [
-            {"field": ".".join(map(str, e["loc"])) or e["ctx"]["field"], "message": _message_for(e)}
+            {"field": ".".join(map(str, e["loc"])) if e["loc"] else e["ctx"]["field"], "message": _message_for(e)}
             for e in error.errors()
         ]
         summary = "; ".join(f"{e['field']}: {e['message']}" for e in problems)

@@ -1,13 +1,17 @@
 """Frozen settings, read once from the environment (prefix EASEL_) at each entry point and passed on."""
 
+import re
 from base64 import b64decode
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.validation_messages import message_for
+
+_URL: Final = re.compile(r"https?://[^\s?#\\]+", re.ASCII)
 
 
 class InvalidSettings(RuntimeError):
@@ -42,6 +46,11 @@ class Settings(BaseSettings):
     # The API.
     host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback requires a key.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    public_url: str | None = Field(
+        None,
+        description="Where clients reach the API, such as https://easel.example or https://example.com/easel: http:// "
+        "or https://, without a query. Webhooks and share links then have whole URLs instead of paths.",
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
         description="Bearer keys of the tenant `default`, with all scopes, separated by commas. Without these and "
@@ -182,6 +191,10 @@ class Settings(BaseSettings):
         """The tier of a job that is submitted without one."""
         return "standard" if "standard" in self.tiers else self.tiers[0]
 
+    def absolute_url(self, path: str) -> str:
+        """Return the URL of this path as clients see it; without EASEL_PUBLIC_URL, the path."""
+        return (self.public_url or "") + path
+
     @model_validator(mode="wrap")
     @classmethod
     def _explain_errors(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -198,6 +211,20 @@ class Settings(BaseSettings):
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_query(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        try:
+            url = urlsplit(value)
+            valid = url.scheme in {"http", "https"} and url.hostname and url.port != 0 and "@" not in url.netloc
+        except ValueError:  # an invalid port or IPv6 address
+            valid = False
+        if not valid or not _URL.fullmatch(value):
+            raise ValueError("must be http:// or https://, a host, and optionally a port and a path")
+        return value.rstrip("/")
 
     @field_validator("webhook_secret")
     @classmethod

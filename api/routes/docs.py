@@ -15,7 +15,7 @@ routes = Blueprint("docs", __name__, template_folder="../templates")
 _CSS: Final = (Path(__file__).parents[1] / "templates" / "docs.css").read_text()
 _CSS_HASH: Final = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
 _CONTENT_SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_CSS_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; style-src 'sha256-{_CSS_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 

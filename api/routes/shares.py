@@ -6,6 +6,7 @@ from typing import Any, Final, get_args
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.context import Context
 from api.http.file_responses import blob_response, file_operation
 from api.http.json_body import parse_model
 from api.http.operations import Query, ResponseDoc, operation
@@ -66,10 +67,10 @@ def share_job(job_id: str) -> Response:
     job = find_job(job_id)
     new = parse_model(NewShareLink, example='{"expires_in": 3600}') if request.mimetype else NewShareLink()
     result_key(job)
-    expires = int(time.time()) + new.expires_in
+    expires, public = int(time.time()) + new.expires_in, Context.current().settings.absolute_url
     link = ShareLink(
-        url=share_path(job, f"result.{new.format}", expires),
-        preview_url=share_path(job, _PREVIEW, expires) if job.preview else None,
+        url=public(share_path(job, f"result.{new.format}", expires)),
+        preview_url=public(share_path(job, _PREVIEW, expires)) if job.preview else None,
         expires_at=to_datetime(expires),
     )
     audit("job.shared", job=job.id)
@@ -96,6 +97,7 @@ def get_shared(job_id: str, picture: str, query: SharedQuery) -> Response:
     response = _picture(job, picture)
     response.headers["Cache-Control"] = f"private, max-age={max(0, query.expires - int(time.time()))}"
     response.headers["X-Robots-Tag"] = "noindex"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # pages of other sites may show it
     return response
 
 

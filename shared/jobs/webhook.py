@@ -22,8 +22,11 @@ class WebhookJob(BaseModel):
     tier: str
     created_at: datetime
     metadata: dict[str, str] = Field(description="As submitted.")
-    url: str = Field(description="Path of the job on this service.", examples=["/v1/jobs/0199d3c1-…"])
-    result: str | None = Field(description="Path of the result; null if there is none.")
+    url: str = Field(
+        description="URL of the job; its path, if EASEL_PUBLIC_URL is not set.",
+        examples=["https://easel.example/v1/jobs/0199d3c1-…"],
+    )
+    result: str | None = Field(description="URL or path of the result; null if there is none.")
     error: JobError | None
 
 

@@ -22,16 +22,17 @@ from support.fixtures.webhooks import NO_CONTENT
 from support.fixtures.worker import children
 from support.requirements import ROOT
 from support.scripted_server import Handler, serve
+from uuid_utils import uuid7
 
 from deploy.local.stack import free_port
 from easel import Easel, JobState
 
-KEY, WRONG_KEY, REDIS_PASSWORD, RECEIVER_TOKEN, METADATA = (
-    f"secret-{name}" for name in ("key", "wrong", "redis", "receiver", "metadata")
+KEY, WRONG_KEY, REDIS_PASSWORD, RECEIVER_TOKEN, METADATA, SIGNATURE = (
+    f"secret-{name}" for name in ("key", "wrong", "redis", "receiver", "metadata", "signature")
 )
 WEBHOOK_SECRET: Final = base64.b64encode(bytes(range(32))).decode()
 WITHOUT_WEIGHTS, WITH_WEIGHTS = {"preset": "patches", "size": 64}, {"preset": "fast", "size": 64}
-SECRETS: Final = (KEY, WRONG_KEY, REDIS_PASSWORD, RECEIVER_TOKEN, METADATA, WEBHOOK_SECRET)
+SECRETS: Final = (KEY, WRONG_KEY, REDIS_PASSWORD, RECEIVER_TOKEN, METADATA, SIGNATURE, WEBHOOK_SECRET)
 COMMANDS: Final = {
     "api": ("-m", "api"),
     "worker": ("-m", "worker", "start", "--name", "w1@test"),
@@ -110,6 +111,8 @@ def send_secrets(url: str) -> None:
         assert http.get("/v1/jobs", headers={"Authorization": f"Bearer {WRONG_KEY}"}).status_code == 401
         assert http.get("/v1/jobs", params={"api_key": KEY}).status_code == 401
         assert http.post("/v1/session", json={"key": KEY}).status_code == 200
+        shared = f"/v1/shared/{uuid7()}/result.png"
+        assert http.get(shared, params={"expires": 2**32, "signature": SIGNATURE}).status_code == 404
 
 
 def kill_child(worker: subprocess.Popen[bytes]) -> None:

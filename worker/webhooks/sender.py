@@ -20,6 +20,7 @@ from shared.jobs.job import WEBHOOK_RETRY_SECONDS, Job
 from shared.jobs.webhook import WebhookPayload
 from shared.ledger.outbox import DeliveryRecord, OutboxEvent
 from shared.services import Services
+from shared.settings import Settings
 from worker.maintenance import metrics
 from worker.webhooks.http import GONE, DeliveryFailed, WebhookClient, WebhookResponse
 
@@ -128,7 +129,7 @@ class WebhookSender:
         structlog.contextvars.bind_contextvars(tenant=job.tenant, request_id=job.request.request_id)
         if job.request.webhook is None:  # in a record that another program wrote
             raise DeliveryFailed("The job has no webhook.")
-        body, now = payload(job, event.event), datetime.now(UTC)
+        body, now = payload(job, event.event, self.settings), datetime.now(UTC)
         headers = {
             "content-type": "application/json",
             "user-agent": f"Easel/{__version__}",
@@ -150,10 +151,11 @@ def retry_delay(attempt: int, factor: float, response: WebhookResponse | None) -
     return max(standard, min(response.retry_after, _MAX_RETRY_AFTER)) if response else standard
 
 
-def payload(job: Job, event: str) -> bytes:
+def payload(job: Job, event: str, settings: Settings) -> bytes:
     """Return the JSON that is signed and sent: the same at every attempt, even if the job has changed since.
 
-    If Redis was lost in between, `timestamp` may differ: a new start's, or the end as stored in the blob store.
+    Two things may differ: its URLs, if EASEL_PUBLIC_URL was changed in between; and `timestamp`, if Redis was lost: a
+    new start's, or the end as stored in the blob store.
     """
     request, started = job.request, event == "job.started"
     data = {
@@ -162,8 +164,8 @@ def payload(job: Job, event: str) -> bytes:
         "tier": request.tier,
         "created_at": request.created_at,
         "metadata": request.metadata,
-        "url": f"/v1/jobs/{job.id}",
-        "result": f"/v1/jobs/{job.id}/result" if job.result and not started else None,
+        "url": settings.absolute_url(f"/v1/jobs/{job.id}"),
+        "result": settings.absolute_url(f"/v1/jobs/{job.id}/result") if job.result and not started else None,
         "error": job.error.model_dump() if job.error and not started else None,
     }
     at = (job.started_at if started else job.completed_at) or request.created_at

@@ -86,7 +86,7 @@ def test_anyone_with_the_link_sees_the_result_and_its_preview(
     assert preview.headers["Content-Disposition"] == f'inline; filename="easel-{job}-preview.jpeg"'
     for response in (result, preview):
         assert response.headers["X-Robots-Tag"] == "noindex"
-        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
         assert "acme" not in str(response.headers)
     assert visitor.get(link["url"], headers={"If-None-Match": result.headers["ETag"]}).status_code == 304
 
@@ -235,3 +235,12 @@ def test_a_key_that_may_only_read_can_share_and_the_audit_log_says_so(make_clien
     newest = admin.get("/v1/audit?limit=1").get_json()["entries"][0]
     assert (newest["action"], newest["caller"], newest["job"]) == ("job.shared", f"key {key.prefix}", job)
     assert refusal(admin.post(f"/v1/jobs/{job}/share")) == (403, "insufficient_scope")
+
+
+def test_with_a_public_url_a_link_is_a_whole_url(settings: Settings, services: Services) -> None:
+    public = settings.model_copy(update={"public_url": "https://example.com/easel"})
+    client = create_app(public, services).test_client()
+    link = share(client, finished_job(client, services))
+    assert link["url"].startswith("https://example.com/easel/v1/shared/")
+    assert link["preview_url"].startswith("https://example.com/easel/v1/shared/")
+    assert client.get(link["url"].removeprefix("https://example.com/easel")).status_code == 200

@@ -22,7 +22,8 @@ from support.scripted_server import ScriptedServer, reply, serve
 
 from easel.models import JobState
 from shared.jobs.job import WebhookTarget
-from shared.services import Services
+from shared.services import Services, open_services
+from shared.settings import Settings
 from worker.webhooks.sender import WebhookSender
 
 # Sending.
@@ -47,6 +48,18 @@ def test_the_start_and_the_end_of_a_job_are_sent_signed_with_each_secret(
     assert (started["data"]["result"], ended["data"]["result"]) == (None, f"/v1/jobs/{job_id}/result")
     assert started["data"]["metadata"] == ended["data"]["metadata"] == METADATA
     assert started["data"]["created_at"] < started["timestamp"] <= ended["timestamp"]
+
+
+def test_with_a_public_url_the_body_has_whole_urls(
+    settings: Settings, services: Services, receiver: ScriptedServer
+) -> None:
+    public = settings.model_copy(update={"public_url": "https://example.com/easel"})
+    job_id = submit_job(services, receiver.url, "job.succeeded")
+    succeed(services, claim(services))
+    deliver_next(WebhookSender(open_services(public)))
+    data = json.loads(receiver.requests[0][3])["data"]
+    url = f"https://example.com/easel/v1/jobs/{job_id}"
+    assert (data["url"], data["result"]) == (url, f"{url}/result")
 
 
 def test_a_job_that_is_claimed_again_sends_no_second_start(

@@ -2,20 +2,23 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from kombu import Exchange, Queue
 from support.fixtures.worker import LONG, WorkerRig, children
 from support.requirements import ROOT, part_missing
 
 from deploy.local.stack import free_port
 from easel.models import JobState
-from shared.dispatch import STYLIZE_TASK, WAKE_UP_TASK, own_queue
+from shared.dispatch import STYLIZE_TASK, WAKE_UP_TASK, own_queue, queue_name
 from shared.ledger.ledger import connect
 
 
@@ -167,3 +170,37 @@ def test_the_queue_of_a_worker_expires(sleep_engine_rig: WorkerRig) -> None:
     client, queue = connect(sleep_engine_rig.settings.redis_url), own_queue("gone@test")
     sleep_engine_rig.services.dispatcher.run_here(queue, "job", "token")
     assert 0 < int(client.pttl(queue.name)) <= 60_000  # type: ignore[arg-type]
+
+
+class Pickled:
+    """Creates a file when it is unpickled, as an attacker's object would run a command."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickled_message_is_refused_and_the_worker_goes_on(sleep_engine_rig: WorkerRig, tmp_path: Path) -> None:
+    rig, tier, proof = sleep_engine_rig, queue_name("standard"), tmp_path / "unpickled"
+    queue, client = Queue(tier, Exchange(tier), routing_key=tier), connect(rig.settings.redis_url)
+    body = pickle.dumps(((Pickled(proof),), {}, {}))
+    with rig.services.dispatcher._app.connection_for_write() as connection, connection.Producer() as producer:
+        for task in (WAKE_UP_TASK, STYLIZE_TASK):
+            for content_type in ("application/x-python-serialize", "application/json"):
+                producer.publish(
+                    body,
+                    routing_key=tier,
+                    exchange=queue.exchange,
+                    declare=[queue],
+                    content_type=content_type,
+                    content_encoding="binary",
+                    headers={"task": task, "id": "0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88"},
+                )
+    assert client.llen(tier) == 4
+    worker = rig.start_worker()
+    rig.done(rig.submit())
+    assert not proof.exists()
+    assert (worker.poll(), client.llen(tier)) == (None, 0)
+    assert "ContentDisallowed" in (rig.folder / "one.log").read_text()

@@ -85,6 +85,20 @@ fail()
     assert all("ValueError: broken" in line["exception"] for line in lines)
 
 
+def test_a_value_in_a_text_log_cannot_begin_a_line_of_its_own() -> None:
+    """What clients send is logged as a value, never as the event."""
+    ran = subprocess.run(
+        [sys.executable, "-c", START + r'structlog.get_logger().info("request", path="/x\nFAKE\x1b[2J")'],
+        cwd=ROOT,
+        env={**os.environ, "EASEL_LOG_FORMAT": "text"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(ran.stderr.splitlines()) == 1
+    assert "\x1b" not in ran.stderr
+
+
 def test_an_exception_that_python_ignores_is_logged() -> None:
     ((line,), _) = run("""
 class Broken:

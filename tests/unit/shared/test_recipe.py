@@ -40,6 +40,7 @@ def test_an_empty_recipe_is_the_default_preset() -> None:
         ({"preset": "nope"}, "preset"),
         ({"preset": 7}, "preset"),
         ({"sise": 512}, "sise"),
+        ({"": 512}, ""),
         ({"size": 63}, "size"),
         ({"size": 4097}, "size"),
         ({"steps": -1}, "steps"),

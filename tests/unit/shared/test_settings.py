@@ -40,3 +40,40 @@ def test_there_is_at_least_one_tier(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EASEL_TIERS", ",")
     with pytest.raises(InvalidSettings, match="EASEL_TIERS must have at least 1"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("https://easel.example", "https://easel.example/v1"),
+        ("http://10.0.0.7:8080/", "http://10.0.0.7:8080/v1"),
+        ("https://example.com/easel/", "https://example.com/easel/v1"),
+        ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443/v1"),
+        ("", "/v1"),
+    ],
+)
+def test_the_public_url_is_put_in_front_of_paths(value: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_PUBLIC_URL", value)
+    assert Settings().absolute_url("/v1") == url
+    assert Settings(public_url=None).absolute_url("/v1") == "/v1"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "easel.example",
+            "ftp://easel.example",
+            "https://",
+            "https:///path",
+            "//easel.example",
+            "javascript:alert(1)",
+        ),
+        *("https://easel.example?a=b", "https://easel.example#a", "https://user:secret@easel.example"),
+        *("https://easel.example:x", "https://easel.example:99999", "https://[::1", "https://easel.example/\nX: y"),
+    ],
+)
+def test_a_public_url_that_is_not_one_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_PUBLIC_URL", value)
+    with pytest.raises(InvalidSettings, match="EASEL_PUBLIC_URL must be http"):
+        Settings()

@@ -1,0 +1,52 @@
+"""Header fields that tell browsers what a response may do. Every response of the app has them."""
+
+from typing import Final
+
+from flask import Flask, Response, request
+
+from api.context import Context
+
+_FIXED: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(
+        f"{feature}=()"
+        for feature in (
+            *("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer"),
+            *("microphone", "midi", "payment", "usb"),
+        )
+    ),
+}
+_NOTHING: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""For JSON and pictures: nothing is loaded, run or framed, even if a browser takes one for a page."""
+_PAGES: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_YEAR: Final = 365 * 24 * 3600
+
+
+def send_security_headers(app: Flask) -> None:
+    """Add the header fields to all responses. Those that a view has set stay."""
+    app.after_request(_add_headers)
+
+
+def _add_headers(response: Response) -> Response:
+    of_a_page = request.blueprint == "pages" or response.mimetype == "text/html"
+    defaults = {
+        **_FIXED,
+        "Content-Security-Policy": _PAGES if of_a_page else _NOTHING,
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cache-Control": "no-store",  # else a browser or a proxy may keep what only the key's holder should see
+    }
+    if _reached_by_tls():
+        defaults["Strict-Transport-Security"] = f"max-age={_YEAR}"
+    for name, value in defaults.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _reached_by_tls() -> bool:
+    """Return whether the client uses TLS: a proxy says so, or the operator with EASEL_PUBLIC_URL."""
+    return request.is_secure or (Context.current().settings.public_url or "").startswith("https:")

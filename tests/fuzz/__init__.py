@@ -1,0 +1,1 @@
+"""Generated requests, sent to the real app: `make fuzz`."""
