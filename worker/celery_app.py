@@ -20,6 +20,7 @@ import structlog
 from billiard.pool import EX_RECYCLE
 from celery import Celery, current_task
 from celery.concurrency.asynpool import AsynPool
+from celery.exceptions import Retry
 from celery.signals import (
     setup_logging,
     worker_process_init,
@@ -54,6 +55,7 @@ log = structlog.get_logger(__name__)
 OpenEngine = Callable[[Settings], Engine]
 
 _CHILD_CHECK_SECONDS: Final = 1.0
+_QUEUED_AGAIN: Final = "The job has not ended."  # for Celery's log and its tools
 _TASK_SECONDS: Final = 10.0  # from a claim to its task, which takes milliseconds
 
 app = create_celery_app(Settings())
@@ -206,11 +208,14 @@ class Child:
         return self._claimed is not None
 
     def stylize(self, job_id: str, token: str) -> None:
-        """Run the job that was claimed, then exit if a fresh child should replace this one."""
+        """Run the job that was claimed, then exit if a fresh child should replace this one.
+
+        Raises Retry if the job has not ended, so that Celery's tools do not show that it has.
+        """
         session = self._claimed
         if session is None or (session.job.id, session.token) != (job_id, token):
             take_back(self.services, job_id, token)  # the process that had the claim died before it got this message
-            return
+            raise Retry(_QUEUED_AGAIN)
         self._claimed = None
         state = self._state.result()
         run_job(state, session)
@@ -219,6 +224,8 @@ class Child:
             log.info("child_replaced", reason="a fresh process has more memory")
             stop_tracing()
             os._exit(EX_RECYCLE)  # Celery's parent, if there is one, starts another child
+        if not session.ended:
+            raise Retry(_QUEUED_AGAIN)
 
     def stop(self) -> None:
         """Give back what was claimed and not begun, and unregister."""
