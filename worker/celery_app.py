@@ -170,7 +170,6 @@ class Child:
         self, settings: Settings, name: str, memory: WorkerMemory, open_engine: OpenEngine, queue: Queue
     ) -> None:
         self.settings, self.name, self.queue = settings, name, queue
-        configure_tracing("easel-worker", name)
         self.drain = threading.Event()
         self.services: Services = open_services(settings, LONG_TIMEOUTS)
         self.registration = Registration(
@@ -178,7 +177,7 @@ class Child:
         ).start()
         self._claimed: JobSession | None = None  # and not begun
         self._claimed_at = 0.0  # time.monotonic
-        # In a thread: TensorFlow's import may exceed the four seconds that Celery gives a child to start.
+        # In a thread: these imports may exceed the four seconds that Celery gives a child to start.
         self._state = ThreadPoolExecutor(1, "open-engine").submit(self._open_state, open_engine)
 
     def claim_next_job(self) -> None:
@@ -235,6 +234,7 @@ class Child:
         stop_tracing()
 
     def _open_state(self, open_engine: OpenEngine) -> WorkerState:
+        configure_tracing("easel-worker", self.name)
         return WorkerState(open_engine(self.settings), self.name, self.registration, self.settings)
 
     def _wake_others(self) -> None:
