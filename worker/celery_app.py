@@ -238,10 +238,12 @@ class Child:
         return WorkerState(open_engine(self.settings), self.name, self.registration, self.settings)
 
     def _wake_others(self) -> None:
+        """Wake a worker of each tier with queued jobs; of all tiers: the tenant may now run another one."""
+        stats, dispatcher = self.services.queue_stats, self.services.dispatcher
         with suppress(LedgerUnavailable):  # the reaper does the same
-            for tier in self.settings.tiers:
-                if self.services.queue_stats.depth(tier) and not self.services.dispatcher.pending(tier):
-                    self.services.dispatcher.wake(tier)
+            for tier in {tier for worker in stats.workers() for tier in worker.tiers}.union(self.settings.tiers):
+                if stats.depth(tier) and not dispatcher.pending(tier):
+                    dispatcher.wake(tier)
 
 
 def start(settings: Settings, name: str, open_engine: OpenEngine = open_tensorflow_engine) -> None:
