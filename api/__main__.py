@@ -21,6 +21,7 @@ from api.http.auth import check_exposure
 from shared.errors import StorageUnavailable
 from shared.logging import configure_logging, exit_with_error
 from shared.settings import InvalidSettings, Settings
+from shared.tracing import stop_tracing
 
 GRACE_SECONDS = 10
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -98,6 +99,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # the same
             "graceful_timeout": GRACE_SECONDS,
             "keepalive": 15,
             "when_ready": _print_address,
+            "worker_exit": lambda _arbiter, _worker: stop_tracing(),
             "logger_class": GunicornLogger,
             "control_socket_disable": True,
         }

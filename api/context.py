@@ -43,6 +43,8 @@ class Context:
     """Set when the server shuts down, so that streams end."""
     confirmed_ledger_id: str | None = None
     """The ledger's id once it is known to belong to the blob store: see api/routes/health.py."""
+    store_confirmed_at: float = float("-inf")
+    """When the blob store was last found to be that of the ledger (time.monotonic)."""
 
     @classmethod
     def current(cls) -> Self:

@@ -1,13 +1,16 @@
 # The HTTP API, without TensorFlow, and without a shell. Build from the repository's root:
 #   docker build -f deploy/api.Dockerfile -t easel-api .
 # --build-arg LOCK=flower.txt makes an image of Flower instead, for the profile `flower` of compose.yaml.
+# --build-arg OTEL=1 adds OpenTelemetry (docs/how-to/tracing.md).
 ARG BUILDER=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 ARG RUNTIME=gcr.io/distroless/python3-debian13:nonroot@sha256:83aa8d4f74a4d7f7cf2d472054139bef71a927b76c680c0f2e1021d6b1d6d732
 
 FROM ${BUILDER} AS packages
 ARG LOCK=api.txt
-COPY deploy/locks/${LOCK} /lock.txt
-RUN pip install --no-cache-dir --no-compile --require-hashes --target /packages -r /lock.txt
+ARG OTEL=
+COPY deploy/locks/ /locks/
+RUN pip install --no-cache-dir --no-compile --require-hashes --target /packages \
+        -r "/locks/${LOCK}" ${OTEL:+-r /locks/otel.txt}
 # Left out: tests, the clients of AWS services other than S3 and its credentials, commands.
 RUN find /packages -type d -name tests -prune -exec rm -rf {} + \
     && find /packages -path '*/botocore/data/*' -prune -type d \

@@ -2,13 +2,16 @@
 #   docker build -f deploy/worker.Dockerfile -t easel-worker .
 # For NVIDIA GPUs add --build-arg LOCK=worker-gpu.txt and run with Docker's --gpus all. For one worker on each GPU, run
 # the command: easel-worker start --gpus all
+# --build-arg OTEL=1 adds OpenTelemetry (docs/how-to/tracing.md).
 ARG BASE=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 FROM ${BASE} AS packages
 ARG LOCK=worker.txt
-COPY deploy/locks/${LOCK} /lock.txt
+ARG OTEL=
+COPY deploy/locks/ /locks/
 RUN python3 -m venv --without-pip /packages \
-    && pip --python /packages/bin/python install --no-cache-dir --require-hashes -r /lock.txt
+    && pip --python /packages/bin/python install --no-cache-dir --require-hashes \
+        -r "/locks/${LOCK}" ${OTEL:+-r /locks/otel.txt}
 
 FROM ${BASE}
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/easel PATH=/packages/bin:$PATH HOME=/tmp

@@ -26,6 +26,7 @@ STYLIZE_TASK: Final = "easel.stylize"
 
 _OWN_QUEUE_SECONDS: Final = 60.0
 _CLAIM_HEADER: Final = "claim"
+_CLAIM_NUMBER_HEADER: Final = "claim_number"
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,11 @@ def own_queue(worker: str) -> Queue:
 def claim_token(headers: Mapping[str, Any]) -> str:
     """Return the claim's token from the headers of a STYLIZE_TASK. It is no argument, because Flower shows these."""
     return str(headers.get(_CLAIM_HEADER, ""))
+
+
+def claim_number(headers: Mapping[str, Any]) -> int:
+    """Return how often the job was claimed, from the same headers."""
+    return int(headers.get(_CLAIM_NUMBER_HEADER, 1))
 
 
 def create_celery_app(settings: Settings) -> Celery:
@@ -93,9 +99,9 @@ class Dispatcher:
             return False
         return True
 
-    def run_here(self, queue: Any, job_id: str, token: str) -> None:
-        """Send a worker, in its own queue, the task for a job that it has claimed. Raises LedgerUnavailable."""
-        headers = {_CLAIM_HEADER: token}
+    def run_here(self, queue: Any, job_id: str, token: str, number: int) -> None:
+        """Send a worker, in its own queue, the task for its `number`th claim of a job. Raises LedgerUnavailable."""
+        headers = {_CLAIM_HEADER: token, _CLAIM_NUMBER_HEADER: number}
         with translate_errors():
             try:
                 self._app.send_task(STYLIZE_TASK, (job_id,), task_id=job_id, queue=queue, headers=headers, retry=False)

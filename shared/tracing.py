@@ -62,7 +62,7 @@ def configure_tracing(service: str, instance: str | None = None) -> None:
 
 
 def record_spans(processor: "SpanProcessor", service: str, instance: str | None = None) -> None:
-    """Send this process's spans to `processor`."""
+    """Send this process's spans to `processor`, until `stop_tracing`."""
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - optional
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - optional
 
@@ -72,7 +72,7 @@ def record_spans(processor: "SpanProcessor", service: str, instance: str | None 
         "service.version": __version__,
         "service.instance.id": instance,
     }
-    _Tracing.provider = TracerProvider(resource=Resource.create(_present(about)))
+    _Tracing.provider = TracerProvider(resource=Resource.create(_present(about)), shutdown_on_exit=False)
     _Tracing.provider.add_span_processor(processor)
 
 

@@ -20,6 +20,7 @@ import structlog
 from billiard.pool import EX_RECYCLE
 from celery import Celery, current_task
 from celery.concurrency.asynpool import AsynPool
+from celery.exceptions import Retry
 from celery.signals import (
     setup_logging,
     worker_process_init,
@@ -54,6 +55,7 @@ log = structlog.get_logger(__name__)
 OpenEngine = Callable[[Settings], Engine]
 
 _CHILD_CHECK_SECONDS: Final = 1.0
+_QUEUED_AGAIN: Final = "The job has not ended."  # for Celery's log and its tools
 _TASK_SECONDS: Final = 10.0  # from a claim to its task, which takes milliseconds
 
 app = create_celery_app(Settings())
@@ -168,7 +170,6 @@ class Child:
         self, settings: Settings, name: str, memory: WorkerMemory, open_engine: OpenEngine, queue: Queue
     ) -> None:
         self.settings, self.name, self.queue = settings, name, queue
-        configure_tracing("easel-worker", name)
         self.drain = threading.Event()
         self.services: Services = open_services(settings, LONG_TIMEOUTS)
         self.registration = Registration(
@@ -176,7 +177,7 @@ class Child:
         ).start()
         self._claimed: JobSession | None = None  # and not begun
         self._claimed_at = 0.0  # time.monotonic
-        # In a thread: TensorFlow's import may exceed the four seconds that Celery gives a child to start.
+        # In a thread: these imports may exceed the four seconds that Celery gives a child to start.
         self._state = ThreadPoolExecutor(1, "open-engine").submit(self._open_state, open_engine)
 
     def claim_next_job(self) -> None:
@@ -206,11 +207,14 @@ class Child:
         return self._claimed is not None
 
     def stylize(self, job_id: str, token: str) -> None:
-        """Run the job that was claimed, then exit if a fresh child should replace this one."""
+        """Run the job that was claimed, then exit if a fresh child should replace this one.
+
+        Raises Retry if the job has not ended, so that Celery's tools do not show that it has.
+        """
         session = self._claimed
         if session is None or (session.job.id, session.token) != (job_id, token):
             take_back(self.services, job_id, token)  # the process that had the claim died before it got this message
-            return
+            raise Retry(_QUEUED_AGAIN)
         self._claimed = None
         state = self._state.result()
         run_job(state, session)
@@ -219,6 +223,8 @@ class Child:
             log.info("child_replaced", reason="a fresh process has more memory")
             stop_tracing()
             os._exit(EX_RECYCLE)  # Celery's parent, if there is one, starts another child
+        if not session.ended:
+            raise Retry(_QUEUED_AGAIN)
 
     def stop(self) -> None:
         """Give back what was claimed and not begun, and unregister."""
@@ -228,13 +234,16 @@ class Child:
         stop_tracing()
 
     def _open_state(self, open_engine: OpenEngine) -> WorkerState:
+        configure_tracing("easel-worker", self.name)
         return WorkerState(open_engine(self.settings), self.name, self.registration, self.settings)
 
     def _wake_others(self) -> None:
+        """Wake a worker of each tier with queued jobs; of all tiers: the tenant may now run another one."""
+        stats, dispatcher = self.services.queue_stats, self.services.dispatcher
         with suppress(LedgerUnavailable):  # the reaper does the same
-            for tier in self.settings.tiers:
-                if self.services.queue_stats.depth(tier) and not self.services.dispatcher.pending(tier):
-                    self.services.dispatcher.wake(tier)
+            for tier in {tier for worker in stats.workers() for tier in worker.tiers}.union(self.settings.tiers):
+                if stats.depth(tier) and not dispatcher.pending(tier):
+                    dispatcher.wake(tier)
 
 
 def start(settings: Settings, name: str, open_engine: OpenEngine = open_tensorflow_engine) -> None:

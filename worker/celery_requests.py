@@ -5,10 +5,11 @@ from typing import Any
 import structlog
 from billiard.einfo import ExceptionInfo
 from billiard.pool import EX_RECYCLE
+from celery.exceptions import Retry
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
-from shared.dispatch import claim_token
+from shared.dispatch import claim_number, claim_token
 from shared.errors import JobNotFound, Unavailable
 from shared.services import Services
 
@@ -35,8 +36,16 @@ class StylizeRequest(Request):
         services: Services = task.services
         return services
 
+    def on_accepted(self, pid: Any, time_accepted: float) -> None:
+        """Report the start. A job that ran before has ended for Flower, which shows a start only after a retry."""
+        if claim_number(self.request_dict) > 1:
+            self.send_event("task-retried", exception="", traceback="")
+        super().on_accepted(pid, time_accepted)
+
     def on_failure(self, exc_info: ExceptionInfo, *args: Any, **kwargs: Any) -> None:
         """Return the job to its queue, unless the child has ended or released it."""
+        if isinstance(exc_info.exception, Retry):
+            return super().on_failure(exc_info, *args, **kwargs)
         self._take_back()
         if f"exitcode {EX_RECYCLE} " not in str(exc_info.exception):
             return super().on_failure(exc_info, *args, **kwargs)

@@ -1,5 +1,6 @@
 """Liveness and readiness, and the check that Redis and the blob store belong together."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Literal
@@ -20,6 +21,8 @@ _UNCHECKED_ENDPOINTS: Final = frozenset(
     }
 )
 """`get_job` is the most frequent request and reads the ledger's id together with the job; the others use no jobs."""
+
+_STORE_SECONDS: Final = 5.0
 
 routes = Blueprint("health", __name__)
 
@@ -66,11 +69,27 @@ def require_ledger() -> None:
     """Check, before each request for jobs, that Redis holds the ledger that belongs to the blob store.
 
     Pairs them at the first request, so that the API starts without them. Later, one GET detects that Redis was
-    emptied or replaced. Raises LedgerUnavailable, LedgerLost, StorageUnavailable.
+    emptied or replaced. Requests that may write to the blob store check it, too, every few seconds. Raises
+    LedgerUnavailable, LedgerLost, StorageUnavailable.
     """
     if request.path.startswith("/v1/") and request.endpoint and request.endpoint not in _UNCHECKED_ENDPOINTS:
         context = Context.current()
         confirm_ledger(context, context.services.ledger.identity())
+        if request.method == "POST":
+            confirm_store(context, seconds=_STORE_SECONDS)
+
+
+def confirm_store(context: Context, *, seconds: float = 0) -> None:
+    """Check that the blob store is still the one of this ledger, unless that was done within `seconds`.
+
+    A folder whose disk is not mounted can be written to, but has no identity. Raises as `require_ledger`.
+    """
+    if time.monotonic() - context.store_confirmed_at < seconds:
+        return
+    context.store_confirmed_at = float("-inf")
+    if not ensure_paired(context.services):
+        raise LedgerLost
+    context.store_confirmed_at = time.monotonic()
 
 
 def confirm_ledger(context: Context, ledger_id: str | None) -> None:
@@ -89,7 +108,7 @@ def _run_checks(context: Context) -> dict[str, Check]:
         store = pool.submit(_check, services.blobs.check)
         checks = {"redis": redis.result(), "store": store.result()}
     if all(check.ok for check in checks.values()):
-        checks["ledger"] = _check(lambda: confirm_ledger(context, services.ledger.identity()))
+        checks["ledger"] = _check(lambda: confirm_store(context))
     else:
         checks["ledger"] = Check(ok=False, detail="Not checked: Redis and the blob store must respond first.")
     return checks

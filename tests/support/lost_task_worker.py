@@ -17,9 +17,9 @@ _run_here = Dispatcher.run_here
 _lost: list[str] = []
 
 
-def _lose_first(dispatcher: Dispatcher, queue: Queue, job_id: str, token: str) -> None:
+def _lose_first(dispatcher: Dispatcher, queue: Queue, job_id: str, token: str, number: int) -> None:
     if _lost:
-        return _run_here(dispatcher, queue, job_id, token)
+        return _run_here(dispatcher, queue, job_id, token, number)
     return _lost.append(job_id)
 
 

@@ -46,7 +46,7 @@ def claim_next_job(
         return None
     try:
         with claim_span(session.job, started_at=started_at):
-            services.dispatcher.run_here(queue, session.job.id, session.token)
+            services.dispatcher.run_here(queue, session.job.id, session.token, session.job.claims)
     except LedgerUnavailable as error:
         log.warning("task_not_sent", job=session.job.id, detail=error.detail)
         session.give_back()

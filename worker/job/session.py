@@ -37,6 +37,8 @@ class JobSession:
         self.settings, self.blobs = services.settings, services.blobs
         self.lost = threading.Event()
         """Set once another worker holds the claim."""
+        self.ended = False
+        """Whether `end_job` ended the job."""
         self.active_at = time.monotonic()
         """When the loop last did a step or waited for a service (time.monotonic). After a while it counts as hung."""
         self._control_flags = ControlFlags(cancel=False, finish=False, others_waiting=False)
@@ -143,6 +145,7 @@ class JobSession:
         except ClaimLost:
             self._withdraw_pending_outcome()
             raise
+        self.ended = True
         log.info("job_ended", state=str(state))
 
     def finalize(self) -> None:

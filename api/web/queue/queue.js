@@ -67,7 +67,8 @@ function updateRunningJob(entry, job) {
   const speed = metrics.steps_per_second && `${number(metrics.steps_per_second)}\u00a0steps/s`;
   const step = `step ${progress.current} of ${progress.total}`;
   setText(entry.facts, [percent(progress.percentage), step, speed].filter(Boolean).join(" · "));
-  setText(entry.worker, [job.worker, job.eta_seconds && `ready in ${etaRange(job.eta_seconds)}`].filter(Boolean).join(" · "));
+  const silence = job.worker_silent_since && "does not answer";
+  setText(entry.worker, [job.worker, silence, job.eta_seconds && `ready in ${etaRange(job.eta_seconds)}`].filter(Boolean).join(" · "));
   updateCancelButton($("button", entry.node), job);
   const interval = MIN_INTERVAL * Math.max(1, queue.running.length / 4);
   if (urls.preview && entry.previewStep !== progress.current && Date.now() - entry.previewAt > interval) {

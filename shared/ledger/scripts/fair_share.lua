@@ -63,9 +63,19 @@ local function remove_from_queue(id, tier, tenant)
   redis.call('ZREM', tenant_queue_key(tier, tenant), id)
 end
 
+-- Returns a tenant's queued job at a rank, 0 for the first and -1 for the last, and its tag; nothing if there is none.
+-- A worker of 0.2.0 claims jobs without removing them from the tenant's queue; here they are removed.
+local function queued_job(tier, tenant, rank)
+  local key = tenant_queue_key(tier, tenant)
+  local id, tag = unpack(redis.call('ZRANGE', key, rank, rank, 'WITHSCORES'))
+  if not id or redis.call('ZSCORE', queue_key(tier), id) then return id, tag end
+  redis.call('ZREM', key, id)
+  return queued_job(tier, tenant, rank)
+end
+
 -- Moves the first queued job of a tenant to the end of its share, if that is earlier.
 local function pull_forward(tier, tenant)
-  local first, tag = unpack(redis.call('ZRANGE', tenant_queue_key(tier, tenant), 0, 0, 'WITHSCORES'))
+  local first, tag = queued_job(tier, tenant, 0)
   if not first then return end
   local earliest = share_end(tier, tenant)
   if tonumber(tag) > earliest then set_start_tag(first, earliest) end
@@ -74,7 +84,7 @@ end
 -- Adds a job behind all others of its tenant. The last of those may be one that returned to the head.
 local function enqueue(id)
   local tier, tenant = get_field(id, 'tier'), tenant_of(id)
-  local last, tag = unpack(redis.call('ZRANGE', tenant_queue_key(tier, tenant), -1, -1, 'WITHSCORES'))
+  local last, tag = queued_job(tier, tenant, -1)
   set_start_tag(id, math.max(share_end(tier, tenant), last and tag + charge(last) or 0))
 end
 

@@ -1,5 +1,6 @@
 """Redis or the blob store is down or does not respond: a 503 within three seconds, never a hang."""
 
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,6 +108,24 @@ def test_a_later_failure_of_the_blob_store_affects_only_requests_that_need_it(
         ):
             assert response.status_code == 503, response.text
     assert services.queue_stats.depth("standard") == 0, "no record without its request"
+
+
+def test_nothing_is_accepted_while_the_disk_of_the_blob_store_is_not_mounted(
+    server: Server, settings: Settings
+) -> None:
+    job = server.http.post("/v1/jobs", files=FILES).json()
+    folder = Path(settings.store_url.removeprefix("file://"))
+    mounted = folder.rename(folder.with_name("away"))
+    folder.mkdir()
+    ready = server.http.get("/readyz")
+    assert (ready.status_code, "mounted" in ready.json()["checks"]["ledger"]["detail"]) == (503, True)
+    refused = server.http.post("/v1/jobs", files=FILES)
+    assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+    assert server.http.get(job["urls"]["self"]).status_code == 200
+    assert not (folder / "jobs").exists()
+    shutil.rmtree(folder)
+    mounted.rename(folder)
+    assert server.http.post("/v1/jobs", files=FILES).status_code == 202
 
 
 def test_a_full_redis_gets_a_503_and_leaves_no_job(server: Server, services: Services) -> None:

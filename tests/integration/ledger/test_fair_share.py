@@ -41,6 +41,17 @@ def test_cost_does_not_reorder_the_jobs_of_one_tenant(ledger: Ledger) -> None:
     assert [claim(ledger).job.id for _ in ids] == ids
 
 
+def test_jobs_that_a_worker_of_0_2_0_has_claimed_are_not_queued_again(ledger: Ledger) -> None:
+    redis: Any = ledger._redis
+    for first, second in (submit_all(ledger, "only", 2), submit_all(ledger, "other", 2)):
+        for claimed_by_old in (first, second):
+            redis.zrem(f"{NAMESPACE}:queue:standard", claimed_by_old)
+    redis.delete(f"{NAMESPACE}:job:{second}")  # it ended, and was deleted
+    ids = [submit_all(ledger, tenant, 1)[0] for tenant in ("only", "other")]
+    assert [claim(ledger).job.id for _ in ids] == ids
+    assert queued(ledger) == []
+
+
 def test_a_tenant_is_not_charged_for_jobs_that_it_canceled_while_they_were_queued(ledger: Ledger) -> None:
     submit_all(ledger, "other", 50)
     *canceled, last = submit_all(ledger, "hasty", 40, steps=100)

@@ -6,12 +6,14 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from celery.events.state import State
 from kombu import Exchange, Queue
 from support.fixtures.worker import LONG, WorkerRig, children
 from support.requirements import ROOT, part_missing
@@ -166,9 +168,54 @@ def test_events_tell_when_a_job_starts_and_ends(sleep_engine_rig: WorkerRig) -> 
     assert {uuid for uuid, types in seen.items() if "task-started" in types} == {job_id}, "wake-ups send none"
 
 
+@contextmanager
+def event_state(rig: WorkerRig) -> Iterator[Callable[[str, str], list[str]]]:
+    """Return a function that waits for a state of a job, and returns its states until then, as Flower shows them."""
+    state, seen, app = State(), dict[str, list[str]](), rig.services.dispatcher._app
+
+    def on_event(event: dict[str, Any]) -> None:
+        state.event(event)
+        if (task := state.tasks.get(event.get("uuid"))) and task.state not in seen.setdefault(task.uuid, [])[-1:]:
+            seen[task.uuid].append(task.state)
+
+    with app.connection_for_read() as connection:
+        events = app.events.Receiver(connection, handlers={"*": on_event}).itercapture(timeout=60, wakeup=False)
+
+        def wait_for(job_id: str, shown: str) -> list[str]:
+            while shown not in seen.get(job_id, []):
+                next(events)
+            return seen.pop(job_id)
+
+        yield wait_for
+
+
+def test_a_job_that_continues_after_a_time_slice_is_shown_as_started_again(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
+    rig.start_worker(slice_seconds=0.5)
+    rig.wait_for_worker(lambda worker: worker.name == "one@test")
+    with event_state(rig) as wait_for:
+        job_id = rig.submit(steps=200)
+        wait_for(job_id, "STARTED")
+        rig.submit()
+        assert wait_for(job_id, "RETRY") == ["RETRY"], "it has not ended"
+        assert wait_for(job_id, "SUCCESS")[-2:] == ["STARTED", "SUCCESS"]
+
+
+def test_a_job_that_continues_after_its_process_died_is_shown_as_started_again(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
+    rig.start_worker()
+    rig.wait_for_worker(lambda worker: worker.name == "one@test")
+    with event_state(rig) as wait_for:
+        job_id = rig.submit(**LONG)
+        wait_for(job_id, "STARTED")
+        rig.kill_child()
+        wait_for(job_id, "FAILURE")
+        assert wait_for(job_id, "STARTED")[-2:] == ["RETRY", "STARTED"]
+
+
 def test_the_queue_of_a_worker_expires(sleep_engine_rig: WorkerRig) -> None:
     client, queue = connect(sleep_engine_rig.settings.redis_url), own_queue("gone@test")
-    sleep_engine_rig.services.dispatcher.run_here(queue, "job", "token")
+    sleep_engine_rig.services.dispatcher.run_here(queue, "job", "token", 1)
     assert 0 < int(client.pttl(queue.name)) <= 60_000  # type: ignore[arg-type]
 
 

@@ -148,3 +148,10 @@ def test_api_and_worker_send_their_spans_to_the_endpoint_in_the_environment(
     (api, request), (worker, publish) = received["POST /v1/jobs"], received["publish"]
     assert (api, worker) == ("easel-api", "easel-worker")
     assert request.trace_id == publish.trace_id
+
+
+def test_a_worker_starts_while_the_packages_for_tracing_are_imported(sleep_engine_rig: WorkerRig) -> None:
+    """Celery would end a child that has not started after four seconds."""
+    sleep_engine_rig.command = ("support.blocked_tracing_worker",)
+    sleep_engine_rig.start_worker()
+    sleep_engine_rig.wait_for_worker(lambda worker: worker.name == "one@test")

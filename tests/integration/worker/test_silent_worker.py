@@ -11,13 +11,18 @@ from easel.models import JobState
 
 
 @pytest.fixture
-def running_job(sleep_engine_rig: WorkerRig, start_server: Callable[..., Server]) -> Iterator[Job]:
+def easel(sleep_engine_rig: WorkerRig, start_server: Callable[..., Server]) -> Iterator[Easel]:
+    with Easel(start_server(sleep_engine_rig.settings).url) as easel:
+        yield easel
+
+
+@pytest.fixture
+def running_job(sleep_engine_rig: WorkerRig, easel: Easel) -> Job:
     rig = sleep_engine_rig
     rig.start_worker()
     job_id = rig.submit(**LONG)
     rig.wait(job_id, reached(2))
-    with Easel(start_server(rig.settings).url) as easel:
-        yield easel.get(job_id)
+    return easel.get(job_id)
 
 
 def next_silence(events: Iterator[JobEvent]) -> WorkerSilentEvent:
@@ -25,7 +30,7 @@ def next_silence(events: Iterator[JobEvent]) -> WorkerSilentEvent:
 
 
 def test_a_job_says_that_its_worker_is_suspended_and_that_it_answers_again(
-    sleep_engine_rig: WorkerRig, running_job: Job
+    sleep_engine_rig: WorkerRig, easel: Easel, running_job: Job
 ) -> None:
     events = iter(running_job.events())
     next(event for event in events if event.kind == "progress")
@@ -41,6 +46,7 @@ def test_a_job_says_that_its_worker_is_suspended_and_that_it_answers_again(
         refreshed = running_job.refresh()
         assert refreshed.state is JobState.RUNNING
         assert refreshed.worker_silent_since is not None
+        assert easel.queue().running[0].worker_silent_since is not None
     assert next_silence(events).data.since is None
     assert running_job.status.worker_silent_since is None
     assert running_job.refresh().worker_silent_since is None

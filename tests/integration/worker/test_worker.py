@@ -137,6 +137,21 @@ def test_a_long_job_returns_to_the_queue_after_its_time_slice_if_others_wait(sle
     assert job.checkpoint is not None
 
 
+def test_a_tenant_at_its_limit_of_running_jobs_gets_the_next_at_once_in_another_tier(
+    sleep_engine_rig: WorkerRig,
+) -> None:
+    rig = sleep_engine_rig
+    for name, tier in (("one", "batch"), ("two", "standard")):
+        rig.environment = {**rig.environment, "EASEL_TENANT_RUNNING_JOBS": "1", "EASEL_TIERS": tier}
+        rig.start_worker(name)
+    first = rig.submit(tier="batch", **LONG)
+    rig.wait(first, reached(1), reap=False)
+    second = rig.submit()
+    rig.wait(first, lambda _: not rig.services.dispatcher.pending("standard"), reap=False)
+    rig.services.ledger.request_control(first, "cancel")
+    rig.wait(second, lambda job: job.state is JobState.SUCCEEDED, reap=False)
+
+
 def test_a_loss_that_is_never_finite_fails_the_job(rig: WorkerRig, tmp_path: Path) -> None:
     kernels = load_kernels(Path(rig.settings.weights))
     huge = {layer: (kernel, bias + np.float32(1e38)) for layer, (kernel, bias) in kernels.items()}

@@ -93,10 +93,11 @@ def test_prometheus_finds_the_key_and_the_ports_of_its_configuration() -> None:
     services = compose()["services"]
     (key,) = services["prometheus"]["configs"]
     for job in config["scrape_configs"]:
-        (target,) = job["dns_sd_configs"]
-        for environment in (services[name]["environment"] for name in target["names"]):
-            port = environment.get("EASEL_METRICS_PORT", Settings.model_fields["port"].default)
-            assert str(port) == str(target["port"])
+        for number, target in enumerate(job["dns_sd_configs"]):  # of workers on one GPU each
+            assert number == 0 or target["names"] == ["worker-gpu"]
+            for environment in (services[name]["environment"] for name in target["names"]):
+                port = environment.get("EASEL_METRICS_PORT", Settings.model_fields["port"].default)
+                assert target["port"] == int(port) + number
         if "authorization" in job:
             assert key["target"] == f"/etc/prometheus/{job['authorization']['credentials_file']}"
 
