@@ -1,19 +1,17 @@
 """The forecast: when each job will end, from a snapshot of the queue, the workers and the run history."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final, Self
 
 import numpy as np
 
-from api.eta.fair_queue import RemainingWork
-from api.eta.simulation import SimulationResult, Slot, simulate
-from api.eta.speed_model import SAMPLES, Samples, SpeedModel
+from api.eta.simulation import FUTURES, RemainingWork, Slot, simulate
+from api.eta.speed_model import SAMPLES, Samples, SpeedModel, assumed_run
 from easel.models import TERMINAL, DurationRange, JobState
-from shared.jobs.estimate import START_SECONDS, algorithm, cost, pixel_evaluations
+from shared.jobs.estimate import algorithm, cost, pixel_evaluations
 from shared.jobs.job import Job, JobRequest
 from shared.jobs.run_history import RunRecord
 from shared.ledger.queue_stats import STARTING, WorkerInfo
@@ -24,13 +22,9 @@ from shared.settings import Settings
 
 MAX_QUEUED: Final = 200
 """Queued jobs in a simulation. If more are queued, only running jobs get an estimate."""
-_UNKNOWN_DEVICE: Final = "unknown"
 _MIN_SECONDS: Final = 0.05  # remaining, for any job
 _MAX_DONE: Final = 0.99  # keeps the remaining share above 0
 _ROUNDING: Final = 1e-4  # of a job's arithmetic: workers report hundredths of a percent
-_MEASURED_PIXELS: Final = 256 * 192  # assumed for the job on which a worker measured the speed that it announces
-_QUANTILES: Final = (0.5, 0.9)
-_SAMPLE_INDICES: Final = np.arange(SAMPLES)
 
 
 class Forecast:
@@ -49,20 +43,19 @@ class Forecast:
         self._created = time.monotonic()
         self._random = np.random.default_rng(0)
         self._report_age = settings.heartbeat_seconds / 2  # mean age of what a worker reported
-        workers = [_with_assumed_device(worker, runs) for worker in workers]
-        self._model = _speed_model((*runs, *_announced_speeds(workers, {run.device for run in runs})))
-        self._devices = sorted({worker.device for worker in workers}) or [_UNKNOWN_DEVICE]
         self._slice_seconds, self._overloaded = settings.slice_seconds, overloaded
-        self._queues: dict[str, list[RemainingWork]] = {} if overloaded else {tier: [] for tier in settings.tiers}
-        for job in () if overloaded else sorted(_in_state(JobState.QUEUED, jobs), key=lambda job: (job.order, job.id)):
-            self._queues.setdefault(job.request.tier, []).append(self._remaining_work(job))
-        running = _in_state(JobState.RUNNING, jobs)
-        self._running = [self._remaining_work(job) for job in running]
-        workers = _holders_first(running, workers)
+        running = [job for job in jobs if job.state is JobState.RUNNING]
+        workers = _holders_first(running, [_with_assumed_device(worker, runs) for worker in workers])
+        self._model = _speed_model((*runs, *_announced_speeds(workers, runs)))
+        self._devices = sorted({worker.device for worker in workers}) or ["unknown"]
         self._workers = [self._devices.index(worker.device) for worker in workers]
         self._weights_seconds = [worker.weights_seconds for worker in workers]
-        result = self._simulate(self._queues)
-        self._ends, self._next_slots = _quantiles(result.ends), result.next_slots
+        self._queues: dict[str, list[RemainingWork]] = {} if overloaded else {tier: [] for tier in settings.tiers}
+        queued = [job for job in jobs if job.state is JobState.QUEUED and not overloaded]
+        for job in sorted(queued, key=lambda job: (job.order, job.id)):
+            self._queues.setdefault(job.request.tier, []).append(self._remaining_work(job))
+        self._running = [self._remaining_work(job) for job in running]
+        self._ends, self._next_slots = self._simulate(self._queues)
 
     @classmethod
     def current(cls, services: Services) -> Self:
@@ -83,8 +76,7 @@ class Forecast:
         longer than EASEL_SLICE_SECONDS: its time slices depend on the other jobs.
         """
         if job.id in self._ends and job.state not in TERMINAL:
-            p50, p90 = self._ends[job.id]
-            return _eta(p50 - self._age(), p90 - self._age())
+            return _range(self._ends[job.id] - self._age())
         slot = self._next_slots.get(job.request.tier)
         known = len(self._queues.get(job.request.tier, []))
         if slot is None or job.state is not JobState.QUEUED or (position or 1) - 1 > known:
@@ -97,16 +89,13 @@ class Forecast:
         if self._overloaded:
             return None
         queue = self._queues.get(job.request.tier, [])
-        now = min(
-            (work.start_tag for work in queue), default=0
-        )  # about virtual time; where a tenant without jobs starts
+        now = min((work.start_tag for work in queue), default=0)  # about where a tenant without jobs starts
         work = self._remaining_work(job.model_copy(update={"order": now}))
-        queues = self._queues | {work.tier: [*queue, work]}
-        ends = self._simulate(queues).ends.get(work.job_id)
-        if ends is None:
+        ends, _ = self._simulate(self._queues | {work.tier: [*queue, work]})
+        if work.job_id not in ends:
             return None
-        seconds = np.maximum(ends - self._age(), work.to_end.min(axis=0))  # an idle worker was idle in the past, too
-        return _eta(*np.quantile(seconds, _QUANTILES).tolist())
+        idle = work.to_end.min(axis=0)  # of a worker that was idle before, too
+        return _range(np.maximum(ends[work.job_id] - self._age(), idle))
 
     def eta_of_default(self, tier: str) -> DurationRange | None:
         """Return the time until a job of the default recipe would end that is submitted now and runs in one piece.
@@ -119,17 +108,16 @@ class Forecast:
     def run_time(self, job: Job) -> DurationRange:
         """Return the job's time on one of the current workers, without waiting."""
         work = self._remaining_work(job)
-        learning = min(self._weights_seconds, default=0) if work.needs_weights else 0
-        return _eta(*np.quantile(learning + work.to_end, _QUANTILES).tolist())
+        return _range(work.needs_weights * min(self._weights_seconds, default=0) + work.to_end)
 
-    def _simulate(self, queues: Mapping[str, Sequence[RemainingWork]]) -> SimulationResult:
+    def _simulate(self, queues: Mapping[str, Sequence[RemainingWork]]) -> tuple[dict[str, Samples], dict[str, Slot]]:
         if not self._workers:
-            return SimulationResult({}, {})
+            return {}, {}
         return simulate(self._running, queues, self._workers, self._weights_seconds, self._slice_seconds)
 
     def _eta_at(self, slot: Slot, work: RemainingWork) -> DurationRange:
         start = np.maximum(slot.start - self._age(), 0) + work.needs_weights * slot.weights_seconds
-        return _eta(*np.quantile(start + work.to_end[slot.device, _SAMPLE_INDICES], _QUANTILES).tolist())
+        return _range(start + work.to_end[slot.device, FUTURES])
 
     def _age(self) -> float:
         return time.monotonic() - self._created
@@ -137,40 +125,31 @@ class Forecast:
     def _remaining_work(self, job: Job) -> RemainingWork:
         seconds = [self._remaining_seconds(job, device) for device in self._devices]
         to_end, to_release = (np.maximum(rows, _MIN_SECONDS) for rows in zip(*seconds, strict=True))
-        recipe = job.request.recipe
         return RemainingWork(
             job.id,
             job.request.tier,
             to_end,
             to_release,
-            needs_weights=recipe.steps > 0,
+            needs_weights=job.request.recipe.steps > 0,
             tenant=job.tenant,
             start_tag=job.order,
-            cost=cost(recipe, job.request.width or 1, job.request.height or 1) * (1 - job.progress.percentage / 100),
+            cost=cost(job.request.recipe, *_size(job)) * (1 - job.progress.percentage / 100),
         )
 
     def _remaining_seconds(self, job: Job, device: str) -> tuple[Samples, Samples]:
         """Return the seconds on this device until the job is complete, and until it ends, perhaps early."""
         recipe, done = job.request.recipe, min(job.progress.percentage / 100, _MAX_DONE)
-        arithmetic = pixel_evaluations(recipe, job.request.width or 1, job.request.height or 1)
-        samples = self._model.samples(device).shuffled(self._random)
-        predicted = arithmetic / self._model.speed(device, algorithm(recipe), arithmetic / recipe.total_steps)
-        end = np.where(samples.fraction > done, samples.fraction, 1)
-        running = job.state is JobState.RUNNING
-        start = _share_to_start(recipe, done) * samples.start_seconds
-        if running and job.fraction_per_second and done:
-            loop = samples.loop_seconds_at_pace(predicted, 1 / job.fraction_per_second, done)
+        running, evaluations = job.state is JobState.RUNNING, pixel_evaluations(recipe, *_size(job))
+        samples = self._model.samples(device, algorithm(recipe), evaluations / recipe.total_steps)
+        pace, start, end, fraction = samples[:, self._random.permutation(SAMPLES)]  # jobs are independent of each other
+        loop, (begun, parts) = pace * evaluations, _parts_begun(recipe, done)
+        elapsed = job.run_seconds if running and not done else 0.0
+        if running and done and job.fraction_per_second:
+            loop = self._model.at_own_pace(loop, 1 / job.fraction_per_second, done, self._random)
         else:
-            elapsed = job.run_seconds if running and not done else 0.0
-            start = start + np.maximum(samples.start_seconds / len(_work_of_parts(recipe)) - elapsed, 0)
-            loop = predicted * np.exp(samples.error)
-        start -= self._report_age if running else 0
-        to_end, to_release = (start + (share - done) * loop + samples.end_seconds for share in (1.0, end))
-        return to_end, to_release
-
-
-def _in_state(state: JobState, jobs: list[Job]) -> list[Job]:
-    return [job for job in jobs if job.state is state]
+            begun -= 1  # the first part is being started
+        rest = np.maximum(start * (parts - begun) / parts - elapsed, 0) + end - self._report_age * running
+        return rest + (1 - done) * loop, rest + (np.where(fraction > done, fraction, 1) - done) * loop
 
 
 @lru_cache(maxsize=4)
@@ -185,20 +164,11 @@ def _with_assumed_device(worker: WorkerInfo, runs: Sequence[RunRecord]) -> Worke
     return worker.model_copy(update={"device": runs[0].device}) if starting else worker
 
 
-def _announced_speeds(workers: list[WorkerInfo], known_devices: AbstractSet[str]) -> Iterator[RunRecord]:
-    """Yield the speed that workers announce for each device without runs; once, as several may repeat one job."""
+def _announced_speeds(workers: list[WorkerInfo], runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the speed that workers announce for each device without runs; once, as several may repeat one job."""
     speeds = {worker.device: worker.pixels_per_second for worker in workers if worker.pixels_per_second}
-    for device in speeds.keys() - known_devices:
-        yield RunRecord(
-            device=device,
-            algorithm="",
-            pixels=_MEASURED_PIXELS,
-            pixels_per_second=speeds[device],
-            start_seconds=START_SECONDS,
-            end_seconds=0,
-            fraction=1,
-            drift=None,
-        )
+    known = {run.device for run in runs}
+    return [assumed_run(device, speed) for device, speed in speeds.items() if device not in known]
 
 
 def _holders_first(running: list[Job], workers: list[WorkerInfo]) -> list[WorkerInfo]:
@@ -216,28 +186,22 @@ def _default_job(tier: str) -> Job:
     return Job.new(JobRequest.model_validate({**fields, "recipe": PRESETS["default"], "digest": ""}))
 
 
-def _share_to_start(recipe: Recipe, done: float) -> float:
-    """Return the share of the parts of a run that a job has yet to start, with `done` of its arithmetic reported.
+def _size(job: Job) -> tuple[int, int]:
+    return job.request.width or 1, job.request.height or 1
 
-    A stage counts if the job is exactly at its beginning: its tracing is under way.
+
+def _parts_begun(recipe: Recipe, done: float) -> tuple[int, int]:
+    """Return how many parts of a run have begun with `done` of its arithmetic reported, and how many there are.
+
+    The parts are patch matching, if there is any, and each stage; the aspect ratio is left out. A stage does not count
+    if the job is exactly at its beginning: its tracing is under way.
     """
-    *begins, whole = accumulate(_work_of_parts(recipe))
-    return sum(begin / whole >= done - _ROUNDING for begin in begins) / (len(begins) + 1)
-
-
-def _work_of_parts(recipe: Recipe) -> list[float]:
-    """Return the arithmetic of patch matching, if there is any, and of each stage; the aspect ratio is left out."""
     patches = sum(iteration.pixel_evaluations(iteration.longest_side**2) for iteration in recipe.patch_iterations())
-    return [part for part in (patches, *(longest**2 * steps for longest, steps in recipe.schedule())) if part]
+    work = [part for part in (patches, *(longest**2 * steps for longest, steps in recipe.schedule())) if part]
+    *begins, whole = accumulate(work)
+    return 1 + sum(begin / whole < done - _ROUNDING for begin in begins), len(work)
 
 
-def _quantiles(ends: Mapping[str, Samples]) -> dict[str, tuple[float, float]]:
-    """Return p50 and p90 of each, computed together: one by one they take as long as the simulation."""
-    if not ends:
-        return {}
-    rows = np.quantile(np.array(list(ends.values())), _QUANTILES, axis=1).T.tolist()
-    return {job_id: (p50, p90) for job_id, (p50, p90) in zip(ends, rows, strict=True)}
-
-
-def _eta(p50: float, p90: float) -> DurationRange:
+def _range(seconds: Samples) -> DurationRange:
+    p50, p90 = np.quantile(seconds, (0.5, 0.9))
     return DurationRange(p50=round(max(0.0, p50), 1), p90=round(max(0.0, p90), 1))

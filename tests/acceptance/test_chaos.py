@@ -30,7 +30,7 @@ def chaos(out: Path, *options: str) -> tuple[int, dict[str, Any], str]:
 def test_no_job_is_lost_or_done_twice_under_any_fault(tmp_path: Path) -> None:
     if not (ROOT / ".venv-s3/ready").exists():
         part_missing("no S3 server is installed: run `make .venv-s3/ready`")
-    code, summary, stderr = chaos(tmp_path / "chaos.json", "--duration", "100", "--workers", "4", "--jobs", "40")
+    code, summary, stderr = chaos(tmp_path / "chaos.json", "--duration", "60", "--workers", "4", "--jobs", "30")
     assert code == 0, stderr
     assert {name: summary[name] for name in CHECKED} == dict.fromkeys(CHECKED, 0)
     assert set(summary["faults"]) == set(FAULTS)
@@ -41,8 +41,8 @@ def test_no_job_is_lost_or_done_twice_under_any_fault(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_broken_fence_is_reported(tmp_path: Path) -> None:
-    only = ("--store", "local", "--no-tensorflow", "--workers", "3", "--duration", "20")
-    only += ("--faults", "sigstop_past_lease", "--settle-seconds", "20")
+    only = ("--store", "local", "--no-tensorflow", "--workers", "3", "--duration", "12")
+    only += ("--faults", "sigstop_past_lease", "--settle-seconds", "10")
     code, summary, stderr = chaos(tmp_path / "chaos.json", "--broken-fence", *only)
     assert code == 1
     assert summary["stale_writes"] > 0

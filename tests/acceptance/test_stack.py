@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from chaos.clients.images import SHALLOW
 from PIL import Image
 from support.fixtures.worker import sample_image
 from support.requirements import ROOT
@@ -17,7 +18,7 @@ from support.requirements import ROOT
 from deploy.local.stack import free_port
 from easel import Easel
 
-TINY = {"preset": "fast", "init": "content", "size": 64, "steps": 6}
+TINY = {"preset": "fast", "init": "content", "size": 64, "steps": 6, **SHALLOW}
 
 
 @pytest.fixture

@@ -7,21 +7,20 @@ import pytest
 from support.fixtures.ledger import claim, submit
 from support.tenants import end_slice, of, progress, queued
 
-from api.eta.fair_queue import FairQueue, RemainingWork
+from api.eta.simulation import FairQueue, RemainingWork
 from easel.models import JobState
 from shared.jobs.estimate import cost
 from shared.ledger.ledger import Ledger
 
-SECONDS = np.ones((1, 1))
-
 
 def remaining_work(ledger: Ledger, job_id: str) -> RemainingWork:
     job = ledger.get(job_id)
+    seconds = np.full((1, 1), float(job.request.recipe.steps))
     return RemainingWork(
         job_id,
         job.request.tier,
-        SECONDS,
-        SECONDS,
+        seconds,
+        seconds,
         tenant=job.tenant,
         start_tag=job.order,
         cost=cost(job.request.recipe, 64, 64),
@@ -41,12 +40,12 @@ def test_the_simulated_order_is_that_of_the_ledger(ledger: Ledger, seed: int, sl
         claimed = claim(ledger)
         done, steps = claimed.job.progress.percentage / 100, claimed.job.request.recipe.steps
         done = min(1.0, done + slice_steps / steps)
-        work, _, rest = queue.take(lambda work: slice_steps / ledger.get(work.job_id).request.recipe.steps)
+        turn = queue.take(slice_steps)
         expected.append(claimed.job.id)
-        simulated.append(work.job_id)
+        simulated.append(turn.work.job_id)
         if done < 1:
             end_slice(ledger, claimed, done)
-            queue.put_back(work, rest)
+            queue.put_back(turn)
         else:
             ledger.end_job(claimed, JobState.SUCCEEDED, progress=progress(claimed, 1))
     assert simulated == expected

@@ -14,7 +14,8 @@ from shared.recovery import job_files
 MEMORY = 10**9
 
 
-def test_a_worker_registers_its_memory_and_gets_no_job_that_needs_more(rig: WorkerRig) -> None:
+def test_a_worker_registers_its_memory_and_gets_no_job_that_needs_more(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
     first = rig.submit()
 
     def submit_copy(**changes: Any) -> str:

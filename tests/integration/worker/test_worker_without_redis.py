@@ -47,7 +47,8 @@ def test_a_drain_while_redis_is_unavailable_loses_no_step(own_redis_rig: WorkerR
     assert (adopted.claim or "?") in (adopted.checkpoint or "")
 
 
-def test_the_end_of_a_job_survives_redis_even_if_it_was_not_finalized(rig: WorkerRig) -> None:
+def test_the_end_of_a_job_survives_redis_even_if_it_was_not_finalized(sleep_engine_rig: WorkerRig) -> None:
+    rig = sleep_engine_rig
     rig.start_worker()
     job = rig.done(rig.submit())
     rig.wait(job.id, lambda _: not rig.services.ledger.list_unfinalized_ids(older_than_seconds=-1))

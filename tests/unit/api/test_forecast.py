@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.eta.forecast import Forecast
@@ -304,6 +304,7 @@ def test_an_overloaded_forecast_estimates_running_jobs_only() -> None:
     st.integers(1, 4),
     st.floats(1, 1000),
 )
+@settings(max_examples=40)
 def test_the_simulation_does_all_work_exactly_once(
     waiting: list[int], running: list[float], workers: int, slice_seconds: float
 ) -> None:
