@@ -4,8 +4,7 @@ from typing import Literal
 
 import pyvips
 
-from shared.imaging.color_profiles import SRGB_PROFILE
-from shared.imaging.deep_color import load_png
+from shared.imaging.deep_color import load_png, profile_of
 
 OtherFormat = Literal["jpeg", "webp", "tiff"]
 
@@ -13,11 +12,11 @@ OtherFormat = Literal["jpeg", "webp", "tiff"]
 def convert(png: bytes, name: OtherFormat, quality: int, *, xmp: bytes | None = None) -> bytes:
     """Return the image in another format; TIFF is lossless, the others have 8 bits and this quality, 1 to 100.
 
-    It has the profile of sRGB; `xmp` becomes its only other metadata. JPEG has no transparency: the image is shown on
+    It has the PNG's profile; `xmp` becomes its only other metadata. JPEG has no transparency: the image is shown on
     white.
     """
     image, keep = load_png(png).copy(), pyvips.enums.ForeignKeep.ICC | pyvips.enums.ForeignKeep.XMP
-    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", SRGB_PROFILE)
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile_of(image))
     if xmp:
         image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
     match name:

@@ -12,6 +12,7 @@ from PIL.Image import Resampling
 
 from shared.errors import BadInput, ImageNotFound, InvalidMask, InvalidShape
 from shared.imaging import deep_color, images
+from shared.imaging.deep_color import DecodedImage
 from shared.recipe import Recipe
 
 _SHAPE_TOLERANCE: Final = 0.02
@@ -42,9 +43,10 @@ def decode_style(data: bytes, mask: bytes, max_pixels: int) -> InputImage:
 
     Raises InvalidShape, and like `images.decode`, with the field in the form if it is the mask's.
     """
-    pixels = deep_color.decode(data, max_pixels=max_pixels, background=None)
+    image = deep_color.decode(data, max_pixels=max_pixels, background=None)
     with positioned(field="style_mask"):
-        return _stored(_with_alpha(pixels, _decode_mask(mask, max_pixels).convert("L")))
+        pixels = _with_alpha(image.pixels, _decode_mask(mask, max_pixels).convert("L"))
+    return _stored(DecodedImage(pixels, image.color_space))
 
 
 def decode_mask(data: bytes, size: tuple[int, int], styles: int, max_pixels: int) -> list[InputImage]:
@@ -58,7 +60,7 @@ def decode_mask(data: bytes, size: tuple[int, int], styles: int, max_pixels: int
     scale = min(1, images.MAX_SIDE / max(size))
     target = round(size[0] * scale), round(size[1] * scale)
     parts = _split_by_color(mask, styles) if styles > 1 else [mask]
-    return [_stored(np.asarray(_scaled_mask(part.convert("L"), target))) for part in parts]
+    return [_stored(DecodedImage(np.asarray(_scaled_mask(part.convert("L"), target)), "srgb")) for part in parts]
 
 
 def check_input(image: InputImage, recipe: Recipe, shape_of: tuple[int, int] | None = None) -> None:
@@ -130,8 +132,8 @@ def _split_by_color(image: Image.Image, styles: int) -> Iterator[Image.Image]:
         yield Image.fromarray((pixels == color).all(axis=-1))
 
 
-def _stored(pixels: deep_color.Pixels) -> InputImage:
-    png = deep_color.encode_canonical_png(pixels)
+def _stored(image: DecodedImage) -> InputImage:
+    png, pixels = deep_color.encode_canonical_png(*image), image.pixels
     has_alpha = pixels.shape[2] > 3  # noqa: PLR2004 - RGB
     return InputImage(
         hashlib.sha256(png).hexdigest(),

@@ -44,8 +44,8 @@ def stylize(
 ) -> Iterator[Iterate]:
     """Render `content` in the style of `styles`, one step at a time.
 
-    Images are (height, width, 3) RGB, upright and sRGB, uint8, uint16 or float32 in [0, 1], of any size. A style may
-    have a mask as a fourth channel: what is 0 in it is not used.
+    Images are (height, width, 3), upright and in the recipe's color space (`auto` is sRGB), uint8, uint16 or float32 in
+    [0, 1], of any size. A style may have a mask as a fourth channel: what is 0 in it is not used.
 
     Yields steps 0 to `recipe.total_steps`: first an iteration of patch matching each, if the recipe starts with it,
     then an evaluation of loss and gradient each, one more than updates, for the losses of the final image. `weights`
