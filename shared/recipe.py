@@ -94,7 +94,7 @@ class Recipe(_Frozen):
         "result; or those of the styles after they were given the content's mean color and covariance.",
     )
     color_strength: float = Field(
-        1.0, ge=0, le=1, description="How far `content` and `match` move the colors: 0 has no effect."
+        1.0, ge=0, le=1, description="How far the `color` `content` or `match` moves the colors: 0 has no effect."
     )
     color_space: Literal["auto", "srgb", "display-p3"] = Field(
         "auto",

@@ -80,6 +80,11 @@ BAD = {
         422,
         "invalid_recipe",
     ),
+    "an option that has no effect": (
+        {"recipe": '{"preset": "patches", "style_loss": "wasserstein"}'},
+        422,
+        "invalid_recipe",
+    ),
     "no steps from the content": ({"recipe": '{"steps": 0, "init": "content"}'}, 422, "invalid_recipe"),
     "a start image that is not sent": ({"recipe": '{"init": "image"}'}, 422, "invalid_recipe"),
     "a start image that is not used": ({"recipe": '{"init": "noise"}', "init_image": PHOTO}, 422, "invalid_recipe"),
