@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from shared.errors import InvalidRecipe
 from shared.recipe import DEFAULT_CONTENT_LAYERS, LBFGS, Adam, Recipe, Stage
+from shared.recipe_effects import fields_without_effect
 from shared.validation_messages import message_for
 
 _MAX_HISTORY_BYTES: Final = 512 * 2**20
@@ -64,7 +65,8 @@ PRESETS: Final = {
 def resolve(fields: dict[str, Any]) -> Recipe:
     """Return the preset named by `fields["preset"]`, or `default`, updated with the other fields.
 
-    Raises InvalidRecipe, with `errors=[{"field", "message"}, ...]`.
+    Raises InvalidRecipe, with `errors=[{"field", "message"}, ...]`, also for values other than the preset's that cannot
+    have an effect.
     """
     name = fields.get("preset", "default")
     base = PRESETS.get(name) if isinstance(name, str) else None
@@ -80,9 +82,29 @@ def resolve(fields: dict[str, Any]) -> Recipe:
             {"field": ".".join(map(str, e["loc"])) if e["loc"] else e["ctx"]["field"], "message": _message_for(e)}
             for e in error.errors()
         ]
-        summary = "; ".join(f"{e['field']}: {e['message']}" for e in problems)
-        raise InvalidRecipe(f"Invalid recipe: {summary}.", errors=problems) from error
+        raise _invalid(problems) from error
+    _check_effects(recipe, base)
     return recipe if "optimizer" in fields else _with_limited_history(recipe)
+
+
+def _check_effects(recipe: Recipe, base: Recipe) -> None:
+    """Raise InvalidRecipe for fields that were changed without an effect.
+
+    Clients may send complete recipes, so what a field has anyway is accepted.
+    """
+    limited = _with_limited_history(base.model_copy(update={"size": recipe.size}))
+    problems = [
+        {"field": field, "message": reason}
+        for field, reason in fields_without_effect(recipe).items()
+        if getattr(recipe, field) not in (getattr(base, field), getattr(limited, field))
+    ]
+    if problems:
+        raise _invalid(problems)
+
+
+def _invalid(problems: list[dict[str, str]]) -> InvalidRecipe:
+    summary = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
+    return InvalidRecipe(f"Invalid recipe: {summary}.", errors=problems)
 
 
 def _message_for(error: ErrorDetails) -> str:

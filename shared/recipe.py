@@ -22,6 +22,7 @@ _TORCH_NAMES: Final = {layer.replace("block", "relu").replace("_conv", "_"): lay
 DEFAULT_CONTENT_LAYERS: Final = {"block4_conv2": 1.0}
 
 BitDepth = Literal[8, 16]
+ColorSpace = Literal["srgb", "display-p3"]
 MAX_SAVED_ITERATIONS: Final = 100
 """Images at full size that one job may save besides its result."""
 
@@ -93,7 +94,12 @@ class Recipe(_Frozen):
         "result; or those of the styles after they were given the content's mean color and covariance.",
     )
     color_strength: float = Field(
-        1.0, ge=0, le=1, description="How far `content` and `match` move the colors: 0 has no effect."
+        1.0, ge=0, le=1, description="How far the `color` `content` or `match` moves the colors: 0 has no effect."
+    )
+    color_space: Literal["auto", "srgb", "display-p3"] = Field(
+        "auto",
+        description="RGB color space of the rendering and the result: sRGB; Display P3, which has more saturated "
+        "colors; or `auto`, which is Display P3 if the content has colors that sRGB does not have.",
     )
     bit_depth: BitDepth = Field(
         8, description="Bits per channel of the result; the PNG and TIFF have 16 if asked for, the others 8."
@@ -210,6 +216,15 @@ class Recipe(_Frozen):
     def match_layers(self) -> tuple[str, ...]:
         """The style layers that the match loss uses: shallower ones have too many activations to compare."""
         return tuple(layer for layer, weight in self.style_layers.items() if weight and layer >= "block4")
+
+    @property
+    def rendered_space(self) -> ColorSpace:
+        """The color space of a run whose images are in it: without `in_space`, `auto` is sRGB."""
+        return "srgb" if self.color_space == "auto" else self.color_space
+
+    def in_space(self, content: ColorSpace) -> Self:
+        """Return the recipe with `auto` replaced by the color space of the content."""
+        return self.model_copy(update={"color_space": content}) if self.color_space == "auto" else self
 
     def scales(self, styles: int) -> tuple[float, ...]:
         """Return the size of each of so many style images relative to `size`."""

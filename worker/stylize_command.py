@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from easel.terminal.command import iteration_path
-from shared.imaging.deep_color import decode
+from shared.imaging.deep_color import DecodedImage, decode
+from shared.imaging.display_p3 import convert
 from shared.imaging.transparency import encode_rendered_png, separate_alpha
 from shared.presets import adapted_to_weights
 from shared.recipe import Recipe
@@ -41,8 +42,10 @@ def run(
     recipe saves are written beside the output. On KeyboardInterrupt the image so far is written before it is raised.
     Raises the errors of `decode` and `stylize`, and OSError for files that cannot be read or written.
     """
-    photo, alpha = separate_alpha(decode(content.read_bytes(), max_pixels=_MAX_PIXELS, background=None))
-    images = [decode(file.read_bytes(), max_pixels=_MAX_PIXELS, background=None) for file in styles]
+    decoded = _decode(content)
+    recipe = recipe.in_space(decoded.color_space)
+    photo, alpha = separate_alpha(convert(*decoded, recipe.rendered_space))
+    images = [convert(*_decode(file), recipe.rendered_space) for file in styles]
     recipe = adapted_to_weights(recipe, weights.source) if weights else recipe
     output.parent.mkdir(parents=True, exist_ok=True)
     last: Iterate | None = None
@@ -52,17 +55,21 @@ def run(
             for last in stylize(photo, images, recipe, weights=weights, path=path):
                 seconds = time.perf_counter() - started
                 if recipe.saves(last.step):
-                    png = encode_rendered_png(last.image, alpha, recipe.bit_depth)
+                    png = encode_rendered_png(last.image, alpha, recipe)
                     iteration_path(output, last.step).write_bytes(png)
                 write(last, seconds)
                 show(last, seconds)
     finally:
         if last:
-            output.write_bytes(encode_rendered_png(last.image, alpha, recipe.bit_depth))
+            output.write_bytes(encode_rendered_png(last.image, alpha, recipe))
     if last is None:  # for the type checker: step 0 always comes
         msg = "stylize yielded nothing"
         raise AssertionError(msg)
     return last
+
+
+def _decode(file: Path) -> DecodedImage:
+    return decode(file.read_bytes(), max_pixels=_MAX_PIXELS, background=None)
 
 
 @contextmanager

@@ -5,8 +5,7 @@ from typing import Final, Literal
 import pyvips
 
 from shared.errors import BrokenImage
-from shared.imaging.color_profiles import SRGB_PROFILE
-from shared.imaging.deep_color import load_png
+from shared.imaging.deep_color import load_png, profile_of
 
 OtherFormat = Literal["jpeg", "webp", "tiff"]
 LOSSY: Final = ("jpeg", "webp")
@@ -17,7 +16,7 @@ CONVERTER: Final = f"vips{pyvips.version(0)}.{pyvips.version(1)}.{pyvips.version
 def convert(png: bytes, name: OtherFormat, quality: int, *, xmp: bytes | None = None) -> bytes:
     """Return the image in another format; TIFF is lossless, the others have 8 bits and this quality, 1 to 100.
 
-    It has the profile of sRGB; `xmp` becomes its only other metadata. JPEG has no transparency: the image is shown on
+    It has the PNG's profile; `xmp` becomes its only other metadata. JPEG has no transparency: the image is shown on
     white. Raises BrokenImage.
     """
     try:
@@ -28,7 +27,7 @@ def convert(png: bytes, name: OtherFormat, quality: int, *, xmp: bytes | None = 
 
 def _convert(image: pyvips.Image, name: OtherFormat, quality: int, xmp: bytes | None) -> bytes:
     keep = pyvips.enums.ForeignKeep.ICC | pyvips.enums.ForeignKeep.XMP
-    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", SRGB_PROFILE)
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile_of(image))
     if xmp:
         image.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
     match name:

@@ -90,7 +90,7 @@ def list_iterations(job_id: str) -> Response:
 
 @routes.get("/v1/jobs/<job_id>/iterations/<int:step>")
 @file_operation(
-    ResponseDoc(200, "PNG, sRGB.", media="image/png", headers=("ETag", "Content-Disposition")),
+    ResponseDoc(200, "PNG.", media="image/png", headers=("ETag", "Content-Disposition")),
     errors=(errors.NotFound,),
 )
 def get_iteration(job_id: str, step: int) -> Response:
@@ -130,7 +130,7 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
     *(
         ResponseDoc(200, text, media=f"image/{name}", headers=("ETag", "Content-Disposition", "Vary"))
         for name, text in (
-            ("png", "The result, sRGB, with the photo's transparency."),
+            ("png", "The result, with its color profile and the photo's transparency."),
             *((name, f"With `format={name}`.") for name in FORMATS[1:]),
         )
     ),

@@ -27,7 +27,7 @@ class InputQuery(Query):
 _INPUT: Final = (
     ResponseDoc(
         200,
-        "The stored image: PNG, upright, sRGB, with its transparency.",
+        "The stored image: PNG, upright, sRGB or Display P3, with its transparency.",
         media="image/png",
         headers=("ETag",),
     ),

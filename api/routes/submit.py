@@ -76,9 +76,9 @@ class SubmitQuery(Query):
 def submit(query: SubmitQuery) -> Response:
     """Submit a job.
 
-    Images are rotated upright, converted to sRGB and stripped of all metadata before they are stored. The result has
-    the photo's transparency. The response has the job's position in the queue. Its `eta_seconds` is null while there
-    is no recent forecast.
+    Images are rotated upright, converted to sRGB, or to Display P3 if they have colors that sRGB does not have, and
+    stripped of all metadata before they are stored. The result has the photo's transparency. The response has the
+    job's position in the queue. Its `eta_seconds` is null while there is no recent forecast.
     """
     context = Context.current()
     services = context.services

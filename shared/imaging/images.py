@@ -15,9 +15,10 @@ from pi_heif import register_heif_opener
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from shared.errors import AnimatedImage, BrokenImage, EaselError, ImageTooLarge, ImageTooSmall, NotAnImage
-from shared.imaging.color_profiles import SRGB_PROFILE, to_srgb
+from shared.imaging.color_profiles import PROFILES, to_rgb
 from shared.imaging.containers import without_metadata
 from shared.imaging.png_colors import png_profile
+from shared.recipe import ColorSpace
 
 ImageLike = Image.Image | NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 """An RGB image of Pillow, or an array (height, width, 3), or 4 with alpha: uint8, or floats in [0, 1]."""
@@ -66,7 +67,8 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
     """Decode an untrusted file as a viewer would show it: mode RGB, sRGB, upright, no alpha, no metadata.
 
     Without a `background`, an image that is not opaque keeps its alpha: mode RGBA. 16 bits per channel become 8. CMYK
-    and wide-gamut colors are converted with the embedded ICC profile, if any. `deep_color.decode` keeps 16 bits.
+    and wide-gamut colors are converted with the embedded ICC profile, if any. `deep_color.decode` keeps 16 bits, and
+    wide-gamut colors.
 
     Raises:
         NotAnImage: not in ACCEPTED_FORMATS, or with 32 bits per channel, or in Lab.
@@ -76,8 +78,17 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
         ImageTooSmall: a side shorter than MIN_SIDE.
     """
     with opened(data, max_pixels) as (image, _):
-        image.load()
-        return _upright_srgb(image, background)
+        return decode_opened(image, background)[0]
+
+
+def decode_opened(image: Image.Image, background: str | None, *, wide: bool = False) -> tuple[Image.Image, ColorSpace]:
+    """Decode the image of `opened`, like `decode`; if `wide`, to Display P3 if it has colors that sRGB lacks."""
+    image.load()
+    transpose = _exif_transpose(image)
+    colors, space = to_rgb(_to_eight_bits(image), image.info.get("icc_profile"), wide=wide)
+    flat = _flatten(colors, background)
+    upright = flat if transpose is None else flat.transpose(transpose)
+    return Image.fromarray(np.asarray(upright)), space  # a new image, so that no metadata is left
 
 
 @contextmanager
@@ -142,27 +153,32 @@ def resize_longest_side(image: Image.Image, longest: int) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
 
-def encode_canonical_png(image: Image.Image) -> bytes:
+def encode_canonical_png(image: Image.Image, color_space: ColorSpace = "srgb") -> bytes:
     """Encode a decoded input for storage, at most MAX_SIDE pixels per side. Images that look equal give equal bytes.
 
     Optimized for speed (12 megapixels: under a second): for photos, run lengths and Huffman codes alone are smaller
     and faster than zlib's search for longer matches. Raises ImageTooSmall like `fit_size`.
     """
     scaled = resize_longest_side(image, MAX_SIDE) if max(image.size) > MAX_SIDE else image
-    return _encode_png(_without_hidden_colors(scaled), compress_level=1, compress_type=zlib.Z_RLE)
+    profile = None if color_space == "srgb" else PROFILES[color_space]
+    return _encode_png(_without_hidden_colors(scaled), profile=profile, compress_level=1, compress_type=zlib.Z_RLE)
 
 
-def encode_png(image: ImageLike) -> bytes:
-    """Encode a PNG with the profile of sRGB and no other metadata. Equal pixels give equal bytes."""
-    return _encode_png(to_image(image), profile=SRGB_PROFILE, compress_level=6)
+def encode_png(image: ImageLike, color_space: ColorSpace = "srgb") -> bytes:
+    """Encode a PNG with the profile of its color space and no other metadata. Equal pixels give equal bytes."""
+    return _encode_png(to_image(image), profile=PROFILES[color_space], compress_level=6)
 
 
-def encode_jpeg(image: ImageLike, *, quality: int = 85, longest: int | None = None) -> bytes:
+def encode_jpeg(
+    image: ImageLike, color_space: ColorSpace = "srgb", *, quality: int = 85, longest: int | None = None
+) -> bytes:
     """Encode a progressive JPEG without metadata, scaled down to `longest` pixels if larger. Untagged means sRGB."""
     rgb, target = to_image(image), io.BytesIO()
     if longest is not None and max(rgb.size) > longest:
         rgb = rgb.copy()
         rgb.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    if color_space != "srgb":
+        rgb, _ = to_rgb(rgb, PROFILES[color_space])
     rgb.save(target, "JPEG", quality=quality, progressive=True, exif=b"", icc_profile=None, comment=None)
     return target.getvalue()
 
@@ -211,13 +227,6 @@ def _check_single(image: Image.Image) -> None:
     except EOFError:
         return
     raise AnimatedImage("The image has more than one frame or page; save one of them as JPEG or PNG.")
-
-
-def _upright_srgb(image: Image.Image, background: str | None) -> Image.Image:
-    transpose = _exif_transpose(image)
-    flat = _flatten(to_srgb(_to_eight_bits(image), image.info.get("icc_profile")), background)
-    upright = flat if transpose is None else flat.transpose(transpose)
-    return Image.fromarray(np.asarray(upright))  # a new image, so that no metadata is left
 
 
 def _exif_transpose(image: Image.Image) -> Image.Transpose | None:

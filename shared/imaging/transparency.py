@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.imaging.deep_color import encode_png
-from shared.recipe import BitDepth
+from shared.recipe import Recipe
 
 Alpha = NDArray[np.float32]
 """(height, width) in [0, 1]: 0 is transparent."""
@@ -42,9 +42,12 @@ def attach_alpha(image: NDArray[np.float32], alpha: Alpha | None) -> NDArray[np.
     return np.dstack([image, alpha])
 
 
-def encode_rendered_png(image: NDArray[np.float32], alpha: Alpha | None, bit_depth: BitDepth) -> bytes:
-    """Encode a rendered image (height, width, 3) in [0, 1], a result or a saved iteration, with its photo's alpha."""
-    return encode_png(attach_alpha(image, alpha), bit_depth)
+def encode_rendered_png(image: NDArray[np.float32], alpha: Alpha | None, recipe: Recipe) -> bytes:
+    """Encode a rendered image (height, width, 3) in [0, 1], a result or a saved iteration, with its photo's alpha.
+
+    `recipe` says its depth and its color space.
+    """
+    return encode_png(attach_alpha(image, alpha), recipe.bit_depth, recipe.rendered_space)
 
 
 def _fill(image: Image.Image) -> Image.Image:

@@ -12,7 +12,9 @@ from PIL.Image import Resampling
 
 from shared.errors import BadInput, ImageNotFound, InvalidMask, InvalidShape
 from shared.imaging import deep_color, images
+from shared.imaging.deep_color import DecodedImage
 from shared.recipe import Recipe
+from shared.recipe_inputs import check_photo_shape
 
 _SHAPE_TOLERANCE: Final = 0.02
 _MAX_COLORS: Final = 64
@@ -42,9 +44,10 @@ def decode_style(data: bytes, mask: bytes, max_pixels: int) -> InputImage:
 
     Raises InvalidShape, and like `images.decode`, with the field in the form if it is the mask's.
     """
-    pixels = deep_color.decode(data, max_pixels=max_pixels, background=None)
+    image = deep_color.decode(data, max_pixels=max_pixels, background=None)
     with positioned(field="style_mask"):
-        return _stored(_with_alpha(pixels, _decode_mask(mask, max_pixels).convert("L")))
+        pixels = _with_alpha(image.pixels, _decode_mask(mask, max_pixels).convert("L"))
+    return _stored(DecodedImage(pixels, image.color_space))
 
 
 def decode_mask(data: bytes, size: tuple[int, int], styles: int, max_pixels: int) -> list[InputImage]:
@@ -54,18 +57,20 @@ def decode_mask(data: bytes, size: tuple[int, int], styles: int, max_pixels: int
     InvalidMask, InvalidShape, and the errors of `images.decode`.
     """
     mask = _decode_mask(data, max_pixels)
-    _check_shape(mask.size, size, what="mask")
+    _check_same_shape(mask.size, size, what="mask")
     scale = min(1, images.MAX_SIDE / max(size))
     target = round(size[0] * scale), round(size[1] * scale)
     parts = _split_by_color(mask, styles) if styles > 1 else [mask]
-    return [_stored(np.asarray(_scaled_mask(part.convert("L"), target))) for part in parts]
+    return [_stored(DecodedImage(np.asarray(_scaled_mask(part.convert("L"), target)), "srgb")) for part in parts]
 
 
 def check_input(image: InputImage, recipe: Recipe, shape_of: tuple[int, int] | None = None) -> None:
-    """Raise ImageTooSmall for the recipe; InvalidShape if the shape is another than that of `shape_of`, if given."""
+    """Raise InvalidShape for an image without the shape of `shape_of`; ImageTooSmall for a photo, if that is None."""
     size = image.width, image.height
-    _check_shape(size, shape_of or size)
-    images.fit_size(size, min(longest for longest, _ in recipe.schedule()))
+    if shape_of:
+        _check_same_shape(size, shape_of)
+    else:
+        check_photo_shape(size, recipe)
 
 
 def check_used_share(style: InputImage) -> None:
@@ -91,7 +96,9 @@ def _decode_mask(data: bytes, max_pixels: int) -> Image.Image:
     return images.decode(data, max_pixels=max_pixels, background="black")
 
 
-def _check_shape(size: tuple[int, int], expected: tuple[int, int], *, what: str = "image", of: str = "photo") -> None:
+def _check_same_shape(
+    size: tuple[int, int], expected: tuple[int, int], *, what: str = "image", of: str = "photo"
+) -> None:
     if abs(size[0] * expected[1] / (size[1] * expected[0]) - 1) > _SHAPE_TOLERANCE:
         found, other = (f"{width} x {height}" for width, height in (size, expected))
         raise InvalidShape(f"The {what} has {found} pixels and the {of} {other}. Give it the same shape.")
@@ -100,7 +107,7 @@ def _check_shape(size: tuple[int, int], expected: tuple[int, int], *, what: str 
 def _with_alpha(pixels: deep_color.Pixels, mask: Image.Image) -> deep_color.Pixels:
     """Return a style image whose alpha is multiplied by a mask; without alpha if all of it is used."""
     size, opaque = (pixels.shape[1], pixels.shape[0]), np.iinfo(pixels.dtype).max
-    _check_shape(mask.size, size, what="mask", of="style image")
+    _check_same_shape(mask.size, size, what="mask", of="style image")
     used = np.asarray(mask.resize(size, Resampling.BILINEAR)) * np.float32(opaque / 255)
     if pixels.shape[2] > 3:  # noqa: PLR2004 - RGBA
         used *= pixels[..., 3] * np.float32(1 / opaque)
@@ -130,8 +137,8 @@ def _split_by_color(image: Image.Image, styles: int) -> Iterator[Image.Image]:
         yield Image.fromarray((pixels == color).all(axis=-1))
 
 
-def _stored(pixels: deep_color.Pixels) -> InputImage:
-    png = deep_color.encode_canonical_png(pixels)
+def _stored(image: DecodedImage) -> InputImage:
+    png, pixels = deep_color.encode_canonical_png(*image), image.pixels
     has_alpha = pixels.shape[2] > 3  # noqa: PLR2004 - RGB
     return InputImage(
         hashlib.sha256(png).hexdigest(),

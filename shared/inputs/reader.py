@@ -19,6 +19,7 @@ from shared.inputs.decoding import (
 from shared.inputs.sources import ImageId, ImageSource, ImageSources
 from shared.inputs.uploaded import UploadedImages
 from shared.recipe import Recipe
+from shared.recipe_inputs import check_shape
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class InputReader:
         content = self._read_input(sources.content, recipe, field="content")
         size = content.width, content.height
         pairs = zip_longest(sources.styles, sources.style_masks)
-        styles = [self._read_style(*pair, recipe, number=number) for number, pair in enumerate(pairs)]
+        styles = [self._read_style(*pair, number=number) for number, pair in enumerate(pairs)]
         masks = self._read_masks(sources.content_masks, size, len(styles))
         init_image = None
         if sources.init_image:
@@ -72,7 +73,7 @@ class InputReader:
             check_input(image, recipe, shape_of)
             return image
 
-    def _read_style(self, source: ImageSource, mask: ImageSource | None, recipe: Recipe, *, number: int) -> InputImage:
+    def _read_style(self, source: ImageSource, mask: ImageSource | None, *, number: int) -> InputImage:
         with positioned(field="style", number=number):
             if mask is None:
                 style = self.read_image(source)
@@ -80,7 +81,7 @@ class InputReader:
                 with self._decoder.slot(self._client) as decode:
                     files = self._read_file(source), self._read_file(mask, field="style_mask")
                     style = decode(decode_style, *files, self._decoder.max_pixels)
-            check_input(style, recipe)
+            check_shape((style.width, style.height))
             with positioned(**({} if mask is None else {"field": "style_mask"})):
                 check_used_share(style)
             return style

@@ -23,7 +23,7 @@ def tenant(name: str) -> str:
 
 
 def input_image(sha256: str) -> str:
-    """Return the key of an image, shared between jobs: canonical PNG, upright, sRGB.
+    """Return the key of an image, shared between jobs: canonical PNG, upright, sRGB or Display P3.
 
     It may have alpha.
     """

@@ -15,6 +15,7 @@ from shared.imaging import deep_color
 from shared.imaging.images import decode
 from shared.imaging.transparency import encode_rendered_png, separate_alpha
 from shared.presets import resolve
+from shared.recipe import Recipe
 from shared.samples import sample_photo
 from worker.engine import stylize
 from worker.engine.cache import Cache
@@ -67,7 +68,7 @@ def main() -> None:
 def _write_transparency(photo: Pixels, result: Pixels) -> None:
     """Show a photo with an alpha channel, and its result, over a checkerboard."""
     _, alpha = separate_alpha(photo)
-    attached = deep_color.decode_png(encode_rendered_png((result / 255).astype(np.float32), alpha, 8))
+    attached = deep_color.decode_png(encode_rendered_png((result / 255).astype(np.float32), alpha, Recipe()))
     _write("transparency", {"photo": _over_checkerboard(photo), "result": _over_checkerboard(attached)})
 
 

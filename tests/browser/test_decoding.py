@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page
 from support.image_files import encode, gradient, png_chunk, sixteen_bit_png, with_chunks
 from support.requirements import ROOT, part_missing
 
 from shared.imaging import deep_color
+from shared.imaging.display_p3 import convert
 
 CASES = ROOT.parent / "shared" / "cases"
 AS_IN_CHROMIUM = (
@@ -17,11 +19,12 @@ AS_IN_CHROMIUM = (
     *("meta_02_APP13.jpg", "meta_04_iCCP.png", "meta_44_gAMA.png", "meta_72_tRNS.png", "orient6.png"),
     *("rgb16_trns_lowbyte.png", "text_badcrc.png", "xmp_orient6.jpg", "ztxt_1.5MB.png"),
 )
-PIXELS_OF = """async base64 => {
+PIXELS_OF = """async ([base64, colorSpace]) => {
   const image = new Image();
   image.src = URL.createObjectURL(new Blob([Uint8Array.from(atob(base64), c => c.charCodeAt(0))]));
   await image.decode();
-  const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight), context = canvas.getContext("2d");
+  const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+  const context = canvas.getContext("2d", { colorSpace });
   context.fillStyle = "white";
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.drawImage(image, 0, 0);
@@ -62,13 +65,14 @@ PNGS = {
 }
 
 
-def in_chromium(page: Page, data: bytes) -> np.ndarray:
-    height, width, text = page.evaluate(PIXELS_OF, b64encode(data).decode())
+def in_chromium(page: Page, data: bytes, color_space: str = "srgb") -> np.ndarray:
+    height, width, text = page.evaluate(PIXELS_OF, [b64encode(data).decode(), color_space])
     return np.frombuffer(b64decode(text), np.uint8).reshape(height, width, 4)[..., :3].astype(int)
 
 
 def in_easel(data: bytes) -> np.ndarray:
-    pixels = deep_color.decode(data, max_pixels=1_000_000)
+    """Return the levels that a run in sRGB has."""
+    pixels = convert(*deep_color.decode(data, max_pixels=1_000_000), "srgb")
     return (pixels.astype(int) + 128) // 257 if pixels.dtype == np.uint16 else pixels.astype(int)
 
 
@@ -98,3 +102,12 @@ def test_the_colors_of_a_png_are_those_of_chromium(kind: str, chunks: str, blank
     }
     data = with_chunks(files[kind](), *PNGS[chunks])
     np.testing.assert_allclose(in_easel(data), in_chromium(blank, data), atol=2)
+
+
+@pytest.mark.parametrize("chunks", ["primaries and a gamma", "cICP of Display P3", "cICP of BT.2020 before sRGB"])
+def test_colors_that_srgb_lacks_are_those_of_chromium_in_display_p3(chunks: str, blank: Page) -> None:
+    vivid = np.array([[(250, 20, 30), (0, 220, 40)], [(20, 40, 255), (200, 255, 0)]], np.uint8)
+    data = with_chunks(encode(Image.fromarray(vivid.repeat(20, axis=0).repeat(20, axis=1))), *PNGS[chunks])
+    image = deep_color.decode(data, max_pixels=1_000_000)
+    assert image.color_space == "display-p3"
+    np.testing.assert_allclose(image.pixels, in_chromium(blank, data, "display-p3"), atol=2)

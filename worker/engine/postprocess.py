@@ -29,7 +29,7 @@ class Postprocess:
             return image
         content, coverage = self._at((image.shape[0], image.shape[1]))
         if keeps_color:
-            image = with_chroma(image, content, self._recipe.color_strength)
+            image = with_chroma(image, content, self._recipe.color_strength, self._recipe.rendered_space)
         return image if coverage is None else coverage * image + (1 - coverage) * content
 
     def _at(self, size: tuple[int, int]) -> tuple[Pixels, Pixels | None]:

@@ -9,9 +9,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.errors import Diverged, InvalidMask
-from shared.imaging import images
 from shared.recipe import Recipe
-from shared.recipe_inputs import check_inputs
+from shared.recipe_inputs import check_inputs, check_photo_shape, check_shape
 from worker.engine.cache import Cache, Evaluate, PathName
 from worker.engine.color import match_colors
 from worker.engine.determinism import make_deterministic
@@ -44,8 +43,8 @@ def stylize(
 ) -> Iterator[Iterate]:
     """Render `content` in the style of `styles`, one step at a time.
 
-    Images are (height, width, 3) RGB, upright and sRGB, uint8, uint16 or float32 in [0, 1], of any size. A style may
-    have a mask as a fourth channel: what is 0 in it is not used.
+    Images are (height, width, 3), upright and in the recipe's color space (`auto` is sRGB), uint8, uint16 or float32 in
+    [0, 1], of any size. A style may have a mask as a fourth channel: what is 0 in it is not used.
 
     Yields steps 0 to `recipe.total_steps`: first an iteration of patch matching each, if the recipe starts with it,
     then an evaluation of loss and gradient each, one more than updates, for the losses of the final image. `weights`
@@ -61,11 +60,13 @@ def stylize(
     The same arguments give the same bytes on the same machine with the same number of threads, interrupted or not.
     If the loss explodes or is not finite, the last good image is yielded again and the next step is half as long.
     Raises InvalidRecipe (the inputs do not match the recipe), InvalidMask (a style's mask is empty), ImageTooSmall (a
-    side under 32 pixels at the recipe's size), WeightsUnavailable, OutOfMemory, and Diverged if halving the step twice
-    in a row did not help.
+    side of the result under 32 pixels), WeightsUnavailable, OutOfMemory, and Diverged if halving the step twice in a
+    row did not help.
     """
     check_inputs(recipe, styles=len(styles), masks=len(masks), init_image=init_image is not None)
-    images.fit_size((content.shape[1], content.shape[0]), recipe.size)  # raises if the aspect ratio is too extreme
+    check_photo_shape((content.shape[1], content.shape[0]), recipe)
+    for style in styles:
+        check_shape((style.shape[1], style.shape[0]))
     make_deterministic()
     with translate_out_of_memory(recipe.size):
         run = _Run(

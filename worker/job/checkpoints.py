@@ -12,6 +12,7 @@ import structlog
 
 from shared.errors import ClaimLost, LedgerUnavailable, StorageUnavailable, Unavailable
 from shared.imaging.images import encode_jpeg
+from shared.recipe import ColorSpace
 from shared.storage import keys
 from shared.tracing import span
 from worker import metrics
@@ -31,9 +32,20 @@ _PREVIEWS_PER_JOB: Final = 100  # the interval grows with the run: a filmstrip n
 class CheckpointWriter:
     """Writes some of the iterates as checkpoints and previews, and names them in the record."""
 
-    def __init__(self, session: JobSession, *, resumed_from: str | None, metadata: dict[str, Any]) -> None:
-        """`resumed_from` is the key of the job's checkpoint; `metadata` is saved in each new one with the state."""
+    def __init__(
+        self,
+        session: JobSession,
+        *,
+        resumed_from: str | None,
+        metadata: dict[str, Any],
+        color_space: ColorSpace = "srgb",
+    ) -> None:
+        """`resumed_from` is the key of the job's checkpoint; `metadata` is saved in each new one with the state.
+
+        `color_space` is that of the iterates; previews are sRGB.
+        """
         self._session, self._metadata = session, metadata
+        self._color_space = color_space
         recorded = (session.job.previous_checkpoint, session.job.checkpoint)
         self._keys = [key for key in recorded if key and key != resumed_from]
         self._keys += [resumed_from] if resumed_from else []  # the valid one last: a damaged one is deleted before it
@@ -106,7 +118,8 @@ class CheckpointWriter:
         """Write a preview in the caller's thread. Raises Unavailable, ClaimLost."""
         key = keys.preview(self._session.job.id, self._session.token, iterate.step)
         with span("write preview", {"easel.job.step": iterate.step}):
-            self._session.blobs.put(key, encode_jpeg(iterate.image, longest=_PREVIEW_PIXELS), content_type="image/jpeg")
+            jpeg = encode_jpeg(iterate.image, self._color_space, longest=_PREVIEW_PIXELS)
+            self._session.blobs.put(key, jpeg, content_type="image/jpeg")
             self._session.renew(event=("preview", {"step": iterate.step}), preview=key)
 
     def hand_off(self, iterate: Iterate) -> None:

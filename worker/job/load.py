@@ -6,7 +6,8 @@ import numpy as np
 import structlog
 
 from shared.errors import BlobMissing
-from shared.imaging.deep_color import decode_png
+from shared.imaging.deep_color import DecodedImage, decode_stored
+from shared.imaging.display_p3 import convert
 from shared.imaging.transparency import Alpha, separate_alpha
 from shared.recipe import Recipe
 from shared.storage import keys
@@ -21,7 +22,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class JobInputs:
-    """The images of a job as arrays: (H, W, 3) uint8 or uint16, styles with an alpha (H, W, 4), masks (H, W) uint8."""
+    """The images of a job as arrays: (H, W, 3) uint8 or uint16, styles with an alpha (H, W, 4), masks (H, W) uint8.
+
+    All are in the color space of the recipe, which is the job's, or the content's if that is `auto`.
+    """
+
+    recipe: Recipe
 
     content: np.ndarray
     alpha: Alpha | None  # of the content; None if it is opaque
@@ -44,17 +50,23 @@ class ResumePoint:
 def load_inputs(session: JobSession) -> JobInputs:
     """Read and decode the job's images. Raises BlobMissing, BrokenImage, ClaimLost, Unavailable."""
 
+    def decode(sha256: str) -> DecodedImage:
+        return decode_stored(session.read(keys.input_image(sha256)))
+
     def pixels(sha256: str) -> np.ndarray:
-        return decode_png(session.read(keys.input_image(sha256)))
+        return convert(*decode(sha256), recipe.rendered_space)
 
     request = session.job.request
-    content, alpha = separate_alpha(pixels(request.content))
+    photo = decode(request.content)
+    recipe = request.recipe.in_space(photo.color_space)
+    content, alpha = separate_alpha(convert(*photo, recipe.rendered_space))
     return JobInputs(
+        recipe=recipe,
         content=content,
         alpha=alpha,
         styles=[_style(pixels(sha256)) for sha256 in request.styles],
         init_image=separate_alpha(pixels(request.init_image))[0] if request.init_image else None,
-        masks=[np.ascontiguousarray(separate_alpha(pixels(mask))[0][..., 0]) for mask in request.content_masks],
+        masks=[np.ascontiguousarray(separate_alpha(decode(mask).pixels)[0][..., 0]) for mask in request.content_masks],
     )
 
 

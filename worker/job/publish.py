@@ -17,16 +17,16 @@ from worker.protocols import Iterate
 
 
 def save_iteration(
-    session: JobSession, iterate: Iterate, alpha: Alpha | None, saved: SavedIterations
+    session: JobSession, iterate: Iterate, alpha: Alpha | None, recipe: Recipe, saved: SavedIterations
 ) -> SavedIterations:
     """Save the image as the result would be, with its photo's alpha, if the recipe asks for it; return all saved ones.
 
     Call it before a checkpoint of this step can exist: a claim that resumes there does not see the step again.
     """
     job, step = session.job, iterate.step
-    if not job.request.recipe.saves(step):
+    if not recipe.saves(step):
         return saved
-    png = encode_rendered_png(iterate.image, alpha, job.request.recipe.bit_depth)
+    png = encode_rendered_png(iterate.image, alpha, recipe)
     saved = saved.with_image(step, png)
     session.write(saved.key(job.id, step), png, "image/png")
     session.retry(session.renew, iterations=saved)
@@ -43,7 +43,7 @@ def write_result(
     of an uninterrupted run on this machine. Result files have a part of it (api/imaging/metadata.py).
     """
     job, request = session.job, session.job.request
-    png = encode_rendered_png(iterate.image, alpha, request.recipe.bit_depth)
+    png = encode_rendered_png(iterate.image, alpha, recipe)
     provenance = {
         "job": job.id,
         "result_sha256": hashlib.sha256(png).hexdigest(),

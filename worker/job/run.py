@@ -141,9 +141,9 @@ class JobRun:
             self.weights = worker.weights(self.recipe, self.heartbeat.record_preparation)
         if self.weights["source"] == "calibrated" and session.job.claims == 1:
             session.publish_event("warning", code="calibrated_weights", detail=_CALIBRATED)
-        self.recipe = adapted_to_weights(self.recipe, self.weights["source"])
         with span("load inputs"):
             inputs = load_inputs(session)
+        self.recipe = adapted_to_weights(inputs.recipe, self.weights["source"])
         with span("load checkpoint"):
             resumed = find_resume_point(session, worker, inputs, self.recipe, self.weights["sha256"])
             annotate({"easel.job.step": resumed.iterate.step if resumed else None})
@@ -155,7 +155,12 @@ class JobRun:
         state = resumed.state if resumed else None
         iterates = worker.engine.stylize(inputs.content, inputs.styles, self.recipe, state, **images)
         machine = {"fingerprint": worker.fingerprint, "bitwise": self.bitwise, "weights": self.weights["sha256"]}
-        self.writer = CheckpointWriter(session, resumed_from=resumed.key if resumed else None, metadata=machine)
+        self.writer = CheckpointWriter(
+            session,
+            resumed_from=resumed.key if resumed else None,
+            metadata=machine,
+            color_space=self.recipe.rendered_space,
+        )
         if resumed and not resumed.recorded:
             session.retry(self.writer.write_checkpoint, resumed.iterate)
         return trace_phases("run stage", metrics.measure_steps(iterates, worker.engine.device())), self.writer
@@ -184,7 +189,9 @@ class JobRun:
         backoffs = self.last.step_backoffs if self.last else 0
         self.heartbeat.record_step(iterate)
         with self.heartbeat.progress.untimed():
-            self.saved_iterations = save_iteration(self.session, iterate, self.alpha, self.saved_iterations)
+            self.saved_iterations = save_iteration(
+                self.session, iterate, self.alpha, self.recipe, self.saved_iterations
+            )
         self.last = iterate  # which a drain saves as a checkpoint
         if iterate.step_backoffs > backoffs:
             log.warning("step_halved", step=iterate.step, times=iterate.step_backoffs)

@@ -13,7 +13,8 @@ from support.requirements import PYTHONPATH
 from support.small_calibration import SMALL_CALIBRATION
 
 from easel.models import JobState
-from shared.imaging.deep_color import decode_png
+from shared.imaging.color_profiles import DISPLAY_P3_PROFILE
+from shared.imaging.deep_color import decode_png, decode_stored
 from shared.jobs.job import Job
 from shared.ledger.queue_stats import STARTING
 from shared.storage import keys
@@ -90,6 +91,22 @@ def test_a_result_of_16_bits_is_the_same_picture_with_finer_levels(shared_rig: W
     assert (deep.dtype, eight.dtype) == (np.uint16, np.uint8)
     np.testing.assert_allclose(deep / 257, eight, atol=0.51)
     assert len(np.unique(deep)) > 1000, "levels between those of 8 bits"
+
+
+def test_a_photo_with_wide_colors_has_a_result_with_them_and_a_preview_in_srgb(rig: WorkerRig) -> None:
+    rig.start_worker()
+    photo = Image.new("RGB", (64, 48), (250, 10, 20))
+    photo.info["icc_profile"] = DISPLAY_P3_PROFILE
+    start = Image.new("RGB", (64, 48), (255, 0, 0))  # in sRGB
+    options = {"init": "image", "steps": 1, "style_weight": 0, "variation_weight": 0, "content_weight": 1e-6}
+    job = rig.done(rig.submit(photo=photo, init_image=start, **options))
+    result = decode_stored(rig.result_of(job))
+    assert result.color_space == "display-p3"
+    np.testing.assert_allclose(result.pixels.mean(axis=(0, 1)), (234, 51, 35), atol=4)
+    preview = Image.open(io.BytesIO(rig.services.blobs.get(job.preview or "")))
+    np.testing.assert_allclose(np.asarray(preview).mean(axis=(0, 1)), (255, 0, 0), atol=6)
+    provenance = json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))
+    assert (provenance["recipe"]["color_space"], job.request.recipe.color_space) == ("display-p3", "auto")
 
 
 def test_a_canceled_job_keeps_its_preview_but_no_result_or_checkpoint(sleep_engine_rig: WorkerRig) -> None:

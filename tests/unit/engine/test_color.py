@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skimage import data, transform
 from support.small_runs import CACHE, digest, small
 
+from shared.imaging.display_p3 import convert
 from worker.engine import restore_iterate, stylize
 from worker.engine.color import from_oklab, match_colors, to_oklab
 from worker.engine.weights.sources import Weights
@@ -44,6 +45,20 @@ def test_oklab_and_back_gives_the_same_colors(colors: NDArray[np.float32]) -> No
 def test_oklab_of_white_and_red_is_as_published() -> None:
     colors = np.array([[1, 1, 1], [1, 0, 0]], np.float32)
     np.testing.assert_allclose(to_oklab(colors), [[1, 0, 0], [0.628, 0.225, 0.126]], atol=1e-3)
+
+
+def test_oklab_is_the_same_for_a_color_in_either_space() -> None:
+    wide = convert(CONTENT, "srgb", "display-p3").astype(np.float32) / 0xFFFF
+    np.testing.assert_allclose(to_oklab(wide, "display-p3"), to_oklab(AS_FLOATS), atol=2e-3)
+    np.testing.assert_allclose(from_oklab(to_oklab(wide, "display-p3"), "display-p3"), wide, atol=1e-4)
+
+
+def test_the_chroma_of_a_wide_content_is_kept(weights: Weights) -> None:
+    red = np.broadcast_to(np.array([180, 20, 10], np.uint8), CONTENT.shape)  # in Display P3; sRGB does not have it
+    recipe = small(color="content", color_space="display-p3", steps=2)
+    *_, last = stylize(red, [STYLE], recipe, weights=weights, cache=CACHE)
+    kept, wanted = to_oklab(last.image, "display-p3"), to_oklab(red.astype(np.float32) / 255, "display-p3")
+    assert np.hypot(*np.moveaxis((kept - wanted)[..., 1:], -1, 0)).mean() <= 0.02
 
 
 def test_the_colors_of_the_content_are_kept(weights: Weights) -> None:

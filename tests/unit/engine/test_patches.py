@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from support.small_runs import CONTENT, STYLE, digest, run, small
 
 from shared.presets import resolve
-from shared.recipe import Recipe
+from shared.recipe import Adam, Recipe
+from shared.recipe_effects import fields_without_effect
+from worker.engine import stylize
 from worker.engine.patches.colors import ColorDistribution
 from worker.engine.patches.matching import PatchMatching
 from worker.engine.patches.sampling import sample_patches
@@ -156,3 +158,25 @@ def test_the_seed_changes_the_patches(weights: Weights) -> None:
     first, second, third = (run(weights, small(init="patches", seed=seed))[2].image for seed in (1, 1, 2))
     assert digest(first) == digest(second)
     assert digest(first) != digest(third)
+
+
+def test_what_is_refused_without_evaluations_has_no_effect_on_patch_matching() -> None:
+    recipe = resolve({"preset": "patches", "size": 64})
+    others = {
+        "content_layers": {"block1_conv1": 1.0},
+        "style_layers": {"block5_conv4": 1.0},
+        "style_loss": "wasserstein",
+        "match_weight": 1.0,
+        "content_weight": 5.0,
+        "style_weight": 1.0,
+        "variation_weight": 9.0,
+        "chroma_variation": 1.0,
+        "normalize": False,
+        "pooling": "average",
+        "padding": 20,
+        "averaging": 0.5,
+        "optimizer": Adam(),
+    }
+    assert others.keys() <= fields_without_effect(recipe).keys()
+    results = [[*stylize(CONTENT, [STYLE], it, weights=None)] for it in (recipe, recipe.model_copy(update=others))]
+    assert len({digest(iterates[-1].image) for iterates in results}) == 1

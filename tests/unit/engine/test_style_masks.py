@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from support.small_runs import CACHE, CONTENT, small
 
 from shared.errors import InvalidMask
+from shared.presets import resolve
+from shared.recipe import Recipe
 from worker.engine import stylize
 from worker.engine.cache import Network
 from worker.engine.color import match_colors
@@ -21,6 +23,7 @@ DARK, BRIGHT = RANDOM.integers(0, 60, (80, 40, 3), np.uint8), RANDOM.integers(19
 RIGHT = np.repeat([[0] * 40 + [255] * 40], 80, axis=0).astype(np.uint8)
 STYLE = np.dstack([np.hstack([DARK, BRIGHT]), RIGHT])
 """Dark on the left and bright on the right, with a mask of the right half."""
+PATCHES = resolve({"preset": "patches", "size": 80})
 
 
 def test_the_gram_matrices_are_those_of_the_part_that_the_mask_shows(weights: Weights) -> None:
@@ -55,9 +58,8 @@ def test_a_style_that_is_transparent_everywhere_is_refused(weights: Weights) -> 
 
 
 def test_a_style_that_is_half_transparent_everywhere_is_used_as_an_opaque_one(weights: Weights) -> None:
-    fields = {"init": "patches", "steps": 0, "stages": [{"scale": 1, "share": 1}]}
     half = np.dstack([BRIGHT, np.full(BRIGHT.shape[:2], 100, np.uint8)])
-    assert _brightness(weights, half, fields) == pytest.approx(_brightness(weights, BRIGHT, fields), abs=0.02)
+    assert _brightness(weights, half, PATCHES) == pytest.approx(_brightness(weights, BRIGHT, PATCHES), abs=0.02)
 
 
 def test_matched_colors_are_those_inside_of_the_mask() -> None:
@@ -68,12 +70,12 @@ def test_matched_colors_are_those_inside_of_the_mask() -> None:
     np.testing.assert_array_equal(matched[..., 3], RIGHT / 255)
 
 
-@pytest.mark.parametrize("fields", [{"init": "patches", "steps": 0, "stages": [{"scale": 1, "share": 1}]}, {}])
-def test_the_result_has_the_brightness_of_the_part_that_the_mask_shows(weights: Weights, fields: dict) -> None:
-    masked, whole = (_brightness(weights, style, fields) for style in (STYLE, STYLE[..., :3]))
+@pytest.mark.parametrize("recipe", [PATCHES, small(style_weight=1e3)], ids=["patches", "evaluations"])
+def test_the_result_has_the_brightness_of_the_part_that_the_mask_shows(weights: Weights, recipe: Recipe) -> None:
+    masked, whole = (_brightness(weights, style, recipe) for style in (STYLE, STYLE[..., :3]))
     assert masked > whole + 0.05
 
 
-def _brightness(weights: Weights, style: NDArray[np.uint8], fields: dict) -> float:
-    *_, last = stylize(CONTENT, [style], small(**{"style_weight": 1e3, **fields}), weights=weights, cache=CACHE)
+def _brightness(weights: Weights, style: NDArray[np.uint8], recipe: Recipe) -> float:
+    *_, last = stylize(CONTENT, [style], recipe, weights=weights, cache=CACHE)
     return float(last.image.mean())

@@ -33,7 +33,7 @@ ALPHA = np.dstack([RGB, np.full((48, 64), 30_000, np.uint16)])
 
 
 def decode(data: bytes, **options: Any) -> deep_color.Pixels:
-    return deep_color.decode(data, max_pixels=1_000_000, **options)
+    return deep_color.decode(data, max_pixels=1_000_000, **options).pixels
 
 
 def tiff(pixels: np.ndarray, **options: Any) -> bytes:

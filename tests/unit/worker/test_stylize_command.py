@@ -1,4 +1,4 @@
-"""`easel-worker stylize` in a separate process: both engines render the same image."""
+"""`easel-worker stylize`: both engines render the same image; wide colors are kept."""
 
 import json
 import subprocess
@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.image_files import display_p3_profile, encode, solid
 from support.requirements import ROOT
 from support.small_runs import CONTENT, STYLE, small
 
+from shared.imaging import deep_color
 from shared.imaging.deep_color import decode_png
 from shared.imaging.images import encode_canonical_png
+from worker.engine.weights.sources import Weights
+from worker.stylize_command import run
 
 
 @pytest.mark.slow
@@ -37,3 +41,17 @@ def test_the_reference_and_the_fast_engine_have_the_same_losses(random_weights: 
     assert len(totals[0]) == 3
     assert totals[0] == pytest.approx(totals[1], rel=1e-4)
     assert totals[0] != totals[1]  # they were computed differently
+
+
+@pytest.mark.parametrize(("color_space", "expected"), [("auto", (250, 10, 20)), ("srgb", (255, 0, 0))])
+def test_colors_that_srgb_lacks_are_kept_unless_srgb_is_asked_for(
+    random_weights: Path, tmp_path: Path, color_space: str, expected: tuple[int, ...]
+) -> None:
+    content, style, out = tmp_path / "content.png", tmp_path / "style.png", tmp_path / "out.png"
+    content.write_bytes(encode(solid("RGB", (250, 10, 20), (64, 64)), icc_profile=display_p3_profile()))
+    style.write_bytes(encode_canonical_png(Image.fromarray(STYLE)))
+    recipe = small("adam", size=64, stages=[{"scale": 1, "share": 1}], steps=1, style_weight=0, color_space=color_space)
+    run(content, [style], recipe, Weights("path", random_weights, ""), out)
+    assert deep_color.decode_stored(out.read_bytes()).color_space == ("srgb" if color_space == "srgb" else "display-p3")
+    np.testing.assert_allclose(decode_png(out.read_bytes()).mean(axis=(0, 1)), expected, atol=3)
+    assert "icc_profile" in Image.open(out).info

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 from flask.testing import FlaskClient
 from PIL import Image
@@ -17,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from api.imaging import result_files
 from shared.imaging import deep_color
-from shared.imaging.color_profiles import SRGB_PROFILE
+from shared.imaging.color_profiles import DISPLAY_P3_PROFILE, SRGB_PROFILE
 from shared.services import Services
 from shared.storage import keys
 
@@ -205,6 +206,20 @@ def test_every_result_file_has_the_profile_of_srgb(
 ) -> None:
     image = opened(client.get(f"{result_url}?format={name}&metadata={metadata}"))
     assert image.info["icc_profile"] == SRGB_PROFILE
+
+
+@pytest.mark.parametrize("bit_depth", [8, 16])
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_file_of_a_wide_result_has_the_profile_of_display_p3(
+    publish: Publish, client: FlaskClient, name: str, bit_depth: int
+) -> None:
+    red = np.broadcast_to(np.array([0.98, 0.04, 0.08], np.float32), (48, 64, 3))
+    url = publish(red, bit_depth=bit_depth, color_space="display-p3")
+    data = client.get(f"{url}?format={name}&quality=98").data
+    image = pyvips.Image.new_from_buffer(data, "")
+    assert image.get("icc-profile-data") == DISPLAY_P3_PROFILE
+    levels = np.array(image(9, 9)) / (65535 if image.format == "ushort" else 255)
+    np.testing.assert_allclose(levels, red[0, 0], atol=0.03)
 
 
 # 16 bits per channel.

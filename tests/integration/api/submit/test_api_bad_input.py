@@ -60,7 +60,7 @@ BAD = {
     "an animated gif": ({"content": _animated()}, 422, "animated_image"),
     "1 x 1": ({"content": image_file(size=(1, 1))}, 422, "image_too_small"),
     "a ribbon": ({"content": image_file(size=(640, 64))}, 422, "image_too_small"),
-    "a ribbon as style": ({"style": image_file(size=(64, 640))}, 422, "image_too_small"),
+    "a thread as style": ({"style": image_file(size=(32, 4200))}, 422, "image_too_small"),
     "an unknown recipe field": ({"recipe": '{"sizes": 300}'}, 422, "invalid_recipe"),
     "an unknown preset": ({"recipe": '{"preset": "best"}'}, 422, "invalid_recipe"),
     "a preset that is no text": ({"recipe": '{"preset": ["fast"]}'}, 422, "invalid_recipe"),
@@ -77,6 +77,11 @@ BAD = {
     "no layer at all": ({"recipe": '{"style_layers": {}, "content_layers": {}}'}, 422, "invalid_recipe"),
     "more stages than steps": (
         {"recipe": '{"steps": 1, "stages": [{"scale": 1, "share": 1}, {"scale": 1, "share": 1}]}'},
+        422,
+        "invalid_recipe",
+    ),
+    "an option that has no effect": (
+        {"recipe": '{"preset": "patches", "style_loss": "wasserstein"}'},
         422,
         "invalid_recipe",
     ),

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 from support.fixtures.api import PHOTO, PHOTO_COLOR, STYLE, STYLE_COLOR, Submit, image_file
-from support.image_files import encode, sixteen_bit_png, solid
+from support.image_files import display_p3_profile, encode, sixteen_bit_png, solid
 
 from api.http import multipart
 from shared.errors import LedgerUnavailable
@@ -74,6 +74,19 @@ def test_photos_of_16_bits_are_stored_with_them(submit: Submit, services: Servic
     np.testing.assert_array_equal(deep_color.decode_png(services.blobs.get(stored[0].key)), pixels)
     small = Image.open(io.BytesIO(client.get(response.get_json()["urls"]["content"] + "?longest=48").data))
     assert (small.format, small.size) == ("JPEG", (48, 32))
+
+
+def test_wide_colors_are_stored_whatever_the_role(submit: Submit, services: Services, client: FlaskClient) -> None:
+    wide = encode(solid("RGB", (250, 10, 20), (96, 64)), icc_profile=display_p3_profile())
+    status = submit(content=wide, style=wide, init_image=wide).get_json()
+    assert status["recipe"]["color_space"] == "auto"
+    files = [client.get(status["urls"][name]).data for name in ("content", "init_image")]
+    files.append(services.blobs.get(keys.input_image(services.ledger.get(status["id"]).request.styles[0])))
+    for file in files:
+        image = deep_color.decode_stored(file)
+        assert (image.color_space, tuple(image.pixels[5, 5])) == ("display-p3", (250, 10, 20))
+    small = Image.open(io.BytesIO(client.get(status["urls"]["content"] + "?longest=48").data))
+    assert small.getpixel((5, 5)) == pytest.approx((255, 0, 0), abs=4)
 
 
 def test_a_bit_depth_is_8_or_16(submit: Submit) -> None:
