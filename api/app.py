@@ -35,6 +35,7 @@ from api.routes import (
     recipes,
     session,
     shares,
+    styles,
     submit,
     uploaded_images,
 )
@@ -54,6 +55,7 @@ _ROUTES: Final = (
     deliveries,
     queue,
     recipes,
+    styles,
     session,
     keys,
     audit,
