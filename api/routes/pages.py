@@ -21,9 +21,10 @@ _TYPES: Final = {
     ".html": "text/html",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
+    ".webp": "image/webp",
 }
 """Fixed here because the operating system's table of types differs between machines."""
-_HEADERS: Final = {
+PAGE_HEADERS: Final = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -32,7 +33,7 @@ _HEADERS: Final = {
 
 class _File(NamedTuple):
     data: bytes
-    gzipped: bytes
+    gzipped: bytes | None  # None for images, which are compressed already
     media_type: str
     etag: str
 
@@ -84,7 +85,7 @@ def unknown_url(error: HTTPException) -> Response:
     accepted = ("application/problem+json", "application/json", "text/html")  # the first for those who accept any
     if request.accept_mimetypes.best_match(accepted) == "text/html":
         file = _FILES["common/not-found.html"]
-        response = Response(file.data, 404, _HEADERS, mimetype=file.media_type)
+        response = Response(file.data, 404, PAGE_HEADERS, mimetype=file.media_type)
     else:
         response = http_exception_response(error)
     response.vary.add("Accept")
@@ -108,8 +109,8 @@ def _serve(name: str) -> Response:
     file = _FILES.get(name)
     if file is None:
         raise NotFound(f"There is no asset {name!r}.")
-    gzipped = request.accept_encodings["gzip"] > 0
-    response = Response(file.gzipped if gzipped else file.data, mimetype=file.media_type, headers=_HEADERS)
+    gzipped = file.gzipped is not None and request.accept_encodings["gzip"] > 0
+    response = Response(file.gzipped if gzipped else file.data, mimetype=file.media_type, headers=PAGE_HEADERS)
     response.vary.add("Accept-Encoding")
     if gzipped:
         response.content_encoding = "gzip"
@@ -125,7 +126,8 @@ def _read_files() -> dict[str, _File]:
 
 def _read_file(path: Path) -> _File:
     data = path.read_bytes()
-    return _File(data, gzip.compress(data, mtime=0), _TYPES[path.suffix], hashlib.sha256(data).hexdigest()[:32])
+    gzipped = None if path.suffix == ".webp" else gzip.compress(data, mtime=0)
+    return _File(data, gzipped, _TYPES[path.suffix], hashlib.sha256(data).hexdigest()[:32])
 
 
 _FILES: Final = _read_files()

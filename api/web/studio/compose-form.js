@@ -3,13 +3,14 @@
 import { call, fetchBlob, newIdempotencyKey } from "../common/api.js";
 import { $, setText, showText } from "../common/dom.js";
 import { sentence } from "../common/format.js";
+import { Examples } from "./examples.js";
 import { ImageInputs } from "./image-inputs.js";
 import { Parameters } from "./parameters.js";
 import { QuotePanel } from "./quote.js";
 
-const OPTIONAL_FIELDS = ["content_mask", "init_image", "init_job"];
+const OPTIONAL_FIELDS = ["content_mask", "style_mask", "init_image", "init_job"];
 const [section, button] = [$("#optional"), $("#submit")];
-let images, parameters, quotePanel, optional, optionalLoaded, onSubmitted;
+let images, examples, parameters, quotePanel, optional, optionalLoaded, onSubmitted;
 let loadedQuery; // of the job last loaded into the form: loading it again on Back would discard later changes
 let idempotencyKey = null; // the same for every attempt to submit this form, until the form changes
 
@@ -17,6 +18,7 @@ let idempotencyKey = null; // the same for every attempt to submit this form, un
 export async function loadForm(showJob) {
   onSubmitted = showJob;
   images = new ImageInputs(onChange);
+  examples = new Examples(images);
   parameters = await Parameters.load(onChange);
   quotePanel = new QuotePanel($("#quote"), formData, onQuote, (size) => (parameters.set({ size }), onChange()));
   section.addEventListener("toggle", loadOptional);
@@ -31,7 +33,7 @@ function loadOptional() {
     .then((inputs) => ((optional = inputs), optional.render())));
 }
 
-/** Return the form data, or null if images are missing. Throws SyntaxError if a field holds invalid JSON. */
+/** Return the form data, or null if images are missing. */
 function formData() {
   if (!images?.isComplete || !parameters) return null;
   const mix = !optional?.masks.files.length && images.styleMix;
@@ -44,6 +46,7 @@ function onChange() {
   idempotencyKey = null;
   button.classList.toggle("incomplete", !images?.isComplete);
   button.ariaDisabled = null;
+  examples?.render();
   optional?.render();
   quotePanel?.requestSoon();
 }
@@ -51,6 +54,7 @@ function onChange() {
 /** A job that fits no worker would be refused; the quote beside the button says why. */
 function onQuote(error, quote) {
   showErrors(error);
+  parameters.showTimes(quote?.sizes);
   button.ariaDisabled = quote && !quote.fits ? "true" : null;
 }
 
@@ -83,13 +87,8 @@ export async function submit() {
   if (button.getAttribute("aria-busy")) return;
   if (button.ariaDisabled) return quotePanel.requestSoon(); // a larger worker may have started
   if (!images.isComplete) return images.showMissing().focus();
-  if (optional?.masks.missing) return showOptionalError(optional.masks.missing).focus();
-  let body;
-  try {
-    body = formData();
-  } catch {
-    return $("#compose [aria-invalid]").focus();
-  }
+  if (optional?.missing) return showOptionalError(optional.missing).focus();
+  const body = formData();
   button.setAttribute("aria-busy", "true");
   setText(button, "Submitting…");
   try {

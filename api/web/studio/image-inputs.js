@@ -18,6 +18,7 @@ export class ImageInputs {
       style: createDropzone($("#style"), { name: "Style image", hint: STYLE_HINT, onFiles: (files) => this.addStyles(files), multiple: true }),
     };
     addEventListener("paste", (event) => this.paste(event));
+    for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => this.dropBeside(event));
     this.render();
   }
 
@@ -99,8 +100,20 @@ export class ImageInputs {
     event.preventDefault();
     const optional = $("#optional .dropzone:is(:hover, :focus-within)");
     if (optional) optional.takeFiles(files);
-    else if (this.photo) this.addStyles(files);
-    else (this.setPhoto(files[0]), this.addStyles(files.slice(1)));
+    else this.take(files);
+  }
+
+  /** A file dropped beside the areas counts too: the browser would open it, and the form would be lost. */
+  dropBeside(event) {
+    if (event.defaultPrevented || $("#compose").hidden || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    if (event.type === "drop") this.take([...event.dataTransfer.files]);
+  }
+
+  /** The first image is the photo, unless there is one; all others are styles. */
+  take(files) {
+    if (this.photo) $("#style").takeFiles(files);
+    else if (files.length) ($("#content").takeFiles(files.slice(0, 1)), files.length > 1 && $("#style").takeFiles(files.slice(1)));
   }
 
   render() {

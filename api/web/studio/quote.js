@@ -10,8 +10,8 @@ const UNAVAILABLE = "No estimate available.";
 
 export class QuotePanel {
   /**
-   * `getBody()` returns the form, or null if images are missing, and throws if a field is invalid.
-   * `onResult(error, quote)` is called after each request, with one of them null.
+   * `getBody()` returns the form, or null if images are missing.
+   * `onResult(error, quote)` is called after each request, with one of them null, and with both if images are missing.
    */
   constructor(node, getBody, onResult, useSize) {
     Object.assign(this, { node, getBody, onResult, useSize });
@@ -26,13 +26,8 @@ export class QuotePanel {
 
   async load() {
     this.node.removeAttribute("aria-busy");
-    let body;
-    try {
-      body = this.getBody();
-    } catch {
-      return this.renderText(UNAVAILABLE);
-    }
-    if (!body) return this.renderText(IMAGES_MISSING);
+    const body = this.getBody();
+    if (!body) return (this.renderText(IMAGES_MISSING), this.onResult(null, null));
     this.request = new AbortController();
     this.node.setAttribute("aria-busy", "true");
     try {
@@ -49,10 +44,11 @@ export class QuotePanel {
 
   show(quote) {
     if (!quote.fits) return this.render(this.memoryError(quote.fitting_size));
-    const { queue_depth, eta_seconds, seconds, width, height } = quote;
+    const { queue_depth, running_jobs, eta_seconds, seconds, width, height } = quote;
     const isOnGpu = quote.memory_kind === "gpu";
     const memory = isOnGpu ? `${bytes(quote.peak_gpu_memory_bytes)} GPU memory` : bytes(quote.peak_memory_bytes);
-    const queue = queue_depth ? `${plural(queue_depth, "job")} ahead in the queue` : "Queue is empty";
+    const running = running_jobs && `${plural(running_jobs, "job is", "jobs are")} running`;
+    const queue = queue_depth ? `${plural(queue_depth, "job")} ahead in the queue` : running || "Queue is empty";
     const ready = eta_seconds ? `ready in ${eta(eta_seconds)}` : "no worker running";
     this.render(
       h("p", {}, "Estimate: about ", h("b", {}, duration(seconds)), ", ", h("b", {}, memory)),
