@@ -81,7 +81,7 @@ class PageStates:
         self.page.get_by_role("button", name="All jobs").click()
         expect(self.page.locator("#results li").first).to_be_visible()
         self.take_screenshots("gallery")
-        self.page.locator(f'[data-id="{finished.id}"]').get_by_role("button").click()
+        self.page.locator(f'[data-id="{finished.id}"]').get_by_role("button").first.click()
         expect(self.page.get_by_role("dialog")).to_be_visible()
         self.take_screenshots("gallery-detail")
 
