@@ -12,7 +12,7 @@ from api.http.file_responses import NOT_MODIFIED, conditional_response
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import json_response
 from shared import errors
-from shared.imaging import images
+from shared.inputs.decoding import decode_to_jpeg
 
 routes = Blueprint("styles", __name__)
 
@@ -72,12 +72,7 @@ def get_operator_style(name: str, query: StyleQuery) -> Response:
 def _render(path: Path, longest: int) -> bytes:
     decoder = Context.current().decoder
     with decoder.slot() as decode:
-        return decode(scaled_jpeg, path.read_bytes(), decoder.max_pixels, longest)
-
-
-def scaled_jpeg(data: bytes, max_pixels: int, longest: int) -> bytes:
-    """Return the image as a JPEG. Runs in a decoder process."""
-    return images.encode_jpeg(images.decode(data, max_pixels=max_pixels), longest=longest)
+        return decode(decode_to_jpeg, path.read_bytes(), decoder.max_pixels, longest)
 
 
 def _files() -> dict[str, Path]:

@@ -61,6 +61,11 @@ def decode_mask(data: bytes, size: tuple[int, int], styles: int, max_pixels: int
     return [_stored(np.asarray(_scaled_mask(part.convert("L"), target))) for part in parts]
 
 
+def decode_to_jpeg(data: bytes, max_pixels: int, longest: int) -> bytes:
+    """Return the image as a JPEG of at most `longest` pixels a side. Raises like `shared.imaging.images.decode`."""
+    return images.encode_jpeg(images.decode(data, max_pixels=max_pixels), longest=longest)
+
+
 def check_input(image: InputImage, recipe: Recipe, shape_of: tuple[int, int] | None = None) -> None:
     """Raise ImageTooSmall for the recipe; InvalidShape if the shape is another than that of `shape_of`, if given."""
     size = image.width, image.height

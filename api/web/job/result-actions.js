@@ -9,6 +9,11 @@ const FORMATS = {
   webp: "WebP, smallest",
   tiff: "TIFF, to edit",
 };
+const SHARE_SECONDS = 7 * 86_400;
+const DONE = {
+  "Copy link": "Copied the link. Others need access to this service to open it.",
+  "Copy share link": "Copied a link to the picture. Anyone who has it can see the picture for 7 days.",
+};
 const CODE = ["curl", "CLI", "Python", "JavaScript"];
 
 /** Return an element for a job with a result. */
@@ -21,6 +26,7 @@ export function createResultActions(job) {
   const view = h("button", { type: "button", onclick: openViewer }, "True size");
   const items = [
     ["Copy link", () => `${location.origin}/?job=${id}`],
+    ["Copy share link", share],
     ...CODE.map((kind) => [`Copy as ${kind}`, () => snippet(kind)]),
   ];
   const button = ([name, text]) => h("button.quiet", { type: "button", onclick: () => copy(name, text) }, name);
@@ -44,6 +50,13 @@ export function createResultActions(job) {
     showViewer(urls.result, "Result");
   }
 
+  /** A link that shows the picture to anyone until it expires. */
+  async function share() {
+    const body = JSON.stringify({ expires_in: SHARE_SECONDS, format: format.value });
+    const link = await call(`/v1/jobs/${id}/share`, { method: "POST", body, headers: { "Content-Type": "application/json" }, tries: 3 });
+    return new URL(link.url, location.origin).href;
+  }
+
   async function snippet(kind) {
     const [{ snippets }, { presets }] = await Promise.all([import("./snippets.js"), call("/v1/recipes", { tries: 3 })]);
     return snippets[kind](job, presets);
@@ -60,7 +73,7 @@ export function createResultActions(job) {
     }
     try {
       await navigator.clipboard.writeText(text);
-      setText(status, `${name.replace("Copy", "Copied").replace("link", "the link")}.`);
+      setText(status, DONE[name] ?? `${name.replace("Copy", "Copied")}.`);
     } catch {
       status.replaceChildren("The browser blocked copying. Select and copy this text:", h("pre", { tabindex: 0 }, text));
     }

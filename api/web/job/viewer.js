@@ -20,7 +20,7 @@ class Viewer {
     this.scroller = h("div.scroller", { tabindex: 0, role: "group", "aria-label": `Picture, ${width} × ${height} pixels` }, image);
     this.bar = h("div.viewer-bar", {},
       button("−", "Zoom out", () => this.step(-1)), this.label, button("+", "Zoom in", () => this.step(1)),
-      button("1:1", "True size", () => this.setZoom(1)), button("Fit", "Fit the window", () => this.setZoom(this.fittingZoom())),
+      button("True size", "True size", () => this.setZoom(1)), button("Fit", "Fit the window", () => this.setZoom(this.fittingZoom())),
       document.fullscreenEnabled && button("Full screen", "Full screen", () => this.toggleFullscreen()),
       button("Close", "Close", () => this.dialog.close()));
     this.frame = h("div.viewer-frame", {}, this.scroller, this.bar);

@@ -86,7 +86,7 @@ function createSizes(field, sizes) {
   return { node: cards.node, field: { ...field, set: (value) => (field.set(value), cards.show(value)) }, showTimes };
 
   /** Show what the quote says of each size. */
-  function showTimes(quoted = {}) {
+  function showTimes(quoted) {
     for (const [name, node] of Object.entries(times)) {
       const quote = quoted[name];
       setText(node, !quote ? "" : quote.fits ? `about ${duration(quote.seconds)}` : "too large for the workers");

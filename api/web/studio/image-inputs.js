@@ -3,6 +3,7 @@
 import { $, h, setText, showText, updateList } from "../common/dom.js";
 import { percent } from "../common/format.js";
 import { FORMATS, createDropzone, createImage } from "./dropzone.js";
+import { appendUploads } from "./uploads.js";
 
 const STYLE_HINT = "Add several to blend them";
 
@@ -60,11 +61,10 @@ export class ImageInputs {
     $("#style input").focus();
   }
 
-  fillForm(form, recipe) {
-    form.append("recipe", JSON.stringify(recipe));
-    form.append("content", this.photo.file, this.photo.file.name || "photo.png");
-    for (const style of this.styles) form.append("style", style.file, style.file.name || "style.png");
-    return form;
+  async fillForm(form) {
+    const { photo, styles } = this;
+    await appendUploads(form, "content", [photo.file]);
+    await appendUploads(form, "style", styles.map(({ file }) => file));
   }
 
   showShares(hasShares) {

@@ -4,6 +4,7 @@ import { h, setText, showText, updateList } from "../common/dom.js";
 import { NO_PREVIEW, createImage } from "./dropzone.js";
 import { ImageSlot } from "./image-slot.js";
 import { createWhiteMask, drawMask, paintMask } from "./mask-painter.js";
+import { appendUploads } from "./uploads.js";
 
 const ABOUT_ONE = "The style applies where its mask is white; where it is black, the photo remains.";
 const ABOUT_SEVERAL = "Each style applies where its mask is white; where all masks are black, the photo remains.";
@@ -84,9 +85,7 @@ export class MaskInputs {
     this.onChange();
   }
 
-  fillForm(form) {
-    for (const file of this.files) form.append(this.kind.field, file, file.name || "mask.png");
-  }
+  fillForm = (form) => appendUploads(form, this.kind.field, this.files);
 
   render() {
     const { styles } = this.images;

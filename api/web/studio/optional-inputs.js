@@ -39,10 +39,10 @@ export class OptionalInputs {
     this.clearErrors();
   }
 
-  fillForm(form) {
-    this.masks.fillForm(form);
-    this.parts.fillForm(form);
-    this.init.fillForm(form);
+  async fillForm(form) {
+    await this.masks.fillForm(form);
+    await this.parts.fillForm(form);
+    await this.init.fillForm(form);
   }
 
   /** Show an error beside its field, and return the input to focus. */

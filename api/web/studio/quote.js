@@ -10,11 +10,11 @@ const UNAVAILABLE = "No estimate available.";
 
 export class QuotePanel {
   /**
-   * `getBody()` returns the form, or null if images are missing.
-   * `onResult(error, quote)` is called after each request, with one of them null, and with both if images are missing.
+   * `sendForm(send)` resolves to `send(form)`, or to null if images are missing.
+   * `onResult(error, quote)` is called after each request, with one of them null.
    */
-  constructor(node, getBody, onResult, useSize) {
-    Object.assign(this, { node, getBody, onResult, useSize });
+  constructor(node, sendForm, onResult, useSize) {
+    Object.assign(this, { node, sendForm, onResult, useSize });
     this.renderText(IMAGES_MISSING);
   }
 
@@ -25,17 +25,15 @@ export class QuotePanel {
   }
 
   async load() {
-    this.node.removeAttribute("aria-busy");
-    const body = this.getBody();
-    if (!body) return (this.renderText(IMAGES_MISSING), this.onResult(null, null));
-    this.request = new AbortController();
+    const { signal } = (this.request = new AbortController());
     this.node.setAttribute("aria-busy", "true");
     try {
-      const quote = await call("/v1/jobs?dry_run=true", { method: "POST", body, signal: this.request.signal, tries: 3 });
-      this.show(quote);
-      this.onResult(null, quote);
+      const quote = await this.sendForm((body) => call("/v1/jobs?dry_run=true", { method: "POST", body, signal, tries: 3 }));
+      if (signal.aborted) return;
+      if (quote) (this.show(quote), this.onResult(null, quote));
+      else this.renderText(IMAGES_MISSING);
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (signal.aborted) return;
       this.renderText(UNAVAILABLE);
       this.onResult(error, null);
     }

@@ -3,12 +3,13 @@
 import io
 import re
 
+import httpx2
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from browser.actions import expect_heading, expect_result_image
-from browser.conftest import BrowserStack
+from browser.actions import KEY, expect_heading, expect_result_image, sign_in
+from browser.conftest import BrowserStack, NewPage
 
 
 @pytest.fixture
@@ -75,12 +76,27 @@ def test_the_link_of_a_job_is_copied(page: Page, result: Locator, finished: str,
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     result.get_by_text("Share").click()
     result.get_by_role("button", name="Copy link").click()
-    expect(result.get_by_role("status")).to_have_text("Copied the link.")
+    expect(result.get_by_role("status")).to_contain_text("Copied the link.")
     assert page.evaluate("navigator.clipboard.readText()") == f"{stack.url}/?job={finished}"
     expect(result.get_by_role("button", name="Copy link")).to_be_hidden()
     result.get_by_text("Share").click()
     page.keyboard.press("Escape")
     expect(result.get_by_role("button", name="Copy link")).to_be_hidden()
+
+
+def test_a_share_link_shows_the_picture_without_a_key(new_page: NewPage, protected_url: str, finished: str) -> None:
+    page = new_page(allow_console_errors=True)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{protected_url}/?job={finished}")
+    sign_in(page, KEY)
+    result = page.get_by_role("region", name="Result")
+    result.get_by_label("File format").select_option("jpeg")
+    result.get_by_text("Share").click()
+    result.get_by_role("button", name="Copy share link").click()
+    expect(result.get_by_role("status")).to_contain_text("Anyone who has it can see the picture for 7 days.")
+    url = page.evaluate("navigator.clipboard.readText()")
+    assert Image.open(io.BytesIO(httpx2.get(url).raise_for_status().content)).format == "JPEG"
+    assert httpx2.get(f"{protected_url}/v1/jobs/{finished}/result").status_code == 401
 
 
 def test_a_small_result_is_not_enlarged_beyond_recognition(page: Page, result: Locator) -> None:

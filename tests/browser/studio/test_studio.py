@@ -63,6 +63,23 @@ def test_the_estimate_follows_the_parameters_before_submission(page: Page) -> No
     expect(estimate).to_contain_text(re.compile(r"\D96 . 72 px"))
 
 
+def test_each_image_is_uploaded_once_and_again_after_it_expired(new_page: NewPage, stack: BrowserStack) -> None:
+    page = new_page(allow_console_errors=True)  # the browser logs the refusal
+    uploads: list[str] = []
+    page.on("request", lambda request: uploads.append(request.url) if request.url.endswith("/v1/images") else None)
+    compose(page)
+    estimate = page.get_by_label("Estimate")
+    for size in (96, 80):
+        page.locator('[name="size"]').fill(str(size))
+        expect(estimate).to_contain_text(re.compile(rf"\D{size} . {3 * size // 4} px"))
+    assert len(uploads) == 2
+    for key in [*stack.services.blobs.list("images/")]:
+        stack.services.blobs.delete(key)
+    job = create(page)
+    assert len(uploads) == 4
+    assert stack.services.ledger.get(job).request.recipe.size == 80
+
+
 def test_there_is_no_estimate_without_a_style_image(page: Page) -> None:
     compose(page)
     estimate = page.get_by_label("Estimate")
