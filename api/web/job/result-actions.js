@@ -36,9 +36,8 @@ export function createResultActions(job) {
   return h("section.result-actions", { "aria-label": "Result" }, h("div.row", {}, download, format, view, menu), status);
 
   function setFormat() {
-    const suffix = format.value === "jpeg" ? "jpg" : format.value;
     download.setAttribute("href", format.value === "png" ? urls.result : `${urls.result}?format=${format.value}`);
-    download.setAttribute("download", `easel-${id}.${suffix}`);
+    download.setAttribute("download", `easel-${id}.${format.value}`);
   }
 
   function closeMenu({ relatedTarget }) {

@@ -21,6 +21,7 @@ export const CONTENT_MASKS = {
   nameOf: (number) => `Mask of style ${number}`,
   pictureOf: (style, { photo }) => photo,
   isReady: ({ photo, styles }) => Boolean(photo && styles.length),
+  missing: "Add a photo and a style image first.",
 };
 export const STYLE_MASKS = {
   field: "style_mask",
@@ -30,6 +31,7 @@ export const STYLE_MASKS = {
   nameOf: (number) => `Part of style ${number}`,
   pictureOf: (style) => style,
   isReady: ({ styles }) => styles.length > 0,
+  missing: "Add a style image first.",
   isOptional: true, // for each style
 };
 
@@ -43,7 +45,7 @@ export class MaskInputs {
     this.list = h("ul.plain.masks", { id: kind.id });
     this.error = h("p.error", { id: `${kind.field}-error`, hidden: true });
     this.labelSlot = this.createSlot(`${kind.id}-labels`, "Label image", "Or one label image", "A flat color for each style", (file) => (this.labels = file));
-    this.grid = h("div.style-grid", {}, this.list, this.labelSlot.node);
+    this.grid = h("div.style-grid", {}, this.list, kind.isOptional ? null : this.labelSlot.node);
     this.node = h("section", { "aria-label": kind.title }, h("h3", {}, kind.title), this.about, this.grid, this.error);
   }
 
@@ -90,7 +92,7 @@ export class MaskInputs {
   render() {
     const { styles } = this.images;
     const isReady = this.kind.isReady(this.images);
-    setText(this.about, isReady ? this.aboutText() : "Add a photo and a style image first.");
+    setText(this.about, isReady ? this.aboutText() : this.kind.missing);
     this.grid.hidden = !isReady;
     if (!isReady) return;
     updateList(this.list, this.usesLabels ? [] : styles, ({ key }) => key, (style) => this.createTile(style), (tile, style) => {
@@ -101,7 +103,7 @@ export class MaskInputs {
       this.showMask(tile, this.masks.get(style.key), style);
     });
     const hasMask = styles.some(({ key }) => this.masks.has(key));
-    this.labelSlot.node.hidden = this.kind.isOptional || styles.length < 2 || (!this.labels && hasMask);
+    this.labelSlot.node.hidden = styles.length < 2 || (!this.labels && hasMask);
     this.showMask({ slot: this.labelSlot }, this.labels);
     this.complete();
   }

@@ -146,7 +146,7 @@ def test_previews_and_loss_are_offered_only_if_the_job_ran(
 def test_the_snippet_is_shown_if_copying_is_blocked(page: Page, job: Job) -> None:
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     detail = open_detail(page, job)
-    detail.get_by_text("Share").click()
+    detail.get_by_text("Share", exact=True).click()
     detail.get_by_role("button", name="Copy as Python").click()
     expect(detail.get_by_text("from easel import Easel")).to_be_visible()
 
@@ -155,7 +155,7 @@ def test_an_error_while_copying_is_shown(new_page: NewPage, job: Job) -> None:
     page = new_page(allow_console_errors=True)
     detail = open_detail(page, job)
     page.route("**/v1/recipes", lambda route: route.fulfill(status=400, json={"detail": "Not today."}))
-    detail.get_by_text("Share").click()
+    detail.get_by_text("Share", exact=True).click()
     detail.get_by_role("button", name="Copy as CLI").click()
     expect(detail.get_by_role("region", name="Result").get_by_role("status")).to_have_text("Not today.")
 

@@ -82,7 +82,7 @@ def copy(page: Page, job: Job, kind: str) -> str:
     """Click the button and return the text on the clipboard."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator(f'[data-id="{job.id}"]').get_by_role("button").first.click()
-    page.get_by_text("Share").click()
+    page.get_by_text("Share", exact=True).click()
     page.get_by_role("button", name=f"Copy as {kind}").click()
     expect(page.get_by_text(f"Copied as {kind}.")).to_be_visible()
     return str(page.evaluate("navigator.clipboard.readText()"))

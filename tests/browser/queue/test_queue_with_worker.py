@@ -41,7 +41,7 @@ def test_the_throughput_chart_has_a_text_alternative_and_names_its_highest_value
 def test_a_worker_is_described_in_words(page: Page) -> None:
     page.goto("/queue")
     workers = page.locator("#workers")
-    expect(workers).to_contain_text(re.compile(r"2 CPU cores · [\d.]+ GiB memory · weights from a file"))
+    expect(workers).to_contain_text(re.compile(r"2 CPU cores · [\d.]+\sGiB memory · weights from a file"))
     expect(page.locator("#tiers li").nth(1)).to_contain_text("Jobs of the studio. Served in between.")
 
 

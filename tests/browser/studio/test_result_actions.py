@@ -22,7 +22,7 @@ def result(page: Page, finished: str) -> Locator:
 
 
 @pytest.mark.parametrize(
-    ("option", "kind", "suffix"), [("JPEG", "JPEG", "jpg"), ("WebP", "WEBP", "webp"), ("TIFF", "TIFF", "tiff")]
+    ("option", "kind", "suffix"), [("JPEG", "JPEG", "jpeg"), ("WebP", "WEBP", "webp"), ("TIFF", "TIFF", "tiff")]
 )
 def test_the_result_is_downloaded_in_the_chosen_format(
     page: Page, result: Locator, option: str, kind: str, suffix: str
@@ -74,12 +74,12 @@ def test_the_viewer_fills_the_screen_and_leaves_it(page: Page, result: Locator) 
 
 def test_the_link_of_a_job_is_copied(page: Page, result: Locator, finished: str, stack: BrowserStack) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    result.get_by_text("Share").click()
+    result.get_by_text("Share", exact=True).click()
     result.get_by_role("button", name="Copy link").click()
     expect(result.get_by_role("status")).to_contain_text("Copied the link.")
     assert page.evaluate("navigator.clipboard.readText()") == f"{stack.url}/?job={finished}"
     expect(result.get_by_role("button", name="Copy link")).to_be_hidden()
-    result.get_by_text("Share").click()
+    result.get_by_text("Share", exact=True).click()
     page.keyboard.press("Escape")
     expect(result.get_by_role("button", name="Copy link")).to_be_hidden()
 
@@ -91,7 +91,7 @@ def test_a_share_link_shows_the_picture_without_a_key(new_page: NewPage, protect
     sign_in(page, KEY)
     result = page.get_by_role("region", name="Result")
     result.get_by_label("File format").select_option("jpeg")
-    result.get_by_text("Share").click()
+    result.get_by_text("Share", exact=True).click()
     result.get_by_role("button", name="Copy share link").click()
     expect(result.get_by_role("status")).to_contain_text("Anyone who has it can see the picture for 7 days.")
     url = page.evaluate("navigator.clipboard.readText()")

@@ -225,7 +225,7 @@ def test_finishing_early_says_that_the_image_is_smaller(page: Page) -> None:
     expect(page.get_by_text(note)).to_be_visible()
     finish.click()
     expect(heading(page)).to_have_text(re.compile("Finished early"))
-    facts = page.locator(".facts")
+    facts = page.locator(".facts").first
     expect(facts).to_contain_text(re.compile("80 . 60 px"))
     expect(facts).to_contain_text("128 px")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
+from support.fixtures.api import image_file
 
 from api.app import create_app
 from shared.services import Services
 from shared.settings import Settings
-from support.fixtures.api import image_file
 
 
 @pytest.fixture
