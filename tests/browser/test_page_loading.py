@@ -31,6 +31,13 @@ def test_a_page_is_small_and_loads_nothing_from_other_hosts(
     assert sum(len(httpx2.get(url).content) for url in assets) < MAX_BYTES
 
 
+def test_the_api_reference_is_sent_compressed(stack: BrowserStack) -> None:
+    for path in ("/docs", "/openapi.json"):
+        response = httpx2.get(stack.url + path)
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert int(response.headers["Content-Length"]) < MAX_BYTES / 2
+
+
 def test_all_assets_together_are_small_when_compressed(stack: BrowserStack) -> None:
     files = [path for path in WEB.rglob("*") if path.is_file()]
     assert max(path.stat().st_size for path in files) < MAX_PICTURE_BYTES
