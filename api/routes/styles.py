@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from pydantic import BaseModel, Field
 
 from api.context import Context
-from api.http.file_responses import NOT_MODIFIED, conditional_response
+from api.http.file_responses import file_operation, file_response
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import json_response
 from shared import errors
@@ -50,29 +50,27 @@ def list_styles() -> Response:
 
 
 @routes.get("/v1/styles/<name>")
-@operation(
+@file_operation(
     ResponseDoc(200, "JPEG, upright, sRGB.", media="image/jpeg", headers=("ETag",)),
     query=StyleQuery,
     errors=(errors.NotFound, errors.ServerBusy, errors.BrokenImage, errors.ImageTooLarge, errors.ImageTooSlow),
 )
 def get_operator_style(name: str, query: StyleQuery) -> Response:
     """Get a style image that the operator offers."""
-    path, context = _files().get(name), Context.current()
+    path = _files().get(name)
     if path is None:
         raise errors.NotFound(f"There is no style image {name!r}.")
-    version = f"style-{name}-{path.stat().st_mtime_ns}-{query.longest}"
-    response = conditional_response(version.encode().hex(), "image/jpeg", cache=_REVALIDATE)
-    if response.status_code != NOT_MODIFIED:
-        response.set_data(
-            context.thumbnails.get(version) or context.thumbnails.put(version, _render(path, query.longest))
-        )
-    return response
+    version = f"style-{name}-{path.stat().st_mtime_ns}-{query.longest}".encode().hex()
+    return file_response(version, "image/jpeg", lambda: _scaled(version, path, query.longest), cache=_REVALIDATE)
 
 
-def _render(path: Path, longest: int) -> bytes:
-    decoder = Context.current().decoder
-    with decoder.slot() as decode:
-        return decode(decode_to_jpeg, path.read_bytes(), decoder.max_pixels, longest)
+def _scaled(version: str, path: Path, longest: int) -> bytes:
+    context = Context.current()
+    if cached := context.thumbnails.get(version):
+        return cached
+    with context.decoder.slot(g.caller.name) as decode:
+        jpeg = decode(decode_to_jpeg, path.read_bytes(), context.decoder.max_pixels, longest)
+    return context.thumbnails.put(version, jpeg)
 
 
 def _files() -> dict[str, Path]:
