@@ -5,6 +5,7 @@ PORT    ?= 8080
 DURATION ?= 900
 EXAMPLES ?= 2000
 BIN     := .venv/bin
+NPM     ?= npm
 STREAMS ?= 2
 PARALLEL := --numprocesses $(STREAMS) --dist loadfile --no-loadscope-reorder
 CHAOS_TEST := tests/acceptance/test_chaos.py
@@ -43,6 +44,12 @@ endef
 	.venv-flower/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/flower.txt
 	touch $@
 
+.npm/ready: deploy/locks/npm/package.json deploy/locks/npm/package-lock.json  # axe-core, the accessibility rules of the tests
+	mkdir -p .npm
+	cp $^ .npm
+	$(NPM) ci --prefix .npm --ignore-scripts --no-audit --no-fund
+	touch $@
+
 demo: .venv/local  ## Render one image through the whole stack: out/demo.png (CONTENT=a.jpg STYLE=b.jpg RECIPE=fast)
 	$(BIN)/python -m deploy.local demo $(if $(CONTENT),--content "$(CONTENT)") $(if $(STYLE),--style "$(STYLE)") $(if $(RECIPE),--recipe "$(RECIPE)")
 
@@ -66,14 +73,14 @@ check: lint  ## Lint, types and the fast unit tests, in two minutes
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/unit
 
 # The chaos run comes last and alone: other work on the machine would delay its recoveries.
-test: setup .venv-s3/ready .venv-docs/ready .venv-flower/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
+test: setup .venv-s3/ready .venv-docs/ready .venv-flower/ready .npm/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
 ifdef TESTS
 	$(BIN)/python -m pytest $(TESTS)
 else
 	$(BIN)/python -m pytest $(PARALLEL) --ignore $(CHAOS_TEST); parallel=$$?; $(BIN)/python -m pytest $(CHAOS_TEST) && exit $$parallel
 endif
 
-coverage: setup .venv-s3/ready .venv-docs/ready .venv-flower/ready  ## The same with the coverage of all processes: out/coverage/html; takes longer than `make test`
+coverage: setup .venv-s3/ready .venv-docs/ready .venv-flower/ready .npm/ready  ## The same with the coverage of all processes: out/coverage/html; takes longer than `make test`
 	rm -rf out/coverage && mkdir -p out/coverage
 ifdef TESTS
 	$(BIN)/coverage run -m pytest $(TESTS)
@@ -146,4 +153,4 @@ audit: .venv-audit/ready  ## Look up known vulnerabilities of the locked package
 	touch $@
 
 clean:  ## Remove what `make` made, except `var/`, which has your jobs
-	rm -rf .venv .venv-s3 .venv-torch .venv-gpu .venv-docs .venv-flower .venv-audit out
+	rm -rf .venv .venv-s3 .venv-torch .venv-gpu .venv-docs .venv-flower .venv-audit .npm out

@@ -36,6 +36,7 @@ from api.routes import (
     recipes,
     session,
     shares,
+    styles,
     submit,
     uploaded_images,
 )
@@ -55,6 +56,7 @@ _ROUTES: Final = (
     deliveries,
     queue,
     recipes,
+    styles,
     session,
     keys,
     audit,

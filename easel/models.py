@@ -146,6 +146,14 @@ class JobPage(ServiceModel):
     next_cursor: str | None = None
 
 
+class SizeQuote(ServiceModel):
+    """What the same job would take at another size."""
+
+    size: int
+    seconds: float = Field(description="The p50 of its `run_seconds`.")
+    fits: bool = Field(description="Whether a live worker of the tier has the memory; true if unknown.")
+
+
 class Quote(ServiceModel):
     """The predicted cost of a job on one worker, without the time in the queue; sizes in pixels."""
 
@@ -155,6 +163,7 @@ class Quote(ServiceModel):
         default=None, description="Until the job would end, including the time in the queue; null without a worker."
     )
     queue_depth: int = Field(default=0, description="Jobs queued before it in its tier.")
+    running_jobs: int = Field(default=0, description="Jobs that are running now, in all tiers.")
     tier: str = ""
     recipe: dict[str, Any] = {}
     peak_memory_bytes: int = Field(description="The machine's memory, on a worker without a GPU.")
@@ -168,6 +177,7 @@ class Quote(ServiceModel):
     fitting_size: int | None = Field(
         default=None, description="The largest size that fits; null if the job fits, or none does."
     )
+    sizes: dict[str, SizeQuote] = Field(default={}, description="By the names of the usual sizes.")
 
 
 class Preview(ServiceModel):
@@ -230,6 +240,7 @@ class Recipes(ServiceModel):
     presets: dict[str, dict[str, Any]]
     fields: dict[str, Any] = Field(alias="schema")
     featured: list[str] = []
+    sizes: dict[str, int] = Field(default={}, description="The usual sizes by name, in pixels.")
 
 
 class Tier(ServiceModel):

@@ -61,6 +61,9 @@ PRESETS: Final = {
     ),
 }
 
+SIZES: Final = {"small": 256, "medium": 384, "large": 768, "print": 2400}
+"""What the studio offers, in pixels. A print of 2400 is 20 cm long at 300 dpi."""
+
 
 def resolve(fields: dict[str, Any]) -> Recipe:
     """Return the preset named by `fields["preset"]`, or `default`, updated with the other fields.

@@ -3,7 +3,7 @@
 Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks, CVPR 2016.
 """
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -20,6 +20,8 @@ _TORCH_NAMES: Final = {layer.replace("block", "relu").replace("_conv", "_"): lay
 """As neural-style calls the activations, such as relu4_1; Keras applies the ReLU in the convolution's layer."""
 
 DEFAULT_CONTENT_LAYERS: Final = {"block4_conv2": 1.0}
+_LAYER_NAMES: Final[dict[str, Any]] = {"propertyNames": {"examples": list(VGG19_LAYERS)}}
+"""For forms: more names are accepted, see _TORCH_NAMES."""
 
 BitDepth = Literal[8, 16]
 ColorSpace = Literal["srgb", "display-p3"]
@@ -107,11 +109,14 @@ class Recipe(_Frozen):
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of all random numbers: of the noise, or of patch matching.")
 
     content_layers: dict[str, Weight] = Field(
-        DEFAULT_CONTENT_LAYERS, description="VGG19 layers whose activations represent the content, with weights."
+        DEFAULT_CONTENT_LAYERS,
+        description="VGG19 layers whose activations represent the content, with weights.",
+        json_schema_extra=_LAYER_NAMES,
     )
     style_layers: dict[str, Weight] = Field(
         {f"block{block}_conv1": 0.2 for block in range(1, 6)},
         description="VGG19 layers whose Gram matrices represent the style, with weights.",
+        json_schema_extra=_LAYER_NAMES,
     )
     style_loss: Literal["gram", "wasserstein"] = Field(
         "gram",

@@ -75,6 +75,10 @@ class Settings(BaseSettings):
     decode_bytes: int = Field(
         2 * 2**30, gt=0, description="Memory that decoding or converting one image may take, in bytes."
     )
+    styles_dir: Path | None = Field(
+        None,
+        description="Folder of style images that the studio offers to everyone with access; subfolders are ignored.",
+    )
     max_styles: int = Field(8, ge=1, description="Maximum number of style images per job.")
     queue_limit: int = Field(
         1000, ge=1, description="Maximum number of queued jobs; further submissions get 429 `queue_full`."

@@ -21,14 +21,17 @@ _TYPES: Final = {
     ".html": "text/html",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
+    ".webp": "image/webp",
 }
 """Fixed here because the operating system's table of types differs between machines."""
 _HEADERS: Final = {"Cache-Control": "no-cache"}
 
 
-class _File(NamedTuple):
+class PageFile(NamedTuple):
+    """What browsers load: the same bytes until the process ends."""
+
     data: bytes
-    gzipped: bytes
+    gzipped: bytes | None  # None for images, which are compressed already
     media_type: str
     etag: str
 
@@ -100,11 +103,15 @@ def asset(name: str) -> Response:
     return _serve(name)
 
 
-def _serve(name: str) -> Response:
-    file = _FILES.get(name)
-    if file is None:
-        raise NotFound(f"There is no asset {name!r}.")
-    gzipped = request.accept_encodings["gzip"] > 0
+def make_file(data: bytes, media_type: str) -> PageFile:
+    """Return a file to serve."""
+    gzipped = None if media_type == "image/webp" else gzip.compress(data, mtime=0)
+    return PageFile(data, gzipped, media_type, hashlib.sha256(data).hexdigest()[:32])
+
+
+def serve(file: PageFile) -> Response:
+    """Return a file, compressed if the client accepts that; 304 if the client has it."""
+    gzipped = file.gzipped is not None and request.accept_encodings["gzip"] > 0
     response = Response(file.gzipped if gzipped else file.data, mimetype=file.media_type, headers=_HEADERS)
     response.vary.add("Accept-Encoding")
     if gzipped:
@@ -114,14 +121,16 @@ def _serve(name: str) -> Response:
     return response
 
 
-def _read_files() -> dict[str, _File]:
+def _serve(name: str) -> Response:
+    file = _FILES.get(name)
+    if file is None:
+        raise NotFound(f"There is no asset {name!r}.")
+    return serve(file)
+
+
+def _read_files() -> dict[str, PageFile]:
     paths = sorted(path for path in _FOLDER.rglob("*") if path.suffix in _TYPES)
-    return {path.relative_to(_FOLDER).as_posix(): _read_file(path) for path in paths}
-
-
-def _read_file(path: Path) -> _File:
-    data = path.read_bytes()
-    return _File(data, gzip.compress(data, mtime=0), _TYPES[path.suffix], hashlib.sha256(data).hexdigest()[:32])
+    return {path.relative_to(_FOLDER).as_posix(): make_file(path.read_bytes(), _TYPES[path.suffix]) for path in paths}
 
 
 _FILES: Final = _read_files()

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from api.http.operations import ResponseDoc, operation
 from api.http.serializers import json_response
 from easel.models import Recipes
-from shared.presets import PRESETS
+from shared.presets import PRESETS, SIZES
 from shared.recipe import Recipe
 
 routes = Blueprint("recipes", __name__)
@@ -16,6 +16,7 @@ _RECIPES: Final = Recipes(
     presets={name: recipe.model_dump(mode="json") for name, recipe in PRESETS.items()},
     schema=Recipe.model_json_schema(),
     featured=["size", "steps", "style_weight", "color"],
+    sizes=SIZES,
 )
 
 

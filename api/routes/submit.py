@@ -19,6 +19,7 @@ from api.http.serializers import job_url, json_response, serialize_job, worker_s
 from api.http.submission_form import BODY
 from api.http.tracing import traceparent
 from api.imaging.results import read_init_job
+from api.quotes import quote
 from api.routes.audit import audit
 from api.routes.uploaded_images import input_reader
 from easel.models import JobState, JobStatus, Quote
@@ -26,7 +27,7 @@ from shared import errors, tracing
 from shared.inputs.reader import Inputs
 from shared.inputs.sources import ImageSources
 from shared.inputs.uploaded import store_input
-from shared.jobs.estimate import peak_memory, result_size
+from shared.jobs.estimate import peak_memory
 from shared.jobs.job import Job, JobRequest
 from shared.presets import resolve
 from shared.recipe import Recipe
@@ -90,7 +91,7 @@ def submit(query: SubmitQuery) -> Response:
     inputs = input_reader(context).read(_sources(services, submission), recipe)
     request = _job_request(submission, recipe, inputs)
     if query.dry_run:
-        return json_response(_quote(context, request))
+        return json_response(quote(context, request))
 
     if existing := _find_existing(services, request):
         return _accepted(context, existing, replayed=True)
@@ -168,28 +169,6 @@ def _job_request(submission: Submission, recipe: Recipe, inputs: Inputs) -> JobR
         request_id=g.request_id,
         traceparent=traceparent(),
         digest=hashlib.sha256(text.encode()).hexdigest(),
-    )
-
-
-def _quote(context: Context, request: JobRequest) -> Quote:
-    job, forecast, stats = Job.new(request), context.eta.get(), context.services.queue_stats
-    run_seconds = forecast.run_time(job)
-    width, height = result_size(request.recipe, request.width, request.height)
-    admission = admit(request, stats.workers())
-    return Quote(
-        peak_memory_bytes=request.peak_memory_bytes,
-        peak_gpu_memory_bytes=request.peak_gpu_memory_bytes,
-        width=width,
-        height=height,
-        seconds=run_seconds.p50,
-        run_seconds=run_seconds,
-        eta_seconds=forecast.eta_if_submitted(job),
-        queue_depth=stats.depth(request.tier),
-        memory_kind=admission.kind,
-        fits=admission.fits,
-        fitting_size=admission.fitting_size,
-        tier=request.tier,
-        recipe=request.recipe.model_dump(mode="json"),
     )
 
 

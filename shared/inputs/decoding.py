@@ -64,6 +64,11 @@ def decode_mask(data: bytes, size: tuple[int, int], styles: int, max_pixels: int
     return [_stored(DecodedImage(np.asarray(_scaled_mask(part.convert("L"), target)), "srgb")) for part in parts]
 
 
+def decode_to_jpeg(data: bytes, max_pixels: int, longest: int) -> bytes:
+    """Return the image as a JPEG of at most `longest` pixels a side. Raises like `shared.imaging.images.decode`."""
+    return images.encode_jpeg(images.decode(data, max_pixels=max_pixels), longest=longest)
+
+
 def check_input(image: InputImage, recipe: Recipe, shape_of: tuple[int, int] | None = None) -> None:
     """Raise InvalidShape for an image without the shape of `shape_of`; ImageTooSmall for a photo, if that is None."""
     size = image.width, image.height

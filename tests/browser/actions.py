@@ -23,16 +23,42 @@ def compose(page: Page, *, photo: bytes = PHOTO, styles: tuple[bytes, ...] = (ST
     page.get_by_label("Style image: ").set_input_files(files)
     page.get_by_role("radio", name="Fast").check()
     for name, value in {"size": 64, "steps": 20, **parameters}.items():
+        if isinstance(value, list):
+            fill_rows(page, name, value)
+            continue
         field = page.locator(f'[name="{name}"]')
         if not field.is_visible():
-            page.get_by_text("Advanced", exact=True).click()
+            open_advanced(page)
         field.fill(str(value))
+
+
+def open_advanced(page: Page) -> None:
+    """Open the section with all parameters, unless it is open."""
+    if not page.locator("#advanced[open]").count():
+        page.get_by_text("Advanced", exact=True).click()
+
+
+def fill_rows(page: Page, name: str, rows: list[dict[str, Any]]) -> None:
+    """Replace the rows of a parameter such as `stages`, whose values are by column."""
+    open_advanced(page)
+    group = page.get_by_role("group", name=name.capitalize())
+    for number, row in enumerate(rows, 1):
+        if group.get_by_role("listitem").count() < number:
+            group.get_by_role("button", name="Add a row").click()
+        for column, value in row.items():
+            group.get_by_role("spinbutton", name=f"{column} {number}").fill(str(value))
 
 
 def submit(page: Page, **parameters: Any) -> str:
     """Compose and submit a job, and return its ID."""
     compose(page, **parameters)
     return create(page)
+
+
+def confirm(button: Locator) -> None:
+    """Click a button that asks first, and then confirm."""
+    button.click()
+    button.click()
 
 
 def create(page: Page) -> str:

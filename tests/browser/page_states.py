@@ -81,9 +81,26 @@ class PageStates:
         self.page.get_by_role("button", name="All jobs").click()
         expect(self.page.locator("#results li").first).to_be_visible()
         self.take_screenshots("gallery")
-        self.page.locator(f'[data-id="{finished.id}"]').get_by_role("button").click()
+        self.page.locator(f'[data-id="{finished.id}"]').get_by_role("button").first.click()
         expect(self.page.get_by_role("dialog")).to_be_visible()
         self.take_screenshots("gallery-detail")
+        self.page.get_by_role("button", name="True size").click()
+        self.page.get_by_role("button", name="Zoom in").click()
+        self.take_screenshots("studio-true-size")
+        self._show_comparison()
+        self._visit("/docs#list_jobs", "API reference")
+        self.page.locator("#list_jobs").get_by_role("button", name="Send").click()
+        expect(self.page.locator("#list_jobs").get_by_role("status")).to_contain_text("200")
+        self.take_screenshots("api-reference")
+
+    def _show_comparison(self) -> None:
+        """Two finished jobs over each other."""
+        self.page.goto("/gallery")
+        for number in (0, 1):
+            self.page.get_by_role("checkbox").nth(number).check()
+        self.page.get_by_role("button", name="Compare").click()
+        expect(self.page.locator("dialog .result")).to_be_visible()
+        self.take_screenshots("gallery-comparison")
 
     def show_form(self) -> None:
         """A photo and two style images; then an invalid parameter."""
@@ -92,6 +109,8 @@ class PageStates:
         self.page.get_by_label("Style image: ").set_input_files(self.styles)
         expect(self.page.get_by_label("Estimate")).to_contain_text("Estimate: about")
         self.take_screenshots("studio-composed")
+        self.page.get_by_text("Advanced", exact=True).click()
+        self.take_screenshots("studio-advanced")
         self.page.locator('[name="size"]').fill("5000")
         expect(self.page.locator('[name="size"]')).to_have_attribute("aria-invalid", "true")
         self.take_screenshots("studio-invalid")

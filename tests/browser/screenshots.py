@@ -26,7 +26,7 @@ from deploy.local.stack import Stack, StackConfig, free_port
 from easel import Easel
 
 SCREENSHOTS, SHEETS = ROOT / "out/pages", ROOT / "docs/pages"
-WIDTHS: Final = (320, 768, 1280)
+WIDTHS: Final = (360, 768, 1280)
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 BACKGROUND, GAP, SHEET_WIDTH = "#8a8f8c", 24, 1500  # GAP and SHEET_WIDTH in pixels
 MAX_BYTES = 160_000
@@ -97,7 +97,7 @@ def open_tab(url: str) -> Iterator[Page]:
 
 def take_screenshots(page: Page, name: str) -> None:
     """Take a screenshot at each width in each theme: of the whole page, or of the window if a dialog is open."""
-    full_page = not page.get_by_role("dialog").is_visible()
+    full_page = not page.locator("dialog[open]").count()
     for theme, width in itertools.product(THEMES, WIDTHS):
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": 800})
@@ -123,12 +123,12 @@ def compose_sheets() -> None:
     """Compose one sheet per state, and the two images of the README."""
     for sheet in SHEETS.glob("*.webp"):
         sheet.unlink()
-    for name in sorted({path.stem.rsplit("-", 2)[0] for path in SCREENSHOTS.glob("*-light-320.png")}):
+    for name in sorted({path.stem.rsplit("-", 2)[0] for path in SCREENSHOTS.glob("*-light-360.png")}):
         rows = [join_horizontally([Image.open(screenshot_path(name, theme, w)) for w in WIDTHS]) for theme in THEMES]
         save(join_vertically(rows), SHEETS / f"{name}.webp", SHEET_WIDTH)
     save(Image.open(screenshot_path("studio-finished", "light", 1280)), SHEETS / "finished.jpg", 1280)
     names = ("studio-composed", "studio-finished", "queue-busy", "gallery")
-    phone = [Image.open(screenshot_path(name, "light", 320)).crop((0, 0, 320, 1100)) for name in names]
+    phone = [Image.open(screenshot_path(name, "light", 360)).crop((0, 0, 360, 1240)) for name in names]
     save(join_horizontally(phone), SHEETS / "phone.jpg", 1400)
 
 

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from browser.actions import KEY, heading, sign_in
+from browser.actions import KEY, confirm, heading, sign_in
 from browser.conftest import BrowserStack, NewPage
 
 
@@ -17,7 +17,7 @@ def test_a_user_signs_in_cancels_a_job_and_signs_out(
     sign_in(page, KEY)
     expect(heading(page)).to_have_text("Waiting for a worker")
     assert page.get_by_alt_text("Original photo").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    page.get_by_role("button", name="Cancel").click()
+    confirm(page.get_by_role("button", name="cancel"))
     expect(heading(page)).to_have_text("Canceled")
     page.reload()
     expect(heading(page)).to_have_text("Canceled")
@@ -48,7 +48,7 @@ def test_a_job_can_be_canceled_after_a_sign_in_in_another_tab(
     sign_in(page, KEY)
     expect(heading(page)).to_have_text("Waiting for a worker")
     assert page.request.post(f"{protected_url}/v1/session", data={"key": KEY}).ok
-    page.get_by_role("button", name="Cancel").click()
+    confirm(page.get_by_role("button", name="cancel"))
     expect(heading(page)).to_have_text("Canceled")
 
 

@@ -38,6 +38,16 @@ export async function fetchBlob(path, options = {}) {
   return (await fetchWithSession(path, options)).blob();
 }
 
+/** Return the response, also if it is an error. Throws ApiError only without a response. */
+export async function requestResponse(path, options = {}) {
+  try {
+    return await fetchWithSession(path, options);
+  } catch (error) {
+    if (error.response) return error.response;
+    throw error;
+  }
+}
+
 /** Fetch `path`; once more after sign-in, or with a new CSRF token if the old one is stale. */
 async function fetchWithSession(path, options) {
   const { token } = session;
@@ -63,8 +73,9 @@ async function send(path, { method = "GET", body, headers = {}, signal, cache })
     throw error.name === "AbortError" ? error : new ApiError(0, OFFLINE);
   });
   if (response.ok) return response;
-  const problem = await response.json().catch(() => ({}));
-  throw new ApiError(response.status, problem, 1000 * Number(response.headers.get("Retry-After") || 0));
+  const problem = await response.clone().json().catch(() => ({}));
+  const error = new ApiError(response.status, problem, 1000 * Number(response.headers.get("Retry-After") || 0));
+  throw Object.assign(error, { response });
 }
 
 const delay = (milliseconds, signal) =>

@@ -3,10 +3,11 @@
 import { $, h, setText } from "./dom.js";
 
 export class Comparison {
-  /** `photo` is the URL of the content photo; the viewport takes its aspect ratio. */
-  constructor(photo) {
-    this.range = h("input", { type: "range", min: 0, max: 100, "aria-label": "Compare with the photo", disabled: true });
-    this.photo = h("img.photo", { src: photo, alt: "Original photo" });
+  /** `photo` is the URL of the content photo, or of another picture that is called `name`; the viewport takes its aspect ratio. */
+  constructor(photo, name = "photo") {
+    this.name = name;
+    this.range = h("input", { type: "range", min: 0, max: 100, "aria-label": `Compare with the ${name}`, disabled: true });
+    this.photo = h("img.photo", { src: photo, alt: name === "photo" ? "Original photo" : "First picture" });
     this.viewport = h("div.viewport.no-result", {}, this.photo, h("div.divider"));
     const label = (text) => h("span", { "aria-hidden": "true" }, text);
     this.share = label();
@@ -22,6 +23,16 @@ export class Comparison {
     this.viewport.style.setProperty("--ratio", naturalWidth / naturalHeight);
   }
 
+  /** Say how long the longest side of the result is, in pixels: it is not enlarged much. */
+  setSize(longest) {
+    this.viewport.style.setProperty("--longest", longest);
+  }
+
+  /** Show the whole result if the photo covers most of it. */
+  uncover() {
+    if (this.range.value > 80) this.setSplit(0);
+  }
+
   drag(event) {
     if (!$(".result", this.viewport)) return;
     const { left, width } = this.viewport.getBoundingClientRect();
@@ -32,7 +43,7 @@ export class Comparison {
   /** Show `percent` of the photo, from the left. */
   setSplit(percent) {
     this.range.value = percent;
-    setText(this.share, `${this.range.value}% photo`);
+    setText(this.share, `${this.range.value}% ${this.name}`);
     this.range.setAttribute("aria-valuetext", this.share.textContent);
     this.viewport.style.setProperty("--split", percent);
   }

@@ -12,7 +12,7 @@ export function startPage(start) {
 }
 
 /** Resolve once this browser may call the API: immediately if no key is required. */
-async function openSession() {
+export async function openSession() {
   const session = await call("/v1/session", { tries: 6 });
   setSession(session, signInOnce);
   if (session.required && !session.signed_in) await signInOnce();

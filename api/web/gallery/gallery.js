@@ -2,27 +2,55 @@
 
 import { call } from "../common/api.js";
 import { $, h, setText, showText } from "../common/dom.js";
-import { STATES, dateTime, recipeSummary } from "../common/format.js";
+import { STATES, dateTime, words } from "../common/format.js";
+import { caption } from "../common/recipe-changes.js";
 import { startPage } from "../common/session.js";
+import { createStar, favorites, forget } from "./favorites.js";
 import { JobDetail } from "./job-detail.js";
+import { Selection } from "./selection.js";
 
 const PAGE_SIZE = 24;
+const VIEWS = { succeeded: "Images", "": "All jobs", failed: "Failed", canceled: "Canceled", favorites: "Favorites" };
+const FAVORITES_HELP = "Favorites are kept in this browser.";
 const results = $("#results");
 const detail = new JobDetail($("#detail"), removeCard);
-let stateFilter = "succeeded";
+const selection = new Selection($("#selection"), removeCard, compare);
+let view = "succeeded";
+let presets = {};
 let cursor = null;
+let appliedLabel = null; // of the search, in what is loaded
 let latestRequest = null; // the response to an earlier request is dropped
 let closedByRoute = false; // rather than by the user
 
+/** "order=6735" asks the service for a label; other words filter what is loaded. */
+const labelInSearch = () => $("#search").value.match(/^\s*([^=\s]+)=(.+?)\s*$/);
+
+function query() {
+  const label = (appliedLabel = labelInSearch());
+  return new URLSearchParams({
+    limit: PAGE_SIZE,
+    ...(view && { state: view }),
+    ...($("#preset").value && { preset: $("#preset").value }),
+    ...(label && { [`metadata[${label[1]}]`]: label[2] }),
+    ...(cursor && { cursor }),
+  });
+}
+
 async function loadPage() {
-  const query = new URLSearchParams({ limit: PAGE_SIZE, ...(stateFilter && { state: stateFilter }), ...(cursor && { cursor }) });
   const request = (latestRequest = {});
   try {
-    const page = await call(`/v1/jobs?${query}`, { tries: 4 });
+    const page = view === "favorites" ? await loadFavorites() : await call(`/v1/jobs?${query()}`, { tries: 4 });
     if (latestRequest === request) showPage(page);
   } catch (error) {
     if (latestRequest === request) showText($("#error"), error.message);
   }
+}
+
+/** Load the favorite jobs, and forget those that were deleted. */
+async function loadFavorites() {
+  const load = (id) => call(`/v1/jobs/${id}`, { tries: 2 }).catch((error) => void (error.status === 404 && forget(id)));
+  const jobs = (await Promise.all(favorites().map(load))).filter(Boolean);
+  return { jobs: jobs.filter(({ recipe }) => !$("#preset").value || recipe.preset === $("#preset").value), next_cursor: null };
 }
 
 function showPage({ jobs, next_cursor }) {
@@ -30,34 +58,57 @@ function showPage({ jobs, next_cursor }) {
   cursor = next_cursor;
   showText($("#error"), "");
   $("#show-more").hidden = !cursor;
+  filterCards();
+  if (!jobs.length && cursor) loadPage(); // a page of a filtered list may be empty
+}
+
+/** Hide the cards whose captions lack a word of the search. */
+function filterCards() {
+  const searched = labelInSearch() ? [] : $("#search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const card of results.children) card.hidden = !searched.every((word) => card.dataset.text.includes(word));
+  const help = searched.length && cursor ? "Only loaded jobs are searched. Show more loads others." : view === "favorites" ? FAVORITES_HELP : "";
+  setText($("#search-help"), help);
   updateCount();
 }
 
 function updateCount() {
-  setText($("#status"), `${results.children.length} shown`);
-  $("#no-results").hidden = results.children.length > 0 || Boolean(cursor);
+  const shown = [...results.children].filter((card) => !card.hidden).length;
+  setText($("#status"), `${shown} shown`);
+  $("#no-results").hidden = shown > 0 || Boolean(cursor);
 }
 
 function createCard(job) {
-  const summary = `${job.state === "succeeded" ? "" : `${STATES[job.state]} · `}${recipeSummary(job.recipe)}`;
+  const state = job.state === "succeeded" ? "" : `${STATES[job.state]} · `;
+  const summary = `${state}${caption(job.recipe, presets)}`;
+  const labels = Object.entries(job.metadata ?? {}).map(([name, value]) => `${name}=${value}`).join(" ");
   const image = h("img", { src: job.urls.preview || `${job.urls.content}?longest=512`, alt: "", loading: "lazy" });
-  const open = () => (history.pushState("opened-here", "", `?job=${job.id}`), detail.open(job));
-  return h("li", { "data-id": job.id },
-    h("button", { type: "button", onclick: open }, image, h("span", {}, dateTime(job.created_at)), h("small.muted", {}, summary)));
+  const open = () => (history.pushState("opened-here", "", `?job=${job.id}`), detail.open(job, presets));
+  const date = dateTime(job.created_at);
+  return h("li", { "data-id": job.id, "data-text": `${summary} ${labels} ${date} ${job.id}`.toLowerCase() },
+    h("button.open", { type: "button", onclick: open }, image, h("span", {}, date), h("small.muted", {}, summary), labels && h("small.muted", {}, labels)),
+    selection.createCheckbox(job, `the job of ${date}`), createStar(job.id));
 }
 
 function removeCard(id) {
   results.querySelector(`[data-id="${id}"]`)?.remove();
+  selection.forget(id);
+  forget(id);
   updateCount();
 }
 
-function filterBy(state) {
-  stateFilter = state;
+async function compare(jobs) {
+  const { showComparison } = await import("./compare.js");
+  showComparison($("#detail"), jobs);
+  closedByRoute = true; // its URL is that of the gallery
+}
+
+/** Load the list again, with the current filters. */
+function reload() {
   cursor = null;
+  selection.clear();
   results.replaceChildren();
   $("#show-more").hidden = true;
-  $("#show-finished").setAttribute("aria-pressed", String(Boolean(state)));
-  $("#show-all").setAttribute("aria-pressed", String(!state));
+  for (const button of $("#views").children) button.setAttribute("aria-pressed", String(button.value === view));
   return loadPage();
 }
 
@@ -69,7 +120,7 @@ async function showRoute() {
   if (!id) return closeDetail();
   try {
     const job = await call(`/v1/jobs/${encodeURIComponent(id)}`, { tries: 4 });
-    if (jobIdInUrl() === id) detail.open(job);
+    if (jobIdInUrl() === id) detail.open(job, presets);
   } catch (error) {
     if (jobIdInUrl() === id) showText($("#error"), error.message);
   }
@@ -90,9 +141,21 @@ function onDetailClosed() {
   else history.replaceState(null, "", location.pathname);
 }
 
+async function start() {
+  const createView = ([value, name]) => h("button", { type: "button", value, onclick: () => ((view = value), reload()) }, name);
+  $("#views").append(...Object.entries(VIEWS).map(createView));
+  ({ presets } = await call("/v1/recipes", { tries: 4 }).catch(() => ({ presets: {} })));
+  $("#preset").append(...Object.keys(presets).map((name) => h("option", { value: name }, words(name))));
+  await reload();
+  await showRoute();
+}
+
 $("#detail").addEventListener("close", onDetailClosed);
+$("#detail").addEventListener("click", ({ target }) => target === $("#detail") && target.close());
+$("#filters").addEventListener("submit", (event) => event.preventDefault());
+$("#preset").addEventListener("change", reload);
+$("#search").addEventListener("input", filterCards);
+$("#search").addEventListener("change", () => (labelInSearch() || appliedLabel ? reload() : filterCards()));
 addEventListener("popstate", showRoute);
 $("#show-more").addEventListener("click", loadPage);
-$("#show-finished").addEventListener("click", () => filterBy("succeeded"));
-$("#show-all").addEventListener("click", () => filterBy(""));
-startPage(() => loadPage().then(showRoute));
+startPage(start);

@@ -2,36 +2,43 @@
 
 import { call } from "../common/api.js";
 import { Comparison } from "../common/comparison.js";
+import { askFirst } from "../common/confirm-button.js";
 import { h, imageSize, setText } from "../common/dom.js";
-import { STATES, dateTime, duration, number, recipeSummary } from "../common/format.js";
-import { snippets } from "./snippets.js";
+import { STATES, dateTime, duration, number, recipeSummary, words } from "../common/format.js";
+import { differences, valueText } from "../common/recipe-changes.js";
+import { createResultActions } from "../job/result-actions.js";
+import { createStar } from "./favorites.js";
+import { ignoreNotFound } from "./selection.js";
 
 export class JobDetail {
   /** `onDelete(id)` is called after a job was deleted. */
   constructor(dialog, onDelete) {
     Object.assign(this, { dialog, onDelete });
-    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   }
 
-  open(job) {
+  /** Show a job. `presets` are used to say in which parameters it differs from its own. */
+  open(job, presets) {
     const { urls } = job;
+    this.presets = presets;
     const comparison = new Comparison(`${urls.content}?longest=1024`);
+    comparison.setSize(job.recipe.size);
     const image = urls.result || urls.preview;
     if (image) comparison.show(image, `${urls.result ? "Result" : "Last preview"}, ${recipeSummary(job.recipe)}`, true);
     const close = h("button.remove", { type: "button", "aria-label": "Close", onclick: () => this.dialog.close() }, "×");
     this.status = h("p.muted", { role: "status" });
-    this.dialog.replaceChildren(close, h("div.columns", {}, h("div", {}, comparison.node), this.renderSidebar(job)));
+    this.dialog.replaceChildren(close, h("div.columns", {}, h("div", {}, comparison.node, urls.result && createResultActions(job)), this.renderSidebar(job)));
     if (!this.dialog.open) this.dialog.showModal();
   }
 
   renderSidebar(job) {
     const { urls } = job;
     return h("div.sidebar", {},
-      h("h2", { id: "detail-title" }, `${STATES[job.state]}, ${dateTime(job.created_at)}`),
+      h("div.title", {}, createStar(job.id), h("h2", { id: "detail-title" }, `${STATES[job.state]}, ${dateTime(job.created_at)}`)),
       job.error && h("p.error", {}, job.error.detail),
       this.renderInputs(urls),
       this.renderFacts(job),
-      ...this.renderActions(job),
+      this.renderChanges(job),
+      this.renderActions(job),
       this.renderEarlyNote(job),
       this.status,
       this.renderRecipe(job),
@@ -61,16 +68,22 @@ export class JobDetail {
     return h("dl.facts", {}, facts.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
   }
 
+  /** The parameters that differ from the preset, and the labels that the client gave the job. */
+  renderChanges({ recipe, metadata = {} }) {
+    const preset = this.presets[recipe.preset];
+    const changes = preset ? differences(recipe, preset) : [];
+    const rows = changes.map(([name, value, standard]) => [words(name), h("mark", {}, valueText(value)), h("span.muted", {}, ` instead of ${valueText(standard)}`)]);
+    rows.push(...Object.entries(metadata).map(([name, value]) => [name, value]));
+    return rows.length ? h("dl.facts", {}, rows.map(([name, ...value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : null;
+  }
+
   renderActions(job) {
     const { urls, id, losses } = job;
-    const copyButton = (kind) => h("button.small", { type: "button", onclick: () => this.copy(kind, job) }, `Copy as ${kind}`);
-    const links = h("div.actions", {},
-      urls.result && h("a.button.primary", { href: urls.result, download: `easel-${id}.png` }, "Download"),
+    return h("div.actions", {},
       h("a.button", { href: `/?rerun=${id}` }, "Edit and rerun"),
       urls.result && h("a.button", { href: `/?init_job=${id}` }, "Continue from this result"),
-      (losses || urls.preview) && h("a.button", { href: `/?job=${id}` }, "Previews and loss"));
-    const buttons = h("div.actions", {}, ["curl", "CLI", "Python"].map(copyButton), this.createDeleteButton(job));
-    return [links, buttons];
+      (losses || urls.preview) && h("a.button", { href: `/?job=${id}` }, "Previews and loss"),
+      this.createDeleteButton(job));
   }
 
   /** A rerun follows the recipe, which does not say that the job was finished early. */
@@ -80,34 +93,9 @@ export class JobDetail {
     return h("p.muted", {}, `Finished early at step ${stopped_at_step} of ${progress.total}. ${note}`);
   }
 
-  async copy(kind, job) {
-    try {
-      const { presets } = await call("/v1/recipes", { tries: 3 });
-      await this.copyText(kind, snippets[kind](job, presets));
-    } catch (error) {
-      setText(this.status, error.message);
-    }
-  }
-
-  async copyText(kind, text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      setText(this.status, `Copied as ${kind}.`);
-    } catch {
-      this.status.replaceChildren("The browser blocked copying. Select and copy this text:", h("pre", { tabindex: 0 }, text));
-    }
-  }
-
-  /** The first click asks for confirmation, the second deletes. */
   createDeleteButton({ id, state }) {
     if (!["succeeded", "failed", "canceled"].includes(state)) return null;
-    const onclick = () => {
-      if (button.dataset.confirming) return this.delete(id);
-      button.dataset.confirming = "true";
-      setText(button, "Delete the job and its images?");
-    };
-    const button = h("button.small.danger", { type: "button", onclick }, "Delete");
-    return button;
+    return askFirst(h("button.quiet.danger", { type: "button" }, "Delete"), "Delete the job and its images?", () => this.delete(id));
   }
 
   async delete(id) {
@@ -141,11 +129,6 @@ export class JobDetail {
     const load = async () => setText(text, JSON.stringify(await call(url).catch((error) => error.message), null, 2));
     return createDetails("Provenance", text, load);
   }
-}
-
-/** The job is gone, also if the response to an earlier attempt was lost or another client was faster. */
-function ignoreNotFound(error) {
-  if (error.status !== 404) throw error;
 }
 
 function createDetails(title, content, onFirstOpen) {

@@ -6,7 +6,7 @@ const MAX_THUMBNAILS = 9;
 const FRAME_MILLISECONDS = 140;
 
 export class Filmstrip {
-  /** `show(frame, immediate)` displays a frame {step, url, alt, name}. */
+  /** `show(frame, isChosen)` displays a frame {step, url, alt, name}: one that a person chose, or the latest one. */
   constructor(show) {
     this.show = show;
     this.frames = new Map(); // by step: a step that is repeated after a resume replaces its frame

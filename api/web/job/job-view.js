@@ -2,12 +2,15 @@
 
 import { call } from "../common/api.js";
 import { Comparison } from "../common/comparison.js";
+import { askFirst } from "../common/confirm-button.js";
 import { requestControl } from "../common/control-requests.js";
 import { $, h, imageSize, setText, showText } from "../common/dom.js";
 import { STATUS_TEXTS, subscribe } from "../common/event-stream.js";
-import { STATES, duration, eta, number, percent, recipeSummary, secondsSince } from "../common/format.js";
+import { STATES, duration, eta, percent, recipeSummary, secondsSince } from "../common/format.js";
 import { Filmstrip } from "./filmstrip.js";
+import { JobFacts, jobTitle } from "./job-facts.js";
 import { LossChart } from "./loss-chart.js";
+import { createResultActions } from "./result-actions.js";
 
 const EVENT_KINDS = ["state", "progress", "estimate", "preview", "warning", "worker_silent", "lease_lost", "cancel_requested", "finish_requested", "acknowledged"];
 const TERMINAL = new Set(["succeeded", "failed", "canceled"]);
@@ -21,22 +24,23 @@ export class JobView {
     this.onStateChange = onStateChange;
     this.path = `/v1/jobs/${id}`;
     this.comparison = new Comparison(`${this.path}/content?longest=1024`);
-    this.filmstrip = new Filmstrip((frame, immediate) => this.comparison.show(frame.url, frame.alt, immediate));
+    this.filmstrip = new Filmstrip((frame, isChosen) => this.showFrame(frame, isChosen));
     this.lossChart = new LossChart();
     this.bar = h("progress", { max: 100, value: 0, "aria-label": "Progress" });
-    this.facts = h("dl.facts");
+    this.facts = new JobFacts();
+    this.result = h("div");
     this.notices = h("ul.plain.notices");
     this.error = h("p.error", { role: "alert", hidden: true });
     this.connection = h("p.muted", { hidden: true });
     this.silence = h("p.muted", { hidden: true });
-    this.finish = h("button", { type: "button", onclick: () => this.request("finish", this.finish) }, "Finish now");
-    this.cancel = h("button", { type: "button", onclick: () => this.request("cancel", this.cancel) }, "Cancel");
-    this.download = h("a.button.primary", { href: `${this.path}/result`, download: `easel-${id}.png`, hidden: true }, "Download");
+    this.finish = h("button", { type: "button", "aria-describedby": "finish-note", onclick: () => this.request("finish", this.finish) }, "Finish now");
+    this.finishNote = h("p.muted", { id: "finish-note", hidden: true });
+    this.cancel = askFirst(h("button", { type: "button" }, "Cancel"), "Really cancel?", () => this.request("cancel", this.cancel));
     this.rerun = h("a.button", { href: `/?rerun=${id}`, hidden: true }, "Edit and rerun");
-    const actions = h("div.actions", {}, this.download, this.finish, this.cancel, this.rerun, h("a.button.quiet", { href: "/" }, "New image"));
+    const actions = h("div.actions", {}, this.finish, this.cancel, this.rerun, h("a.button.quiet", { href: "/" }, "New image"));
     node.replaceChildren(h("div.columns", {},
-      h("div", {}, this.comparison.node, this.filmstrip.node),
-      h("div.sidebar", {}, this.bar, this.facts, this.error, this.connection, this.silence, actions, this.notices, this.lossChart.node)));
+      h("div", {}, this.comparison.node, this.result, this.filmstrip.node),
+      h("div.sidebar", {}, this.bar, this.facts.node, this.error, this.connection, this.silence, actions, this.finishNote, this.notices, this.lossChart.node)));
     this.start();
   }
 
@@ -56,6 +60,12 @@ export class JobView {
   }
 
   isDue = () => (!document.hidden && !this.live) || Date.now() - this.refreshedAt >= SLOW_REFRESH;
+
+  /** A frame that a person chose must not be covered by the photo. */
+  showFrame({ url, alt }, isChosen) {
+    if (isChosen) this.comparison.uncover();
+    this.comparison.show(url, alt, isChosen);
+  }
 
   /** Load the previews so far: the stream may have dropped old events, or may be refused. */
   async loadPreviews() {
@@ -156,6 +166,7 @@ export class JobView {
     this.estimatedAt = Date.now();
     this.ended = TERMINAL.has(job.state);
     this.lossChart.note.hidden = job.recipe.stages.length < 2;
+    this.comparison.setSize(job.recipe.size);
     const resumedFrom = job.resumed_from_step;
     if (resumedFrom !== null && resumedFrom !== this.resumedFrom) this.addNotice(`Resumed from step ${resumedFrom}.`);
     this.resumedFrom = resumedFrom;
@@ -167,8 +178,8 @@ export class JobView {
 
   /** Show a new state. Screen readers announce only this and every quarter of the progress. */
   showState(job) {
-    setText($("#title"), this.title());
-    setText($("#status"), `${this.title()}. ${job.error?.detail || ""}`);
+    setText($("#title"), jobTitle(this.job));
+    setText($("#status"), `${jobTitle(this.job)}. ${job.error?.detail || ""}`);
     this.comparison.node.dataset.state = job.state;
     if (!this.ended) return;
     showText(this.connection, "");
@@ -176,14 +187,9 @@ export class JobView {
     if (job.urls.result) this.filmstrip.add(job.progress.total + 1, job.urls.result, `${name}, ${recipeSummary(job.recipe)}`, name);
     if (job.error) showText(this.error, job.error.detail);
     clearInterval(this.timer);
-    if (job.urls.result) imageSize(job.urls.result).then((size) => ((this.size = size), this.renderFacts()));
-  }
-
-  title() {
-    const { state, stopped_early, stopped_at_step } = this.job;
-    if (state === "queued") return "Waiting for a worker";
-    if (state === "running") return "Rendering";
-    return stopped_early && state === "succeeded" ? `Finished early at step ${stopped_at_step}` : STATES[state];
+    if (!job.urls.result) return;
+    this.result.replaceChildren(createResultActions(job));
+    imageSize(job.urls.result).then((size) => ((this.size = size), this.renderFacts()));
   }
 
   render() {
@@ -204,18 +210,18 @@ export class JobView {
     setText($("#status"), `${25 * quarter} percent`);
   }
 
-  /** Finish and cancel while the job is active; download and rerun afterwards. */
+  /** Finish and cancel while the job is active; rerun afterwards. */
   renderActions(urls) {
     const { finish_requested_at: finishing, cancel_requested_at: canceling, progress, recipe } = this.job;
     const now = progress.phase.match(/(\d+) px/)?.[1];
     const size = now < recipe.size ? `: ${now} px instead of ${recipe.size} px` : "";
     this.finish.hidden = this.cancel.hidden = this.ended;
     this.finish.disabled = !urls.finish || Boolean(finishing || canceling);
-    this.finish.title = urls.finish ? `Stop now and keep the current image${size}` : "Available after the first step";
     this.cancel.disabled = !urls.cancel || Boolean(canceling);
+    const note = urls.finish ? `Finish now stops the job and keeps its current image${size}.` : "Finish now is possible after the first step.";
+    showText(this.finishNote, this.job.state !== "running" || this.ended ? "" : note);
     setText(this.finish, finishing ? this.pendingLabel("Finishing") : "Finish now");
-    setText(this.cancel, canceling ? this.pendingLabel("Canceling") : "Cancel");
-    this.download.hidden = !urls.result;
+    if (!this.cancel.isAsking) setText(this.cancel, canceling ? this.pendingLabel("Canceling") : "Cancel");
     this.rerun.hidden = !this.ended;
     this.filmstrip.timelapse.hidden = !urls.timelapse;
     if (urls.timelapse) this.filmstrip.timelapse.href = `${urls.timelapse}?download=true`;
@@ -223,40 +229,7 @@ export class JobView {
 
   pendingLabel = (action) => (this.job.acknowledged_at ? `${action}…` : `${action} after this step…`);
 
-  renderFacts() {
-    const { state, progress, metrics, recipe } = this.job;
-    const step = ["Step", `${progress.current.toLocaleString("en")} of ${progress.total.toLocaleString("en")}`];
-    const speed = metrics.steps_per_second && ["Speed", `${number(metrics.steps_per_second)} steps/s`];
-    const stateFacts = { queued: this.queuedFacts, running: this.runningFacts }[state] || this.endedFacts;
-    const facts = [...stateFacts.call(this, step, speed), ["Recipe", recipeSummary(recipe)]].filter(Boolean);
-    this.facts.replaceChildren(...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
-  }
-
-  queuedFacts(step) {
-    const { progress, queue_position } = this.job;
-    return [
-      ["Position", queue_position === 1 ? "Next" : number(queue_position)],
-      ["Ready in", this.readyIn()],
-      progress.current && step,
-    ];
-  }
-
-  runningFacts(step, speed) {
-    const { progress, worker } = this.job;
-    const phase = progress.phase !== "done" && progress.phase;
-    return [
-      ["Progress", [percent(progress.percentage), phase].filter(Boolean).join(", ")],
-      step,
-      speed || ["Speed", "–"],
-      ["Ready in", this.readyIn()],
-      worker && ["Worker", worker],
-    ];
-  }
-
-  endedFacts(step, speed) {
-    const { run_seconds, queue_seconds } = this.job.metrics;
-    return [this.size && ["Size", this.size], step, speed, ["Render time", duration(run_seconds)], ["Queue time", duration(queue_seconds)]];
-  }
+  renderFacts = () => this.facts.render(this.job, this.readyIn(), this.size);
 
   async request(action, button) {
     button.disabled = true;

@@ -1,11 +1,13 @@
 /** The queue: one event stream for the whole page; the queued jobs of a tier in pages of fifty. */
 
 import { call, fetchBlob } from "../common/api.js";
+import { askFirst } from "../common/confirm-button.js";
 import { requestControl } from "../common/control-requests.js";
 import { $, all, h, setText, showText, updateList } from "../common/dom.js";
 import { STATUS_TEXTS, subscribe } from "../common/event-stream.js";
-import { bytes, duration, eta, etaRange, number, percent, plural, recipeSummary, secondsSince, shortId, time, words } from "../common/format.js";
+import { duration, etaRange, percent, recipeSummary, secondsSince, shortId, time, words } from "../common/format.js";
 import { startPage } from "../common/session.js";
+import { createTier, createWorker, renderThroughput, updateTier, updateWorker } from "./overview.js";
 
 const PAGE_SIZE = 50;
 const MIN_INTERVAL = 2000; // milliseconds between requests for the page, and for one job's preview
@@ -21,13 +23,13 @@ let isPageStale = false; // the queue has changed since
 function show(newQueue) {
   queue = newQueue;
   tier ??= (queue.tiers.find((item) => item.default) ?? queue.tiers[0])?.name;
-  updateList($("#tiers"), queue.tiers, (item) => item.name, createTier, updateTier);
+  updateList($("#tiers"), queue.tiers, (item) => item.name, createTier, (entry, item) => updateTier(entry, item, queue.tiers.indexOf(item), queue.tiers.length));
   updateList($("#running"), queue.running, (job) => job.id, createRunningJob, updateRunningJob);
   updateList($("#workers"), queue.workers, (item) => item.name, createWorker, updateWorker);
   $("#no-running").hidden = queue.running.length > 0;
   $("#no-workers").hidden = queue.workers.length > 0;
   renderTabs();
-  renderThroughput(queue);
+  renderThroughput($("#throughput"), queue);
   renderAges();
   if (pageRequest) isPageStale = true;
   else loadPage();
@@ -41,34 +43,21 @@ function renderAges() {
   for (const cell of all("[data-since]")) setText(cell, duration(secondsSince(cell.dataset.since)));
 }
 
-function createTier({ name }) {
-  const [depth, age, newJob] = [h("b"), h("span.muted"), h("span.muted")];
-  return { node: h("li.panel", {}, h("h2", {}, words(name)), h("p.big-number", {}, depth, " queued"), age, newJob), depth, age, newJob };
-}
-
-function updateTier(entry, { depth, oldest_seconds, eta_seconds }) {
-  setText(entry.depth, depth.toLocaleString("en"));
-  entry.oldestAt = oldest_seconds === null ? null : Date.now() - 1000 * oldest_seconds;
-  setText(entry.newJob, eta_seconds ? `A new default job: ready in ${eta(eta_seconds)}` : "");
-}
-
 function createRunningJob(job) {
   const image = h("img", { alt: `Preview of job ${shortId(job.id)}` });
   const bar = h("progress", { max: 100, "aria-label": `Progress of job ${shortId(job.id)}` });
-  const [facts, worker] = [h("p"), h("p.muted")];
+  const [facts, worker, silence] = [h("p"), h("p.muted"), h("p.error", { hidden: true })];
   const link = h("a", { href: `/?job=${job.id}` }, image);
-  const node = h("li.panel", {}, link, bar, facts, worker, createCancelButton(job));
-  return { node, image, bar, facts, worker, previewAt: 0, onRemove: () => releaseUrl(image) };
+  const node = h("li.panel", {}, link, bar, facts, worker, silence, createCancelButton(job));
+  return { node, image, bar, facts, worker, silence, previewAt: 0, onRemove: () => releaseUrl(image) };
 }
 
 function updateRunningJob(entry, job) {
-  const { progress, metrics, urls } = job;
+  const { progress, urls } = job;
   entry.bar.value = progress.percentage;
-  const speed = metrics.steps_per_second && `${number(metrics.steps_per_second)}\u00a0steps/s`;
-  const step = `step ${progress.current} of ${progress.total}`;
-  setText(entry.facts, [percent(progress.percentage), step, speed].filter(Boolean).join(" · "));
-  const silence = job.worker_silent_since && "does not answer";
-  setText(entry.worker, [job.worker, silence, job.eta_seconds && `ready in ${etaRange(job.eta_seconds)}`].filter(Boolean).join(" · "));
+  setText(entry.facts, [percent(progress.percentage), job.eta_seconds && `ready in ${etaRange(job.eta_seconds)}`].filter(Boolean).join(" · "));
+  setText(entry.worker, `On ${job.worker}`);
+  showText(entry.silence, job.worker_silent_since ? `The worker has not answered since ${time(job.worker_silent_since)}.` : "");
   updateCancelButton($("button", entry.node), job);
   const interval = MIN_INTERVAL * Math.max(1, queue.running.length / 4);
   if (urls.preview && entry.previewStep !== progress.current && Date.now() - entry.previewAt > interval) {
@@ -90,8 +79,8 @@ function releaseUrl(image) {
 }
 
 function createCancelButton(job) {
-  const button = h("button.small", { type: "button", "aria-label": `Cancel job ${shortId(job.id)}`, onclick: cancel }, "Cancel");
-  return button;
+  const button = h("button.small", { type: "button", "aria-label": `Cancel job ${shortId(job.id)}` }, "Cancel");
+  return askFirst(button, "Really cancel?", cancel);
   async function cancel() {
     button.disabled = true;
     showError("");
@@ -106,7 +95,7 @@ function createCancelButton(job) {
 
 function updateCancelButton(button, job) {
   button.disabled = Boolean(job.cancel_requested_at) || !job.urls.cancel;
-  setText(button, job.cancel_requested_at ? "Canceling…" : "Cancel");
+  if (!button.isAsking) setText(button, job.cancel_requested_at ? "Canceling…" : "Cancel");
 }
 
 function renderTabs() {
@@ -182,40 +171,6 @@ function createRow(job) {
     readyIn,
     h("td", {}, createCancelButton(job)));
   return { node, position, readyIn };
-}
-
-function createWorker() {
-  const [name, activity, facts] = [h("b"), h("span"), h("span.muted")];
-  return { node: h("li.worker", {}, name, activity, facts), name, activity, facts };
-}
-
-function updateWorker(entry, worker) {
-  setText(entry.name, worker.name);
-  const { job } = worker;
-  entry.activity.replaceChildren(...(job ? ["running ", h("a", { href: `/?job=${job}` }, shortId(job))] : [worker.busy ? "running" : "idle"]));
-  const speed = worker.pixels_per_second && `${number(worker.pixels_per_second / 1e6)} Mpx/s`;
-  const memory = worker.memory_bytes && `${bytes(worker.memory_bytes)} ${worker.memory_kind === "gpu" ? "GPU memory" : "memory"}`;
-  setText(entry.facts, [worker.device, memory, speed, worker.weights].filter(Boolean).join(" · "));
-}
-
-/** Draw the last hour as twelve bars of five minutes. */
-function renderThroughput({ throughput, completed_last_hour }) {
-  const section = $("#throughput");
-  const data = JSON.stringify(throughput);
-  if (section.dataset.shown === data) return;
-  section.dataset.shown = data;
-  const counts = throughput.map((bucket) => bucket.completed);
-  const max = Math.max(1, ...counts);
-  const bars = throughput.map(({ completed, at }, index) => {
-    const height = Math.max(1.5, (78 * completed) / max);
-    return h("rect", { x: index * 25 + 3, y: 90 - height, width: 19, height, rx: 2 }, h("title", {}, `${completed} from ${time(at)}`));
-  });
-  const label = `${plural(completed_last_hour, "job")} completed in the last hour. Every 5 minutes from ${time(throughput[0].at)}: ${counts.join(", ")}`;
-  section.replaceChildren(
-    h("p.big-number", {}, h("b", {}, completed_last_hour.toLocaleString("en")), " completed"),
-    h("p.muted", {}, `Each bar is 5 minutes, from ${time(throughput[0].at)}. Highest: ${Math.max(...counts)}`),
-    h("svg.bar-chart", { viewBox: "0 0 300 92", role: "img", "aria-label": label }, bars),
-  );
 }
 
 function showConnection(errors) {

@@ -3,13 +3,15 @@
 import { call, fetchBlob, newIdempotencyKey } from "../common/api.js";
 import { $, setText, showText } from "../common/dom.js";
 import { sentence } from "../common/format.js";
+import { Examples } from "./examples.js";
 import { ImageInputs } from "./image-inputs.js";
 import { Parameters } from "./parameters.js";
 import { QuotePanel } from "./quote.js";
+import { forgetUploads } from "./uploads.js";
 
-const OPTIONAL_FIELDS = ["content_mask", "init_image", "init_job"];
+const OPTIONAL_FIELDS = ["content_mask", "style_mask", "init_image", "init_job"];
 const [section, button] = [$("#optional"), $("#submit")];
-let images, parameters, quotePanel, optional, optionalLoaded, onSubmitted;
+let images, examples, parameters, quotePanel, optional, optionalLoaded, onSubmitted;
 let loadedQuery; // of the job last loaded into the form: loading it again on Back would discard later changes
 let idempotencyKey = null; // the same for every attempt to submit this form, until the form changes
 
@@ -17,8 +19,9 @@ let idempotencyKey = null; // the same for every attempt to submit this form, un
 export async function loadForm(showJob) {
   onSubmitted = showJob;
   images = new ImageInputs(onChange);
+  examples = new Examples(images);
   parameters = await Parameters.load(onChange);
-  quotePanel = new QuotePanel($("#quote"), formData, onQuote, (size) => (parameters.set({ size }), onChange()));
+  quotePanel = new QuotePanel($("#quote"), sendForm, onQuote, (size) => (parameters.set({ size }), onChange()));
   section.addEventListener("toggle", loadOptional);
   if (section.open) await loadOptional();
   onChange();
@@ -31,19 +34,36 @@ function loadOptional() {
     .then((inputs) => ((optional = inputs), optional.render())));
 }
 
-/** Return the form data, or null if images are missing. Throws SyntaxError if a field holds invalid JSON. */
-function formData() {
+/** Return the form data, or null if images are missing. Uploads the images that are new. Throws ApiError. */
+async function formData() {
   if (!images?.isComplete || !parameters) return null;
   const mix = !optional?.masks.files.length && images.styleMix;
-  const form = images.fillForm(new FormData(), { ...parameters.recipe(), ...(mix && { style_mix: mix }) });
-  optional?.fillForm(form);
+  const form = new FormData();
+  form.append("recipe", JSON.stringify({ ...parameters.recipe(), ...(mix && { style_mix: mix }) }));
+  await images.fillForm(form);
+  await optional?.fillForm(form);
   return form;
+}
+
+/** Return `send(form)`, once more if an uploaded image has expired. */
+async function sendForm(send) {
+  const form = await formData();
+  if (!form) return null;
+  try {
+    return await send(form);
+  } catch (error) {
+    if (error.code !== "image_not_found") throw error;
+    forgetUploads();
+    return send(await formData());
+  }
 }
 
 function onChange() {
   idempotencyKey = null;
   button.classList.toggle("incomplete", !images?.isComplete);
   button.ariaDisabled = null;
+  if (!images?.isComplete) parameters?.showTimes({});
+  examples?.render();
   optional?.render();
   quotePanel?.requestSoon();
 }
@@ -51,6 +71,7 @@ function onChange() {
 /** A job that fits no worker would be refused; the quote beside the button says why. */
 function onQuote(error, quote) {
   showErrors(error);
+  parameters.showTimes(quote?.sizes ?? {});
   button.ariaDisabled = quote && !quote.fits ? "true" : null;
 }
 
@@ -83,18 +104,12 @@ export async function submit() {
   if (button.getAttribute("aria-busy")) return;
   if (button.ariaDisabled) return quotePanel.requestSoon(); // a larger worker may have started
   if (!images.isComplete) return images.showMissing().focus();
-  if (optional?.masks.missing) return showOptionalError(optional.masks.missing).focus();
-  let body;
-  try {
-    body = formData();
-  } catch {
-    return $("#compose [aria-invalid]").focus();
-  }
+  if (optional?.missing) return showOptionalError(optional.missing).focus();
   button.setAttribute("aria-busy", "true");
   setText(button, "Submitting…");
   try {
     const headers = { "Idempotency-Key": (idempotencyKey ??= newIdempotencyKey()) };
-    const job = await call("/v1/jobs", { method: "POST", body, headers, tries: 8 });
+    const job = await sendForm((body) => call("/v1/jobs", { method: "POST", body, headers, tries: 8 }));
     idempotencyKey = null;
     onSubmitted(job.id);
   } catch (error) {

@@ -5,6 +5,7 @@ import { $, h, showText } from "../common/dom.js";
 const ACCEPT = "image/jpeg,image/png,image/webp,image/gif,image/tiff,image/heic,image/heif,image/avif,.heic,.heif";
 export const NO_PREVIEW = "This browser can’t show this file. If it is a TIFF or HEIC, you can still use it.";
 export const FORMATS = "JPEG, PNG, WebP, GIF, TIFF, HEIC or AVIF";
+const NO_FILE = "That is a link or a text, not a file. Save the picture first, then drop the file.";
 
 /**
  * Fill the element `area` with a labeled file input that also accepts dropped files. Errors are shown in #<errorId>.
@@ -22,13 +23,14 @@ export function createDropzone(area, { name, hint, onFiles, multiple = false, id
     else if (files.length) showText($(`#${errorId}`), `Not an image. Use ${FORMATS}.`);
     input.value = "";
   };
+  const takeDropped = ({ files, types }) => (files.length || !types.length ? area.takeFiles(files) : showText($(`#${errorId}`), NO_FILE));
   const hintText = h("small.muted", {}, hint);
   area.append(h("label", { for: `${id}-file` }, title, label, hintText), input);
   for (const kind of ["dragover", "dragleave", "drop"]) {
     area.addEventListener(kind, (event) => {
       event.preventDefault();
       area.classList.toggle("dragover", kind === "dragover");
-      if (kind === "drop") area.takeFiles(event.dataTransfer.files);
+      if (kind === "drop") takeDropped(event.dataTransfer);
     });
   }
   return { area, title, label, input };

@@ -3,6 +3,7 @@
 import { $, h, setText, showText, updateList } from "../common/dom.js";
 import { percent } from "../common/format.js";
 import { FORMATS, createDropzone, createImage } from "./dropzone.js";
+import { appendUploads } from "./uploads.js";
 
 const STYLE_HINT = "Add several to blend them";
 
@@ -18,6 +19,7 @@ export class ImageInputs {
       style: createDropzone($("#style"), { name: "Style image", hint: STYLE_HINT, onFiles: (files) => this.addStyles(files), multiple: true }),
     };
     addEventListener("paste", (event) => this.paste(event));
+    for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => this.dropBeside(event));
     this.render();
   }
 
@@ -59,11 +61,10 @@ export class ImageInputs {
     $("#style input").focus();
   }
 
-  fillForm(form, recipe) {
-    form.append("recipe", JSON.stringify(recipe));
-    form.append("content", this.photo.file, this.photo.file.name || "photo.png");
-    for (const style of this.styles) form.append("style", style.file, style.file.name || "style.png");
-    return form;
+  async fillForm(form) {
+    const { photo, styles } = this;
+    await appendUploads(form, "content", [photo.file]);
+    await appendUploads(form, "style", styles.map(({ file }) => file));
   }
 
   showShares(hasShares) {
@@ -99,8 +100,20 @@ export class ImageInputs {
     event.preventDefault();
     const optional = $("#optional .dropzone:is(:hover, :focus-within)");
     if (optional) optional.takeFiles(files);
-    else if (this.photo) this.addStyles(files);
-    else (this.setPhoto(files[0]), this.addStyles(files.slice(1)));
+    else this.take(files);
+  }
+
+  /** A file dropped beside the areas counts too: the browser would open it, and the form would be lost. */
+  dropBeside(event) {
+    if (event.defaultPrevented || $("#compose").hidden || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    if (event.type === "drop") this.take([...event.dataTransfer.files]);
+  }
+
+  /** The first image is the photo, unless there is one; all others are styles. */
+  take(files) {
+    if (this.photo) $("#style").takeFiles(files);
+    else if (files.length) ($("#content").takeFiles(files.slice(0, 1)), files.length > 1 && $("#style").takeFiles(files.slice(1)));
   }
 
   render() {

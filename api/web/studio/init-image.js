@@ -4,6 +4,7 @@ import { h, setText, showText } from "../common/dom.js";
 import { shortId } from "../common/format.js";
 import { createImage } from "./dropzone.js";
 import { ImageSlot } from "./image-slot.js";
+import { appendUploads } from "./uploads.js";
 
 const ABOUT = "The job starts from this image instead of patches, the photo or noise. It needs the photo’s shape.";
 
@@ -34,9 +35,9 @@ export class InitImage {
     if (changed) this.onChange();
   }
 
-  fillForm(form) {
+  async fillForm(form) {
     if (this.image?.job) form.append("init_job", this.image.job);
-    else if (this.image) form.append("init_image", this.image.file, this.image.file.name || "start.png");
+    else if (this.image) await appendUploads(form, "init_image", [this.image.file]);
   }
 
   showError(text) {

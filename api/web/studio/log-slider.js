@@ -1,17 +1,15 @@
-/** A slider beside a number field, on a logarithmic scale: doubling a value moves it about equally far anywhere. */
+/** A slider for a number field, on a logarithmic scale: doubling a value moves it about equally far anywhere. */
 
 import { h } from "../common/dom.js";
-import { words } from "../common/format.js";
 
 const FACTOR = 8; // the slider goes from an eighth of the preset's value to eight times that value
 const TICKS = 100; // before rounding; those that are equal afterwards are one stop
 
-/** Return a numeric field of schema-fields.js with a slider; other fields unchanged. */
-export function withLogSlider(field) {
-  if (!["number", "integer"].includes(field.schema?.type) || field.schema.enum) return field;
+/** Return {slider, field}: a range input for a numeric field of schema-fields.js, and the field, which now moves it. `onMove(factor)` returns a text for the value relative to the preset's. */
+export function createLogSlider(field, attributes, onMove) {
   const { control, schema } = field;
-  const slider = h("input", { type: "range", min: 0, "aria-label": `${words(control.name)}, slider` });
-  const showValue = () => slider.setAttribute("aria-valuetext", control.value);
+  const slider = h("input", { type: "range", min: 0, ...attributes });
+  const showValue = () => slider.setAttribute("aria-valuetext", onMove(Number(control.value) / middle));
   let [middle, stops] = [1, []]; // the slider's value is the index of a stop
   slider.addEventListener("input", () => {
     control.value = stops[slider.value];
@@ -19,13 +17,11 @@ export function withLogSlider(field) {
     showValue();
   });
   control.addEventListener("input", (event) => event.isTrusted && updateSlider());
-  control.after(slider);
-  field.node.classList.add("with-slider");
-  return { ...field, set };
+  return { slider, field: { ...field, set } };
 
   function set(value, presetValue) {
     field.set(value);
-    middle = presetValue || 30; // the preset `patches` has no steps
+    middle = presetValue || 1;
     updateSlider();
   }
 
@@ -41,10 +37,9 @@ export function withLogSlider(field) {
 
 /** Return the limits, `middle`, and between them values of two significant digits. */
 function stopsAround(middle, schema) {
-  const toInteger = schema.type === "integer" ? Math.round : Number;
-  const low = toInteger(Math.max(middle / FACTOR, schema.minimum || 0));
-  const high = toInteger(Math.min(middle * FACTOR, schema.maximum ?? Infinity));
+  const low = Math.max(middle / FACTOR, schema.minimum || 0);
+  const high = Math.min(middle * FACTOR, schema.maximum ?? Infinity);
   const ticks = Array.from({ length: TICKS }, (_, tick) => low * (high / low) ** (tick / TICKS));
-  const rounded = ticks.map((value) => toInteger(Number(value.toPrecision(2))));
+  const rounded = ticks.map((value) => Number(value.toPrecision(2)));
   return [low, middle, high, ...rounded.filter((value) => value > low && value < high)];
 }

@@ -1,27 +1,52 @@
-/** Masks: one gray image for each style, painted or chosen; or one label image for all of them. */
+/** Masks, one gray image for each style, painted or chosen. Of the photo: where each style applies. Of the styles: what is used of them. */
 
 import { h, setText, showText, updateList } from "../common/dom.js";
 import { NO_PREVIEW, createImage } from "./dropzone.js";
 import { ImageSlot } from "./image-slot.js";
-import { drawMask, paintMask } from "./mask-painter.js";
+import { createWhiteMask, drawMask, paintMask } from "./mask-painter.js";
+import { appendUploads } from "./uploads.js";
 
 const ABOUT_ONE = "The style applies where its mask is white; where it is black, the photo remains.";
 const ABOUT_SEVERAL = "Each style applies where its mask is white; where all masks are black, the photo remains.";
 const ABOUT_LABELS = "Each style applies to one color of the label image, in order from dark to bright.";
+const ABOUT_PARTS = "Only the part of a style image is used where its mask is white. Without a mask, all of it is.";
 const PREVIEW_SIZE = 320; // longest side in pixels
-const NO_PHOTO = "This browser can’t show the photo, so a mask can’t be painted. Choose one.";
+const NO_PICTURE = "This browser can’t show the picture, so a mask can’t be painted. Choose one.";
+
+export const CONTENT_MASKS = {
+  field: "content_mask",
+  id: "masks",
+  title: "Masks",
+  hint: "Paint where the style applies.",
+  nameOf: (number) => `Mask of style ${number}`,
+  pictureOf: (style, { photo }) => photo,
+  isReady: ({ photo, styles }) => Boolean(photo && styles.length),
+  missing: "Add a photo and a style image first.",
+};
+export const STYLE_MASKS = {
+  field: "style_mask",
+  id: "style-masks",
+  title: "Parts of the style images",
+  hint: "Paint the part of the style image to use.",
+  nameOf: (number) => `Part of style ${number}`,
+  pictureOf: (style) => style,
+  isReady: ({ styles }) => styles.length > 0,
+  missing: "Add a style image first.",
+  isOptional: true, // for each style
+};
 
 export class MaskInputs {
-  constructor(images, onChange) {
-    Object.assign(this, { images, onChange });
+  constructor(kind, images, onChange) {
+    Object.assign(this, { kind, images, onChange });
     this.masks = new Map(); // files by key of the style
+    this.whiteMasks = new Map(); // for styles whose mask is missing beside others; null while it is made
     this.labels = null; // the label image
     this.about = h("p.muted");
-    this.list = h("ul.plain", { id: "masks" });
-    this.error = h("p.error", { id: "content_mask-error", hidden: true });
-    this.labelSlot = this.createSlot("labels", "Label image", "Or one label image", "A flat color for each style", (file) => (this.labels = file));
-    this.grid = h("div.style-grid", {}, this.list, this.labelSlot.node);
-    this.node = h("section", { "aria-label": "Masks" }, h("h3", {}, "Masks"), this.about, this.grid, this.error);
+    this.list = h("ul.plain.masks", { id: kind.id });
+    this.error = h("p.error", { id: `${kind.field}-error`, hidden: true });
+    this.labelSlot = this.createSlot(`${kind.id}-labels`, "Label image", "Or one label image", "A flat color for each style", (file) => (this.labels = file));
+    this.grid = h("div.style-grid", {}, this.list, kind.isOptional ? null : this.labelSlot.node);
+    this.node = h("section", { "aria-label": kind.title }, h("h3", {}, kind.title), this.about, this.grid, this.error);
   }
 
   /** Use these files, one for each style; none removes all masks. */
@@ -35,7 +60,8 @@ export class MaskInputs {
   get files() {
     const { styles } = this.images;
     if (this.usesLabels) return [this.labels];
-    const files = styles.map(({ key }) => this.masks.get(key)).filter(Boolean);
+    if (!styles.some(({ key }) => this.masks.has(key))) return [];
+    const files = styles.map(({ key }) => this.masks.get(key) ?? this.whiteMasks.get(key)).filter(Boolean);
     return files.length === styles.length ? files : [];
   }
 
@@ -46,41 +72,56 @@ export class MaskInputs {
   /** The error of a style without a mask, if others have one; else null. */
   get missing() {
     const has = this.images.styles.map(({ key }) => this.masks.has(key));
-    if (this.usesLabels || !has.includes(true) || !has.includes(false)) return null;
-    const number = has.indexOf(false);
-    return { message: "Paint or choose this mask too, or remove the others.", field: "content_mask", number };
+    if (this.usesLabels || !has.includes(true) || this.files.length) return null;
+    return { message: "Paint or choose this mask too, or remove the others.", field: this.kind.field, number: has.indexOf(false) };
   }
 
-  fillForm(form) {
-    for (const file of this.files) form.append("content_mask", file, file.name || "mask.png");
+  /** Make a white mask for each style that lacks one beside others. */
+  async complete() {
+    const { styles } = this.images;
+    if (!this.kind.isOptional || !styles.some(({ key }) => this.masks.has(key))) return;
+    const lacking = styles.filter(({ key }) => !this.masks.has(key) && !this.whiteMasks.has(key));
+    if (!lacking.length) return;
+    for (const { key } of lacking) this.whiteMasks.set(key, null);
+    await Promise.all(lacking.map(async ({ key, file }) => this.whiteMasks.set(key, await createWhiteMask(file).catch(() => null))));
+    this.onChange();
   }
+
+  fillForm = (form) => appendUploads(form, this.kind.field, this.files);
 
   render() {
-    const { photo, styles } = this.images;
-    const isReady = Boolean(photo && styles.length);
-    const about = styles.length < 2 ? ABOUT_ONE : this.usesLabels ? ABOUT_LABELS : ABOUT_SEVERAL;
-    setText(this.about, isReady ? about : "Add a photo and a style image first.");
+    const { styles } = this.images;
+    const isReady = this.kind.isReady(this.images);
+    setText(this.about, isReady ? this.aboutText() : this.kind.missing);
     this.grid.hidden = !isReady;
     if (!isReady) return;
     updateList(this.list, this.usesLabels ? [] : styles, ({ key }) => key, (style) => this.createTile(style), (tile, style) => {
-      const number = styles.indexOf(style) + 1;
-      tile.slot.rename(`Mask of style ${number}`);
+      const name = this.kind.nameOf(styles.indexOf(style) + 1);
+      tile.slot.rename(name);
       setText(tile.paint, this.masks.has(style.key) ? "Edit" : "Paint");
-      tile.paint.setAttribute("aria-label", `${tile.paint.textContent} the mask of style ${number}`);
-      this.showMask(tile, this.masks.get(style.key));
+      tile.paint.setAttribute("aria-label", `${tile.paint.textContent} the ${name.toLowerCase()}`);
+      this.showMask(tile, this.masks.get(style.key), style);
     });
-    this.labelSlot.node.hidden = styles.length < 2 || (!this.labels && styles.some(({ key }) => this.masks.has(key)));
+    const hasMask = styles.some(({ key }) => this.masks.has(key));
+    this.labelSlot.node.hidden = styles.length < 2 || (!this.labels && hasMask);
     this.showMask({ slot: this.labelSlot }, this.labels);
+    this.complete();
+  }
+
+  aboutText() {
+    if (this.kind.isOptional) return ABOUT_PARTS;
+    return this.images.styles.length < 2 ? ABOUT_ONE : this.usesLabels ? ABOUT_LABELS : ABOUT_SEVERAL;
   }
 
   createTile(style) {
     const setFile = (file) => (file ? this.masks.set(style.key, file) : this.masks.delete(style.key));
-    const slot = this.createSlot(`mask-${style.key}`, "Mask", "Drop or choose a mask", "Or paint it", setFile);
+    const slot = this.createSlot(`${this.kind.id}-${style.key}`, "Mask", "Drop or choose a mask", "Or paint it", setFile);
     const onclick = async () => {
-      const { photo, styles } = this.images;
-      const number = styles.indexOf(style);
-      const file = await paintMask(photo, this.masks.get(style.key), `Mask of style ${number + 1}`).catch(() => NO_PHOTO);
-      if (file === NO_PHOTO) return this.showError(NO_PHOTO, number);
+      const { kind, images } = this;
+      const number = images.styles.indexOf(style);
+      const options = { title: kind.nameOf(number + 1), hint: kind.hint, region: number };
+      const file = await paintMask(kind.pictureOf(style, images), this.masks.get(style.key), options).catch(() => NO_PICTURE);
+      if (file === NO_PICTURE) return this.showError(NO_PICTURE, number);
       if (file === undefined) return; // canceled
       setFile(file);
       this.onChange();
@@ -92,15 +133,16 @@ export class MaskInputs {
 
   createSlot(id, name, text, hint, setFile) {
     const change = (file) => (setFile(file), this.onChange());
-    return new ImageSlot({ id, errorId: "content_mask-error", name, text, hint, onFiles: ([file]) => change(file), onRemove: () => change(null) });
+    return new ImageSlot({ id, errorId: `${this.kind.field}-error`, name, text, hint, onFiles: ([file]) => change(file), onRemove: () => change(null) });
   }
 
-  /** Show a mask over the photo, unless it is already shown. */
-  showMask({ slot }, file) {
-    const { photo } = this.images;
-    if (slot.shown?.file === file && slot.shown?.photo === photo) return;
-    slot.shown = { file, photo };
-    slot.show(file ? h("div", {}, h("img", { src: photo.url, alt: "" }), slot === this.labelSlot ? createLabels(file) : createOverlay(file)) : null);
+  /** Show a mask over its picture, unless it is already shown; one without a style is the label image. */
+  showMask({ slot }, file, style) {
+    const picture = this.kind.pictureOf(style, this.images);
+    const region = this.images.styles.indexOf(style);
+    if (slot.shown?.file === file && slot.shown?.picture === picture && slot.shown?.region === region) return;
+    slot.shown = { file, picture, region };
+    slot.show(file ? h("div", {}, h("img", { src: picture.url, alt: "" }), style ? createOverlay(file, region) : createLabels(file)) : null);
   }
 
   /** Show an error, of the mask with this number if there are several, and return the input to focus. */
@@ -118,9 +160,9 @@ export class MaskInputs {
   }
 }
 
-function createOverlay(file) {
+function createOverlay(file, region) {
   const canvas = h("canvas", { role: "img", "aria-label": "Mask over the photo" });
-  drawMask(canvas, file, PREVIEW_SIZE).catch(() => canvas.replaceWith(h("p.no-preview", { role: "alert" }, NO_PREVIEW)));
+  drawMask(canvas, file, region, PREVIEW_SIZE).catch(() => canvas.replaceWith(h("p.no-preview", { role: "alert" }, NO_PREVIEW)));
   return canvas;
 }
 

@@ -1,19 +1,20 @@
-/** The recipe form: presets as cards, the featured parameters, and all others under "Advanced". */
+/** The recipe form: presets as cards, the artist's controls, and all other parameters under "Advanced". */
 
 import { call } from "../common/api.js";
 import { $, h, showText } from "../common/dom.js";
-import { evaluations, words } from "../common/format.js";
-import { withLogSlider } from "./log-slider.js";
+import { words } from "../common/format.js";
+import { createArtistControl } from "./artist-controls.js";
 import { createField } from "./schema-fields.js";
 
 const SET_ELSEWHERE = new Set(["preset", "style_mix"]); // by the preset cards; by the shares of the style images
+const CONTROLS = ["style_weight", "style_scale", "color", "size"]; // in the order of the page
 const PRESET_HINTS = {
   default: "Best quality",
   gentle: "Closer to the photo",
   strong: "Closer to the painting",
   fast: "Quick draft",
-  patches: "Patches alone, without VGG19",
-  tutorial: "Same as TensorFlow’s tutorial",
+  patches: "Brushwork alone, quickest",
+  tutorial: "TensorFlow’s tutorial, slow",
 };
 
 export class Parameters {
@@ -21,28 +22,30 @@ export class Parameters {
     return new Parameters(await call("/v1/recipes", { tries: 6 }), onChange);
   }
 
-  constructor({ presets, schema, featured }, onChange) {
+  constructor({ presets, schema, sizes }, onChange) {
     this.presets = presets;
     this.fields = new Map();
+    this.controls = new Map();
     for (const [name, property] of Object.entries(schema.properties)) {
       if (SET_ELSEWHERE.has(name)) continue;
-      const field = createField(name, property, schema, onChange);
-      const isFeatured = featured.includes(name);
-      this.fields.set(name, isFeatured ? withLogSlider(field) : field);
-      $(isFeatured ? "#featured-parameters" : "#advanced-parameters").append(field.node);
+      const field = createField(name, property, schema, () => (this.renderStrength(), onChange()));
+      const control = createArtistControl(name, field, sizes);
+      if (control) this.controls.set(name, control);
+      this.fields.set(name, control?.field ?? field);
+      if (name !== "size") $("#advanced-parameters").append(field.node);
     }
-    $("#presets").append(...Object.values(presets).map((preset) => this.createCard(preset, onChange)));
+    $("#artist-controls").append(...CONTROLS.map((name) => this.controls.get(name).node));
+    $("#presets").append(...Object.keys(presets).map((preset) => this.createCard(preset, onChange)));
     this.useInitImage(false);
     this.usePreset("default" in presets ? "default" : Object.keys(presets)[0]);
   }
 
-  createCard({ preset, size, steps }, onChange) {
+  createCard(preset, onChange) {
     const onchange = () => (this.usePreset(preset), onChange());
     return h("label.card", {},
       h("input", { type: "radio", name: "preset", value: preset, "aria-describedby": "preset-error", onchange }),
       h("b", {}, words(preset)),
-      h("span.muted", {}, PRESET_HINTS[preset] || ""),
-      h("small.muted", {}, `${size} px · ${evaluations(steps)}`));
+      h("span.muted", {}, PRESET_HINTS[preset] || ""));
   }
 
   usePreset(name) {
@@ -70,26 +73,29 @@ export class Parameters {
   set(values) {
     const all = this.hasInitImage ? { ...values, init: "image" } : values;
     for (const [name, field] of this.fields) if (name in all) field.set(all[name], this.preset[name]);
+    this.renderStrength();
     this.clearErrors();
   }
 
-  /** Return the preset's name and the values that differ from it. Marks the field and throws SyntaxError on invalid JSON. */
+  /** Without evaluations there is no style loss. */
+  renderStrength() {
+    const control = this.controls.get("style_weight");
+    if (control) control.slider.disabled = !this.fields.get("steps").get();
+  }
+
+  /** Show the quoted times of the usual sizes. */
+  showTimes(sizes) {
+    this.controls.get("size").showTimes(sizes);
+  }
+
+  /** Return the preset's name and the values that differ from it. */
   recipe() {
     const recipe = { preset: this.preset.preset };
     for (const [name, field] of this.fields) {
-      const value = this.read(name, field);
+      const value = field.get();
       if (JSON.stringify(value) !== JSON.stringify(this.preset[name])) recipe[name] = value;
     }
     return recipe;
-  }
-
-  read(name, field) {
-    try {
-      return field.get();
-    } catch (error) {
-      this.showError(name, "Invalid JSON.");
-      throw error;
-    }
   }
 
   /** Show an error beside its parameter. Returns the control to focus, or null if no parameter has this name. */
@@ -104,7 +110,7 @@ export class Parameters {
     showText($("#preset-error"), "");
     for (const control of document.querySelectorAll("#compose .parameter [aria-invalid]")) {
       control.removeAttribute("aria-invalid");
-      showText($(`#${CSS.escape(control.id)}-error`), "");
+      showText($(".error", control.closest(".parameter")), "");
     }
   }
 }

@@ -10,11 +10,11 @@ const UNAVAILABLE = "No estimate available.";
 
 export class QuotePanel {
   /**
-   * `getBody()` returns the form, or null if images are missing, and throws if a field is invalid.
+   * `sendForm(send)` resolves to `send(form)`, or to null if images are missing.
    * `onResult(error, quote)` is called after each request, with one of them null.
    */
-  constructor(node, getBody, onResult, useSize) {
-    Object.assign(this, { node, getBody, onResult, useSize });
+  constructor(node, sendForm, onResult, useSize) {
+    Object.assign(this, { node, sendForm, onResult, useSize });
     this.renderText(IMAGES_MISSING);
   }
 
@@ -25,22 +25,15 @@ export class QuotePanel {
   }
 
   async load() {
-    this.node.removeAttribute("aria-busy");
-    let body;
-    try {
-      body = this.getBody();
-    } catch {
-      return this.renderText(UNAVAILABLE);
-    }
-    if (!body) return this.renderText(IMAGES_MISSING);
-    this.request = new AbortController();
+    const { signal } = (this.request = new AbortController());
     this.node.setAttribute("aria-busy", "true");
     try {
-      const quote = await call("/v1/jobs?dry_run=true", { method: "POST", body, signal: this.request.signal, tries: 3 });
-      this.show(quote);
-      this.onResult(null, quote);
+      const quote = await this.sendForm((body) => call("/v1/jobs?dry_run=true", { method: "POST", body, signal, tries: 3 }));
+      if (signal.aborted) return;
+      if (quote) (this.show(quote), this.onResult(null, quote));
+      else this.renderText(IMAGES_MISSING);
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (signal.aborted) return;
       this.renderText(UNAVAILABLE);
       this.onResult(error, null);
     }
@@ -49,10 +42,11 @@ export class QuotePanel {
 
   show(quote) {
     if (!quote.fits) return this.render(this.memoryError(quote.fitting_size));
-    const { queue_depth, eta_seconds, seconds, width, height } = quote;
+    const { queue_depth, running_jobs, eta_seconds, seconds, width, height } = quote;
     const isOnGpu = quote.memory_kind === "gpu";
     const memory = isOnGpu ? `${bytes(quote.peak_gpu_memory_bytes)} GPU memory` : bytes(quote.peak_memory_bytes);
-    const queue = queue_depth ? `${plural(queue_depth, "job")} ahead in the queue` : "Queue is empty";
+    const running = running_jobs && `${plural(running_jobs, "job is", "jobs are")} running`;
+    const queue = queue_depth ? `${plural(queue_depth, "job")} ahead in the queue` : running || "Queue is empty";
     const ready = eta_seconds ? `ready in ${eta(eta_seconds)}` : "no worker running";
     this.render(
       h("p", {}, "Estimate: about ", h("b", {}, duration(seconds)), ", ", h("b", {}, memory)),

@@ -2,23 +2,27 @@
 
 import { h, showText } from "../common/dom.js";
 import { words } from "../common/format.js";
+import { createRows } from "./row-fields.js";
 
 const resolve = (schema, root) => (schema.$ref ? { ...root.$defs[schema.$ref.split("/").pop()], ...schema } : schema);
 
-/** Return {node, get(), set(value), showError(path, text)} for one property; get() throws SyntaxError on invalid JSON. */
+/** Return {node, get(), set(value), showError(path, text)} for one property. */
 export function createField(path, property, root, onChange) {
   const schema = resolve(property, root);
   if (schema.const !== undefined) return { get: () => schema.const, set() {}, showError: () => false };
   if (schema.oneOf) return createUnion(path, schema, root, onChange);
   if (schema.type === "object" && schema.properties) return createGroup(path, schema, root, onChange);
+  if (!isScalar(schema)) return createRows(path, schema, (items) => resolve(items, root), createHelp(path, schema), onChange);
   return createSingleField(path, schema, onChange);
 }
+
+const createHelp = (path, schema) =>
+  h("small.muted", { id: `parameter-${path}-help` }, [schema.description?.replaceAll("`", ""), limits(schema)].filter(Boolean).join(" "));
 
 function createSingleField(path, schema, onChange) {
   const id = `parameter-${path}`;
   const error = h("p.error", { id: `${id}-error`, hidden: true });
-  const hints = [schema.description?.replaceAll("`", ""), limits(schema), !isScalar(schema) && "JSON."];
-  const help = h("small.muted", { id: `${id}-help` }, hints.filter(Boolean).join(" "));
+  const help = createHelp(path, schema);
   const oninput = () => (showText(error, ""), control.removeAttribute("aria-invalid"), onChange());
   const control = createControl({ id, name: path, "aria-describedby": `${id}-help ${id}-error`, oninput }, schema);
   const label = h("label", { for: id }, words(path.split(".").pop()));
@@ -37,7 +41,6 @@ const isScalar = (schema) => Boolean(schema.enum) || ["number", "integer", "bool
 
 function createControl(attributes, schema) {
   if (schema.enum) return h("select", attributes, schema.enum.map((value) => h("option", { value }, words(String(value)))));
-  if (!isScalar(schema)) return h("textarea", { rows: 3, spellcheck: "false", ...attributes });
   if (schema.type === "boolean") return h("input", { type: "checkbox", ...attributes });
   if (schema.type === "string") return h("input", { type: "text", ...attributes });
   const step = schema.type === "integer" ? 1 : "any";
@@ -46,14 +49,13 @@ function createControl(attributes, schema) {
 
 function read(control, schema) {
   if (schema.type === "boolean") return control.checked;
-  if (!isScalar(schema)) return JSON.parse(control.value);
   if (schema.type === "string") return control.value;
   return control.value === "" ? null : Number(control.value);
 }
 
 function write(control, schema, value) {
   if (schema.type === "boolean") control.checked = value;
-  else control.value = isScalar(schema) ? value : JSON.stringify(value, null, 1).replace(/\n\s*/g, " ");
+  else control.value = value;
 }
 
 /** "From 64 to 4,096." */

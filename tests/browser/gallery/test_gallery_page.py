@@ -1,6 +1,7 @@
 """The gallery and the details of a job."""
 
 import re
+from functools import partial
 
 import httpx2
 import pytest
@@ -22,7 +23,7 @@ def job(stack_with_worker: BrowserStack) -> Job:
 def test_a_finished_job_is_listed_and_opens_with_its_details(page: Page, job: Job) -> None:
     card = find_card(page, job)
     assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    card.get_by_role("button").click()
+    card.get_by_role("button").first.click()
     detail = page.get_by_role("dialog")
     expect(detail.get_by_role("heading")).to_contain_text("Finished")
     expect(detail.get_by_alt_text("Style 1")).to_be_visible()
@@ -80,7 +81,7 @@ def test_closing_a_job_goes_back_to_the_gallery(page: Page, job: Job) -> None:
         detail.get_by_role("button", name="Close").click()
         expect(detail).to_be_hidden()
         expect(page).to_have_url(re.compile("/gallery$"))
-        page.locator(f'[data-id="{job.id}"]').get_by_role("button").click()
+        page.locator(f'[data-id="{job.id}"]').get_by_role("button").first.click()
     assert page.evaluate("history.length") == before
 
 
@@ -126,7 +127,7 @@ def test_a_job_finished_early_says_what_a_rerun_does(page: Page, stack_with_work
 
 def test_a_complete_job_does_not_mention_finishing_early(page: Page, job: Job) -> None:
     detail = open_detail(page, job)
-    expect(detail.get_by_role("button", name="Copy as curl")).to_be_visible()
+    expect(detail.get_by_role("link", name="Download")).to_be_visible()
     expect(detail.get_by_text("Finished early")).to_have_count(0)
 
 
@@ -145,6 +146,7 @@ def test_previews_and_loss_are_offered_only_if_the_job_ran(
 def test_the_snippet_is_shown_if_copying_is_blocked(page: Page, job: Job) -> None:
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     detail = open_detail(page, job)
+    detail.get_by_text("Share", exact=True).click()
     detail.get_by_role("button", name="Copy as Python").click()
     expect(detail.get_by_text("from easel import Easel")).to_be_visible()
 
@@ -153,8 +155,9 @@ def test_an_error_while_copying_is_shown(new_page: NewPage, job: Job) -> None:
     page = new_page(allow_console_errors=True)
     detail = open_detail(page, job)
     page.route("**/v1/recipes", lambda route: route.fulfill(status=400, json={"detail": "Not today."}))
+    detail.get_by_text("Share", exact=True).click()
     detail.get_by_role("button", name="Copy as CLI").click()
-    expect(detail.get_by_role("status")).to_have_text("Not today.")
+    expect(detail.get_by_role("region", name="Result").get_by_role("status")).to_have_text("Not today.")
 
 
 def test_a_job_that_was_already_deleted_disappears(
@@ -188,7 +191,7 @@ def test_failed_jobs_are_listed_under_all_jobs_only(page: Page, stack_with_worke
     page.get_by_role("button", name="All jobs").click()
     card = page.locator(f'[data-id="{failed}"]')
     expect(card).to_contain_text("Failed")
-    card.get_by_role("button").click()
+    card.get_by_role("button").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("The loss diverged")
 
 
@@ -230,5 +233,93 @@ def find_card(page: Page, job: Job) -> Locator:
 
 
 def open_detail(page: Page, job: Job) -> Locator:
-    find_card(page, job).get_by_role("button").click()
+    find_card(page, job).get_by_role("button").first.click()
     return page.get_by_role("dialog")
+
+
+def test_jobs_are_found_by_preset_label_and_words(page: Page, stack_with_worker: BrowserStack) -> None:
+    submit = partial(stack_with_worker.submit, steps=2)
+    fast, strong = (stack_with_worker.done(submit(preset=name, **fields)) for name, fields in PRESETS.items())
+    labeled = stack_with_worker.done(submit(metadata={"order": "6735"}))
+    page.goto("/gallery")
+    expect(card_of(page, strong)).to_be_visible()
+    page.get_by_label("Preset").select_option("strong")
+    expect(card_of(page, fast)).to_have_count(0)
+    expect(card_of(page, strong)).to_contain_text("Color content")
+    page.get_by_label("Preset").select_option("")
+    search = page.get_by_label("Search")
+    search.fill("color content")
+    expect(card_of(page, strong)).to_be_visible()
+    expect(card_of(page, fast)).to_be_hidden()
+    search.fill("order=6735")
+    search.press("Enter")
+    expect(page.locator("#results li")).to_have_count(1)
+    expect(card_of(page, labeled)).to_contain_text("order=6735")
+    search.fill("")
+    search.press("Enter")
+    expect(card_of(page, strong)).to_be_visible()
+
+
+def test_favorites_are_kept_until_they_are_removed(page: Page, job: Job, stack_with_worker: BrowserStack) -> None:
+    other = stack_with_worker.done(stack_with_worker.submit(steps=2))
+    page.goto("/gallery")
+    card_of(page, job).get_by_role("button", name="Favorite").click()
+    page.reload()
+    page.get_by_role("button", name="Favorites").click()
+    expect(card_of(page, job)).to_be_visible()
+    expect(card_of(page, other)).to_have_count(0)
+    expect(page.get_by_text("Favorites are kept in this browser.")).to_be_visible()
+    card_of(page, job).get_by_role("button", name="Favorite").click()
+    page.get_by_role("button", name="Favorites").click()
+    expect(page.get_by_text("No results yet")).to_be_visible()
+
+
+def test_two_jobs_are_compared_and_their_differences_listed(page: Page, stack_with_worker: BrowserStack) -> None:
+    one, other = (stack_with_worker.done(stack_with_worker.submit(steps=2, style_weight=weight)) for weight in (20, 40))
+    page.goto("/gallery")
+    compare = page.get_by_role("button", name="Compare")
+    card_of(page, one).get_by_role("checkbox").check()
+    expect(compare).to_be_disabled()
+    card_of(page, other).get_by_role("checkbox").check()
+    compare.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("row")).to_have_text(["ParameterFirstSecond", "Style weight2040"])
+    slider = dialog.get_by_label("Compare with the first")
+    expect(slider).to_have_value("50")
+    slider.press("End")
+    expect(slider).to_have_attribute("aria-valuetext", "100% first")
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+    expect(page).to_have_url(re.compile("/gallery$"))
+
+
+def test_several_jobs_are_deleted_after_confirmation(page: Page, stack_with_worker: BrowserStack) -> None:
+    jobs = [stack_with_worker.done(stack_with_worker.submit(steps=2)) for _ in range(2)]
+    page.goto("/gallery")
+    for one in jobs:
+        card_of(page, one).get_by_role("checkbox").check()
+    page.wait_for_load_state("networkidle")
+    delete = page.get_by_role("group", name="Selected jobs").get_by_role("button", name="Delete")
+    delete.click()
+    expect(delete).to_have_text("Delete these jobs and their images?")
+    expect(card_of(page, jobs[0])).to_be_visible()
+    delete.click()
+    for one in jobs:
+        expect(card_of(page, one)).to_have_count(0)
+    expect(page.get_by_role("group", name="Selected jobs")).to_be_hidden()
+    left = {job.id for job in stack_with_worker.services.ledger.list(limit=200)}
+    assert left.isdisjoint(job.id for job in jobs)
+
+
+def test_parameters_that_differ_from_the_preset_are_marked(page: Page, stack_with_worker: BrowserStack) -> None:
+    job = stack_with_worker.done(stack_with_worker.submit(steps=2, seed=77))
+    detail = open_detail(page, job)
+    expect(detail.locator("mark")).to_contain_text(["64", "2", "77"])
+    expect(detail).to_contain_text("Seed77 instead of 0")
+
+
+PRESETS: dict[str, dict[str, str]] = {"fast": {}, "strong": {"color": "content"}}
+
+
+def card_of(page: Page, job: Job) -> Locator:
+    return page.locator(f'[data-id="{job.id}"]')

@@ -1,6 +1,7 @@
 """The snippets that the gallery copies run as they are."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,13 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 from support.fixtures.worker import sample_image
 from support.image_files import decode
-from support.requirements import ROOT
+from support.requirements import ROOT, part_missing
 
 from browser.actions import KEY, sign_in
 from browser.conftest import BrowserStack, NewPage
 from shared.jobs.job import Job
 
-pytestmark = pytest.mark.parametrize("kind", ["curl", "CLI", "Python"])
+pytestmark = pytest.mark.parametrize("kind", ["curl", "CLI", "Python", "JavaScript"])
 
 
 @pytest.fixture
@@ -80,7 +81,8 @@ def test_a_snippet_sends_the_api_key_from_the_environment(
 def copy(page: Page, job: Job, kind: str) -> str:
     """Click the button and return the text on the clipboard."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.locator(f'[data-id="{job.id}"]').get_by_role("button").click()
+    page.locator(f'[data-id="{job.id}"]').get_by_role("button").first.click()
+    page.get_by_text("Share", exact=True).click()
     page.get_by_role("button", name=f"Copy as {kind}").click()
     expect(page.get_by_text(f"Copied as {kind}.")).to_be_visible()
     return str(page.evaluate("navigator.clipboard.readText()"))
@@ -90,7 +92,10 @@ def run(kind: str, text: str, folder: Path, **environment: str) -> str:
     """Run a snippet in a terminal and return its output."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     variables = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **environment}
-    program = [sys.executable, "-c"] if kind == "Python" else ["sh", "-ec"]
+    programs = {"Python": [sys.executable, "-c"], "JavaScript": ["node", "--input-type=module", "-e"]}
+    program = programs.get(kind, ["sh", "-ec"])
+    if not shutil.which(program[0]):
+        part_missing(f"{program[0]} is not installed")
     process = subprocess.run(
         [*program, text], cwd=folder, env=variables, capture_output=True, text=True, timeout=60, check=False
     )

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from browser.actions import compose, hold, release, wait_for_next_frame
+from browser.actions import compose, confirm, hold, release, wait_for_next_frame
 from browser.conftest import BrowserStack, NewPage
 from easel.models import JobState
 from shared.ledger.queue_stats import WorkerInfo
@@ -67,7 +67,7 @@ def test_queued_jobs_appear_and_disappear_without_a_reload(page: Page, stack: Br
     job = stack.submit()
     row = page.get_by_role("row", name=job[-6:])
     expect(row).to_be_visible()
-    row.get_by_role("button", name="Cancel").click()
+    confirm(row.get_by_role("button", name="Cancel"))
     expect(row).to_be_hidden()
     assert stack.services.ledger.get(job).state is JobState.CANCELED
 
@@ -148,7 +148,7 @@ def test_a_cancel_with_a_lost_response_succeeds(new_page: NewPage, stack: Browse
     page.goto("/queue")
     page.route("**/cancel", lose_response, times=1)
     with page.expect_response(lambda response: response.status == 409):
-        page.get_by_role("button", name=f"Cancel job {job[-6:]}").click()
+        confirm(page.get_by_role("button", name=f"Cancel job {job[-6:]}"))
     wait_for_next_frame(page)
     expect(page.get_by_role("row", name=job[-6:])).to_be_hidden()
     expect(page.get_by_text("already ended")).to_be_hidden()
@@ -161,7 +161,7 @@ def test_a_refused_cancel_shows_an_error_for_a_while(new_page: NewPage, stack: B
     page.route("**/cancel", lambda route: route.fulfill(status=409, json=refused))
     job = stack.submit()
     page.goto("/queue")
-    page.get_by_role("button", name=f"Cancel job {job[-6:]}").click()
+    confirm(page.get_by_role("button", name=f"Cancel job {job[-6:]}"))
     expect(page.get_by_role("alert")).to_have_text(refused["detail"])
     other = stack.submit()
     expect(page.get_by_role("row", name=other[-6:])).to_be_visible()

@@ -2,9 +2,10 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from browser.actions import record_streams
+from browser.actions import confirm, record_streams
 from browser.conftest import LONG, BrowserStack, NewPage
 
 
@@ -13,12 +14,12 @@ def test_a_running_job_shows_its_worker_progress_and_preview(page: Page, stack_w
     job = stack_with_worker.submit(steps=LONG)
     page.goto("/queue")
     card = page.locator("#running li", has=page.locator(f'a[href="/?job={job}"]'))
-    expect(card).to_contain_text(re.compile(r"step \d+ of 4000"))
+    expect(card).to_contain_text(re.compile(r"^\d+% · ready in "))
     expect(card).to_contain_text("ada@test")
     expect(card.get_by_role("img")).to_have_attribute("src", re.compile("^blob:"))
     expect(page.locator("#workers")).to_contain_text(f"running {job[-6:]}")
     expect(page.locator("#tiers li").first).to_contain_text(re.compile("A new default job: ready in about .+"))
-    card.get_by_role("button", name="Cancel").click()
+    confirm(card.get_by_role("button", name="Cancel"))
     expect(card).to_be_hidden()
     assert page.evaluate("objectUrls.size") == 0  # otherwise the previews of all jobs would stay in memory
 
@@ -30,7 +31,30 @@ def test_the_throughput_chart_has_a_text_alternative_and_names_its_highest_value
     page.goto("/queue")
     name = re.compile(r"\d+ jobs? completed in the last hour. Every 5 minutes from \d\d:\d\d: (\d+, ){11}[1-9]")
     expect(page.get_by_role("img", name=name)).to_be_visible()
-    expect(page.get_by_text(re.compile(r"Each bar is 5 minutes, from \d\d:\d\d. Highest: [1-9]"))).to_be_visible()
+    labels = page.locator(".bar-chart text").all_text_contents()
+    assert int(labels[0]) >= 1
+    assert re.fullmatch(r"\d\d:\d\d", labels[2])
+    assert [labels[1], labels[3]] == ["0", "now"]
+
+
+@pytest.mark.usefixtures("stack_with_worker")
+def test_a_worker_is_described_in_words(page: Page) -> None:
+    page.goto("/queue")
+    workers = page.locator("#workers")
+    expect(workers).to_contain_text(re.compile(r"2 CPU cores · [\d.]+\sGiB memory · weights from a file"))
+    expect(page.locator("#tiers li").nth(1)).to_contain_text("Jobs of the studio. Served in between.")
+
+
+def test_a_silent_worker_is_named_as_such(page: Page, stack_with_worker: BrowserStack) -> None:
+    job = stack_with_worker.submit(steps=LONG)
+    page.goto("/queue")
+    card = page.locator("#running li", has=page.locator(f'a[href="/?job={job}"]'))
+    expect(card).to_be_visible()
+    with stack_with_worker.suspended("ada"):
+        expect(card).to_contain_text(re.compile(r"The worker has not answered since \d\d:\d\d\."))
+    expect(card.get_by_text("has not answered")).to_be_hidden()
+    stack_with_worker.services.ledger.request_control(job, "cancel")
+    expect(card).to_be_hidden()
 
 
 def test_the_queue_uses_one_stream_and_reconnects_after_a_restart(

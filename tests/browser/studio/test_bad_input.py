@@ -33,28 +33,34 @@ def test_each_invalid_parameter_has_its_own_error(new_page: NewPage) -> None:
 
 def test_an_invalid_advanced_parameter_is_focused(new_page: NewPage) -> None:
     page = new_page(allow_console_errors=True)
-    compose(page, content_layers='{"block9_conv9": 1}')
+    compose(page, seed=-1)
     page.get_by_text("Advanced", exact=True).click()
+    expect(page.locator('[name="seed"]')).to_be_hidden()
     page.get_by_role("button", name="Create").click()
-    expect(error_of(page, "content_layers")).to_contain_text("VGG19 has no layer block9_conv9")
-    expect(page.locator('[name="content_layers"]')).to_be_focused()
+    expect(error_of(page, "seed")).to_contain_text("at least 0")
+    expect(page.locator('[name="seed"]')).to_be_focused()
+
+
+def test_an_invalid_row_of_a_parameter_is_marked(new_page: NewPage) -> None:
+    page = new_page(allow_console_errors=True)
+    compose(page, stages=[{"scale": 0.5, "share": 1}, {"scale": 7, "share": 1}])
+    second = page.get_by_label("Stages, scale 2")
+    expect(second).to_have_attribute("aria-invalid", "true")
+    expect(error_of(page, "stages")).to_have_text("Must be at most 1.")
+    expect(page.get_by_label("Stages, scale 1")).not_to_have_attribute("aria-invalid", "true")
+    second.fill("1")
+    expect(error_of(page, "stages")).to_be_hidden()
+    page.get_by_label("Content layers, value 1").fill("-1")
+    expect(error_of(page, "content_layers")).to_contain_text("at least 0")
 
 
 def test_an_invalid_optimizer_option_shows_an_error_beside_its_field(new_page: NewPage) -> None:
     page = new_page(allow_console_errors=True)
     compose(page)
-    page.get_by_text("Advanced").click()
     page.get_by_label("Optimizer").select_option("adam")
     page.get_by_text("Adam options").click()
     page.get_by_label("Learning rate").fill("7")
     expect(error_of(page, "optimizer.learning_rate")).to_have_text("Must be at most 1.")
-
-
-def test_invalid_json_shows_an_error_beside_its_field(page: Page) -> None:
-    compose(page, stages="[{")
-    page.get_by_role("button", name="Create").click()
-    expect(error_of(page, "stages")).to_contain_text("Invalid JSON.")
-    expect(page.locator('[name="stages"]')).to_be_focused()
 
 
 def test_errors_of_the_photo_and_of_the_styles_are_shown_beside_each(new_page: NewPage) -> None:

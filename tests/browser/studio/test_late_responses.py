@@ -5,7 +5,17 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from browser.actions import OTHER_STYLE, expect_heading, heading, hold, png_file, release, submit, wait_for_next_frame
+from browser.actions import (
+    OTHER_STYLE,
+    confirm,
+    expect_heading,
+    heading,
+    hold,
+    png_file,
+    release,
+    submit,
+    wait_for_next_frame,
+)
 from browser.conftest import LONG, BrowserStack, NewPage
 
 pytestmark = pytest.mark.usefixtures("stack_with_worker")
@@ -81,7 +91,7 @@ def test_a_control_request_with_a_lost_response_succeeds(
 
     page.route(re.compile("/(cancel|finish)$"), lose_response, times=1)
     with page.expect_response(lambda response: response.status == 409):
-        page.get_by_role("button", name=button).click()
+        click(page, button)
     wait_for_next_frame(page)
     expect(heading(page)).to_contain_text(end)
     expect(page.get_by_role("alert")).to_be_hidden()
@@ -94,8 +104,14 @@ def test_a_control_request_after_the_end_shows_an_error(new_page: NewPage, stack
     stack.wait(job, lambda job: job.progress.current > 0)
     held = hold(page, "**/cancel")
     with page.expect_request("**/cancel"):
-        page.get_by_role("button", name="Cancel").click()
+        click(page, "Cancel")
     stack.services.ledger.request_control(job, "finish")
     stack.done(job)
     release(page, held)
     expect(page.get_by_role("alert")).to_have_text("The job has already ended; its state is succeeded.")
+
+
+def click(page: Page, name: str) -> None:
+    """Click a button, and confirm if it asks."""
+    button = page.get_by_role("button", name=name)
+    confirm(button) if name == "Cancel" else button.click()

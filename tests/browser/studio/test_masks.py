@@ -61,6 +61,58 @@ def test_the_eraser_removes_paint_and_clear_removes_all(page: Page, stack: Brows
     assert (mask[36, 10], mask[36, 55], mask[36, 80]) == (0, 0, 255)
 
 
+def test_strokes_are_undone_one_by_one(page: Page) -> None:
+    compose_with_section(page)
+    dialog = open_painter(page)
+    undo = dialog.get_by_role("button", name="Undo")
+    expect(undo).to_be_disabled()
+    drag(page, LEFT_EDGE)
+    once = painted_share(page)
+    drag(page, [(0.5, 0.5), (0.9, 0.5)])
+    assert painted_share(page) > once
+    dialog.get_by_role("button", name="Clear").click()
+    assert painted_share(page) == 0
+    undo.click()
+    page.keyboard.press("Control+z")
+    assert painted_share(page) == once
+    undo.click()
+    assert painted_share(page) == 0
+    expect(undo).to_be_disabled()
+
+
+def test_each_region_has_its_own_color(page: Page) -> None:
+    compose_with_section(page, styles=(STYLE, OTHER_STYLE))
+    for number in (1, 2):
+        mask_input(page, number).set_input_files(png_file("all.png", encode(Image.new("L", (96, 72), 255), "PNG")))
+    overlays = page.get_by_role("img", name="Mask over the photo")
+    expect(overlays).to_have_count(2)
+    page.wait_for_function("[...document.querySelectorAll('#masks canvas')].every((canvas) => canvas.width > 300)")
+    first, second = (overlays.nth(number).evaluate(MIDDLE_COLOR) for number in (0, 1))
+    assert first != second
+
+
+MIDDLE_COLOR = (
+    """(canvas) => [...canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data].join()"""
+)
+
+
+def test_a_part_of_one_of_two_styles_is_painted(page: Page, stack: BrowserStack) -> None:
+    compose_with_section(page, styles=(STYLE, OTHER_STYLE))
+    page.get_by_role("button", name="Paint the part of style 2").click()
+    dialog = page.get_by_role("dialog", name="Part of style 2")
+    dialog.get_by_label("Brush size").fill("40")
+    drag(page, [(0.2, 0), (0.2, 1)])
+    dialog.get_by_role("button", name="Done").click()
+    expect(page.get_by_role("button", name="Edit the part of style 2")).to_be_visible()
+    expect(page.get_by_label("Estimate")).to_contain_text("Estimate: about")
+    request = stack.services.ledger.get(create(page)).request
+    whole, part = (Image.open(io.BytesIO(stack.services.blobs.get(keys.input_image(name)))) for name in request.styles)
+    assert whole.mode == "RGB"
+    assert part.mode == "RGBA"
+    alpha = np.asarray(part)[..., 3]
+    assert (alpha[36, 10], alpha[36, 85]) == (255, 0)
+
+
 def test_a_mask_can_be_edited_again_canceled_and_removed(page: Page) -> None:
     compose_with_section(page)
     painted = page.get_by_role("img", name="Mask over the photo")

@@ -1,6 +1,7 @@
 """The result over its photo, the filmstrip, and the recent jobs."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -39,10 +40,10 @@ def test_dragging_over_the_result_uncovers_the_photo_left_of_the_pointer(page: P
 
 
 @pytest.mark.parametrize(
-    ("stages", "rises"), [(None, False), ('[{"scale": 0.5, "share": 1}, {"scale": 1, "share": 1}]', True)]
+    ("stages", "rises"), [([], False), ([{"scale": 0.5, "share": 1}, {"scale": 1, "share": 1}], True)]
 )
-def test_the_loss_rises_only_with_several_stages(page: Page, stages: str | None, rises: bool) -> None:  # noqa: FBT001
-    submit(page, size=128, **({"stages": stages} if stages else {}))
+def test_the_loss_rises_only_with_several_stages(page: Page, stages: list[Any], rises: bool) -> None:  # noqa: FBT001
+    submit(page, size=128, stages=stages)
     expect(page.get_by_role("img", name="Loss by step")).to_be_visible()
     expect(page.get_by_text("The loss rises when a stage at a larger size begins.")).to_be_visible(visible=rises)
 

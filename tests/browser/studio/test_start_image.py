@@ -20,7 +20,6 @@ pytestmark = pytest.mark.usefixtures("stack_with_worker")
 def test_a_start_image_sets_init_until_it_is_removed(page: Page, stack: BrowserStack) -> None:
     compose(page)
     open_section(page)
-    page.get_by_text("Advanced", exact=True).click()
     init = page.locator('[name="init"]')
     expect(init).to_have_value("patches")
     page.get_by_label("Start image: ").set_input_files(png_file("start.png", OTHER_STYLE))

@@ -3,13 +3,14 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 from support.image_files import decode
 
 from browser.actions import (
     OTHER_STYLE,
     STYLE,
     compose,
+    confirm,
     create,
     expect_heading,
     expect_result_image,
@@ -49,7 +50,7 @@ def test_a_job_says_that_its_worker_does_not_answer(page: Page, stack: BrowserSt
         page.reload()
         expect(page.get_by_text(text)).to_be_visible()
     expect(page.get_by_text(text)).to_be_hidden()
-    page.get_by_role("button", name="Cancel").click()
+    confirm(page.get_by_role("button", name="cancel"))
     expect_heading(page, "Canceled")
 
 
@@ -62,55 +63,21 @@ def test_the_estimate_follows_the_parameters_before_submission(page: Page) -> No
     expect(estimate).to_contain_text(re.compile(r"\D96 . 72 px"))
 
 
-@pytest.mark.parametrize("preset", ["Default", "Fast", "Tutorial"])
-def test_each_key_press_moves_a_slider_and_the_opposite_key_undoes_it(page: Page, preset: str) -> None:
-    page.goto("/")
-    page.get_by_role("radio", name=preset).check()
-    sliders = page.get_by_role("slider", name=re.compile(", slider$"))
-    expect(sliders).to_have_count(3)
-    for slider in sliders.all():
-        preset_value = value_beside(slider)
-        for key, opposite in (("ArrowRight", "ArrowLeft"), ("ArrowLeft", "ArrowRight")):
-            values = [preset_value, *(press(slider, key) for _ in range(50))]
-            distance = len(set(values)) - 1
-            assert values[distance:] == values[distance:][:1] * (51 - distance)  # it stops moving only at a limit
-            assert [press(slider, opposite) for _ in range(distance)] == values[:distance][::-1]
-
-
-@pytest.mark.parametrize(
-    ("preset", "limits"),
-    [
-        ("Default", [(64, 3072), (4, 240), (2.5, 160)]),
-        ("Tutorial", [(64, 4096), (125, 8000), (0.00125, 0.08)]),
-    ],
-)
-def test_sliders_go_from_an_eighth_to_eight_times_the_preset_within_the_limits(
-    page: Page, preset: str, limits: list[tuple[float, float]]
-) -> None:
-    page.goto("/")
-    page.get_by_role("radio", name=preset).check()
-    sliders = page.get_by_role("slider", name=re.compile(", slider$"))
-    expect(sliders).to_have_count(3)
-    assert [(press(slider, "Home"), press(slider, "End")) for slider in sliders.all()] == limits
-
-
-def test_a_slider_returns_to_a_typed_value_and_to_that_of_the_preset(page: Page) -> None:
-    page.goto("/")
-    page.get_by_role("radio", name="Fast").check()
-    page.locator('[name="size"]').fill("263")
-    slider = page.get_by_role("slider", name="Size")
-    assert [press(slider, key) for key in ("ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft")] == [270, 263, 260, 256]
-    expect(slider).to_have_attribute("aria-valuetext", "256")
-
-
-def press(slider: Locator, key: str) -> float:
-    slider.press(key)
-    return value_beside(slider)
-
-
-def value_beside(slider: Locator) -> float:
-    """Return the value of the slider's number field."""
-    return float(slider.locator("xpath=..").get_by_role("spinbutton").input_value())
+def test_each_image_is_uploaded_once_and_again_after_it_expired(new_page: NewPage, stack: BrowserStack) -> None:
+    page = new_page(allow_console_errors=True)  # the browser logs the refusal
+    uploads: list[str] = []
+    page.on("request", lambda request: uploads.append(request.url) if request.url.endswith("/v1/images") else None)
+    compose(page)
+    estimate = page.get_by_label("Estimate")
+    for size in (96, 80):
+        page.locator('[name="size"]').fill(str(size))
+        expect(estimate).to_contain_text(re.compile(rf"\D{size} . {3 * size // 4} px"))
+    assert len(uploads) == 2
+    for key in [*stack.services.blobs.list("images/")]:
+        stack.services.blobs.delete(key)
+    job = create(page)
+    assert len(uploads) == 4
+    assert stack.services.ledger.get(job).request.recipe.size == 80
 
 
 def test_there_is_no_estimate_without_a_style_image(page: Page) -> None:
@@ -214,17 +181,30 @@ def test_a_reload_keeps_previews_and_losses(page: Page, stack: BrowserStack) -> 
     expect_result_image(page)
     expect(page.locator("polyline.total")).to_have_attribute("points", re.compile(r"\S+ \S+ \S+"))
     assert loss_curve_positions(page)[0] < 50  # the curve starts at the first steps
-    page.get_by_role("button", name="Cancel").click()
+    confirm(page.get_by_role("button", name="cancel"))
     expect_heading(page, "Canceled")
 
 
 def test_a_job_can_be_canceled(page: Page, stack: BrowserStack) -> None:
     job = submit(page, steps=LONG)
     expect_heading(page, "Rendering")
-    page.get_by_role("button", name="Cancel").click()
+    confirm(page.get_by_role("button", name="cancel"))
     expect_heading(page, "Canceled")
     assert stack.services.ledger.get(job).state is JobState.CANCELED
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+
+
+def test_cancel_asks_first(page: Page, stack: BrowserStack) -> None:
+    job = submit(page, steps=LONG)
+    expect_heading(page, "Rendering")
+    cancel = page.get_by_role("button", name="cancel")
+    cancel.dblclick()
+    expect(cancel).to_have_text("Really cancel?")
+    page.get_by_role("button", name="Finish now").focus()
+    expect(cancel).to_have_text("Cancel")
+    assert stack.services.ledger.get(job).state is JobState.RUNNING
+    stack.services.ledger.request_control(job, "cancel")
+    expect_heading(page, "Canceled")
 
 
 def test_a_job_that_is_finished_early_keeps_its_image(page: Page, stack: BrowserStack) -> None:
@@ -237,13 +217,15 @@ def test_a_job_that_is_finished_early_keeps_its_image(page: Page, stack: Browser
 
 
 def test_finishing_early_says_that_the_image_is_smaller(page: Page) -> None:
-    stages = '[{"scale": 0.625, "share": 0.5}, {"scale": 1, "share": 0.5}]'
+    stages = [{"scale": 0.625, "share": 0.5}, {"scale": 1, "share": 0.5}]
     submit(page, size=128, steps=LONG, stages=stages)
     finish = page.get_by_role("button", name="Finish now")
-    expect(finish).to_have_accessible_description("Stop now and keep the current image: 80 px instead of 128 px")
+    note = "Finish now stops the job and keeps its current image: 80 px instead of 128 px."
+    expect(finish).to_have_accessible_description(note)
+    expect(page.get_by_text(note)).to_be_visible()
     finish.click()
     expect(heading(page)).to_have_text(re.compile("Finished early"))
-    facts = page.locator(".facts")
+    facts = page.locator(".facts").first
     expect(facts).to_contain_text(re.compile("80 . 60 px"))
     expect(facts).to_contain_text("128 px")
 
@@ -291,7 +273,6 @@ def test_a_finished_job_can_be_edited_and_rerun(page: Page, stack: BrowserStack)
 
 def test_images_and_create_stay_in_view_beside_the_advanced_parameters(page: Page) -> None:
     compose(page)
-    page.get_by_text("Advanced", exact=True).click()
     page.locator('[name="chroma_variation"]').scroll_into_view_if_needed()
     for part in (page.get_by_alt_text("Your photo"), page.get_by_role("button", name="Create")):
         expect(part).to_be_in_viewport(ratio=1)

@@ -53,6 +53,23 @@ def test_queued_jobs_have_a_position_and_an_estimate(submit: Submit, client: Fla
     assert quote["run_seconds"]["p90"] > quote["seconds"]
 
 
+def test_a_quote_has_the_time_of_each_usual_size_and_whether_it_fits(
+    submit: Submit, client: FlaskClient, services: Services
+) -> None:
+    sizes = client.get("/v1/recipes").get_json()["sizes"]
+    recipe = {"recipe": '{"preset": "fast", "size": 256}'}
+    quote = submit(query="?dry_run=1", **recipe).get_json()
+    assert {name: one["size"] for name, one in quote["sizes"].items()} == sizes
+    assert quote["sizes"]["small"]["seconds"] == pytest.approx(quote["seconds"], rel=0.1)
+    seconds = [one["seconds"] for one in quote["sizes"].values()]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] > 5 * seconds[0]
+    memory = submit(query="?dry_run=1", recipe='{"preset": "fast", "size": 768}').get_json()["peak_memory_bytes"]
+    services.queue_stats.register_worker(worker_info(memory_bytes=memory))
+    fits = {name: one["fits"] for name, one in submit(query="?dry_run=1", **recipe).get_json()["sizes"].items()}
+    assert fits == {"small": True, "medium": True, "large": True, "print": False}
+
+
 def test_a_job_id_may_be_in_upper_case(job_id: str, client: FlaskClient) -> None:
     assert client.get(f"/v1/jobs/{job_id.upper()}").get_json()["id"] == job_id
 

@@ -1,16 +1,9 @@
 /** Code that submits the same job again. Each snippet downloads the inputs, submits, waits and saves the result. */
 
 import { requiresKey } from "../common/api.js";
+import { shortRecipe } from "../common/recipe-changes.js";
 
 const shellQuote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-const isEqual = (one, other) => JSON.stringify(one) === JSON.stringify(other);
-
-/** Return the preset's name and the values that differ from it. */
-function shortRecipe({ recipe }, presets) {
-  const preset = presets[recipe.preset] || presets.default;
-  const changes = Object.entries(recipe).filter(([name, value]) => name !== "preset" && !isEqual(value, preset[name]));
-  return { preset: preset.preset, ...Object.fromEntries(changes) };
-}
 
 /** Return {part, name, url, option} for each input, in the order of the form. `option` is that of the command. */
 function inputFiles({ urls: { content, styles, content_masks, init_image } }) {
@@ -33,21 +26,21 @@ export const snippets = {
     const parts = inputFiles(job).map(({ part, name }) => `-F ${part}=@${name}`).join(" ");
     return `${downloadInputs(job)}
 job=$(${curl("/v1/jobs")} ${parts} \\
-  -F recipe=${shellQuote(JSON.stringify(shortRecipe(job, presets)))} | grep -o '"id": *"[^"]*' | cut -d '"' -f 4)
+  -F recipe=${shellQuote(JSON.stringify(shortRecipe(job.recipe, presets)))} | grep -o '"id": *"[^"]*' | cut -d '"' -f 4)
 echo "$job"
 while ${curl("/v1/jobs/$job?wait=60")} | grep -Eq '"state": *"(queued|running)"'; do sleep 1; done
 ${curl("/v1/jobs/$job/result")} -o result.png && echo "Wrote result.png"
 `;
   },
   CLI(job, presets) {
-    const { preset, ...changes } = shortRecipe(job, presets);
+    const { preset, ...changes } = shortRecipe(job.recipe, presets);
     const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
     const options = Object.entries(changes).map(([name, value]) => ` --set ${shellQuote(`${name}=${text(value)}`)}`).join("");
     const names = inputFiles(job).map(({ name, option }) => option + name).join(" ");
     return `${downloadInputs(job)}\neasel --url ${location.origin} submit ${names} --recipe ${preset}${options} -o result.png\n`;
   },
   Python(job, presets) {
-    const recipe = JSON.stringify(shortRecipe(job, presets)).replace(/\b(true|false|null)\b/g, (word) => PYTHON_LITERALS[word]);
+    const recipe = JSON.stringify(shortRecipe(job.recipe, presets)).replace(/\b(true|false|null)\b/g, (word) => PYTHON_LITERALS[word]);
     const download = (url) => `download("${url}")`;
     const list = (urls) => `[${urls.map(download).join(", ")}]`;
     const { content, styles, content_masks: masks, init_image: init } = job.urls;
@@ -69,6 +62,31 @@ with Easel(URL) as easel:
     job.wait()
     Path("result.png").write_bytes(job.result())
     print("Wrote result.png")
+`;
+  },
+  JavaScript(job, presets) {
+    const recipe = JSON.stringify(shortRecipe(job.recipe, presets));
+    const parts = inputFiles(job).map(({ part, name, url }) => `form.append("${part}", await (await request("${url}")).blob(), "${name}");`);
+    const headers = requiresKey() ? "{ Authorization: `Bearer ${process.env.EASEL_API_KEY}` }" : "{}";
+    return `// Node.js 18 or later
+import { writeFile } from "node:fs/promises";
+
+const headers = ${headers};
+
+async function request(path, options = {}) {
+  const response = await fetch("${location.origin}" + path, { headers, ...options });
+  if (!response.ok) throw new Error(await response.text());
+  return response;
+}
+
+const form = new FormData();
+${parts.join("\n")}
+form.append("recipe", JSON.stringify(${recipe}));
+let job = await (await request("/v1/jobs", { method: "POST", body: form })).json();
+console.log(job.id);
+while (["queued", "running"].includes(job.state)) job = await (await request(\`/v1/jobs/\${job.id}?wait=60\`)).json();
+await writeFile("result.png", Buffer.from(await (await request(\`/v1/jobs/\${job.id}/result\`)).arrayBuffer()));
+console.log("Wrote result.png");
 `;
   },
 };

@@ -1,0 +1,112 @@
+/** The API reference: a form to try each operation, and the same as a curl command. Both are built from /openapi.json. */
+
+import { call, requestResponse } from "../common/api.js";
+import { $, all, h, setText, showText } from "../common/dom.js";
+import { openSession } from "../common/session.js";
+
+const MAX_TEXT = 20_000; // characters of a response to show
+const isFile = ({ format, contentMediaType } = {}) => format === "binary" || (contentMediaType && contentMediaType !== "application/json");
+const shellQuote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+let documentLoaded; // a promise of the OpenAPI document
+
+/** Return [field, ...] of an operation: {name, in, schema, isRequired}, `in` being path, query, header, form or json. */
+function fieldsOf({ parameters = [], requestBody }, root) {
+  const fields = parameters.map(({ name, in: place, schema, required }) => ({ name, in: place, schema, isRequired: required }));
+  const [media, content] = Object.entries(requestBody?.content ?? {})[0] ?? [];
+  if (media === "application/json") fields.push({ name: "body", in: "json", schema: content.schema, isRequired: requestBody.required !== false });
+  else if (media) {
+    const schema = resolve(content.schema, root);
+    for (const [name, property] of Object.entries(schema.properties)) fields.push({ name, in: "form", schema: property, isRequired: schema.required?.includes(name) });
+  }
+  return fields;
+}
+
+const resolve = (schema, root) => (schema?.$ref ? root.components.schemas[schema.$ref.split("/").pop()] : schema);
+
+function createInput({ name, in: place, schema, isRequired }, root) {
+  const attributes = { name, required: isRequired, autocomplete: "off" };
+  const item = resolve(schema?.type === "array" ? schema.items : schema, root);
+  if (place === "json") return h("textarea", { ...attributes, rows: 4, spellcheck: "false" }, JSON.stringify(exampleOf(item, root), null, 2));
+  if (isFile(item)) return h("input", { ...attributes, type: "file", multiple: schema.type === "array" });
+  if (item?.enum || item?.type === "boolean") return h("select", attributes, ["", ...(item.enum ?? ["true", "false"])].map((value) => h("option", { value }, value)));
+  return h("input", { ...attributes, type: "text", placeholder: item?.example ?? item?.examples?.[0] ?? item?.default ?? "" });
+}
+
+/** An object with the required properties, or the example of the schema. */
+function exampleOf(schema, root) {
+  if (schema?.examples ?? schema?.example) return schema.examples?.[0] ?? schema.example;
+  const required = Object.entries(schema?.properties ?? {}).filter(([name]) => schema.required?.includes(name));
+  return Object.fromEntries(required.map(([name, property]) => [name, resolve(property, root)?.examples?.[0] ?? ""]));
+}
+
+/** Return {url, options, curl} of a filled form. */
+function requestOf(method, path, fields, inputs) {
+  const headers = {};
+  const url = new URL(path, location.origin);
+  const parts = new FormData();
+  const curl = [];
+  let body;
+  fields.forEach(({ name, in: place }, index) => {
+    const input = inputs[index];
+    const values = input.files ? [...input.files] : input.value ? [input.value] : [];
+    for (const value of values) {
+      if (place === "path") url.pathname = url.pathname.replace(`%7B${name}%7D`, encodeURIComponent(value));
+      else if (place === "query") url.searchParams.set(name, value);
+      else if (place === "header") (headers[name] = value), curl.push(`-H ${shellQuote(`${name}: ${value}`)}`);
+      else if (place === "form") parts.append(name, value), curl.push(`-F ${shellQuote(`${name}=${value instanceof File ? `@${value.name}` : value}`)}`);
+      else (body = value), (headers["Content-Type"] = "application/json"), curl.push(`-H 'Content-Type: application/json' -d ${shellQuote(value)}`);
+    }
+  });
+  if (fields.some(({ in: place }) => place === "form")) body = parts;
+  const verb = method === "GET" ? [] : [`-X ${method}`];
+  return { url: url.pathname + url.search, options: { method, headers, body }, curl: ["curl", ...verb, shellQuote(decodeURI(url.href)), ...curl].join(" ") };
+}
+
+/** Fill the section of an operation when it is opened for the first time. */
+async function createForm(details) {
+  const { method, path } = details.dataset;
+  const root = await (documentLoaded ??= call("/openapi.json"));
+  const operation = root.paths[path][method];
+  const fields = fieldsOf(operation, root);
+  const inputs = fields.map((field) => createInput(field, root));
+  const isStream = Object.values(operation.responses).some(({ content }) => content?.["text/event-stream"]);
+  const [curl, response] = [h("pre", { tabindex: 0 }), h("div.response", { role: "status" })];
+  const send = h("button.primary.small", {}, "Send");
+  const current = () => requestOf(method.toUpperCase(), path, fields, inputs);
+  const showCurl = () => setText(curl, current().curl);
+  const label = (field, input) => h("label", {}, h("code", {}, field.name), input);
+  const form = h("form.try-form", { oninput: showCurl }, fields.map((field, index) => label(field, inputs[index])), isStream ? null : h("p", {}, send));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    send.disabled = true;
+    const { url, options } = current();
+    await openSession().then(() => requestResponse(url, options)).then((reply) => showResponse(response, reply), ({ message }) => showText(response, message));
+    send.disabled = false;
+  });
+  showCurl();
+  $(".try", details).append(h("h3", {}, "Try it"), form, curl, response);
+}
+
+async function showResponse(node, response) {
+  const media = response.headers.get("Content-Type")?.split(";")[0] ?? "";
+  const status = h("p", {}, h("b", {}, `${response.status} `), h("span.muted", {}, media));
+  if (media.startsWith("image/")) {
+    const url = URL.createObjectURL(await response.blob());
+    const image = h("img", { src: url, alt: "The image of the response", onload: () => URL.revokeObjectURL(url) });
+    return node.replaceChildren(status, image);
+  }
+  const text = await response.text();
+  const shown = media.endsWith("json") ? JSON.stringify(JSON.parse(text), null, 2) : text;
+  node.replaceChildren(status, ...(text ? [h("pre", { tabindex: 0 }, shown.slice(0, MAX_TEXT))] : []));
+}
+
+/** A link to an operation opens it. */
+function openTarget() {
+  const target = document.getElementById(location.hash.slice(1));
+  if (target instanceof HTMLDetailsElement) target.open = true;
+}
+
+for (const details of all("details[data-path]")) details.addEventListener("toggle", () => createForm(details), { once: true });
+addEventListener("hashchange", openTarget);
+openTarget();

@@ -1,0 +1,62 @@
+/** Selected jobs: compare two of them, or delete them all. */
+
+import { call } from "../common/api.js";
+import { askFirst } from "../common/confirm-button.js";
+import { h, setText } from "../common/dom.js";
+import { plural } from "../common/format.js";
+
+export class Selection {
+  /** `onDelete(id)` is called for each deleted job; `compare(jobs)` shows two jobs. */
+  constructor(bar, onDelete, compare) {
+    Object.assign(this, { bar, onDelete });
+    this.jobs = new Map(); // by ID, in the order of selection
+    this.boxes = new Map();
+    this.count = h("span", { role: "status" });
+    this.compare = h("button.small", { type: "button", onclick: () => compare([...this.jobs.values()]) }, "Compare");
+    this.remove = askFirst(h("button.small.danger", { type: "button" }, "Delete"), "Delete these jobs and their images?", () => this.deleteAll());
+    bar.append(this.count, this.compare, this.remove, h("button.small.quiet", { type: "button", onclick: () => this.clear() }, "Clear"));
+    this.render();
+  }
+
+  createCheckbox(job, name) {
+    const onchange = () => (box.checked ? this.jobs.set(job.id, job) : this.jobs.delete(job.id), this.render());
+    const box = h("input.select", { type: "checkbox", "aria-label": `Select ${name}`, onchange });
+    box.checked = this.jobs.has(job.id);
+    this.boxes.set(job.id, box);
+    return box;
+  }
+
+  clear() {
+    for (const id of this.jobs.keys()) this.boxes.get(id).checked = false;
+    this.jobs.clear();
+    this.render();
+  }
+
+  forget(id) {
+    this.jobs.delete(id);
+    this.render();
+  }
+
+  render() {
+    const count = this.jobs.size;
+    this.bar.hidden = !count;
+    setText(this.count, `${count} selected`);
+    this.compare.disabled = count !== 2;
+    this.compare.title = count === 2 ? "" : "Select two jobs to compare them";
+    const isActive = [...this.jobs.values()].some(({ state }) => ["queued", "running"].includes(state));
+    this.remove.disabled = isActive;
+  }
+
+  async deleteAll() {
+    const ids = [...this.jobs.keys()];
+    const results = await Promise.allSettled(ids.map((id) => call(`/v1/jobs/${id}`, { method: "DELETE", tries: 3 }).catch(ignoreNotFound)));
+    ids.forEach((id, index) => results[index].status === "fulfilled" && this.onDelete(id));
+    const failed = results.find(({ status }) => status === "rejected");
+    if (failed) setText(this.count, `${plural(this.jobs.size, "job")} not deleted. ${failed.reason.message}`);
+  }
+}
+
+/** The job is gone, also if the response to an earlier attempt was lost or another client was faster. */
+export function ignoreNotFound(error) {
+  if (error.status !== 404) throw error;
+}

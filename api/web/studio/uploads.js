@@ -1,0 +1,33 @@
+/** Uploads each image once. Quotes and jobs refer to it by its ID, so a change of a control sends no image again. */
+
+import { call } from "../common/api.js";
+
+let ids = new WeakMap(); // promises of IDs by file
+let latest = Promise.resolve(); // one upload at a time: the service decodes few images of one client at once
+
+/** Forget all IDs, which expire a day after their last use. */
+export function forgetUploads() {
+  ids = new WeakMap();
+}
+
+/** Return the ID of a file as an image of the form's part `field`. Throws ApiError with that field and `number`. */
+export async function uploadOnce(file, field, number) {
+  if (!ids.has(file)) ids.set(file, (latest = latest.catch(() => {}).then(() => upload(file))));
+  try {
+    return await ids.get(file);
+  } catch (error) {
+    if (error.retryable) ids.delete(file);
+    throw Object.assign(error, { field, number });
+  }
+}
+
+async function upload(file) {
+  const body = new FormData();
+  body.append("image", file, file.name || "image");
+  return (await call("/v1/images", { method: "POST", body, tries: 4 })).id;
+}
+
+/** Append the IDs of several files to a form, in order. */
+export async function appendUploads(form, field, files) {
+  for (const [number, file] of files.entries()) form.append(field, await uploadOnce(file, field, number));
+}
