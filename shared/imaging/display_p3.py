@@ -34,7 +34,8 @@ def wide_share(pixels: Levels) -> float:
             linear = to_red * red + to_green * green + to_blue * blue
             outside |= (linear < _MIN_LINEAR) | (linear > _MAX_LINEAR)
         wide += int(outside.sum())
-    return wide / (pixels.shape[0] * pixels.shape[1])
+    height, width = pixels.shape[:2]
+    return wide / float(height * width)
 
 
 def convert(pixels: Levels, source: ColorSpace, target: ColorSpace) -> Levels:

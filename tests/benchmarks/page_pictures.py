@@ -3,6 +3,7 @@
 What each control does, at both of its ends, and the examples of an empty studio.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.gallery import ROOT, SAMPLES, SIBLING_IMAGES
+from benchmarks.gallery import ROOT, SAMPLES
 from shared.imaging.images import decode
 from shared.presets import resolve
 from shared.samples import sample_photo
@@ -35,12 +36,11 @@ _CONTROLS: Final[dict[str, dict[str, Any]]] = {
 }
 _THUMBNAIL: Final = (168, 112)
 _DETAIL: Final = (0.18, 0.1, 0.62, 0.54)  # of the photo, for the controls whose effect is small
-_EXAMPLES: Final = {
+_EXAMPLES: Final[dict[str, Callable[[], Path]]] = {
     "cat": lambda: sample_photo("chelsea"),
     "coffee": lambda: sample_photo("coffee"),
     "rocket": lambda: sample_photo("rocket"),
     **{name: partial(SAMPLES.joinpath, f"{name}.jpg") for name in ("tide", "starlit", "poppies")},
-    "starry-night": lambda: SIBLING_IMAGES / "starry_night.jpg",  # Vincent van Gogh 1889, public domain
 }
 _MAX_SIDE: Final = 512
 """Of an example, in pixels."""

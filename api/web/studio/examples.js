@@ -4,8 +4,8 @@ import { call, fetchBlob } from "../common/api.js";
 import { $, h, showText } from "../common/dom.js";
 import { words } from "../common/format.js";
 
-const PAIRS = [["cat", "tide"], ["coffee", "starry-night"], ["rocket", "poppies"]];
-const STYLES = ["tide", "starry-night", "poppies", "starlit"];
+const PAIRS = [["cat", "tide"], ["coffee", "starlit"], ["rocket", "poppies"]];
+const STYLES = ["tide", "poppies", "starlit"];
 const THUMBNAIL = 256; // longest side in pixels
 
 const exampleUrl = (name) => `/assets/studio/examples/${name}.webp`;
