@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -15,6 +15,7 @@ from fuzz.values import recipe, text, value
 
 MASK: Final = image_file(255, mode="L")
 _BOUNDARY: Final = b"fuzz"
+_IMAGE_PARTS: Final = ("content", "style", "mask", "image")
 _METHODS: Final = ("GET", "GET", "GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS", "PATCH", "TRACE", "\x00", "get")
 _PARTS: Final = (
     *("content", "style", "style_mask", "content_mask", "init_image", "init_job", "recipe", "tier", "metadata"),
@@ -63,6 +64,14 @@ _LIKELY: Final = {
 }
 
 
+@dataclass(frozen=True)
+class Known:
+    """IDs of what exists."""
+
+    jobs: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+
+
 @dataclass
 class FuzzRequest:
     """One request. Text is sent as UTF-8."""
@@ -103,20 +112,20 @@ def _latin(text: str) -> str:
     return text.encode(errors="surrogatepass").decode("latin-1").replace("\r", "").replace("\n", "")
 
 
-def generate(random: Random, job_ids: Sequence[str]) -> FuzzRequest:
-    """Return a random request; some are about the jobs."""
+def generate(random: Random, known: Known) -> FuzzRequest:
+    """Return a random request; some are about what is known."""
     (kind,) = random.choices([*_KINDS], [*_KINDS.values()])
-    request = kind(random, job_ids)
+    request = kind(random, known)
     if random.random() < 0.3:
         request.headers += [_header(random) for _ in range(random.randrange(1, 3))]
     return request
 
 
-def _submission(random: Random, job_ids: Sequence[str]) -> FuzzRequest:
+def _submission(random: Random, known: Known) -> FuzzRequest:
     parts = [("recipe", recipe(random).encode(errors="surrogatepass"))] if random.random() < 0.95 else []
-    parts += [("content", _image(random, PHOTO)), ("style", _image(random, STYLE))]
+    parts += [("content", _content(random, known, PHOTO)), ("style", _content(random, known, STYLE))]
     for _ in range(random.choice((0, 0, 0, 1, 2))):
-        parts.append(_part(random, job_ids))
+        parts.append(_part(random, known))
     if random.random() < 0.05:
         random.shuffle(parts)
         parts = parts[: random.randrange(len(parts) + 1)]
@@ -127,12 +136,12 @@ def _submission(random: Random, job_ids: Sequence[str]) -> FuzzRequest:
     return FuzzRequest("POST", "/v1/jobs", query, [("Content-Type", "multipart/form-data; boundary=fuzz")], body)
 
 
-def _part(random: Random, job_ids: Sequence[str]) -> tuple[str, bytes]:
+def _part(random: Random, known: Known) -> tuple[str, bytes]:
     name = random.choice(_PARTS)
-    if name.endswith(("mask", "image", "style", "content")):
+    if name.endswith(_IMAGE_PARTS):
         return name, _image(random, random.choice((MASK, PHOTO)))
     likely = {
-        "init_job": _job_id(random, job_ids),
+        "init_job": _job_id(random, known),
         "tier": random.choice(("standard", "batch", "interactive", "gold")),
         "metadata": json.dumps({text(random): text(random) for _ in range(random.randrange(25))}),
         "webhook_url": random.choice(("https://example.com/x", "http://127.0.0.1/", "http://[::1]/", "http://0x7f.1/")),
@@ -145,11 +154,19 @@ def _part(random: Random, job_ids: Sequence[str]) -> tuple[str, bytes]:
 def _multipart(random: Random, parts: list[tuple[str, bytes]]) -> bytes:
     body = b""
     for name, content in parts:
-        is_file = name.endswith(("content", "style", "mask", "init_image")) != (random.random() < 0.01)
+        is_file = (name.endswith(_IMAGE_PARTS) and not content.startswith(b"sha256:")) != (random.random() < 0.01)
         file_name = text(random)[:50] if random.random() < 0.02 else "x.png"
         header = f'Content-Disposition: form-data; name="{name}"' + (f'; filename="{file_name}"' if is_file else "")
         body += b"--" + _BOUNDARY + b"\r\n" + header.encode(errors="replace") + b"\r\n\r\n" + content + b"\r\n"
     return body + b"--" + _BOUNDARY + b"--\r\n"
+
+
+def _content(random: Random, known: Known, image: bytes) -> bytes:
+    """Return an image, or the ID of one that was uploaded, or might have been."""
+    if random.random() < 0.85:
+        return _image(random, image)
+    image_id = random.choice((*known.images, f"sha256:{random.randbytes(32).hex()}"))
+    return (image_id if random.random() < 0.9 else image_id[:-1]).encode()
 
 
 def _image(random: Random, image: bytes) -> bytes:
@@ -165,8 +182,15 @@ def _damaged(random: Random, data: bytes) -> bytes:
     return bytes(changed[: random.randrange(len(changed) + 1)] if random.random() < 0.3 else changed)
 
 
-def _job(random: Random, job_ids: Sequence[str]) -> FuzzRequest:
-    path = f"/v1/jobs/{_job_id(random, job_ids)}"
+def _upload(random: Random, _known: Known) -> FuzzRequest:
+    parts = [("image", _image(random, random.choice((PHOTO, STYLE, MASK))))] * random.choice((1, 1, 1, 1, 0, 2))
+    body = _multipart(random, parts)
+    kind = random.choice(("multipart/form-data; boundary=fuzz",) * 8 + _TYPES)
+    return FuzzRequest("POST", "/v1/images", "", [("Content-Type", kind)], body)
+
+
+def _job(random: Random, known: Known) -> FuzzRequest:
+    path = f"/v1/jobs/{_job_id(random, known)}"
     if random.random() < 0.15:
         return FuzzRequest("POST", f"{path}/{random.choice(('cancel', 'finish'))}")
     if random.random() < 0.03:
@@ -177,14 +201,15 @@ def _job(random: Random, job_ids: Sequence[str]) -> FuzzRequest:
     return FuzzRequest(random.choice(_METHODS), path + random.choice(_JOB_PATHS), query)
 
 
-def _job_id(random: Random, job_ids: Sequence[str]) -> str:
-    known = random.choice(job_ids) if job_ids else str(uuid7())
-    return random.choice((known, known, known, known.upper(), str(uuid7()), known[:-1], f"{known}\0", text(random)))
+def _job_id(random: Random, known: Known) -> str:
+    job_id = random.choice(known.jobs) if known.jobs else str(uuid7())
+    others = (job_id.upper(), str(uuid7()), job_id[:-1], f"{job_id}\0", text(random))
+    return random.choice((job_id, job_id, job_id, *others))
 
 
-def _list(random: Random, job_ids: Sequence[str]) -> FuzzRequest:
+def _list(random: Random, known: Known) -> FuzzRequest:
     path = random.choice([*_LISTS])
-    cursor = f"{random.choice((*job_ids, 'x'))}.{text(random)}"
+    cursor = f"{random.choice((*known.jobs, 'x'))}.{text(random)}"
     pairs = [
         (random.choice(_LISTS[path]), random.choice((text(random), text(random), "1", "200", "running", cursor)))
         for _ in range(random.randrange(4))
@@ -197,36 +222,37 @@ def _header(random: Random) -> tuple[str, str]:
     return name, random.choice(_LIKELY.get(name, ("x",))) if random.random() < 0.5 else text(random)
 
 
-def _json_body(random: Random, job_ids: Sequence[str]) -> FuzzRequest:
+def _json_body(random: Random, known: Known) -> FuzzRequest:
     likely = {"key": text(random), "tenant": text(random), "scopes": value(random), "expires_in": value(random)}
     chosen = {name: likely[name] for name in random.sample([*likely], random.randrange(len(likely)))}
     body = random.choice((json.dumps(chosen), json.dumps(value(random)), text(random)))
-    path = random.choice(("/v1/session", "/v1/keys", f"/v1/jobs/{_job_id(random, job_ids)}/share"))
+    path = random.choice(("/v1/session", "/v1/keys", f"/v1/jobs/{_job_id(random, known)}/share"))
     kind = random.choice(("application/json",) * 4 + _TYPES)
     return FuzzRequest("POST", path, "", [("Content-Type", kind)], body.encode(errors="surrogatepass"))
 
 
-def _shared(random: Random, job_ids: Sequence[str]) -> FuzzRequest:
+def _shared(random: Random, known: Known) -> FuzzRequest:
     names = ("result.png", "preview.jpeg", "result.jpeg", quote(text(random), errors="replace"))
     query = random.choice(
         ("", "expires=1", f"expires={'9' * 12}&signature=A&key={quote(text(random), errors='replace')}")
     )
-    return FuzzRequest("GET", f"/v1/shared/{_job_id(random, job_ids)}/{random.choice(names)}", query)
+    return FuzzRequest("GET", f"/v1/shared/{_job_id(random, known)}/{random.choice(names)}", query)
 
 
-def _anything(random: Random, _job_ids: Sequence[str]) -> FuzzRequest:
+def _anything(random: Random, _known: Known) -> FuzzRequest:
     path = random.choice((*_OTHER_PATHS, f"/assets/{text(random)}", f"/{text(random)}", f"/v1/{text(random)}"))
     query = random.choice(("", "", f"{quote(text(random), errors='replace')}={quote(text(random), errors='replace')}"))
     method = random.choice(_METHODS) if path != "/v1/keys" else "GET"
     return FuzzRequest(method, path, query, [], random.choice((b"", b"", random.randbytes(20))))
 
 
-_KINDS: Final[dict[Callable[[Random, Sequence[str]], FuzzRequest], int]] = {
+_KINDS: Final[dict[Callable[[Random, Known], FuzzRequest], int]] = {
     _submission: 40,
     _job: 20,
     _list: 15,
     _anything: 12,
     _json_body: 8,
+    _upload: 6,
     _shared: 5,
 }
 """The kinds of requests, and how frequent each is."""

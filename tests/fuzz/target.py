@@ -18,13 +18,15 @@ from werkzeug.test import run_wsgi_app
 
 from api.app import create_app
 from api.http.openapi import document, error_classes
-from fuzz.requests import FuzzRequest, generate
+from fuzz.requests import FuzzRequest, Known, generate
 from shared.errors import EaselError
 from shared.services import ensure_paired, open_services
 from shared.settings import Settings
+from shared.storage import keys
 
 KEY: Final = "the-key-of-the-fuzz-run"
 _QUEUE_LIMIT: Final = 40
+_IMAGES: Final = 20
 _PROBLEM: Final = "application/problem+json"
 _OF_UNKNOWN_URLS: Final = {"not_found", "method_not_allowed", "unauthorized", "malformed_request"}
 
@@ -46,7 +48,7 @@ class Fuzzer:
         self.app.extensions["easel"].stopping.set()  # streams and long polls end at once
         self.client = self.app.test_client()
         self.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {KEY}"
-        self.job_ids: list[str] = []
+        self.known = Known()
         self._statuses = {kind.code: kind.status for kind in error_classes()}
         self._documented = dict(_documented_codes(document(self.app)))
         self._rule = ""
@@ -59,7 +61,7 @@ class Fuzzer:
         random = Random(f"{self.seed} {number}")  # noqa: S311 - repeatable
         if number % 50 == 0:
             self._make_room()
-        sent = generate(random, self.job_ids)
+        sent = generate(random, self.known)
         self._rule = ""
         body, status, headers = run_wsgi_app(self.app, sent.environ(KEY), buffered=True)
         text, code = b"".join(body), int(status.split()[0])
@@ -68,20 +70,24 @@ class Fuzzer:
         if problem.get("wrong"):
             self._report(f"request {number}: {problem['wrong']}: {sent!r:.700} -> {code} {text[:300]!r}")
         if sent.path == "/v1/jobs" and code == 202 and not headers.get("Idempotency-Replayed"):
-            self.job_ids.append(json.loads(text)["id"])
+            self.known.jobs.append(json.loads(text)["id"])
+        if sent.path == "/v1/images" and code == 201 and len(self.known.images) < _IMAGES:
+            self.known.images.append(json.loads(text)["id"])
         if sent.method == "DELETE" and code == 204 and sent.path.startswith("/v1/jobs/"):
-            self.job_ids.remove(sent.path.rpartition("/")[2].lower())
+            self.known.jobs.remove(sent.path.rpartition("/")[2].lower())
 
     def close(self) -> list[str]:
         """Delete all jobs, and return what is left of them in Redis and the store."""
-        known = set(self.job_ids)
+        created = set(self.known.jobs)
         listed = {job.id for job in self.services.ledger.list(limit=10_000)}
-        wrong = [f"{job_id} is only in the ledger" for job_id in listed - known]
-        wrong += [f"{job_id} is not in the ledger" for job_id in known - listed]
-        self._delete(self.job_ids)
+        wrong = [f"{job_id} is only in the ledger" for job_id in listed - created]
+        wrong += [f"{job_id} is not in the ledger" for job_id in created - listed]
+        self._delete(self.known.jobs)
         client = redis_client(self.services)
         patterns = ("easel:job:*", "easel:events:*", "easel:previews:*", "easel:deliveries:*", "easel:queue:*")
         wrong += [f"{key} is left in Redis" for pattern in patterns for key in client.scan_iter(pattern)]
+        for blob in [*self.services.blobs.list(keys.IMAGES_PREFIX)]:
+            self.services.blobs.delete(blob.key)  # they would expire after a day
         age_blobs(self.services)
         run_garbage_collection(self.services)
         left = [key for prefix in ("jobs/", "inputs/") for key in stored_blobs(self.services, prefix)]
@@ -114,16 +120,16 @@ class Fuzzer:
         return response
 
     def _add_finished_job(self) -> None:
-        self.job_ids.append(submit_job(self.client).get_json()["id"])
+        self.known.jobs.append(submit_job(self.client).get_json()["id"])
         claimed = claim(self.services)
         add_preview(self.services, claimed, 1)
         succeed(self.services, claimed)
 
     def _make_room(self) -> None:
         """Keep the queue from staying full, and some finished jobs."""
-        self._delete(self.job_ids[:-_QUEUE_LIMIT])
+        self._delete(self.known.jobs[:-_QUEUE_LIMIT])
         if self.services.queue_stats.depth("standard") >= _QUEUE_LIMIT // 2:
-            for job_id in self.job_ids:
+            for job_id in self.known.jobs:
                 self.client.post(f"/v1/jobs/{job_id}/cancel")
         if not self.services.queue_stats.depth("standard"):
             self._add_finished_job()
@@ -133,7 +139,7 @@ class Fuzzer:
             self.client.post(f"/v1/jobs/{job_id}/cancel")
             response = self.client.delete(f"/v1/jobs/{job_id}")
             if response.status_code == 204:
-                self.job_ids.remove(job_id)
+                self.known.jobs.remove(job_id)
             else:
                 self._report(f"{job_id} cannot be deleted: {response.text}")
 
