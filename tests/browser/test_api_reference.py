@@ -26,7 +26,7 @@ def test_a_job_is_submitted_read_and_refused_from_the_reference(new_page: NewPag
     assert stack.services.ledger.list(limit=1)[0].id in send(form, 200)
     form = open_operation(page, "get_job")
     form.get_by_label("job_id").fill("nonsense")
-    assert "invalid_job_id" in send(form, 400)
+    assert "invalid_job_id" in send(form, 404)
 
 
 def test_an_image_of_a_response_is_shown(page: Page, finished: str) -> None:
@@ -50,7 +50,7 @@ def test_a_key_is_asked_for_at_the_first_request(new_page: NewPage, protected_ur
 
 
 def open_operation(page: Page, name: str) -> Locator:
-    page.goto(f"/docs?{name}#{name}")
+    page.goto(f"/docs#{name}")
     return page.locator(f"#{name}")
 
 

@@ -26,6 +26,6 @@ export function valueText(value) {
 export function caption(recipe, presets) {
   const preset = presets[recipe.preset];
   const changes = preset ? differences(recipe, preset).filter(([name]) => name !== "size") : [];
-  const texts = changes.map(([name, value]) => `${words(name)} ${valueText(value)}`);
+  const texts = changes.map(([name, value]) => `${words(name)} ${typeof value === "object" ? "changed" : valueText(value)}`);
   return [recipe.preset, `${recipe.size} px`, ...texts.slice(0, 3), texts.length > 3 && `${texts.length - 3} more`].filter(Boolean).join(" · ");
 }

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("stack_with_worker")
 
 def test_one_click_on_an_example_leads_to_a_result(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="Coffee + Starry night").click()
+    page.get_by_role("button", name="Coffee + Starlit").click()
     expect(page.get_by_alt_text("Your photo")).to_be_visible()
     expect(page.locator("#styles li")).to_have_count(1)
     button = page.get_by_role("button", name="Create")

@@ -24,6 +24,7 @@ from browser.actions import (
 )
 from browser.conftest import LONG, BrowserStack, NewPage
 from easel.models import JobState
+from shared.storage import keys as blob_keys
 
 pytestmark = pytest.mark.usefixtures("stack_with_worker")
 
@@ -73,8 +74,8 @@ def test_each_image_is_uploaded_once_and_again_after_it_expired(new_page: NewPag
         page.locator('[name="size"]').fill(str(size))
         expect(estimate).to_contain_text(re.compile(rf"\D{size} . {3 * size // 4} px"))
     assert len(uploads) == 2
-    for key in [*stack.services.blobs.list("images/")]:
-        stack.services.blobs.delete(key)
+    for blob in [*stack.services.blobs.list(blob_keys.IMAGES_PREFIX)]:
+        stack.services.blobs.delete(blob.key)
     job = create(page)
     assert len(uploads) == 4
     assert stack.services.ledger.get(job).request.recipe.size == 80
