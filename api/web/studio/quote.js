@@ -6,6 +6,7 @@ import { bytes, duration, eta, plural } from "../common/format.js";
 
 const DELAY = 400; // milliseconds after the last change
 const IMAGES_MISSING = "Add a photo and a style image to see an estimate.";
+const UPLOADING = "Estimating, once the images are uploaded…";
 const UNAVAILABLE = "No estimate available.";
 
 export class QuotePanel {
@@ -27,6 +28,7 @@ export class QuotePanel {
   async load() {
     const { signal } = (this.request = new AbortController());
     this.node.setAttribute("aria-busy", "true");
+    if (this.node.textContent === IMAGES_MISSING) this.renderText(UPLOADING);
     try {
       const quote = await this.sendForm((body) => call("/v1/jobs?dry_run=true", { method: "POST", body, signal, tries: 3 }));
       if (signal.aborted) return;
