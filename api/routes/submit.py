@@ -1,4 +1,4 @@
-"""`POST /v1/jobs`: from the form to a record in the queue, top to bottom."""
+"""`POST /v1/jobs`: from the body to a record in the queue, top to bottom."""
 
 import hashlib
 import json
@@ -7,16 +7,18 @@ from functools import partial
 from io import BytesIO
 
 import structlog
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, request
 from pydantic import Field
 from uuid_utils import uuid7
 
 from api.admission import admit
 from api.context import Context
-from api.http.multipart import Submission, parse_submission
+from api.http.multipart import parse_form
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job, worker_silence
+from api.http.submission import Submission, check_submission
 from api.http.submission_form import BODY
+from api.http.submission_json import parse_json_submission
 from api.http.tracing import traceparent
 from api.imaging.results import read_init_job
 from api.quotes import quote
@@ -78,13 +80,15 @@ def submit(query: SubmitQuery) -> Response:
     """Submit a job.
 
     Images are rotated upright, converted to sRGB, or to Display P3 if they have colors that sRGB does not have, and
-    stripped of all metadata before they are stored. The result has the photo's transparency. The response has the
-    job's position in the queue. Its `eta_seconds` is null while there is no recent forecast.
+    stripped of all metadata before they are stored. The result has the photo's transparency.
+
+    The body is a form or JSON (`JobSubmission`). The response has the job's position in the queue. Its `eta_seconds` is
+    null while there is no recent forecast.
     """
     context = Context.current()
     services = context.services
     quotas = context.quotas.get(g.caller.tenant)
-    submission = parse_submission(context.settings)
+    submission = _parse(context)
     recipe = _recipe(submission)
     if not query.dry_run:
         _check_queue_limits(services, submission, quotas)
@@ -104,6 +108,11 @@ def submit(query: SubmitQuery) -> Response:
         audit("job.submitted", job=job_id)
         log.info("job_submitted", job=job_id, tier=request.tier, preset=recipe.preset)
     return _accepted(context, job_id, request, replayed=not created)
+
+
+def _parse(context: Context) -> Submission:
+    parts = parse_json_submission() if request.mimetype == "application/json" else parse_form()
+    return check_submission(parts, context.settings)
 
 
 def _recipe(submission: Submission) -> Recipe:
