@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
+from typing import Final
 
 import structlog
 from flask import Blueprint, Response, g, request
@@ -15,12 +17,13 @@ from api.admission import admit
 from api.context import Context
 from api.http.multipart import parse_form
 from api.http.operations import Query, ResponseDoc, operation
-from api.http.serializers import job_url, json_response, serialize_job, worker_silence
+from api.http.serializers import job_url, json_response, serialize_job, serialized_json_response, worker_silence
 from api.http.submission import Submission, check_submission
 from api.http.submission_form import BODY
 from api.http.submission_json import parse_json_submission
 from api.http.tracing import traceparent
 from api.imaging.results import read_init_job
+from api.live.long_poll import MAX_WAIT_SECONDS, preferred_wait, wait_for_end
 from api.quotes import quote
 from api.routes.audit import audit
 from api.routes.uploaded_images import input_reader
@@ -43,6 +46,9 @@ routes = Blueprint("submit", __name__)
 log = structlog.get_logger(__name__)
 
 
+_HEADERS: Final = ("Location", "Idempotency-Replayed", "Preference-Applied")
+
+
 class SubmitQuery(Query):
     """How to submit."""
 
@@ -51,12 +57,14 @@ class SubmitQuery(Query):
 
 @routes.post("/v1/jobs")
 @operation(
-    ResponseDoc(202, "The job is queued.", JobStatus, headers=("Location", "Idempotency-Replayed")),
+    ResponseDoc(202, "The job is queued.", JobStatus, headers=_HEADERS),
+    ResponseDoc(201, "The job has ended, with `Prefer: wait`.", JobStatus, headers=_HEADERS),
     ResponseDoc(200, "The quote, for a dry run.", Quote),
     query=SubmitQuery,
     body=BODY,
     headers={
         "Idempotency-Key": "The same key with the same request returns the same job, for 24 hours.",
+        "Prefer": f"`wait=N`: respond when the job has ended, or after N seconds, at most {MAX_WAIT_SECONDS}.",
         "traceparent": "The job's spans continue this trace (W3C Trace Context).",
     },
     errors=(
@@ -223,7 +231,16 @@ def _create_record(services: Services, request: JobRequest, quotas: Quotas) -> t
 
 
 def _accepted(context: Context, job_id: str, request: JobRequest | None = None, *, replayed: bool) -> Response:
-    """Return the 202 response. Does not wait for a forecast."""
+    """Return the 201 response with the ended job if the request waits for it, else the 202 response.
+
+    The latter does not wait for a forecast.
+    """
+    seconds, headers = preferred_wait(), {"Idempotency-Replayed": "true"} if replayed else {}
+    headers |= {"Location": job_url(job_id)} | ({"Preference-Applied": f"wait={seconds}"} if seconds else {})
+    if seconds:
+        with suppress(errors.Unavailable):  # the job is accepted: another response would make the client send it again
+            if text := wait_for_end(context, job_id, seconds):
+                return serialized_json_response(text, 201, **headers)
     forecast, services = context.eta.peek(), context.services
     try:
         job = services.ledger.get(job_id)
@@ -234,5 +251,4 @@ def _accepted(context: Context, job_id: str, request: JobRequest | None = None, 
         if request is None or replayed:
             raise
         status = serialize_job(Job.new(request))  # the record exists, so the submission succeeded
-    headers = {"Idempotency-Replayed": "true"} if replayed else {}
-    return json_response(status, 202, Location=job_url(job_id), **headers)
+    return json_response(status, 202, **headers)
