@@ -10,13 +10,13 @@ from werkzeug.formparser import FormDataParser, default_stream_factory
 
 from api.http.submission import SubmissionParts
 from shared.errors import InvalidWebhook, MalformedRequest, MissingImage, TooManyImages, UnsupportedMediaType
-from shared.inputs.sources import ImageId, ImageSource
+from shared.inputs.sources import ImageSource, parse_source
 
 _PARTS: Final = (
     *("content", "style", "style_mask", "content_mask", "init_image", "init_job"),
     *("recipe", "tier", "metadata", "webhook_url", "webhook_events"),
 )
-_HOW_TO_SEND: Final = "a file (curl: -F content=@photo.jpg), or the ID that POST /v1/images returned for it"
+_HOW_TO_SEND: Final = "a file (curl: -F content=@photo.jpg), its ID of POST /v1/images, or an https URL"
 
 
 class StrictFormRequest(Request):
@@ -95,14 +95,16 @@ def parse_image() -> FileStorage:
 
 
 def _images(name: str) -> list[ImageSource]:
-    """Return the images of a part: files, or IDs as text. Raises MissingImage, MalformedRequest."""
+    """Return the images of a part: files, or IDs and URLs as text. Raises MissingImage, MalformedRequest."""
     files, texts = _files(name), request.form.getlist(name)
     if files and texts:
-        raise MalformedRequest(f"Send all {name} parts as files, or all as image IDs: their order would be lost.")
-    ids = [image_id for text in texts if (image_id := ImageId.parse(text.strip()))]
-    if len(ids) < len(texts):
-        raise MissingImage(f"{name} was sent as text that is not the ID of an image. Send {_HOW_TO_SEND}.", field=name)
-    return [*files, *ids]
+        raise MalformedRequest(f"Send all {name} parts as files, or all as IDs and URLs: their order would be lost.")
+    references = [reference for text in texts if (reference := parse_source(text.strip()))]
+    if len(references) < len(texts):
+        raise MissingImage(
+            f"{name} was sent as text that is neither the ID of an image nor a URL. Send {_HOW_TO_SEND}.", field=name
+        )
+    return [*files, *references]
 
 
 def _recipe_text() -> str:

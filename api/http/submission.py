@@ -9,8 +9,16 @@ from typing import Any, Final
 
 from flask import request
 
-from shared.errors import InvalidMask, InvalidRecipe, MalformedRequest, MissingImage, TooManyImages, UnknownTier
-from shared.inputs.sources import ImageSource, ImageSources
+from shared.errors import (
+    InvalidImageUrl,
+    InvalidMask,
+    InvalidRecipe,
+    MalformedRequest,
+    MissingImage,
+    TooManyImages,
+    UnknownTier,
+)
+from shared.inputs.sources import ImageSource, ImageSources, ImageUrl, image_url_problem
 from shared.jobs.job import WebhookTarget
 from shared.jobs.metadata import parse_metadata
 from shared.jobs.webhook import parse_webhook_target
@@ -54,6 +62,8 @@ class Submission:
 def check_submission(parts: SubmissionParts, settings: Settings) -> Submission:
     """Return a submission. Raises a subclass of BadInput."""
     _check_images(parts, settings)
+    _check_masks(parts)
+    _check_urls(parts, settings)
     return Submission(
         images=ImageSources(
             content=parts.content[0],
@@ -93,7 +103,7 @@ def parse_recipe(text: str) -> dict[str, Any]:
 
 
 def _check_images(parts: SubmissionParts, settings: Settings) -> None:
-    styles, masks = len(parts.styles), len(parts.style_masks)
+    styles = len(parts.styles)
     for field, images in (("content", parts.content), ("style", parts.styles)):
         if not images:
             raise MissingImage(f"Send a {field} image: {parts.how_to_send}.", field=field)
@@ -101,13 +111,28 @@ def _check_images(parts: SubmissionParts, settings: Settings) -> None:
         raise TooManyImages(f"Send one content image, not {len(parts.content)}.", field="content")
     if styles > settings.max_styles:
         raise TooManyImages(f"Send at most {settings.max_styles} style images, not {styles}.", field="style")
-    if masks not in {0, styles}:
-        detail = f"There are {masks} style masks for {styles} styles. Send one for each, in order."
-        raise InvalidMask(f"{detail} A white one uses all of its style.", field="style_mask")
     if len(parts.init_image) > 1:
         raise TooManyImages(f"Send one init_image, not {len(parts.init_image)}.", field="init_image")
     if parts.init_image and parts.init_job:
         raise TooManyImages("Send init_image or init_job, not both.", field="init_job")
+
+
+def _check_masks(parts: SubmissionParts) -> None:
+    styles, style_masks, content_masks = len(parts.styles), len(parts.style_masks), len(parts.content_masks)
+    if style_masks not in {0, styles}:
+        detail = f"There are {style_masks} style masks for {styles} styles. Send one for each, in order."
+        raise InvalidMask(f"{detail} A white one uses all of its style.", field="style_mask")
+    if content_masks not in {0, 1, styles}:
+        detail = f"There are {content_masks} masks for {styles} style image{'s' * (styles > 1)}. Send one for each, or"
+        raise InvalidMask(f"{detail} one image with flat colors.", field="content_mask")
+
+
+def _check_urls(parts: SubmissionParts, settings: Settings) -> None:
+    for field in ("content", "styles", "style_masks", "content_masks", "init_image"):
+        for number, image in enumerate(getattr(parts, field)):
+            problem = isinstance(image, ImageUrl) and image_url_problem(image.url, private=settings.fetch_private)
+            if problem:
+                raise InvalidImageUrl(problem, field=field.removesuffix("s"), number=number)
 
 
 def _tier(parts: SubmissionParts, settings: Settings) -> str:

@@ -15,8 +15,8 @@ BODY: Final[dict[str, Any]] = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "description": "In place of a file, an image may be the ID of an uploaded one, as text. Parts of one "
-                "name are all files or all IDs.",
+                "description": "In place of a file, an image may be text: the ID of an uploaded one, or an https URL "
+                "that it is fetched from. Parts of one name are all files or all text.",
                 "required": ["content", "style"],
                 "additionalProperties": False,
                 "properties": {

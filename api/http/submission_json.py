@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, W
 from api.http.multipart import StrictFormRequest
 from api.http.submission import SubmissionParts
 from shared.errors import MalformedRequest, MissingImage
-from shared.inputs.sources import ImageId, ImageSource
+from shared.inputs.sources import ImageSource, parse_source
 from shared.jobs.job import WEBHOOK_EVENTS
 from shared.jobs.metadata import METADATA_SCHEMA
 from shared.validation_messages import message_for
 
-_HOW_TO_SEND: Final = '"sha256:...", the ID that POST /v1/images returned, or {"base64": "..."}'
+_HOW_TO_SEND: Final = '"sha256:...", an ID of POST /v1/images, "https://...", or {"base64": "..."}'
 _SPOOL_BYTES: Final = 256 * 1024
 _PARSING: Final = threading.BoundedSemaphore(2)  # a body takes several times its size while it is parsed
 
@@ -27,6 +27,7 @@ _SURROGATE: Final = re.compile(rb"\\u[dD]")
 _IMAGE: Final = {
     "anyOf": [
         {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "The ID of an uploaded image."},
+        {"type": "string", "format": "uri", "description": "An https URL that the image is fetched from."},
         {
             "type": "object",
             "required": ["base64"],
@@ -132,8 +133,8 @@ def _parts(body: JobSubmission) -> SubmissionParts:
 
 
 def _source(value: Any, field: str, number: int) -> ImageSource:
-    if isinstance(value, str) and (image_id := ImageId.parse(value)):
-        return image_id
+    if isinstance(value, str) and (reference := parse_source(value)):
+        return reference
     if isinstance(value, dict) and value.keys() == {"base64"} and isinstance(value["base64"], str):
         try:
             return cast("StrictFormRequest", request).spool(b64decode(value["base64"], validate=True))
