@@ -66,7 +66,7 @@ def _send_generated(operation: Any, mode: GenerationMode, ids: list[str]) -> Non
     def call(case: Any, job_id: str | None) -> None:
         if job_id and "job_id" in (case.path_parameters or {}):
             case.path_parameters["job_id"] = job_id
-        if case.media_type == "application/json" and isinstance(case.body, dict) and job_id:
+        if job_id and operation.path == "/v1/jobs" and isinstance(case.body, dict) and case.media_type.endswith("json"):
             case.body |= {"content": BASE64, "styles": [BASE64]}
         elif job_id and isinstance(case.body, dict) and operation.path == "/v1/jobs":
             # Schemathesis cannot encode images, not even those that it generates itself.
@@ -74,6 +74,8 @@ def _send_generated(operation: Any, mode: GenerationMode, ids: list[str]) -> Non
             images = {"content": PHOTO, "style": [STYLE], **masks, "init_image": PHOTO}
             optional = {*masks, "init_image"} - case.body.keys()
             case.body |= {name: image for name, image in images.items() if name not in optional}
+        if operation.path == "/v1/images" and isinstance(case.body, dict) and "image" in case.body:
+            case.body["image"] = PHOTO
         case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {KEY}"})
 
     with suppress(hypothesis.errors.Unsatisfiable):  # without parameters there are no invalid requests
