@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from api.admission import admit
 from api.context import Context
 from api.eta.forecast import Forecast
 from easel.models import JobState, Quote, SizeQuote
+from shared.jobs.admission import admit
 from shared.jobs.estimate import peak_memory, result_size
 from shared.jobs.job import Job, JobRequest
 from shared.ledger.queue_stats import WorkerInfo

@@ -98,6 +98,7 @@ __all__ = [
     "Unavailable",
     "UnknownEvent",
     "Unreachable",
+    "UploadedImage",
     "WarningEvent",
     "WorkerSilentEvent",
     "__version__",

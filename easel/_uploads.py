@@ -2,11 +2,18 @@
 
 import json
 import os
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from easel.errors import BadInput
+from easel.models import UploadedImage
+
+_ID_PREFIX: Final = "sha256:"
+_REFERENCES: Final = (_ID_PREFIX, "https://", "http://")
+_LISTS: Final = {"style": "styles", "style_mask": "style_masks", "content_mask": "content_masks"}
+"""Parts of the form that JSON has as lists."""
 
 
 class BinaryFile(Protocol):
@@ -17,8 +24,8 @@ class BinaryFile(Protocol):
         ...
 
 
-ImageInput = bytes | str | os.PathLike[str] | BinaryFile
-"""An encoded image, its path, or a binary file object."""
+ImageInput = bytes | str | os.PathLike[str] | BinaryFile | UploadedImage
+"""An encoded image, its path, a binary file object; an uploaded image or its ID, `sha256:...`; or an https URL."""
 RecipeInput = Mapping[str, Any] | str | Path | None
 """Fields of a recipe, the name of a preset, the path of a JSON file with fields, or None for the default."""
 
@@ -30,24 +37,51 @@ def as_list(images: ImageInput | Sequence[ImageInput]) -> Sequence[ImageInput]:
     return [images]
 
 
-def job_form(
-    images: Mapping[str, Sequence[ImageInput]], recipe: RecipeInput, fields: Mapping[str, str | None]
+def job_body(
+    images: Mapping[str, Sequence[ImageInput]], recipe: RecipeInput, fields: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the multipart body of `POST /v1/jobs` as options of httpx2's `build_request`; `images` are by part.
+    """Return the body of `POST /v1/jobs` as options of httpx2's `build_request`; `images` are by part of the form.
+
+    A form, or JSON if an image is not a file: its parts of one name would have to be all of one kind.
 
     Raises OSError for a path that cannot be read, BadInput for such a recipe.
     """
-    data = {"recipe": json.dumps(recipe_fields(recipe)), **fields}
-    return {
-        "files": [(name, _upload(image)) for name, part in images.items() for image in part],
-        "data": {name: value for name, value in data.items() if value},
-    }
+    values = {"recipe": recipe_fields(recipe), **fields}
+    if not any(_reference(image) for part in images.values() for image in part):
+        return _form(images, {name: _text(value) for name, value in values.items() if value})
+    lists = {name: [_reference(image) or _base64(image) for image in part] for name, part in images.items() if part}
+    sources = {_LISTS.get(name, name): part if name in _LISTS else part[0] for name, part in lists.items()}
+    return {"json": sources | {name: value for name, value in values.items() if value}}
+
+
+def file_form(image: ImageInput) -> dict[str, Any]:
+    """Return the body of `POST /v1/images`, like `job_body`."""
+    return _form({"image": [image]}, {})
+
+
+def _form(images: Mapping[str, Sequence[ImageInput]], texts: Mapping[str, str]) -> dict[str, Any]:
+    return {"files": [(name, _upload(image)) for name, part in images.items() for image in part], "data": texts}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _reference(image: ImageInput) -> str | None:
+    """Return the ID or URL of an image that is not a file."""
+    if isinstance(image, UploadedImage):
+        return image.id
+    return image if isinstance(image, str) and image.startswith(_REFERENCES) else None
+
+
+def _base64(image: ImageInput) -> dict[str, str]:
+    return {"base64": b64encode(_read(image)).decode()}
 
 
 def display_name(image: ImageInput, default: str) -> str:
     """Return the path as it was given, or `default` if there is none. Bytes that are not UTF-8 are replaced."""
     path = _path(image)
-    return _printable(path) if path else default
+    return _printable(path) if path and not path.startswith(_ID_PREFIX) else default
 
 
 def _upload(image: ImageInput) -> tuple[str, bytes]:
@@ -58,7 +92,7 @@ def _upload(image: ImageInput) -> tuple[str, bytes]:
 
 
 def _path(image: ImageInput) -> str | None:
-    if isinstance(image, bytes):
+    if isinstance(image, bytes | UploadedImage):
         return None
     if isinstance(image, str | os.PathLike):
         return os.fspath(image)
@@ -74,6 +108,8 @@ def _read(image: ImageInput) -> bytes:
     """Return the image's bytes; those of a file object from its current position, to which a seekable one returns."""
     if isinstance(image, bytes):
         return image
+    if isinstance(image, UploadedImage):
+        raise TypeError("This image is uploaded already.")
     if isinstance(image, str | os.PathLike):
         return Path(image).read_bytes()
     seekable: Any = image if getattr(image, "seekable", bool)() else None

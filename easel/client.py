@@ -1,6 +1,5 @@
 """The sync and the async client of the service."""
 
-import json
 import os
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -11,11 +10,11 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 from easel._requests import Model, OnRetry, RetryingClient, TransportType
 from easel._sync_bridge import AsyncMixin, BridgedMethod, BridgedStream, SyncMixin, run_sync
 from easel._transports import AsyncTransport, SyncTransport
-from easel._uploads import ImageInput, RecipeInput, as_list, display_name, job_form
-from easel.errors import BadInput
+from easel._uploads import ImageInput, RecipeInput, as_list, display_name, file_form, job_body
+from easel.errors import BadInput, NotFound
 from easel.events import QUEUE_EVENTS, QueueEvent
 from easel.jobs import AsyncJob, BaseJob, Job, fetch_status
-from easel.models import JobPage, JobState, JobStatus, Queue, Quote, Recipes
+from easel.models import JobPage, JobState, JobStatus, Queue, Quote, Recipes, UploadedImage
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 JobT = TypeVar("JobT", bound=BaseJob)
@@ -42,6 +41,14 @@ class BaseClient(Generic[JobT]):
     # Submission.
 
     @BridgedMethod
+    async def upload(self, image: ImageInput) -> UploadedImage:
+        """Upload an image once, to use it in any number of quotes and jobs: `submit(image, ...)`.
+
+        It can be used until a day after its last use. Raises like `submit`.
+        """
+        return await self._client.request_model(UploadedImage, "POST", "/v1/images", **file_form(image))
+
+    @BridgedMethod
     async def submit(
         self,
         content: ImageInput,
@@ -60,7 +67,9 @@ class BaseClient(Generic[JobT]):
     ) -> JobT:
         """Submit a job that renders `content` in the style of `styles`.
 
-        Images are paths, binary file objects, which are read but not closed, or bytes. Submitting again with the
+        Images are paths, binary file objects, which are read but not closed, or bytes; images that `upload` returned,
+        or their IDs; or https URLs, from which the service fetches them: then the job waits for its images, and fails
+        with the error `image_fetch_failed` if it cannot get them. Submitting again with the
         same `idempotency_key` within a day returns the same job. `init_image` is what the job starts from instead of
         what the recipe's `init` says; or `init_job`, another job or its ID, whose result is used without a download.
         `content_mask` says where the styles apply: one gray image for each style, or one with a flat color for each,
@@ -72,9 +81,13 @@ class BaseClient(Generic[JobT]):
         without a result NotFound or Conflict.
         """
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        events = json.dumps(list(webhook_events)) if webhook_events else None
-        fields = {"init_job": _job_id(init_job), "tier": tier, "webhook_url": webhook_url, "webhook_events": events}
-        fields["metadata"] = json.dumps(dict(metadata)) if metadata else None
+        fields = {
+            "init_job": _job_id(init_job),
+            "tier": tier,
+            "metadata": dict(metadata or {}),
+            "webhook_url": webhook_url,
+            "webhook_events": list(webhook_events or ()),
+        }
         images = _images(content, styles, style_mask, content_mask, init_image)
         return self._wrap(await self._post_job(JobStatus, images, recipe, fields, headers=headers))
 
@@ -91,7 +104,7 @@ class BaseClient(Generic[JobT]):
         init_job: BaseJob | str | None = None,
         tier: str | None = None,
     ) -> Quote:
-        """Return the predicted cost of `submit` with the same arguments. Stores nothing."""
+        """Return the predicted cost of `submit` with the same arguments, but no URLs. Stores nothing."""
         images = _images(content, styles, style_mask, content_mask, init_image)
         fields = {"init_job": _job_id(init_job), "tier": tier}
         return await self._post_job(Quote, images, recipe, fields, params={"dry_run": "true"})
@@ -160,14 +173,14 @@ class BaseClient(Generic[JobT]):
         model: type[Model],
         images: Mapping[str, Sequence[ImageInput]],
         recipe: RecipeInput,
-        fields: Mapping[str, str | None],
+        fields: Mapping[str, Any],
         **options: Any,
     ) -> Model:
-        """Post the form. Raises BadInput, which names the file that it is about."""
-        form = job_form(images, recipe, fields)
+        """Post a job. Raises BadInput and NotFound, which name the image that they are about."""
+        body = job_body(images, recipe, fields)
         try:
-            return await self._client.request_model(model, "POST", "/v1/jobs", **options, **form)
-        except BadInput as error:
+            return await self._client.request_model(model, "POST", "/v1/jobs", **options, **body)
+        except (BadInput, NotFound) as error:
             field, number = error.extra.get("field"), error.extra.get("number", 0)
             part = images.get(field or "", ())
             if number < len(part) and ("number" in error.extra or len(part) == 1):

@@ -92,6 +92,9 @@ class JobStatus(ServiceModel):
     tier: str
     recipe: dict[str, Any]
     style_count: int = Field(default=1, description="The number of style images.")
+    waiting_for: str | None = Field(
+        default=None, description="`inputs` while images are fetched from their URLs; then the job gets its position."
+    )
     created_at: datetime
     started_at: datetime | None = Field(default=None, description="When a worker first claimed it.")
     completed_at: datetime | None = None

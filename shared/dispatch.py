@@ -24,6 +24,12 @@ WAKE_UP_TASK: Final = "easel.wake_up"
 STYLIZE_TASK: Final = "easel.stylize"
 """Runs a claimed job. The task's ID is the job's."""
 
+FETCH_TASK: Final = "easel.fetch_inputs"
+"""Fetches the images of a job from their URLs."""
+
+ASSETS_QUEUE: Final = "easel.assets"
+"""The queue of tasks that are no jobs, such as FETCH_TASK. The reaper runs them."""
+
 _OWN_QUEUE_SECONDS: Final = 60.0
 _CLAIM_HEADER: Final = "claim"
 _CLAIM_NUMBER_HEADER: Final = "claim_number"
@@ -108,7 +114,21 @@ class Dispatcher:
             except (OperationalError, OSError) as error:
                 raise redis.ConnectionError(str(error)) from error
 
+    def fetch_inputs(self, job_id: str) -> None:
+        """Have a job's images fetched. A failure only costs time: the reaper tries again."""
+        try:
+            self._app.send_task(FETCH_TASK, (job_id,), queue=ASSETS_QUEUE, retry=False)
+        except (OperationalError, redis.RedisError, OSError) as error:
+            log.warning("fetch_not_sent", job=job_id, error=str(error))
+
     def pending(self, tier: str) -> int:
         """Return the number of wake-ups that no worker has received yet."""
+        return self._length(queue_name(tier))
+
+    def pending_assets(self) -> int:
+        """Return the number of messages in the queue of assets."""
+        return self._length(ASSETS_QUEUE)
+
+    def _length(self, queue: str) -> int:
         with translate_errors():
-            return int(self._redis.llen(queue_name(tier)))
+            return int(self._redis.llen(queue))

@@ -4,6 +4,7 @@
 becomes additional members of the problem+json body (RFC 9457, section 3.2).
 """
 
+import math
 from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 
@@ -67,6 +68,16 @@ class BodyTooLarge(BadInput, code="body_too_large", status=413):
 
 class MissingImage(BadInput, code="missing_image"):
     """The form lacks a content or style image."""
+
+
+class InvalidImageUrl(BadInput, code="invalid_image_url"):
+    """The URL of an image is not https, or not one that the service may call."""
+
+
+class QuoteOfUrls(BadInput, code="quote_of_urls"):
+    """A quote needs the sizes of its images, and nothing is fetched for it: images must not be URLs."""
+
+    default_detail = "A quote needs the sizes of the images, and nothing is fetched for it. Use POST /v1/images first."
 
 
 class TooManyImages(BadInput, code="too_many_images"):
@@ -211,6 +222,15 @@ class TooManyQueuedJobs(EaselError, code="too_many_queued_jobs", status=429, ret
 class DailyQuotaExceeded(EaselError, code="daily_quota_exceeded", status=429, retryable=True):
     """The job would exceed what the tenant may compute in a day (UTC); a smaller one may fit."""
 
+    @classmethod
+    def of(cls, cost: int, limit: int, seconds_left: float) -> Self:
+        """Return the error for a job of that many pixel evaluations; the day ends in `seconds_left`."""
+        return cls(
+            f"This job takes {cost:,} pixel evaluations, and fewer are left of today's (UTC) {limit:,}. Submit a "
+            "smaller one" + (", or wait until tomorrow." if cost <= limit else "."),
+            retry_after_seconds=math.ceil(seconds_left),
+        )
+
 
 class RateLimited(EaselError, code="rate_limited", status=429, retryable=True):
     """The tenant sends more requests per second than its quota allows."""
@@ -266,6 +286,10 @@ class GpuUnavailable(EaselError, code="gpu_unavailable"):
 
 class JobFailure(EaselError):
     """The job failed, and a retry would not help."""
+
+
+class ImageFetchFailed(JobFailure, code="image_fetch_failed"):
+    """An image could not be fetched from its URL."""
 
 
 class Diverged(JobFailure, code="diverged"):

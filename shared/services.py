@@ -10,6 +10,7 @@ from shared.errors import BlobMissing, LedgerUnavailable, StorageUnavailable
 from shared.jobs.events import JobEvents
 from shared.jobs.filmstrip import FilmstripReader
 from shared.jobs.run_history import RunHistory
+from shared.ledger.fetches import Fetches
 from shared.ledger.job_search import JobSearch
 from shared.ledger.job_snapshot import JobSnapshots
 from shared.ledger.ledger import Ledger
@@ -36,6 +37,7 @@ class Services:
     job_search: JobSearch
     events: JobEvents
     filmstrip: FilmstripReader
+    fetches: Fetches
     queue_stats: QueueStats
     snapshots: JobSnapshots
     outbox: Outbox
@@ -57,6 +59,7 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
         job_search=JobSearch(client),
         events=JobEvents(client),
         filmstrip=FilmstripReader(client),
+        fetches=Fetches(client),
         queue_stats=QueueStats(client),
         snapshots=JobSnapshots(client),
         outbox=Outbox(client),

@@ -105,6 +105,13 @@ class Settings(BaseSettings):
     )
     idempotency_seconds: int = Field(24 * 3600, description="Seconds for which an Idempotency-Key is remembered.")
 
+    # Images from URLs.
+    fetch_seconds: float = Field(30, gt=0, description="Seconds that fetching one image from a URL may take.")
+    fetch_private: bool = Field(
+        False,  # noqa: FBT003 - pydantic's own signature
+        description="Whether images may be fetched from private addresses, and by http.",
+    )
+
     # The queue.
     tiers: Annotated[tuple[str, ...], NoDecode] = Field(
         ("interactive", "standard", "batch"),
@@ -229,6 +236,13 @@ class Settings(BaseSettings):
         if not valid or not _URL.fullmatch(value):
             raise ValueError("must be http:// or https://, a host, and optionally a port and a path")
         return value.rstrip("/")
+
+    @field_validator("tiers")
+    @classmethod
+    def _no_reserved_tier(cls, tiers: tuple[str, ...]) -> tuple[str, ...]:
+        if "assets" in tiers:
+            raise ValueError("must not contain assets, the queue of images that are fetched")
+        return tiers
 
     @field_validator("webhook_secret")
     @classmethod

@@ -51,7 +51,7 @@ class Forecast:
         self._workers = [self._devices.index(worker.device) for worker in workers]
         self._weights_seconds = [worker.weights_seconds for worker in workers]
         self._queues: dict[str, list[RemainingWork]] = {} if overloaded else {tier: [] for tier in settings.tiers}
-        queued = [job for job in jobs if job.state is JobState.QUEUED and not overloaded]
+        queued = [job for job in jobs if job.state is JobState.QUEUED and not (job.waiting_for or overloaded)]
         for job in sorted(queued, key=lambda job: (job.order, job.id)):
             self._queues.setdefault(job.request.tier, []).append(self._remaining_work(job))
         self._running = [self._remaining_work(job) for job in running]
@@ -71,15 +71,15 @@ class Forecast:
         """Return the time until this job ends, if it is not ended early; jobs before it are, as often as past jobs.
 
         `position` is its current one in the queue. A queued job that is newer than the forecast starts at the end of
-        its tier's queue, which may be too late if its tenant has few jobs. None for a job that has ended, that no
-        worker serves, that is queued far back, or that is newer than the forecast and either behind other such jobs or
-        longer than EASEL_SLICE_SECONDS: its time slices depend on the other jobs.
+        its tier's queue, which may be too late if its tenant has few jobs. None for a job that has ended, that waits
+        for its images, that no worker serves, that is queued far back, or that is newer than the forecast and either
+        behind other such jobs or longer than EASEL_SLICE_SECONDS: its time slices depend on the other jobs.
         """
         if job.id in self._ends and job.state not in TERMINAL:
             return _range(self._ends[job.id] - self._age())
         slot = self._next_slots.get(job.request.tier)
         known = len(self._queues.get(job.request.tier, []))
-        if slot is None or job.state is not JobState.QUEUED or (position or 1) - 1 > known:
+        if slot is None or job.state is not JobState.QUEUED or job.waiting_for or (position or 1) - 1 > known:
             return None
         work = self._remaining_work(job)
         return self._eta_at(slot, work) if work.median <= self._slice_seconds else None

@@ -7,6 +7,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from api.http.operations import OperationDoc, ResponseDoc
 from api.http.serializers import JobUrls
+from api.http.submission_json import JobSubmission
 from easel.models import JobStatus, Quote, Recipes
 from shared.jobs.webhook import WebhookPayload
 from shared.recipe import Recipe
@@ -70,13 +71,13 @@ class _SchemaGenerator(GenerateJsonSchema):
 
 
 def component_schemas(operations: list[OperationDoc]) -> dict[str, Any]:
-    """Return the schemas of all responses and events, and of enums in query parameters."""
+    """Return the schemas of all responses and events, of submissions, and of enums in query parameters."""
     models: set[type[BaseModel]] = {Problem, WebhookPayload, Recipe, JobUrls}
     for doc in operations:
         for response in doc.responses:
             models |= {response.model} if response.model else set(event_classes(response))
     modes: list[tuple[type[BaseModel], Any]] = [(model, "serialization") for model in models]
-    modes += [(doc.query, "validation") for doc in operations]
+    modes += [(doc.query, "validation") for doc in operations] + [(JobSubmission, "validation")]
     _, definitions = models_json_schema(
         sorted(modes, key=lambda pair: pair[0].__name__), ref_template=REF_TEMPLATE, schema_generator=_SchemaGenerator
     )

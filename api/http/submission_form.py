@@ -1,10 +1,10 @@
-"""The form of a submission, as the OpenAPI document describes it. `multipart.py` parses it."""
+"""The bodies of a submission, as the OpenAPI document describes them. `multipart.py` parses the form."""
 
 from typing import Any, Final
 
 from shared.imaging.images import ACCEPTED_FORMATS
 from shared.jobs.job import WEBHOOK_EVENTS
-from shared.jobs.metadata import MAX_KEY_LENGTH, MAX_KEYS, MAX_VALUE_LENGTH
+from shared.jobs.metadata import MAX_KEY_LENGTH, MAX_KEYS, MAX_VALUE_LENGTH, METADATA_SCHEMA
 
 FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
 IMAGE_TYPES: Final = "image/jpeg, image/png, image/webp, image/gif, image/tiff, image/heic, image/avif"
@@ -15,8 +15,8 @@ BODY: Final[dict[str, Any]] = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "description": "In place of a file, an image may be the ID of an uploaded one, as text. Parts of one "
-                "name are all files or all IDs.",
+                "description": "In place of a file, an image may be text: the ID of an uploaded one, or an https URL "
+                "that it is fetched from. Parts of one name are all files or all text.",
                 "required": ["content", "style"],
                 "additionalProperties": False,
                 "properties": {
@@ -67,12 +67,7 @@ BODY: Final[dict[str, Any]] = {
                     "metadata": {
                         "type": "string",
                         "contentMediaType": "application/json",
-                        "contentSchema": {
-                            "type": "object",
-                            "maxProperties": MAX_KEYS,
-                            "propertyNames": {"minLength": 1, "maxLength": MAX_KEY_LENGTH},
-                            "additionalProperties": {"type": "string", "maxLength": MAX_VALUE_LENGTH},
-                        },
+                        "contentSchema": METADATA_SCHEMA,
                         "description": f"A JSON object of strings, which are kept with the job: at most {MAX_KEYS} "
                         f"keys of 1 to {MAX_KEY_LENGTH} characters, values of at most {MAX_VALUE_LENGTH}.",
                         "examples": ['{"order": "6735"}'],
@@ -94,6 +89,7 @@ BODY: Final[dict[str, Any]] = {
                 part: {"contentType": IMAGE_TYPES}
                 for part in ("content", "style", "style_mask", "content_mask", "init_image")
             },
-        }
+        },
+        "application/json": {"schema": {"$ref": "#/components/schemas/JobSubmission"}},
     },
 }

@@ -36,28 +36,34 @@ _INPUT: Final = (
 
 
 @routes.get("/v1/jobs/<job_id>/content")
-@file_operation(*_INPUT, query=InputQuery, errors=(errors.TooManyStreams, errors.ServerBusy))
+@file_operation(*_INPUT, query=InputQuery, errors=(errors.NotReady, errors.TooManyStreams, errors.ServerBusy))
 def get_content(job_id: str, query: InputQuery) -> Response:
     """Get the photo."""
     return _input_response(find_job(job_id).request.content, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/styles/<int:number>")
-@file_operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+@file_operation(
+    *_INPUT, query=InputQuery, errors=(errors.NotFound, errors.NotReady, errors.TooManyStreams, errors.ServerBusy)
+)
 def get_style(job_id: str, number: int, query: InputQuery) -> Response:
     """Get a style image; the first has number 0."""
     return _numbered_response(find_job(job_id).request.styles, "style images", number, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/content_masks/<int:number>")
-@file_operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+@file_operation(
+    *_INPUT, query=InputQuery, errors=(errors.NotFound, errors.NotReady, errors.TooManyStreams, errors.ServerBusy)
+)
 def get_content_mask(job_id: str, number: int, query: InputQuery) -> Response:
     """Get the mask of a style image; the first has number 0. It is gray, with the photo's size."""
     return _numbered_response(find_job(job_id).request.content_masks, "masks", number, query.longest)
 
 
 @routes.get("/v1/jobs/<job_id>/init_image")
-@file_operation(*_INPUT, query=InputQuery, errors=(errors.NotFound, errors.TooManyStreams, errors.ServerBusy))
+@file_operation(
+    *_INPUT, query=InputQuery, errors=(errors.NotFound, errors.NotReady, errors.TooManyStreams, errors.ServerBusy)
+)
 def get_init_image(job_id: str, query: InputQuery) -> Response:
     """Get the start image, if one was sent, or taken from another job."""
     init_image = find_job(job_id).request.init_image
@@ -73,6 +79,8 @@ def _numbered_response(hashes: Sequence[str], name: str, number: int, longest: i
 
 
 def _input_response(sha256: str, longest: int | None) -> Response:
+    if not sha256:
+        raise errors.NotReady("The job's images have not been fetched.")
     key = keys.input_image(sha256)
     if longest is None:
         return blob_response(key, "image/png", cache=IMMUTABLE)

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import time
-from contextlib import closing
 from typing import Annotated, Final, Literal
 
 from flask import Blueprint, Response, g, request
@@ -11,18 +9,16 @@ from itsdangerous import BadData, URLSafeSerializer
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from api.context import Context, parse_job_id
-from api.http.auth import check_still_authorized
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import check_owner, find_job
 from api.http.serializers import job_url, json_response, serialize_jobs, serialized_json_response
+from api.live.long_poll import MAX_WAIT_SECONDS, read_snapshot, wait_for_event
 from api.routes.audit import audit
-from api.routes.health import confirm_ledger
 from easel.models import TERMINAL, JobPage, JobState, JobStatus
 from shared import errors
 from shared.jobs.job import DEFAULT_TENANT, Job
 from shared.jobs.metadata import Metadata
 from shared.ledger.job_search import JobFilter
-from shared.ledger.job_snapshot import JobSnapshot
 from shared.recovery import deletion
 from shared.recovery.job_files import withdraw_control_request, write_control_request
 
@@ -39,7 +35,7 @@ class GetQuery(Query):
     wait: float = Field(
         default=0,
         ge=0,
-        le=60,
+        le=MAX_WAIT_SECONDS,
         allow_inf_nan=False,
         description="Seconds to wait for a change of the job. With `If-None-Match`: for a status with another ETag, "
         "else the response is 304. If the job has ended, the response is immediate.",
@@ -74,13 +70,13 @@ class ListQuery(Query):
 def get_job(job_id: str, query: GetQuery) -> Response:
     """Get a job, now or after its next change."""
     context, job_id, etags = Context.current(), parse_job_id(job_id), request.if_none_match
-    snapshot, text = _snapshot(context, job_id)
+    snapshot, text = read_snapshot(context, job_id)
     check_owner(job_id, snapshot.record.get("tenant", DEFAULT_TENANT))
     last = snapshot.last_event_id
     if query.wait and snapshot.record["state"] not in TERMINAL and (not etags or etags.contains_weak(last)):
-        if _wait_for_event(context, job_id, last, query.wait) == last and etags:
+        if wait_for_event(context, job_id, last, query.wait) == last and etags:
             return Response(status=304, headers={"ETag": f'W/"{last}"', "Cache-Control": "no-store"})
-        snapshot, text = _snapshot(context, job_id)
+        snapshot, text = read_snapshot(context, job_id)
     return serialized_json_response(text, ETag=f'W/"{snapshot.last_event_id}"')
 
 
@@ -131,23 +127,6 @@ def delete_job(job_id: str) -> Response:
     deletion.delete_job(Context.current().services, job_id, tenant=g.caller.tenant)
     audit("job.deleted", job=job_id)
     return Response(status=204)
-
-
-def _snapshot(context: Context, job_id: str) -> tuple[JobSnapshot, str]:
-    return context.snapshots.get(job_id, lambda ledger_id: confirm_ledger(context, ledger_id))
-
-
-def _wait_for_event(context: Context, job_id: str, last: str, seconds: float) -> str:
-    """Wait for events after `last`; return the ID of the newest one, or `last` on timeout. Raises Unauthorized."""
-    deadline = time.monotonic() + seconds
-    with context.stream_limits.hold(), closing(context.event_hub.subscribe(job_id, last)) as batches:
-        for batch in batches:
-            check_still_authorized()
-            if batch:
-                return batch[-1].id
-            if time.monotonic() >= deadline or context.stopping.is_set():
-                break
-    return last
 
 
 def _request_control(job: Job, action: Literal["cancel", "finish"]) -> Response:

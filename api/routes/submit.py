@@ -1,34 +1,38 @@
-"""`POST /v1/jobs`: from the form to a record in the queue, top to bottom."""
+"""`POST /v1/jobs`: from the body to a record in the queue, top to bottom."""
 
 import hashlib
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from io import BytesIO
+from typing import Any, Final
 
 import structlog
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, request
 from pydantic import Field
 from uuid_utils import uuid7
 
-from api.admission import admit
 from api.context import Context
-from api.http.multipart import Submission, parse_submission
+from api.http.multipart import parse_form
 from api.http.operations import Query, ResponseDoc, operation
-from api.http.serializers import job_url, json_response, serialize_job, worker_silence
+from api.http.serializers import job_url, json_response, serialize_job, serialized_json_response, worker_silence
+from api.http.submission import Submission, check_submission
 from api.http.submission_form import BODY
+from api.http.submission_json import parse_json_submission
 from api.http.tracing import traceparent
 from api.imaging.results import read_init_job
+from api.live.long_poll import MAX_WAIT_SECONDS, preferred_wait, wait_for_end
 from api.quotes import quote
 from api.routes.audit import audit
 from api.routes.uploaded_images import input_reader
 from easel.models import JobState, JobStatus, Quote
 from shared import errors, tracing
-from shared.inputs.reader import Inputs
-from shared.inputs.sources import ImageSources
+from shared.inputs.decoding import InputImage, positioned
+from shared.inputs.sources import ImageId, ImageSource, ImageSources, ImageUrl
 from shared.inputs.uploaded import store_input
-from shared.jobs.estimate import peak_memory
-from shared.jobs.job import Job, JobRequest
+from shared.jobs.admission import admit
+from shared.jobs.job import InputSources, Job, JobRequest
 from shared.presets import resolve
 from shared.recipe import Recipe
 from shared.recipe_inputs import check_inputs
@@ -41,6 +45,9 @@ routes = Blueprint("submit", __name__)
 log = structlog.get_logger(__name__)
 
 
+_HEADERS: Final = ("Location", "Idempotency-Replayed", "Preference-Applied")
+
+
 class SubmitQuery(Query):
     """How to submit."""
 
@@ -49,12 +56,14 @@ class SubmitQuery(Query):
 
 @routes.post("/v1/jobs")
 @operation(
-    ResponseDoc(202, "The job is queued.", JobStatus, headers=("Location", "Idempotency-Replayed")),
+    ResponseDoc(202, "The job is queued.", JobStatus, headers=_HEADERS),
+    ResponseDoc(201, "The job has ended, with `Prefer: wait`.", JobStatus, headers=_HEADERS),
     ResponseDoc(200, "The quote, for a dry run.", Quote),
     query=SubmitQuery,
     body=BODY,
     headers={
         "Idempotency-Key": "The same key with the same request returns the same job, for 24 hours.",
+        "Prefer": f"`wait=N`: respond when the job has ended, or after N seconds, at most {MAX_WAIT_SECONDS}.",
         "traceparent": "The job's spans continue this trace (W3C Trace Context).",
     },
     errors=(
@@ -64,46 +73,59 @@ class SubmitQuery(Query):
         *(errors.DoesNotFit, errors.ServerBusy),
         *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
         *(errors.TooManyQueuedJobs, errors.DailyQuotaExceeded),
-        *(
-            errors.ImageNotFound,
-            errors.InvalidJobId,
-            errors.JobNotFound,
-            errors.NotReady,
-            errors.WrongState,
-            errors.InvalidMetadata,
-        ),
+        *(errors.InvalidImageUrl, errors.QuoteOfUrls, errors.ImageNotFound, errors.InvalidJobId, errors.JobNotFound),
+        *(errors.NotReady, errors.WrongState, errors.InvalidMetadata),
     ),
 )
 def submit(query: SubmitQuery) -> Response:
     """Submit a job.
 
     Images are rotated upright, converted to sRGB, or to Display P3 if they have colors that sRGB does not have, and
-    stripped of all metadata before they are stored. The result has the photo's transparency. The response has the
-    job's position in the queue. Its `eta_seconds` is null while there is no recent forecast.
+    stripped of all metadata before they are stored. The result has the photo's transparency.
+
+    The body is a form or JSON (`JobSubmission`). The response has the job's position in the queue. Its `eta_seconds` is
+    null while there is no recent forecast.
     """
     context = Context.current()
     services = context.services
     quotas = context.quotas.get(g.caller.tenant)
-    submission = parse_submission(context.settings)
+    submission = _parse(context)
     recipe = _recipe(submission)
     if not query.dry_run:
         _check_queue_limits(services, submission, quotas)
-    inputs = input_reader(context).read(_sources(services, submission), recipe)
-    request = _job_request(submission, recipe, inputs)
+    sources = _sources(services, submission)
+    if sources.have_urls:
+        if query.dry_run:
+            raise errors.QuoteOfUrls
+        images, fields = _stored_sources(context, sources)
+    else:
+        inputs = input_reader(context).read(sources, recipe)
+        images, fields = inputs.all(), inputs.request_fields(recipe)
+    request = _job_request(submission, recipe, fields)
     if query.dry_run:
         return json_response(quote(context, request))
 
     if existing := _find_existing(services, request):
         return _accepted(context, existing, replayed=True)
-    admit(request, services.queue_stats.workers()).check()
-    _store(services, request, inputs)
+    if not request.sources:
+        admit(request, services.queue_stats.workers()).check()
+    _store(services, request, images)
     job_id, created = _create_record(services, request, quotas)
     tracing.annotate({tracing.JOB_ID: job_id})
     if created:
-        services.dispatcher.wake(request.tier)  # a failure is not an error: the reaper repeats wake-ups
+        # A failure of these is not an error: the reaper repeats them.
+        if request.sources:
+            services.dispatcher.fetch_inputs(job_id)
+        else:
+            services.dispatcher.wake(request.tier)
         audit("job.submitted", job=job_id)
         log.info("job_submitted", job=job_id, tier=request.tier, preset=recipe.preset)
     return _accepted(context, job_id, request, replayed=not created)
+
+
+def _parse(context: Context) -> Submission:
+    parts = parse_json_submission() if request.mimetype == "application/json" else parse_form()
+    return check_submission(parts, context.settings)
 
 
 def _recipe(submission: Submission) -> Recipe:
@@ -138,30 +160,46 @@ def _check_queue_limits(services: Services, submission: Submission, quotas: Quot
         raise errors.TooManyQueuedJobs
 
 
-def _job_request(submission: Submission, recipe: Recipe, inputs: Inputs) -> JobRequest:
-    content, styles, masks, init_image = inputs.content, inputs.styles, inputs.masks, inputs.init_image
-    hashes = [content.sha256, [style.sha256 for style in styles], *([init_image.sha256] if init_image else [])]
-    hashes += [mask.sha256 for mask in masks]
+def _stored_sources(context: Context, sources: ImageSources) -> tuple[list[InputImage], dict[str, Any]]:
+    """Return the images of a submission with URLs that were sent with it, and the fields of its request.
+
+    The images are checked for their roles once the others are fetched.
+    """
+    reader, images = input_reader(context), list[InputImage]()
+
+    def stored(source: ImageSource, position: dict[str, Any]) -> ImageSource:
+        if isinstance(source, ImageUrl):
+            return source
+        with positioned(**position):
+            images.append(reader.read_image(source))
+        return ImageId(images[-1].sha256)
+
+    every = sources.map(stored)
+    fields = {
+        "sources": InputSources(
+            content=str(every.content),
+            styles=tuple(map(str, every.styles)),
+            style_masks=tuple(map(str, every.style_masks)),
+            content_masks=tuple(map(str, every.content_masks)),
+            init_image=str(every.init_image) if every.init_image else None,
+        ),
+        "content": "",
+        "styles": ("",) * len(every.styles),
+    }
+    return images, fields
+
+
+def _job_request(submission: Submission, recipe: Recipe, fields: dict[str, Any]) -> JobRequest:
+    """Return the request with these fields, which depend on the images."""
     webhook = submission.webhook.model_dump(mode="json") if submission.webhook else None
     optional = [part for part in (webhook, submission.metadata) if part]
-    text = json.dumps([*hashes, recipe.model_dump(mode="json"), submission.tier, *optional], sort_keys=True)
+    text = json.dumps([*_hashes(fields), recipe.model_dump(mode="json"), submission.tier, *optional], sort_keys=True)
     job_id = uuid7()
-    others = [*styles, *([init_image] if init_image else [])]
-    pixels, memory_of = tuple(image.width * image.height for image in others), partial(peak_memory, masks=len(masks))
     return JobRequest(
         id=str(job_id),
         tenant=g.caller.tenant,
         tier=submission.tier,
         recipe=recipe,
-        content=content.sha256,
-        styles=tuple(style.sha256 for style in styles),
-        init_image=init_image.sha256 if init_image else None,
-        content_masks=tuple(mask.sha256 for mask in masks),
-        width=content.width,
-        height=content.height,
-        style_pixels=pixels,
-        peak_memory_bytes=memory_of(recipe, content.width, content.height, pixels),
-        peak_gpu_memory_bytes=memory_of(recipe, content.width, content.height, pixels, kind="gpu"),
         created_at=job_id.timestamp / 1000,  # exactly: lists compare times with IDs
         idempotency_key=submission.idempotency_key,
         webhook=submission.webhook,
@@ -169,7 +207,16 @@ def _job_request(submission: Submission, recipe: Recipe, inputs: Inputs) -> JobR
         request_id=g.request_id,
         traceparent=traceparent(),
         digest=hashlib.sha256(text.encode()).hexdigest(),
+        **fields,
     )
+
+
+def _hashes(fields: dict[str, Any]) -> list[Any]:
+    """Return what says which images a request has."""
+    if sources := fields.get("sources"):
+        return [sources.model_dump(mode="json")]
+    init_image = [fields["init_image"]] if fields["init_image"] else []
+    return [fields["content"], list(fields["styles"]), *init_image, *fields["content_masks"]]
 
 
 def _find_existing(services: Services, request: JobRequest) -> str | None:
@@ -184,9 +231,9 @@ def _find_existing(services: Services, request: JobRequest) -> str | None:
     return job_id
 
 
-def _store(services: Services, request: JobRequest, inputs: Inputs) -> None:
+def _store(services: Services, request: JobRequest, images: Iterable[InputImage]) -> None:
     """Store the inputs, then the request that names them."""
-    for image in inputs.all():
+    for image in images:
         store_input(services.blobs, image)
     write_request(services.blobs, request)
 
@@ -214,7 +261,16 @@ def _create_record(services: Services, request: JobRequest, quotas: Quotas) -> t
 
 
 def _accepted(context: Context, job_id: str, request: JobRequest | None = None, *, replayed: bool) -> Response:
-    """Return the 202 response. Does not wait for a forecast."""
+    """Return the 201 response with the ended job if the request waits for it, else the 202 response.
+
+    The latter does not wait for a forecast.
+    """
+    seconds, headers = preferred_wait(), {"Idempotency-Replayed": "true"} if replayed else {}
+    headers |= {"Location": job_url(job_id)} | ({"Preference-Applied": f"wait={seconds}"} if seconds else {})
+    if seconds:
+        with suppress(errors.Unavailable):  # the job is accepted: another response would make the client send it again
+            if text := wait_for_end(context, job_id, seconds):
+                return serialized_json_response(text, 201, **headers)
     forecast, services = context.eta.peek(), context.services
     try:
         job = services.ledger.get(job_id)
@@ -225,5 +281,4 @@ def _accepted(context: Context, job_id: str, request: JobRequest | None = None, 
         if request is None or replayed:
             raise
         status = serialize_job(Job.new(request))  # the record exists, so the submission succeeded
-    headers = {"Idempotency-Replayed": "true"} if replayed else {}
-    return json_response(status, 202, Location=job_url(job_id), **headers)
+    return json_response(status, 202, **headers)

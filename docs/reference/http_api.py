@@ -43,8 +43,9 @@ def _operation(name: str, operation: dict[str, Any], common: set[Code]) -> Itera
     if operation["parameters"]:
         yield table(("parameter", "in", "values", "meaning"), map(_parameter, operation["parameters"]))
     for kind, media in operation.get("requestBody", {}).get("content", {}).items():
-        yield f"Body: `{kind}`."
-        yield _object(media["schema"], "required")
+        is_reference = "$ref" in media["schema"]
+        yield f"Body: `{kind}`" + (f", {values(media['schema'])}." if is_reference else ".")
+        yield "" if is_reference else _object(media["schema"], "required")
     responses = [item for item in operation["responses"].items() if item[0] < "400"]
     yield table(("status", "response"), map(_response, responses))
     if errors := _codes(operation) - common:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.Image import Resampling
 
-from shared.errors import BadInput, ImageNotFound, InvalidMask, InvalidShape
+from shared.errors import BadInput, ImageFetchFailed, ImageNotFound, InvalidMask, InvalidShape
 from shared.imaging import deep_color, images
 from shared.imaging.deep_color import DecodedImage
 from shared.recipe import Recipe
@@ -89,10 +89,10 @@ def check_used_share(style: InputImage) -> None:
 
 @contextmanager
 def positioned(**position: Any) -> Iterator[None]:
-    """Add the position in the form to a BadInput or ImageNotFound."""
+    """Add the position in the form to an error about an image."""
     try:
         yield
-    except (BadInput, ImageNotFound) as error:
+    except (BadInput, ImageNotFound, ImageFetchFailed) as error:
         error.extra = {**position, **error.extra}  # the innermost position is the most exact
         raise
 

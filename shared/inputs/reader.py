@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
-from shared.errors import InvalidMask
 from shared.inputs.decoder import Decoder
 from shared.inputs.decoding import (
     InputImage,
@@ -16,8 +16,9 @@ from shared.inputs.decoding import (
     decode_style,
     positioned,
 )
-from shared.inputs.sources import ImageId, ImageSource, ImageSources
+from shared.inputs.sources import ImageId, ImageSource, ImageSources, ImageUrl
 from shared.inputs.uploaded import UploadedImages
+from shared.jobs.estimate import peak_memory
 from shared.recipe import Recipe
 from shared.recipe_inputs import check_shape
 
@@ -35,6 +36,24 @@ class Inputs:
         """Return each image once."""
         images = [self.content, *self.styles, *self.masks, *([self.init_image] if self.init_image else [])]
         return list({image.sha256: image for image in images}.values())
+
+    def request_fields(self, recipe: Recipe) -> dict[str, Any]:
+        """Return the fields of a JobRequest that depend on the images."""
+        width, height = self.content.width, self.content.height
+        others = [*self.styles, *([self.init_image] if self.init_image else [])]
+        pixels = tuple(image.width * image.height for image in others)
+        memory_of = partial(peak_memory, recipe, width, height, pixels, masks=len(self.masks))
+        return {
+            "content": self.content.sha256,
+            "styles": tuple(style.sha256 for style in self.styles),
+            "init_image": self.init_image.sha256 if self.init_image else None,
+            "content_masks": tuple(mask.sha256 for mask in self.masks),
+            "width": width,
+            "height": height,
+            "style_pixels": pixels,
+            "peak_memory_bytes": memory_of(),
+            "peak_gpu_memory_bytes": memory_of(kind="gpu"),
+        }
 
 
 class InputReader:
@@ -62,6 +81,8 @@ class InputReader:
         """Return an image that may have any role. One with an ID is not decoded again."""
         if isinstance(source, ImageId):
             return self._uploaded.find(source)
+        if isinstance(source, ImageUrl):
+            raise TypeError("An image must be fetched before it is read.")
         with self._decoder.slot(self._client) as decode:
             return decode(decode_image, source.read(), self._decoder.max_pixels)
 
@@ -91,12 +112,6 @@ class InputReader:
 
         One image for several styles has a flat color for each of them.
         """
-        if len(sources) not in {0, 1, styles}:
-            detail = (
-                f"There are {len(sources)} masks for {styles} style image{'s' * (styles > 1)}. Send one for each, or "
-                "one image with flat colors."
-            )
-            raise InvalidMask(detail, field="content_mask")
         masks: list[InputImage] = []
         for number, source in enumerate(sources):
             with positioned(field="content_mask", number=number), self._decoder.slot(self._client) as decode:
@@ -106,4 +121,6 @@ class InputReader:
 
     def _read_file(self, source: ImageSource, **position: Any) -> bytes:
         with positioned(**position):
+            if isinstance(source, ImageUrl):
+                raise TypeError("An image must be fetched before it is read.")
             return self._uploaded.read(source) if isinstance(source, ImageId) else source.read()

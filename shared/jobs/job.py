@@ -40,13 +40,28 @@ class WebhookTarget(_Frozen):
     events: tuple[str, ...]  # of WEBHOOK_EVENTS
 
 
+class InputSources(_Frozen):
+    """Where a job's images come from: each is `sha256:...` of one that is stored, or a URL."""
+
+    content: str
+    styles: tuple[str, ...]
+    style_masks: tuple[str, ...] = ()
+    content_masks: tuple[str, ...] = ()
+    init_image: str | None = None
+
+
 class JobRequest(_Frozen):
-    """A submission as accepted: `jobs/<id>/request.json`, written once and never changed."""
+    """A submission as accepted: `jobs/<id>/request.json`, written once and never changed.
+
+    If images are to be fetched, `sources` says from where, and the fields about images are empty. Once they are
+    fetched, the record and `jobs/<id>/inputs.json` have the complete request.
+    """
 
     id: str  # UUIDv7: sorts by time
     tenant: str = DEFAULT_TENANT  # who submitted it, and alone can see it
     tier: str
     recipe: Recipe
+    sources: InputSources | None = None  # of images that are to be fetched
     content: str  # sha256 of the upright RGB input, key `inputs/<sha256>`
     styles: tuple[str, ...]
     init_image: str | None = None  # sha256 of the start image, for the init `image`
@@ -70,6 +85,7 @@ class Job(_Frozen):
 
     id: str
     state: JobState
+    waiting_for: Literal["inputs"] | None = None  # a queued job that is in no queue: its images are being fetched
     request: JobRequest
     order: int  # start tag, its score in the tier's queue: lower goes first (shared/ledger/scripts/fair_share.lua)
     peak_memory_bytes: int = 0  # copies of the request's fields, which claim.lua can read
@@ -111,7 +127,15 @@ class Job(_Frozen):
     def new(cls, request: JobRequest) -> Self:
         """Return a job as it is submitted, behind all others."""
         progress = Progress(total=request.recipe.total_steps)
-        return cls(id=request.id, state=JobState.QUEUED, request=request, order=2**53, progress=progress)
+        waiting_for: Literal["inputs"] | None = "inputs" if request.sources else None
+        return cls(
+            id=request.id,
+            state=JobState.QUEUED,
+            waiting_for=waiting_for,
+            request=request,
+            order=2**53,
+            progress=progress,
+        )
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's own advice
     @property

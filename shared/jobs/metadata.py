@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Final
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, StringConstraints, TypeAdapter, ValidationError
 
 from shared.errors import InvalidMetadata
 from shared.validation_messages import message_for
@@ -15,6 +15,12 @@ MAX_VALUE_LENGTH: Final = 500
 Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY_LENGTH)]
 Value = Annotated[str, StringConstraints(max_length=MAX_VALUE_LENGTH)]
 Metadata = Annotated[dict[Key, Value], Field(max_length=MAX_KEYS)]
+METADATA_SCHEMA: Final[dict[str, JsonValue]] = {
+    "type": "object",
+    "maxProperties": MAX_KEYS,
+    "propertyNames": {"minLength": 1, "maxLength": MAX_KEY_LENGTH},
+    "additionalProperties": {"type": "string", "maxLength": MAX_VALUE_LENGTH},
+}
 _METADATA: Final = TypeAdapter(Metadata)
 
 

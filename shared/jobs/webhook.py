@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -77,7 +77,8 @@ def parse_webhook_target(url: str, events: Iterable[str], *, enabled: bool, priv
     selected = set(events) or set(WEBHOOK_EVENTS)
     if unknown := sorted(selected - set(WEBHOOK_EVENTS)):
         raise _invalid("webhook_events", f"Unknown event {unknown[0]!r}; choose from {', '.join(WEBHOOK_EVENTS)}.")
-    _check_url(url, private=private)
+    if problem := url_problem(url, name="webhook URL", setting="EASEL_WEBHOOK_PRIVATE", private=private):
+        raise _invalid("webhook_url", problem)
     return WebhookTarget(url=url, events=tuple(event for event in WEBHOOK_EVENTS if event in selected))
 
 
@@ -89,26 +90,30 @@ def parse_ip(host: str) -> Address | None:
         return None
 
 
-def _check_url(text: str, *, private: bool) -> None:
+def url_problem(
+    text: str, *, name: str, setting: str, private: bool, schemes: Sequence[str] = ("http", "https")
+) -> str | None:
+    """Return why the service may not call this URL, for people; None if it may. `setting` allows `private` ones."""
     if len(text) > _MAX_URL_LENGTH:
-        raise _invalid("webhook_url", f"The webhook URL has more than {_MAX_URL_LENGTH} characters; use a shorter one.")
+        return f"The {name} has more than {_MAX_URL_LENGTH} characters; use a shorter one."
     try:
         url = httpx2.URL(text)
     except httpx2.InvalidURL as error:
-        raise _invalid("webhook_url", f"The webhook URL cannot be parsed: {error}.") from error
+        return f"The {name} cannot be parsed: {error}."
     host = url.raw_host.decode("ascii")
     address = parse_ip(host)
-    if url.scheme not in {"http", "https"} or not (address or _HOST_NAME.fullmatch(host)):
-        raise _invalid("webhook_url", "A webhook URL is http:// or https://, a host, and optionally a port and a path.")
+    if url.scheme not in schemes or not (address or _HOST_NAME.fullmatch(host)):
+        return f"A {name} is {' or '.join(f'{one}://' for one in schemes)}, a host, and optionally a port and a path."
     if url.port is not None and not 0 < url.port < 2**16:
-        raise _invalid("webhook_url", f"The webhook URL has an invalid port, {url.port}; ports go from 1 to 65535.")
+        return f"The {name} has an invalid port, {url.port}; ports go from 1 to 65535."
     if url.userinfo:
-        raise _invalid("webhook_url", "A webhook URL must not hold a user or password; verify signatures instead.")
+        return f"A {name} must not hold a user or password."
     is_private = not is_public(address) if address else host.rstrip(".").lower().endswith("localhost")
-    if is_private and not private:
-        raise _invalid(
-            "webhook_url", f"{host} is not a public address; EASEL_WEBHOOK_PRIVATE=true on the server allows it."
-        )
+    return (
+        f"{host} is not a public address; {setting}=true on the server allows it."
+        if is_private and not private
+        else None
+    )
 
 
 def _invalid(field: str, message: str) -> InvalidWebhook:

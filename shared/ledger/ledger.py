@@ -5,7 +5,6 @@ respond in time; those that create, claim or reap raise LedgerLost if Redis lost
 """
 
 import json
-import math
 import secrets
 import time
 from collections.abc import Sequence
@@ -117,7 +116,8 @@ class Ledger:
         """
         fields = to_hash_args(initial_fields(request))
         key = request.idempotency_key or ""
-        cost = round(pixel_evaluations(request.recipe, request.width or 1, request.height or 1))
+        is_known = request.sources is None  # else it is charged once the images are fetched
+        cost = round(pixel_evaluations(request.recipe, request.width or 1, request.height or 1)) if is_known else 0
         args = (request.id, request.tenant, request.tier, request.digest, key, remember_seconds, queue_limit)
         quotas = (tenant_queue_limit, pixel_evaluations_per_day, cost)
         status, job_id = self._run("submit", *args, *quotas, *fields)
@@ -129,12 +129,7 @@ class Ledger:
             case "too_many_queued":
                 raise TooManyQueuedJobs
             case "daily_quota":
-                raise DailyQuotaExceeded(
-                    f"This job takes {cost:,} pixel evaluations, and fewer are left of today's (UTC) "
-                    f"{pixel_evaluations_per_day:,}. Submit a smaller one"
-                    + (", or wait until tomorrow." if cost <= pixel_evaluations_per_day else "."),
-                    retry_after_seconds=math.ceil(_DAY - time.time() % _DAY),
-                )
+                raise DailyQuotaExceeded.of(cost, pixel_evaluations_per_day, _DAY - time.time() % _DAY)
             case "conflict":
                 raise IdempotencyKeyReused
             case "created":

@@ -22,6 +22,11 @@ def write_request(blobs: BlobStore, request: JobRequest) -> None:
     blobs.put(keys.request(request.id), request.model_dump_json().encode(), content_type=_JSON)
 
 
+def write_fetched_inputs(blobs: BlobStore, request: JobRequest) -> None:
+    """Write the complete request, before the record has it: a rebuilt record need not fetch its images again."""
+    blobs.put(keys.fetched_inputs(request.id), request.model_dump_json().encode(), content_type=_JSON)
+
+
 def write_control_request(blobs: BlobStore, job_id: str, action: ControlAction) -> None:
     """Write a control request, before its flag in the record. A finish never replaces a cancel."""
     earlier = read_json(blobs, keys.control_request(job_id)) or {}

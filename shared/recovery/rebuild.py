@@ -58,7 +58,7 @@ def _restore(services: Services, job_id: str) -> bool:
     stored_request = read_json(blobs, keys.request(job_id))  # after the check of the record: deletion starts with it
     if stored_request is None:
         return False
-    request = JobRequest.model_validate(stored_request)
+    request = JobRequest.model_validate(read_json(blobs, keys.fetched_inputs(job_id)) or stored_request)
     restore = partial(ledger.restore, request, remember_seconds=services.settings.idempotency_seconds)
     final, control = read_json(blobs, keys.final(job_id)), read_json(blobs, keys.control_request(job_id)) or {}
     iterations = _stored_iterations(blobs, job_id)

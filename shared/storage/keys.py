@@ -50,6 +50,11 @@ def request(job_id: str) -> str:
     return f"jobs/{job_id}/request.json"
 
 
+def fetched_inputs(job_id: str) -> str:
+    """Return the key of the complete shared.jobs.job.JobRequest of a job whose images were fetched from URLs."""
+    return f"jobs/{job_id}/inputs.json"
+
+
 def control_request(job_id: str) -> str:
     """Return the key of a cancel or finish request, written before its flag so that it survives the loss of Redis."""
     return f"jobs/{job_id}/control_request.json"

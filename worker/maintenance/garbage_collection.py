@@ -69,7 +69,7 @@ def delete_unused_inputs(blobs: BlobStore) -> Iterator[Effect]:
         else:
             unused.discard(keys.image_of(blob.key))
     for blob in blobs.list("jobs/") if unused else ():
-        if blob.key.endswith("/request.json"):
+        if blob.key.endswith(("/request.json", "/inputs.json")):
             unused -= _referenced_inputs(blobs, blob.key)
             yield None
     for key in sorted(unused):

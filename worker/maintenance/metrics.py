@@ -14,7 +14,8 @@ LAST_ROUND: Final = Gauge(
 )
 FAILED_ROUNDS: Final = Counter(
     "easel_reaper_failed_rounds_total",
-    "Rounds that ended with an error. The `round` `webhooks` is the webhook sender, which starts again.",
+    "Rounds that ended with an error. The `round`s `webhooks` and `assets` are the webhook sender and the fetching of "
+    "images, which start again.",
     ("round",),
 )
 WEBHOOK_ATTEMPTS: Final = Counter(
@@ -33,7 +34,7 @@ ROUNDS: Final = ("recovery", "maintenance")
 def show_zeros() -> None:
     """Export 0 for what the alerts and the dashboard watch, before it happens for the first time."""
     jobs.LEASES_LOST.show_zero(reason="expired")
-    for name in (*ROUNDS, "webhooks"):
+    for name in (*ROUNDS, "webhooks", "assets"):
         FAILED_ROUNDS.show_zero(round=name)
     for outcome in ("delivered", "failed"):
         WEBHOOK_ATTEMPTS.show_zero(outcome=outcome)

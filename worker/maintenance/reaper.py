@@ -1,7 +1,7 @@
 """Recovers from failures of others: expired leases, lost wake-ups, ended jobs that are not finalized, a lost Redis.
 
-It also runs garbage collection and the webhook sender. Any number of reapers and workers may run at the same time: each
-operation is atomic or harmless to repeat.
+It also runs garbage collection, the webhook sender and the tasks of the queue `easel.assets`. Any number of reapers and
+workers may run at the same time: each operation is atomic or harmless to repeat.
 """
 
 import threading
@@ -17,6 +17,7 @@ from shared.errors import EaselError, JobNotFound, LedgerUnavailable
 from shared.recovery import job_files
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services, ensure_paired
+from worker.assets.consumer import AssetWorker
 from worker.liveness import touch_liveness_file
 from worker.maintenance import metrics
 from worker.maintenance.garbage_collection import Effect, collect_garbage
@@ -40,7 +41,10 @@ class Reaper:
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set. Recovery waits neither for a slow blob store nor for receivers of webhooks."""
-        others: dict[str, Callable[[], None]] = {"maintenance": self.maintain}
+        others: dict[str, Callable[[], None]] = {
+            "maintenance": self.maintain,
+            "assets": partial(AssetWorker(self.services).run, stop),
+        }
         if self.services.settings.webhook_secret:
             others["webhooks"] = partial(WebhookSender(self.services).run, stop)
         threads = [
@@ -59,6 +63,7 @@ class Reaper:
         if self._lease_grace_period_over():
             self.reap_expired_leases()
         self.top_up_wake_ups()
+        self.repeat_fetches()
 
     def maintain(self) -> None:
         """Rebuild a lost ledger, finalize jobs, and do a part of the garbage collection. Raises Unavailable."""
@@ -82,6 +87,12 @@ class Reaper:
             target = min(self.services.queue_stats.depth(tier), sum(tier in worker.tiers for worker in workers))
             for _ in range(target - self.services.dispatcher.pending(tier)):
                 self.services.dispatcher.wake(tier)
+
+    def repeat_fetches(self) -> None:
+        """Send the task again of each job whose images are due to be fetched, unless tasks are pending."""
+        if not self.services.dispatcher.pending_assets():
+            for job_id in self.services.fetches.due():
+                self.services.dispatcher.fetch_inputs(job_id)
 
     def _run_rounds(self, name: str, call: Callable[[], None], stop: threading.Event) -> None:
         """Repeat `call` until `stop` is set, even if it raises."""

@@ -11,6 +11,7 @@
 -- <ns>:leases               zset    IDs of running jobs by lease expiry
 -- <ns>:jobs, :jobs:<state>  zset    IDs, all scores 0: UUIDv7 sorts by time
 -- <ns>:tenant:<tenant>:jobs, :jobs:<state>  the same of each tenant
+-- <ns>:fetches              zset    IDs of queued jobs that wait for images to be fetched, by when the next attempt is due
 -- <ns>:completed            zset    IDs of ended jobs by end time, until the job is deleted
 -- <ns>:unfinalized          zset    IDs of ended jobs by end time, until final.json is in the blob store
 -- <ns>:idempotency:<key>    string  "<digest> <id>", of the tenant `default`
@@ -41,6 +42,16 @@ local function holds_claim(id, token) return token ~= '' and get_field(id, 'clai
 local function is_final(state) return next(TRANSITIONS[state]) == nil end
 
 local function tenant_key(tenant, name) return ns .. ':tenant:' .. tenant .. ':' .. name end
+
+-- Adds to the pixel evaluations that a tenant has submitted today; returns false, with nothing added, above the limit, if it
+-- is not 0.
+local function charge_day(tenant, limit, cost)
+  local used = tenant_key(tenant, 'pixel_evaluations:' .. math.floor(tonumber(now()) / 86400))
+  if limit > 0 and (tonumber(redis.call('GET', used)) or 0) + cost > limit then return false end
+  redis.call('INCRBY', used, cost)
+  redis.call('EXPIRE', used, 2 * 86400)
+  return true
+end
 
 local function idempotency_key(tenant, key)
   return tenant == 'default' and ns .. ':idempotency:' .. key or tenant_key(tenant, 'idempotency:' .. key)

@@ -88,6 +88,13 @@ local function enqueue(id)
   set_start_tag(id, math.max(share_end(tier, tenant), last and tag + charge(last) or 0))
 end
 
+-- Adds a new job: to its queue, or to those whose images are to be fetched first, which are behind all others.
+local function enqueue_or_fetch(id)
+  if not get_field(id, 'waiting_for') then return enqueue(id) end
+  redis.call('HSET', job_key(id), 'order', 2^53)
+  redis.call('ZADD', ns .. ':fetches', 0, id)
+end
+
 -- Adds a job that was claimed, where it was then: before all that were not.
 local function enqueue_at_head(id)
   set_start_tag(id, tonumber(get_field(id, 'order')))

@@ -1,5 +1,5 @@
 -- Writes a record that Redis lost, in state `queued` or a final one; never overwrites an existing record.
--- Writes job:<id>, jobs, jobs:<state>, events:<id>, idempotency:<key>; for `queued` also the keys of fair_share.lua, for a
+-- Writes job:<id>, jobs, jobs:<state>, events:<id>, idempotency:<key>; for `queued` also the keys of fair_share.lua or fetches, for a
 -- final state unfinalized, completed, outbox.
 -- ARGV: id, tier, state, digest, idempotency key or '', its remaining seconds, then fields and values
 -- Returns 1; 0 if the record exists. Of two requests with one key, the client got no reply to one and sent it again. They
@@ -12,8 +12,9 @@ if key ~= '' then redis.call('SET', idempotency_key(tenant_of(id), key), digest 
 add_to_list('jobs', id)
 add_to_list('jobs:' .. state, id)
 if state == 'queued' then
-  enqueue(id)
+  enqueue_or_fetch(id)
 else
+  redis.call('HDEL', job_key(id), 'waiting_for')
   redis.call('ZADD', ns .. ':unfinalized', now(), id)
   local ended = get_field(id, 'completed_at') or now()
   redis.call('ZADD', ns .. ':completed', ended, id)

@@ -1,5 +1,5 @@
 -- Creates a record in state `queued`, once. Writes job:<id>, jobs, jobs:queued, events:<id>, idempotency:<key>, and the
--- keys of fair_share.lua.
+-- keys of fair_share.lua; for a job with images to be fetched, fetches.
 -- Writes also tenant:<tenant>:pixel_evaluations:<day>, the sum of the day's submissions, kept for a second day.
 -- ARGV: id, tenant, tier, digest, idempotency key or '', its seconds to live, queue limit, the tenant's limits of queued
 -- jobs and of pixel evaluations in a day, both 0 for none, the job's pixel evaluations, then fields and values
@@ -23,14 +23,11 @@ queued_limit, daily_limit = tonumber(queued_limit), tonumber(daily_limit)
 if queued_limit > 0 and redis.call('ZCARD', tenant_key(tenant, 'jobs:queued')) >= queued_limit then
   return {'too_many_queued', id}
 end
-local used = tenant_key(tenant, 'pixel_evaluations:' .. math.floor(tonumber(now()) / 86400))
-if daily_limit > 0 and (tonumber(redis.call('GET', used)) or 0) + cost > daily_limit then return {'daily_quota', id} end
-redis.call('INCRBY', used, cost)
-redis.call('EXPIRE', used, 2 * 86400)
+if not charge_day(tenant, daily_limit, cost) then return {'daily_quota', id} end
 
 redis.call('HSET', job_key(id), 'id', id, 'tier', tier, 'state', 'queued')
 set_fields(id, 11)
-enqueue(id)
+enqueue_or_fetch(id)
 add_to_list('jobs', id)
 add_to_list('jobs:queued', id)
 if key ~= '' then redis.call('SET', idempotency, digest .. ' ' .. id, 'EX', ttl) end

@@ -3,6 +3,8 @@
 local function mark_ended(id, state)
   if get_field(id, 'state') == 'queued' then withdraw(id) else settle(id) end
   redis.call('ZREM', ns .. ':leases', id)
+  redis.call('ZREM', ns .. ':fetches', id)
+  redis.call('HDEL', job_key(id), 'waiting_for')
   redis.call('HSET', job_key(id), 'completed_at', now())
   if state == 'canceled' then redis.call('HSET', job_key(id), 'canceled_at', now()) end
   redis.call('ZADD', ns .. ':completed', now(), id)

@@ -230,3 +230,23 @@ def test_the_api_key_is_sent(connect: Connect, valkey_url: str, tmp_path: Path) 
             easel.queue()
     finally:
         locked.stop()
+
+
+def test_an_uploaded_image_is_used_in_quotes_and_jobs(easel: Any, images: list[Path]) -> None:
+    photo, style = easel.upload(images[0]), easel.upload(images[1].read_bytes())
+    assert photo.id.startswith("sha256:")
+    recipe = {"preset": "fast", "init": "content", "size": 64, "steps": 8}
+    assert easel.quote(photo, [style.id], recipe) == easel.quote(*images[:2], recipe)
+    job = easel.submit(photo, [style, images[1]], recipe, metadata={"order": "1"}, init_job=None)
+    assert (job.status.style_count, job.status.metadata) == (2, {"order": "1"})
+    job.cancel()
+    with pytest.raises(NotFound, match=f"style 2: There is no image sha256:{'0' * 64}"):
+        easel.submit(photo, [style, f"sha256:{'0' * 64}"], recipe)
+
+
+def test_a_url_is_sent_as_such(easel: Any, images: list[Path]) -> None:
+    job = easel.submit("https://example.com/photo.jpg", images[1], "fast")
+    assert (job.state, job.status.waiting_for) == ("queued", "inputs")
+    job.cancel()
+    with pytest.raises(BadInput, match="quote_of_urls"):
+        easel.quote("https://example.com/photo.jpg", images[1], "fast")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.multipart import parse_recipe
+from api.http.submission import parse_recipe
 from shared.errors import BadInput, InvalidRecipe, MalformedRequest
 from shared.presets import PRESETS, resolve
 from shared.recipe import Recipe

@@ -152,7 +152,7 @@ def test_a_missing_image_and_too_many_images_name_the_part(part: str, submit: Su
 
 BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
     "nothing": ({}, 415, "unsupported_media_type"),
-    "json": ({"json": {"content": "photo.jpg"}}, 415, "unsupported_media_type"),
+    "xml": ({"data": b"<job/>", "content_type": "application/xml"}, 415, "unsupported_media_type"),
     "an encoded form": ({"data": {"content": "photo.jpg"}}, 415, "unsupported_media_type"),
     "no boundary": ({"data": b"--x--", "content_type": "multipart/form-data"}, 400, "malformed_request"),
     "a boundary that is no ascii": (

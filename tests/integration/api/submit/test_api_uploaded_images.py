@@ -80,7 +80,7 @@ def test_quotes_by_id_decode_nothing(client: FlaskClient, settings: Settings, se
 
 def test_an_image_is_checked_for_each_role(client: FlaskClient, submit: Submit) -> None:
     clear, tall = encode(solid("RGBA", (9, 9, 9, 0), (96, 64))), image_file(size=(64, 96))
-    thin = image_file(size=(2000, 40))
+    thin = image_file(size=(6000, 33))
     refused = [
         submit(style=upload_id(client, clear)),
         submit(init_image=upload_id(client, tall)),
