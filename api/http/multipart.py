@@ -27,6 +27,7 @@ from shared.jobs.job import WebhookTarget
 from shared.jobs.metadata import parse_metadata
 from shared.jobs.webhook import parse_webhook_target
 from shared.settings import Settings
+from shared.validation_messages import suggestion
 
 _PARTS: Final = (
     *("content", "style", "style_mask", "content_mask", "init_image", "init_job"),
@@ -137,7 +138,8 @@ def _check_parts(known: Sequence[str], *, example: str) -> None:
         raise MalformedRequest(f"The multipart body is malformed: {error}.") from error
     unknown = sorted(str(name) for name in set(names) - set(known))  # a part may lack a name
     if unknown:
-        raise MalformedRequest(f"Unknown form part {unknown[0]!r}. Known parts: {', '.join(known)}.")
+        hint = suggestion(unknown[0], known) or "."
+        raise MalformedRequest(f"Unknown form part {unknown[0]!r}{hint} Known parts: {', '.join(known)}.")
 
 
 def _files(name: str) -> list[FileStorage]:

@@ -30,7 +30,7 @@ routes = Blueprint("jobs", __name__)
 
 
 # Without the first check, pydantic takes the year 2026 for seconds since the epoch.
-Rfc3339 = Annotated[AwareDatetime, BeforeValidator(lambda text: text if "T" in text.upper() else "")]
+Rfc3339 = Annotated[AwareDatetime, BeforeValidator(lambda text: text if "T" in str(text).upper() else "")]
 
 
 class GetQuery(Query):
