@@ -52,14 +52,14 @@ _PAGE: Final = {"limit", "cursor"}
 class ListQuery(Query):
     """Which jobs to list."""
 
-    state: JobState | None = None
+    state: JobState | None = Field(default=None, description="Only jobs in this state.")
     preset: str | None = Field(default=None, max_length=40, description="The recipe's `preset`.")
     metadata: Metadata = Field(
         default={}, description="Only jobs with this value of a key, as in `metadata[order]=6735`; may be repeated."
     )
     created_after: Rfc3339 | None = Field(default=None, description="At or after this time.")
     created_before: Rfc3339 | None = Field(default=None, description="Before this time.")
-    limit: int = Field(default=50, ge=1, le=200)
+    limit: int = Field(default=50, ge=1, le=200, description="Jobs on a page.")
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the previous page.")
 
 
