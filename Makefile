@@ -44,7 +44,7 @@ endef
 	.venv-flower/bin/python -m pip install --disable-pip-version-check --require-hashes -r deploy/locks/flower.txt
 	touch $@
 
-.npm/ready: deploy/locks/npm/package.json deploy/locks/npm/package-lock.json  # axe-core, the accessibility rules of the tests
+.npm/ready: deploy/locks/npm/package.json deploy/locks/npm/package-lock.json  # of the tests: axe-core, and what a TypeScript client is made with
 	mkdir -p .npm
 	cp $^ .npm
 	$(NPM) ci --prefix .npm --ignore-scripts --no-audit --no-fund

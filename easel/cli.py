@@ -27,15 +27,13 @@ from easel.terminal.command import (
     Tier,
     WebhookEvents,
     build_recipe,
-    check_output,
     control_jobs,
-    is_standard_output,
     report_outcomes,
     report_retry,
     split_pairs,
     until_ended,
-    write_images,
 )
+from easel.terminal.files import check_output, is_standard, read_images, write_images
 from easel.terminal.output import print_json, print_json_line, print_message, stderr, stdout
 from easel.terminal.tables import delivery_table, describe_quote, job_details, job_table, queue_tables, recipe_tables
 from easel.terminal.watch import watch as watch_jobs
@@ -108,10 +106,11 @@ def submit(
     fields = build_recipe(recipe, overrides or [], size=size, steps=steps, save_every=save_every)
     if output:
         check_output(output, with_json=as_json)
+    photo, *paintings = read_images([content, *styles])
     masks = {"content_mask": mask or (), "style_mask": style_mask or ()}
     images: dict[str, Any] = {**masks, "init_image": init_image, "init_job": init_job}
     if quote_only:
-        quote = easel.quote(content, styles, fields, tier=tier, **images)
+        quote = easel.quote(photo, paintings, fields, tier=tier, **images)
         if as_json:
             print_json(quote.model_dump(mode="json"))
         else:
@@ -119,11 +118,11 @@ def submit(
         return
     webhook: dict[str, Any] = {"webhook_url": webhook_url, "webhook_events": webhook_events}
     named: dict[str, Any] = {"tier": tier, "metadata": dict(split_pairs(metadata or [], "--metadata", "order=6735"))}
-    job = easel.submit(content, styles, fields, idempotency_key=idempotency_key, **named, **images, **webhook)
-    if is_standard_output(output):
+    job = easel.submit(photo, paintings, fields, idempotency_key=idempotency_key, **named, **images, **webhook)
+    if is_standard(output):
         print_message(job.id)
     elif not as_json:
-        stdout.print(job.id)
+        stdout.print(job.id, markup=False)
     if not (wait or output):
         if as_json:
             print_json(job.status.model_dump(mode="json"))

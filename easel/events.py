@@ -32,7 +32,7 @@ class StateChange(ServiceModel):
     """The new state of a job."""
 
     state: JobState
-    at: Timestamp
+    at: Timestamp = Field(description="When the state changed.")
     restored: bool = Field(default=False, description="Whether the job was restored after Redis lost its data.")
 
 
@@ -78,19 +78,19 @@ class LeaseLoss(ServiceModel):
     """A worker did not renew its lease in time; the job goes back to the queue or fails."""
 
     worker: str = Field(description="The worker's name; empty if unknown.")
-    at: Timestamp
+    at: Timestamp = Field(description="When the lease ran out.")
 
 
 class ControlRequest(ServiceModel):
     """The time of a request to cancel or to finish a job."""
 
-    at: Timestamp
+    at: Timestamp = Field(description="When it was made.")
 
 
 class Acknowledgement(ServiceModel):
     """The optimization loop has stopped on request."""
 
-    request: Literal["cancel", "finish"]
+    request: Literal["cancel", "finish"] = Field(description="What was requested.")
     step: int = Field(description="The number of steps done.")
 
 

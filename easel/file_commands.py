@@ -12,12 +12,8 @@ from easel.terminal.command import (
     Id,
     Json,
     Output,
-    check_output,
-    image_format,
-    is_standard_output,
-    write_iterations,
-    write_output,
 )
+from easel.terminal.files import check_output, image_format, is_standard, write_iterations, write_output
 from easel.terminal.output import print_json, print_message, stdout
 
 app = typer.Typer()
@@ -58,7 +54,7 @@ def iterations(
 ) -> None:
     """Fetch the images that a job saved while it ran: see --save-every of submit."""
     check_output(output, with_json=False)
-    if is_standard_output(output):
+    if is_standard(output):
         raise typer.BadParameter("Standard output takes one image; name a file.", param_hint="--output")
     if not write_iterations(ctx.obj.get(id), output):
         print_message("No iteration is saved. Submit with --save-every N.")

@@ -48,17 +48,17 @@ class Progress(ServiceModel):
 class Losses(ServiceModel):
     """The weighted terms of the objective; `total` is their sum."""
 
-    total: float
-    style: float
-    content: float
-    total_variation: float
+    total: float = Field(description="The objective.")
+    style: float = Field(description="Weighted style loss.")
+    content: float = Field(description="Weighted content loss.")
+    total_variation: float = Field(description="Weighted variation loss.")
 
 
 class JobError(ServiceModel):
     """Why a job failed."""
 
-    code: str
-    detail: str
+    code: str = Field(description="Stable, for programs.")
+    detail: str = Field(description="What happened and what to do, for people.")
 
 
 class DurationRange(ServiceModel):
@@ -73,15 +73,15 @@ class Metrics(ServiceModel):
 
     queue_seconds: float | None = Field(default=None, description="From submission to the first claim, or until now.")
     run_seconds: float | None = Field(default=None, description="Under a claim, over all attempts.")
-    steps_per_second: float | None = None
+    steps_per_second: float | None = Field(default=None, description="Of its last worker; null until measured.")
 
 
 class Webhook(ServiceModel):
     """The URL that receives a job's webhooks; `disabled` after it responded 410 Gone."""
 
-    url: str
-    events: list[str] = []
-    disabled: bool = False
+    url: str = Field(description="Receives the events.")
+    events: list[str] = Field(default=[], description="The events that are sent.")
+    disabled: bool = Field(default=False, description="Whether it responded 410 Gone.")
 
 
 class JobStatus(ServiceModel):
@@ -89,17 +89,17 @@ class JobStatus(ServiceModel):
 
     id: str = Field(description="A UUIDv7: sorts by time.")
     state: JobState
-    tier: str
-    recipe: dict[str, Any]
+    tier: str = Field(description="The queue that it is in.")
+    recipe: dict[str, Any] = Field(description="All fields of the recipe.")
     style_count: int = Field(default=1, description="The number of style images.")
     waiting_for: str | None = Field(
         default=None, description="`inputs` while images are fetched from their URLs; then the job gets its position."
     )
-    created_at: datetime
+    created_at: datetime = Field(description="When it was submitted.")
     started_at: datetime | None = Field(default=None, description="When a worker first claimed it.")
-    completed_at: datetime | None = None
-    cancel_requested_at: datetime | None = None
-    finish_requested_at: datetime | None = None
+    completed_at: datetime | None = Field(default=None, description="When it ended.")
+    cancel_requested_at: datetime | None = Field(default=None, description="When a cancel was requested.")
+    finish_requested_at: datetime | None = Field(default=None, description="When an early finish was requested.")
     acknowledged_at: datetime | None = Field(default=None, description="When the loop stopped on request.")
     canceled_at: datetime | None = Field(default=None, description="When the device was free again.")
     queue_position: int | None = Field(default=None, description="1 is next; may grow as other tenants submit.")
@@ -117,14 +117,14 @@ class JobStatus(ServiceModel):
         description="When the job goes back to its queue, unless the worker answers; null while it is not silent.",
     )
     attempt: int | None = Field(default=None, description="The number of claims so far.")
-    resumed_from_step: int | None = None
-    stopped_early: bool = False
-    stopped_at_step: int | None = None
+    resumed_from_step: int | None = Field(default=None, description="The last claim started from its checkpoint.")
+    stopped_early: bool = Field(default=False, description="Whether it ended before its last step.")
+    stopped_at_step: int | None = Field(default=None, description="Its last step, if it was finished early.")
     error: JobError | None = None
     metrics: Metrics = Metrics()
     webhook: Webhook | None = None
     metadata: dict[str, str] = Field(default={}, description="As submitted.")
-    urls: dict[str, Any] = {}
+    urls: dict[str, Any] = Field(default={}, description="Paths of the job's resources and actions.")
 
     @property
     def ended(self) -> bool:
@@ -136,8 +136,8 @@ class UploadedImage(ServiceModel):
     """An image that quotes and jobs can refer to by its ID (`POST /v1/images`)."""
 
     id: str = Field(description="`sha256:` and the hash of the stored image. The same image has the same ID.")
-    width: int
-    height: int
+    width: int = Field(description="In pixels, upright.")
+    height: int = Field(description="In pixels, upright.")
     bit_depth: int = Field(default=8, description="Bits per channel: 8 or 16.")
     expires_at: datetime = Field(description="When the ID becomes unknown, unless it is used before.")
 
@@ -145,14 +145,14 @@ class UploadedImage(ServiceModel):
 class JobPage(ServiceModel):
     """One page of `GET /v1/jobs`, newest first; `next_cursor` is None on the last page. One before may be empty."""
 
-    jobs: list[JobStatus]
-    next_cursor: str | None = None
+    jobs: list[JobStatus] = Field(description="Newest first.")
+    next_cursor: str | None = Field(default=None, description="To get the next page; null on the last one.")
 
 
 class SizeQuote(ServiceModel):
     """What the same job would take at another size."""
 
-    size: int
+    size: int = Field(description="Longest side in pixels.")
     seconds: float = Field(description="The p50 of its `run_seconds`.")
     fits: bool = Field(description="Whether a live worker of the tier has the memory; true if unknown.")
 
@@ -167,15 +167,15 @@ class Quote(ServiceModel):
     )
     queue_depth: int = Field(default=0, description="Jobs queued before it in its tier.")
     running_jobs: int = Field(default=0, description="Jobs that are running now, in all tiers.")
-    tier: str = ""
-    recipe: dict[str, Any] = {}
+    tier: str = Field(default="", description="The queue that the job would be in.")
+    recipe: dict[str, Any] = Field(default={}, description="All fields of the recipe.")
     peak_memory_bytes: int = Field(description="The machine's memory, on a worker without a GPU.")
     peak_gpu_memory_bytes: int = Field(default=0, description="The GPU's memory, on a worker with one.")
     memory_kind: str = Field(
         default="host", description="The memory that limits the live workers of the tier: `host` or `gpu`."
     )
-    width: int
-    height: int
+    width: int = Field(description="Of the result, in pixels.")
+    height: int = Field(description="Of the result, in pixels.")
     fits: bool = Field(default=True, description="Whether a live worker of the tier has the memory; true if unknown.")
     fitting_size: int | None = Field(
         default=None, description="The largest size that fits; null if the job fits, or none does."
@@ -186,28 +186,28 @@ class Quote(ServiceModel):
 class Preview(ServiceModel):
     """One preview of the filmstrip: the image after `step` steps."""
 
-    step: int
-    at: datetime
-    url: str
+    step: int = Field(description="Steps done.")
+    at: datetime = Field(description="When it was made.")
+    url: str = Field(description="Path of the JPEG.")
 
 
 class Filmstrip(ServiceModel):
     """The previews of a job (`GET /v1/jobs/{id}/previews`), ordered by step."""
 
-    previews: list[Preview]
+    previews: list[Preview] = Field(description="By step.")
 
 
 class SavedIteration(ServiceModel):
     """One saved iteration: the image after `step` steps, at full size."""
 
-    step: int
-    url: str
+    step: int = Field(description="Steps done.")
+    url: str = Field(description="Path of the PNG.")
 
 
 class SavedIterationList(ServiceModel):
     """The saved iterations of a job (`GET /v1/jobs/{id}/iterations`), ordered by step."""
 
-    iterations: list[SavedIteration]
+    iterations: list[SavedIteration] = Field(description="By step.")
 
 
 class ShareLink(ServiceModel):
@@ -215,55 +215,55 @@ class ShareLink(ServiceModel):
 
     url: str = Field(description="The link to the result; its path, if EASEL_PUBLIC_URL is not set.")
     preview_url: str | None = Field(default=None, description="The same for a small JPEG; null if there is none.")
-    expires_at: datetime
+    expires_at: datetime = Field(description="When the link stops working.")
 
 
 class Delivery(ServiceModel):
     """One attempt to deliver a webhook; `status` is the HTTP status of the receiver's response, if there was one."""
 
     id: str = Field(description="The event's ID, as in the header `webhook-id`: the same in every attempt.")
-    event: str
-    attempt: int
-    at: datetime | None = None
-    status: int | None = None
-    error: str | None = None
+    event: str = Field(description="Such as `job.succeeded`.")
+    attempt: int = Field(description="The number of the attempt, from 1.")
+    at: datetime | None = Field(default=None, description="When it was made.")
+    status: int | None = Field(default=None, description="HTTP status of the response; null without one.")
+    error: str | None = Field(default=None, description="Why there was no response, or null.")
     next_attempt_at: datetime | None = Field(default=None, description="Null if there is no further attempt.")
-    delivered: bool = False
+    delivered: bool = Field(default=False, description="Whether the response was 2xx.")
 
 
 class Deliveries(ServiceModel):
     """The webhook deliveries of a job (`GET /v1/jobs/{id}/deliveries`), oldest first."""
 
-    deliveries: list[Delivery]
+    deliveries: list[Delivery] = Field(description="Oldest first.")
 
 
 class Recipes(ServiceModel):
     """The presets by name, the fields of a recipe as a JSON Schema, and the names of the most important fields."""
 
-    presets: dict[str, dict[str, Any]]
-    fields: dict[str, Any] = Field(alias="schema")
-    featured: list[str] = []
+    presets: dict[str, dict[str, Any]] = Field(description="All fields of each preset, by name.")
+    fields: dict[str, Any] = Field(alias="schema", description="A JSON Schema of the fields of a recipe.")
+    featured: list[str] = Field(default=[], description="The most important fields.")
     sizes: dict[str, int] = Field(default={}, description="The usual sizes by name, in pixels.")
 
 
 class Tier(ServiceModel):
     """One tier's queue; `eta_seconds` is that of a job submitted now."""
 
-    name: str
+    name: str = Field(description="As in EASEL_TIERS.")
     default: bool = Field(default=False, description="Whether jobs without a tier go here.")
     depth: int = Field(description="Queued jobs.")
     oldest_seconds: float | None = Field(default=None, description="The age of the next job; null if none is queued.")
-    eta_seconds: DurationRange | None = None
+    eta_seconds: DurationRange | None = Field(default=None, description="Of a job submitted now.")
 
 
 class Worker(ServiceModel):
     """One live worker; `job` is the ID of the job that it runs, null if that is another tenant's."""
 
-    name: str
-    device: str
-    weights: str
-    tiers: tuple[str, ...] = ()
-    job: str | None = None
+    name: str = Field(description="Unique.")
+    device: str = Field(description="Such as `cpu:2`.")
+    weights: str = Field(description="Source and hash of the VGG19 weights.")
+    tiers: tuple[str, ...] = Field(default=(), description="The queues that it serves, in order.")
+    job: str | None = Field(default=None, description="The ID of its job; null if that is another tenant's.")
     busy: bool = Field(default=False, description="Whether it runs a job.")
     memory_bytes: int = Field(default=0, description="Available to its job; 0 if unknown.")
     memory_kind: str = Field(default="host", description="`gpu` for the memory of a GPU.")
@@ -274,7 +274,7 @@ class Worker(ServiceModel):
 class ThroughputBucket(ServiceModel):
     """The number of jobs that ended in the five minutes from `at`."""
 
-    at: datetime
+    at: datetime = Field(description="Start of the five minutes.")
     completed: int = Field(description="Jobs that succeeded, failed or were canceled.")
 
 
@@ -282,8 +282,8 @@ class Queue(ServiceModel):
     """The state of the queue (`GET /v1/queue`)."""
 
     tiers: list[Tier] = Field(description="In the order they are served.")
-    running: list[JobStatus]
-    workers: list[Worker]
+    running: list[JobStatus] = Field(description="The tenant's running jobs.")
+    workers: list[Worker] = Field(description="The live workers.")
     completed_last_hour: int = Field(description="Jobs that succeeded, failed or were canceled.")
     throughput: list[ThroughputBucket] = Field(
         default=[], description="Of about the last hour; the last bucket is incomplete."

@@ -1,18 +1,18 @@
 """The presets, and recipes made from them."""
 
-import difflib
+import json
 from typing import Any, Final
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ValidationError
 
 from shared.errors import InvalidRecipe
 from shared.recipe import DEFAULT_CONTENT_LAYERS, LBFGS, Adam, Recipe, Stage
 from shared.recipe_effects import fields_without_effect
-from shared.validation_messages import message_for
+from shared.validation_messages import field_errors, sentence, suggestion
 
 _MAX_HISTORY_BYTES: Final = 512 * 2**20
 _MIN_HISTORY: Final = 3
+_EXACT: Final = 2**53  # floats below are exact integers
 _CALIBRATED_PADDING: Final = 24  # pixels; 16 leave some speckle
 
 _PAINTERLY: Final[dict[str, Any]] = {
@@ -66,7 +66,7 @@ SIZES: Final = {"small": 256, "medium": 384, "large": 768, "print": 2400}
 
 
 def resolve(fields: dict[str, Any]) -> Recipe:
-    """Return the preset named by `fields["preset"]`, or `default`, updated with the other fields.
+    """Return the preset named by `fields["preset"]`, or `default`, updated with the other fields, which are JSON.
 
     Raises InvalidRecipe, with `errors=[{"field", "message"}, ...]`, also for values other than the preset's that cannot
     have an effect.
@@ -74,18 +74,20 @@ def resolve(fields: dict[str, Any]) -> Recipe:
     name = fields.get("preset", "default")
     base = PRESETS.get(name) if isinstance(name, str) else None
     if base is None:
+        hint = suggestion(str(name), PRESETS)
         raise InvalidRecipe(
-            f"Unknown preset {name!r}; choose one of {', '.join(PRESETS)}.",
-            errors=[{"field": "preset", "message": "unknown preset"}],
+            f"Unknown preset {name!r}{hint or '.'} The presets are {', '.join(PRESETS)}.",
+            errors=[{"field": "preset", "message": f"unknown preset{hint}"}],
         )
     try:
-        recipe = Recipe.model_validate({**base.model_dump(), **fields}, extra="forbid")
+        # From JSON, because strict validation of Python's types refuses a list for a tuple.
+        text = json.dumps({**base.model_dump(), **_with_integers(fields)}, default=BaseModel.model_dump)
+        recipe = Recipe.model_validate_json(text, strict=True, extra="forbid")
+    except RecursionError as error:
+        raise InvalidRecipe("The recipe is nested too deeply.", errors=[]) from error
     except ValidationError as error:
-        problems = [
-            {"field": ".".join(map(str, e["loc"])) if e["loc"] else e["ctx"]["field"], "message": _message_for(e)}
-            for e in error.errors()
-        ]
-        raise _invalid(problems) from error
+        problems = field_errors(error, kind="parameter", model=Recipe)
+        raise InvalidRecipe(f"Invalid recipe: {sentence(problems)}", errors=problems) from error
     _check_effects(recipe, base)
     return recipe if "optimizer" in fields else _with_limited_history(recipe)
 
@@ -102,18 +104,16 @@ def _check_effects(recipe: Recipe, base: Recipe) -> None:
         if getattr(recipe, field) not in (getattr(base, field), getattr(limited, field))
     ]
     if problems:
-        raise _invalid(problems)
+        raise InvalidRecipe(f"Invalid recipe: {sentence(problems)}", errors=problems)
 
 
-def _invalid(problems: list[dict[str, str]]) -> InvalidRecipe:
-    summary = "; ".join(f"{problem['field']}: {problem['message']}" for problem in problems)
-    return InvalidRecipe(f"Invalid recipe: {summary}.", errors=problems)
-
-
-def _message_for(error: ErrorDetails) -> str:
-    similar = difflib.get_close_matches(str(error["loc"][-1]), Recipe.model_fields, 1) if error["loc"] else []
-    hint = f"; did you mean {similar[0]}?" if error["type"] == "extra_forbidden" and similar else ""
-    return message_for(error, kind="parameter") + hint
+def _with_integers(value: Any) -> Any:
+    """Return the JSON with 512 for 512.0: JSON has one type of numbers."""
+    if isinstance(value, dict):
+        return {name: _with_integers(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_integers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value
 
 
 def with_size(recipe: Recipe, size: int) -> Recipe:

@@ -1,7 +1,11 @@
 """Plain-English messages for pydantic errors: the end of a sentence, as in "size: must be at most 4096"."""
 
-from typing import Any, Final
+import difflib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, get_args
 
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 _RFC_3339: Final = "must be a time with an offset, such as 2026-11-28T12:00:00Z (in a URL, + is %2B)"
@@ -24,18 +28,58 @@ _MESSAGES: Final = {
     "string_pattern_mismatch": "must match {pattern}",
     "datetime_from_date_parsing": _RFC_3339,
     "datetime_parsing": _RFC_3339,
+    "datetime_type": _RFC_3339,
     "timezone_aware": _RFC_3339,
     "literal_error": "must be one of {expected}",
+    "enum": "must be one of {expected}",
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "tuple_type": "must be a list",
+    "list_type": "must be a list",
     "too_long": "must have at most {max_length} entries",
     "too_short": "must have at least {min_length}",
     "missing": "is missing",
+    "json_invalid": "is nested too deeply, or has characters that are not Unicode",
     "union_tag_invalid": "{discriminator} must be one of {expected_tags}",
     "union_tag_not_found": "{discriminator} is missing",
 }
+
+
+_SHOWN_INPUTS: Final = {f"{name}_{step}" for name in ("int", "float", "bool") for step in ("type", "parsing")}
+"""Errors whose input is shown if it is short: the difference may be a pair of quotes."""
+_MAX_SHOWN: Final = 20
+
+FieldError = dict[str, str]
+"""The members `field` and `message` of one entry of a problem's `errors`."""
+
+
+def field_errors(error: ValidationError, *, kind: str, model: type[BaseModel]) -> list[FieldError]:
+    """Return the errors of a `model`, such as {"field": "optimizer.beta1", "message": "must be a number"}.
+
+    `kind` is what its fields are called, such as parameter. An unknown one gets a suggestion.
+    """
+    details = error.errors(include_url=False)
+    return [
+        {
+            "field": ".".join(map(str, e["loc"])) or e.get("ctx", {}).get("field", ""),
+            "message": _message(e, kind, model),
+        }
+        for e in details
+        if not (e["type"] == "too_short" and any(_is_inside(other["loc"], e["loc"]) for other in details))
+    ]
+
+
+def sentence(errors: Iterable[FieldError]) -> str:
+    """Return the errors as a sentence, such as "size: must be a number; stepz: unknown field, did you mean steps?"."""
+    text = "; ".join(f"{e['field']}: {e['message']}" if e["field"] else e["message"] for e in errors)
+    return text if text.endswith("?") else f"{text}."
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return ", did you mean NAME?" with the most similar known name, or nothing."""
+    similar = difflib.get_close_matches(name, list(known), 1)
+    return f", did you mean {similar[0]}?" if similar else ""
 
 
 def message_for(error: ErrorDetails, *, kind: str) -> str:
@@ -46,6 +90,36 @@ def message_for(error: ErrorDetails, *, kind: str) -> str:
     if message is None:
         return error["msg"].removeprefix("Value error, ")
     return message.format_map({name: _format(value) for name, value in error.get("ctx", {}).items()})
+
+
+def _message(error: ErrorDetails, kind: str, model: type[BaseModel]) -> str:
+    message = message_for(error, kind=kind)
+    if error["type"] == "extra_forbidden":
+        return message + suggestion(str(error["loc"][-1]), _fields_at(model, error["loc"]))
+    if error["type"] in _SHOWN_INPUTS and isinstance(error["input"], str | bool | int | float):
+        shown = json.dumps(error["input"], ensure_ascii=False)
+        return f"{message}, not {shown}" if len(shown) <= _MAX_SHOWN else message
+    return message
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the names that the last part of a location could have."""
+    models = [model]
+    for part in location[:-1]:
+        fields = [one.model_fields[part].annotation for one in models if part in one.model_fields]
+        models = [inner for field in fields for inner in _models_in(field)] or models  # else an index or a tag
+    return [name for one in models for name in one.model_fields]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _is_inside(location: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(location) > len(outer) and location[: len(outer)] == outer
 
 
 def _format(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """Run Easel's workers and reapers, or the engine alone without a server."""
 
-import json
 import os
 import signal
 import socket
@@ -11,7 +10,10 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from shared.errors import EaselError, Unavailable
+from easel import BadInput, recipe_fields
+from easel.terminal.files import check_input, check_output
+from easel.terminal.output import print_message, printable
+from shared import errors
 from shared.logging import configure_logging, exit_with_error
 from shared.metrics.server import start_metrics_server
 from shared.presets import resolve
@@ -80,9 +82,17 @@ def rebuild() -> None:
 
 @app.command()
 def stylize(  # noqa: PLR0917 - typer turns each into an option
-    content: Annotated[Path, typer.Argument(help="The content image.", exists=True, dir_okay=False)],
+    content: Annotated[
+        Path,
+        typer.Argument(help="The content image; - for standard input.", dir_okay=False, callback=check_input),
+    ],
     styles: Annotated[list[Path], typer.Argument(help="One or more style images.", exists=True, dir_okay=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.")] = Path("out/stylized.png"),
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="The file to write: .png, .jpg, .webp or .tiff; - for a PNG to standard output."
+        ),
+    ] = Path("out/stylized.png"),
     recipe: Annotated[
         str, typer.Option(help="The name of a preset, or a JSON file with a recipe's fields.")
     ] = "default",
@@ -99,15 +109,23 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
     ] = "auto",
     trace: Annotated[Path | None, typer.Option(help="A file to write one JSON line per step to.")] = None,
 ) -> None:
-    """Render CONTENT in the style of STYLES on this machine, without a server."""
+    """Render CONTENT in the style of STYLES on this machine, without a server.
+
+    Exit codes: 1 for an image, a recipe or weights that cannot be used; 2 for wrong usage, such as an output that
+    cannot be written, before any work.
+    """
+    _check_files(output, trace)
+    resolved = _recipe(recipe, size, steps)
     from worker import stylize_command  # noqa: PLC0415 - it imports TensorFlow
     from worker.devices.device import configure_tensorflow  # noqa: PLC0415 - it imports TensorFlow
 
     configure_tensorflow(Settings().threads)
-    resolved = _recipe(recipe, size, steps)
     found = _weights(weights) if resolved.steps else None
-    last = stylize_command.run(content, styles, resolved, found, output, path=engine, trace=trace, console=console)
-    console.print(f"{output}: {last.step} steps" + (f", loss {last.losses.total:.4g}" if last.losses else ""))
+    try:
+        last = stylize_command.run(content, styles, resolved, found, output, path=engine, trace=trace, console=console)
+    except OSError as error:
+        raise errors.BadInput(f"{error.filename or 'A file'}: {error.strerror}.") from error
+    print_message(f"{output}: {last.step} steps" + (f", loss {last.losses.total:.4g}" if last.losses else ""))
 
 
 @app.command()
@@ -121,9 +139,24 @@ def calibrate(
     print(weights.path)  # noqa: T201 - for scripts: EASEL_WEIGHTS=$(easel-worker calibrate)
 
 
+def _check_files(output: Path, trace: Path | None) -> None:
+    """Make the output's folder. Raises typer.BadParameter if a file cannot be written, before any work."""
+    for file, option in ((output, "--output"), (trace, "--trace")):
+        try:
+            if file:
+                file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"The folder {printable(str(file and file.parent))} cannot be made: {error.strerror}."
+            raise typer.BadParameter(problem, param_hint=option) from error
+    check_output(output)
+
+
 def _recipe(name_or_file: str, size: int | None, steps: int | None) -> Recipe:
-    path = Path(name_or_file)
-    fields: dict[str, Any] = json.loads(path.read_text()) if path.suffix == ".json" else {"preset": name_or_file}
+    is_file = name_or_file.endswith(".json") or "/" in name_or_file
+    try:
+        fields = recipe_fields(Path(name_or_file) if is_file else name_or_file)
+    except BadInput as error:
+        raise errors.InvalidRecipe(error.detail) from error
     options = {"size": size, "steps": steps}
     return resolve({**fields, **{name: value for name, value in options.items() if value is not None}})
 
@@ -142,7 +175,7 @@ def _resolve_weights(title: str, spec: str, **options: Any) -> Any:
             progress=lambda activity, fraction: status.update(f"{activity} {fraction:.0%}"),
             **options,
         )
-    console.print(weights.describe())
+    print_message(weights.describe())
     return weights
 
 
@@ -150,8 +183,10 @@ def main() -> None:
     """Run the command. An expected error becomes one sentence and exit code 1."""
     try:
         app(prog_name="easel-worker")
-    except EaselError as error:
-        cause = {"cause": str(error.__cause__)} if isinstance(error, Unavailable) else {}  # which Redis, which store
+    except errors.EaselError as error:
+        cause = (
+            {"cause": str(error.__cause__)} if isinstance(error, errors.Unavailable) else {}
+        )  # which Redis, which store
         exit_with_error(error.detail, code=error.code, **cause)
     except InvalidSettings as error:
         exit_with_error(str(error))

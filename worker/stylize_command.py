@@ -1,6 +1,7 @@
 """The command `easel-worker stylize`: the engine alone, without a server."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from easel.terminal.command import iteration_path
+from easel.terminal.files import image_format, is_standard, iteration_path
+from shared.errors import EaselError
+from shared.imaging import result_formats
 from shared.imaging.deep_color import DecodedImage, decode
 from shared.imaging.display_p3 import convert
 from shared.imaging.transparency import encode_rendered_png, separate_alpha
@@ -22,6 +25,7 @@ from worker.engine.weights.sources import Weights
 Report = Callable[[Iterate, float], None]
 """Called with an iterate and the seconds since the start."""
 
+_QUALITY = 90  # of a JPEG or WebP, as the service's default
 _MAX_PIXELS = 200_000_000  # a person's own files on their own machine
 
 
@@ -36,7 +40,9 @@ def run(
     trace: Path | None = None,
     console: Console | None = None,
 ) -> Iterate:
-    """Render the files, write the PNG to `output`, and return the last Iterate. A progress bar goes to `console`.
+    """Render the files, write the image to `output`, and return the last Iterate. A progress bar goes to `console`.
+
+    The ending of `output` decides the format. The path - is standard input or output.
 
     `weights` may be None for a recipe without evaluations. `trace` gets one JSON line per step. Iterations that the
     recipe saves are written beside the output. On KeyboardInterrupt the image so far is written before it is raised.
@@ -47,7 +53,6 @@ def run(
     photo, alpha = separate_alpha(convert(*decoded, recipe.rendered_space))
     images = [convert(*_decode(file), recipe.rendered_space) for file in styles]
     recipe = adapted_to_weights(recipe, weights.source) if weights else recipe
-    output.parent.mkdir(parents=True, exist_ok=True)
     last: Iterate | None = None
     try:
         with _trace_writer(trace) as write, _progress_bar(recipe, console or Console(stderr=True)) as show:
@@ -61,7 +66,7 @@ def run(
                 show(last, seconds)
     finally:
         if last:
-            output.write_bytes(encode_rendered_png(last.image, alpha, recipe))
+            _write(output, encode_rendered_png(last.image, alpha, recipe))
     if last is None:  # for the type checker: step 0 always comes
         msg = "stylize yielded nothing"
         raise AssertionError(msg)
@@ -69,7 +74,21 @@ def run(
 
 
 def _decode(file: Path) -> DecodedImage:
-    return decode(file.read_bytes(), max_pixels=_MAX_PIXELS, background=None)
+    """Return the pixels of a file. Raises the errors of `decode`, which name the file, and OSError."""
+    data = sys.stdin.buffer.read() if is_standard(file) else file.read_bytes()
+    try:
+        return decode(data, max_pixels=_MAX_PIXELS, background=None)
+    except EaselError as error:
+        raise type(error)(f"{'Standard input' if is_standard(file) else file}: {error.detail}") from error
+
+
+def _write(output: Path, png: bytes) -> None:
+    form = "png" if is_standard(output) else image_format(output)
+    file = png if form == "png" else result_formats.convert(png, form, _QUALITY)
+    if is_standard(output):
+        sys.stdout.buffer.write(file)
+    else:
+        output.write_bytes(file)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from flask import request
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import MalformedRequest, UnsupportedMediaType
-from shared.validation_messages import message_for
+from shared.validation_messages import field_errors, sentence
 
 M = TypeVar("M", bound=BaseModel)
 _MAX_BODY_BYTES: Final = 4096  # also for clients without a key
@@ -30,10 +30,7 @@ def parse_json(*, example: str) -> dict[str, Any]:
 def parse_model(model: type[M], *, example: str) -> M:
     """Return the object in the body as a model. Raises MalformedRequest, UnsupportedMediaType."""
     try:
-        return model.model_validate(parse_json(example=example))
+        return model.model_validate_json(json.dumps(parse_json(example=example)), strict=True)
     except ValidationError as error:
-        errors = [
-            {"field": ".".join(map(str, e["loc"])), "message": message_for(e, kind="field")} for e in error.errors()
-        ]
-        summary = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
-        raise MalformedRequest(f"Invalid body. {summary}.", errors=errors) from error
+        errors = field_errors(error, kind="field", model=model)
+        raise MalformedRequest(f"Invalid body. {sentence(errors)}", errors=errors) from error

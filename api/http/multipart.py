@@ -11,6 +11,7 @@ from werkzeug.formparser import FormDataParser, default_stream_factory
 from api.http.submission import SubmissionParts
 from shared.errors import InvalidWebhook, MalformedRequest, MissingImage, TooManyImages, UnsupportedMediaType
 from shared.inputs.sources import ImageSource, parse_source
+from shared.validation_messages import suggestion
 
 _PARTS: Final = (
     *("content", "style", "style_mask", "content_mask", "init_image", "init_job"),
@@ -76,7 +77,8 @@ def _check_parts(known: Sequence[str], *, example: str) -> None:
         raise MalformedRequest(f"The multipart body is malformed: {error}.") from error
     unknown = sorted(str(name) for name in set(names) - set(known))  # a part may lack a name
     if unknown:
-        raise MalformedRequest(f"Unknown form part {unknown[0]!r}. Known parts: {', '.join(known)}.")
+        hint = suggestion(unknown[0], known) or "."
+        raise MalformedRequest(f"Unknown form part {unknown[0]!r}{hint} Known parts: {', '.join(known)}.")
 
 
 def _files(name: str) -> list[FileStorage]:

@@ -8,6 +8,7 @@ from flask import Flask
 
 from api.http import request_id, session_cookie
 from api.http.openapi_schemas import REF_TEMPLATE, Problem, component_schemas, event_classes, ref
+from api.http.openapi_tags import tag_of, tags_in
 from api.http.operations import OPERATIONS, OperationDoc, Query, ResponseDoc
 from api.http.problems import MEDIA_TYPE, error_title
 from easel import __version__
@@ -34,13 +35,17 @@ _WITH_JOB_ID: Final = (InvalidJobId, JobNotFound)
 
 
 _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
-    "job_id": {"type": "string", "format": "uuid"},
-    "number": {"type": "integer", "minimum": 0},
-    "step": {"type": "integer", "minimum": 0},
-    "prefix": {"type": "string", "pattern": "^[a-z0-9]{8}$"},
-    "tier": {"type": "string"},
-    "name": {"type": "string"},
-    "picture": {"type": "string", "examples": ["result.png", "result.jpeg", "preview.jpeg"]},
+    "job_id": {"type": "string", "format": "uuid", "description": "The job's ID."},
+    "number": {"type": "integer", "minimum": 0, "description": "The number of the image, from 0."},
+    "step": {"type": "integer", "minimum": 0, "description": "The number of steps done."},
+    "prefix": {"type": "string", "pattern": "^[a-z0-9]{8}$", "description": "The key's prefix."},
+    "tier": {"type": "string", "description": "One of EASEL_TIERS."},
+    "name": {"type": "string", "description": "The file's path."},
+    "picture": {
+        "type": "string",
+        "examples": ["result.png", "result.jpeg", "preview.jpeg"],
+        "description": "The file's name.",
+    },
 }
 """Schemas of path parameters, by their name in the routes."""
 
@@ -80,6 +85,7 @@ def document(app: Flask) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{"key": []}, {"session": []}, {}],
+        "tags": tags_in(paths),
         "paths": paths,
         "webhooks": {"job": {"post": _webhook()}},
         "components": {
@@ -117,6 +123,7 @@ def _operation(app: Flask, rule: Any, doc: OperationDoc) -> dict[str, Any]:
     summary, _, description = (app.view_functions[rule.endpoint].__doc__ or "").partition("\n")
     operation: dict[str, Any] = {
         "operationId": rule.endpoint.rpartition(".")[2],
+        "tags": [tag_of(rule.endpoint)],
         "summary": summary.rstrip("."),
         "description": re.sub(r"\n {4}", "\n", description).strip(),
         "parameters": [*_path_parameters(rule), *_query_parameters(doc.query), *_header_parameters(doc.headers)],
@@ -128,8 +135,11 @@ def _operation(app: Flask, rule: Any, doc: OperationDoc) -> dict[str, Any]:
 
 
 def _path_parameters(rule: Any) -> list[dict[str, Any]]:
-    names = sorted(rule.arguments)
-    return [{"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS[name]} for name in names]
+    schemas = {name: dict(_PATH_SCHEMAS[name]) for name in sorted(rule.arguments)}
+    return [
+        {"name": name, "in": "path", "required": True, "description": schema.pop("description"), "schema": schema}
+        for name, schema in schemas.items()
+    ]
 
 
 def _query_parameters(query: type[Query]) -> list[dict[str, Any]]:
@@ -221,6 +231,7 @@ def _webhook() -> dict[str, Any]:
     }
     return {
         "operationId": "job_webhook",
+        "tags": ["Webhooks"],
         "summary": "Receive an event of a job",
         "description": "Sent to the job's `webhook_url`, at least once per event, in no particular order.",
         "parameters": _header_parameters(headers),

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from api.http.openapi_examples import add_examples
 from api.http.operations import OperationDoc, ResponseDoc
 from api.http.serializers import JobUrls
 from api.http.submission_json import JobSubmission
@@ -43,12 +44,12 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_EXAMPLE]})
 
     type: str = Field(description="Link to the explanation of the code.")
-    title: str
-    status: int
+    title: str = Field(description="The code in words.")
+    status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What happened and what to do, for people.")
     code: str = Field(description="Stable, for programs.")
     retryable: bool = Field(description="Whether the same request may succeed later.")
-    instance: str
+    instance: str = Field(description="Path of the request.")
     request_id: str = Field(description="The header `X-Request-Id` of the response, by which its log lines are found.")
 
 
@@ -87,5 +88,18 @@ def component_schemas(operations: list[OperationDoc]) -> dict[str, Any]:
         schemas[name].pop("required", None)
     for model, field, schema in _SERVER_FIELDS:
         properties = schemas[model.__name__]["properties"]
-        properties[field] = schema
+        properties[field] = {"description": properties[field]["description"], **schema}
+    _describe(schemas)
+    add_examples(schemas)
     return schemas
+
+
+def _describe(schemas: dict[str, Any]) -> None:
+    """Describe `kind` and `data` of events, and properties that are another schema, whose description fits them."""
+    for schema in schemas.values():
+        for name, one in schema.get("properties", {}).items():
+            if name == "kind" and "const" in one:
+                one.setdefault("description", "Selects the event: the field `event` of the stream.")
+            for choice in (one, *one.get("anyOf", ())):
+                if "$ref" in choice and "description" not in one:
+                    one["description"] = schemas[choice["$ref"].rpartition("/")[2]]["description"]

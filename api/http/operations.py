@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import EaselError, MalformedRequest
 from shared.tenants.keys import Scope
-from shared.validation_messages import message_for
+from shared.validation_messages import field_errors, sentence
 
 View = Callable[..., ResponseReturnValue]
 _MEMBER: Final = re.compile(r"(\w+)\[(.*)\]", re.DOTALL)
@@ -85,11 +85,8 @@ def _parse_query(model: type[Query]) -> Query:
     try:
         return model.model_validate(_nest({name: value for name, (value,) in values.items()}))
     except ValidationError as error:
-        errors = [
-            {"field": ".".join(map(str, e["loc"])), "message": message_for(e, kind="parameter")} for e in error.errors()
-        ]
-        summary = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
-        raise MalformedRequest(f"Invalid query parameter. {summary}.", errors=errors) from error
+        errors = field_errors(error, kind="parameter", model=model)
+        raise MalformedRequest(f"Invalid query parameter. {sentence(errors)}", errors=errors) from error
 
 
 def _nest(values: dict[str, str]) -> dict[str, Any]:

@@ -25,20 +25,20 @@ _COPIED_FIELDS: Final = tuple(JobStatus.model_fields.keys() & Job.model_fields.k
 class JobUrls(BaseModel):
     """Paths of the job's resources and actions; null while one is not available."""
 
-    self: str
-    events: str
-    content: str
-    styles: list[str]
+    self: str = Field(description="The job.")
+    events: str = Field(description="Its event stream.")
+    content: str = Field(description="The photo.")
+    styles: list[str] = Field(description="The style images, in order.")
     content_masks: list[str] = Field(description="One for each style image, or none.")
     init_image: str | None = Field(description="The start image, if the job has one.")
-    previews: str
-    preview: str | None
+    previews: str = Field(description="The list of previews.")
+    preview: str | None = Field(description="The newest preview.")
     iterations: str | None = Field(description="Null while no iteration is saved.")
     timelapse: str | None = Field(description="Null while there are fewer than two previews.")
-    result: str | None
-    provenance: str | None
-    cancel: str | None
-    finish: str | None
+    result: str | None = Field(description="The result.")
+    provenance: str | None = Field(description="Everything needed to reproduce the result.")
+    cancel: str | None = Field(description="POST to cancel the job.")
+    finish: str | None = Field(description="POST to finish the job early.")
 
 
 def serialize_jobs(context: Context, jobs: list[Job]) -> list[JobStatus]:

@@ -17,7 +17,7 @@ from shared.errors import MalformedRequest, MissingImage
 from shared.inputs.sources import ImageSource, parse_source
 from shared.jobs.job import WEBHOOK_EVENTS
 from shared.jobs.metadata import METADATA_SCHEMA
-from shared.validation_messages import message_for
+from shared.validation_messages import field_errors, sentence
 
 _HOW_TO_SEND: Final = '"sha256:...", an ID of POST /v1/images, "https://...", or {"base64": "..."}'
 _SPOOL_BYTES: Final = 256 * 1024
@@ -100,12 +100,8 @@ def _parse(body: bytes) -> JobSubmission:
             json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is valid JSON, but not valid text
         return JobSubmission.model_validate(value)
     except ValidationError as error:
-        errors = [
-            {"field": ".".join(map(str, e["loc"])) or "body", "message": message_for(e, kind="field")}
-            for e in error.errors(include_input=False, include_url=False)
-        ]
-        summary = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
-        raise MalformedRequest(f"Invalid body. {summary}.", errors=errors) from error
+        errors = field_errors(error, kind="field", model=JobSubmission)
+        raise MalformedRequest(f"Invalid body. {sentence(errors)}", errors=errors) from error
     except RecursionError as error:
         raise MalformedRequest("The body is nested too deeply.") from error
     except ValueError as error:

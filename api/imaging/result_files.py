@@ -8,10 +8,10 @@ from werkzeug.datastructures import MIMEAccept
 
 from api.context import Context
 from api.http.download_errors import NotAcceptable
-from api.imaging.formats import CONVERTER, LOSSY, convert
 from api.imaging.metadata import Origin
 from easel.models import ImageFormat
 from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow
+from shared.imaging.result_formats import CONVERTER, LOSSY, convert
 from shared.storage import keys
 
 FORMATS: Final[tuple[ImageFormat, ...]] = ("png", "jpeg", "webp", "tiff")

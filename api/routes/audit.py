@@ -22,14 +22,14 @@ _CURSOR: Final = re.compile(r"\d{1,18}-\d{1,18}", re.ASCII)
 class AuditQuery(Query):
     """Which entries to list."""
 
-    limit: int = Field(default=50, ge=1, le=200)
+    limit: int = Field(default=50, ge=1, le=200, description="Entries on a page.")
     cursor: str | None = Field(default=None, max_length=50, description="`next_cursor` of the previous page.")
 
 
 class AuditPage(BaseModel):
     """A page of the audit log."""
 
-    entries: list[StoredAuditEntry]
+    entries: list[StoredAuditEntry] = Field(description="Newest first.")
     next_cursor: str | None = Field(description="To get the next page; null on the last one.")
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Literal
 
 from flask import Blueprint, Response, request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.context import Context
 from api.http.operations import ResponseDoc, operation
@@ -30,21 +30,21 @@ routes = Blueprint("health", __name__)
 class Alive(BaseModel):
     """The process responds."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field(default="ok", description="Always the same.")
 
 
 class Check(BaseModel):
     """The result of one check."""
 
-    ok: bool
-    detail: str | None = None
+    ok: bool = Field(description="Whether it passed.")
+    detail: str | None = Field(default=None, description="Why it did not pass, or null.")
 
 
 class Ready(BaseModel):
     """All checks passed."""
 
-    status: Literal["ready"] = "ready"
-    checks: dict[str, Check]
+    status: Literal["ready"] = Field(default="ready", description="Always the same.")
+    checks: dict[str, Check] = Field(description="By name: `redis`, `store` and `ledger`.")
 
 
 @routes.get("/healthz")

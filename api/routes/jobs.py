@@ -26,7 +26,7 @@ routes = Blueprint("jobs", __name__)
 
 
 # Without the first check, pydantic takes the year 2026 for seconds since the epoch.
-Rfc3339 = Annotated[AwareDatetime, BeforeValidator(lambda text: text if "T" in text.upper() else "")]
+Rfc3339 = Annotated[AwareDatetime, BeforeValidator(lambda text: text if "T" in str(text).upper() else "")]
 
 
 class GetQuery(Query):
@@ -48,14 +48,14 @@ _PAGE: Final = {"limit", "cursor"}
 class ListQuery(Query):
     """Which jobs to list."""
 
-    state: JobState | None = None
+    state: JobState | None = Field(default=None, description="Only jobs in this state.")
     preset: str | None = Field(default=None, max_length=40, description="The recipe's `preset`.")
     metadata: Metadata = Field(
         default={}, description="Only jobs with this value of a key, as in `metadata[order]=6735`; may be repeated."
     )
     created_after: Rfc3339 | None = Field(default=None, description="At or after this time.")
     created_before: Rfc3339 | None = Field(default=None, description="Before this time.")
-    limit: int = Field(default=50, ge=1, le=200)
+    limit: int = Field(default=50, ge=1, le=200, description="Jobs on a page.")
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the previous page.")
 
 

@@ -30,7 +30,7 @@ class CreatedKey(Key):
 class KeyList(BaseModel):
     """All keys, by prefix."""
 
-    keys: list[Key]
+    keys: list[Key] = Field(description="By prefix.")
 
 
 @routes.get("/v1/keys")

@@ -37,7 +37,7 @@ class QueueJobsQuery(Query):
     """A page of the queue."""
 
     offset: int = Field(default=0, ge=0, le=2**31, description="Jobs to skip.")
-    limit: int = Field(default=50, ge=1, le=200)
+    limit: int = Field(default=50, ge=1, le=200, description="Jobs on a page.")
 
 
 class QueueJobs(BaseModel):

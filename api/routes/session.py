@@ -34,7 +34,7 @@ class SessionStatus(BaseModel):
     """The browser's session."""
 
     required: bool = Field(description="Whether the service requires an API key.")
-    signed_in: bool
+    signed_in: bool = Field(description="Whether the request has a valid session.")
     csrf_token: str | None = Field(description="To send as `X-CSRF-Token` with all requests but GET and HEAD.")
 
 

@@ -49,7 +49,7 @@ class SharedQuery(Query):
 
     expires: int = Field(default=0, ge=0, le=2**32, description="When the link expires, in seconds since the epoch.")
     key: str | None = Field(default=None, max_length=64, description="The prefix of the key that made the link.")
-    signature: str = Field(default="", max_length=64)
+    signature: str = Field(default="", max_length=64, description="A part of the link.")
 
 
 @routes.post("/v1/jobs/<job_id>/share")

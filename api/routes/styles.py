@@ -25,7 +25,7 @@ class StyleImage(BaseModel):
     """A picture of the operator's folder."""
 
     name: str = Field(description="The file's name.")
-    url: str
+    url: str = Field(description="Path of the image.")
 
 
 class StyleImages(BaseModel):

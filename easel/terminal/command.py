@@ -1,7 +1,6 @@
 """Options, exit codes and error messages that the commands of `easel` share."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -10,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from easel import ApiError, Easel, Job, JobState, JobStatus, NotFound, Unauthorized, Unavailable, recipe_fields
-from easel.models import ImageFormat
+from easel.terminal.files import check_input
 from easel.terminal.output import print_json, print_message
 from easel.terminal.tables import describe_outcome, result_hint
 
@@ -33,16 +32,10 @@ TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:
 Id = Annotated[str, typer.Argument(metavar="ID", help="The job's ID.", show_default=False)]
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="The jobs' IDs.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Content = Annotated[Path, typer.Argument(metavar="CONTENT", exists=True, dir_okay=False, help="The photo.")]
-_FORMATS: Final[dict[str, ImageFormat]] = {
-    "": "png",
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-}
+Content = Annotated[
+    Path,
+    typer.Argument(metavar="CONTENT", dir_okay=False, callback=check_input, help="The photo; - for standard input."),
+]
 
 Masks = Annotated[
     list[Path] | None,
@@ -63,7 +56,10 @@ SaveEvery = Annotated[
     int | None,
     typer.Option(metavar="N", help="Save every N-th step's image; with -o NAME.png also as NAME-0030.png and so on."),
 ]
-Styles = Annotated[list[Path], typer.Argument(metavar="STYLE", exists=True, dir_okay=False, help="Style images.")]
+Styles = Annotated[
+    list[Path],
+    typer.Argument(metavar="STYLE", dir_okay=False, callback=check_input, help="Style images; - for standard input."),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field; a.b=1 sets a nested one; may be repeated."),
@@ -190,62 +186,3 @@ def control_jobs(easel: Easel, control: Callable[[Job], JobStatus], ids: list[st
             print_message(f"{status.id}  {status.state}" + ("" if status.ended else ", will end at its next step"))
     if errors:
         raise typer.Exit(exit_code(errors[0]))
-
-
-def check_output(path: Path, *, with_json: bool) -> None:
-    """Raise typer.BadParameter, before any request, if an image, or an image and JSON, cannot be written there."""
-    if is_standard_output(path) and with_json:
-        raise typer.BadParameter("Standard output takes the image alone, without JSON.", param_hint="--output")
-    if not path.parent.is_dir():
-        raise typer.BadParameter(f"There is no folder {path.parent}.", param_hint="--output")
-    image_format(path)
-
-
-def image_format(path: Path) -> ImageFormat:
-    """Return the format that a file's name asks for; PNG without an ending. Raises typer.BadParameter for others."""
-    try:
-        return _FORMATS[path.suffix.lower()]
-    except KeyError as error:
-        message = f"Files that end with {path.suffix} cannot be written. Choose{', '.join(_FORMATS)[1:]}."
-        raise typer.BadParameter(message, param_hint="--output") from error
-
-
-def iteration_path(output: Path, step: int) -> Path:
-    """Return the file of a saved iteration beside the output, such as result-0030.png."""
-    return output.with_name(f"{output.stem}-{step:04d}.png")
-
-
-def write_images(job: Job, output: Path) -> bool:
-    """Write what an ended job has: saved iterations, and the result if it succeeded. Return whether it did."""
-    if job.status.urls.get("iterations") and not is_standard_output(output):
-        write_iterations(job, output)
-    succeeded = job.state == JobState.SUCCEEDED
-    if succeeded:
-        write_output(output, job.result(image_format(output)))
-    return succeeded
-
-
-def write_iterations(job: Job, output: Path) -> int:
-    """Write the saved iterations of a job beside the output, and return their number."""
-    saved = job.iterations()
-    for iteration in saved:
-        write_output(iteration_path(output, iteration.step), job.iteration(iteration.step))
-    return len(saved)
-
-
-def is_standard_output(path: Path | None) -> bool:
-    """Return whether the path is -."""
-    return str(path) == "-"
-
-
-def write_output(path: Path, content: bytes) -> None:
-    """Write to a file, or to standard output if the path is -."""
-    if is_standard_output(path):
-        sys.stdout.buffer.write(content)
-        return
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        print_message(f"Error: {path} cannot be written: {error.strerror}.")
-        raise typer.Exit(_REJECTED) from error
-    print_message(f"Wrote {path}")

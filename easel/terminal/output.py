@@ -11,9 +11,14 @@ stderr = Console(highlight=False, emoji=False, stderr=True)
 """Messages and progress."""
 
 
+def printable(text: str) -> str:
+    """Return the text of a user or service without what would act on the terminal, or that is not Unicode."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+
+
 def print_message(message: str) -> None:
     """Print a message for people to standard error."""
-    stderr.print(message, markup=False, soft_wrap=True)
+    stderr.print(printable(message), markup=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:

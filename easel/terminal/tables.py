@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from easel import Delivery, DurationRange, JobState, JobStatus, Queue, Quote, Recipes
+from easel.terminal.output import printable
 
 _STYLES: Final = {
     JobState.QUEUED: "yellow",
@@ -85,8 +87,19 @@ def job_table(jobs: Iterable[JobStatus]) -> Table:
     table.add_column("age", justify="right", no_wrap=True)
     for job in jobs:
         state = Text(_state(job), style=state_style(job.state))
-        table.add_row(job.id, state, f"{job.progress.percentage:.0f} %", _recipe(job), format_age(job.created_at))
+        _add_row(table, job.id, state, _done(job), _recipe(job), format_age(job.created_at))
     return table
+
+
+def _add_row(table: Table, *cells: str | Text) -> None:
+    """Add a row. Strings are text of users and services: they are shown as they are, not taken for markup."""
+    table.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in cells))
+
+
+def _done(job: JobStatus) -> str:
+    """Return 30 %, or the number of steps of an early finish, whose percentage ended below 100."""
+    early = job.stopped_early and job.state == JobState.SUCCEEDED
+    return f"{job.progress.current} steps" if early else f"{job.progress.percentage:.0f} %"
 
 
 def _state(job: JobStatus) -> str:
@@ -105,7 +118,8 @@ def job_details(job: JobStatus) -> Table:
     table.add_column(overflow="fold")
     for name, value in _properties(job).items():
         if value:
-            table.add_row(name, Text(value, style=state_style(job.state) if name == "state" else ""))
+            text = printable(value)
+            _add_row(table, name, Text(text, style=state_style(job.state) if name == "state" else ""))
     return table
 
 
@@ -117,7 +131,7 @@ def _properties(job: JobStatus) -> dict[str, str]:
         "error": f"{job.error.detail} ({job.error.code})" if job.error else "",
         "recipe": f"{_recipe(job)}, {progress.total} steps, tier {job.tier}",
         "position": f"{ordinal(job.queue_position)} in the queue" if job.queue_position else "",
-        "progress": f"{progress.phase}, {progress.percentage:.0f} %, step {progress.current} of {progress.total}",
+        "progress": f"{progress.phase}, {_done(job)}, step {progress.current} of {progress.total}",
         "worker": _worker(job),
         "time left": _format_range(eta) if eta and not job.ended else "",
         "loss": f"{losses.total:.4g} = style {losses.style:.4g} + content {losses.content:.4g} "
@@ -173,19 +187,24 @@ def queue_tables(queue: Queue, elapsed: float = 0.0) -> Group:
     for tier in queue.tiers:
         oldest = format_duration((tier.oldest_seconds or 0) + elapsed) if tier.depth else ""
         eta = _format_range(tier.eta_seconds) if tier.eta_seconds else ""
-        tiers.add_row(tier.name, str(tier.depth), oldest, eta)
+        _add_row(tiers, tier.name, str(tier.depth), oldest, eta)
     running = _table("running", "worker", "phase", "done", "left")
     for job in queue.running:
         remaining = format_duration(max(0.0, job.eta_seconds.p50 - elapsed)) if job.eta_seconds else ""
         worker_name = job.worker or next((worker.name for worker in queue.workers if worker.job == job.id), "")
-        running.add_row(job.id, worker_name, job.progress.phase, f"{job.progress.percentage:.0f} %", remaining)
+        _add_row(running, job.id, worker_name, job.progress.phase, f"{job.progress.percentage:.0f} %", remaining)
     workers = _table("worker", "device", "memory", "weights", "state")
     for worker in queue.workers:
         memory = format_bytes(worker.memory_bytes) if worker.memory_bytes else ""
         if memory and worker.memory_kind == "gpu":
             memory += " (GPU)"
-        workers.add_row(
-            worker.name, worker.device, memory, worker.weights, "running" if worker.busy or worker.job else "idle"
+        _add_row(
+            workers,
+            worker.name,
+            worker.device,
+            memory,
+            worker.weights,
+            "running" if worker.busy or worker.job else "idle",
         )
     done = queue.completed_last_hour
     footer = [f"{done} job{'' if done == 1 else 's'} ended in the last hour."]
@@ -195,9 +214,9 @@ def queue_tables(queue: Queue, elapsed: float = 0.0) -> Group:
 
 def recipe_tables(recipes: Recipes) -> Group:
     """Return a table of the featured fields with one column per preset, and the names of the other fields."""
-    table = _table("", *recipes.presets)
+    table = _table("", *map(escape, recipes.presets))
     for name in recipes.featured:
-        table.add_row(name, *(_short(preset.get(name)) for preset in recipes.presets.values()))
+        _add_row(table, name, *(_short(preset.get(name)) for preset in recipes.presets.values()))
     others = sorted(recipes.fields.get("properties", {}).keys() - set(recipes.featured))
     return Group(table, "", Text(f"More, with --set KEY=VALUE: {', '.join(others)}."))
 
@@ -212,7 +231,7 @@ def delivery_table(deliveries: Iterable[Delivery]) -> Table:
     for delivery in deliveries:
         response = " ".join(filter(None, (str(delivery.status or ""), delivery.error)))
         at, next_at = _time(delivery.at), _time(delivery.next_attempt_at)
-        table.add_row(delivery.event, str(delivery.attempt), at, response, next_at)
+        _add_row(table, delivery.event, str(delivery.attempt), at, response, next_at)
     return table
 
 

@@ -122,7 +122,7 @@ def _columns(width: int, *, multiple_jobs: bool) -> list[ProgressColumn]:
     """Return the columns that fit on a terminal of `width` characters."""
 
     def column(name: str, min_width: int, **style: Any) -> list[ProgressColumn]:
-        text = TextColumn(f"{{task.fields[{name}]}}", table_column=Column(no_wrap=True, **style))
+        text = TextColumn(f"{{task.fields[{name}]}}", markup=False, table_column=Column(no_wrap=True, **style))
         return [text] if width >= min_width else []
 
     return [

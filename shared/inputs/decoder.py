@@ -19,7 +19,8 @@ from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow, ServerBusy
 from shared.process import end_with_parent
 from shared.settings import Settings
 
-_PRELOADED: Final = ["shared.inputs.decoding"]  # imported once, in the process that the others are forked from
+# Imported once, in the process that the others are forked from.
+_PRELOADED: Final = ["shared.inputs.decoding", "shared.imaging.result_formats"]
 
 
 P = ParamSpec("P")

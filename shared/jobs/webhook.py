@@ -17,10 +17,10 @@ from shared.jobs.job import WEBHOOK_EVENTS, WebhookEvent, WebhookTarget
 class WebhookJob(BaseModel):
     """The job's part of the payload: only facts that are the same at every delivery attempt."""
 
-    id: str
+    id: str = Field(description="The job's ID.")
     state: JobState = Field(description="`running` for job.started, even if the job has ended since.")
-    tier: str
-    created_at: datetime
+    tier: str = Field(description="The queue that it was in.")
+    created_at: datetime = Field(description="When it was submitted.")
     metadata: dict[str, str] = Field(description="As submitted.")
     url: str = Field(
         description="URL of the job; its path, if EASEL_PUBLIC_URL is not set.",
@@ -33,7 +33,7 @@ class WebhookJob(BaseModel):
 class WebhookPayload(BaseModel):
     """The body of a webhook request, in the shape that Standard Webhooks proposes."""
 
-    type: WebhookEvent
+    type: WebhookEvent = Field(description="What happened.")
     timestamp: datetime = Field(description="Time of the event.")
     data: WebhookJob
 

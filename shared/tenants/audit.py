@@ -18,14 +18,16 @@ _STREAM: Final = f"{NAMESPACE}:audit"
 class AuditEntry(BaseModel):
     """One action that succeeded."""
 
-    action: Action
+    action: Action = Field(description="What was done.")
     caller: str = Field(
         description="`key PREFIX`; `EASEL_API_KEYS NUMBER`; `address ADDRESS`, if the service has no keys; or "
         "`easel-worker`."
     )
     tenant: str | None = Field(default=None, description="The caller's; null for `easel-worker`.")
     address: str | None = Field(default=None, description="The client's, or that of the last proxy before the service.")
-    request_id: str | None = None
+    request_id: str | None = Field(
+        default=None, description="The request's ID, as in the log; null for `easel-worker`."
+    )
     job: str | None = Field(default=None, description="The ID of the job.")
     key: str | None = Field(default=None, description="The prefix of the key that was created or revoked.")
 
@@ -33,7 +35,7 @@ class AuditEntry(BaseModel):
 class StoredAuditEntry(AuditEntry):
     """An entry as stored."""
 
-    at: datetime
+    at: datetime = Field(description="When it was done.")
 
 
 class AuditLog:

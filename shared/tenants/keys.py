@@ -49,8 +49,8 @@ class Key(NewKey):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     prefix: str = Field(description="The public part of the key, after `easel_`.")
-    created_at: AwareDatetime
-    revoked_at: AwareDatetime | None = None
+    created_at: AwareDatetime = Field(description="When it was created.")
+    revoked_at: AwareDatetime | None = Field(default=None, description="When it was revoked, or null.")
 
     def state(self) -> Literal["active", "expired", "revoked"]:
         """Return whether the key can be used now."""

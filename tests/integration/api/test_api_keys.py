@@ -191,6 +191,7 @@ def test_keys_are_created_listed_and_revoked_over_http(
 def test_invalid_keys_are_not_created(make_client: MakeClient, services: Services) -> None:
     admin, _ = make_client("default", "admin")
     invalid: list[dict[str, Any]] = [{"tenant": "A"}, {"scopes": []}, {"scopes": ["x"]}, {"expires_at": "2050-01-01"}]
+    invalid += [{"expires_at": 2524608000}, {"scopes": "read"}, {"name": 7}, {"tennant": "acme"}]
     for fields in (*invalid, {"tenant": ""}, {"tenant": "a:b"}, {"tenant": "a" * 41}, {"prefix": "12345678"}):
         response = admin.post("/v1/keys", json=fields)
         assert code(response) == (400, "malformed_request")

@@ -287,7 +287,7 @@ def test_a_result_is_written_to_the_output(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "p.json").read_text()) == provenance
     assert run_easel("result", "x", "-o", "-", responders=(reply(JOB), reply(b"\x89PNG")))[0].stdout_bytes == b"\x89PNG"
     result, _ = run_easel("result", "x", "-o", str(tmp_path), responders=(reply(JOB), reply(b"PNG")))
-    assert (result.exit_code, "cannot be written" in result.stderr) == (2, True)
+    assert (result.exit_code, "is a folder" in result.stderr) == (2, True)
 
 
 def test_a_timelapse_is_written_to_the_output(tmp_path: Path) -> None:

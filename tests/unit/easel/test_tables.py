@@ -45,12 +45,14 @@ def test_the_time_left_names_its_bound_unless_it_is_the_same(p90: int, text: str
     assert [line.split(maxsplit=2)[2].strip() for line in lines if line.startswith("time left")] == [text]
 
 
-@pytest.mark.parametrize(("state", "text"), [("succeeded", "succeeded early"), ("canceled", "canceled")])
-def test_status_and_list_mark_a_result_of_an_early_finish(state: str, text: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "text", "done"), [("succeeded", "succeeded early", "3 steps"), ("canceled", "canceled", "2 %")]
+)
+def test_status_and_list_mark_a_result_of_an_early_finish(state: str, text: str, done: str) -> None:
     job = {**JOB, "state": state, "stopped_early": True}
     assert re.search(rf"state +{text} +\n", run_easel("status", "x", responders=(reply(job),))[0].stdout)
     page = reply({"jobs": [job], "next_cursor": None})
-    assert re.search(rf"{JOB['id']}  {text} +2 %", run_easel("list", responders=(page,))[0].stdout)
+    assert re.search(rf"{JOB['id']}  {text} +{done}", run_easel("list", responders=(page,))[0].stdout)
 
 
 def test_a_list_stops_at_its_limit() -> None:

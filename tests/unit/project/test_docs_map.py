@@ -7,7 +7,7 @@ import pytest
 from support.requirements import ROOT
 
 TEXT = (ROOT / "ARCHITECTURE.md").read_text()
-SUFFIXES = {".py", ".yml", ".yaml", ".json", ".lua", ".js", ".html", ".md", ".jpg", ".txt", ".webp"}
+SUFFIXES = {".py", ".yml", ".yaml", ".json", ".lua", ".js", ".ts", ".html", ".md", ".jpg", ".txt", ".webp"}
 
 
 def listed_folders() -> set[str]:

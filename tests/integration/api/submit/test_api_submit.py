@@ -105,7 +105,7 @@ def test_an_opaque_photo_is_stored_once_with_and_without_an_alpha_channel(submit
 def test_a_recipe_may_be_a_presets_name(submit: Submit) -> None:
     assert submit(recipe="gentle").get_json()["recipe"]["preset"] == "gentle"
     assert submit(recipe="null").get_json()["code"] == "invalid_recipe"
-    assert "choose one of" in submit(recipe="gentel").get_json()["detail"]
+    assert "did you mean gentle?" in submit(recipe="gentel").get_json()["detail"]
 
 
 def test_a_recipe_may_be_a_file_or_omitted(submit: Submit) -> None:
