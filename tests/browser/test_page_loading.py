@@ -55,14 +55,6 @@ def test_the_content_security_policy_forbids_inline_code(stack: BrowserStack, pa
     assert "unsafe" not in policy
 
 
-def test_the_reference_and_a_shared_picture_break_no_policy(page: Page, stack: BrowserStack, finished: str) -> None:
-    """What a policy forbids is an error on the console, which fails the test, as in all tests of pages."""
-    page.goto("/docs")
-    expect(page.get_by_role("heading").first).to_be_visible()
-    page.goto(httpx2.post(f"{stack.url}/v1/jobs/{finished}/share").json()["url"])
-    assert page.evaluate("document.images[0].naturalWidth") > 0
-
-
 def test_an_unknown_url_shows_a_page_that_leads_home(new_page: NewPage) -> None:
     page = new_page(allow_console_errors=True)  # the browser logs the status
     response = page.goto("/nothing")
