@@ -22,6 +22,7 @@ class ModelJob:
     order: int = 0
     percentage: float = 0.0
     token: str = ""
+    last_token: str = ""  # of a claim that was taken back
     ended_by: str = ""
     cancel_requested: bool = False
     claims: int = 0
@@ -133,7 +134,7 @@ class LedgerModel:
     def take_back(self, job_id: str, token: str) -> str | None:
         if (job := self._held(job_id, token)) is None:
             return None
-        job.leases_lost += 1
+        job.leases_lost, job.last_token = job.leases_lost + 1, token
         self._requeue(job, "head")
         return job.state
 

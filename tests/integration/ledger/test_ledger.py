@@ -43,6 +43,18 @@ def test_a_repeated_idempotency_key_and_request_returns_the_first_job(ledger: Le
     assert ledger.find_by_idempotency_key("k") == ("d", first)
 
 
+def test_a_job_that_is_submitted_again_after_a_lost_reply_stays_as_it_is(
+    ledger: Ledger, queue_stats: QueueStats
+) -> None:
+    job_request = request()
+    assert submit(ledger, job_request) == submit(ledger, job_request) == job_request.id
+    assert queue_stats.depth("standard") == 1
+    claim(ledger)
+    submit(ledger, job_request)
+    assert ledger.get(job_request.id).state is JobState.RUNNING
+    assert queue_stats.depth("standard") == 0
+
+
 def test_an_idempotency_key_with_a_different_request_is_rejected(ledger: Ledger) -> None:
     submit(ledger, request(key="k"))
     with pytest.raises(IdempotencyKeyReused):
@@ -156,6 +168,13 @@ def test_a_queued_job_is_canceled_at_once_and_a_running_one_by_its_worker(
     assert ledger.renew(claimed, lease_seconds=60).cancel
     with pytest.raises(WrongState):
         ledger.request_control(waiting, "cancel")
+
+
+def test_a_repeated_request_keeps_the_time_of_the_first_one(ledger: Ledger) -> None:
+    job_id = submit(ledger)
+    claim(ledger)
+    first, second = (ledger.request_control(job_id, "cancel") for _ in range(2))
+    assert first.cancel_requested_at == second.cancel_requested_at
 
 
 def test_a_canceled_job_ends_on_a_drain_or_an_expired_lease(ledger: Ledger) -> None:

@@ -30,7 +30,8 @@ OUTCOMES: dict[type[errors.EaselError], str | None] = {
     errors.WrongState: "running",  # of a job that cannot be deleted
     errors.NotReady: "no_image",
 }
-PERCENTAGES = st.integers(0, 100)
+RECORD = ("state", "claim", "last_claim", "order", "claims", "leases_lost", "completed_at")
+PERCENTAGES = st.integers(0, 100) | st.just(100)
 
 
 def outcome(operation: Callable[[], Any]) -> Any:
@@ -67,7 +68,7 @@ class Comparison(RuleBasedStateMachine):
         peak=st.integers(0, 3),
         key=st.sampled_from(("", "", "", "k")),
         digest=st.sampled_from("de"),
-        limits=st.tuples(*[st.sampled_from(few) for few in ((99, 99, 4), (0, 0, 2), (0, 0, 5_000_000))]),
+        limits=st.tuples(*[st.sampled_from(few) for few in ((99, 99, 4), (0, 0, 2), (0, 0, 1_000_000))]),
     )
     def submit(  # noqa: PLR0917 - hypothesis passes them by name
         self, tier: str, tenant: str, steps: int, peak: int, key: str, digest: str, limits: tuple[int, int, int]
@@ -153,7 +154,7 @@ class Comparison(RuleBasedStateMachine):
             return
         model, pipe = self.model, self.client.pipeline(transaction=False)
         for job_id in model.jobs:
-            pipe.hmget(f"{NAMESPACE}:job:{job_id}", "state", "claim", "order", "claims", "leases_lost")
+            pipe.hmget(f"{NAMESPACE}:job:{job_id}", *RECORD)
         for tier in TIERS:
             pipe.zrange(f"{NAMESPACE}:queue:{tier}", 0, -1)
         for state, tenant in LISTS:
@@ -162,14 +163,20 @@ class Comparison(RuleBasedStateMachine):
         pipe.zcard(f"{NAMESPACE}:jobs")
         *replies, leases, count = pipe.execute()
         fields = [
-            [each.state, each.token or None, each.order, each.claims, each.leases_lost] for each in model.jobs.values()
+            [j.state, j.token, j.last_token, j.order, j.claims, j.leases_lost, j.state in TERMINAL]
+            for j in model.jobs.values()
         ]
         queues = [[job.id for job in model.queue(tier)] for tier in TIERS]
         counts = [model.count(*each) for each in LISTS]
-        records = [[*reply[:2], *(int(number or 0) for number in reply[2:])] for reply in replies[: len(fields)]]
+        records = [
+            [state, claim or "", last_claim or "", *(int(number or 0) for number in numbers), completed_at is not None]
+            for state, claim, last_claim, *numbers, completed_at in replies[: len(fields)]
+        ]
         assert [*records, *replies[len(fields) :]] == [*fields, *queues, *counts]
         assert sorted(leases) == sorted(job.id for job in model.jobs.values() if job.state == "running")
         assert count == len(model.jobs)
+        of_b = [job.id for job in model.jobs.values() if job.tenant == "b"]
+        assert self.ledger.list_ids(tenant="b", limit=99) == sorted(of_b, reverse=True)
 
 
 @pytest.mark.timeout(0 if "EXAMPLES" in os.environ else 300)
