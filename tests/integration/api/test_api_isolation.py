@@ -30,6 +30,7 @@ from shared.storage import keys
 WITHOUT_JOBS: Final = {
     *("recipes.get_recipes", "session.get_session", "session.sign_in", "session.sign_out"),
     *("health.healthz", "health.readyz", "metrics.metrics", "docs.openapi", "docs.docs"),
+    *("styles.list_styles", "styles.get_operator_style"),
     *("pages.studio", "pages.queue", "pages.gallery", "pages.asset"),
     *("keys.get_keys", "keys.post_key", "keys.delete_key", "audit.get_audit"),
 }
