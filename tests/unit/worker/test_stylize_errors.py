@@ -36,7 +36,7 @@ def test_a_recipe_file_that_cannot_be_used_is_one_sentence(
         _recipe(str(tmp_path / name), None, None)
 
 
-@pytest.mark.parametrize("name", ["defualt", "x[b]", "[/x]"])
+@pytest.mark.parametrize("name", ["defualt", "x[b]", "[x"])
 def test_an_unknown_preset_is_one_sentence(name: str) -> None:
     with pytest.raises(InvalidRecipe, match="Unknown preset"):
         _recipe(name, None, None)
@@ -68,7 +68,8 @@ def test_the_ending_decides_the_format_whatever_the_name(photo: Path) -> None:
     output = os.fsdecode(os.fsencode(photo.with_name("[red]r")) + b"\xe9sultat.jpg")
     done = stylize(str(photo), str(photo), "-o", output)
     assert done.returncode == 0, done.stderr
-    assert Image.open(output).format == "JPEG"
+    with Image.open(output) as image:
+        assert image.format == "JPEG"
     assert b"[red]r" in done.stderr
 
 
@@ -78,5 +79,5 @@ def test_images_can_be_piped_and_an_unreadable_one_is_one_sentence(photo: Path) 
     assert (done.returncode, done.stdout[:8]) == (0, b"\x89PNG\r\n\x1a\n"), done.stderr
     done = stylize("-", str(photo), "-o", "-", stdin=json.dumps({}).encode())
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.startswith(b"easel: Standard input: ")
+    assert done.stderr.splitlines()[-1].startswith(b"easel: Standard input: The file is not an image")
     assert b"Traceback" not in done.stderr
