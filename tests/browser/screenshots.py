@@ -30,6 +30,7 @@ WIDTHS: Final = (360, 768, 1280)
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 BACKGROUND, GAP, SHEET_WIDTH = "#8a8f8c", 24, 1500  # GAP and SHEET_WIDTH in pixels
 MAX_BYTES = 160_000
+MAX_HEIGHT: Final = 2600  # pixels of a page in a sheet
 console = Console(stderr=True, highlight=False)
 
 
@@ -124,12 +125,18 @@ def compose_sheets() -> None:
     for sheet in SHEETS.glob("*.webp"):
         sheet.unlink()
     for name in sorted({path.stem.rsplit("-", 2)[0] for path in SCREENSHOTS.glob("*-light-360.png")}):
-        rows = [join_horizontally([Image.open(screenshot_path(name, theme, w)) for w in WIDTHS]) for theme in THEMES]
+        rows = [join_horizontally([open_top(screenshot_path(name, theme, w)) for w in WIDTHS]) for theme in THEMES]
         save(join_vertically(rows), SHEETS / f"{name}.webp", SHEET_WIDTH)
     save(Image.open(screenshot_path("studio-finished", "light", 1280)), SHEETS / "finished.jpg", 1280)
     names = ("studio-composed", "studio-finished", "queue-busy", "gallery")
     phone = [Image.open(screenshot_path(name, "light", 360)).crop((0, 0, 360, 1240)) for name in names]
     save(join_horizontally(phone), SHEETS / "phone.jpg", 1400)
+
+
+def open_top(path: Path) -> Image.Image:
+    """Return a screenshot without what is far below."""
+    image = Image.open(path)
+    return image.crop((0, 0, image.width, min(image.height, MAX_HEIGHT)))
 
 
 def join_horizontally(images: list[Image.Image]) -> Image.Image:

@@ -30,6 +30,7 @@ function createInput({ name, in: place, schema, isRequired }, root) {
   if (place === "json") return h("textarea", { ...attributes, rows: 4, spellcheck: "false" }, JSON.stringify(exampleOf(item, root), null, 2));
   if (isFile(item)) return h("input", { ...attributes, type: "file", multiple: schema.type === "array" });
   if (item?.enum || item?.type === "boolean") return h("select", attributes, ["", ...(item.enum ?? ["true", "false"])].map((value) => h("option", { value }, value)));
+  if (item?.type === "object") return h("input", { ...attributes, type: "text", placeholder: "key=value" });
   return h("input", { ...attributes, type: "text", placeholder: item?.example ?? item?.examples?.[0] ?? item?.default ?? "" });
 }
 
@@ -40,6 +41,12 @@ function exampleOf(schema, root) {
   return Object.fromEntries(required.map(([name, property]) => [name, resolve(property, root)?.examples?.[0] ?? ""]));
 }
 
+/** "order=6735" -> ["metadata[order]", "6735"] */
+function deepParameter(name, text) {
+  const [key, ...value] = text.split("=");
+  return [`${name}[${key}]`, value.join("=")];
+}
+
 /** Return {url, options, curl} of a filled form. */
 function requestOf(method, path, fields, inputs) {
   const headers = {};
@@ -47,11 +54,12 @@ function requestOf(method, path, fields, inputs) {
   const parts = new FormData();
   const curl = [];
   let body;
-  fields.forEach(({ name, in: place }, index) => {
+  fields.forEach(({ name, in: place, schema }, index) => {
     const input = inputs[index];
     const values = input.files ? [...input.files] : input.value ? [input.value] : [];
     for (const value of values) {
       if (place === "path") url.pathname = url.pathname.replace(`%7B${name}%7D`, encodeURIComponent(value));
+      else if (place === "query" && schema.type === "object") url.searchParams.set(...deepParameter(name, value));
       else if (place === "query") url.searchParams.set(name, value);
       else if (place === "header") (headers[name] = value), curl.push(`-H ${shellQuote(`${name}: ${value}`)}`);
       else if (place === "form") parts.append(name, value), curl.push(`-F ${shellQuote(`${name}=${value instanceof File ? `@${value.name}` : value}`)}`);
