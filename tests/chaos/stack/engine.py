@@ -155,8 +155,8 @@ class SleepingEngine:
 
 
 def reference_digest(content: np.ndarray, styles: Sequence[np.ndarray], recipe: Recipe, step: int) -> str:
-    """Return the sha256 of that step's image as it is published in a run without faults."""
-    iterate = _first(content, styles, recipe)
+    """Return the sha256 of that step's image as it is published in a run without faults, of a photo in sRGB."""
+    iterate = _first(content, styles, recipe.in_space("srgb"))
     for _ in range(step):
         iterate = iterate.next(recipe.seed)
     return hashlib.sha256(encode_png(iterate.image)).hexdigest()
