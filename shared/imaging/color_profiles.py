@@ -27,6 +27,7 @@ PROFILES: Final[Mapping[ColorSpace, bytes]] = {"srgb": SRGB_PROFILE, "display-p3
 
 _SRGB: Final = "srgb"
 _MIN_WIDE_SHARE: Final = 1e-4  # of an image: less is noise
+_MIN_LATTICE_SHARE: Final = 0.1  # of the lattice; rounding alone reaches 0.03, Display P3 has 0.7
 _LATTICE: Final = np.array([*itertools.product(range(0, 256, 51), repeat=3)], np.uint8)[np.newaxis]
 
 
@@ -45,7 +46,7 @@ def gamut_of(profile: bytes) -> ColorSpace | Literal["other"]:
     lattice = Image.fromarray(_LATTICE)
     converted = _apply_profile(lattice, profile, "display-p3")
     levels = np.asarray(converted)
-    if converted is lattice or not wide_share(levels):  # the same object if the profile is broken
+    if converted is lattice or wide_share(levels) < _MIN_LATTICE_SHARE:  # the same object if the profile is broken
         return "srgb"
     return "display-p3" if np.abs(levels.astype(int) - _LATTICE).max() <= 1 else "other"
 

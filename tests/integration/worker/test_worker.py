@@ -102,9 +102,9 @@ def test_a_photo_with_wide_colors_has_a_result_with_them_and_a_preview_in_srgb(r
     job = rig.done(rig.submit(photo=photo, init_image=start, **options))
     result = decode_stored(rig.result_of(job))
     assert result.color_space == "display-p3"
-    np.testing.assert_allclose(result.pixels.mean(axis=(0, 1)), (234, 51, 35), atol=4)
+    np.testing.assert_allclose(result.pixels.mean(axis=(0, 1)), (234, 51, 35), atol=8)
     preview = Image.open(io.BytesIO(rig.services.blobs.get(job.preview or "")))
-    np.testing.assert_allclose(np.asarray(preview).mean(axis=(0, 1)), (255, 0, 0), atol=6)
+    np.testing.assert_allclose(np.asarray(preview).mean(axis=(0, 1)), (255, 0, 0), atol=8)
     provenance = json.loads(rig.services.blobs.get(keys.provenance(job.result or "")))
     assert (provenance["recipe"]["color_space"], job.request.recipe.color_space) == ("display-p3", "auto")
 

@@ -111,6 +111,12 @@ def test_transparency_is_kept_in_display_p3() -> None:
     assert (color_space, tuple(pixels[5, 5])) == ("display-p3", (250, 10, 20, 100))
 
 
+@pytest.mark.parametrize("gamma", [1, 1.8, 2, 2.2, 2.4])
+def test_another_curve_makes_no_wider_space(gamma: float) -> None:
+    data = encode(gradient(), icc_profile=matrix_profile(SRGB_PRIMARIES, (gamma,)))
+    assert decode(data).color_space == "srgb"
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_the_red_of_srgb_is_known_in_display_p3(dtype: type) -> None:
     top = np.iinfo(dtype).max
