@@ -188,7 +188,7 @@ class KeyNotFound(NotFound, code="key_not_found"):
 
 
 class InvalidShareLink(NotFound, code="share_link_invalid"):
-    """The share link was not made by this service, or its key was revoked, or its secret rotated."""
+    """The share link was not made by this service, or its job was deleted, its key revoked or its secret rotated."""
 
     default_detail = "This link is not valid. Ask for a new one."
 

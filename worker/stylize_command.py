@@ -45,8 +45,8 @@ def run(
     The ending of `output` decides the format. The path - is standard input or output.
 
     `weights` may be None for a recipe without evaluations. `trace` gets one JSON line per step. Iterations that the
-    recipe saves are written beside the output. On KeyboardInterrupt the image so far is written before it is raised.
-    Raises the errors of `decode` and `stylize`, and OSError for files that cannot be read or written.
+    recipe saves are written beside the output, if it is a file. On KeyboardInterrupt the image so far is written before
+    it is raised. Raises the errors of `decode` and `stylize`, and OSError for files that cannot be read or written.
     """
     decoded = _decode(content)
     recipe = recipe.in_space(decoded.color_space)
@@ -59,7 +59,7 @@ def run(
             started = time.perf_counter()
             for last in stylize(photo, images, recipe, weights=weights, path=path):
                 seconds = time.perf_counter() - started
-                if recipe.saves(last.step):
+                if recipe.saves(last.step) and not is_standard(output):
                     png = encode_rendered_png(last.image, alpha, recipe)
                     iteration_path(output, last.step).write_bytes(png)
                 write(last, seconds)

@@ -61,7 +61,8 @@ class Forecast:
     def current(cls, services: Services) -> Self:
         """Return a forecast from the current state of the ledger. Raises LedgerUnavailable."""
         running = services.ledger.list(state=JobState.RUNNING, limit=MAX_QUEUED)
-        queued = services.ledger.list_ids(state=JobState.QUEUED, limit=MAX_QUEUED + 1)
+        stats, tiers = services.queue_stats, services.settings.tiers
+        queued = [job_id for tier in tiers for job_id in stats.next_job_ids(tier, MAX_QUEUED + 1)]
         overloaded = len(queued) > MAX_QUEUED
         jobs = [*running, *(() if overloaded else services.ledger.get_many(queued))]
         workers, runs = services.queue_stats.workers(), services.run_history.recent()

@@ -12,6 +12,7 @@ from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
+from cachetools import LRUCache
 
 from shared.jobs.estimate import DEFAULT_PIXELS_PER_SECOND, START_SECONDS
 from shared.jobs.run_history import RunRecord
@@ -29,6 +30,7 @@ _OTHER_DEVICE: Final = 20
 _ASSUMED_RUNS: Final = 5
 _KNOWN_DEVICE_SIGMA: Final = 0.3  # assumed standard deviation of the log speed on a device with runs
 _NEW_DEVICE_SIGMA: Final = 1.1  # and on one without: a GPU is many times faster than the two cores assumed
+_MAX_CACHED: Final = 1_000  # of 6 KB each
 _DRIFT_SIGMA: Final = 0.15  # and of a job's pace in its second half, relative to the first
 
 
@@ -55,7 +57,7 @@ class SpeedModel:
         drifts = [run.drift for run in runs if run.drift is not None]
         squares = _ASSUMED_RUNS * _DRIFT_SIGMA**2 + sum(drift**2 for drift in drifts)
         self._drift_sigma = math.sqrt(squares / (_ASSUMED_RUNS + len(drifts)))
-        self._cache: dict[tuple[str, str, float], Samples] = {}
+        self._cache: LRUCache[tuple[str, str, float], Samples] = LRUCache(_MAX_CACHED)
 
     def samples(self, device: str, algorithm: str, pixels: float) -> Samples:
         """Return samples of a run at `pixels` per evaluation on average, (4, SAMPLES).
@@ -65,9 +67,10 @@ class SpeedModel:
         before the job ends (below 1 if it is ended early). Each column comes from one past run.
         """
         key = device, algorithm, pixels
-        if key not in self._cache:
-            self._cache[key] = self._draw(*key)
-        return self._cache[key]
+        samples = self._cache.get(key)
+        if samples is None:
+            samples = self._cache[key] = self._draw(*key)
+        return samples
 
     def at_own_pace(self, predicted: Samples, own_pace: float, done: float, random: np.random.Generator) -> Samples:
         """Return seconds in the loop for a whole job, given its own pace over the `done` share of it, in (0, 1).

@@ -40,13 +40,16 @@ def _add_headers(response: Response) -> Response:
         "Cross-Origin-Resource-Policy": "same-origin",
         "Cache-Control": "no-store",  # else a browser or a proxy may keep what only the key's holder should see
     }
-    if _reached_by_tls():
+    if reached_by_tls():
         defaults["Strict-Transport-Security"] = f"max-age={_YEAR}"
     for name, value in defaults.items():
         response.headers.setdefault(name, value)
     return response
 
 
-def _reached_by_tls() -> bool:
-    """Return whether the client uses TLS: a proxy says so, or the operator with EASEL_PUBLIC_URL."""
+def reached_by_tls() -> bool:
+    """Return whether the client uses TLS: a proxy says so, or the operator with EASEL_PUBLIC_URL.
+
+    A proxy that ends TLS sends X-Forwarded-Proto, which gunicorn trusts from FORWARDED_ALLOW_IPS.
+    """
     return request.is_secure or (Context.current().settings.public_url or "").startswith("https:")

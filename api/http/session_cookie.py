@@ -15,6 +15,7 @@ from flask import Response, request
 from itsdangerous import BadData, Signer, URLSafeTimedSerializer
 
 from api.http.callers import Caller, Callers
+from api.http.security_headers import reached_by_tls
 from api.http.signing_keys import signing_key
 from shared.errors import Unauthorized
 from shared.revoked_sessions import RevokedSessions
@@ -75,11 +76,8 @@ def delete_cookie(response: Response) -> None:
 
 
 def _set_cookie(response: Response, value: str, max_age: int) -> None:
-    """Set it Secure if the browser uses TLS.
-
-    A proxy that ends TLS says so with X-Forwarded-Proto, which gunicorn trusts from FORWARDED_ALLOW_IPS.
-    """
-    response.set_cookie(NAME, value, max_age=max_age, httponly=True, samesite="Strict", secure=request.is_secure)
+    """Set it Secure if the browser uses TLS."""
+    response.set_cookie(NAME, value, max_age=max_age, httponly=True, samesite="Strict", secure=reached_by_tls())
 
 
 def _possible_callers(cookie: str, callers: Callers) -> list[Caller]:

@@ -33,7 +33,7 @@ def share_path(job: Job, picture: str, expires: int) -> str:
 
 
 def find_shared_job(job_id: str, picture: str, *, expires: int, key: str | None, signature: str) -> Job:
-    """Return the job of a link. Raises InvalidShareLink, ShareLinkExpired, JobNotFound; errors of `SigningSecret`."""
+    """Return the job of a link. Raises InvalidShareLink, ShareLinkExpired; errors of `SigningSecret`."""
     context, job_id = Context.current(), parse_job_id(job_id)
     parameters: Parameters = {"expires": expires} | ({"key": key} if key is not None else {})
     salt = context.services.signing_secret.get()
@@ -46,9 +46,12 @@ def find_shared_job(job_id: str, picture: str, *, expires: int, key: str | None,
         raise InvalidShareLink
     if time.time() >= expires:
         raise ShareLinkExpired
-    job = context.services.ledger.get(job_id)
+    try:
+        job = context.services.ledger.get(job_id)
+    except JobNotFound as error:
+        raise InvalidShareLink from error
     if job.tenant != signers[0].tenant:
-        raise JobNotFound.of(job_id)
+        raise InvalidShareLink
     return job
 
 

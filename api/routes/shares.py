@@ -3,10 +3,11 @@
 import time
 from typing import Any, Final, get_args
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.context import Context
+from api.http.callers import Caller
 from api.http.file_responses import blob_response, file_operation
 from api.http.json_body import parse_model
 from api.http.operations import Query, ResponseDoc, operation
@@ -94,6 +95,7 @@ def share_job(job_id: str) -> Response:
 def get_shared(job_id: str, picture: str, query: SharedQuery) -> Response:
     """Get the picture of a share link. It needs no key. The file does not say how it was made."""
     job = find_shared_job(job_id, picture, **query.model_dump())
+    g.caller = Caller("share links")  # together one client, so that they cannot hold all decoders
     response = _picture(job, picture)
     response.headers["Cache-Control"] = f"private, max-age={max(0, query.expires - int(time.time()))}"
     response.headers["X-Robots-Tag"] = "noindex"

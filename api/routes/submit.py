@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from flask import Blueprint, Response, g, request
@@ -87,26 +87,40 @@ def submit(query: SubmitQuery) -> Response:
     null while there is no recent forecast.
     """
     context = Context.current()
+    accepted = _submit(context, dry_run=query.dry_run)
+    return json_response(accepted) if isinstance(accepted, Quote) else _accepted(context, accepted)
+
+
+class _Accepted(NamedTuple):
+    """A job that the ledger has. `created` is false for that of an earlier submission."""
+
+    job_id: str
+    request: JobRequest
+    created: bool
+
+
+def _submit(context: Context, *, dry_run: bool) -> _Accepted | Quote:
+    """Create the job, or return the quote. The images are in memory only until this returns."""
     services = context.services
     quotas = context.quotas.get(g.caller.tenant)
     submission = _parse(context)
     recipe = _recipe(submission)
-    if not query.dry_run:
+    if not dry_run:
         _check_queue_limits(services, submission, quotas)
     sources = _sources(services, submission)
     if sources.have_urls:
-        if query.dry_run:
+        if dry_run:
             raise errors.QuoteOfUrls
         images, fields = _stored_sources(context, sources)
     else:
         inputs = input_reader(context).read(sources, recipe)
         images, fields = inputs.all(), inputs.request_fields(recipe)
     request = _job_request(submission, recipe, fields)
-    if query.dry_run:
-        return json_response(quote(context, request))
+    if dry_run:
+        return quote(context, request)
 
     if existing := _find_existing(services, request):
-        return _accepted(context, existing, replayed=True)
+        return _Accepted(existing, request, created=False)
     if not request.sources:
         admit(request, services.queue_stats.workers()).check()
     _store(services, request, images)
@@ -120,7 +134,7 @@ def submit(query: SubmitQuery) -> Response:
             services.dispatcher.wake(request.tier)
         audit("job.submitted", job=job_id)
         log.info("job_submitted", job=job_id, tier=request.tier, preset=recipe.preset)
-    return _accepted(context, job_id, request, replayed=not created)
+    return _Accepted(job_id, request, created)
 
 
 def _parse(context: Context) -> Submission:
@@ -260,15 +274,16 @@ def _create_record(services: Services, request: JobRequest, quotas: Quotas) -> t
     return job_id, created
 
 
-def _accepted(context: Context, job_id: str, request: JobRequest | None = None, *, replayed: bool) -> Response:
+def _accepted(context: Context, accepted: _Accepted) -> Response:
     """Return the 201 response with the ended job if the request waits for it, else the 202 response.
 
     The latter does not wait for a forecast.
     """
-    seconds, headers = preferred_wait(), {"Idempotency-Replayed": "true"} if replayed else {}
+    job_id, request, created = accepted
+    seconds, headers = preferred_wait(), {} if created else {"Idempotency-Replayed": "true"}
     headers |= {"Location": job_url(job_id)} | ({"Preference-Applied": f"wait={seconds}"} if seconds else {})
     if seconds:
-        with suppress(errors.Unavailable):  # the job is accepted: another response would make the client send it again
+        with suppress(errors.EaselError):  # the job is accepted: another response would make the client send it again
             if text := wait_for_end(context, job_id, seconds):
                 return serialized_json_response(text, 201, **headers)
     forecast, services = context.eta.peek(), context.services
@@ -277,8 +292,8 @@ def _accepted(context: Context, job_id: str, request: JobRequest | None = None, 
         position, (lease,) = services.queue_stats.position(job), services.queue_stats.leases([job])
         eta = forecast.eta(job, position) if forecast else None
         status = serialize_job(job, position, eta, worker_silence(job, lease, context.settings))
-    except errors.Unavailable:
-        if request is None or replayed:
+    except (errors.Unavailable, errors.JobNotFound):
+        if not created:
             raise
         status = serialize_job(Job.new(request))  # the record exists, so the submission succeeded
     return json_response(status, 202, **headers)

@@ -47,19 +47,19 @@ class QueueStats:
         with translate_errors():
             return int(self._redis.zcard(f"{NAMESPACE}:queue:{tier}"))
 
-    def next_job_id(self, tier: str) -> str | None:
-        """Return the ID of the next job in the tier's queue."""
+    def next_job_ids(self, tier: str, limit: int) -> list[str]:
+        """Return the IDs of the next jobs in the tier's queue."""
         with translate_errors():
-            ids: list[str] = self._redis.zrange(f"{NAMESPACE}:queue:{tier}", 0, 0)
-        return ids[0] if ids else None
+            ids: list[str] = self._redis.zrange(f"{NAMESPACE}:queue:{tier}", 0, limit - 1)
+        return ids
 
     def next_job_age(self, tier: str) -> float | None:
         """Return the seconds since the submission of the next job in the tier's queue; None if there is none."""
-        job_id = self.next_job_id(tier)
-        if job_id is None:
+        ids = self.next_job_ids(tier, 1)
+        if not ids:
             return None
         with translate_errors():
-            request = self._redis.hget(f"{NAMESPACE}:job:{job_id}", "request")
+            request = self._redis.hget(f"{NAMESPACE}:job:{ids[0]}", "request")
         return max(0.0, time.time() - json.loads(request)["created_at"]) if request else None  # deleted meanwhile
 
     def redis_memory(self) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The operator's style images."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,11 @@ def test_the_pictures_of_the_folder_are_listed_by_name(client: FlaskClient) -> N
         {"name": "a.JPG", "url": "/v1/styles/a.JPG"},
         {"name": "b c.png", "url": "/v1/styles/b%20c.png"},
     ]
+
+
+def test_a_name_that_is_not_utf8_is_left_out(client: FlaskClient, folder: Path) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")).write_bytes(image_file())
+    assert [style["name"] for style in client.get("/v1/styles").get_json()["styles"]] == ["a.JPG", "b c.png"]
 
 
 def test_a_style_is_sent_as_a_jpeg_of_the_size_that_was_asked_for(client: FlaskClient) -> None:

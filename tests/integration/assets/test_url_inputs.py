@@ -20,6 +20,7 @@ from support.scripted_server import Handler, ScriptedServer, reply, serve
 from werkzeug.test import TestResponse
 
 from api.app import create_app
+from api.eta import forecast
 from easel.models import JobState, JobStatus
 from shared.dispatch import ASSETS_QUEUE
 from shared.ledger.ledger import NAMESPACE
@@ -204,6 +205,15 @@ def test_a_quote_of_urls_is_refused(client: FlaskClient, stored_data: Callable[[
     problem = post(client, "?dry_run=true", content=STYLE_ID, styles=[STYLE_ID]).get_json()
     assert (problem["code"], "POST /v1/images" in problem["detail"]) == ("quote_of_urls", True)
     assert stored_data() == before
+
+
+def test_jobs_that_wait_for_images_are_not_in_the_way_of_estimates(
+    client: FlaskClient, services: Services, web: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "MAX_QUEUED", 1)
+    for _ in range(2):
+        submit(client, content=web.url, styles=[web.url])
+    assert not forecast.Forecast.current(services)._overloaded
 
 
 def test_the_same_submission_is_replayed(client: FlaskClient, services: Services) -> None:

@@ -31,7 +31,7 @@ def test_a_job_that_does_not_fit_keeps_its_position_and_those_behind_it_are_serv
 ) -> None:
     first, too_large, second, last = queue_up(ledger, FITS_ALL, TOO_LARGE, FITS_ALL, TOO_LARGE)
     assert claim_all(ledger, SMALL) == [first, second]
-    assert (queue_stats.next_job_id("standard"), queue_stats.depth("standard")) == (too_large, 2)
+    assert (queue_stats.next_job_ids("standard", 1), queue_stats.depth("standard")) == ([too_large], 2)
     (new,) = queue_up(ledger, FITS_ALL)
     assert claim_all(ledger, LARGE) == [too_large, last, new]
 
