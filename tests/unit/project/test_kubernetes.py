@@ -101,6 +101,19 @@ def test_every_pod_and_container_is_hardened(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nothing_may_connect_to_a_pod_unless_a_policy_allows_it(overlay: str) -> None:
+    policies = [document["spec"] for document in documents(overlay) if document["kind"] == "NetworkPolicy"]
+    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in policies, "nothing at all"
+    allowed = {
+        policy["podSelector"]["matchLabels"]["app.kubernetes.io/name"]: policy["ingress"]
+        for policy in policies
+        if "ingress" in policy and "matchLabels" in policy["podSelector"]
+    }
+    for name, rules in allowed.items():
+        assert name == "easel-api" or all(rule["from"] for rule in rules), f"{name} is open to all"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_secrets_are_only_referred_to(overlay: str) -> None:
     assert not [document for document in documents(overlay) if document["kind"] == "Secret"]
     assert "SECRET" not in str([find(overlay, kind, name) for kind, name in named(overlay) if kind == "ConfigMap"])
