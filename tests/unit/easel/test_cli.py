@@ -277,7 +277,8 @@ def test_cancel_continues_with_the_next_job_after_an_error() -> None:
     assert [job["state"] for job in json.loads(result.stdout)] == ["canceled"]
 
 
-def test_a_result_is_written_to_the_output(tmp_path: Path) -> None:
+def test_a_result_is_written_to_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     provenance = {"weights": {"source": "calibrated"}}
     output = tmp_path / "p.png"
     responders = (reply(JOB), reply(b"PNG"), reply(provenance))
@@ -286,7 +287,7 @@ def test_a_result_is_written_to_the_output(tmp_path: Path) -> None:
     assert output.read_bytes() == b"PNG"
     assert json.loads((tmp_path / "p.json").read_text()) == provenance
     assert run_easel("result", "x", "-o", "-", responders=(reply(JOB), reply(b"\x89PNG")))[0].stdout_bytes == b"\x89PNG"
-    result, _ = run_easel("result", "x", "-o", str(tmp_path), responders=(reply(JOB), reply(b"PNG")))
+    result, _ = run_easel("result", "x", "-o", ".", responders=(reply(JOB), reply(b"PNG")))
     assert (result.exit_code, "is a folder" in result.stderr) == (2, True)
 
 

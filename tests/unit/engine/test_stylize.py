@@ -157,7 +157,7 @@ def test_the_error_of_a_run_that_diverges_at_every_step_advises_lower_weights(we
 def test_the_command_writes_an_image_and_a_trace_with_a_line_for_each_step(weights: Weights, tmp_path: Path) -> None:
     for name, pixels in (("content.png", CONTENT), ("style.png", STYLE)):
         (tmp_path / name).write_bytes(encode_png(pixels))
-    out, trace = tmp_path / "new" / "out.png", tmp_path / "trace.jsonl"
+    out, trace = tmp_path / "out.png", tmp_path / "trace.jsonl"
     last = stylize_command.run(
         tmp_path / "content.png",
         [tmp_path / "style.png"],

@@ -35,7 +35,7 @@ def case() -> Case:
     job = Job(id="j", state=JobState.CANCELED, request=request, order=1, progress=Progress(total=20))
     saved = job.iterations
     images = pixels(photo(0)), [pixels(photo(1))]
-    for iterate in SleepingEngine(None, step_seconds=0).stylize(*images, recipe, None):
+    for iterate in SleepingEngine(None, step_seconds=0).stylize(*images, recipe.in_space("srgb"), None):
         if recipe.saves(iterate.step):
             png = encode_png(iterate.image)
             saved = saved.with_image(iterate.step, png)
