@@ -18,8 +18,8 @@ from api.http.multipart import parse_form
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job, serialized_json_response, worker_silence
 from api.http.submission import Submission, check_submission
-from api.http.submission_form import BODY
 from api.http.submission_json import parse_json_submission
+from api.http.submission_openapi import BODY
 from api.http.tracing import traceparent
 from api.imaging.results import read_init_job
 from api.live.long_poll import MAX_WAIT_SECONDS, preferred_wait, wait_for_end
