@@ -28,7 +28,7 @@ from api.routes.audit import audit
 from api.routes.uploaded_images import input_reader
 from easel.models import JobState, JobStatus, Quote
 from shared import errors, tracing
-from shared.inputs.decoding import InputImage, positioned
+from shared.inputs.decoding import InputImage, check_flat_colors, positioned
 from shared.inputs.sources import ImageId, ImageSource, ImageSources, ImageUrl
 from shared.inputs.uploaded import store_input
 from shared.jobs.admission import admit
@@ -186,6 +186,8 @@ def _stored_sources(context: Context, sources: ImageSources) -> tuple[list[Input
             return source
         with positioned(**position):
             images.append(reader.read_image(source))
+            if position["field"] == "content_mask" and len(sources.styles) > len(sources.content_masks):
+                check_flat_colors(images[-1])
         return ImageId(images[-1].sha256)
 
     every = sources.map(stored)
