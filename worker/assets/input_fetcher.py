@@ -4,8 +4,9 @@ Any number of fetchers may run at the same time: a job is held by one of them at
 (shared/ledger/fetches.py). After a crash, the reaper sends the task again.
 """
 
-import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -31,7 +32,7 @@ log = structlog.get_logger(__name__)
 RETRY_SECONDS: Final = (5, 30, 120)
 """Delays after attempts that another one may mend."""
 _MAX_ATTEMPTS: Final = 10  # also of those that a crash ended
-_MARGIN_SECONDS: Final = 60.0  # of a lease, for the store and to wait for a process that decodes
+_MARGIN_SECONDS: Final = 90.0  # of a lease, for the store, and to wait for a process that decodes and its start
 
 
 class InputFetcher:
@@ -82,6 +83,7 @@ class InputFetcher:
         complete = request.model_copy(update={"sources": None, **inputs.request_fields(request.recipe)})
         admit(complete, services.queue_stats.workers()).check()
         for image in inputs.all():
+            self._renew(fetch)
             store_input(services.blobs, image)
         write_fetched_inputs(services.blobs, complete)
         quotas = read_quotas(services.blobs, request.tenant).or_defaults(services.settings)
@@ -91,11 +93,12 @@ class InputFetcher:
         settings, files = self._services.settings, dict[ImageSource, bytes]()
 
         def read(source: ImageSource, position: dict[str, Any]) -> ImageSource:
-            self._services.fetches.renew(fetch, lease_seconds=self._lease_seconds)
+            self._renew(fetch)
             if source not in files:
+                fetched = sum(len(file) for other, file in files.items() if isinstance(other, ImageUrl))
                 with positioned(**position):
-                    files[source] = self._read(source, settings.max_body_bytes - sum(map(len, files.values())))
-            return io.BytesIO(files[source])
+                    files[source] = self._read(source, settings.max_body_bytes - fetched)
+            return _File(files[source], partial(self._renew, fetch))
 
         if request.sources is None:  # in a record that another program wrote
             raise ImageFetchFailed("The job has no images.")
@@ -103,10 +106,26 @@ class InputFetcher:
         reader = InputReader(self._decoder, uploaded, f"tenant {request.tenant}")
         return reader.read(_image_sources(request.sources).map(read), request.recipe)
 
+    def _renew(self, fetch: Fetch) -> None:
+        self._services.fetches.renew(fetch, lease_seconds=self._lease_seconds)
+
     def _read(self, source: ImageSource, max_bytes: int) -> bytes:
         if isinstance(source, ImageId):
             return self._services.blobs.get(keys.input_image(source.sha256))
         return self._download.get(str(source), max(1, max_bytes))
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file that is read when a process is free to decode it, for which the job may have waited."""
+
+    content: bytes
+    renew_lease: Callable[[], None]
+
+    def read(self) -> bytes:
+        """Return the content, with a whole lease to decode it."""
+        self.renew_lease()
+        return self.content
 
 
 def _image_sources(stored: InputSources) -> ImageSources:

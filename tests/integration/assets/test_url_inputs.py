@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,23 +36,6 @@ from worker.maintenance.garbage_collection import collect_garbage
 from worker.maintenance.reaper import Reaper
 
 RECIPE: Final = {"preset": "fast", "size": 96}
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"fetch_private": True, "fetch_seconds": 20})
-
-
-@pytest.fixture
-def web() -> Iterator[ScriptedServer]:
-    """Serve the photo, whatever the path."""
-    with serve(reply(PHOTO)) as server:
-        yield server
-
-
-@pytest.fixture
-def fetcher(services: Services) -> InputFetcher:
-    return InputFetcher(services)
 
 
 def post(client: FlaskClient, query: str = "", **fields: Any) -> TestResponse:
