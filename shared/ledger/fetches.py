@@ -70,9 +70,9 @@ class Fetches:
         self._end(fetch, "failed", 0, 0, 0, *to_hash_args({"error": error}))
         job_metrics.record_end(job, JobState.FAILED, error.code)
 
-    def retry(self, fetch: Fetch, *, seconds: float) -> None:
-        """Have the job fetched again later. Raises ClaimLost."""
-        self._end(fetch, "retry", math.ceil(seconds), 0, 0)
+    def retry(self, fetch: Fetch, *, seconds: float, counted: bool = True) -> None:
+        """Have the job fetched again later; unless `counted`, as if it had not been taken. Raises ClaimLost."""
+        self._end(fetch, "retry" if counted else "postponed", math.ceil(seconds), 0, 0)
 
     def _take(self, job_id: str, token: str, lease_seconds: float) -> int:
         with translate_errors():

@@ -12,7 +12,15 @@ from typing import Any, Final
 import structlog
 
 from easel.models import JobError
-from shared.errors import BadInput, ClaimLost, DailyQuotaExceeded, EaselError, ImageFetchFailed, JobNotFound
+from shared.errors import (
+    BadInput,
+    ClaimLost,
+    DailyQuotaExceeded,
+    EaselError,
+    ImageFetchFailed,
+    JobNotFound,
+    Unavailable,
+)
 from shared.inputs.decoder import Decoder
 from shared.inputs.decoding import positioned
 from shared.inputs.reader import InputReader, Inputs
@@ -33,6 +41,7 @@ RETRY_SECONDS: Final = (5, 30, 120)
 """Delays after attempts that another one may mend."""
 _MAX_ATTEMPTS: Final = 10  # also of those that a crash ended
 _MARGIN_SECONDS: Final = 90.0  # of a lease, for the store, and to wait for a process that decodes and its start
+_UNAVAILABLE_SECONDS: Final = 30
 
 
 class InputFetcher:
@@ -62,6 +71,9 @@ class InputFetcher:
             return
         try:
             self._complete(fetch, job.request)
+        except Unavailable as error:  # not the job's fault
+            log.warning("fetch_postponed", code=error.code, detail=error.detail)
+            self._services.fetches.retry(fetch, seconds=_UNAVAILABLE_SECONDS, counted=False)
         except (BadInput, ImageFetchFailed, DailyQuotaExceeded) as error:
             if error.extra.get("transient") and fetch.attempt <= len(RETRY_SECONDS):
                 log.info("fetch_failed", attempt=fetch.attempt, detail=error.detail)

@@ -1,4 +1,4 @@
-"""What fetching images may take: time, bytes, and addresses."""
+"""What fetching images may take: attempts, time, bytes, and addresses."""
 
 import socket
 import time
@@ -36,6 +36,21 @@ def waiting_for(services: Services, job_id: str) -> str | None:
 
 def make_due(services: Services, job_id: str) -> None:
     redis_client(services).zadd(f"{NAMESPACE}:fetches", {job_id: 0})
+
+
+def test_attempts_are_not_used_up_while_no_process_is_free_to_decode(
+    client: FlaskClient, services: Services, web: ScriptedServer, fetcher: InputFetcher
+) -> None:
+    job_id = submit(client, content=web.url)
+    fetcher._decoder._max_waiting, enough = 0, fetcher._decoder._max_waiting
+    for _ in range(12):
+        make_due(services, job_id)
+        fetcher.fetch(job_id)
+        assert (waiting_for(services, job_id), services.fetches.due()) == ("inputs", [])
+    fetcher._decoder._max_waiting = enough
+    make_due(services, job_id)
+    fetcher.fetch(job_id)
+    assert waiting_for(services, job_id) is None
 
 
 def test_the_lease_is_renewed_for_each_image_that_is_decoded_or_stored(
