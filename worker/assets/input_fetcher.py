@@ -34,6 +34,7 @@ from shared.services import Services
 from shared.storage import keys
 from shared.tenants.quotas import read_quotas
 from worker.assets.image_download import ImageDownload
+from worker.assets.tenant_slots import TenantSlots
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,7 @@ RETRY_SECONDS: Final = (5, 30, 120)
 _MAX_ATTEMPTS: Final = 10  # also of those that a crash ended
 _MARGIN_SECONDS: Final = 90.0  # of a lease, for the store, and to wait for a process that decodes and its start
 _UNAVAILABLE_SECONDS: Final = 30
+_JOBS_PER_TENANT: Final = 2  # at the same time, of the four threads of worker/assets/consumer.py
 
 
 class InputFetcher:
@@ -51,19 +53,29 @@ class InputFetcher:
         settings = services.settings
         self._services, self._decoder, self._download = services, Decoder(settings), ImageDownload(settings)
         self._lease_seconds = settings.fetch_seconds + settings.decode_seconds + _MARGIN_SECONDS
+        self._slots = TenantSlots(_JOBS_PER_TENANT)
 
     def fetch(self, job_id: str) -> None:
-        """Fetch a job's images, unless another fetcher does. Raises Unavailable; the reaper then sends it again."""
-        fetch = self._services.fetches.take(job_id, lease_seconds=self._lease_seconds)
-        if fetch is None:
-            return
+        """Fetch a job's images, unless another fetcher does, or later if others of its tenant are being fetched.
+
+        Raises Unavailable; the reaper then sends it again.
+        """
         try:
             job = self._services.ledger.get(job_id)
-            context = {"job": job_id, "tenant": job.tenant, "request_id": job.request.request_id}
-            with structlog.contextvars.bound_contextvars(**context):
-                self._fetch(fetch, job)
+            if self._slots.acquire(job.tenant, job_id):
+                self._fetch_in_slot(job)
         except (ClaimLost, JobNotFound) as error:
             log.info("fetch_abandoned", job=job_id, detail=error.detail)
+
+    def _fetch_in_slot(self, job: Job) -> None:
+        context = {"job": job.id, "tenant": job.tenant, "request_id": job.request.request_id}
+        try:
+            with structlog.contextvars.bound_contextvars(**context):
+                if fetch := self._services.fetches.take(job.id, lease_seconds=self._lease_seconds):
+                    self._fetch(fetch, job)
+        finally:
+            if next_id := self._slots.release(job.tenant):
+                self._services.dispatcher.fetch_inputs(next_id)
 
     def _fetch(self, fetch: Fetch, job: Job) -> None:
         if fetch.attempt > _MAX_ATTEMPTS:

@@ -1,8 +1,10 @@
-"""What fetching images may take: attempts, time, bytes, and addresses."""
+"""What fetching images may take: attempts, time, bytes, threads, and addresses."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +17,7 @@ from support.image_files import encode
 from support.retention import redis_client
 from support.scripted_server import Handler, ScriptedServer, reply, serve
 
+from shared.dispatch import ASSETS_QUEUE
 from shared.errors import ImageFetchFailed
 from shared.inputs.decoder import Decode
 from shared.ledger.ledger import NAMESPACE
@@ -111,6 +114,40 @@ def test_files_that_are_stored_already_do_not_count_for_the_bytes_to_fetch(
     assert stored + len(PHOTO) > services.settings.max_body_bytes
     fetcher.fetch(job_id)
     assert waiting_for(services, job_id) is None
+
+
+def test_a_tenant_has_two_jobs_fetched_at_a_time_and_the_next_one_then(
+    client: FlaskClient, services: Services, fetcher: InputFetcher
+) -> None:
+    arrived, go, redis = threading.Semaphore(0), threading.Event(), redis_client(services)
+
+    def respond(handler: Handler) -> None:
+        arrived.release()
+        assert go.wait(60)
+        reply(PHOTO)(handler)
+
+    with serve(respond) as server, ThreadPoolExecutor(2) as threads:
+        *running, third = (submit(client, content=server.url) for _ in range(3))
+        redis.delete(ASSETS_QUEUE)
+        fetches = [threads.submit(fetcher.fetch, job_id) for job_id in running]
+        assert all(arrived.acquire(timeout=60) for _ in running)
+        fetcher.fetch(third)
+        assert services.fetches.due() == [third]
+        assert redis.llen(ASSETS_QUEUE) == 0
+        go.set()
+        for fetch in fetches:
+            fetch.result(60)
+        assert redis.llen(ASSETS_QUEUE) == 1
+        fetcher.fetch(third)
+    assert [waiting_for(services, job_id) for job_id in (*running, third)] == [None] * 3
+
+
+def test_many_jobs_of_a_tenant_do_not_hide_those_of_another(services: Services) -> None:
+    redis = redis_client(services)
+    for number in range(150):
+        redis.hset(f"{NAMESPACE}:job:{number}", "tenant", "acme" if number < 149 else "other")
+    redis.zadd(f"{NAMESPACE}:fetches", {str(number): number for number in range(150)})
+    assert services.fetches.due() == [*map(str, range(100)), "149"]
 
 
 @pytest.mark.parametrize(
