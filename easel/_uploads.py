@@ -42,12 +42,14 @@ def job_body(
 ) -> dict[str, Any]:
     """Return the body of `POST /v1/jobs` as options of httpx2's `build_request`; `images` are by part of the form.
 
-    A form, or JSON if an image is not a file: its parts of one name would have to be all of one kind.
+    JSON if there are no files, or both files and references for one part of a form, which cannot have both. Else a
+    form: base64 makes files larger.
 
     Raises OSError for a path that cannot be read, BadInput for such a recipe.
     """
     values = {"recipe": recipe_fields(recipe), **fields}
-    if not any(_reference(image) for part in images.values() for image in part):
+    kinds = [{_reference(image) is None for image in part} for part in images.values()]
+    if {True} in kinds and {True, False} not in kinds:
         return _form(images, {name: _text(value) for name, value in values.items() if value})
     lists = {name: [_reference(image) or _base64(image) for image in part] for name, part in images.items() if part}
     sources = {_LISTS.get(name, name): part if name in _LISTS else part[0] for name, part in lists.items()}
@@ -60,7 +62,7 @@ def file_form(image: ImageInput) -> dict[str, Any]:
 
 
 def _form(images: Mapping[str, Sequence[ImageInput]], texts: Mapping[str, str]) -> dict[str, Any]:
-    return {"files": [(name, _upload(image)) for name, part in images.items() for image in part], "data": texts}
+    return {"files": [(name, _part(image)) for name, part in images.items() for image in part], "data": texts}
 
 
 def _text(value: Any) -> str:
@@ -84,8 +86,10 @@ def display_name(image: ImageInput, default: str) -> str:
     return _printable(path) if path and not path.startswith(_ID_PREFIX) else default
 
 
-def _upload(image: ImageInput) -> tuple[str, bytes]:
-    """Return file name and content."""
+def _part(image: ImageInput) -> tuple[str | None, str | bytes]:
+    """Return file name and content; of a reference, no name and its text."""
+    if reference := _reference(image):
+        return None, reference
     path = _path(image)
     name = _printable(Path(path).name) if path else ""
     return name or "image", _read(image)

@@ -117,7 +117,7 @@ class ImageTooSmall(BadInput, code="image_too_small"):
 
 
 class InvalidRecipe(BadInput, code="invalid_recipe"):
-    """The recipe has an unknown field, a wrong value, or one that cannot have an effect; `errors` lists each one."""
+    """The recipe has an unknown field, a wrong value, or one that cannot have an effect; `errors` lists up to 20."""
 
 
 class UnknownTier(BadInput, code="unknown_tier"):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from shared.errors import InvalidRecipe
 from shared.recipe import DEFAULT_CONTENT_LAYERS, LBFGS, Adam, Recipe, Stage
 from shared.recipe_effects import fields_without_effect
-from shared.validation_messages import field_errors, sentence, suggestion
+from shared.validation_messages import field_errors, sentence, shorten, suggestion
 
 _MAX_HISTORY_BYTES: Final = 512 * 2**20
 _MIN_HISTORY: Final = 3
@@ -76,7 +76,7 @@ def resolve(fields: dict[str, Any]) -> Recipe:
     if base is None:
         hint = suggestion(str(name), PRESETS)
         raise InvalidRecipe(
-            f"Unknown preset {name!r}{hint or '.'} The presets are {', '.join(PRESETS)}.",
+            f"Unknown preset {shorten(repr(name))}{hint or '.'} The presets are {', '.join(PRESETS)}.",
             errors=[{"field": "preset", "message": f"unknown preset{hint}"}],
         )
     try:

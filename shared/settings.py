@@ -106,7 +106,9 @@ class Settings(BaseSettings):
     idempotency_seconds: int = Field(24 * 3600, description="Seconds for which an Idempotency-Key is remembered.")
 
     # Images from URLs.
-    fetch_seconds: float = Field(30, gt=0, description="Seconds that fetching one image from a URL may take.")
+    fetch_seconds: float = Field(
+        30, gt=0, description="Seconds that fetching one image from a URL may take, with redirects."
+    )
     fetch_private: bool = Field(
         False,  # noqa: FBT003 - pydantic's own signature
         description="Whether images may be fetched from private addresses, and by http.",

@@ -49,6 +49,9 @@ _MESSAGES: Final = {
 _SHOWN_INPUTS: Final = {f"{name}_{step}" for name in ("int", "float", "bool") for step in ("type", "parsing")}
 """Errors whose input is shown if it is short: the difference may be a pair of quotes."""
 _MAX_SHOWN: Final = 20
+_MAX_NAME: Final = 64
+MAX_ERRORS: Final = 20
+"""Of one response: names come from requests, which may have thousands of wrong ones."""
 
 FieldError = dict[str, str]
 """The members `field` and `message` of one entry of a problem's `errors`."""
@@ -57,16 +60,20 @@ FieldError = dict[str, str]
 def field_errors(error: ValidationError, *, kind: str, model: type[BaseModel]) -> list[FieldError]:
     """Return the errors of a `model`, such as {"field": "optimizer.beta1", "message": "must be a number"}.
 
-    `kind` is what its fields are called, such as parameter. An unknown one gets a suggestion.
+    At most MAX_ERRORS. `kind` is what its fields are called, such as parameter. An unknown one gets a suggestion.
     """
     details = error.errors(include_url=False)
-    return [
-        {
-            "field": ".".join(map(str, e["loc"])) or e.get("ctx", {}).get("field", ""),
-            "message": _message(e, kind, model),
-        }
+    wrong = [
+        e
         for e in details
         if not (e["type"] == "too_short" and any(_is_inside(other["loc"], e["loc"]) for other in details))
+    ]
+    return [
+        {
+            "field": ".".join(shorten(str(part)) for part in e["loc"]) or e.get("ctx", {}).get("field", ""),
+            "message": _message(e, kind, model),
+        }
+        for e in wrong[:MAX_ERRORS]
     ]
 
 
@@ -76,9 +83,14 @@ def sentence(errors: Iterable[FieldError]) -> str:
     return text if text.endswith("?") else f"{text}."
 
 
+def shorten(name: str) -> str:
+    """Return a name from a request as errors show it: cut off if it is long."""
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}..."
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ", did you mean NAME?" with the most similar known name, or nothing."""
-    similar = difflib.get_close_matches(name, list(known), 1)
+    similar = difflib.get_close_matches(name, list(known), 1) if len(name) <= _MAX_NAME else []
     return f", did you mean {similar[0]}?" if similar else ""
 
 

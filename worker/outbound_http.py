@@ -8,6 +8,7 @@ environment are not used, the whole request has a time limit, and no more of the
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -49,16 +50,25 @@ class OutboundClient:
         self._tls = tls or httpx2.create_ssl_context()
 
     def send(
-        self, method: str, url: httpx2.URL, headers: Mapping[str, str], body: bytes = b"", *, max_bytes: int = 0
+        self,
+        method: str,
+        url: httpx2.URL,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        max_bytes: int = 0,
+        deadline: float = float("inf"),
     ) -> OutboundResponse:
         """Send a request. The response has the body of a success, if `max_bytes` are given.
+
+        `deadline` is in time.monotonic(), for several requests together.
 
         Raises RequestFailed, ResponseTooLargeError.
         """
         hosts = self._resolve(url)
         try:
             send = self._send_to_first(url, hosts, method=method, headers=headers, body=body, max_bytes=max_bytes)
-            return asyncio.run(asyncio.wait_for(send, self._seconds))
+            return asyncio.run(asyncio.wait_for(send, min(self._seconds, deadline - time.monotonic())))
         except (TimeoutError, httpx2.TimeoutException) as error:
             raise RequestFailed(f"The {self._peer} did not respond within {self._seconds:g} seconds.") from error
         except (httpx2.HTTPError, OSError) as error:

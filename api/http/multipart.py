@@ -11,7 +11,7 @@ from werkzeug.formparser import FormDataParser, default_stream_factory
 from api.http.submission import SubmissionParts
 from shared.errors import InvalidWebhook, MalformedRequest, MissingImage, TooManyImages, UnsupportedMediaType
 from shared.inputs.sources import ImageSource, parse_source
-from shared.validation_messages import suggestion
+from shared.validation_messages import shorten, suggestion
 
 _PARTS: Final = (
     *("content", "style", "style_mask", "content_mask", "init_image", "init_job"),
@@ -78,7 +78,7 @@ def _check_parts(known: Sequence[str], *, example: str) -> None:
     unknown = sorted(str(name) for name in set(names) - set(known))  # a part may lack a name
     if unknown:
         hint = suggestion(unknown[0], known) or "."
-        raise MalformedRequest(f"Unknown form part {unknown[0]!r}{hint} Known parts: {', '.join(known)}.")
+        raise MalformedRequest(f"Unknown form part {shorten(unknown[0])!r}{hint} Known parts: {', '.join(known)}.")
 
 
 def _files(name: str) -> list[FileStorage]:

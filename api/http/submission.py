@@ -1,15 +1,16 @@
 """A submission, whether it came as a form or as JSON: its parts, and what must hold for them together."""
 
-import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from flask import request
 
+from api.http.limits import MAX_TEXT_BYTES
+from api.http.strict_json import parse_strict_json
 from shared.errors import (
+    BodyTooLarge,
     InvalidImageUrl,
     InvalidMask,
     InvalidRecipe,
@@ -84,19 +85,15 @@ def check_submission(parts: SubmissionParts, settings: Settings) -> Submission:
 def parse_recipe(text: str) -> dict[str, Any]:
     """Return the recipe in `text`: a JSON object, a preset's name, or nothing.
 
-    Raises MalformedRequest, InvalidRecipe.
+    Raises BodyTooLarge, MalformedRequest, InvalidRecipe.
     """
+    if len(text) > MAX_TEXT_BYTES:  # a file, or in JSON
+        raise BodyTooLarge(f"The recipe has more than {MAX_TEXT_BYTES:,} characters.")
     if not text.strip():
         return {}
     if _PRESET_NAME.fullmatch(text):
         return {"preset": text}
-    try:
-        recipe = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates)
-        json.dumps(recipe, ensure_ascii=False).encode()  # a lone surrogate is valid JSON, but not valid text
-    except RecursionError as error:
-        raise MalformedRequest("The recipe is nested too deeply.") from error
-    except ValueError as error:
-        raise MalformedRequest(f"The recipe is not valid JSON: {error}.") from error
+    recipe = parse_strict_json(text, name="recipe", ambiguous=InvalidRecipe)
     if not isinstance(recipe, dict):
         raise InvalidRecipe('The recipe must be a JSON object, such as {"preset": "fast"}.')
     return recipe
@@ -154,20 +151,3 @@ def _idempotency_key() -> str | None:
     if key is not None and not (0 < len(key) <= _MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
         raise MalformedRequest(f"Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} printable ASCII characters.")
     return key
-
-
-def _reject_constant(name: str) -> Any:
-    raise InvalidRecipe(
-        f"The recipe contains {name}, which is not a finite number.", errors=[{"field": "recipe", "message": name}]
-    )
-
-
-def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    counts = Counter(name for name, _ in pairs)
-    duplicates = sorted(name for name, count in counts.items() if count > 1)
-    if duplicates:
-        raise InvalidRecipe(
-            f"The recipe repeats {', '.join(duplicates)}.",
-            errors=[{"field": name, "message": "repeated"} for name in duplicates],
-        )
-    return dict(pairs)

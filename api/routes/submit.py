@@ -18,8 +18,8 @@ from api.http.multipart import parse_form
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import job_url, json_response, serialize_job, serialized_json_response, worker_silence
 from api.http.submission import Submission, check_submission
-from api.http.submission_form import BODY
 from api.http.submission_json import parse_json_submission
+from api.http.submission_openapi import BODY
 from api.http.tracing import traceparent
 from api.imaging.results import read_init_job
 from api.live.long_poll import MAX_WAIT_SECONDS, preferred_wait, wait_for_end
@@ -28,7 +28,7 @@ from api.routes.audit import audit
 from api.routes.uploaded_images import input_reader
 from easel.models import JobState, JobStatus, Quote
 from shared import errors, tracing
-from shared.inputs.decoding import InputImage, positioned
+from shared.inputs.decoding import InputImage, check_flat_colors, positioned
 from shared.inputs.sources import ImageId, ImageSource, ImageSources, ImageUrl
 from shared.inputs.uploaded import store_input
 from shared.jobs.admission import admit
@@ -186,6 +186,8 @@ def _stored_sources(context: Context, sources: ImageSources) -> tuple[list[Input
             return source
         with positioned(**position):
             images.append(reader.read_image(source))
+            if position["field"] == "content_mask" and len(sources.styles) > len(sources.content_masks):
+                check_flat_colors(images[-1])
         return ImageId(images[-1].sha256)
 
     every = sources.map(stored)

@@ -8,7 +8,7 @@ from api.context import Context
 from api.http.multipart import parse_image
 from api.http.operations import ResponseDoc, operation
 from api.http.serializers import json_response, to_datetime
-from api.http.submission_form import FILE, IMAGE_TYPES
+from api.http.submission_openapi import FILE, IMAGE_TYPES
 from easel.models import UploadedImage
 from shared import errors
 from shared.inputs.decoding import positioned

@@ -87,6 +87,15 @@ def check_used_share(style: InputImage) -> None:
         )
 
 
+def check_flat_colors(mask: InputImage) -> None:
+    """Raise InvalidMask for a mask with flat colors that was scaled to be stored: its edges are soft then."""
+    if max(mask.width, mask.height) > images.MAX_SIDE:
+        raise InvalidMask(
+            f"The mask has {mask.width} x {mask.height} pixels. With images from URLs, one with a flat color for each "
+            f"style may have at most {images.MAX_SIDE} per side. Scale it down without soft edges (nearest neighbor)."
+        )
+
+
 @contextmanager
 def positioned(**position: Any) -> Iterator[None]:
     """Add the position in the form to an error about an image."""

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import Field, JsonValue, StringConstraints, TypeAdapter, ValidationError
 
 from shared.errors import InvalidMetadata
-from shared.validation_messages import message_for
+from shared.validation_messages import MAX_ERRORS, message_for
 
 MAX_KEYS: Final = 20
 MAX_KEY_LENGTH: Final = 40
@@ -33,7 +33,7 @@ def parse_metadata(text: str) -> dict[str, str]:
     except ValidationError as error:
         errors = [
             {"field": _field(e["loc"]), "message": message_for(e, kind="key")}
-            for e in error.errors(include_input=False, include_url=False)
+            for e in error.errors(include_input=False, include_url=False)[:MAX_ERRORS]
         ]
     summary = "; ".join(f"{e['field']}: {e['message']}" for e in errors)
     raise InvalidMetadata(f"The metadata is invalid. {summary}.", field="metadata", errors=errors)

@@ -3,6 +3,7 @@
 import math
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +19,7 @@ from shared.metrics import jobs as job_metrics
 from shared.redis_client import NAMESPACE, load_script, translate_errors
 
 _DAY: Final = 24 * 3600
-_MAX_DUE: Final = 100
+_MAX_DUE: Final = 100  # of one tenant, so that those of others are always among all
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,18 @@ class Fetches:
         self._end_script = client.register_script(load_script("end_fetch"))
 
     def due(self) -> Sequence[str]:
-        """Return jobs that no fetcher holds, and whose next attempt is due."""
+        """Return jobs that no fetcher holds, and whose next attempt is due: of each tenant the first hundred."""
         with translate_errors():
             seconds, micros = self._redis.time()
-            ids: Sequence[str] = self._redis.zrangebyscore(
-                f"{NAMESPACE}:fetches", "-inf", seconds + micros / 1e6, start=0, num=_MAX_DUE
-            )
-        return ids
+            ids = self._redis.zrangebyscore(f"{NAMESPACE}:fetches", "-inf", seconds + micros / 1e6)
+            pipeline = self._redis.pipeline(transaction=False)
+            for job_id in ids:
+                pipeline.hget(f"{NAMESPACE}:job:{job_id}", "tenant")
+            tenants = pipeline.execute()
+        by_tenant = defaultdict[str, list[str]](list)
+        for job_id, tenant in zip(ids, tenants, strict=True):
+            by_tenant[tenant].append(job_id)
+        return [job_id for some in by_tenant.values() for job_id in some[:_MAX_DUE]]
 
     def take(self, job_id: str, *, lease_seconds: float) -> Fetch | None:
         """Take a job; None if it is not due, or waits for no images."""
@@ -70,9 +76,9 @@ class Fetches:
         self._end(fetch, "failed", 0, 0, 0, *to_hash_args({"error": error}))
         job_metrics.record_end(job, JobState.FAILED, error.code)
 
-    def retry(self, fetch: Fetch, *, seconds: float) -> None:
-        """Have the job fetched again later. Raises ClaimLost."""
-        self._end(fetch, "retry", math.ceil(seconds), 0, 0)
+    def retry(self, fetch: Fetch, *, seconds: float, counted: bool = True) -> None:
+        """Have the job fetched again later; unless `counted`, as if it had not been taken. Raises ClaimLost."""
+        self._end(fetch, "retry" if counted else "postponed", math.ceil(seconds), 0, 0)
 
     def _take(self, job_id: str, token: str, lease_seconds: float) -> int:
         with translate_errors():

@@ -11,7 +11,7 @@ SUBMITTED: Final = Counter("easel_jobs_submitted_total", "Jobs accepted. Counted
 ENDED: Final = Counter(
     "easel_jobs_ended_total",
     "Jobs that ended. `code` is the error code of a failed job, else empty. Counted by the worker that ended the job; "
-    "a job that is canceled in the queue, by the API.",
+    "a job that is canceled in the queue, by the API; one whose images cannot be fetched, by the reaper.",
     ("state", "code", "preset"),
 )
 WAIT_SECONDS: Final = Histogram(

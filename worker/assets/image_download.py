@@ -1,5 +1,6 @@
 """Downloads an image from a URL that a user chose."""
 
+import time
 from typing import Final
 
 import httpx2
@@ -19,31 +20,31 @@ class ImageDownload:
     """Safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._private = settings.fetch_private
+        self._private, self._seconds = settings.fetch_private, settings.fetch_seconds
         self._client = OutboundClient(
             private=settings.fetch_private,
-            seconds=settings.fetch_seconds,
+            seconds=self._seconds,
             setting="EASEL_FETCH_PRIVATE",
             peer="image's server",
         )
 
     def get(self, address: str, max_bytes: int) -> bytes:
-        """Return the file. Redirects are followed under the same rules.
+        """Return the file. Redirects are followed under the same rules, within one time limit.
 
         Raises ImageFetchFailed, `transient` if another attempt may succeed.
         """
-        url = httpx2.URL(address)
+        url, deadline = httpx2.URL(address), time.monotonic() + self._seconds
         for _ in range(1 + _MAX_REDIRECTS):
-            response = self._send(url, max_bytes)
+            response = self._send(url, max_bytes, deadline)
             location = response.headers.get("location")
             if not (300 <= response.status < 400 and location):  # noqa: PLR2004 - HTTP's redirections
                 return _body(response, url.host)
             url = self._target(url, location)
         raise ImageFetchFailed(f"{url.host} redirects more than {_MAX_REDIRECTS} times.")
 
-    def _send(self, url: httpx2.URL, max_bytes: int) -> OutboundResponse:
+    def _send(self, url: httpx2.URL, max_bytes: int, deadline: float) -> OutboundResponse:
         try:
-            return self._client.send("GET", url, _HEADERS, max_bytes=max_bytes)
+            return self._client.send("GET", url, _HEADERS, max_bytes=max_bytes, deadline=deadline)
         except RequestFailed as error:
             raise ImageFetchFailed(str(error), transient=True) from error
         except ResponseTooLargeError as error:

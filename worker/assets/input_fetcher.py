@@ -4,14 +4,23 @@ Any number of fetchers may run at the same time: a job is held by one of them at
 (shared/ledger/fetches.py). After a crash, the reaper sends the task again.
 """
 
-import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from easel.models import JobError
-from shared.errors import BadInput, ClaimLost, DailyQuotaExceeded, EaselError, ImageFetchFailed, JobNotFound
+from shared.errors import (
+    BadInput,
+    ClaimLost,
+    DailyQuotaExceeded,
+    EaselError,
+    ImageFetchFailed,
+    JobNotFound,
+    Unavailable,
+)
 from shared.inputs.decoder import Decoder
 from shared.inputs.decoding import positioned
 from shared.inputs.reader import InputReader, Inputs
@@ -25,13 +34,16 @@ from shared.services import Services
 from shared.storage import keys
 from shared.tenants.quotas import read_quotas
 from worker.assets.image_download import ImageDownload
+from worker.assets.tenant_slots import TenantSlots
 
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS: Final = (5, 30, 120)
 """Delays after attempts that another one may mend."""
 _MAX_ATTEMPTS: Final = 10  # also of those that a crash ended
-_MARGIN_SECONDS: Final = 60.0  # of a lease, for the store and to wait for a process that decodes
+_MARGIN_SECONDS: Final = 90.0  # of a lease, for the store, and to wait for a process that decodes and its start
+_UNAVAILABLE_SECONDS: Final = 30
+_JOBS_PER_TENANT: Final = 2  # at the same time, of the four threads of worker/assets/consumer.py
 
 
 class InputFetcher:
@@ -41,19 +53,29 @@ class InputFetcher:
         settings = services.settings
         self._services, self._decoder, self._download = services, Decoder(settings), ImageDownload(settings)
         self._lease_seconds = settings.fetch_seconds + settings.decode_seconds + _MARGIN_SECONDS
+        self._slots = TenantSlots(_JOBS_PER_TENANT)
 
     def fetch(self, job_id: str) -> None:
-        """Fetch a job's images, unless another fetcher does. Raises Unavailable; the reaper then sends it again."""
-        fetch = self._services.fetches.take(job_id, lease_seconds=self._lease_seconds)
-        if fetch is None:
-            return
+        """Fetch a job's images, unless another fetcher does, or later if others of its tenant are being fetched.
+
+        Raises Unavailable; the reaper then sends it again.
+        """
         try:
             job = self._services.ledger.get(job_id)
-            context = {"job": job_id, "tenant": job.tenant, "request_id": job.request.request_id}
-            with structlog.contextvars.bound_contextvars(**context):
-                self._fetch(fetch, job)
+            if self._slots.acquire(job.tenant, job_id):
+                self._fetch_in_slot(job)
         except (ClaimLost, JobNotFound) as error:
             log.info("fetch_abandoned", job=job_id, detail=error.detail)
+
+    def _fetch_in_slot(self, job: Job) -> None:
+        context = {"job": job.id, "tenant": job.tenant, "request_id": job.request.request_id}
+        try:
+            with structlog.contextvars.bound_contextvars(**context):
+                if fetch := self._services.fetches.take(job.id, lease_seconds=self._lease_seconds):
+                    self._fetch(fetch, job)
+        finally:
+            if next_id := self._slots.release(job.tenant):
+                self._services.dispatcher.fetch_inputs(next_id)
 
     def _fetch(self, fetch: Fetch, job: Job) -> None:
         if fetch.attempt > _MAX_ATTEMPTS:
@@ -61,6 +83,9 @@ class InputFetcher:
             return
         try:
             self._complete(fetch, job.request)
+        except Unavailable as error:  # not the job's fault
+            log.warning("fetch_postponed", code=error.code, detail=error.detail)
+            self._services.fetches.retry(fetch, seconds=_UNAVAILABLE_SECONDS, counted=False)
         except (BadInput, ImageFetchFailed, DailyQuotaExceeded) as error:
             if error.extra.get("transient") and fetch.attempt <= len(RETRY_SECONDS):
                 log.info("fetch_failed", attempt=fetch.attempt, detail=error.detail)
@@ -82,6 +107,7 @@ class InputFetcher:
         complete = request.model_copy(update={"sources": None, **inputs.request_fields(request.recipe)})
         admit(complete, services.queue_stats.workers()).check()
         for image in inputs.all():
+            self._renew(fetch)
             store_input(services.blobs, image)
         write_fetched_inputs(services.blobs, complete)
         quotas = read_quotas(services.blobs, request.tenant).or_defaults(services.settings)
@@ -91,11 +117,12 @@ class InputFetcher:
         settings, files = self._services.settings, dict[ImageSource, bytes]()
 
         def read(source: ImageSource, position: dict[str, Any]) -> ImageSource:
-            self._services.fetches.renew(fetch, lease_seconds=self._lease_seconds)
+            self._renew(fetch)
             if source not in files:
+                fetched = sum(len(file) for other, file in files.items() if isinstance(other, ImageUrl))
                 with positioned(**position):
-                    files[source] = self._read(source, settings.max_body_bytes - sum(map(len, files.values())))
-            return io.BytesIO(files[source])
+                    files[source] = self._read(source, settings.max_body_bytes - fetched)
+            return _File(files[source], partial(self._renew, fetch))
 
         if request.sources is None:  # in a record that another program wrote
             raise ImageFetchFailed("The job has no images.")
@@ -103,10 +130,26 @@ class InputFetcher:
         reader = InputReader(self._decoder, uploaded, f"tenant {request.tenant}")
         return reader.read(_image_sources(request.sources).map(read), request.recipe)
 
+    def _renew(self, fetch: Fetch) -> None:
+        self._services.fetches.renew(fetch, lease_seconds=self._lease_seconds)
+
     def _read(self, source: ImageSource, max_bytes: int) -> bytes:
         if isinstance(source, ImageId):
             return self._services.blobs.get(keys.input_image(source.sha256))
         return self._download.get(str(source), max(1, max_bytes))
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file that is read when a process is free to decode it, for which the job may have waited."""
+
+    content: bytes
+    renew_lease: Callable[[], None]
+
+    def read(self) -> bytes:
+        """Return the content, with a whole lease to decode it."""
+        self.renew_lease()
+        return self.content
 
 
 def _image_sources(stored: InputSources) -> ImageSources:

@@ -68,6 +68,7 @@ def delete_unused_inputs(blobs: BlobStore) -> Iterator[Effect]:
             yield _delete_if_old(blobs, blob.key, before)
         else:
             unused.discard(keys.image_of(blob.key))
+            yield None
     for blob in blobs.list("jobs/") if unused else ():
         if blob.key.endswith(("/request.json", "/inputs.json")):
             unused -= _referenced_inputs(blobs, blob.key)

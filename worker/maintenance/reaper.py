@@ -26,6 +26,7 @@ from worker.webhooks.sender import WebhookSender
 log = structlog.get_logger(__name__)
 
 _FINALIZE_AFTER_SECONDS: Final = 10.0
+_MAX_PENDING_FETCHES: Final = 100
 _COLLECT_SECONDS: Final = 6 * 3600.0
 _COLLECT_SHARE: Final = 0.2  # of the time between rounds, so that finalizing need not wait for garbage collection
 
@@ -89,8 +90,8 @@ class Reaper:
                 self.services.dispatcher.wake(tier)
 
     def repeat_fetches(self) -> None:
-        """Send the task again of each job whose images are due to be fetched, unless tasks are pending."""
-        if not self.services.dispatcher.pending_assets():
+        """Send the task again of jobs whose images are due to be fetched, unless many tasks are pending."""
+        if self.services.dispatcher.pending_assets() < _MAX_PENDING_FETCHES:
             for job_id in self.services.fetches.due():
                 self.services.dispatcher.fetch_inputs(job_id)
 

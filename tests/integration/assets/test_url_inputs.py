@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,23 +36,6 @@ from worker.maintenance.garbage_collection import collect_garbage
 from worker.maintenance.reaper import Reaper
 
 RECIPE: Final = {"preset": "fast", "size": 96}
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"fetch_private": True, "fetch_seconds": 20})
-
-
-@pytest.fixture
-def web() -> Iterator[ScriptedServer]:
-    """Serve the photo, whatever the path."""
-    with serve(reply(PHOTO)) as server:
-        yield server
-
-
-@pytest.fixture
-def fetcher(services: Services) -> InputFetcher:
-    return InputFetcher(services)
 
 
 def post(client: FlaskClient, query: str = "", **fields: Any) -> TestResponse:
@@ -307,15 +290,18 @@ def test_after_redis_lost_its_data_images_are_fetched_again_or_need_not_be(
     assert status(client, waiting).queue_position == 2
 
 
-def test_the_reaper_sends_lost_tasks_again_unless_some_are_pending(client: FlaskClient, services: Services) -> None:
+def test_the_reaper_sends_lost_tasks_again_unless_many_are_pending(client: FlaskClient, services: Services) -> None:
     for _ in range(2):
         submit(client, content=STYLE_ID, styles=[STYLE_ID])
     redis, reaper = redis_client(services), Reaper(services)
     reaper.repeat_fetches()
-    assert redis.llen(ASSETS_QUEUE) == 2
+    assert redis.llen(ASSETS_QUEUE) == 4
     redis.delete(ASSETS_QUEUE)
     reaper.repeat_fetches()
     assert redis.llen(ASSETS_QUEUE) == 2
+    redis.rpush(ASSETS_QUEUE, *["of another job"] * 98)
+    reaper.repeat_fetches()
+    assert redis.llen(ASSETS_QUEUE) == 100
 
 
 def test_images_of_a_waiting_job_are_kept_by_garbage_collection(

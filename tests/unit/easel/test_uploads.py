@@ -1,6 +1,7 @@
 """The images and recipes that a submission accepts."""
 
 import io
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,23 @@ def test_a_path_is_sent_with_its_file_name(
     body = submitted_body(connect, convert(photo), [convert(photo), b"style"])
     assert body.count(b'filename="photo.jpg"') == 2
     assert body.count(b"a photo") == 2
+
+
+IMAGE_ID = f"sha256:{64 * '0'}"
+
+
+def test_ids_and_urls_are_sent_in_a_form_with_files(connect: Connect) -> None:
+    body = submitted_body(connect, b"a photo", [IMAGE_ID, "https://example.com/style.jpg"])
+    assert b"\r\n\r\na photo\r\n" in body
+    assert f'name="style"\r\n\r\n{IMAGE_ID}\r\n'.encode() in body
+    assert b'name="style"\r\n\r\nhttps://example.com/style.jpg\r\n' in body
+
+
+@pytest.mark.parametrize("styles", [[IMAGE_ID], [IMAGE_ID, b"style"]], ids=["no file", "both in one part"])
+def test_ids_are_sent_as_json_if_a_form_cannot_have_them(connect: Connect, styles: list[ImageInput]) -> None:
+    body = json.loads(submitted_body(connect, IMAGE_ID, styles))
+    files = [{"base64": "c3R5bGU="}] if b"style" in styles else []
+    assert (body["content"], body["styles"]) == (IMAGE_ID, [IMAGE_ID, *files])
 
 
 def test_a_file_object_is_sent_with_its_name_and_stays_open(connect: Connect, photo: Path) -> None:

@@ -44,6 +44,7 @@ from shared.presets import resolve
         ({"stages": [{"scale": 1, "share": 1, "scael": 1}]}, "unknown parameter, did you mean scale?"),
         ({"preset": "gentel"}, "unknown preset, did you mean gentle?"),
         ({"preset": "zzz"}, "unknown preset"),
+        ({"preset": "default" * 10}, "unknown preset"),
         ({"zzz": 1}, "unknown parameter"),
         ({"style_mix": [0, 0]}, "give at least one style image a weight above 0"),
     ],
@@ -67,6 +68,14 @@ def test_every_wrong_field_is_listed() -> None:
         'Invalid recipe: size: must be a whole number, not "512"; '
         "stlye_weight: unknown parameter, did you mean style_weight?"
     )
+
+
+def test_long_names_are_cut_off_and_many_errors_are_not_all_listed() -> None:
+    for fields in ({"preset": "x" * 10_000}, {f"{number}{'x' * 10_000}": 1 for number in range(30)}):
+        with pytest.raises(InvalidRecipe) as caught:
+            resolve(fields)
+        assert len(caught.value.extra["errors"]) <= 20
+        assert len(caught.value.detail) < 3000
 
 
 def test_a_recipe_that_is_nested_too_deeply_is_invalid() -> None:

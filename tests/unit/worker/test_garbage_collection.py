@@ -136,6 +136,12 @@ def test_an_uploaded_image_is_kept_until_an_hour_after_it_expired(
     assert len(list(blobs.list())) == 2
 
 
+def test_each_uploaded_image_that_is_kept_is_a_part_after_which_other_work_may_run(
+    uploaded: Callable[[float], MemoryBlobStore],
+) -> None:
+    assert list(delete_unused_inputs(uploaded(-DAY))) == [None]
+
+
 def test_an_expired_image_is_deleted_with_its_record(uploaded: Callable[[float], MemoryBlobStore]) -> None:
     blobs = uploaded(HOUR + 1)
     assert delete_unused(blobs) == 2

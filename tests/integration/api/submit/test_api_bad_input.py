@@ -123,6 +123,7 @@ BAD = {
     "a parameter twice": ({"query": "?dry_run=1&dry_run=0"}, 400, "malformed_request"),
     "a body over the limit": ({"content": JPEG + b"\0" * 400_000}, 413, "body_too_large"),
     "a recipe over the limit": ({"recipe": " " * 300_000}, 413, "body_too_large"),
+    "a recipe file over the limit": ({"recipe": b"x" * 300_000}, 413, "body_too_large"),
 }
 
 

@@ -1,6 +1,7 @@
 """Submissions as JSON: the same jobs, quotes and errors as those of forms."""
 
 import json
+import random
 from base64 import b64encode
 from typing import Any, Final
 
@@ -93,6 +94,11 @@ BAD: Final[dict[str, tuple[dict[str, Any], str, dict[str, Any]]]] = {
     "broken base64": ({"content": {"base64": "a"}}, "missing_image", {"field": "content"}),
     "base64 with line breaks": ({"content": {"base64": "iVBO\nRw0K"}}, "missing_image", {"field": "content"}),
     "base64 that is no ASCII": ({"content": {"base64": "\u00e9"}}, "missing_image", {"field": "content"}),
+    "a data URL": (
+        {"content": {"base64": f"data:image/png;base64,{'A' * 290_000}"}},
+        "missing_image",
+        {"field": "content"},
+    ),
     "base64 of text": ({"content": {"base64": "dGV4dA=="}}, "not_an_image", {"field": "content"}),
     "an unknown image": ({"styles": [f"sha256:{64 * '0'}"]}, "image_not_found", {"field": "style", "number": 0}),
     "a broken image": ({"content": base64(PHOTO[:60])}, "broken_image", {"field": "content"}),
@@ -130,11 +136,48 @@ def test_a_bad_body_gets_the_code_of_a_bad_form_and_stores_nothing(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'"text"', b"{" * 100_000, b'{"tier": "a", "tier": "b"}', b'{"recipe": NaN}', b"\xff"]
+    "body",
+    [
+        *(b"", b"{", b"[]", b'"text"', b"{" * 100_000, b'{"tier": "a", "tier": "b"}', b'{"recipe": NaN}', b"\xff"),
+        *('{"tier": "\ud800"}'.encode(encoding, "surrogatepass") for encoding in ("utf-16", "utf-32", "utf-8")),
+    ],
 )
 def test_a_body_that_is_not_a_json_object_is_refused(body: bytes, client: FlaskClient) -> None:
     response = client.post("/v1/jobs", data=body, content_type="application/json")
     assert (response.status_code, response.get_json()["code"]) == (400, "malformed_request")
+
+
+def test_a_body_of_many_repeated_names_is_refused_at_once(client: FlaskClient) -> None:
+    pairs = ", ".join(f'"{number}": 1' for number in range(15_000))
+    response = client.post("/v1/jobs", data=f'{{{pairs}, "{14_999}": 2}}', content_type="application/json")
+    assert response.get_json()["errors"] == [{"field": "14999", "message": "repeated"}]
+
+
+def test_a_body_of_many_unknown_fields_gets_few_short_errors(client: FlaskClient) -> None:
+    problem = post(client, **{f"{number}{'x' * 5000}": 1 for number in range(50)}).get_json()
+    assert (problem["code"], len(problem["errors"])) == ("malformed_request", 20)
+    assert len(json.dumps(problem)) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"styles": [[]] * 100_000}, "body_too_large"),
+        ({"recipe": {"preset": "x" * 300_000}}, "body_too_large"),
+        ({"init_job": f"{'x' * 4000} " * 90}, "body_too_large"),
+        ({"styles": [{"base64": ""}] * 65}, "malformed_request"),
+    ],
+)
+def test_a_body_that_would_take_much_memory_is_refused(client: FlaskClient, fields: dict[str, Any], code: str) -> None:
+    assert post(client, **fields).get_json()["code"] == code
+
+
+def test_an_encoder_may_escape_the_slashes_of_base64(client: FlaskClient) -> None:
+    noise = random.Random(0).randbytes(200_000)  # noqa: S311 - not for cryptography
+    data = json.dumps({"content": base64(PHOTO + noise), "styles": [base64(STYLE)], "recipe": RECIPE})
+    assert data.count("/") > 1000
+    response = client.post("/v1/jobs", data=data.replace("/", "\\/"), content_type="application/json")
+    assert response.status_code == 202, response.text
 
 
 def test_a_body_above_the_limit_is_refused(client: FlaskClient) -> None:

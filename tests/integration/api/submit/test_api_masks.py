@@ -83,6 +83,15 @@ def test_a_mask_that_vanishes_at_the_photos_size_is_refused(submit: Submit) -> N
     assert submit(content_mask=encode(mask, "PNG")).get_json()["code"] == "invalid_mask"
 
 
+def test_a_large_label_image_is_refused_if_it_has_to_wait_for_other_images(submit: Submit) -> None:
+    large = encode(Image.new("RGB", (4128, 64)), "PNG")
+    parts = {"content": "https://example.com/photo.jpg", "style": [STYLE, PHOTO]}
+    problem = submit(**parts, content_mask=large).get_json()
+    assert (problem["code"], problem["field"], problem["number"]) == ("invalid_mask", "content_mask", 0)
+    assert "4096 per side" in problem["detail"]
+    assert submit(**parts, content_mask=[large, large]).status_code == 202
+
+
 def test_a_start_image_sets_init_and_is_stored_as_it_was_sent(submit: Submit, services: Services) -> None:
     response = submit(init_image=image_file((9, 9, 9), (300, 200)))
     request = request_of(services, response.get_json())

@@ -1,7 +1,7 @@
 """`Prefer: wait=N`: a submission that responds with the ended job (RFC 7240)."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,8 +16,9 @@ def submit_and_wait(client: FlaskClient, prefer: str, **options: Any) -> Any:
     return submit_job(client, headers={"Prefer": prefer, **options.pop("headers", {})}, **options)
 
 
-def claim_when_submitted(services: Services) -> Any:
+def claim_when_submitted(services: Services, submission: "Future[Any]") -> Any:
     while not services.queue_stats.count(JobState.QUEUED):
+        assert not submission.done(), submission.result().text
         threading.Event().wait(0.01)
     return claim(services)
 
@@ -25,7 +26,7 @@ def claim_when_submitted(services: Services) -> Any:
 def test_the_response_is_the_ended_job(client: FlaskClient, services: Services) -> None:
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(submit_and_wait, client, "wait=60")
-        claimed = claim_when_submitted(services)
+        claimed = claim_when_submitted(services, waiting)
         assert not waiting.done()
         succeed(services, claimed)
         response = waiting.result(30)
