@@ -56,4 +56,6 @@ export const evaluations = (steps) => (steps ? plural(steps, "evaluation") : "no
 /** "default · 384 px · 30 evaluations" */
 export const recipeSummary = (recipe) => [recipe.preset, `${recipe.size} px`, evaluations(recipe.steps)].map(noBreak).join(" · ");
 
-export const STATES = { queued: "Queued", running: "Running", succeeded: "Finished", failed: "Failed", canceled: "Canceled" };
+const FETCHING = "Fetching the images"; // of a queued job that has no position yet
+const STATES = { queued: "Queued", running: "Running", succeeded: "Finished", failed: "Failed", canceled: "Canceled" };
+export const stateName = ({ state, waiting_for }) => (waiting_for ? FETCHING : STATES[state]);

@@ -2,7 +2,8 @@
 
 import { call } from "../common/api.js";
 import { $, h, setText, showText } from "../common/dom.js";
-import { STATES, dateTime, words } from "../common/format.js";
+import { dateTime, stateName, words } from "../common/format.js";
+import { createThumbnail, thumbnailUrl } from "../common/job-images.js";
 import { caption } from "../common/recipe-changes.js";
 import { startPage } from "../common/session.js";
 import { createStar, favorites, forget } from "./favorites.js";
@@ -78,10 +79,10 @@ function updateCount() {
 }
 
 function createCard(job) {
-  const state = job.state === "succeeded" ? "" : `${STATES[job.state]} · `;
+  const state = job.state === "succeeded" ? "" : `${stateName(job)} · `;
   const summary = `${state}${caption(job.recipe, presets)}`;
   const labels = Object.entries(job.metadata ?? {}).map(([name, value]) => `${name}=${value}`).join(" ");
-  const image = h("img", { src: job.urls.preview || `${job.urls.content}?longest=512`, alt: "", loading: "lazy" });
+  const image = createThumbnail({ src: thumbnailUrl(job, 512), alt: "" });
   const open = () => (history.pushState("opened-here", "", `?job=${job.id}`), detail.open(job, presets));
   const date = dateTime(job.created_at);
   return h("li", { "data-id": job.id, "data-text": `${summary} ${labels} ${date} ${job.id}`.toLowerCase() },
