@@ -4,7 +4,7 @@ import { call } from "../common/api.js";
 import { Comparison } from "../common/comparison.js";
 import { askFirst } from "../common/confirm-button.js";
 import { h, imageSize, setText } from "../common/dom.js";
-import { dateTime, duration, number, recipeSummary, stateName, words } from "../common/format.js";
+import { dateTime, duration, fieldName, number, recipeSummary, stateName } from "../common/format.js";
 import { createThumbnail, hasInputs } from "../common/job-images.js";
 import { differences, valueText } from "../common/recipe-changes.js";
 import { createResultActions } from "../job/result-actions.js";
@@ -61,7 +61,7 @@ export class JobDetail {
     const facts = [
       urls.result && ["Size", size],
       ["Recipe", recipeSummary(recipe)],
-      ["Steps", number(progress.current)],
+      ["Steps done", number(progress.current)],
       ["Render time", duration(metrics.run_seconds)],
       losses && ["Loss", `${number(losses.total)} (style ${number(losses.style)}, content ${number(losses.content)})`],
       attempt > 1 && ["Attempts", attempt],
@@ -73,7 +73,7 @@ export class JobDetail {
   renderChanges({ recipe, metadata = {} }) {
     const preset = this.presets[recipe.preset];
     const changes = preset ? differences(recipe, preset) : [];
-    const rows = changes.map(([name, value, standard]) => [words(name), h("mark", {}, valueText(value)), h("span.muted", {}, ` instead of ${valueText(standard)}`)]);
+    const rows = changes.map(([name, value, standard]) => [fieldName(name), h("mark", {}, valueText(value)), h("span.muted", {}, ` instead of ${valueText(standard)}`)]);
     rows.push(...Object.entries(metadata).map(([name, value]) => [name, value]));
     return rows.length ? h("dl.facts", {}, rows.map(([name, ...value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : null;
   }

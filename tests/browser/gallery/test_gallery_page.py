@@ -365,6 +365,8 @@ def test_parameters_that_differ_from_the_preset_are_marked(page: Page, stack_wit
     detail = open_detail(page, job)
     expect(detail.locator("mark")).to_contain_text(["64", "2", "77"])
     expect(detail).to_contain_text("Seed77 instead of 0")
+    expect(detail).to_contain_text("Steps done2")
+    expect(detail).to_contain_text("Evaluations2 instead of")
 
 
 PRESETS: dict[str, dict[str, str]] = {"fast": {}, "strong": {"color": "content"}}
