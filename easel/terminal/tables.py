@@ -20,6 +20,8 @@ _STYLES: Final = {
     JobState.CANCELED: "bright_black",
 }
 
+FETCHING: Final = "fetching the images"  # what a queued job does that waits for its inputs
+
 
 def state_style(state: JobState) -> str:
     """Return the color of a state."""
@@ -103,7 +105,9 @@ def _done(job: JobStatus) -> str:
 
 
 def _state(job: JobStatus) -> str:
-    """Return the state, and whether the result is that of an early finish."""
+    """Return the state; with what the job waits for, or whether the result is that of an early finish."""
+    if job.waiting_for == "inputs":
+        return f"{job.state}, {FETCHING}"
     return str(job.state) + (" early" if job.stopped_early and job.state == JobState.SUCCEEDED else "")
 
 

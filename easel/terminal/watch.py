@@ -17,7 +17,7 @@ from easel import ApiError, BadInput, Job, JobEvent, JobState, JobStatus, Queue,
 from easel.terminal.event_feed import EventFeed
 from easel.terminal.job_updates import JobUpdate, iter_updates
 from easel.terminal.output import print_json_line
-from easel.terminal.tables import format_duration, ordinal, queue_tables, state_style
+from easel.terminal.tables import FETCHING, format_duration, ordinal, queue_tables, state_style
 
 if TYPE_CHECKING:
     from easel.terminal.images import PreviewRow
@@ -158,11 +158,13 @@ def _texts(update: JobUpdate) -> dict[str, str]:
 
 
 def phase_text(job: JobStatus) -> str:
-    """Return the job's phase, position in the queue or state; or that its worker does not answer."""
+    """Return the job's phase, position in the queue or state; or what it waits for, such as a silent worker."""
     if job.worker_silent_since:
         return "worker silent"
     if job.state == JobState.RUNNING:
         return "starting" if job.progress.phase == "waiting" else job.progress.phase
+    if job.waiting_for == "inputs":
+        return FETCHING
     if job.state == JobState.QUEUED and job.queue_position:
         return f"{ordinal(job.queue_position)} in the queue"
     return str(job.state)

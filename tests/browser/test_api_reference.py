@@ -39,6 +39,31 @@ def test_an_image_of_a_response_is_shown(page: Page, finished: str) -> None:
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
 
 
+def test_the_curl_command_can_be_run_as_it_is(new_page: NewPage, protected_url: str) -> None:
+    page = new_page(allow_console_errors=True)
+    page.goto(f"{protected_url}/docs#list_jobs")
+    form = page.locator("#list_jobs")
+    form.get_by_label("metadata").fill("order=67 35")
+    header = '-H "Authorization: Bearer $EASEL_API_KEY"'
+    expect(form.get_by_text("curl '")).to_have_text(
+        f"curl '{protected_url}/v1/jobs?metadata%5Border%5D=67+35' {header}"
+    )
+    page.goto(f"{protected_url}/docs#get_job")
+    expect(page.locator("#get_job").get_by_text("curl '")).to_contain_text("/v1/jobs/{job_id}' -H")
+
+
+def test_a_failed_load_and_an_unreadable_response_can_be_repeated(new_page: NewPage) -> None:
+    page = new_page(allow_console_errors=True)
+    page.route("**/openapi.json", lambda route: route.fulfill(status=503, json={"detail": "Not now."}), times=1)
+    form = open_operation(page, "list_jobs")
+    expect(form.get_by_role("alert")).to_contain_text("Not now.")
+    form.get_by_role("button", name="Try again").click()
+    page.route("**/v1/jobs", lambda route: route.fulfill(content_type="application/json", body="{"), times=1)
+    form.get_by_role("button", name="Send").click()
+    expect(form.get_by_role("status")).to_contain_text("JSON")
+    send(form, 200)
+
+
 def test_a_key_is_asked_for_at_the_first_request(new_page: NewPage, protected_url: str) -> None:
     page = new_page(allow_console_errors=True)
     page.goto(f"{protected_url}/docs#list_jobs")

@@ -3,11 +3,11 @@
 import { $, h, setText } from "./dom.js";
 
 export class Comparison {
-  /** `photo` is the URL of the content photo, or of another picture that is called `name`; the viewport takes its aspect ratio. */
+  /** `photo` is the URL of the content photo, or of another picture that is called `name`, or null until setPhoto(). */
   constructor(photo, name = "photo") {
     this.name = name;
     this.range = h("input", { type: "range", min: 0, max: 100, "aria-label": `Compare with the ${name}`, disabled: true });
-    this.photo = h("img.photo", { src: photo, alt: name === "photo" ? "Original photo" : "First picture" });
+    this.photo = h("img.photo", { src: photo, alt: name === "photo" ? "Original photo" : "First picture", hidden: !photo, onerror: () => (this.photo.hidden = true) });
     this.viewport = h("div.viewport.no-result", {}, this.photo, h("div.divider"));
     const label = (text) => h("span", { "aria-hidden": "true" }, text);
     this.share = label();
@@ -19,6 +19,12 @@ export class Comparison {
     this.setSplit(0);
   }
 
+  setPhoto(url) {
+    this.photo.hidden = false;
+    this.photo.src = url;
+  }
+
+  /** The viewport takes the aspect ratio of the photo. */
   setRatio({ naturalWidth, naturalHeight }) {
     this.viewport.style.setProperty("--ratio", naturalWidth / naturalHeight);
   }

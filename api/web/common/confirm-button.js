@@ -4,7 +4,7 @@ import { setText } from "./dom.js";
 
 const MILLISECONDS = 6000; // without a second click, the button goes back
 
-/** Let `button` ask `question` before `act()`. Returns `button`; `button.isAsking` says whether it does. */
+/** Let `button` ask `question`, a text or a function that returns it, before `act()`. Returns `button`; `button.isAsking` says whether it does. */
 export function askFirst(button, question, act) {
   let label, name, timer;
   function reset() {
@@ -20,8 +20,9 @@ export function askFirst(button, question, act) {
     if (button.isAsking) return (reset(), act());
     [label, name] = [button.textContent, button.getAttribute("aria-label")];
     button.isAsking = true;
-    setText(button, question);
-    if (name) button.setAttribute("aria-label", `${question} ${name}`);
+    const text = typeof question === "string" ? question : question();
+    setText(button, text);
+    if (name) button.setAttribute("aria-label", `${text} ${name}`);
     timer = setTimeout(reset, MILLISECONDS);
   });
   return button;

@@ -47,6 +47,8 @@ const noBreak = (text) => text.replaceAll(" ", "\u00a0");
 export const shortId = (id) => id.slice(-6);
 /** "style_weight" -> "Style weight" */
 export const words = (name) => name.replace(/[_-]+/g, " ").replace(/^./, (first) => first.toUpperCase());
+/** The name of a recipe's field; "Steps" are those of the progress, which include patch matching. */
+export const fieldName = (name) => (name === "steps" ? "Evaluations" : words(name));
 /** "at most 4096" -> "At most 4096." */
 export const sentence = (text) => text.replace(/^[a-z]/, (first) => first.toUpperCase()).replace(/[^.!?]$/, "$&.");
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
@@ -56,4 +58,6 @@ export const evaluations = (steps) => (steps ? plural(steps, "evaluation") : "no
 /** "default · 384 px · 30 evaluations" */
 export const recipeSummary = (recipe) => [recipe.preset, `${recipe.size} px`, evaluations(recipe.steps)].map(noBreak).join(" · ");
 
-export const STATES = { queued: "Queued", running: "Running", succeeded: "Finished", failed: "Failed", canceled: "Canceled" };
+const FETCHING = "Fetching the images"; // of a queued job that has no position yet
+const STATES = { queued: "Queued", running: "Running", succeeded: "Finished", failed: "Failed", canceled: "Canceled" };
+export const stateName = ({ state, waiting_for }) => (waiting_for ? FETCHING : STATES[state]);

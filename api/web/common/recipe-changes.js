@@ -1,6 +1,6 @@
 /** How a recipe differs from its preset, or from another recipe. */
 
-import { number, words } from "./format.js";
+import { fieldName, number } from "./format.js";
 
 const isEqual = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
@@ -26,6 +26,6 @@ export function valueText(value) {
 export function caption(recipe, presets) {
   const preset = presets[recipe.preset];
   const changes = preset ? differences(recipe, preset).filter(([name]) => name !== "size") : [];
-  const texts = changes.map(([name, value]) => `${words(name)} ${typeof value === "object" ? "changed" : valueText(value)}`);
+  const texts = changes.map(([name, value]) => `${fieldName(name)} ${typeof value === "object" ? "changed" : valueText(value)}`);
   return [recipe.preset, `${recipe.size} px`, ...texts.slice(0, 3), texts.length > 3 && `${texts.length - 3} more`].filter(Boolean).join(" · ");
 }

@@ -13,10 +13,16 @@ export function startPage(start) {
 
 /** Resolve once this browser may call the API: immediately if no key is required. */
 export async function openSession() {
-  const session = await call("/v1/session", { tries: 6 });
-  setSession(session, signInOnce);
+  const session = await loadSession();
   if (session.required && !session.signed_in) await signInOnce();
   else if (session.required) (await import("./sign-in.js")).showSignOut();
+}
+
+/** Load whether a key is required, without asking for one. */
+export async function loadSession() {
+  const session = await call("/v1/session", { tries: 6 });
+  setSession(session, signInOnce);
+  return session;
 }
 
 /** Show one dialog, even if several calls are refused at the same time. */

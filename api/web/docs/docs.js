@@ -1,8 +1,8 @@
 /** The API reference: a form to try each operation, and the same as a curl command. Both are built from /openapi.json. */
 
-import { call, requestResponse } from "../common/api.js";
+import { call, requestResponse, requiresKey } from "../common/api.js";
 import { $, all, h, setText, showText } from "../common/dom.js";
-import { openSession } from "../common/session.js";
+import { loadSession, openSession } from "../common/session.js";
 
 const MAX_TEXT = 20_000; // characters of a response to show
 const isFile = ({ format, contentMediaType } = {}) => format === "binary" || (contentMediaType && contentMediaType !== "application/json");
@@ -52,7 +52,8 @@ function requestOf(method, path, fields, inputs) {
   const headers = {};
   const url = new URL(path, location.origin);
   const parts = new FormData();
-  const curl = [];
+  const curl = requiresKey() ? ['-H "Authorization: Bearer $EASEL_API_KEY"'] : [];
+  const unfilled = fields.filter(({ in: place }, index) => place === "path" && !inputs[index].value);
   let body;
   fields.forEach(({ name, in: place, schema }, index) => {
     const input = inputs[index];
@@ -67,14 +68,33 @@ function requestOf(method, path, fields, inputs) {
     }
   });
   if (fields.some(({ in: place }) => place === "form")) body = parts;
+  const address = unfilled.reduce((text, { name }) => text.replace(`%7B${name}%7D`, `{${name}}`), url.href);
   const verb = method === "GET" ? [] : [`-X ${method}`];
-  return { url: url.pathname + url.search, options: { method, headers, body }, curl: ["curl", ...verb, shellQuote(decodeURI(url.href)), ...curl].join(" ") };
+  return { url: url.pathname + url.search, options: { method, headers, body }, curl: ["curl", ...verb, shellQuote(address), ...curl].join(" ") };
+}
+
+/** Load the OpenAPI document, once. */
+function loadDocument() {
+  const forget = (error) => {
+    documentLoaded = null;
+    throw error;
+  };
+  return (documentLoaded ??= call("/openapi.json").catch(forget));
 }
 
 /** Fill the section of an operation when it is opened for the first time. */
 async function createForm(details) {
   const { method, path } = details.dataset;
-  const root = await (documentLoaded ??= call("/openapi.json"));
+  const place = $(".try", details);
+  place.replaceChildren();
+  let root;
+  try {
+    root = await loadDocument();
+    await loadSession().catch(() => {}); // only the curl command needs it
+  } catch ({ message }) {
+    const retry = h("button.small", { type: "button", onclick: () => createForm(details) }, "Try again");
+    return place.replaceChildren(h("p.error", { role: "alert" }, `${message} `, retry));
+  }
   const operation = root.paths[path][method];
   const fields = fieldsOf(operation, root);
   const inputs = fields.map((field) => createInput(field, root));
@@ -89,11 +109,17 @@ async function createForm(details) {
     event.preventDefault();
     send.disabled = true;
     const { url, options } = current();
-    await openSession().then(() => requestResponse(url, options)).then((reply) => showResponse(response, reply), ({ message }) => showText(response, message));
-    send.disabled = false;
+    try {
+      await openSession();
+      await showResponse(response, await requestResponse(url, options));
+    } catch ({ message }) {
+      showText(response, message);
+    } finally {
+      send.disabled = false;
+    }
   });
   showCurl();
-  $(".try", details).append(h("h3", {}, "Try it"), form, curl, response);
+  place.append(h("h3", {}, "Try it"), form, curl, response);
 }
 
 async function showResponse(node, response) {

@@ -2,7 +2,7 @@
 
 import { Comparison } from "../common/comparison.js";
 import { h } from "../common/dom.js";
-import { dateTime, words } from "../common/format.js";
+import { dateTime, fieldName } from "../common/format.js";
 import { differences, valueText } from "../common/recipe-changes.js";
 
 const picture = ({ urls }) => urls.result || urls.preview || urls.content;
@@ -15,7 +15,7 @@ export function showComparison(dialog, [one, other]) {
   const cell = (tag, ...content) => h(tag, {}, ...content);
   const table = h("table", {},
     h("thead", {}, h("tr", {}, cell("th", "Parameter"), cell("th", "First"), cell("th", "Second"))),
-    h("tbody", {}, rows.map(([name, first, second]) => h("tr", {}, cell("td", words(name)), cell("td", valueText(first)), cell("td", valueText(second))))));
+    h("tbody", {}, rows.map(([name, first, second]) => h("tr", {}, cell("td", fieldName(name)), cell("td", valueText(first)), cell("td", valueText(second))))));
   const close = h("button.remove", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×");
   dialog.replaceChildren(close, h("h2", { id: "detail-title" }, "Compare"), comparison.node,
     h("p.muted.compared", {}, `First: ${dateTime(one.created_at)}. Second: ${dateTime(other.created_at)}.`),

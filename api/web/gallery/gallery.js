@@ -2,12 +2,13 @@
 
 import { call } from "../common/api.js";
 import { $, h, setText, showText } from "../common/dom.js";
-import { STATES, dateTime, words } from "../common/format.js";
+import { dateTime, stateName, words } from "../common/format.js";
+import { createThumbnail, thumbnailUrl } from "../common/job-images.js";
 import { caption } from "../common/recipe-changes.js";
 import { startPage } from "../common/session.js";
 import { createStar, favorites, forget } from "./favorites.js";
 import { JobDetail } from "./job-detail.js";
-import { Selection } from "./selection.js";
+import { Selection, ignoreNotFound } from "./selection.js";
 
 const PAGE_SIZE = 24;
 const VIEWS = { succeeded: "Images", "": "All jobs", failed: "Failed", canceled: "Canceled", favorites: "Favorites" };
@@ -46,11 +47,13 @@ async function loadPage() {
   }
 }
 
-/** Load the favorite jobs, and forget those that were deleted. */
+/** Load a page of the favorite jobs; its cursor is the IDs of the others. Those that are not found may be another tenant's. */
 async function loadFavorites() {
-  const load = (id) => call(`/v1/jobs/${id}`, { tries: 2 }).catch((error) => void (error.status === 404 && forget(id)));
-  const jobs = (await Promise.all(favorites().map(load))).filter(Boolean);
-  return { jobs: jobs.filter(({ recipe }) => !$("#preset").value || recipe.preset === $("#preset").value), next_cursor: null };
+  const ids = cursor ?? favorites();
+  const load = (id) => call(`/v1/jobs/${id}`, { tries: 4 }).catch(ignoreNotFound);
+  const jobs = (await Promise.all(ids.slice(0, PAGE_SIZE).map(load))).filter(Boolean);
+  const others = ids.slice(PAGE_SIZE);
+  return { jobs: jobs.filter(({ recipe }) => !$("#preset").value || recipe.preset === $("#preset").value), next_cursor: others.length ? others : null };
 }
 
 function showPage({ jobs, next_cursor }) {
@@ -62,10 +65,13 @@ function showPage({ jobs, next_cursor }) {
   if (!jobs.length && cursor) loadPage(); // a page of a filtered list may be empty
 }
 
-/** Hide the cards whose captions lack a word of the search. */
+/** Hide the cards whose captions lack a word of the search. They are no longer selected: what is hidden is not deleted. */
 function filterCards() {
   const searched = labelInSearch() ? [] : $("#search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const card of results.children) card.hidden = !searched.every((word) => card.dataset.text.includes(word));
+  for (const card of results.children) {
+    card.hidden = !searched.every((word) => card.dataset.text.includes(word));
+    if (card.hidden) selection.deselect(card.dataset.id);
+  }
   const help = searched.length && cursor ? "Only loaded jobs are searched. Show more loads others." : view === "favorites" ? FAVORITES_HELP : "";
   setText($("#search-help"), help);
   updateCount();
@@ -74,14 +80,17 @@ function filterCards() {
 function updateCount() {
   const shown = [...results.children].filter((card) => !card.hidden).length;
   setText($("#status"), `${shown} shown`);
-  $("#no-results").hidden = shown > 0 || Boolean(cursor);
+  const isFiltered = view !== "succeeded" || $("#preset").value || $("#search").value.trim();
+  const isEmpty = !shown && !cursor && $("#error").hidden;
+  $("#no-results").hidden = !isEmpty || isFiltered;
+  $("#no-matches").hidden = !isEmpty || !isFiltered;
 }
 
 function createCard(job) {
-  const state = job.state === "succeeded" ? "" : `${STATES[job.state]} · `;
+  const state = job.state === "succeeded" ? "" : `${stateName(job)} · `;
   const summary = `${state}${caption(job.recipe, presets)}`;
   const labels = Object.entries(job.metadata ?? {}).map(([name, value]) => `${name}=${value}`).join(" ");
-  const image = h("img", { src: job.urls.preview || `${job.urls.content}?longest=512`, alt: "", loading: "lazy" });
+  const image = createThumbnail({ src: thumbnailUrl(job, 512), alt: "" });
   const open = () => (history.pushState("opened-here", "", `?job=${job.id}`), detail.open(job, presets));
   const date = dateTime(job.created_at);
   return h("li", { "data-id": job.id, "data-text": `${summary} ${labels} ${date} ${job.id}`.toLowerCase() },
@@ -91,7 +100,7 @@ function createCard(job) {
 
 function removeCard(id) {
   results.querySelector(`[data-id="${id}"]`)?.remove();
-  selection.forget(id);
+  selection.deselect(id);
   forget(id);
   updateCount();
 }
@@ -107,7 +116,7 @@ function reload() {
   cursor = null;
   selection.clear();
   results.replaceChildren();
-  $("#show-more").hidden = true;
+  $("#show-more").hidden = $("#no-results").hidden = $("#no-matches").hidden = true;
   for (const button of $("#views").children) button.setAttribute("aria-pressed", String(button.value === view));
   return loadPage();
 }

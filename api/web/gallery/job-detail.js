@@ -4,7 +4,8 @@ import { call } from "../common/api.js";
 import { Comparison } from "../common/comparison.js";
 import { askFirst } from "../common/confirm-button.js";
 import { h, imageSize, setText } from "../common/dom.js";
-import { STATES, dateTime, duration, number, recipeSummary, words } from "../common/format.js";
+import { dateTime, duration, fieldName, number, recipeSummary, stateName } from "../common/format.js";
+import { createThumbnail, hasInputs } from "../common/job-images.js";
 import { differences, valueText } from "../common/recipe-changes.js";
 import { createResultActions } from "../job/result-actions.js";
 import { createStar } from "./favorites.js";
@@ -20,7 +21,7 @@ export class JobDetail {
   open(job, presets) {
     const { urls } = job;
     this.presets = presets;
-    const comparison = new Comparison(`${urls.content}?longest=1024`);
+    const comparison = new Comparison(hasInputs(job) ? `${urls.content}?longest=1024` : null);
     comparison.setSize(job.recipe.size);
     const image = urls.result || urls.preview;
     if (image) comparison.show(image, `${urls.result ? "Result" : "Last preview"}, ${recipeSummary(job.recipe)}`, true);
@@ -33,9 +34,9 @@ export class JobDetail {
   renderSidebar(job) {
     const { urls } = job;
     return h("div.sidebar", {},
-      h("div.title", {}, createStar(job.id), h("h2", { id: "detail-title" }, `${STATES[job.state]}, ${dateTime(job.created_at)}`)),
+      h("div.title", {}, createStar(job.id), h("h2", { id: "detail-title" }, `${stateName(job)}, ${dateTime(job.created_at)}`)),
       job.error && h("p.error", {}, job.error.detail),
-      this.renderInputs(urls),
+      hasInputs(job) && this.renderInputs(urls),
       this.renderFacts(job),
       this.renderChanges(job),
       this.renderActions(job),
@@ -50,7 +51,7 @@ export class JobDetail {
     const numbered = (name, urls) => urls.map((url, index) => [`${name} ${index + 1}`, url]);
     const inputs = [["Photo", content], ...numbered("Style", styles), ...numbered("Mask", content_masks)];
     if (init_image) inputs.push(["Start image", init_image]);
-    const thumbnail = ([alt, url]) => h("a", { href: url }, h("img", { src: `${url}?longest=256`, alt, loading: "lazy" }));
+    const thumbnail = ([alt, url]) => h("a", { href: url }, createThumbnail({ src: `${url}?longest=256`, alt }));
     return h("div.inputs", {}, inputs.map(thumbnail));
   }
 
@@ -60,7 +61,7 @@ export class JobDetail {
     const facts = [
       urls.result && ["Size", size],
       ["Recipe", recipeSummary(recipe)],
-      ["Steps", number(progress.current)],
+      ["Steps done", number(progress.current)],
       ["Render time", duration(metrics.run_seconds)],
       losses && ["Loss", `${number(losses.total)} (style ${number(losses.style)}, content ${number(losses.content)})`],
       attempt > 1 && ["Attempts", attempt],
@@ -72,7 +73,7 @@ export class JobDetail {
   renderChanges({ recipe, metadata = {} }) {
     const preset = this.presets[recipe.preset];
     const changes = preset ? differences(recipe, preset) : [];
-    const rows = changes.map(([name, value, standard]) => [words(name), h("mark", {}, valueText(value)), h("span.muted", {}, ` instead of ${valueText(standard)}`)]);
+    const rows = changes.map(([name, value, standard]) => [fieldName(name), h("mark", {}, valueText(value)), h("span.muted", {}, ` instead of ${valueText(standard)}`)]);
     rows.push(...Object.entries(metadata).map(([name, value]) => [name, value]));
     return rows.length ? h("dl.facts", {}, rows.map(([name, ...value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : null;
   }
@@ -80,7 +81,7 @@ export class JobDetail {
   renderActions(job) {
     const { urls, id, losses } = job;
     return h("div.actions", {},
-      h("a.button", { href: `/?rerun=${id}` }, "Edit and rerun"),
+      hasInputs(job) && h("a.button", { href: `/?rerun=${id}` }, "Edit and rerun"),
       urls.result && h("a.button", { href: `/?init_job=${id}` }, "Continue from this result"),
       (losses || urls.preview) && h("a.button", { href: `/?job=${id}` }, "Previews and loss"),
       this.createDeleteButton(job));

@@ -13,7 +13,7 @@ export class Selection {
     this.boxes = new Map();
     this.count = h("span", { role: "status" });
     this.compare = h("button.small", { type: "button", onclick: () => compare([...this.jobs.values()]) }, "Compare");
-    this.remove = askFirst(h("button.small.danger", { type: "button" }, "Delete"), "Delete these jobs and their images?", () => this.deleteAll());
+    this.remove = askFirst(h("button.small.danger", { type: "button" }, "Delete"), () => this.question, () => this.deleteAll());
     bar.append(this.count, this.compare, this.remove, h("button.small.quiet", { type: "button", onclick: () => this.clear() }, "Clear"));
     this.render();
   }
@@ -32,9 +32,14 @@ export class Selection {
     this.render();
   }
 
-  forget(id) {
-    this.jobs.delete(id);
+  deselect(id) {
+    if (!this.jobs.delete(id)) return;
+    this.boxes.get(id).checked = false;
     this.render();
+  }
+
+  get question() {
+    return `Delete ${plural(this.jobs.size, "job and its images", "jobs and their images")}?`;
   }
 
   render() {

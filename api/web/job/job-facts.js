@@ -1,7 +1,7 @@
 /** The facts beside a job: what a person needs first, and its steps, speed and worker under "Details". */
 
 import { h, setText } from "../common/dom.js";
-import { STATES, duration, number, percent, recipeSummary } from "../common/format.js";
+import { duration, number, percent, recipeSummary, stateName } from "../common/format.js";
 
 const count = (value) => value.toLocaleString("en");
 
@@ -14,10 +14,10 @@ export class JobFacts {
 
   /** Show a job; `readyIn` is a text, and `size` that of the result once it is known. */
   render(job, readyIn, size) {
-    const { state, progress, metrics, recipe, worker, queue_position } = job;
+    const { state, waiting_for, progress, metrics, recipe, worker, queue_position } = job;
     const phase = progress.phase !== "done" && progress.phase;
     const facts = {
-      queued: [["Position", queue_position === 1 ? "Next" : number(queue_position)], ["Ready in", readyIn]],
+      queued: [!waiting_for && ["Position", queue_position === 1 ? "Next" : number(queue_position)], ["Ready in", readyIn]],
       running: [["Progress", [percent(progress.percentage), phase].filter(Boolean).join(", ")], ["Ready in", readyIn]],
     }[state] ?? [size && ["Size", size], ["Render time", duration(metrics.run_seconds)], ["Queue time", duration(metrics.queue_seconds)]];
     const hasSteps = state !== "queued" || progress.current;
@@ -42,8 +42,9 @@ function show(list, facts) {
   facts.forEach(([, value], index) => setText(list.children[index].lastChild, value));
 }
 
-export function jobTitle({ state, stopped_early, stopped_at_step }) {
-  if (state === "queued") return "Waiting for a worker";
+export function jobTitle(job) {
+  const { state, waiting_for, stopped_early, stopped_at_step } = job;
+  if (state === "queued" && !waiting_for) return "Waiting for a worker";
   if (state === "running") return "Rendering";
-  return stopped_early && state === "succeeded" ? `Finished early at step ${stopped_at_step}` : STATES[state];
+  return stopped_early && state === "succeeded" ? `Finished early at step ${stopped_at_step}` : stateName(job);
 }

@@ -6,7 +6,8 @@ import { askFirst } from "../common/confirm-button.js";
 import { requestControl } from "../common/control-requests.js";
 import { $, h, imageSize, setText, showText } from "../common/dom.js";
 import { STATUS_TEXTS, subscribe } from "../common/event-stream.js";
-import { STATES, duration, eta, percent, recipeSummary, secondsSince } from "../common/format.js";
+import { duration, eta, percent, recipeSummary, secondsSince, stateName } from "../common/format.js";
+import { hasInputs } from "../common/job-images.js";
 import { Filmstrip } from "./filmstrip.js";
 import { JobFacts, jobTitle } from "./job-facts.js";
 import { LossChart } from "./loss-chart.js";
@@ -23,7 +24,7 @@ export class JobView {
     this.node = node;
     this.onStateChange = onStateChange;
     this.path = `/v1/jobs/${id}`;
-    this.comparison = new Comparison(`${this.path}/content?longest=1024`);
+    this.comparison = new Comparison(null);
     this.filmstrip = new Filmstrip((frame, isChosen) => this.showFrame(frame, isChosen));
     this.lossChart = new LossChart();
     this.bar = h("progress", { max: 100, value: 0, "aria-label": "Progress" });
@@ -161,7 +162,7 @@ export class JobView {
 
   show(job) {
     if (this.closed || (this.ended && !TERMINAL.has(job.state))) return; // a response from before the end
-    const previousState = this.job?.state;
+    const previous = this.job;
     this.job = job;
     this.estimatedAt = Date.now();
     this.ended = TERMINAL.has(job.state);
@@ -171,7 +172,7 @@ export class JobView {
     if (resumedFrom !== null && resumedFrom !== this.resumedFrom) this.addNotice(`Resumed from step ${resumedFrom}.`);
     this.resumedFrom = resumedFrom;
     this.render();
-    if (previousState === job.state) return;
+    if (previous?.state === job.state && previous.waiting_for === job.waiting_for) return;
     this.showState(job);
     this.onStateChange();
   }
@@ -181,6 +182,7 @@ export class JobView {
     setText($("#title"), jobTitle(this.job));
     setText($("#status"), `${jobTitle(this.job)}. ${job.error?.detail || ""}`);
     this.comparison.node.dataset.state = job.state;
+    if (hasInputs(job) && !this.comparison.photo.src) this.comparison.setPhoto(`${job.urls.content}?longest=1024`);
     if (!this.ended) return;
     showText(this.connection, "");
     const name = job.state === "succeeded" ? "Finished image" : "Last valid image";
@@ -196,7 +198,7 @@ export class JobView {
     const { state, progress, urls } = this.job;
     this.bar.value = state === "succeeded" ? 100 : progress.percentage;
     this.bar.classList.toggle("ended", this.ended);
-    document.title = `${state === "running" ? percent(progress.percentage) : STATES[state]} · Easel`;
+    document.title = `${state === "running" ? percent(progress.percentage) : stateName(this.job)} · Easel`;
     this.announceQuarter();
     this.renderSilence();
     this.renderFacts();
@@ -222,7 +224,7 @@ export class JobView {
     showText(this.finishNote, this.job.state !== "running" || this.ended ? "" : note);
     setText(this.finish, finishing ? this.pendingLabel("Finishing") : "Finish now");
     if (!this.cancel.isAsking) setText(this.cancel, canceling ? this.pendingLabel("Canceling") : "Cancel");
-    this.rerun.hidden = !this.ended;
+    this.rerun.hidden = !this.ended || !hasInputs(this.job);
     this.filmstrip.timelapse.hidden = !urls.timelapse;
     if (urls.timelapse) this.filmstrip.timelapse.href = `${urls.timelapse}?download=true`;
   }

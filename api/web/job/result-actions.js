@@ -1,6 +1,6 @@
 /** What to do with a result, directly below it: download it in a format, look at it closely, and share or repeat it. */
 
-import { call } from "../common/api.js";
+import { call, requiresKey } from "../common/api.js";
 import { $, h, setText } from "../common/dom.js";
 
 const FORMATS = {
@@ -26,11 +26,11 @@ export function createResultActions(job) {
   const view = h("button", { type: "button", onclick: openViewer }, "True size");
   const items = [
     ["Copy link", () => `${location.origin}/?job=${id}`],
-    ["Copy share link", share],
+    ...(requiresKey() ? [["Copy share link", share]] : []), // without keys, the service answers this computer only
     ...CODE.map((kind) => [`Copy as ${kind}`, () => snippet(kind)]),
   ];
   const button = ([name, text]) => h("button.quiet", { type: "button", onclick: () => copy(name, text) }, name);
-  const menu = h("details.menu", { onfocusout: closeMenu, onkeydown: (event) => event.key === "Escape" && (event.preventDefault(), (menu.open = false)) },
+  const menu = h("details.menu", { onfocusout: closeMenu, onkeydown: (event) => event.key === "Escape" && menu.open && (event.preventDefault(), (menu.open = false)) },
     h("summary.button", {}, "Share"), h("div.panel", {}, items.map(button)));
   setFormat();
   return h("section.result-actions", { "aria-label": "Result" }, h("div.row", {}, download, format, view, menu), status);

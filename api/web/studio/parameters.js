@@ -28,7 +28,7 @@ export class Parameters {
     this.controls = new Map();
     for (const [name, property] of Object.entries(schema.properties)) {
       if (SET_ELSEWHERE.has(name)) continue;
-      const field = createField(name, property, schema, () => (this.renderStrength(), onChange()));
+      const field = createField(name, property, schema, () => (this.onFieldChange(name), onChange()));
       const control = createArtistControl(name, field, sizes);
       if (control) this.controls.set(name, control);
       this.fields.set(name, control?.field ?? field);
@@ -38,6 +38,12 @@ export class Parameters {
     $("#presets").append(...Object.keys(presets).map((preset) => this.createCard(preset, onChange)));
     this.useInitImage(false);
     this.usePreset("default" in presets ? "default" : Object.keys(presets)[0]);
+  }
+
+  onFieldChange(name) {
+    const { color, color_strength: strength } = Object.fromEntries(this.fields);
+    if (name === "color" && color.get() === "style") strength.set(this.preset.color_strength); // it would be refused
+    this.renderStrength();
   }
 
   createCard(preset, onChange) {

@@ -2,7 +2,8 @@
 
 import { call, fetchBlob } from "../common/api.js";
 import { $, h, setText, updateList } from "../common/dom.js";
-import { STATES, dateTime } from "../common/format.js";
+import { dateTime, stateName } from "../common/format.js";
+import { createThumbnail, thumbnailUrl } from "../common/job-images.js";
 
 const LIMIT = 8;
 let latestRequest = 0;
@@ -16,20 +17,20 @@ export async function showRecent(section, currentId) {
 }
 
 function createTile({ id }) {
-  const image = h("img", { width: 96, height: 96, loading: "lazy" });
+  const image = createThumbnail({ width: 96, height: 96 });
   const state = h("small.muted", { "aria-hidden": "true" });
   const link = h("a", { href: `/?job=${id}` }, image, state);
   return { node: h("li", {}, link), link, image, state };
 }
 
-function updateTile({ link, image, state: label }, { state, urls, created_at }, isCurrent) {
+function updateTile({ link, image, state: label }, job, isCurrent) {
   if (isCurrent) link.setAttribute("aria-current", "true");
   else link.removeAttribute("aria-current");
-  const name = STATES[state];
+  const name = stateName(job);
   if (label.textContent === name) return;
-  if (label.textContent && urls.preview) reload(image, urls.preview);
-  else image.src = urls.preview || `${urls.content}?longest=128`;
-  image.alt = `${name}, ${dateTime(created_at)}`;
+  if (label.textContent && job.urls.preview) reload(image, job.urls.preview);
+  else image.src = thumbnailUrl(job, 128);
+  image.alt = `${name}, ${dateTime(job.created_at)}`;
   setText(label, name);
 }
 

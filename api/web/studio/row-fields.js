@@ -15,6 +15,7 @@ export function createRows(path, schema, resolve, help, onChange) {
   const items = resolve(isMap ? schema.additionalProperties : schema.items);
   const columns = items.properties ?? { value: items };
   const names = Object.keys(columns);
+  const known = schema.propertyNames?.examples ?? []; // keys of a map
   const error = h("p.error", { id: `${id}-error`, hidden: true });
   const list = h("ol.plain.field-rows");
   const add = h("button.small", { type: "button", name: path, onclick: () => (addRow(), changed(), rows.at(-1).node.querySelector("select, input").focus()) }, "Add");
@@ -33,15 +34,14 @@ export function createRows(path, schema, resolve, help, onChange) {
     row.node = h("li", {}, row.key, Object.values(inputs), remove);
     rows.push(row);
     list.append(row.node);
-    renumber();
+    updateRows();
   }
 
   /** Return a menu of the known keys, and `key` if it is none of them. */
   function createKey(key) {
     const used = rows.map((row) => row.key.value);
-    const known = schema.propertyNames?.examples ?? [];
     const options = [...new Set([...known, ...(key ? [key] : [])])].map((value) => h("option", { value }, value));
-    const select = h("select", { oninput: changed }, options);
+    const select = h("select", { oninput: () => (updateRows(), changed()) }, options);
     select.value = key || known.find((value) => !used.includes(value)) || "";
     return select;
   }
@@ -49,18 +49,21 @@ export function createRows(path, schema, resolve, help, onChange) {
   function removeRow(row) {
     rows = rows.filter((other) => other !== row);
     row.node.remove();
-    renumber();
+    updateRows();
     changed();
   }
 
-  function renumber() {
+  /** Update what depends on the other rows. */
+  function updateRows() {
+    const used = rows.map(({ key }) => key?.value);
+    for (const { key } of rows) for (const option of key?.options ?? []) option.disabled = option.value !== key.value && used.includes(option.value);
     rows.forEach((row, index) => {
       row.key?.setAttribute("aria-label", `${title}, name ${index + 1}`);
       for (const [name, input] of Object.entries(row.inputs)) input.setAttribute("aria-label", `${title}, ${name} ${index + 1}`);
       row.remove.setAttribute("aria-label", `Remove row ${index + 1} of ${title}`);
       row.remove.disabled = rows.length <= (schema.minItems ?? 0);
     });
-    add.disabled = rows.length >= (schema.maxItems ?? Infinity);
+    add.disabled = rows.length >= (schema.maxItems ?? Infinity) || Boolean(known.length && known.every((key) => used.includes(key)));
     add.setAttribute("aria-label", `Add a row to ${title}`);
   }
 
@@ -80,7 +83,7 @@ export function createRows(path, schema, resolve, help, onChange) {
     rows = [];
     list.replaceChildren();
     for (const [key, item] of Object.entries(value)) addRow(items.properties ? item : { value: item }, key);
-    renumber();
+    updateRows();
   }
 
   function showError(errorPath, text) {

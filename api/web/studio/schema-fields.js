@@ -1,7 +1,7 @@
 /** Form fields from JSON Schema. No parameter is named here, so a new one needs no change of the page. */
 
 import { h, showText } from "../common/dom.js";
-import { words } from "../common/format.js";
+import { fieldName, words } from "../common/format.js";
 import { createRows } from "./row-fields.js";
 
 const resolve = (schema, root) => (schema.$ref ? { ...root.$defs[schema.$ref.split("/").pop()], ...schema } : schema);
@@ -25,7 +25,7 @@ function createSingleField(path, schema, onChange) {
   const help = createHelp(path, schema);
   const oninput = () => (showText(error, ""), control.removeAttribute("aria-invalid"), onChange());
   const control = createControl({ id, name: path, "aria-describedby": `${id}-help ${id}-error`, oninput }, schema);
-  const label = h("label", { for: id }, words(path.split(".").pop()));
+  const label = h("label", { for: id }, fieldName(path.split(".").pop()));
   const node = h(`div.parameter${schema.type === "boolean" ? ".checkbox" : ""}`, {}, label, control, help, error);
   return { node, control, schema, get: () => read(control, schema), set: (value) => write(control, schema, value), showError };
 

@@ -2,6 +2,7 @@
 
 import { call } from "../common/api.js";
 
+const REFUSED = [413, 415, 422]; // statuses of errors that are the image's own: it would be refused again
 let ids = new WeakMap(); // promises of IDs by file
 let latest = Promise.resolve(); // one upload at a time: the service decodes few images of one client at once
 
@@ -16,7 +17,7 @@ export async function uploadOnce(file, field, number) {
   try {
     return await ids.get(file);
   } catch (error) {
-    if (error.retryable) ids.delete(file);
+    if (!REFUSED.includes(error.status)) ids.delete(file);
     throw Object.assign(error, { field, number });
   }
 }

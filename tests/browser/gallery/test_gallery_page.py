@@ -183,13 +183,26 @@ def test_a_job_is_deleted_after_confirmation(page: Page, job: Job, stack_with_wo
     assert job.id not in {job.id for job in stack_with_worker.services.ledger.list(limit=200)}
 
 
-def test_failed_jobs_are_listed_under_all_jobs_only(page: Page, stack_with_worker: BrowserStack) -> None:
+def test_failed_and_canceled_jobs_have_views_of_their_own(page: Page, stack_with_worker: BrowserStack) -> None:
     failed = stack_with_worker.submit(seed=666, steps=20)
-    stack_with_worker.wait(failed, lambda job: job.completed_at is not None)
+    stack_with_worker.done(failed, JobState.FAILED)
+    canceled = stack_with_worker.submit(tier="batch", steps=400)
+    stack_with_worker.services.ledger.request_control(canceled, "cancel")
+    stack_with_worker.done(canceled, JobState.CANCELED)
     page.goto("/gallery")
-    expect(page.locator(f'[data-id="{failed}"]')).to_have_count(0)
-    page.get_by_role("button", name="All jobs").click()
-    card = page.locator(f'[data-id="{failed}"]')
+    cards = {id_: page.locator(f'[data-id="{id_}"]') for id_ in (failed, canceled)}
+    for view, shown in {
+        "Canceled": [canceled],
+        "All jobs": [failed, canceled],
+        "Failed": [failed],
+        "Images": [],
+    }.items():
+        page.get_by_role("button", name=view, exact=True).click()
+        expect(page.locator("#status")).to_have_text(re.compile("shown"))
+        for id_, card in cards.items():
+            expect(card).to_have_count(int(id_ in shown))
+    page.get_by_role("button", name="Failed", exact=True).click()
+    card = cards[failed]
     expect(card).to_contain_text("Failed")
     card.get_by_role("button").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("The loss diverged")
@@ -271,7 +284,43 @@ def test_favorites_are_kept_until_they_are_removed(page: Page, job: Job, stack_w
     expect(page.get_by_text("Favorites are kept in this browser.")).to_be_visible()
     card_of(page, job).get_by_role("button", name="Favorite").click()
     page.get_by_role("button", name="Favorites").click()
-    expect(page.get_by_text("No results yet")).to_be_visible()
+    expect(page.get_by_text("Nothing matches.")).to_be_visible()
+
+
+def test_favorites_outlive_an_error_and_jobs_that_are_not_found(new_page: NewPage, job: Job) -> None:
+    page = new_page(allow_console_errors=True)
+    page.goto("/gallery")
+    card_of(page, job).get_by_role("button", name="Favorite").click()
+    page.route(
+        f"**/v1/jobs/{job.id}", lambda route: route.fulfill(status=404, json={"detail": "No such job."}), times=1
+    )
+    page.get_by_role("button", name="Favorites").click()
+    expect(page.get_by_text("Nothing matches.")).to_be_visible()
+    page.route(f"**/v1/jobs/{job.id}", lambda route: route.fulfill(status=403, json={"detail": "Not today."}), times=1)
+    page.get_by_role("button", name="Favorites").click()
+    expect(page.get_by_role("alert")).to_have_text("Not today.")
+    expect(page.get_by_text("Nothing matches.")).to_be_hidden()
+    page.get_by_role("button", name="Favorites").click()
+    expect(card_of(page, job)).to_be_visible()
+
+
+def test_a_job_that_a_search_hides_is_not_selected(page: Page, stack_with_worker: BrowserStack) -> None:
+    submit = partial(stack_with_worker.submit, steps=2)
+    one, other = (stack_with_worker.done(submit(metadata={"name": name})) for name in ("first", "second"))
+    page.goto("/gallery")
+    for job in (one, other):
+        card_of(page, job).get_by_role("checkbox").check()
+    bar = page.get_by_role("group", name="Selected jobs")
+    expect(bar).to_contain_text("2 selected")
+    page.get_by_label("Search").fill("first")
+    expect(bar).to_contain_text("1 selected")
+    bar.get_by_role("button", name="Delete").click()
+    expect(bar.get_by_role("button", name="Delete")).to_have_text("Delete 1 job and its images?")
+    page.get_by_label("Search").fill("third")
+    expect(bar).to_be_hidden()
+    expect(page.get_by_text("Nothing matches.")).to_be_visible()
+    page.get_by_label("Search").fill("")
+    expect(card_of(page, other).get_by_role("checkbox")).not_to_be_checked()
 
 
 def test_two_jobs_are_compared_and_their_differences_listed(page: Page, stack_with_worker: BrowserStack) -> None:
@@ -301,7 +350,7 @@ def test_several_jobs_are_deleted_after_confirmation(page: Page, stack_with_work
     page.wait_for_load_state("networkidle")
     delete = page.get_by_role("group", name="Selected jobs").get_by_role("button", name="Delete")
     delete.click()
-    expect(delete).to_have_text("Delete these jobs and their images?")
+    expect(delete).to_have_text("Delete 2 jobs and their images?")
     expect(card_of(page, jobs[0])).to_be_visible()
     delete.click()
     for one in jobs:
@@ -316,6 +365,8 @@ def test_parameters_that_differ_from_the_preset_are_marked(page: Page, stack_wit
     detail = open_detail(page, job)
     expect(detail.locator("mark")).to_contain_text(["64", "2", "77"])
     expect(detail).to_contain_text("Seed77 instead of 0")
+    expect(detail).to_contain_text("Steps done2")
+    expect(detail).to_contain_text("Evaluations2 instead of")
 
 
 PRESETS: dict[str, dict[str, str]] = {"fast": {}, "strong": {"color": "content"}}

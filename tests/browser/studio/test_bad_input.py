@@ -128,6 +128,16 @@ def test_an_error_without_a_field_is_announced(new_page: NewPage) -> None:
     expect(page.get_by_role("alert")).to_have_text("The queue is full.")
 
 
+def test_an_upload_that_was_refused_for_a_while_is_repeated(new_page: NewPage) -> None:
+    page = new_page(allow_console_errors=True)
+    busy = {"detail": "Too many requests."}
+    page.route("**/v1/images", lambda route: route.fulfill(status=429, json=busy), times=1)
+    compose(page)
+    expect(page.locator("#content-error")).to_have_text("Too many requests.")
+    page.get_by_role("radio", name="Default").check()
+    expect(page.get_by_label("Estimate")).to_contain_text("Estimate: about")
+
+
 def test_an_error_of_the_preset_describes_the_presets(new_page: NewPage) -> None:
     page = new_page(allow_console_errors=True)
     refused = {

@@ -69,6 +69,17 @@ def test_each_color_is_explained_and_sent(page: Page, stack: BrowserStack) -> No
     assert stack.services.ledger.get(create(page)).request.recipe.color == "match"
 
 
+def test_the_colors_of_the_painting_are_sent_without_a_strength(
+    page: Page, stack_with_worker: BrowserStack, stack: BrowserStack
+) -> None:
+    rerun = stack_with_worker.submit(color="content", color_strength=0.5)
+    page.goto(f"/?rerun={rerun}")
+    expect(page.locator('[name="color_strength"]')).to_have_value("0.5")
+    page.get_by_role("radio", name=re.compile("The painting.s")).check()
+    recipe = stack.services.ledger.get(create(page)).request.recipe
+    assert (recipe.color, recipe.color_strength) == ("style", 1)
+
+
 def test_sizes_have_their_pixels_and_times_and_fill_the_field(page: Page) -> None:
     compose(page)
     sizes = page.get_by_role("group", name="Size")
@@ -116,6 +127,8 @@ def test_layers_and_stages_are_rows_of_inputs(page: Page, stack: BrowserStack) -
     expect(layers.get_by_label("Style layers, name 5")).to_be_focused()
     layers.get_by_label("Style layers, name 5").select_option("block5_conv4")
     layers.get_by_label("Style layers, value 5").fill("0.75")
+    assert layers.get_by_label("Style layers, name 1").locator("[value=block5_conv4]").is_disabled()
+    assert layers.get_by_label("Style layers, name 1").locator("[value=block5_conv1]").is_enabled()
     stages = page.get_by_role("group", name="Stages")
     stages.get_by_role("button", name="Add a row").click()
     stages.get_by_role("button", name="Remove row 3").click()

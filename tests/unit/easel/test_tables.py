@@ -112,6 +112,13 @@ def test_a_waiting_job_shows_its_position_in_the_queue() -> None:
     assert format_line(JobUpdate(JobStatus.model_validate(waiting))).endswith("2nd in the queue, 0 %, 1:01:40 left")
 
 
+def test_a_job_whose_images_are_fetched_says_so() -> None:
+    waiting = {**JOB, "state": "queued", "waiting_for": "inputs", "progress": {"total": 60}}
+    assert format_line(JobUpdate(JobStatus.model_validate(waiting))).endswith("fetching the images, 0 %")
+    output = run_easel("status", JOB["id"], responders=(reply(waiting),))[0].stdout
+    assert re.search("state +queued, fetching the images", output)
+
+
 def test_the_queue_shows_tiers_jobs_and_workers() -> None:
     device = {"device": "cpu:2", "memory_bytes": 16 * 2**30, "weights": "calibrated:01"}
     worker = {"name": "one@here", **device, "tiers": [], "job": JOB["id"]}

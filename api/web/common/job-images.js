@@ -1,0 +1,18 @@
+/** The images of a job for thumbnails, with a placeholder where there is none. */
+
+import { h } from "./dom.js";
+
+const NO_IMAGE = "/assets/common/no-image.svg";
+
+/** Whether the job's images can be read: not while they are fetched from URLs, nor if that failed. */
+export const hasInputs = ({ waiting_for, state, started_at }) => !waiting_for && (state !== "failed" || Boolean(started_at));
+
+/** The URL of the latest preview, or else of the photo at the size `longest`. */
+export const thumbnailUrl = (job, longest) => job.urls.preview || (hasInputs(job) ? `${job.urls.content}?longest=${longest}` : NO_IMAGE);
+
+/** Return an image that becomes the placeholder if it cannot be loaded. */
+export const createThumbnail = (attributes) => h("img", { ...attributes, loading: "lazy", onerror: showPlaceholder });
+
+function showPlaceholder({ target }) {
+  if (!target.src.endsWith(NO_IMAGE)) target.src = NO_IMAGE;
+}
