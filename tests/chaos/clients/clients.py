@@ -71,6 +71,8 @@ class Clients:
         while not self._stopping.is_set():
             if response is not None and response.status_code == httpx2.codes.ACCEPTED:
                 return self._accept(request, str(response.json()["id"]))
+            if response is not None and response.status_code == httpx2.codes.UNPROCESSABLE_ENTITY:
+                raise AssertionError(response.text)  # it would be refused again and again
             self._stopping.wait(_PAUSE_SECONDS)
             response = self._request("POST", "/v1/jobs", headers=headers, **request.form())
         return None

@@ -49,7 +49,7 @@ def sleeping_request(
 ) -> JobRequest:
     """Return one request of that kind for the sleeping engine."""
     recipe = {"preset": "fast", "size": 64, "steps": steps, "seed": kind.seed(random.getrandbits(24))}
-    recipe["save_every"] = random.choice((0, 7, 20))
+    recipe["save_every"] = random.choice([every for every in (0, 7, 20) if every <= steps])
     content, style = (photo(random.randrange(_PHOTOS)) for _ in range(2))
     return JobRequest(recipe, content, style, kind=kind, behavior=behavior, delay_seconds=delay_seconds)
 
