@@ -121,14 +121,17 @@ def test_recent_jobs_are_updated_when_the_shown_job_ends(page: Page, stack: Brow
 
 
 def test_a_job_that_starts_while_recent_jobs_load_is_shown_as_running(page: Page, stack: BrowserStack) -> None:
-    def send_outdated(route: Route) -> None:
-        data = route.fetch().json()
-        route.fulfill(json=data | {"jobs": [job | {"state": "queued"} for job in data["jobs"]]})
+    outdated = iter([{"state": "queued"}])
+
+    def send_outdated_once(route: Route) -> None:  # not by `times=1`, whose end may disturb the next request
+        changed, data = next(outdated, {}), route.fetch().json()
+        route.fulfill(json=data | {"jobs": [job | changed for job in data["jobs"]]})
 
     job = submit(page, steps=4000)
     expect_heading(page, "Rendering")
-    page.route("**/v1/jobs?limit=8", send_outdated, times=1)
+    page.route("**/v1/jobs?limit=8", send_outdated_once)
     page.reload()
     expect(page.locator(f'#recent [href="/?job={job}"]')).to_contain_text("Running")
+    page.unroute_all(behavior="wait")
     stack.services.ledger.request_control(job, "cancel")
     expect_heading(page, "Canceled")
