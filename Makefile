@@ -6,6 +6,7 @@ DURATION ?= 900
 EXAMPLES ?= 2000
 BIN     := .venv/bin
 NPM     ?= npm
+NPM_PARTS := $(if $(shell command -v $(NPM)),.npm/ready) # without npm the tests skip what needs it
 STREAMS ?= 2
 PARALLEL := --numprocesses $(STREAMS) --dist loadfile --no-loadscope-reorder
 CHAOS_TEST := tests/acceptance/test_chaos.py
@@ -73,14 +74,14 @@ check: lint  ## Lint, types and the fast unit tests, in two minutes
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/unit
 
 # The chaos run comes last and alone: other work on the machine would delay its recoveries.
-test: setup .venv-s3/ready .venv-docs/ready .venv-flower/ready .npm/ready  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
+test: setup .venv-s3/ready .venv-docs/ready .venv-flower/ready $(NPM_PARTS)  ## The whole suite: real Valkey, real workers, a real S3 server, a real browser (TESTS=tests/unit)
 ifdef TESTS
 	$(BIN)/python -m pytest $(TESTS)
 else
 	$(BIN)/python -m pytest $(PARALLEL) --ignore $(CHAOS_TEST); parallel=$$?; $(BIN)/python -m pytest $(CHAOS_TEST) && exit $$parallel
 endif
 
-coverage: setup .venv-s3/ready .venv-docs/ready .venv-flower/ready .npm/ready  ## The same with the coverage of all processes: out/coverage/html; takes longer than `make test`
+coverage: setup .venv-s3/ready .venv-docs/ready .venv-flower/ready $(NPM_PARTS)  ## The same with the coverage of all processes: out/coverage/html; takes longer than `make test`
 	rm -rf out/coverage && mkdir -p out/coverage
 ifdef TESTS
 	$(BIN)/coverage run -m pytest $(TESTS)
