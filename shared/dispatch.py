@@ -65,7 +65,7 @@ def create_celery_app(settings: Settings) -> Celery:
     """Create the Celery app that API and workers share. Timeouts are explicit: kombu's defaults wait forever."""
     app = Celery("easel", broker=settings.redis_url.replace("unix://", "redis+socket://"))
     app.conf.update(
-        # Unpickling a message would run code of whoever can write to Redis.
+        # Unpickling a message would run the code of anyone who can write to Redis.
         accept_content=["json"],
         event_serializer="json",
         result_accept_content=["json"],

@@ -56,7 +56,7 @@ def find_shared_job(job_id: str, picture: str, *, expires: int, key: str | None,
 
 
 def _possible_signers(context: Context, key: str | None) -> list[Caller]:
-    """Return the holder of the stored key with this prefix; else all of EASEL_API_KEYS, or nobody without keys."""
+    """Return the holder of the stored key with this prefix; else all of EASEL_API_KEYS, if there are any."""
     if key is not None:
         with suppress(Unauthorized):
             return [context.callers.find_by_prefix(key)]

@@ -60,7 +60,7 @@ def encode_canonical_png(pixels: Pixels, color_space: ColorSpace = "srgb") -> by
     if max(size) > images.MAX_SIDE:
         deep = _resize(deep, images.fit_size(size, images.MAX_SIDE))
     if deep.shape[2] > 3:  # noqa: PLR2004 - RGBA
-        deep = np.where(deep[..., 3:] > 0, deep, np.uint16(0))  # as `images` does: nobody sees these colors
+        deep = np.where(deep[..., 3:] > 0, deep, np.uint16(0))  # as `images` does: these colors are not visible
     return _encode(deep, color_space, compression=1)
 
 

@@ -17,7 +17,7 @@ P3_TO_SRGB: Final[NDArray[np.float64]] = np.linalg.inv(to_xyz(SRGB_PRIMARIES)) @
 """From linear Display P3 to linear sRGB, for columns. Colors that sRGB does not have are outside of [0, 1]."""
 
 _SRGB_TO_P3: Final = np.linalg.inv(P3_TO_SRGB).astype(np.float64)
-_MIN_LINEAR: Final = -3 / 255 / 12.92  # three levels of 255 below 0 and above 1: nobody sees less
+_MIN_LINEAR: Final = -3 / 255 / 12.92  # three levels of 255 below 0 and above 1: less is not visible
 _MAX_LINEAR: Final = ((1 + 3 / 255 + 0.055) / 1.055) ** 2.4
 _LINEAR_KNEE: Final = 0.0031308  # where the linear part of the curve ends, as light
 _ROWS: Final = 256  # at a time, to save memory
