@@ -57,25 +57,35 @@ def disk_full(context: FaultContext) -> bool:
 
 @fault()
 def checkpoint_corrupt(context: FaultContext) -> bool:
-    """Kill a job's worker, and truncate its newest checkpoint before another worker resumes from it."""
+    """Kill a job's worker, and truncate its newest checkpoint before another worker resumes from it.
+
+    The process is stopped first: a killed one's job is claimed again so soon that the checkpoint may be read already.
+    """
     picked = context.pick_running_job(lambda job: job.checkpoint is not None and job.previous_checkpoint is not None)
-    if picked is None:
+    if picked is None or not (children := picked[1].children()):
         return False
     (job, worker), stack = picked, context.stack
-    for child in worker.children():
-        with suppress(ProcessLookupError):
+    _send(children, signal.SIGSTOP)
+    try:
+        time.sleep(_IN_FLIGHT_SECONDS)  # its last request may still be in flight
+        now, blobs = stack.services.ledger.get(job.id), stack.store.blobs
+        # A handoff note names a newer checkpoint, so this one would not be read.
+        if now.claim != job.claim or now.checkpoint is None or blobs.exists(keys.handoff_note(job.id, job.claim or "")):
+            return False
+        blobs.put(now.checkpoint, blobs.get(now.checkpoint)[:-100])
+        stack.fault_log.corrupted.append((time.time(), job.id))
+        for _ in children:
             stack.fault_log.record_kill(worker.name, "checkpoint_corrupt")
-            os.kill(child, signal.SIGKILL)
-    time.sleep(_IN_FLIGHT_SECONDS)  # its last write may still be in flight
-    now = stack.services.ledger.get(job.id)
-    if now.claim != job.claim or now.checkpoint is None:
-        return False
-    blobs = stack.store.blobs
-    if blobs.exists(keys.handoff_note(job.id, job.claim or "")):  # of a newer checkpoint, so this one is not read
-        return False
-    blobs.put(now.checkpoint, blobs.get(now.checkpoint)[:-100])
-    stack.fault_log.corrupted.append((time.time(), job.id))
-    return True
+        _send(children, signal.SIGKILL)
+        return True
+    finally:
+        _send(children, signal.SIGCONT)
+
+
+def _send(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _switch_proxy(context: FaultContext, mode: Literal["slow", "refuse_third"]) -> bool:
