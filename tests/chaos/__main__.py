@@ -20,6 +20,7 @@ from chaos.audit.evidence import Evidence, collect_evidence
 from chaos.audit.summary import summarize, violations
 from chaos.audit.tables import tables
 from chaos.clients.clients import Clients
+from chaos.clients.receiver import Receiver
 from chaos.faults import FAULTS
 from chaos.run import ChaosRun, Schedule
 from chaos.stack.stack import ChaosStack, ChaosStackConfig
@@ -85,14 +86,14 @@ def _run_on_store(options: Options, folder: Path, number: int) -> Evidence:
     kind = options.stores[number]
     home = folder / kind
     home.mkdir()
-    with ChaosStack(home, replace(options.config, store=kind)) as stack:
-        clients = Clients(stack.url)
+    with ChaosStack(home, replace(options.config, store=kind)) as stack, Receiver(stack.webhook_secrets) as receiver:
+        clients = Clients(stack.url, stack.api_keys, receiver)
         schedule = _schedule(options, number)
         run = ChaosRun(stack, clients, schedule, options.seed)
         with _progress(run, clients, kind):
             run.execute()
         clients.stop()
-        return collect_evidence(stack, clients.accepted, schedule.required_faults)
+        return collect_evidence(stack, clients, schedule.required_faults)
 
 
 def _schedule(options: Options, number: int) -> Schedule:

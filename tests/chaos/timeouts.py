@@ -12,8 +12,10 @@ SCALED_SETTINGS: Final[dict[str, float]] = {
     "slice_seconds": 4.0,
     "checkpoint_seconds": 0.4,
     "preview_seconds": 0.4,
+    "webhook_seconds": 2.0,
+    "webhook_backoff_factor": 0.01,
 }
-"""EASEL_ settings, in seconds; their defaults are 60, 1, 15, 900, 300, 10 and 2."""
+"""EASEL_ settings, in seconds but for the last; their defaults are 60, 1, 15, 900, 300, 10, 2, 10 and 1."""
 
 TENSORFLOW_SETTINGS: Final = {"hang_seconds": 60.0, "slice_seconds": 15.0}
 """The same for the worker with TensorFlow: its first step traces, which may take long on a busy machine."""

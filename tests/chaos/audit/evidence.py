@@ -8,8 +8,9 @@ from functools import cached_property
 
 from chaos.audit.job_history import JobHistory
 from chaos.audit.replay import read_histories
-from chaos.clients.clients import AcceptedJob
+from chaos.clients.clients import AcceptedJob, Clients
 from chaos.clients.images import REFERENCE_DIGESTS, pixels
+from chaos.clients.receiver import Delivery
 from chaos.fault_log import FaultLog, StallDetector
 from chaos.stack.engine import reference_digest
 from chaos.stack.stack import ChaosStack
@@ -83,13 +84,14 @@ class Evidence:
     fault_log: FaultLog
     stall_detector: StallDetector
     required_faults: Sequence[str]
-    unaccepted_jobs: int  # jobs that were rendered although no client got a 202 for them
+    unaccepted_jobs: int = 0  # jobs that were rendered although no client got a 202 for them
+    deliveries: Sequence[Delivery] = ()
+    foreign_jobs: Sequence[str] = ()  # a message for each job that another tenant saw
 
 
-def collect_evidence(
-    stack: ChaosStack, accepted: Mapping[str, AcceptedJob], required_faults: Sequence[str]
-) -> Evidence:
+def collect_evidence(stack: ChaosStack, clients: Clients, required_faults: Sequence[str]) -> Evidence:
     """Collect everything from a stack that still runs and has settled."""
+    accepted = clients.accepted
     histories = read_histories(stack.folder / "valkey")
     references = stack.config.references
     digests = json.loads((references / REFERENCE_DIGESTS).read_text()) if references else {}
@@ -102,7 +104,10 @@ def collect_evidence(
         if case.result_digest:
             _ = case.reference_digest
     unaccepted = sum(bool(history.claims) for job_id, history in histories.items() if job_id not in accepted)
-    return Evidence(stack.config.store, cases, stack.fault_log, stack.stall_detector, required_faults, unaccepted)
+    seen = clients.receiver.deliveries, clients.foreign_jobs
+    return Evidence(
+        stack.config.store, cases, stack.fault_log, stack.stall_detector, required_faults, unaccepted, *seen
+    )
 
 
 def _record(stack: ChaosStack, job_id: str) -> Job | None:

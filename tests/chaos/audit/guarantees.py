@@ -159,6 +159,32 @@ def slow_cancels(evidence: Evidence) -> Iterator[str]:
         yield f"it took {slowest} s from a cancel until the device was free"
 
 
+def undelivered(evidence: Evidence) -> Iterator[str]:
+    """The webhook of each job got its end."""
+    acknowledged = {(delivery.job_id, delivery.event) for delivery in evidence.deliveries if delivery.acknowledged}
+    for case in evidence.cases:
+        if case.job and case.job.state in TERMINAL and (case.job.id, f"job.{case.job.state}") not in acknowledged:
+            yield f"{case.name} ended {case.job.state}, and its webhook does not know it"
+
+
+def wrong_deliveries(evidence: Evidence) -> Iterator[str]:
+    """Every delivery is signed, goes to the job's tenant, and names no end but the job's."""
+    cases = {case.accepted.id: case for case in evidence.cases}
+    for delivery in evidence.deliveries:
+        if not delivery.signed:
+            yield f"{delivery.event} of {delivery.job_id} was not signed with the secret of {delivery.tenant}"
+        case = cases.get(delivery.job_id)  # None for a job that was rendered although its client got no 202
+        if case and case.accepted.request.tenant != delivery.tenant:
+            yield f"{delivery.event} of {case.name} went to {delivery.tenant}"
+        if case and case.job and delivery.event not in {"job.started", f"job.{case.job.state}"}:
+            yield f"{case.name} is {case.job.state}, and its webhook got {delivery.event}"
+
+
+def foreign_jobs(evidence: Evidence) -> Iterator[str]:
+    """A tenant sees only its own jobs."""
+    yield from evidence.foreign_jobs
+
+
 def missing_faults(evidence: Evidence) -> Iterator[str]:
     """Every required fault was injected."""
     missing = [name for name in evidence.required_faults if not evidence.fault_log.faults[name]]
@@ -201,5 +227,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     outdated_resumes,
     silent_corruption,
     wrong_reclaims,
+    undelivered,
+    wrong_deliveries,
+    foreign_jobs,
     missing_faults,
 )

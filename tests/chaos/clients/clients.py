@@ -1,14 +1,19 @@
-"""Simulated clients over real HTTP: they retry submissions until 202, send control requests and poll their jobs."""
+"""Simulated clients of several tenants over real HTTP.
+
+They retry submissions until 202, send control requests, poll their jobs, and ask for jobs of other tenants.
+"""
 
 import hashlib
 import heapq
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx2
 
+from chaos.clients.receiver import Receiver
 from chaos.clients.requests import JobRequest
 from chaos.stack.api import CRASH_AT
 
@@ -43,8 +48,11 @@ class AcceptedJob:
 class Clients:
     """All clients of one run. Safe to use from many threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, api_keys: Mapping[str, str], receiver: Receiver) -> None:
+        self.receiver = receiver
+        self._api_keys = api_keys  # by tenant
         self.accepted: dict[str, AcceptedJob] = {}
+        self.foreign_jobs: list[str] = []  # a message for each job of another tenant that was seen
         self.last_progress_at = 0.0  # when a job was last seen to do a step or to end, by time.monotonic
         self._http = httpx2.Client(base_url=url, timeout=8.0, trust_env=False)
         self._stopping = threading.Event()
@@ -65,21 +73,20 @@ class Clients:
 
         With `crash_at` the first attempt makes the API crash at that point of the submission.
         """
-        headers = {"Idempotency-Key": request.key}
         crash = {CRASH_AT: str(crash_at)} if crash_at is not None else {}
-        response = self._request("POST", "/v1/jobs", headers=headers | crash, **request.form())
+        response = self._submit(request, crash)
         while not self._stopping.is_set():
             if response is not None and response.status_code == httpx2.codes.ACCEPTED:
                 return self._accept(request, str(response.json()["id"]))
             if response is not None and response.status_code == httpx2.codes.UNPROCESSABLE_ENTITY:
                 raise AssertionError(response.text)  # it would be refused again and again
             self._stopping.wait(_PAUSE_SECONDS)
-            response = self._request("POST", "/v1/jobs", headers=headers, **request.form())
+            response = self._submit(request)
         return None
 
     def try_once(self, request: JobRequest) -> str | None:
         """Submit once and return the error code; None if it was accepted (and recorded) or there was no response."""
-        response = self._request("POST", "/v1/jobs", headers={"Idempotency-Key": request.key}, **request.form())
+        response = self._submit(request)
         if response is not None and response.status_code == httpx2.codes.ACCEPTED:
             self._accept(request, str(response.json()["id"]))
             return None
@@ -88,6 +95,12 @@ class Clients:
     def unfinished(self) -> list[AcceptedJob]:
         """Return the jobs that were not seen to end."""
         return [job for job in list(self.accepted.values()) if not job.ended and not job.not_found]
+
+    def undelivered(self) -> list[AcceptedJob]:
+        """Return the jobs that were seen to end, and whose webhook does not know it yet."""
+        acknowledged = self.receiver.acknowledged()
+        ended = [job for job in list(self.accepted.values()) if job.ended]
+        return [job for job in ended if (job.id, f"job.{job.states[-1]}") not in acknowledged]
 
     def _accept(self, request: JobRequest, job_id: str) -> AcceptedJob:
         if job_id in self.accepted:
@@ -100,8 +113,7 @@ class Clients:
         return job
 
     def _repeat(self, job: AcceptedJob) -> None:
-        headers = {"Idempotency-Key": job.request.key}
-        response = self._request("POST", "/v1/jobs", headers=headers, **job.request.form())
+        response = self._submit(job.request)
         if response is not None and response.status_code == httpx2.codes.ACCEPTED:
             job.repeated_id = str(response.json()["id"])
 
@@ -116,25 +128,41 @@ class Clients:
 
     def _send_control(self, job_id: str, control: str) -> bool:
         """Return whether the response is final."""
-        response = self._request("POST", f"/v1/jobs/{job_id}/{control}")
+        response = self._request("POST", f"/v1/jobs/{job_id}/{control}", self.accepted[job_id].request.tenant)
         if response is None or response.status_code in _TEMPORARY:
             return False
         return bool(response.json().get("code") != "not_ready")
 
     def _poll(self) -> None:
         while not self._stopping.wait(_POLL_SECONDS):
-            page = self._get(f"/v1/jobs?limit={_PAGE}")
-            if page is None:
-                continue
-            views = {view["id"]: view for view in page.json()["jobs"]}
-            for job in [job for job in self.unfinished() if job.id not in views][:_SINGLE_POLLS]:
-                response = self._request("GET", f"/v1/jobs/{job.id}")
-                job.not_found = response is not None and response.status_code == httpx2.codes.NOT_FOUND
-                if response is not None and response.is_success:
-                    views[job.id] = response.json()
-            for job_id, view in views.items():
-                if job_id in self.accepted:
-                    self._update(self.accepted[job_id], view)
+            for tenant in self._api_keys:
+                self._poll_jobs_of(tenant)
+            self._look_at_a_foreign_job()
+
+    def _poll_jobs_of(self, tenant: str) -> None:
+        page = self._get(f"/v1/jobs?limit={_PAGE}", tenant)
+        if page is None:
+            return
+        views = {view["id"]: view for view in page.json()["jobs"]}
+        own = [job for job in self.unfinished() if job.request.tenant == tenant]
+        for job in [job for job in own if job.id not in views][:_SINGLE_POLLS]:
+            response = self._request("GET", f"/v1/jobs/{job.id}", tenant)
+            job.not_found = response is not None and response.status_code == httpx2.codes.NOT_FOUND
+            if response is not None and response.is_success:
+                views[job.id] = response.json()
+        for job_id, view in views.items():
+            accepted = self.accepted.get(job_id)
+            if accepted and accepted.request.tenant != tenant:
+                self.foreign_jobs.append(f"the list of {tenant} had {job_id} of {accepted.request.tenant}")
+            elif accepted:
+                self._update(accepted, view)
+
+    def _look_at_a_foreign_job(self) -> None:
+        """Ask for the newest job with the key of another tenant."""
+        for job in list(self.accepted.values())[-1:]:
+            stranger = next(tenant for tenant in self._api_keys if tenant != job.request.tenant)
+            if self._get(f"/v1/jobs/{job.id}", stranger):
+                self.foreign_jobs.append(f"{stranger} could read {job.id} of {job.request.tenant}")
 
     def _update(self, job: AcceptedJob, view: dict[str, Any]) -> None:
         step = view["progress"]["current"]
@@ -144,7 +172,7 @@ class Clients:
             job.states.append(view["state"])
             self._plan_control(job)
         if job.result_digest is None and view["state"] == "succeeded":
-            result = self._get(f"/v1/jobs/{job.id}/result?metadata=false")
+            result = self._get(f"/v1/jobs/{job.id}/result?metadata=false", job.request.tenant)
             job.result_digest = hashlib.sha256(result.content).hexdigest() if result else None
 
     def _plan_control(self, job: AcceptedJob) -> None:
@@ -154,13 +182,23 @@ class Clients:
         if patient and job.states.count("running") == 1:
             heapq.heappush(self._planned_controls, (time.time(), request.behavior, job.id))
 
-    def _get(self, path: str) -> httpx2.Response | None:
-        response = self._request("GET", path)
+    def _submit(self, request: JobRequest, crash: Mapping[str, str] | None = None) -> httpx2.Response | None:
+        headers, form = (
+            {"Idempotency-Key": request.key, **(crash or {})},
+            request.form(self.receiver.url(request.tenant)),
+        )
+        return self._request("POST", "/v1/jobs", request.tenant, headers=headers, **form)
+
+    def _get(self, path: str, tenant: str) -> httpx2.Response | None:
+        response = self._request("GET", path, tenant)
         return response if response is not None and response.is_success else None
 
-    def _request(self, method: str, path: str, **options: Any) -> httpx2.Response | None:
+    def _request(
+        self, method: str, path: str, tenant: str, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> httpx2.Response | None:
         """Return the response; None if there is none."""
+        authorization = {"Authorization": f"Bearer {self._api_keys[tenant]}"}
         try:
-            return self._http.request(method, path, **options)
+            return self._http.request(method, path, headers={**authorization, **(headers or {})}, **options)
         except httpx2.HTTPError:
             return None

@@ -15,6 +15,8 @@ Behavior = Literal["wait", "cancel", "finish", "submit_twice"]
 _BEHAVIORS: Final[dict[Behavior, int]] = {"wait": 60, "cancel": 15, "finish": 15, "submit_twice": 10}
 _PHOTOS: Final = 8
 
+TENANTS: Final = ("north", "south")
+
 
 @dataclass(frozen=True)
 class JobRequest:
@@ -23,6 +25,7 @@ class JobRequest:
     recipe: dict[str, Any]
     content: bytes
     style: bytes
+    tenant: str
     kind: JobKind = JobKind.ORDINARY
     tier: str = "standard"
     tensorflow_recipe: str | None = None  # a name in TENSORFLOW_RECIPES; None: for the sleeping engine
@@ -30,10 +33,11 @@ class JobRequest:
     delay_seconds: float = 0.0  # from the 202 to the control request
     key: str = field(default_factory=lambda: str(uuid.uuid4()))
 
-    def form(self) -> dict[str, Any]:
+    def form(self, webhook_url: str) -> dict[str, Any]:
         """Return the body as the HTTP client's keyword arguments."""
+        fields = {"recipe": json.dumps(self.recipe), "tier": self.tier, "webhook_url": webhook_url}
         files = [("content", ("content.png", self.content)), ("style", ("style.png", self.style))]
-        return {"files": files, "data": {"recipe": json.dumps(self.recipe), "tier": self.tier}}
+        return {"files": files, "data": fields}
 
 
 def sleeping_requests(random: Random) -> Iterator[JobRequest]:
@@ -51,7 +55,8 @@ def sleeping_request(
     recipe = {"preset": "fast", "size": 64, "steps": steps, "seed": kind.seed(random.getrandbits(24))}
     recipe["save_every"] = random.choice([every for every in (0, 7, 20) if every <= steps])
     content, style = (photo(random.randrange(_PHOTOS)) for _ in range(2))
-    return JobRequest(recipe, content, style, kind=kind, behavior=behavior, delay_seconds=delay_seconds)
+    tenant = random.choice(TENANTS)
+    return JobRequest(recipe, content, style, tenant, kind=kind, behavior=behavior, delay_seconds=delay_seconds)
 
 
 def tensorflow_requests(random: Random) -> Iterator[JobRequest]:
@@ -61,6 +66,7 @@ def tensorflow_requests(random: Random) -> Iterator[JobRequest]:
             TENSORFLOW_RECIPES[name],
             photo(0),
             photo(1),
+            random.choice(TENANTS),
             tier="batch",
             tensorflow_recipe=name,
             behavior=_random_behavior(random),

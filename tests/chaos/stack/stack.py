@@ -1,5 +1,6 @@
 """The real stack with proxies that inject faults: Valkey, a blob store, one API, two reapers and many workers."""
 
+import base64
 import os
 import secrets
 import signal
@@ -15,6 +16,7 @@ import httpx2
 import redis
 
 from chaos.clients.images import WEIGHTS
+from chaos.clients.requests import TENANTS
 from chaos.fault_log import FaultLog, StallDetector
 from chaos.stack.api import CRASH_EVENT
 from chaos.stack.processes import RestartingProcess, kill_marked
@@ -29,9 +31,11 @@ from shared.ledger.ledger import connect
 from shared.services import Services, open_services
 from shared.settings import Settings
 from shared.storage import LONG_TIMEOUTS
+from shared.tenants.keys import NewKey, create_key
 
 _TENSORFLOW_WORKER: Final = "worker-tensorflow"
 _START_SECONDS: Final = 180.0
+_WEBHOOK_SECRET: Final = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class ChaosStack:
         self.worker_proxy, self.other_proxy = (Proxy(("127.0.0.1", redis_port)) for _ in range(2))
         self.redis: Any = connect(f"redis://127.0.0.1:{redis_port}/0")
         self.services = self._open_services(redis_port)
+        self.api_keys = {tenant: create_key(self.store.blobs, NewKey(tenant=tenant))[1] for tenant in TENANTS}
+        self.webhook_secrets = dict.fromkeys(TENANTS, _WEBHOOK_SECRET)
         self.url = f"http://127.0.0.1:{free_port()}"
         self.valkey = self._process("valkey", *_valkey(redis_port, self.folder / "valkey"))
         self.api = self._process("api", sys.executable, "-m", "chaos.stack.api")
@@ -186,10 +192,11 @@ class ChaosStack:
     def _environment(self, proxy: Proxy, **settings: Any) -> dict[str, str]:
         name, _, value = self._mark.partition("=")
         path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
-        values = {"redis_url": f"redis://127.0.0.1:{proxy.port}/0", "port": self.url.rpartition(":")[2], **settings}
+        values = {"redis_url": f"redis://127.0.0.1:{proxy.port}/0", "port": self.url.rpartition(":")[2]}
+        webhooks = {"webhook_secret": _WEBHOOK_SECRET, "webhook_private": True}
         chaos = {"PYTHONPATH": path, "CHAOS_FOLDER": str(self.folder), name: value}
         broken = {"CHAOS_BROKEN_FENCE": "1"} if self.config.broken_fence else {}
-        return {**environment(**values), **self.store.environment, **chaos, **broken}
+        return {**environment(**values, **webhooks, **settings), **self.store.environment, **chaos, **broken}
 
     def _worker(self, name: str) -> RestartingProcess:
         command = (sys.executable, "-m", "chaos.stack.worker", name)

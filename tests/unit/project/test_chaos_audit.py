@@ -1,14 +1,16 @@
-"""What the chaos run's audit says about the saved iterations of a job."""
+"""What the chaos run's audit says about the saved iterations of a job, and about its webhook."""
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from chaos.audit.evidence import Case, Evidence
-from chaos.audit.guarantees import differing_images, missing_iterations
+from chaos.audit.guarantees import differing_images, missing_iterations, undelivered, wrong_deliveries
 from chaos.audit.job_history import JobHistory
 from chaos.clients.clients import AcceptedJob
 from chaos.clients.images import photo, pixels
+from chaos.clients.receiver import Delivery
 from chaos.clients.requests import JobRequest as ClientRequest
 from chaos.fault_log import FaultLog, StallDetector
 from chaos.stack.engine import SleepingEngine
@@ -41,13 +43,15 @@ def case() -> Case:
             saved = saved.with_image(iterate.step, png)
             blobs.put(saved.key("j", iterate.step), png)
     job = job.model_copy(update={"iterations": saved, "stopped_at_step": 20})
-    return Case(AcceptedJob("j", ClientRequest(RECIPE, photo(0), photo(1)), 0.0), job, JobHistory("j"), blobs, {})
+    return Case(
+        AcceptedJob("j", ClientRequest(RECIPE, photo(0), photo(1), "north"), 0.0), job, JobHistory("j"), blobs, {}
+    )
 
 
 def violations(case: Case, **changed: object) -> list[str]:
     assert case.job
     case = replace(case, job=case.job.model_copy(update=changed))
-    evidence = Evidence("local", [case], FaultLog(), StallDetector(), [], 0)
+    evidence = Evidence("local", [case], FaultLog(), StallDetector(), [])
     return [*differing_images(evidence), *missing_iterations(evidence)]
 
 
@@ -70,3 +74,27 @@ def test_another_or_a_missing_image_of_a_step_is_reported(case: Case) -> None:
     for png in (b"other", b"never stored"):
         (message,) = violations(case, iterations=case.job.iterations.with_image(12, png))
         assert "another image of step 12" in message
+
+
+DELIVERED = Delivery("north", "job.canceled", "j", signed=True, acknowledged=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "missing", "wrong"),
+    [
+        ({}, 0, 0),
+        ({"acknowledged": False}, 1, 0),
+        ({"job_id": "of-a-job-without-a-202"}, 1, 0),
+        ({"event": "job.started"}, 1, 0),
+        ({"event": "job.succeeded"}, 1, 1),
+        ({"signed": False}, 0, 1),
+        ({"tenant": "south"}, 0, 1),
+    ],
+)
+def test_a_missing_and_a_wrong_webhook_are_reported(
+    case: Case, changed: dict[str, Any], missing: int, wrong: int
+) -> None:
+    deliveries = [replace(DELIVERED, **changed)]
+    evidence = Evidence("local", [case], FaultLog(), StallDetector(), [], deliveries=deliveries)
+    assert len(list(undelivered(evidence))) == missing
+    assert len(list(wrong_deliveries(evidence))) == wrong
