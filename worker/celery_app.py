@@ -176,7 +176,6 @@ class Child:
             self.services.queue_stats, name, settings.tiers, memory, settings.liveness_file
         ).start()
         self._claimed: JobSession | None = None  # and not begun
-        self._claimed_at = 0.0  # time.monotonic
         # In a thread: these imports may exceed the four seconds that Celery gives a child to start.
         self._state = ThreadPoolExecutor(1, "open-engine").submit(self._open_state, open_engine)
 
@@ -188,22 +187,18 @@ class Child:
         state = self._state.result()
         if self.drain.is_set():  # it may have been set while TensorFlow was imported
             return
-        self._claimed, self._claimed_at = claim_next_job(self.services, state, self.queue, self.drain), time.monotonic()
+        self._claimed = claim_next_job(self.services, state, self.queue, self.drain)
 
     def _claimed_already(self) -> bool:
         """Return whether a claimed job waits for its task. No longer if it was revoked or if the task seems lost."""
-        if self._claimed is None:
-            return False
-        try:
-            if time.monotonic() - self._claimed_at > _TASK_SECONDS:
-                self._claimed.give_back()
-                self._claimed = None
-            else:
-                self._claimed.renew()
-        except ClaimLost:
+        if self._claimed and time.monotonic() - self._claimed.active_at > _TASK_SECONDS:
+            self._claimed.give_back()
             self._claimed = None
-        except Unavailable:
-            pass
+        if self._claimed:
+            with suppress(ClaimLost, Unavailable):
+                self._claimed.renew()
+            if self._claimed.lost.is_set():
+                self._claimed = None
         return self._claimed is not None
 
     def stylize(self, job_id: str, token: str) -> None:

@@ -5,7 +5,6 @@ What is measured of the processes and the GPU is read at each scrape: after a ch
 
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -91,17 +90,10 @@ def record_start(job: Job, resumed_from_step: int | None) -> None:
     STEPS_REDONE.inc(max(0, job.progress.current - (resumed_from_step or 0)))
 
 
-def measure_steps(iterates: Iterator[Iterate], device: str) -> Iterator[Iterate]:
-    """Yield the iterates, and measure how long the engine takes for each."""
-    while True:
-        began = time.perf_counter()
-        iterate = next(iterates, None)
-        if iterate is None:
-            return
-        kind = "evaluation" if iterate.losses else "patches"
-        seconds = time.perf_counter() - began
-        STEP_SECONDS.observe(seconds, kind=kind, size=_size_class(iterate.phase), device=device)
-        yield iterate
+def record_step(iterate: Iterate, seconds: float, device: str) -> None:
+    """Count a step that the engine did in that time."""
+    kind = "evaluation" if iterate.losses else "patches"
+    STEP_SECONDS.observe(seconds, kind=kind, size=_size_class(iterate.phase), device=device)
 
 
 def record_checkpoint(seconds: float, parts: Sequence[bytes | memoryview]) -> None:

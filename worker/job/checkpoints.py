@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import structlog
 
-from shared.errors import ClaimLost, LedgerUnavailable, StorageUnavailable, Unavailable
+from shared.errors import ClaimLost, Unavailable
 from shared.imaging.images import encode_jpeg
 from shared.recipe import ColorSpace
 from shared.storage import keys
@@ -22,10 +22,11 @@ from worker.protocols import Iterate
 
 log = structlog.get_logger(__name__)
 
+Write = Callable[[Iterate], None]
+
 _PREVIEW_PIXELS: Final = 512
 _MAX_WRITING_SHARE: Final = 0.02  # of the time goes into checkpoints
 _JOIN_SECONDS: Final = 3.0
-_HAND_OFF_SECONDS: Final = 4.0  # for the store to become available in a drain
 _PREVIEWS_PER_JOB: Final = 100  # the interval grows with the run: a filmstrip needs no more
 
 
@@ -44,21 +45,19 @@ class CheckpointWriter:
 
         `color_space` is that of the iterates; previews are sRGB.
         """
-        self._session, self._metadata = session, metadata
-        self._color_space = color_space
+        self._session, self._metadata, self._color_space = session, metadata, color_space
         recorded = (session.job.previous_checkpoint, session.job.checkpoint)
         self._keys = [key for key in recorded if key and key != resumed_from]
         self._keys += [resumed_from] if resumed_from else []  # the valid one last: a damaged one is deleted before it
+        self._unrecorded_key: str | None = None  # of a checkpoint that was written but is not in the record
         self._checkpoint_lock = threading.Lock()
         self._memory_error: MemoryError | None = None
-        self._unrecorded_key: str | None = None  # of a checkpoint that was written but is not in the record
         self._checkpoint_due = time.monotonic() + session.settings.checkpoint_seconds
         self._preview_due = time.monotonic()
         self._started_at = self._preview_due - session.job.run_seconds  # over all claims
-        self._writes: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=2)
-        self._thread = threading.Thread(
-            target=copy_context().run, args=(self._run,), name="checkpoint-writer", daemon=True
-        )
+        self._writes: queue.Queue[tuple[Write, Iterate] | None] = queue.Queue(maxsize=2)
+        context = copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._run,), name="checkpoint-writer", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -78,10 +77,18 @@ class CheckpointWriter:
         now, settings = time.monotonic(), self._session.settings
         if now >= self._preview_due and not self._writes.full():
             self._preview_due = now + max(settings.preview_seconds, (now - self._started_at) / _PREVIEWS_PER_JOB)
-            self._writes.put(lambda: self.write_preview(iterate))
+            self._writes.put((self.write_preview, iterate))
         if now >= self._checkpoint_due and not self._writes.full():
             self._checkpoint_due = now + settings.checkpoint_seconds
-            self._writes.put(lambda: self.write_checkpoint(iterate))
+            self._writes.put((self.write_checkpoint, iterate))
+
+    def write_preview(self, iterate: Iterate) -> None:
+        """Write a preview in the caller's thread. Raises Unavailable, ClaimLost."""
+        key = keys.preview(self._session.job.id, self._session.token, iterate.step)
+        with span("write preview", {"easel.job.step": iterate.step}):
+            jpeg = encode_jpeg(iterate.image, self._color_space, longest=_PREVIEW_PIXELS)
+            self._session.blobs.put(key, jpeg, content_type="image/jpeg")
+            self._session.renew(("preview", {"step": iterate.step}), preview=key)
 
     def write_checkpoint(self, iterate: Iterate) -> None:
         """Write a checkpoint in the caller's thread. Raises Unavailable, ClaimLost."""
@@ -98,65 +105,43 @@ class CheckpointWriter:
             previous = self._keys[-1] if self._keys else None
             self._session.renew(checkpoint=key, previous_checkpoint=previous, leases_lost=0)
             self._unrecorded_key = None
-            for old in self._keys[:-1]:
+            obsolete, self._keys = self._keys[:-1], [*self._keys[-1:], key]
+            for old in obsolete:
                 self._session.blobs.delete(old)
-            self._keys = [*self._keys[-1:], key]
         seconds = time.monotonic() - began
         metrics.record_checkpoint(seconds, parts)
         self._checkpoint_due = max(self._checkpoint_due, time.monotonic() + seconds / _MAX_WRITING_SHARE)
 
-    def try_write_checkpoint(self, iterate: Iterate) -> bool:
-        """Like `write_checkpoint`, but return False if a service is unavailable. Raises ClaimLost."""
-        try:
-            self.write_checkpoint(iterate)
-        except Unavailable as error:
-            self._log_unavailable(error)
-            return False
-        return True
-
-    def write_preview(self, iterate: Iterate) -> None:
-        """Write a preview in the caller's thread. Raises Unavailable, ClaimLost."""
-        key = keys.preview(self._session.job.id, self._session.token, iterate.step)
-        with span("write preview", {"easel.job.step": iterate.step}):
-            jpeg = encode_jpeg(iterate.image, self._color_space, longest=_PREVIEW_PIXELS)
-            self._session.blobs.put(key, jpeg, content_type="image/jpeg")
-            self._session.renew(event=("preview", {"step": iterate.step}), preview=key)
-
     def hand_off(self, iterate: Iterate) -> None:
-        """Save the last step in a drain if the store becomes available in time, with a note if the record lacks it.
+        """Write a checkpoint of the last step in a drain; without Redis, leave a note for the next holder.
 
         Raises ClaimLost, StorageUnavailable.
         """
-
-        def write() -> None:
-            with suppress(LedgerUnavailable):  # the note can name what was written
-                self.write_checkpoint(iterate)
-
         try:
-            self._session.retry_for(_HAND_OFF_SECONDS, write)
-        except StorageUnavailable as error:
-            log.warning("last_step_not_saved", detail=error.detail)
-        if self._unrecorded_key:
-            self._session.write_handoff_note(self._unrecorded_key)
-            log.warning("handoff_note_written", checkpoint=self._unrecorded_key)
+            self._session.retry(self.write_checkpoint, iterate)
+        except Unavailable as error:
+            log.warning("last_step_not_recorded", detail=error.detail)
+            if self._unrecorded_key:
+                self._session.write_handoff_note(self._unrecorded_key)
+
+    def try_write(self, write: Write, iterate: Iterate) -> bool:
+        """Return False if a service is unavailable: a later write may succeed. Raises ClaimLost."""
+        try:
+            write(iterate)
+        except Unavailable as error:
+            log.warning("write_skipped", error=str(error), cause=str(error.__cause__))
+            return False
+        return True
 
     def _run(self) -> None:
-        while (write := self._writes.get()) is not None:
-            self._execute(write)
+        while (item := self._writes.get()) is not None:
+            try:
+                self.try_write(*item)
+            except ClaimLost:  # the loop learns it from the control flags
+                pass
+            except MemoryError as error:
+                self._memory_error = error
+            except Exception:  # a job without previews is better than one that stops
+                log.exception("checkpoint_writer_failed")
+            del item  # an iterate holds all of an optimizer's state
             self._writes.task_done()
-            del write  # an iterate holds all of an optimizer's state
-
-    def _execute(self, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except Unavailable as error:  # the next one may succeed
-            self._log_unavailable(error)
-        except ClaimLost:  # the heartbeat reports it to the loop
-            return
-        except MemoryError as error:
-            self._memory_error = error
-        except Exception:  # a job without previews is better than one that stops
-            log.exception("checkpoint_writer_failed")
-
-    def _log_unavailable(self, error: Unavailable) -> None:
-        log.warning("write_skipped", error=str(error), cause=str(error.__cause__))

@@ -10,7 +10,6 @@ from typing import Any, Final, Self
 
 import structlog
 
-from easel.models import Progress
 from shared.errors import ClaimLost, LedgerUnavailable, Unavailable
 from worker.job.progress import ProgressTracker
 from worker.job.session import JobSession
@@ -28,19 +27,15 @@ class Heartbeat:
     def __init__(self, session: JobSession) -> None:
         self._session = session
         self.progress = ProgressTracker(session.job)
-        self._draining_since: float | None = None
+        self._reported = self.progress.fields["progress"]
         self._evaluating = False
-        self._last_step_seconds = 0.0
-        self._reported: Progress = self.progress.record_fields()["progress"]
+        self._waited_at = time.monotonic()  # when a drain last had to wait for an evaluation, or there was none
         self._stopped, self._beat_now = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._session.mark_active()
-        try:
-            self._beat()
-        except LedgerUnavailable as error:  # the next beat may succeed
-            log.warning("lease_not_renewed", error=str(error.__cause__))
+        self._beat()
         self._thread.start()
         return self
 
@@ -51,50 +46,36 @@ class Heartbeat:
 
     def record_preparation(self, activity: str, fraction: float) -> None:
         """Show what the worker does before the first step of its first job, such as learning filters."""
-        self.progress.preparation = f"{activity}, once" + (f", {100 * fraction:.0f} %" if fraction else "")
+        self.progress.set_phase(f"{activity}, once" + (f", {100 * fraction:.0f} %" if fraction else ""))
         self._session.mark_active()
         self._beat_now.set()
 
-    def record_step(self, iterate: Iterate) -> None:
-        """Record that the loop has done a step, without any I/O."""
-        first = self.progress.last is None
-        self.progress.add(iterate)
-        started_at = self._session.active_at
-        self._session.mark_active()
-        self._last_step_seconds = self._session.active_at - started_at
-        if first:
-            self._beat_now.set()  # people wait for the first image
-
-    def mark_evaluations(self, iterates: Iterator[Iterate]) -> Iterator[Iterate]:
-        """Yield the iterates. While the engine evaluates one, a drain waits for it without a time limit."""
-        while True:
-            self._evaluating = True
-            try:
-                iterate = next(iterates, None)
-            finally:
-                self._evaluating = False
-            if iterate is None:
-                return
+    def record_steps(self, iterates: Iterator[Iterate]) -> Iterator[Iterate]:
+        """Yield the iterates, and record each one without any I/O."""
+        first = True
+        while (iterate := self._evaluate(iterates)) is not None:
+            if first:
+                self._beat_now.set()  # people wait for the first image
+            first = False
             yield iterate
+
+    def _evaluate(self, iterates: Iterator[Iterate]) -> Iterate | None:
+        began, self._evaluating = time.monotonic(), True
+        try:
+            iterate = next(iterates, None)
+        finally:
+            self._evaluating = False
+        if iterate is not None:
+            self.progress.add(iterate, time.monotonic() - began)
+            self._session.mark_active()
+        return iterate
 
     def _run(self) -> None:
         while not self._wait_for_beat():
-            if self._is_hung():
-                seconds = time.monotonic() - self._session.active_at
-                log.critical("device_hung", seconds=seconds)
-                os._exit(70)  # Celery's parent takes the claim back and replaces this child
-            if self._drain_timed_out():
-                self._exit_now()
-            if self._session.lost.is_set():
-                continue  # no more beats, but the device may still hang
-            try:
+            self._exit_if_hung()
+            self._exit_if_drain_timed_out()
+            if not self._session.lost.is_set():  # else the device may still hang
                 self._beat()
-            except ClaimLost:
-                continue  # the loop learns it from the control flags
-            except LedgerUnavailable as error:  # the loop continues; a late renewal counts while the token is valid
-                log.warning("lease_not_renewed", error=str(error.__cause__))
-            except Exception:  # without a heartbeat the loop would miss control requests and lose its lease
-                log.exception("heartbeat_failed")
 
     def _wait_for_beat(self) -> bool:
         """Wait until the next beat is due; True if the heartbeat was stopped."""
@@ -108,24 +89,32 @@ class Heartbeat:
         if fields["progress"] != self._reported:
             models = {name: fields[name].model_dump() for name in ("progress", "losses") if name in fields}
             event = ("progress", {**models, "steps_per_second": fields.get("steps_per_second")})
-        self._session.beat(event, **fields)
-        self._reported = fields["progress"]
+        try:
+            self._session.renew(event, **fields)
+        except ClaimLost:  # the loop learns it from the control flags
+            return
+        except LedgerUnavailable as error:  # the loop continues; a late renewal counts while the token is valid
+            log.warning("lease_not_renewed", error=str(error.__cause__))
+        except Exception:  # without a heartbeat the loop would miss control requests and lose its lease
+            log.exception("heartbeat_failed")
+        else:
+            self._reported = fields["progress"]
 
-    def _drain_timed_out(self) -> bool:
-        """Return whether a service that hangs delays the drain. Time spent in an evaluation does not count."""
-        if not self._session.drain.is_set() or self._evaluating:
-            self._draining_since = None
-            return False
-        self._draining_since = self._draining_since or time.monotonic()
-        return time.monotonic() - self._draining_since > _DRAIN_SECONDS
+    def _exit_if_hung(self) -> None:
+        seconds = time.monotonic() - self._session.active_at
+        if seconds > max(self._session.settings.hang_seconds, _HUNG_STEPS * self.progress.step_seconds):
+            log.critical("device_hung", seconds=seconds)
+            os._exit(70)  # Celery's parent takes the claim back and replaces this child
 
-    def _exit_now(self) -> None:
-        """Exit without the steps since the last checkpoint, but return the job to the head of its queue if possible."""
-        log.critical("drain_timed_out")
-        with suppress(Unavailable, ClaimLost):
-            self._session.release("head")
-        os._exit(os.EX_TEMPFAIL)
+    def _exit_if_drain_timed_out(self) -> None:
+        """Exit without the steps since the last checkpoint if a service that hangs delays the drain.
 
-    def _is_hung(self) -> bool:
-        limit = max(self._session.settings.hang_seconds, _HUNG_STEPS * self._last_step_seconds)
-        return time.monotonic() - self._session.active_at > limit
+        An evaluation may take any time. The job returns to the head of its queue if possible.
+        """
+        if self._evaluating or not self._session.drain.is_set():
+            self._waited_at = time.monotonic()
+        elif time.monotonic() - self._waited_at > _DRAIN_SECONDS:
+            log.critical("drain_timed_out")
+            with suppress(Unavailable, ClaimLost):
+                self._session.release("head")
+            os._exit(os.EX_TEMPFAIL)

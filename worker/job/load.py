@@ -1,6 +1,8 @@
-"""What a claimed job starts from: its images, and the newest checkpoint that can be used."""
+"""What a claimed job starts from: weights, images, and the newest checkpoint that can be used."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import structlog
@@ -9,47 +11,87 @@ from shared.errors import BlobMissing
 from shared.imaging.deep_color import DecodedImage, decode_stored
 from shared.imaging.display_p3 import convert
 from shared.imaging.transparency import Alpha, separate_alpha
+from shared.presets import BETTER_WEIGHTS, adapted_to_weights
 from shared.recipe import Recipe
 from shared.storage import keys
+from shared.tracing import annotate, span
+from worker import metrics
 from worker.job import checkpoint_format
 from worker.job.checkpoint_format import BrokenCheckpointError, CheckpointState
+from worker.job.heartbeat import Heartbeat
 from worker.job.session import JobSession
 from worker.job.worker_state import WorkerState
 from worker.protocols import Iterate
 
 log = structlog.get_logger(__name__)
 
+_CALIBRATED: Final = f"Rendered with filters that were learned on this machine. {BETTER_WEIGHTS}"
+
 
 @dataclass(frozen=True)
-class JobInputs:
+class LoadedJob:
+    """What the loop, the checkpoints and the result need to know."""
+
+    recipe: Recipe  # in the job's color space, and adapted to the weights
+    alpha: Alpha | None  # of the photo; None if it is opaque
+    about: dict[str, Any]  # for the provenance: weights, environment, its fingerprint, and `bitwise` (see publish.py)
+    resumed_from: str | None  # the key of a checkpoint; None: the job starts with step 0
+    resumed_at: Iterate | None  # that the checkpoint was taken from
+    iterates: Iterator[Iterate]  # that follow
+
+    def checkpoint_metadata(self) -> dict[str, Any]:
+        """Return what a checkpoint has besides the engine's state."""
+        weights = self.about["weights"]["sha256"]
+        return {"fingerprint": self.about["fingerprint"], "bitwise": self.about["bitwise"], "weights": weights}
+
+
+def load_job(session: JobSession, worker: WorkerState, heartbeat: Heartbeat) -> LoadedJob:
+    """Load all that the job needs. Raises WeightsUnavailable, BlobMissing, BrokenImage, ClaimLost, Unavailable."""
+    engine = worker.engine
+    with span("load weights"), heartbeat.progress.loading_weights():
+        weights = worker.weights(session.job.request.recipe, heartbeat.record_preparation)
+    if weights["source"] == "calibrated" and session.job.claims == 1:
+        session.publish_event("warning", code="calibrated_weights", detail=_CALIBRATED)
+    with span("load inputs"):
+        inputs = _load_inputs(session)
+    recipe, resumed_at, bitwise = adapted_to_weights(inputs.recipe, weights["source"]), None, True
+    with span("load checkpoint"):
+        key, state = _find_checkpoint(session, weights["sha256"])
+        if state:
+            bitwise = bool(state.pop("bitwise")) and state.pop("fingerprint") == worker.fingerprint
+            resumed_at = engine.restore_iterate(inputs.content, recipe, state, masks=inputs.masks)
+            session.record(resumed_from_step=resumed_at.step)
+            log.info("resumed", step=resumed_at.step, bitwise=bitwise)
+        step = resumed_at.step if resumed_at else None
+        annotate({"easel.job.step": step})
+    metrics.record_start(session.job, step)
+    about = {
+        "weights": dict(weights),
+        "fingerprint": worker.fingerprint,
+        "bitwise": bitwise,
+        "environment": dict(engine.environment()),
+    }
+    images: dict[str, Any] = {"init_image": inputs.init_image, "masks": inputs.masks}
+    iterates = engine.stylize(inputs.content, inputs.styles, recipe, state, **images)
+    return LoadedJob(recipe, inputs.alpha, about, key, resumed_at, iterates)
+
+
+@dataclass(frozen=True)
+class _Inputs:
     """The images of a job as arrays: (H, W, 3) uint8 or uint16, styles with an alpha (H, W, 4), masks (H, W) uint8.
 
     All are in the color space of the recipe, which is the job's, or the content's if that is `auto`.
     """
 
     recipe: Recipe
-
     content: np.ndarray
-    alpha: Alpha | None  # of the content; None if it is opaque
+    alpha: Alpha | None  # of the content
     styles: list[np.ndarray]
     init_image: np.ndarray | None
     masks: list[np.ndarray]
 
 
-@dataclass(frozen=True)
-class ResumePoint:
-    """The checkpoint that a job resumes from."""
-
-    key: str
-    state: CheckpointState
-    iterate: Iterate  # that the checkpoint was taken from
-    bitwise: bool  # whether every step so far was done on machines like this one
-    recorded: bool  # whether the record names this checkpoint
-
-
-def load_inputs(session: JobSession) -> JobInputs:
-    """Read and decode the job's images. Raises BlobMissing, BrokenImage, ClaimLost, Unavailable."""
-
+def _load_inputs(session: JobSession) -> _Inputs:
     def decode(sha256: str) -> DecodedImage:
         return decode_stored(session.read(keys.input_image(sha256)))
 
@@ -60,7 +102,7 @@ def load_inputs(session: JobSession) -> JobInputs:
     photo = decode(request.content)
     recipe = request.recipe.in_space(photo.color_space)
     content, alpha = separate_alpha(convert(*photo, recipe.rendered_space))
-    return JobInputs(
+    return _Inputs(
         recipe=recipe,
         content=content,
         alpha=alpha,
@@ -70,36 +112,23 @@ def load_inputs(session: JobSession) -> JobInputs:
     )
 
 
-def find_resume_point(
-    session: JobSession, worker: WorkerState, inputs: JobInputs, recipe: Recipe, weights_sha256: str
-) -> ResumePoint | None:
-    """Return the newest checkpoint that can be used; None to start over. Raises ClaimLost, Unavailable."""
-    job, handed_off = session.job, _handed_off_checkpoint(session)
-    for key in filter(None, (handed_off, job.checkpoint, job.previous_checkpoint)):
-        try:
-            state = _checkpoint(session.read(key), weights_sha256)
-        except (BlobMissing, BrokenCheckpointError) as error:
-            log.warning("checkpoint_unusable", key=key, detail=str(error))
-            session.retry(session.warn, "checkpoint_unusable", str(error))
-            continue
-        bitwise = bool(state.pop("bitwise")) and state.pop("fingerprint") == worker.fingerprint
-        iterate = worker.engine.restore_iterate(inputs.content, recipe, state, masks=inputs.masks)
-        session.retry(session.renew, resumed_from_step=iterate.step)
-        session.job = session.job.model_copy(update={"resumed_from_step": iterate.step})
-        log.info("resumed", step=iterate.step, bitwise=bitwise)
-        return ResumePoint(key, state, iterate, bitwise, recorded=key != handed_off)
-    return None
-
-
 def _style(pixels: np.ndarray) -> np.ndarray:
     """Return a style image; if it is not opaque, with its alpha as a mask."""
     return np.dstack([separate_alpha(pixels)[0], pixels[..., 3:]])
 
 
-def _handed_off_checkpoint(session: JobSession) -> str | None:
-    """Return the checkpoint in the last holder's handoff note if it is newer than the record's."""
-    key = session.retry(session.read_handoff_note)
-    return key if key and keys.checkpoint_step(key) > keys.checkpoint_step(session.job.checkpoint) else None
+def _find_checkpoint(session: JobSession, weights_sha256: str) -> tuple[str, CheckpointState] | tuple[None, None]:
+    """Return the key and the state of the newest checkpoint that can be used; None and None to start over."""
+    job, handed_off = session.job, session.read_handoff_note()
+    if keys.checkpoint_step(handed_off) <= keys.checkpoint_step(job.checkpoint):
+        handed_off = None
+    for key in filter(None, (handed_off, job.checkpoint, job.previous_checkpoint)):
+        try:
+            return key, _checkpoint(session.read(key), weights_sha256)
+        except (BlobMissing, BrokenCheckpointError) as error:
+            log.warning("checkpoint_unusable", key=key, detail=str(error))
+            session.warn("checkpoint_unusable", str(error))
+    return None, None
 
 
 def _checkpoint(data: bytes, weights_sha256: str) -> CheckpointState:

@@ -2,159 +2,129 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from easel.models import Progress
+from shared.jobs.estimate import algorithm, pixel_evaluations
 from shared.jobs.job import Job
+from shared.jobs.run_history import RunRecord
 from worker.protocols import Iterate
 
 _WHOLE_RUN: Final = 0.9  # of the arithmetic
 
 
-@dataclass(frozen=True)
-class StepMark:
-    """When a step was done. It holds no iterate, which would keep all of an optimizer's state alive."""
+@dataclass
+class _Rate:
+    """An amount of work, and the seconds that it took."""
 
-    step: int
-    fraction: float
-    phase: str
-    at: float  # time.monotonic without the seconds spent in `untimed`
-    excluded_seconds: float = 0.0  # of first steps of a phase so far: they may hold a trace, many times a step
-    excluded_fraction: float = 0.0  # that those steps did
+    amount: float = 0.0
+    seconds: float = 0.0
 
-    def next(self, iterate: Iterate, at: float) -> "StepMark":
-        """Return the mark of the iterate that follows."""
-        seconds, fraction = (at - self.at, iterate.fraction - self.fraction) if iterate.phase != self.phase else (0, 0)
-        return StepMark(
-            iterate.step,
-            iterate.fraction,
-            iterate.phase,
-            at,
-            self.excluded_seconds + seconds,
-            self.excluded_fraction + fraction,
-        )
+    def add(self, amount: float, seconds: float) -> None:
+        self.amount += amount
+        self.seconds += seconds
 
-
-class JobTiming(NamedTuple):
-    """Timing of a claim, in seconds and fractions of the job's arithmetic; see shared.jobs.run_history.RunRecord."""
-
-    fraction_per_second: float  # in the loop
-    start_seconds: float
-    end_seconds: float
-    fraction: float
-    drift: float | None
+    def per_second(self) -> float | None:
+        return float(f"{self.amount / self.seconds:.3g}") if self.seconds > 0 else None
 
 
 class ProgressTracker:
-    """Measures the loop. Only the loop calls `add`; other threads read."""
+    """Measures the loop. Only the loop calls it; another thread reads `fields`.
+
+    The first step of a phase may include a trace, which takes many times a step, so it is in no speed.
+    """
 
     def __init__(self, job: Job) -> None:
-        self._job = job
-        self._claimed_at = time.monotonic()
-        self._untimed_seconds = 0.0
-        self.preparation = "preparing"
-        """The phase before the first iterate."""
-        self._first: StepMark | None = None  # of this claim: the base of the speed for later estimates
-        self._half: StepMark | None = None  # the first after half of the arithmetic
-        self._phase: StepMark | None = None  # first of this phase: the base of the speed that people see
-        self._iterate: Iterate | None = None  # the last
-        self.last: StepMark | None = None
+        self._job, self._claimed_at = job, time.monotonic()
+        self.fields: dict[str, Any] = {"progress": job.progress.model_copy(update={"phase": "preparing"})}
+        """The fields of the job's record that change from step to step."""
+        self.step_seconds = 0.0  # of the last step
+        self._last: Iterate | None = None
+        self._weights_seconds = self._start_seconds = 0.0
+        self._stopped_at = self._claimed_at
+        self._phase = _Rate()  # steps of the current phase: the speed that people see
+        self._first_steps = _Rate()  # of all phases but the first of this claim; the amounts of this and the next:
+        self._halves = _Rate(), _Rate()  # of the job: fractions of its arithmetic in this claim
 
     @property
     def seconds(self) -> float:
         """Seconds since the claim."""
         return time.monotonic() - self._claimed_at
 
-    @property
-    def steps_per_second(self) -> float | None:
-        """Speed in the current phase without its first step."""
-        return _rate(self._phase, self.last, lambda mark: mark.step)
-
-    @property
-    def fraction_per_second(self) -> float | None:
-        """Fraction of the job's arithmetic per second in this claim, without the first step of each phase."""
-        return _rate(self._first, self.last, _measured_fraction)
-
-    @contextmanager
-    def untimed(self) -> Iterator[None]:
-        """Leave the time of the block out of the timing and the speeds: it says nothing about later jobs."""
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self._untimed_seconds += time.monotonic() - started
+    def set_phase(self, phase: str) -> None:
+        """Set what the phase before the first step is called."""
+        self.fields = {"progress": self._job.progress.model_copy(update={"phase": phase})}
 
     @contextmanager
     def loading_weights(self) -> Iterator[None]:
         """Leave the time of the block out of the start's: learning filters happens once on a machine."""
-        try:
-            with self.untimed():
-                yield
-        finally:
-            self.preparation = "preparing"
+        started = time.monotonic()
+        yield
+        self._weights_seconds = time.monotonic() - started
+        self.set_phase("preparing")
 
-    def add(self, iterate: Iterate) -> None:
-        """Record that a step is done."""
-        now, last = self._timed_now(), self.last
-        mark = last.next(iterate, now) if last else StepMark(iterate.step, iterate.fraction, iterate.phase, now)
-        self._first = self._first or mark
-        if self._phase is None or self._phase.phase != mark.phase:
-            self._phase = mark
-        if mark.fraction >= 1 / 2:
-            self._half = self._half or mark
-        self._iterate, self.last = iterate, mark  # in this order: `last` implies an iterate
-
-    def record_fields(self) -> dict[str, Any]:
-        """Return the fields of the job's record that change while it runs."""
-        iterate, job = self._iterate, self._job
-        run_seconds = round(job.run_seconds + self.seconds, 3)
-        if iterate is None:
-            return {"progress": job.progress.model_copy(update={"phase": self.preparation}), "run_seconds": run_seconds}
-        return {
-            "progress": Progress(
-                phase=iterate.phase,
-                current=iterate.step,
-                total=job.request.recipe.total_steps,
-                percentage=round(100 * iterate.fraction, 2),
-            ),
+    def add(self, iterate: Iterate, seconds: float) -> None:
+        """Record a step that the engine did in that time."""
+        last, self._last, self.step_seconds = self._last, iterate, seconds
+        self._stopped_at = time.monotonic()
+        if last is None:
+            self._start_seconds = self.seconds - self._weights_seconds
+        elif iterate.phase != last.phase:
+            self._phase = _Rate()
+            self._first_steps.add(iterate.fraction - last.fraction, seconds)
+        else:
+            self._phase.add(iterate.step - last.step, seconds)
+            self._halves[last.fraction >= 1 / 2].add(iterate.fraction - last.fraction, seconds)
+        percentage, total = round(100 * iterate.fraction, 2), self._job.request.recipe.total_steps
+        self.fields = {
+            "progress": Progress(phase=iterate.phase, current=iterate.step, total=total, percentage=percentage),
             **({"losses": iterate.losses} if iterate.losses else {}),  # patch matching has none
             "step_backoffs": iterate.step_backoffs,
-            "steps_per_second": self.steps_per_second,
-            "fraction_per_second": self.fraction_per_second,
+            "steps_per_second": self._phase.per_second(),
+            "fraction_per_second": self._measured().per_second(),
+        }
+
+    def stop(self) -> None:
+        """Record that the loop has stopped: the end of the job begins."""
+        self._stopped_at = time.monotonic()
+
+    def record_fields(self, **changes: Any) -> dict[str, Any]:
+        """Return the fields of the job's record that change while it runs, with `changes` of the progress."""
+        run_seconds = round(self._job.run_seconds + self.seconds, 3)
+        return {
+            **self.fields,
+            "progress": self.fields["progress"].model_copy(update=changes),
             "run_seconds": run_seconds,
         }
 
-    def timing(self) -> JobTiming | None:
+    def run_record(self, device: str) -> RunRecord | None:
         """Return the timing up to now; None before the second iterate."""
-        speed = self.fraction_per_second
-        if self._first is None or self.last is None or not speed:
+        measured, recipe = self._measured(), self._job.request.recipe
+        speed = measured.per_second()
+        if self._last is None or not speed:
             return None
-        tracing = max(0.0, self.last.excluded_seconds - self.last.excluded_fraction / speed)  # beyond the steps' time
-        start = self._first.at - self._claimed_at + tracing
-        return JobTiming(speed, start, self._timed_now() - self.last.at, self.last.fraction, self._drift())
+        tracing = max(0.0, self._first_steps.seconds - self._first_steps.amount / speed)  # beyond the steps' time
+        height, width, _ = self._last.image.shape
+        evaluations = pixel_evaluations(recipe, width, height)
+        return RunRecord(
+            device=device,
+            algorithm=algorithm(recipe),
+            pixels=evaluations / recipe.total_steps,
+            pixels_per_second=speed * evaluations,
+            start_seconds=self._start_seconds + tracing,
+            end_seconds=time.monotonic() - self._stopped_at,
+            fraction=self._last.fraction,
+            drift=self._drift() if measured.amount + self._first_steps.amount >= _WHOLE_RUN else None,
+        )
 
-    def _timed_now(self) -> float:
-        return time.monotonic() - self._untimed_seconds
+    def _measured(self) -> _Rate:
+        first, second = self._halves
+        return _Rate(first.amount + second.amount, first.seconds + second.seconds)
 
     def _drift(self) -> float | None:
-        """Return the logarithm of the speed after half of the run by that before; None of a run seen in part."""
-        if self._first is None or self.last is None or self.last.fraction - self._first.fraction < _WHOLE_RUN:
-            return None
-        before = _rate(self._first, self._half, _measured_fraction)
-        after = _rate(self._half, self.last, _measured_fraction)
+        """Return the logarithm of the speed in the second half by that in the first."""
+        before, after = (half.per_second() for half in self._halves)
         return math.log(after / before) if before and after else None
-
-
-def _measured_fraction(mark: StepMark) -> float:
-    return mark.fraction - mark.excluded_fraction
-
-
-def _rate(first: StepMark | None, last: StepMark | None, quantity: Callable[[StepMark], float]) -> float | None:
-    """Return how much `quantity` grew per second between two marks, without the excluded time."""
-    seconds = (last.at - last.excluded_seconds) - (first.at - first.excluded_seconds) if first and last else 0
-    if first is None or last is None or seconds <= 0:
-        return None
-    return float(f"{(quantity(last) - quantity(first)) / seconds:.3g}")

@@ -2,34 +2,29 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import structlog
 from kombu import Queue
 
 from easel.models import JobError, JobState
 from shared.errors import AttemptsExhausted, ClaimLost, EaselError, LedgerUnavailable, OutOfMemory, Unavailable
-from shared.imaging.transparency import Alpha
-from shared.presets import BETTER_WEIGHTS, adapted_to_weights
 from shared.services import Services
 from shared.tracing import annotate, span, trace_phases
 from worker import metrics
 from worker.devices.memory import suggest_size
 from worker.job.checkpoints import CheckpointWriter
 from worker.job.heartbeat import Heartbeat
-from worker.job.load import find_resume_point, load_inputs
+from worker.job.load import LoadedJob, load_job
 from worker.job.publish import save_iteration, write_result
-from worker.job.session import JobSession
-from worker.job.worker_state import NO_WEIGHTS, WorkerState
+from worker.job.session import JobSession, Place
+from worker.job.worker_state import WorkerState
 from worker.protocols import Iterate
 from worker.spans import claim_span, run_span
 
 log = structlog.get_logger(__name__)
 
 StopReason = Literal["completed", "canceled", "drained", "slice_over"]
-_CALIBRATED: Final = f"Rendered with filters that were learned on this machine. {BETTER_WEIGHTS}"
-_RELEASE_SECONDS: Final = 3.0  # for Redis to become available in a drain
 
 
 def claim_next_job(
@@ -60,17 +55,16 @@ def run_job(worker: WorkerState, session: JobSession) -> None:
     context = structlog.contextvars.bound_contextvars(job=job.id, tenant=job.tenant, request_id=job.request.request_id)
     with context, run_span(job), worker.running(job.id):
         log.info("job_claimed", claims=job.claims, recipe=job.request.recipe.preset)
+        if job.memory_failures and worker.has_run_a_job:  # leave it to a process that has run no other job
+            worker.needs_replacement = True
+            return session.give_back()
+        worker.has_run_a_job = True
         try:
-            if job.memory_failures and worker.has_run_a_job:  # leave it to a process that has run no other job
-                worker.needs_replacement = True
-                session.release("head")
-            else:
-                worker.has_run_a_job = True
-                JobRun(worker, session).run()
+            JobRun(worker, session).run()
         except ClaimLost as error:
             log.warning("claim_lost", detail=str(error))
         except Unavailable as error:
-            log.warning("job_not_released", detail=error.detail)
+            log.warning("job_not_released", detail=error.detail)  # its lease expires
 
 
 class JobRun:
@@ -78,12 +72,9 @@ class JobRun:
 
     def __init__(self, worker: WorkerState, session: JobSession) -> None:
         self.worker, self.session, self.heartbeat = worker, session, Heartbeat(session)
-        self.recipe, self.saved_iterations = session.job.request.recipe, session.job.iterations
-        self.weights = NO_WEIGHTS
+        self.loaded: LoadedJob | None = None
         self.writer: CheckpointWriter | None = None
-        self.alpha: Alpha | None = None  # of the photo, for the result and saved iterations
         self.last: Iterate | None = None  # the last valid one
-        self.bitwise = True  # whether every step so far was done on machines like this one
 
     def run(self) -> None:
         """Run until the job ends or is given back. Raises ClaimLost, Unavailable."""
@@ -96,31 +87,37 @@ class JobRun:
                     self._end(JobState.CANCELED)
                 else:
                     self._hand_off()
+            if self.session.ended:
+                self.session.finalize()
 
     def _render_or_fail(self) -> None:
         try:
-            self._render()
+            self._check_attempts()
+            loaded, writer = self._load()
+            with writer:
+                reason = self._iterate(loaded, writer)
+                self.heartbeat.progress.stop()
+                log.info("loop_stopped", reason=reason, step=self._step())
+                if reason == "canceled":  # without waiting for a write in progress
+                    self._end(JobState.CANCELED)
+            match reason:
+                case "completed":
+                    self._end(JobState.SUCCEEDED)
+                case "drained":
+                    self._hand_off()
+                case "slice_over":
+                    self._release("tail")
         except (ClaimLost, Unavailable):
             raise
         except (OutOfMemory, MemoryError) as error:
-            self._retry_or_fail(error if isinstance(error, OutOfMemory) else OutOfMemory(str(error)))
+            self._retry_or_fail(str(error))
         except EaselError as error:
             log.warning("job_failed", code=error.code, detail=error.detail)
-            self._fail(error.code, error.detail)
+            self._end(JobState.FAILED, error)
         except Exception as error:
             log.exception("job_crashed")
-            self._fail("internal_error", f"{type(error).__name__} in the worker; its log has the details.")
-
-    def _render(self) -> None:
-        self._check_attempts()
-        iterates, writer = self._load()
-        with writer:
-            reason = self._iterate(iterates, writer)
-            log.info("loop_stopped", reason=reason, step=self._step())
-            if reason == "canceled":  # without waiting for a write in progress
-                self._acknowledge("cancel")
-                self._end(JobState.CANCELED, stopped_early=True, stopped_at_step=self._step())
-        return self.session.finalize() if reason == "canceled" else self._conclude(reason, writer)
+            detail = f"{type(error).__name__} in the worker; its log has the details."
+            self._end(JobState.FAILED, EaselError(detail))
 
     def _check_attempts(self) -> None:
         """Raise AttemptsExhausted for a job that may be what kills workers.
@@ -134,138 +131,91 @@ class JobRun:
 
     # Load.
 
-    def _load(self) -> tuple[Iterator[Iterate], CheckpointWriter]:
-        """Return the iterates from the newest checkpoint on, and the writer of the next checkpoints."""
-        session, worker = self.session, self.worker
-        with span("load weights"), self.heartbeat.progress.loading_weights():
-            self.weights = worker.weights(self.recipe, self.heartbeat.record_preparation)
-        if self.weights["source"] == "calibrated" and session.job.claims == 1:
-            session.publish_event("warning", code="calibrated_weights", detail=_CALIBRATED)
-        with span("load inputs"):
-            inputs = load_inputs(session)
-        self.recipe = adapted_to_weights(inputs.recipe, self.weights["source"])
-        with span("load checkpoint"):
-            resumed = find_resume_point(session, worker, inputs, self.recipe, self.weights["sha256"])
-            annotate({"easel.job.step": resumed.iterate.step if resumed else None})
-        metrics.record_start(session.job, resumed.iterate.step if resumed else None)
-        self.alpha = inputs.alpha
-        if resumed:
-            self.last, self.bitwise = resumed.iterate, resumed.bitwise
-        images: dict[str, Any] = {"init_image": inputs.init_image, "masks": inputs.masks}
-        state = resumed.state if resumed else None
-        iterates = worker.engine.stylize(inputs.content, inputs.styles, self.recipe, state, **images)
-        machine = {"fingerprint": worker.fingerprint, "bitwise": self.bitwise, "weights": self.weights["sha256"]}
-        self.writer = CheckpointWriter(
-            session,
-            resumed_from=resumed.key if resumed else None,
-            metadata=machine,
-            color_space=self.recipe.rendered_space,
+    def _load(self) -> tuple[LoadedJob, CheckpointWriter]:
+        job, loaded = self.session.job, load_job(self.session, self.worker, self.heartbeat)
+        writer = CheckpointWriter(
+            self.session,
+            resumed_from=loaded.resumed_from,
+            metadata=loaded.checkpoint_metadata(),
+            color_space=loaded.recipe.rendered_space,
         )
-        if resumed and not resumed.recorded:
-            session.retry(self.writer.write_checkpoint, resumed.iterate)
-        return trace_phases("run stage", metrics.measure_steps(iterates, worker.engine.device())), self.writer
+        self.loaded, self.writer, self.last = loaded, writer, loaded.resumed_at
+        if self.last and loaded.resumed_from not in {job.checkpoint, job.previous_checkpoint}:  # a note named it
+            self.session.retry(writer.write_checkpoint, self.last)
+        return loaded, writer
 
     # Iterate.
 
-    def _iterate(self, iterates: Iterator[Iterate], writer: CheckpointWriter) -> StopReason:
-        """Run the loop until it is complete or has to stop. Raises ClaimLost."""
-        steps, slice_seconds = self.session.job.request.recipe.total_steps, self.session.settings.slice_seconds
-        for iterate in self.heartbeat.mark_evaluations(iterates):
-            self._record_step(iterate)
-            flags = self.session.control_flags
-            if flags.cancel:
-                return "canceled"
-            if iterate.step == steps or (flags.finish and iterate.step > 0):
+    def _iterate(self, loaded: LoadedJob, writer: CheckpointWriter) -> StopReason:
+        """Run the loop until it is complete or has to stop. Raises ClaimLost, Unavailable."""
+        session, progress = self.session, self.heartbeat.progress
+        for iterate in self.heartbeat.record_steps(trace_phases("run stage", loaded.iterates)):
+            metrics.record_step(iterate, progress.step_seconds, self.worker.engine.device())
+            save_iteration(session, loaded, iterate)
+            self._warn_of_backoffs(iterate)
+            self.last = iterate  # which a drain saves as a checkpoint
+            flags = session.control_flags
+            if flags.cancel or (flags.finish and iterate.step > 0):
+                request = "cancel" if flags.cancel else "finish"
+                session.publish_event("acknowledged", request=request, step=iterate.step)
+                return "canceled" if flags.cancel else "completed"
+            if iterate.step == loaded.recipe.total_steps:
                 return "completed"
-            if self.session.drain.is_set():
+            if session.drain.is_set():
                 return "drained"
-            slice_over = flags.others_waiting and self.heartbeat.progress.seconds > slice_seconds
-            if slice_over and writer.try_write_checkpoint(iterate):
+            slice_over = flags.others_waiting and progress.seconds > session.settings.slice_seconds
+            if slice_over and writer.try_write(writer.write_checkpoint, iterate):
                 return "slice_over"
             writer.offer(iterate)
         return "completed"
 
-    def _record_step(self, iterate: Iterate) -> None:
-        backoffs = self.last.step_backoffs if self.last else 0
-        self.heartbeat.record_step(iterate)
-        with self.heartbeat.progress.untimed():
-            self.saved_iterations = save_iteration(
-                self.session, iterate, self.alpha, self.recipe, self.saved_iterations
-            )
-        self.last = iterate  # which a drain saves as a checkpoint
-        if iterate.step_backoffs > backoffs:
+    def _warn_of_backoffs(self, iterate: Iterate) -> None:
+        if iterate.step_backoffs > (self.last.step_backoffs if self.last else 0):
             log.warning("step_halved", step=iterate.step, times=iterate.step_backoffs)
             detail = f"At step {iterate.step} the loss was not finite or exploded; the step was halved."
             self.session.publish_event("warning", code="step_halved", detail=detail)
 
     # Publish, or give back.
 
-    def _conclude(self, reason: Literal["completed", "drained", "slice_over"], writer: CheckpointWriter) -> None:
-        match reason:
-            case "drained":
-                self._hand_off()
-            case "slice_over":
-                self.session.retry(self._release, "tail")
-            case "completed":
-                if self.session.control_flags.finish:
-                    self._acknowledge("finish")
-                if self.last:
-                    self.session.retry(writer.write_preview, self.last)
-                self._publish(JobState.SUCCEEDED)
+    def _end(self, state: JobState, error: EaselError | None = None) -> None:
+        """End the job; unless it was canceled, with its last valid iterate, if there is one, as the result."""
+        session, progress, last, result = self.session, self.heartbeat.progress, self.last, None
+        with span("publish", {"easel.job.state": str(state), "easel.job.step": self._step()}):
+            annotate({}, error=error.code if error else None)
+            if self.loaded and self.writer and last and state is not JobState.CANCELED:
+                session.retry(self.writer.write_preview, last)
+                result = write_result(session, self.loaded, last)
+            session.end_job(
+                state,
+                result=result,
+                error=JobError(code=error.code, detail=error.detail) if error else None,
+                stopped_early=self._step() < session.job.request.recipe.total_steps,
+                stopped_at_step=last.step if last else None,
+                **progress.record_fields(phase="done"),
+            )
+        if run := progress.run_record(self.worker.engine.device()):
+            self.worker.registration.update(pixels_per_second=run.pixels_per_second)
+            session.record_run(run)
 
-    def _acknowledge(self, request: Literal["cancel", "finish"]) -> None:
-        """Report that the loop has stopped for a control request."""
-        self.session.publish_event("acknowledged", request=request, step=self._step())
+    def _retry_or_fail(self, detail: str) -> None:
+        """Retry once in a fresh child, because the memory shortage may have been temporary; then fail."""
+        job, self.worker.needs_replacement = self.session.job, True
+        log.warning("out_of_memory", detail=detail, times=job.memory_failures + 1)
+        if job.memory_failures:
+            detail = f"{detail} {suggest_size(job.request, self.worker.memory.kind)}"
+            self._end(JobState.FAILED, OutOfMemory(detail))
+        else:
+            self.session.warn(OutOfMemory.code, detail)
+            self._release("head", memory_failures=1)
 
     def _hand_off(self) -> None:
         """Return the job with every step saved; if Redis is unavailable, with a note for the next holder."""
         if self.writer and self.last:
             self.writer.hand_off(self.last)
-        try:
-            self.session.retry_for(_RELEASE_SECONDS, lambda: self._release("head"))
-        except LedgerUnavailable as error:
-            log.warning("job_not_released", detail=error.detail)
+        self._release("head")
 
-    def _release(self, place: Literal["head", "tail"], **fields: Any) -> None:
-        """Return the job to the head of its queue in a drain, to the tail after a time slice."""
-        self.session.release(place, **self.heartbeat.progress.record_fields(), **fields)
-
-    def _retry_or_fail(self, error: OutOfMemory) -> None:
-        """Retry once in a fresh child, because the memory shortage may have been temporary; then fail."""
-        job, self.worker.needs_replacement = self.session.job, True
-        log.warning("out_of_memory", detail=error.detail, times=job.memory_failures + 1)
-        if not job.memory_failures:
-            self.session.retry(self.session.warn, error.code, error.detail)
-            return self._release("head", memory_failures=1)
-        return self._fail(error.code, f"{error.detail} {suggest_size(job.request, self.worker.memory.kind)}")
-
-    def _fail(self, code: str, detail: str) -> None:
-        """End the job with its last valid iterate, if there is one, as its result."""
-        self._publish(JobState.FAILED, JobError(code=code, detail=detail))
-
-    def _publish(self, state: JobState, error: JobError | None = None) -> None:
-        """Write the result and its provenance, then make both visible by the fenced transition."""
-        with span("publish", {"easel.job.state": str(state), "easel.job.step": self._step()}):
-            annotate({}, error=error.code if error else None)
-            about = {
-                "weights": dict(self.weights),
-                "fingerprint": self.worker.fingerprint,
-                "bitwise": self.bitwise,
-                "environment": dict(self.worker.engine.environment()),
-            }
-            result = write_result(self.session, self.last, self.alpha, self.recipe, about) if self.last else {}
-            self._end(state, error=error, **result)
-
-    def _end(self, state: JobState, **fields: Any) -> None:
-        progress = self.heartbeat.progress
-        record = progress.record_fields()
-        record["progress"] = record["progress"].model_copy(update={"phase": "done"})
-        self.session.end_job(state, iterations=self.saved_iterations, **record, **fields)
-        timing = progress.timing()
-        if state is not JobState.CANCELED:
-            self.session.finalize()
-        if self.last is not None and timing:
-            self.worker.record_run(self.session, timing, shape=self.last.image.shape)
+    def _release(self, place: Place, **fields: Any) -> None:
+        self.session.retry(self.session.release, place, **self.heartbeat.progress.record_fields(), **fields)
 
     def _step(self) -> int:
         return self.last.step if self.last else 0

@@ -24,8 +24,12 @@ from worker.devices.memory import WorkerMemory
 
 log = structlog.get_logger(__name__)
 
+Place = Literal["head", "tail"]
+"""Of a job that returns to its queue: the head is where it was, the tail behind the others of its tenant."""
+
 Result = TypeVar("Result")
-_RETRY_SECONDS: Final = 2.0  # between two attempts
+_RETRY_SECONDS: Final = 1.0  # between two attempts
+_DRAIN_SECONDS: Final = 3.0  # of attempts in a drain
 
 
 class JobSession:
@@ -42,8 +46,7 @@ class JobSession:
         self.active_at = time.monotonic()
         """When the loop last did a step or waited for a service (time.monotonic). After a while it counts as hung."""
         self._control_flags = ControlFlags(cancel=False, finish=False, others_waiting=False)
-        self._ledger, self._dispatcher, self._claim = services.ledger, services.dispatcher, claim
-        self._run_history = services.run_history
+        self._services, self._ledger, self._claim = services, services.ledger, claim
 
     @classmethod
     def claim_next(
@@ -60,88 +63,86 @@ class JobSession:
         )
         return cls(services, claim, drain) if claim else None
 
+    # While the job runs.
+
     @property
     def control_flags(self) -> ControlFlags:
-        """The flags of the last heartbeat. Raises ClaimLost once another worker holds the claim."""
+        """The flags of the last renewal. Raises ClaimLost once another worker holds the claim."""
         if self.lost.is_set():
             raise ClaimLost(f"Job {self.job.id} has another holder now.")
         return self._control_flags
-
-    def beat(self, event: tuple[str, Any] | None, **fields: Any) -> None:
-        """Renew the lease as `renew` does, and keep the control flags. Raises ClaimLost, LedgerUnavailable."""
-        try:
-            self._control_flags = self.renew(event, **fields)
-        except ClaimLost:
-            self.lost.set()
-            raise
 
     def mark_active(self) -> None:
         """Record that the loop goes on, or waits for a service that may be slow, so that it does not count as hung."""
         self.active_at = time.monotonic()
 
-    def retry(self, call: Callable[..., Result], *args: Any, despite_cancel: bool = False, **options: Any) -> Result:
-        """Call until Redis and the blob store are available. Raises Unavailable after a cancel or drain, and ClaimLost.
+    def retry(self, call: Callable[..., Result], *args: Any, **options: Any) -> Result:
+        """Call until Redis and the blob store are available. Raises ClaimLost, Unavailable.
 
-        `despite_cancel` is for the end of a canceled job: without Redis this worker could claim no other job anyway.
+        A drain ends the wait after some seconds. A cancel ends it at once, except for Redis: without it a cancel cannot
+        be recorded, and this worker could claim no other job anyway.
         """
+        last_attempt_at = time.monotonic() + _DRAIN_SECONDS
         while True:
             self.mark_active()
             try:
                 return call(*args, **options)
             except Unavailable as error:
-                self._log_retry(error)
-                canceled = self.control_flags.cancel and not despite_cancel
-                if canceled or self.drain.wait(_RETRY_SECONDS):
+                log.warning("waiting_for_service", code=error.code, cause=str(error.__cause__))
+                self.mark_active()
+                canceled = self.control_flags.cancel and isinstance(error, StorageUnavailable)
+                if canceled or (self.drain.is_set() and time.monotonic() >= last_attempt_at):
                     raise
+                self.lost.wait(_RETRY_SECONDS)
 
-    def retry_for(self, seconds: float, call: Callable[[], Result]) -> Result:
-        """Like `retry`, but for up to `seconds`, regardless of cancel and drain."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                return call()
-            except Unavailable as error:
-                self._log_retry(error)
-                if time.monotonic() + _RETRY_SECONDS > deadline or self.lost.wait(_RETRY_SECONDS):
-                    raise
-
-    def read(self, key: str) -> bytes:
-        """Return a blob, and retry. Raises BlobMissing, ClaimLost, Unavailable."""
-        return self.retry(self._read, key)
-
-    def write(self, key: str, data: bytes, content_type: str) -> None:
-        """Store a blob, and retry. Raises ClaimLost, Unavailable."""
-        self.retry(self.blobs.put, key, data, content_type=content_type)
-
-    def renew(self, event: tuple[str, Any] | None = None, **fields: Any) -> ControlFlags:
+    def renew(self, event: tuple[str, Any] | None = None, **fields: Any) -> None:
         """Renew the lease, write `fields` to the record and append `event`, a kind and its data.
 
         Raises ClaimLost, LedgerUnavailable.
         """
-        return self._ledger.renew(self._claim, lease_seconds=self.settings.lease_seconds, event=event, **fields)
+        lease_seconds = self.settings.lease_seconds
+        try:
+            self._control_flags = self._ledger.renew(self._claim, lease_seconds=lease_seconds, event=event, **fields)
+        except ClaimLost:
+            self.lost.set()
+            raise
+
+    def record(self, **fields: Any) -> None:
+        """Write `fields` to the record and to `job`, and retry; the loop alone does. Raises as `retry` does."""
+        self.retry(self.renew, **fields)
+        self.job = self.job.model_copy(update=fields)
 
     def publish_event(self, kind: str, **data: Any) -> None:
         """Append an event to the job's stream; it is dropped if the ledger is unavailable. Raises ClaimLost."""
         with suppress(Unavailable):
-            self.renew(event=(kind, data))
+            self.renew((kind, data))
 
     def warn(self, code: str, detail: str) -> None:
-        """Append a warning to the job's events. Raises ClaimLost, LedgerUnavailable."""
-        self.renew(event=("warning", {"code": code, "detail": detail}))
+        """Append a warning to the job's events, and retry. Raises as `retry` does."""
+        self.retry(self.renew, ("warning", {"code": code, "detail": detail}))
+
+    def read(self, key: str) -> bytes:
+        """Return a blob, and retry. Raises BlobMissing, and as `retry` does."""
+        return self.retry(self._read, key)
+
+    def write(self, key: str, data: bytes, content_type: str) -> None:
+        """Store a blob, and retry. Raises as `retry` does."""
+        self.retry(self.blobs.put, key, data, content_type=content_type)
+
+    # The end of the claim.
 
     def end_job(self, state: JobState, **fields: Any) -> None:
-        """End the job and make its result visible; like `retry`, raises ClaimLost, and Unavailable after a drain.
+        """End the job and make its result visible. Raises as `retry` does.
 
         The pending outcome is written first. It stays if Redis lost the record: it is then unknown whether an earlier
         attempt succeeded.
         """
-        canceled = state is JobState.CANCELED
-        if not canceled:  # the blob store has its control request already
+        if state is not JobState.CANCELED:  # the blob store has its control request already
             outcome = {**fields, "state": state, "completed_at": time.time()}
             changed = {name: value for name, value in outcome.items() if value is not None}
             self.retry(job_files.write_pending_outcome, self.blobs, self.job.model_copy(update=changed), self.token)
         try:
-            self.retry(self._ledger.end_job, self._claim, state, despite_cancel=canceled, **fields)
+            self.retry(self._ledger.end_job, self._claim, state, **fields)
         except ClaimLost:
             self._withdraw_pending_outcome()
             raise
@@ -155,10 +156,10 @@ class JobSession:
         except (Unavailable, JobNotFound) as error:
             log.warning("not_finalized", detail=error.detail)  # the reaper does it, unless the job was deleted
 
-    def release(self, place: Literal["head", "tail"], **fields: Any) -> None:
+    def release(self, place: Place, **fields: Any) -> None:
         """Return the unfinished job to the queue, and wake an idle worker. Raises ClaimLost, LedgerUnavailable."""
         self._ledger.release(self._claim, place=place, **fields)
-        self._dispatcher.wake(self.job.request.tier)  # if that fails, the reaper does it
+        self._services.dispatcher.wake(self.job.request.tier)  # if that fails, the reaper does it
 
     def give_back(self) -> None:
         """Return a job that was not begun to the head of its queue, if Redis is available."""
@@ -172,16 +173,17 @@ class JobSession:
     def record_run(self, record: RunRecord) -> None:
         """Add the run to the history that estimates are based on; they do not depend on a single record."""
         with suppress(Unavailable):
-            self._run_history.add(record)
+            self._services.run_history.add(record)
 
     def write_handoff_note(self, checkpoint: str) -> None:
         """Leave the key of a checkpoint that the record lacks for the next holder. Raises StorageUnavailable."""
         job_files.write_handoff_note(self.blobs, self.job.id, self.token, checkpoint)
+        log.warning("handoff_note_written", checkpoint=checkpoint)
 
     def read_handoff_note(self) -> str | None:
-        """Return the checkpoint key of the last holder's note, if it lost its lease. Raises StorageUnavailable."""
+        """Return the checkpoint key of the last holder's note, if it lost its lease. Raises as `retry` does."""
         last = self.job.last_claim
-        return job_files.read_handoff_note(self.blobs, self.job.id, last) if last else None
+        return self.retry(job_files.read_handoff_note, self.blobs, self.job.id, last) if last else None
 
     def _read(self, key: str) -> bytes:
         """Read a blob. Its absence counts only in a store with an identity; without, the disk may not be mounted."""
@@ -198,7 +200,3 @@ class JobSession:
                 self.blobs.delete(keys.pending_outcome(self.job.id, self.job.claims, self.token))
         except Unavailable as error:
             log.warning("pending_outcome_not_withdrawn", detail=error.detail)  # a later claim's takes precedence
-
-    def _log_retry(self, error: Unavailable) -> None:
-        log.warning("waiting_for_service", code=error.code, cause=str(error.__cause__))
-        self.mark_active()

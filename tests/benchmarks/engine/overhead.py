@@ -81,8 +81,7 @@ def _time_job(stack: BenchmarkStack, claim: Claim, iterates: Iterator[Any], step
         CheckpointWriter(session, resumed_from=None, metadata=_METADATA) as writer,
     ):
         began = time.perf_counter()
-        for iterate in islice(iterates, steps):
-            heartbeat.record_step(iterate)
+        for iterate in heartbeat.record_steps(islice(iterates, steps)):
             if not session.control_flags.cancel:
                 writer.offer(iterate)
         return time.perf_counter() - began

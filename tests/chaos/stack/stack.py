@@ -194,7 +194,8 @@ class ChaosStack:
         path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
         values = {"redis_url": f"redis://127.0.0.1:{proxy.port}/0", "port": self.url.rpartition(":")[2]}
         webhooks = {"webhook_secret": _WEBHOOK_SECRET, "webhook_private": True}
-        chaos = {"PYTHONPATH": path, "CHAOS_FOLDER": str(self.folder), name: value}
+        folder = str(self.folder)  # also for what killed processes leave
+        chaos = {"PYTHONPATH": path, "CHAOS_FOLDER": folder, "TMPDIR": folder, name: value}
         broken = {"CHAOS_BROKEN_FENCE": "1"} if self.config.broken_fence else {}
         return {**environment(**values, **webhooks, **settings), **self.store.environment, **chaos, **broken}
 

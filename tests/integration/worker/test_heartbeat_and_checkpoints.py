@@ -1,7 +1,9 @@
 """The threads next to the loop: heartbeat, checkpoint writer and registration; and the timing of the loop."""
 
+import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +12,9 @@ import pytest
 from chaos.stack.engine import SleepIterate
 from support.fixtures.worker import WorkerRig
 
+from easel.models import Losses
 from shared.jobs.events import StoredEvent
+from shared.jobs.run_history import RunRecord
 from shared.ledger.queue_stats import WorkerInfo
 from shared.services import Services
 from shared.settings import Settings
@@ -60,7 +64,7 @@ def test_the_first_step_is_reported_immediately(services: Services) -> None:
     session = claim_next(services, services.settings.model_copy(update={"heartbeat_seconds": 3600}))
     with Heartbeat(session) as heartbeat:
         last = services.events.last_id(session.job.id)
-        heartbeat.record_step(ITERATE)
+        next(heartbeat.record_steps(iter([ITERATE])))
         (event, *_) = next_events(services, session.job.id, last)
     assert (event.kind, event.data["progress"]["current"]) == ("progress", 1)
 
@@ -76,67 +80,73 @@ class Clock:
 
 @dataclass(frozen=True)
 class StepInfo:
-    """The part of an iterate that timing depends on."""
+    """The part of an iterate that progress and timing depend on."""
 
     step: int
-    fraction: float
     phase: str
+    losses: Losses | None = None
+    step_backoffs: int = 0
+    image: np.ndarray = field(default_factory=lambda: IMAGE)
+
+    @property
+    def fraction(self) -> float:
+        return self.step / 40
 
 
-def test_the_time_to_start_a_stage_is_not_part_of_the_speed(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job, clock = claim_next(services).job, Clock()
-    monkeypatch.setattr(progress, "time", clock)
-    tracker = ProgressTracker(job)
-    for step in range(41):  # each half is a stage, whose first step takes 50 seconds more than the others
-        clock.now += 51 if step in {0, 21} else 1
-        tracker.add(cast("Iterate", StepInfo(step, step / 40, "small" if step <= 20 else "large")))
-    clock.now += 3
-    timing = tracker.timing()
-    assert timing is not None
-    assert timing.fraction_per_second == pytest.approx(1 / 40)
-    assert timing.start_seconds == pytest.approx(51 + 50)
-    assert timing.end_seconds == pytest.approx(3)
-    assert timing.drift == pytest.approx(0, abs=1e-9)
+class MeasuredRun:
+    """A run of 40 steps whose seconds a test determines."""
+
+    def __init__(self, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+        job, self.clock = claim_next(services).job, Clock()
+        monkeypatch.setattr(progress, "time", self.clock)
+        self.tracker = ProgressTracker(job)
+
+    def run(self, seconds: Callable[[int], float], *, pause: float = 0, phases: int = 2) -> RunRecord:
+        """Do each step in so many seconds, in equal phases, with a pause after each; return the timing."""
+        for step in range(41):
+            self.clock.now += seconds(step)
+            phase = f"phase {max(0, step - 1) * phases // 40}"
+            self.tracker.add(cast("Iterate", StepInfo(step, phase)), seconds(step))
+            self.clock.now += pause
+        self.tracker.stop()
+        self.clock.now += 3
+        record = self.tracker.run_record("cpu:2")
+        assert record is not None
+        return record
 
 
-def test_the_time_to_learn_weights_is_not_part_of_the_start(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job, clock = claim_next(services).job, Clock()
-    monkeypatch.setattr(progress, "time", clock)
-    tracker = ProgressTracker(job)
-    clock.now += 2
-    with tracker.loading_weights():
-        clock.now += 30
-    for step in range(41):
-        clock.now += 1
-        tracker.add(cast("Iterate", StepInfo(step, step / 40, "64 px")))
-    timing = tracker.timing()
-    assert timing is not None
-    assert timing.start_seconds == pytest.approx(2 + 1)
+@pytest.fixture
+def measured(services: Services, monkeypatch: pytest.MonkeyPatch) -> MeasuredRun:
+    return MeasuredRun(services, monkeypatch)
 
 
-def test_the_time_to_save_iterations_is_not_part_of_the_speed_or_the_end(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job, clock = claim_next(services).job, Clock()
-    monkeypatch.setattr(progress, "time", clock)
-    tracker = ProgressTracker(job)
-    for step in range(41):
-        clock.now += 1
-        tracker.add(cast("Iterate", StepInfo(step, step / 40, "small" if step <= 20 else "large")))
-        with tracker.untimed():
-            clock.now += 5
-    clock.now += 3
-    timing = tracker.timing()
-    assert timing is not None
-    assert timing.fraction_per_second == pytest.approx(1 / 40)
-    assert timing.start_seconds == pytest.approx(1)
-    assert timing.end_seconds == pytest.approx(3)
-    assert timing.drift == pytest.approx(0, abs=1e-9)
-    assert tracker.seconds == pytest.approx(41 * 6 + 3), "a time slice and the job's metrics count it"
+def test_the_time_to_start_a_stage_is_not_part_of_the_speed(measured: MeasuredRun) -> None:
+    record = measured.run(lambda step: 51 if step in {0, 21} else 1)  # the first steps of the stages
+    assert measured.tracker.fields["fraction_per_second"] == pytest.approx(1 / 40)
+    assert measured.tracker.fields["steps_per_second"] == pytest.approx(1)
+    assert record.start_seconds == pytest.approx(51 + 50)
+    assert record.end_seconds == pytest.approx(3)
+    assert record.drift == pytest.approx(0, abs=1e-9)
+
+
+def test_the_time_to_learn_weights_is_not_part_of_the_start(measured: MeasuredRun) -> None:
+    measured.clock.now += 2
+    with measured.tracker.loading_weights():
+        measured.clock.now += 30
+    assert measured.run(lambda _: 1, phases=1).start_seconds == pytest.approx(2 + 1)
+
+
+def test_the_time_to_save_iterations_is_not_part_of_the_speed_or_the_end(measured: MeasuredRun) -> None:
+    record = measured.run(lambda _: 1, pause=5)
+    assert measured.tracker.fields["fraction_per_second"] == pytest.approx(1 / 40)
+    assert record.start_seconds == pytest.approx(1)
+    assert record.end_seconds == pytest.approx(3)
+    assert record.drift == pytest.approx(0, abs=1e-9)
+    assert measured.tracker.seconds == pytest.approx(41 * 6 + 3), "a time slice and the job's metrics count it"
+
+
+def test_a_run_that_grows_slower_has_a_drift(measured: MeasuredRun) -> None:
+    assert measured.run(lambda step: 1 if step <= 20 else 2, phases=1).drift == pytest.approx(-math.log(2))
 
 
 def test_preparation_is_reported_immediately_and_only_when_it_changes(services: Services) -> None:
