@@ -43,6 +43,9 @@ export const dateTime = (iso) =>
 
 export const time = (iso) => new Date(iso).toLocaleTimeString("en-GB", { timeStyle: "short" });
 
+const TIERS = { interactive: "Right away", standard: "Standard", batch: "When machines are free" };
+/** The name of a queue tier for people; operators may have others than the usual ones. */
+export const tierName = (name) => TIERS[name] ?? words(name);
 const noBreak = (text) => text.replaceAll(" ", "\u00a0");
 export const shortId = (id) => id.slice(-6);
 /** "style_weight" -> "Style weight" */

@@ -7,11 +7,12 @@ import { Examples } from "./examples.js";
 import { ImageInputs } from "./image-inputs.js";
 import { Parameters } from "./parameters.js";
 import { QuotePanel } from "./quote.js";
+import { TierChoice } from "./tier-choice.js";
 import { forgetUploads } from "./uploads.js";
 
 const OPTIONAL_FIELDS = ["content_mask", "style_mask", "init_image", "init_job"];
 const [section, button] = [$("#optional"), $("#submit")];
-let images, examples, parameters, quotePanel, optional, optionalLoaded, onSubmitted;
+let images, examples, parameters, tiers, quotePanel, optional, optionalLoaded, onSubmitted;
 let loadedQuery; // of the job last loaded into the form: loading it again on Back would discard later changes
 let idempotencyKey = null; // the same for every attempt to submit this form, until the form changes
 
@@ -20,7 +21,8 @@ export async function loadForm(showJob) {
   onSubmitted = showJob;
   images = new ImageInputs(onChange);
   examples = new Examples(images);
-  parameters = await Parameters.load(onChange);
+  [parameters, tiers] = await Promise.all([Parameters.load(onChange), TierChoice.load(onChange)]);
+  $("#artist-controls").append(tiers.node);
   quotePanel = new QuotePanel($("#quote"), sendForm, onQuote, (size) => (parameters.set({ size }), onChange()));
   section.addEventListener("toggle", loadOptional);
   if (section.open) await loadOptional();
@@ -40,6 +42,7 @@ async function formData() {
   const mix = !optional?.masks.files.length && images.styleMix;
   const form = new FormData();
   form.append("recipe", JSON.stringify({ ...parameters.recipe(), ...(mix && { style_mix: mix }) }));
+  tiers.fillForm(form);
   await images.fillForm(form);
   await optional?.fillForm(form);
   return form;
@@ -126,13 +129,14 @@ export async function loadJob(query) {
   loadedQuery = query.toString();
   const startsFromResult = query.has("init_job");
   try {
-    const { id, recipe, urls } = await call(`/v1/jobs/${encodeURIComponent(query.get("rerun") ?? query.get("init_job"))}`);
+    const { id, tier, recipe, urls } = await call(`/v1/jobs/${encodeURIComponent(query.get("rerun") ?? query.get("init_job"))}`);
     const start = startsFromResult || !urls.init_image ? [] : [urls.init_image];
     const parts = { photo: [urls.content], style: urls.styles, mask: urls.content_masks, start };
     const [[photo], styles, masks, [init]] = await Promise.all(Object.entries(parts).map(fetchFiles));
     if (masks.length || init || startsFromResult) await loadOptional();
     const hasSteps = recipe.steps || !startsFromResult; // without any, the start would be the result
     parameters.show(hasSteps ? recipe : parameters.presets.default);
+    tiers.set(tier);
     images.setPhoto(photo);
     images.setStyles(styles, recipe.style_mix);
     optional?.show(masks, startsFromResult ? { job: id, url: urls.result } : init && { file: init });

@@ -48,8 +48,8 @@ export class QuotePanel {
     const isOnGpu = quote.memory_kind === "gpu";
     const memory = isOnGpu ? `${bytes(quote.peak_gpu_memory_bytes)} GPU memory` : bytes(quote.peak_memory_bytes);
     const running = running_jobs && `${plural(running_jobs, "job is", "jobs are")} running`;
-    const queue = queue_depth ? `${plural(queue_depth, "job")} ahead in the queue` : running || "Queue is empty";
-    const ready = eta_seconds ? `ready in ${eta(eta_seconds)}` : "no worker running";
+    const queue = queue_depth ? `${plural(queue_depth, "job")} ahead in this queue` : running || "This queue is empty";
+    const ready = eta_seconds ? `ready in ${eta(eta_seconds)}` : "no worker takes it now";
     this.render(
       h("p", {}, "Estimate: about ", h("b", {}, duration(seconds)), ", ", h("b", {}, memory)),
       h("p.muted", {}, `${width} × ${height} px. ${queue}, ${ready}.`),
