@@ -8,18 +8,20 @@ import { ImageInputs } from "./image-inputs.js";
 import { Parameters } from "./parameters.js";
 import { QuotePanel } from "./quote.js";
 import { TierChoice } from "./tier-choice.js";
-import { forgetUploads } from "./uploads.js";
+import { forgetUploads, isRefusal } from "./uploads.js";
 
 const OPTIONAL_FIELDS = ["content_mask", "style_mask", "init_image", "init_job"];
+const IMAGE_NAMES = { content: "photo", style: "style image", content_mask: "mask", style_mask: "mask of the style", init_image: "start image", init_job: "start image" };
 const [section, button] = [$("#optional"), $("#submit")];
 let images, examples, parameters, tiers, quotePanel, optional, optionalLoaded, onSubmitted;
+let refused = null; // the input of an image that the service does not accept, until a later quote accepts it
 let loadedQuery; // of the job last loaded into the form: loading it again on Back would discard later changes
 let idempotencyKey = null; // the same for every attempt to submit this form, until the form changes
 
 /** `showJob(id)` is called after a submission. */
 export async function loadForm(showJob) {
   onSubmitted = showJob;
-  images = new ImageInputs(onChange);
+  images = new ImageInputs(onImages, onChange);
   examples = new Examples(images);
   [parameters, tiers] = await Promise.all([Parameters.load(onChange), TierChoice.load(onChange)]);
   $("#artist-controls").append(tiers.node);
@@ -32,20 +34,19 @@ export async function loadForm(showJob) {
 /** Resolve when the section of masks and start image can be used. */
 function loadOptional() {
   return (optionalLoaded ??= import("./optional-inputs.js")
-    .then(({ OptionalInputs }) => OptionalInputs.load(images, parameters, onChange))
+    .then(({ OptionalInputs }) => OptionalInputs.load(images, parameters, onImages))
     .then((inputs) => ((optional = inputs), optional.render())));
 }
 
 /** Return the form data, or null if images are missing. Uploads the images that are new. Throws ApiError. */
 async function formData() {
-  if (!images?.isComplete || !parameters) return null;
   const mix = !optional?.masks.files.length && images.styleMix;
   const form = new FormData();
   form.append("recipe", JSON.stringify({ ...parameters.recipe(), ...(mix && { style_mix: mix }) }));
   tiers.fillForm(form);
   await images.fillForm(form);
   await optional?.fillForm(form);
-  return form;
+  return images.isComplete ? form : null;
 }
 
 /** Return `send(form)`, once more if an uploaded image has expired. */
@@ -61,22 +62,36 @@ async function sendForm(send) {
   }
 }
 
+function onImages() {
+  if (refused) quotePanel.renderChecking();
+  onChange();
+}
+
 function onChange() {
   idempotencyKey = null;
   button.classList.toggle("incomplete", !images?.isComplete);
-  button.ariaDisabled = null;
+  showDisabled(refused);
   if (!images?.isComplete) parameters?.showTimes({});
   examples?.render();
   optional?.render();
   quotePanel?.requestSoon();
 }
 
-/** A job that fits no worker would be refused; the quote beside the button says why. */
+/** A job with a refused image, or that fits no worker, would be refused; the text beside the button says why. */
 function onQuote(error, quote) {
-  showErrors(error);
+  const control = (error || quote) && showErrors(error); // else what is missing may be shown
   parameters.showTimes(quote?.sizes ?? {});
-  button.ariaDisabled = quote && !quote.fits ? "true" : null;
+  refuse(error, control);
+  showDisabled(refused || (quote && !quote.fits));
 }
+
+/** Remember the input of a refused image. */
+function refuse(error, control) {
+  refused = error && isRefusal(error) ? control : null;
+  if (refused) quotePanel.renderError(`Choose another ${IMAGE_NAMES[error.field]}. ${error.message}`);
+}
+
+const showDisabled = (isDisabled) => (button.ariaDisabled = isDisabled ? "true" : null);
 
 /** Show each error beside its field; null clears them. Returns the first control with an error. */
 function showErrors(error) {
@@ -105,6 +120,7 @@ function showOptionalError({ message, field, number }) {
 
 export async function submit() {
   if (button.getAttribute("aria-busy")) return;
+  if (refused) return refused.focus();
   if (button.ariaDisabled) return quotePanel.requestSoon(); // a larger worker may have started
   if (!images.isComplete) return images.showMissing().focus();
   if (optional?.missing) return showOptionalError(optional.missing).focus();
@@ -116,7 +132,10 @@ export async function submit() {
     idempotencyKey = null;
     onSubmitted(job.id);
   } catch (error) {
-    (showErrors(error) || button).focus();
+    const control = showErrors(error);
+    refuse(error, control);
+    showDisabled(refused);
+    (control || button).focus();
   } finally {
     button.removeAttribute("aria-busy");
     setText(button, "Create");
