@@ -41,6 +41,9 @@ export const secondsSince = (iso) => (Date.now() - Date.parse(iso)) / 1000;
 export const dateTime = (iso) =>
   new Date(iso).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
+/** The title of a job, if it has one, and when it was submitted. */
+export const jobName = ({ metadata, created_at }) => [metadata.title, dateTime(created_at)].filter(Boolean).join(", ");
+
 export const time = (iso) => new Date(iso).toLocaleTimeString("en-GB", { timeStyle: "short" });
 
 const TIERS = { interactive: "Right away", standard: "Standard", batch: "When machines are free" };

@@ -8,12 +8,13 @@ import { ImageInputs } from "./image-inputs.js";
 import { Parameters } from "./parameters.js";
 import { QuotePanel } from "./quote.js";
 import { TierChoice } from "./tier-choice.js";
+import { TitleField } from "./title-field.js";
 import { forgetUploads, isRefusal } from "./uploads.js";
 
 const OPTIONAL_FIELDS = ["content_mask", "style_mask", "init_image", "init_job"];
 const IMAGE_NAMES = { content: "photo", style: "style image", content_mask: "mask", style_mask: "mask of the style", init_image: "start image", init_job: "start image" };
 const [section, button] = [$("#optional"), $("#submit")];
-let images, examples, parameters, tiers, quotePanel, optional, optionalLoaded, onSubmitted;
+let images, examples, parameters, tiers, title, quotePanel, optional, optionalLoaded, onSubmitted;
 let refused = null; // the input of an image that the service does not accept, until a later quote accepts it
 let loadedQuery; // of the job last loaded into the form: loading it again on Back would discard later changes
 let idempotencyKey = null; // the same for every attempt to submit this form, until the form changes
@@ -21,10 +22,11 @@ let idempotencyKey = null; // the same for every attempt to submit this form, un
 /** `showJob(id)` is called after a submission. */
 export async function loadForm(showJob) {
   onSubmitted = showJob;
+  title = new TitleField(() => (idempotencyKey = null));
   images = new ImageInputs(onImages, onChange);
   examples = new Examples(images);
   [parameters, tiers] = await Promise.all([Parameters.load(onChange), TierChoice.load(onChange)]);
-  $("#artist-controls").append(tiers.node);
+  $("#artist-controls").append(tiers.node, title.node);
   quotePanel = new QuotePanel($("#quote"), sendForm, onQuote, (size) => (parameters.set({ size }), onChange()));
   section.addEventListener("toggle", loadOptional);
   if (section.open) await loadOptional();
@@ -44,6 +46,7 @@ async function formData() {
   const form = new FormData();
   form.append("recipe", JSON.stringify({ ...parameters.recipe(), ...(mix && { style_mix: mix }) }));
   tiers.fillForm(form);
+  title.fillForm(form);
   await images.fillForm(form);
   await optional?.fillForm(form);
   return images.isComplete ? form : null;
@@ -64,6 +67,7 @@ async function sendForm(send) {
 
 function onImages() {
   if (refused) quotePanel.renderChecking();
+  if (images) title.suggest(images);
   onChange();
 }
 
@@ -148,7 +152,7 @@ export async function loadJob(query) {
   loadedQuery = query.toString();
   const startsFromResult = query.has("init_job");
   try {
-    const { id, tier, recipe, urls } = await call(`/v1/jobs/${encodeURIComponent(query.get("rerun") ?? query.get("init_job"))}`);
+    const { id, tier, recipe, metadata, urls } = await call(`/v1/jobs/${encodeURIComponent(query.get("rerun") ?? query.get("init_job"))}`);
     const start = startsFromResult || !urls.init_image ? [] : [urls.init_image];
     const parts = { photo: [urls.content], style: urls.styles, mask: urls.content_masks, start };
     const [[photo], styles, masks, [init]] = await Promise.all(Object.entries(parts).map(fetchFiles));
@@ -158,6 +162,7 @@ export async function loadJob(query) {
     tiers.set(tier);
     images.setPhoto(photo);
     images.setStyles(styles, recipe.style_mix);
+    title.set(metadata.title);
     optional?.show(masks, startsFromResult ? { job: id, url: urls.result } : init && { file: init });
     section.open = Boolean(masks.length || init || startsFromResult);
   } catch (error) {
@@ -165,8 +170,9 @@ export async function loadJob(query) {
   }
 }
 
-/** Return the images as files with names such as style-1.png. */
+/** Return the images as files with names such as style-1.png, which say nothing of what they show. */
 function fetchFiles([name, urls]) {
-  const fetchFile = async (url, index) => new File([await fetchBlob(url)], `${name}-${index + 1}.png`, { type: "image/png" });
+  const createFile = (blob, index) => new File([blob], `${name}-${index + 1}.png`, { type: "image/png" });
+  const fetchFile = async (url, index) => Object.assign(createFile(await fetchBlob(url), index), { isUnnamed: true });
   return Promise.all(urls.map(fetchFile));
 }
