@@ -3,9 +3,10 @@
 import { Comparison } from "../common/comparison.js";
 import { h } from "../common/dom.js";
 import { fieldName, jobName } from "../common/format.js";
+import { thumbnailUrl } from "../common/job-images.js";
 import { differences, valueText } from "../common/recipe-changes.js";
 
-const picture = ({ urls }) => urls.result || urls.preview || urls.content;
+const picture = (job) => job.urls.result || thumbnailUrl(job, 1024);
 
 export function showComparison(dialog, [one, other]) {
   const comparison = new Comparison(picture(one), "first");
