@@ -27,8 +27,8 @@ class JobUrls(BaseModel):
 
     self: str = Field(description="The job.")
     events: str = Field(description="Its event stream.")
-    content: str = Field(description="The photo.")
-    styles: list[str] = Field(description="The style images, in order.")
+    content: str | None = Field(description="The photo. Null unless the images of the job have been fetched.")
+    styles: list[str] = Field(description="The style images, in order; none unless they have been fetched.")
     content_masks: list[str] = Field(description="One for each style image, or none.")
     init_image: str | None = Field(description="The start image, if the job has one.")
     previews: str = Field(description="The list of previews.")
@@ -128,8 +128,9 @@ def _metrics(job: Job) -> Metrics:
 
 
 def _urls(job: Job) -> dict[str, Any]:
-    active = job.state not in TERMINAL
+    active, has_images = job.state not in TERMINAL, job.request.sources is None
     available = {
+        "content": has_images,
         "init_image": job.request.init_image is not None,
         "preview": job.preview is not None,
         "iterations": bool(job.iterations.root),
@@ -139,13 +140,14 @@ def _urls(job: Job) -> dict[str, Any]:
         "cancel": active,
         "finish": active and job.progress.current >= 1,
     }
-    return _job_urls(job.id, len(job.request.styles), len(job.request.content_masks), *available.items())
+    styles = len(job.request.styles) if has_images else 0
+    return _job_urls(job.id, styles, len(job.request.content_masks), *available.items())
 
 
 @lru_cache(maxsize=4096)  # they rarely change between polls
 def _job_urls(job_id: str, styles: int, masks: int, *available: tuple[str, bool]) -> dict[str, Any]:
     optional = {part: job_url(job_id, part) if exists else None for part, exists in available}
-    always = {part: job_url(job_id, part) for part in ("events", "content", "previews")}
+    always = {part: job_url(job_id, part) for part in ("events", "previews")}
     lists = {
         name: [job_url(job_id, f"{name}/{number}") for number in range(count)]
         for name, count in (("styles", styles), ("content_masks", masks))

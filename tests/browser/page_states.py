@@ -22,6 +22,7 @@ DIVERGING_RECIPE: Final[dict[str, Any]] = {
     "optimizer": {"kind": "lbfgs"},
 }
 """The weights overflow float32: the loss is not a number, and the job fails."""
+TITLE: Final = "Chelsea in the style of Tide"
 
 
 class PageStates:
@@ -145,7 +146,7 @@ class PageStates:
         self.take_screenshots("sign-in")
 
     def _submit(self, recipe: dict[str, Any]) -> Job:
-        return self.easel.submit(self.photo, self.styles[0], recipe)
+        return self.easel.submit(self.photo, self.styles[0], recipe, metadata={"title": TITLE})
 
     def _visit(self, path: str, text: str) -> None:
         self.page.goto(path)

@@ -41,8 +41,14 @@ export const secondsSince = (iso) => (Date.now() - Date.parse(iso)) / 1000;
 export const dateTime = (iso) =>
   new Date(iso).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
+/** The title of a job, if it has one, and when it was submitted. */
+export const jobName = ({ metadata, created_at }) => [metadata.title, dateTime(created_at)].filter(Boolean).join(", ");
+
 export const time = (iso) => new Date(iso).toLocaleTimeString("en-GB", { timeStyle: "short" });
 
+const TIERS = { interactive: "Right away", standard: "Standard", batch: "When machines are free" };
+/** The name of a queue tier for people; operators may have others than the usual ones. */
+export const tierName = (name) => TIERS[name] ?? words(name);
 const noBreak = (text) => text.replaceAll(" ", "\u00a0");
 export const shortId = (id) => id.slice(-6);
 /** "style_weight" -> "Style weight" */

@@ -4,8 +4,8 @@ import { h } from "./dom.js";
 
 const NO_IMAGE = "/assets/common/no-image.svg";
 
-/** Whether the job's images can be read: not while they are fetched from URLs, nor if that failed. */
-export const hasInputs = ({ waiting_for, state, started_at }) => !waiting_for && (state !== "failed" || Boolean(started_at));
+/** Whether the job's images can be read: not before they have been fetched from URLs, nor if that failed or was canceled. */
+export const hasInputs = ({ urls }) => Boolean(urls.content);
 
 /** The URL of the latest preview, or else of the photo at the size `longest`. */
 export const thumbnailUrl = (job, longest) => job.urls.preview || (hasInputs(job) ? `${job.urls.content}?longest=${longest}` : NO_IMAGE);

@@ -2,10 +2,11 @@
 
 import { Comparison } from "../common/comparison.js";
 import { h } from "../common/dom.js";
-import { dateTime, fieldName } from "../common/format.js";
+import { fieldName, jobName } from "../common/format.js";
+import { thumbnailUrl } from "../common/job-images.js";
 import { differences, valueText } from "../common/recipe-changes.js";
 
-const picture = ({ urls }) => urls.result || urls.preview || urls.content;
+const picture = (job) => job.urls.result || thumbnailUrl(job, 1024);
 
 export function showComparison(dialog, [one, other]) {
   const comparison = new Comparison(picture(one), "first");
@@ -18,7 +19,7 @@ export function showComparison(dialog, [one, other]) {
     h("tbody", {}, rows.map(([name, first, second]) => h("tr", {}, cell("td", fieldName(name)), cell("td", valueText(first)), cell("td", valueText(second))))));
   const close = h("button.remove", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×");
   dialog.replaceChildren(close, h("h2", { id: "detail-title" }, "Compare"), comparison.node,
-    h("p.muted.compared", {}, `First: ${dateTime(one.created_at)}. Second: ${dateTime(other.created_at)}.`),
+    h("p.muted.compared", {}, `First: ${jobName(one)}. Second: ${jobName(other)}.`),
     rows.length ? h("div.table-scroll", {}, table) : h("p", {}, "Both have the same parameters."));
   dialog.showModal();
 }

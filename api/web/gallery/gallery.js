@@ -2,7 +2,7 @@
 
 import { call } from "../common/api.js";
 import { $, h, setText, showText } from "../common/dom.js";
-import { dateTime, stateName, words } from "../common/format.js";
+import { dateTime, jobName, stateName, words } from "../common/format.js";
 import { createThumbnail, thumbnailUrl } from "../common/job-images.js";
 import { caption } from "../common/recipe-changes.js";
 import { startPage } from "../common/session.js";
@@ -89,13 +89,14 @@ function updateCount() {
 function createCard(job) {
   const state = job.state === "succeeded" ? "" : `${stateName(job)} · `;
   const summary = `${state}${caption(job.recipe, presets)}`;
-  const labels = Object.entries(job.metadata ?? {}).map(([name, value]) => `${name}=${value}`).join(" ");
+  const { title, ...others } = job.metadata;
+  const labels = Object.entries(others).map(([name, value]) => `${name}=${value}`).join(" ");
   const image = createThumbnail({ src: thumbnailUrl(job, 512), alt: "" });
   const open = () => (history.pushState("opened-here", "", `?job=${job.id}`), detail.open(job, presets));
   const date = dateTime(job.created_at);
-  return h("li", { "data-id": job.id, "data-text": `${summary} ${labels} ${date} ${job.id}`.toLowerCase() },
-    h("button.open", { type: "button", onclick: open }, image, h("span", {}, date), h("small.muted", {}, summary), labels && h("small.muted", {}, labels)),
-    selection.createCheckbox(job, `the job of ${date}`), createStar(job.id));
+  return h("li", { "data-id": job.id, "data-text": `${title ?? ""} ${summary} ${labels} ${date} ${job.id}`.toLowerCase() },
+    h("button.open", { type: "button", onclick: open }, image, h("b", {}, title || date), title && h("small.muted", {}, date), h("small.muted", {}, summary), labels && h("small.muted", {}, labels)),
+    selection.createCheckbox(job, jobName(job)), createStar(job.id));
 }
 
 function removeCard(id) {

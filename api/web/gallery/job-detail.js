@@ -32,9 +32,11 @@ export class JobDetail {
   }
 
   renderSidebar(job) {
-    const { urls } = job;
+    const { urls, metadata: { title } } = job;
+    const state = `${stateName(job)}, ${dateTime(job.created_at)}`;
     return h("div.sidebar", {},
-      h("div.title", {}, createStar(job.id), h("h2", { id: "detail-title" }, `${stateName(job)}, ${dateTime(job.created_at)}`)),
+      h("div.title", {}, createStar(job.id), h("h2", { id: "detail-title" }, title || state)),
+      title && h("p.muted", {}, state),
       job.error && h("p.error", {}, job.error.detail),
       hasInputs(job) && this.renderInputs(urls),
       this.renderFacts(job),
@@ -70,11 +72,11 @@ export class JobDetail {
   }
 
   /** The parameters that differ from the preset, and the labels that the client gave the job. */
-  renderChanges({ recipe, metadata = {} }) {
+  renderChanges({ recipe, metadata: { title, ...labels } }) {
     const preset = this.presets[recipe.preset];
     const changes = preset ? differences(recipe, preset) : [];
     const rows = changes.map(([name, value, standard]) => [fieldName(name), h("mark", {}, valueText(value)), h("span.muted", {}, ` instead of ${valueText(standard)}`)]);
-    rows.push(...Object.entries(metadata).map(([name, value]) => [name, value]));
+    rows.push(...Object.entries(labels).map(([name, value]) => [name, value]));
     return rows.length ? h("dl.facts", {}, rows.map(([name, ...value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : null;
   }
 

@@ -14,7 +14,7 @@ export class JobFacts {
 
   /** Show a job; `readyIn` is a text, and `size` that of the result once it is known. */
   render(job, readyIn, size) {
-    const { state, waiting_for, progress, metrics, recipe, worker, queue_position } = job;
+    const { state, waiting_for, progress, metrics, recipe, worker, queue_position, metadata } = job;
     const phase = progress.phase !== "done" && progress.phase;
     const facts = {
       queued: [!waiting_for && ["Position", queue_position === 1 ? "Next" : number(queue_position)], ["Ready in", readyIn]],
@@ -26,7 +26,8 @@ export class JobFacts {
       metrics.steps_per_second && ["Speed", `${number(metrics.steps_per_second)} steps/s`],
       worker && state === "running" && ["Worker", worker],
     ].filter(Boolean);
-    show(this.facts, [...facts.filter(Boolean), ["Recipe", recipeSummary(recipe)]]);
+    const title = metadata.title && ["Title", metadata.title];
+    show(this.facts, [title, ...facts, ["Recipe", recipeSummary(recipe)]].filter(Boolean));
     show(this.details, details);
     this.more.hidden = !details.length;
   }

@@ -1,19 +1,19 @@
 /** The parts of the queue page that only show numbers: tiers, workers, and the last hour. */
 
 import { h, setText } from "../common/dom.js";
-import { bytes, eta, plural, shortId, time, words } from "../common/format.js";
+import { bytes, eta, plural, shortId, tierName, time } from "../common/format.js";
 
 const WEIGHTS = { imagenet: "ImageNet weights", calibrated: "weights learned here", path: "weights from a file" };
 
 export function createTier({ name }) {
   const [depth, note, age, newJob] = [h("b"), h("span.muted"), h("span.muted"), h("span.muted")];
-  return { node: h("li.panel", {}, h("h2", {}, words(name)), h("p.big-number", {}, depth, " queued"), note, age, newJob), depth, note, age, newJob };
+  return { node: h("li.panel", {}, h("h2", {}, tierName(name)), h("p.big-number", {}, depth, " queued"), note, age, newJob), depth, note, age, newJob };
 }
 
 /** `place` is that of the tier among `count`, in the order in which workers serve them. */
 export function updateTier(entry, { depth, default: isDefault, oldest_seconds, eta_seconds }, place, count) {
   const order = count > 1 && (place === 0 ? "Served first." : place === count - 1 ? "Served last." : "Served in between.");
-  setText(entry.note, [isDefault && "Jobs of the studio.", order].filter(Boolean).join(" "));
+  setText(entry.note, [isDefault && "The studio suggests it.", order].filter(Boolean).join(" "));
   setText(entry.depth, depth.toLocaleString("en"));
   entry.oldestAt = oldest_seconds === null ? null : Date.now() - 1000 * oldest_seconds;
   setText(entry.newJob, eta_seconds ? `A new default job: ready in ${eta(eta_seconds)}` : "");

@@ -5,7 +5,7 @@ import { askFirst } from "../common/confirm-button.js";
 import { requestControl } from "../common/control-requests.js";
 import { $, all, h, setText, showText, updateList } from "../common/dom.js";
 import { STATUS_TEXTS, subscribe } from "../common/event-stream.js";
-import { duration, etaRange, percent, recipeSummary, secondsSince, shortId, time, words } from "../common/format.js";
+import { duration, etaRange, percent, recipeSummary, secondsSince, shortId, tierName, time } from "../common/format.js";
 import { startPage } from "../common/session.js";
 import { createTier, createWorker, renderThroughput, updateTier, updateWorker } from "./overview.js";
 
@@ -99,7 +99,7 @@ function updateCancelButton(button, job) {
 }
 
 function renderTabs() {
-  const create = ({ name }) => ({ node: h("button", { type: "button", onclick: () => selectTier(name) }, words(name)) });
+  const create = ({ name }) => ({ node: h("button", { type: "button", onclick: () => selectTier(name) }, tierName(name)) });
   const update = ({ node }, { name }) => node.setAttribute("aria-pressed", String(name === tier));
   updateList($("#tier-tabs"), queue.tiers, (item) => item.name, create, update);
 }

@@ -48,7 +48,7 @@ function createSlider(field, { title, help, ends }) {
 }
 
 /** A group of radio buttons as cards. `show(value)` checks the one with this value, or none. */
-function createCards(name, title, help, options, onChoose) {
+export function createCards(name, title, help, options, onChoose) {
   const createCard = ([value, ...content]) => {
     const onchange = () => onChoose(value);
     return h("label.card.choice", {}, h("input", { type: "radio", name: `${name}-choice`, value, onchange }), ...content);

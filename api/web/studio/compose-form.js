@@ -7,20 +7,26 @@ import { Examples } from "./examples.js";
 import { ImageInputs } from "./image-inputs.js";
 import { Parameters } from "./parameters.js";
 import { QuotePanel } from "./quote.js";
-import { forgetUploads } from "./uploads.js";
+import { TierChoice } from "./tier-choice.js";
+import { TitleField } from "./title-field.js";
+import { forgetUploads, isRefusal } from "./uploads.js";
 
 const OPTIONAL_FIELDS = ["content_mask", "style_mask", "init_image", "init_job"];
+const IMAGE_NAMES = { content: "photo", style: "style image", content_mask: "mask", style_mask: "mask of the style", init_image: "start image", init_job: "start image" };
 const [section, button] = [$("#optional"), $("#submit")];
-let images, examples, parameters, quotePanel, optional, optionalLoaded, onSubmitted;
+let images, examples, parameters, tiers, title, quotePanel, optional, optionalLoaded, onSubmitted;
+let refused = null; // the input of an image that the service does not accept, until a later quote accepts it
 let loadedQuery; // of the job last loaded into the form: loading it again on Back would discard later changes
 let idempotencyKey = null; // the same for every attempt to submit this form, until the form changes
 
 /** `showJob(id)` is called after a submission. */
 export async function loadForm(showJob) {
   onSubmitted = showJob;
-  images = new ImageInputs(onChange);
+  title = new TitleField(() => (idempotencyKey = null));
+  images = new ImageInputs(onImages, onChange);
   examples = new Examples(images);
-  parameters = await Parameters.load(onChange);
+  [parameters, tiers] = await Promise.all([Parameters.load(onChange), TierChoice.load(onChange)]);
+  $("#artist-controls").append(tiers.node, title.node);
   quotePanel = new QuotePanel($("#quote"), sendForm, onQuote, (size) => (parameters.set({ size }), onChange()));
   section.addEventListener("toggle", loadOptional);
   if (section.open) await loadOptional();
@@ -30,19 +36,20 @@ export async function loadForm(showJob) {
 /** Resolve when the section of masks and start image can be used. */
 function loadOptional() {
   return (optionalLoaded ??= import("./optional-inputs.js")
-    .then(({ OptionalInputs }) => OptionalInputs.load(images, parameters, onChange))
+    .then(({ OptionalInputs }) => OptionalInputs.load(images, parameters, onImages))
     .then((inputs) => ((optional = inputs), optional.render())));
 }
 
 /** Return the form data, or null if images are missing. Uploads the images that are new. Throws ApiError. */
 async function formData() {
-  if (!images?.isComplete || !parameters) return null;
   const mix = !optional?.masks.files.length && images.styleMix;
   const form = new FormData();
   form.append("recipe", JSON.stringify({ ...parameters.recipe(), ...(mix && { style_mix: mix }) }));
+  tiers.fillForm(form);
+  title.fillForm(form);
   await images.fillForm(form);
   await optional?.fillForm(form);
-  return form;
+  return images.isComplete ? form : null;
 }
 
 /** Return `send(form)`, once more if an uploaded image has expired. */
@@ -58,22 +65,37 @@ async function sendForm(send) {
   }
 }
 
+function onImages() {
+  if (refused) quotePanel.renderChecking();
+  if (images) title.suggest(images);
+  onChange();
+}
+
 function onChange() {
   idempotencyKey = null;
   button.classList.toggle("incomplete", !images?.isComplete);
-  button.ariaDisabled = null;
+  showDisabled(refused);
   if (!images?.isComplete) parameters?.showTimes({});
   examples?.render();
   optional?.render();
   quotePanel?.requestSoon();
 }
 
-/** A job that fits no worker would be refused; the quote beside the button says why. */
+/** A job with a refused image, or that fits no worker, would be refused; the text beside the button says why. */
 function onQuote(error, quote) {
-  showErrors(error);
+  const control = (error || quote) && showErrors(error); // else what is missing may be shown
   parameters.showTimes(quote?.sizes ?? {});
-  button.ariaDisabled = quote && !quote.fits ? "true" : null;
+  refuse(error, control);
+  showDisabled(refused || (quote && !quote.fits));
 }
+
+/** Remember the input of a refused image. */
+function refuse(error, control) {
+  refused = error && isRefusal(error) ? control : null;
+  if (refused) quotePanel.renderError(`Choose another ${IMAGE_NAMES[error.field]}. ${error.message}`);
+}
+
+const showDisabled = (isDisabled) => (button.ariaDisabled = isDisabled ? "true" : null);
 
 /** Show each error beside its field; null clears them. Returns the first control with an error. */
 function showErrors(error) {
@@ -102,6 +124,7 @@ function showOptionalError({ message, field, number }) {
 
 export async function submit() {
   if (button.getAttribute("aria-busy")) return;
+  if (refused) return refused.focus();
   if (button.ariaDisabled) return quotePanel.requestSoon(); // a larger worker may have started
   if (!images.isComplete) return images.showMissing().focus();
   if (optional?.missing) return showOptionalError(optional.missing).focus();
@@ -113,7 +136,10 @@ export async function submit() {
     idempotencyKey = null;
     onSubmitted(job.id);
   } catch (error) {
-    (showErrors(error) || button).focus();
+    const control = showErrors(error);
+    refuse(error, control);
+    showDisabled(refused);
+    (control || button).focus();
   } finally {
     button.removeAttribute("aria-busy");
     setText(button, "Create");
@@ -126,15 +152,17 @@ export async function loadJob(query) {
   loadedQuery = query.toString();
   const startsFromResult = query.has("init_job");
   try {
-    const { id, recipe, urls } = await call(`/v1/jobs/${encodeURIComponent(query.get("rerun") ?? query.get("init_job"))}`);
+    const { id, tier, recipe, metadata, urls } = await call(`/v1/jobs/${encodeURIComponent(query.get("rerun") ?? query.get("init_job"))}`);
     const start = startsFromResult || !urls.init_image ? [] : [urls.init_image];
     const parts = { photo: [urls.content], style: urls.styles, mask: urls.content_masks, start };
     const [[photo], styles, masks, [init]] = await Promise.all(Object.entries(parts).map(fetchFiles));
     if (masks.length || init || startsFromResult) await loadOptional();
     const hasSteps = recipe.steps || !startsFromResult; // without any, the start would be the result
     parameters.show(hasSteps ? recipe : parameters.presets.default);
+    tiers.set(tier);
     images.setPhoto(photo);
     images.setStyles(styles, recipe.style_mix);
+    title.set(metadata.title);
     optional?.show(masks, startsFromResult ? { job: id, url: urls.result } : init && { file: init });
     section.open = Boolean(masks.length || init || startsFromResult);
   } catch (error) {
@@ -142,8 +170,9 @@ export async function loadJob(query) {
   }
 }
 
-/** Return the images as files with names such as style-1.png. */
+/** Return the images as files with names such as style-1.png, which say nothing of what they show. */
 function fetchFiles([name, urls]) {
-  const fetchFile = async (url, index) => new File([await fetchBlob(url)], `${name}-${index + 1}.png`, { type: "image/png" });
+  const createFile = (blob, index) => new File([blob], `${name}-${index + 1}.png`, { type: "image/png" });
+  const fetchFile = async (url, index) => Object.assign(createFile(await fetchBlob(url), index), { isUnnamed: true });
   return Promise.all(urls.map(fetchFile));
 }

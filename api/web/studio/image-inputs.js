@@ -8,11 +8,11 @@ import { appendUploads } from "./uploads.js";
 const STYLE_HINT = "Add several to blend them";
 
 export class ImageInputs {
-  /** `onChange()` is called after every change of the images or their weights. */
-  constructor(onChange) {
+  /** `onImages()` is called after every change of the images, `onChange()` after one of their weights. */
+  constructor(onImages, onChange) {
     this.photo = null; // {file, url}
     this.styles = []; // {file, url, weight, key}
-    this.onChange = onChange;
+    Object.assign(this, { onImages, onChange });
     this.hasShares = true; // masks replace them
     this.dropzones = {
       content: createDropzone($("#content"), { name: "Photo", hint: FORMATS, onFiles: ([file]) => this.setPhoto(file) }),
@@ -61,9 +61,10 @@ export class ImageInputs {
     $("#style input").focus();
   }
 
+  /** Append the images so far, each of which the service checks. */
   async fillForm(form) {
     const { photo, styles } = this;
-    await appendUploads(form, "content", [photo.file]);
+    if (photo) await appendUploads(form, "content", [photo.file]);
     await appendUploads(form, "style", styles.map(({ file }) => file));
   }
 
@@ -123,7 +124,7 @@ export class ImageInputs {
     setText(style.label, this.styles.length ? "Add another" : "Drop, paste or choose a style image");
     this.renderStyles();
     this.clearErrors();
-    this.onChange();
+    this.onImages();
   }
 
   /** Show the style images in order, each with its share of all weights. */

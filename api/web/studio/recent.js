@@ -2,7 +2,7 @@
 
 import { call, fetchBlob } from "../common/api.js";
 import { $, h, setText, updateList } from "../common/dom.js";
-import { dateTime, stateName } from "../common/format.js";
+import { jobName, stateName } from "../common/format.js";
 import { createThumbnail, thumbnailUrl } from "../common/job-images.js";
 
 const LIMIT = 8;
@@ -30,7 +30,7 @@ function updateTile({ link, image, state: label }, job, isCurrent) {
   if (label.textContent === name) return;
   if (label.textContent && job.urls.preview) reload(image, job.urls.preview);
   else image.src = thumbnailUrl(job, 128);
-  image.alt = `${name}, ${dateTime(job.created_at)}`;
+  image.alt = `${name}, ${jobName(job)}`;
   setText(label, name);
 }
 

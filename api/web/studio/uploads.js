@@ -2,9 +2,12 @@
 
 import { call } from "../common/api.js";
 
-const REFUSED = [413, 415, 422]; // statuses of errors that are the image's own: it would be refused again
+const REFUSED = [413, 415, 422];
 let ids = new WeakMap(); // promises of IDs by file
 let latest = Promise.resolve(); // one upload at a time: the service decodes few images of one client at once
+
+/** Whether an error is the fault of one of the images: it would be refused again. */
+export const isRefusal = ({ field, status }) => Boolean(field) && REFUSED.includes(status);
 
 /** Forget all IDs, which expire a day after their last use. */
 export function forgetUploads() {
@@ -17,8 +20,9 @@ export async function uploadOnce(file, field, number) {
   try {
     return await ids.get(file);
   } catch (error) {
-    if (!REFUSED.includes(error.status)) ids.delete(file);
-    throw Object.assign(error, { field, number });
+    Object.assign(error, { field, number });
+    if (!isRefusal(error)) ids.delete(file);
+    throw error;
   }
 }
 

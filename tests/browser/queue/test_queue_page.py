@@ -97,7 +97,7 @@ def test_a_late_response_for_another_tier_is_dropped(page: Page, stack: BrowserS
     row = page.get_by_role("row", name=job[-6:])
     expect(row).to_be_visible()
     held = hold(page, "**/v1/queue/batch/jobs?*")
-    page.get_by_role("button", name="batch").click()
+    page.get_by_role("button", name="When machines are free").click()
     expect(row).to_be_hidden()
     page.get_by_role("button", name="standard").click()
     expect(row).to_be_visible()

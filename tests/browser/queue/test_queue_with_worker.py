@@ -42,7 +42,7 @@ def test_a_worker_is_described_in_words(page: Page) -> None:
     page.goto("/queue")
     workers = page.locator("#workers")
     expect(workers).to_contain_text(re.compile(r"2 CPU cores · [\d.]+\sGiB memory · weights from a file"))
-    expect(page.locator("#tiers li").nth(1)).to_contain_text("Jobs of the studio. Served in between.")
+    expect(page.locator("#tiers li").nth(1)).to_contain_text("The studio suggests it. Served in between.")
 
 
 def test_a_silent_worker_is_named_as_such(page: Page, stack_with_worker: BrowserStack) -> None:

@@ -74,6 +74,31 @@ def test_errors_of_the_photo_and_of_the_styles_are_shown_beside_each(new_page: N
     expect(page.locator("#style-error")).to_contain_text("truncated or corrupt")
 
 
+@pytest.mark.parametrize(("label", "name"), [("Photo: ", "photo"), ("Style image: ", "style image")])
+def test_create_is_disabled_with_a_bad_image_and_says_why(new_page: NewPage, label: str, name: str) -> None:
+    page = new_page(allow_console_errors=True)
+    create, why = (
+        page.get_by_role("button", name="Create"),
+        re.compile(f"Choose another {name}. .*truncated or corrupt"),
+    )
+    page.goto("/")
+    page.get_by_label(label).set_input_files(png_file("broken.png", PHOTO[:200]))
+    expect(create).to_be_disabled()
+    expect(create).to_have_accessible_description(why)
+    other = "Style image: " if name == "photo" else "Photo: "
+    page.get_by_label(other).set_input_files(png_file("good.png"))
+    expect(create).to_be_disabled()
+    page.get_by_role("radio", name="Fast").check()
+    expect(create).to_have_accessible_description(why)
+    create.click(force=True)
+    expect(page.get_by_label(label)).to_be_focused()
+    if name == "style image":
+        page.get_by_role("button", name="Remove style 1").click()
+    page.get_by_label(label).set_input_files(png_file("good.png", STYLE))
+    expect(create).to_be_enabled()
+    expect(create).to_have_accessible_description(re.compile("Estimate: about"))
+
+
 @pytest.mark.parametrize(("label", "selector"), [("Photo: ", "#content"), ("Style image: ", "#styles")])
 def test_a_file_without_a_preview_is_replaced_by_a_message(page: Page, label: str, selector: str) -> None:
     page.goto("/")

@@ -110,6 +110,22 @@ def test_a_size_that_fits_no_worker_says_so(page: Page) -> None:
     expect(page.get_by_role("radio", name="Print")).to_have_accessible_name(re.compile("too large for the workers"))
 
 
+def test_the_tier_is_chosen_estimated_sent_and_loaded_again(page: Page, stack: BrowserStack) -> None:
+    compose(page)
+    when = page.get_by_role("group", name="When")
+    expect(when.get_by_role("radio", name="Standard")).to_be_checked()
+    expect(when).to_have_accessible_description("It waits its turn.")
+    expect(page.get_by_label("Estimate")).to_contain_text("Estimate: about")
+    with page.expect_response("**/v1/jobs?dry_run=true") as response:
+        when.get_by_role("radio", name="When machines are free").check()
+    assert response.value.json()["tier"] == "batch"
+    expect(when).to_have_accessible_description(re.compile("when nothing else waits"))
+    job = create(page)
+    assert stack.services.ledger.get(job).request.tier == "batch"
+    page.goto(f"/?rerun={job}")
+    expect(page.get_by_role("radio", name="When machines are free")).to_be_checked()
+
+
 def test_every_control_has_pictures(page: Page) -> None:
     page.goto("/")
     pictures = page.locator(".control img")

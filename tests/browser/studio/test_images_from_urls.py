@@ -4,7 +4,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser.actions import expect_heading
+from browser.actions import confirm, expect_heading
 from browser.conftest import BrowserStack
 from easel.models import JobError
 from shared.ledger.fetches import Fetch
@@ -55,6 +55,22 @@ def test_a_job_whose_images_cannot_be_fetched_cannot_be_repeated(
     assert is_loaded(card.locator("img"))
     card.get_by_role("button").first.click()
     expect(page.get_by_role("dialog")).to_contain_text(error.detail)
+    expect(page.get_by_role("dialog").get_by_role("link", name="Edit and rerun")).to_have_count(0)
+
+
+def test_a_job_that_is_canceled_before_its_images_are_fetched_cannot_be_repeated(page: Page, waiting: Fetch) -> None:
+    page.goto(f"/?job={waiting.job_id}")
+    expect_heading(page, "Fetching the images")
+    confirm(page.get_by_role("button", name="cancel"))
+    expect_heading(page, "Canceled")
+    expect(page.get_by_role("link", name="New image")).to_be_visible()
+    expect(page.get_by_role("link", name="Edit and rerun")).to_be_hidden()
+    page.goto("/gallery")
+    page.get_by_role("button", name="Canceled").click()
+    card = page.locator(f'[data-id="{waiting.job_id}"]')
+    assert is_loaded(card.locator("img"))
+    card.get_by_role("button").first.click()
+    expect(page.get_by_role("dialog").get_by_role("heading")).to_contain_text("Canceled")
     expect(page.get_by_role("dialog").get_by_role("link", name="Edit and rerun")).to_have_count(0)
 
 

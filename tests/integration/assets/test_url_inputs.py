@@ -72,7 +72,8 @@ def test_a_job_waits_for_its_images_and_is_then_the_job_of_the_files(
         waiting = client.get(f"/v1/jobs/{job_id}").get_json()
         assert (waiting["state"], waiting["waiting_for"], waiting["queue_position"]) == ("queued", "inputs", None)
         assert waiting["style_count"] == 2
-        assert client.get(waiting["urls"]["content"]).get_json()["code"] == "not_ready"
+        assert (waiting["urls"]["content"], waiting["urls"]["styles"]) == (None, [])
+        assert client.get(f"/v1/jobs/{job_id}/content").get_json()["code"] == "not_ready"
         assert services.ledger.claim("w", services.settings.tiers, lease_seconds=60) is None
         fetcher.fetch(job_id)
     job = client.get(f"/v1/jobs/{job_id}").get_json()
@@ -82,6 +83,7 @@ def test_a_job_waits_for_its_images_and_is_then_the_job_of_the_files(
     different = {"id", "created_at", "request_id", "digest"}
     assert left.model_dump(exclude=different) == right.model_dump(exclude=different)
     assert client.get(job["urls"]["content"]).status_code == 200
+    assert len(job["urls"]["styles"]) == 2
     claimed = claim(services)
     assert claimed.job.id == job_id
     succeed(services, claimed)
