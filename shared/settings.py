@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Pixels times evaluations of the jobs that each tenant submits in a day (UTC); 0: no limit.",
     )
+    tenant_stored_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes that each tenant's images and jobs may take in the blob store; 0: no limit. Beyond it, "
+        "uploads and submissions are refused.",
+    )
     image_seconds: float = Field(
         24 * 3600,
         gt=0,
