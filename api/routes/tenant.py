@@ -1,4 +1,4 @@
-"""What the tenant of the key may use, and what it uses now."""
+"""The tenant of the key: what it may use, what it uses now, and the secrets of its webhooks."""
 
 from flask import Blueprint, Response, g
 from pydantic import BaseModel, Field
@@ -7,7 +7,9 @@ from api.context import Context
 from api.http.operations import ResponseDoc, operation
 from api.http.serializers import json_response
 from easel.models import JobState
+from shared.errors import WebhooksDisabled
 from shared.tenants.quotas import Quotas
+from shared.tenants.webhook_secrets import webhook_secrets
 
 routes = Blueprint("tenant", __name__)
 
@@ -32,6 +34,15 @@ class Tenant(BaseModel):
     use: TenantUse = Field(description="What it uses now.")
 
 
+class WebhookSecrets(BaseModel):
+    """The secrets of a tenant's webhooks."""
+
+    secrets: list[str] = Field(
+        description="Each signs every webhook of the tenant. Several during a rotation: keep the last one.",
+        examples=[["whsec_Kpm5wG0oX2ZqmQ8vPZ0oXyq3r4l9wXbC2n1vYk7dTqA="]],
+    )
+
+
 @routes.get("/v1/tenant")
 @operation(ResponseDoc(200, "The tenant.", Tenant))
 def get_tenant() -> Response:
@@ -46,3 +57,16 @@ def get_tenant() -> Response:
         stored_bytes=services.stored_bytes.all().get(name, 0) if quotas.stored_bytes else None,
     )
     return json_response(Tenant(name=name, quotas=quotas, use=use))
+
+
+@routes.get("/v1/tenant/webhook_secrets")
+@operation(
+    ResponseDoc(200, "The secrets.", WebhookSecrets),
+    errors=(WebhooksDisabled,),
+    scope="jobs",
+)
+def get_webhook_secrets() -> Response:
+    """Get the secrets that receivers of the tenant's webhooks verify signatures with (Standard Webhooks)."""
+    if not (secrets := webhook_secrets(Context.current().settings, g.caller.tenant)):
+        raise WebhooksDisabled
+    return json_response(WebhookSecrets(secrets=secrets))
