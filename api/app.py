@@ -38,6 +38,7 @@ from api.routes import (
     shares,
     styles,
     submit,
+    tenant,
     uploaded_images,
 )
 from shared.inputs.decoder import Decoder
@@ -58,6 +59,7 @@ _ROUTES: Final = (
     recipes,
     styles,
     session,
+    tenant,
     keys,
     audit,
     health,

@@ -207,6 +207,20 @@ class WrongState(EaselError, code="wrong_state", status=409):
     """The job's state does not allow this operation."""
 
 
+class StorageQuotaExceeded(EaselError, code="storage_quota_exceeded", status=403):
+    """The tenant's images and jobs take as many bytes as its quota allows; `stored_bytes` and `limit_bytes` say so."""
+
+    @classmethod
+    def of(cls, stored: int, limit: int) -> Self:
+        """Return the error for a tenant that stores that many bytes."""
+        return cls(
+            f"Your images and jobs take {stored:,} bytes, and your quota is {limit:,}. Delete jobs that you no longer "
+            "need, or ask the service's operator for more.",
+            stored_bytes=stored,
+            limit_bytes=limit,
+        )
+
+
 class QueueFull(EaselError, code="queue_full", status=429, retryable=True):
     """EASEL_QUEUE_LIMIT jobs are queued."""
 

@@ -23,6 +23,7 @@ from shared.signing_secret import SigningSecret
 from shared.storage import SHORT_TIMEOUTS, BlobStore, S3Options, Timeouts, keys, open_blob_store
 from shared.tenants.audit import AuditLog
 from shared.tenants.rate_limit import RequestCounter
+from shared.tenants.stored_bytes import StoredBytes
 
 DATA_FORMAT: Final = 2
 """Of the records in Redis and the files of jobs. Raise it with every change that older data do not survive."""
@@ -45,6 +46,7 @@ class Services:
     revoked_sessions: RevokedSessions
     signing_secret: SigningSecret
     request_counter: RequestCounter
+    stored_bytes: StoredBytes
     audit_log: AuditLog
     blobs: BlobStore
     dispatcher: Dispatcher
@@ -67,6 +69,7 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
         revoked_sessions=RevokedSessions(client),
         signing_secret=SigningSecret(client),
         request_counter=RequestCounter(client),
+        stored_bytes=StoredBytes(client),
         audit_log=AuditLog(client),
         blobs=open_blobs(settings, timeouts),
         dispatcher=Dispatcher(create_celery_app(settings), client),

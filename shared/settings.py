@@ -98,6 +98,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Pixels times evaluations of the jobs that each tenant submits in a day (UTC); 0: no limit.",
     )
+    tenant_stored_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes that each tenant's images and jobs may take in the blob store; 0: no limit. Beyond it, "
+        "uploads and submissions are refused.",
+    )
     image_seconds: float = Field(
         24 * 3600,
         gt=0,
@@ -146,8 +152,8 @@ class Settings(BaseSettings):
     # Webhooks.
     webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="Signing secrets, separated by commas: `whsec_` and 24 to 64 bytes in base64. Each signs every "
-        "request. Empty disables webhooks.",
+        description="Secrets of webhooks, separated by commas: `whsec_` and 24 to 64 bytes in base64. From each, a "
+        "secret for each tenant is derived, which signs every request of that tenant. Empty disables webhooks.",
     )
     webhook_private: bool = Field(False, description="Whether webhooks may call private addresses.")  # noqa: FBT003 - pydantic's own signature
     webhook_seconds: float = Field(10, gt=0, description="Seconds that one delivery attempt may take.")

@@ -9,6 +9,7 @@ from celery.exceptions import Retry
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
+from easel.models import JobState
 from shared.dispatch import claim_number, claim_token
 from shared.errors import JobNotFound, Unavailable
 from shared.services import Services
@@ -16,15 +17,20 @@ from shared.services import Services
 log = structlog.get_logger(__name__)
 
 
-def take_back(services: Services, job_id: str, token: str) -> None:
-    """Return the job of a process that died to its queue, unless that process had ended or released it."""
+def take_back(services: Services, job_id: str, token: str) -> bool:
+    """Return the job of a process that died to its queue; False if it ended, or was released before, or Redis is away.
+
+    A job whose cancel was requested ends.
+    """
     try:
         if (state := services.ledger.take_back(job_id, token)) is None:
-            return
+            return False
         log.warning("claim_taken_back", job=job_id, state=str(state))
         services.dispatcher.wake(services.ledger.get(job_id).request.tier)
     except (JobNotFound, Unavailable) as error:
         log.warning("claim_not_taken_back", job=job_id, detail=error.detail)  # its lease expires
+        return False
+    return state is JobState.QUEUED
 
 
 class StylizeRequest(Request):
@@ -43,13 +49,20 @@ class StylizeRequest(Request):
         super().on_accepted(pid, time_accepted)
 
     def on_failure(self, exc_info: ExceptionInfo, *args: Any, **kwargs: Any) -> None:
-        """Return the job to its queue, unless the child has ended or released it."""
+        """Return the job to its queue, unless the child has ended or released it.
+
+        Celery would report a failure. A job that is queued again is to be retried, and a child that exited to be
+        replaced has ended its job.
+        """
         if isinstance(exc_info.exception, Retry):
             return super().on_failure(exc_info, *args, **kwargs)
-        self._take_back()
+        queued = self._take_back()
+        if queued:
+            task_ready(self)
+            return self.send_event("task-retried", exception=repr(exc_info.exception), traceback="")
         if f"exitcode {EX_RECYCLE} " not in str(exc_info.exception):
             return super().on_failure(exc_info, *args, **kwargs)
-        task_ready(self)  # the child exited to be replaced, which Celery would report as a failure
+        task_ready(self)
         return self.send_event("task-succeeded", result=None, runtime=0.0)
 
     def terminate(self, pool: Any, signal: Any = None) -> None:  # noqa: ARG002 - Celery would send the signal
@@ -71,9 +84,10 @@ class StylizeRequest(Request):
         except Exception:  # Celery's loop must go on; a job that has ended cannot be canceled
             log.exception("job_not_revoked", job=self.id)
 
-    def _take_back(self) -> None:
+    def _take_back(self) -> bool:
         """Take back the claim. Celery would never learn that the task has ended if this raised."""
         try:
-            take_back(self._services, self.id, claim_token(self.request_dict))
+            return take_back(self._services, self.id, claim_token(self.request_dict))
         except Exception:
             log.exception("claim_not_taken_back", job=self.id)  # its lease expires
+            return False

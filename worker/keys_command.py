@@ -9,13 +9,15 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from shared.errors import LedgerUnavailable
+from shared.errors import LedgerUnavailable, WebhooksDisabled
+from shared.jobs.job import DEFAULT_TENANT
 from shared.redis_client import connect
 from shared.services import open_blobs
 from shared.settings import Settings
 from shared.signing_secret import SigningSecret
 from shared.tenants.audit import Action, AuditEntry, AuditLog
 from shared.tenants.keys import Key, NewKey, StoredKey, create_key, list_keys, revoke_key
+from shared.tenants.webhook_secrets import webhook_secrets
 from shared.validation_messages import message_for
 
 app = typer.Typer(help="Create, list and revoke the API keys of tenants.", no_args_is_help=True)
@@ -85,6 +87,16 @@ def rotate_secret() -> None:
     """End all sessions of pages and all share links, by replacing the secret in Redis that signs them."""
     SigningSecret(connect(Settings().redis_url)).rotate()
     notes.print("All sessions and share links have ended. API keys go on.")
+
+
+@app.command("webhook-secret")
+def webhook_secret(tenant: Annotated[str, typer.Option(help="Whose webhooks.")] = DEFAULT_TENANT) -> None:
+    """Print the secret that signs the webhooks of a tenant. Several if EASEL_WEBHOOK_SECRET has several."""
+    secrets = webhook_secrets(Settings(), tenant)
+    if not secrets:
+        raise WebhooksDisabled("EASEL_WEBHOOK_SECRET is not set. Set it as for the API and the reaper.")
+    for secret in secrets:
+        print(secret)  # noqa: T201 - for scripts
 
 
 def _audit(settings: Settings, action: Action, key: StoredKey) -> None:

@@ -72,7 +72,7 @@ class SubmitQuery(Query):
         *(errors.BodyTooLarge, errors.UnsupportedMediaType, errors.IdempotencyKeyReused, errors.QueueFull),
         *(errors.DoesNotFit, errors.ServerBusy),
         *(errors.InvalidWebhook, errors.WebhooksDisabled, errors.InvalidMask, errors.InvalidShape),
-        *(errors.TooManyQueuedJobs, errors.DailyQuotaExceeded),
+        *(errors.TooManyQueuedJobs, errors.DailyQuotaExceeded, errors.StorageQuotaExceeded),
         *(errors.InvalidImageUrl, errors.QuoteOfUrls, errors.ImageNotFound, errors.InvalidJobId, errors.JobNotFound),
         *(errors.NotReady, errors.WrongState, errors.InvalidMetadata),
     ),
@@ -106,7 +106,7 @@ def _submit(context: Context, *, dry_run: bool) -> _Accepted | Quote:
     submission = _parse(context)
     recipe = _recipe(submission)
     if not dry_run:
-        _check_queue_limits(services, submission, quotas)
+        _check_limits(services, submission, quotas)
     sources = _sources(services, submission)
     if sources.have_urls:
         if dry_run:
@@ -123,6 +123,8 @@ def _submit(context: Context, *, dry_run: bool) -> _Accepted | Quote:
         return _Accepted(existing, request, created=False)
     if not request.sources:
         admit(request, services.queue_stats.workers()).check()
+    if quotas.stored_bytes:
+        services.stored_bytes.add_inputs(request.tenant, services.blobs, images)
     _store(services, request, images)
     job_id, created = _create_record(services, request, quotas)
     tracing.annotate({tracing.JOB_ID: job_id})
@@ -162,8 +164,11 @@ def _sources(services: Services, submission: Submission) -> ImageSources:
     return replace(submission.images, init_image=result, init_field="init_job")
 
 
-def _check_queue_limits(services: Services, submission: Submission, quotas: Quotas) -> None:
-    """Raise QueueFull or TooManyQueuedJobs before any work is done, unless the request was accepted earlier."""
+def _check_limits(services: Services, submission: Submission, quotas: Quotas) -> None:
+    """Refuse the request before any work is done, unless it was accepted earlier.
+
+    Raises QueueFull, TooManyQueuedJobs, StorageQuotaExceeded.
+    """
     key, tenant = submission.idempotency_key, g.caller.tenant
     if key and services.ledger.find_by_idempotency_key(key, tenant):
         return
@@ -172,6 +177,7 @@ def _check_queue_limits(services: Services, submission: Submission, quotas: Quot
         raise errors.QueueFull
     if quotas.queued_jobs and count(JobState.QUEUED, tenant) >= quotas.queued_jobs:
         raise errors.TooManyQueuedJobs
+    services.stored_bytes.check(tenant, quotas.stored_bytes)
 
 
 def _stored_sources(context: Context, sources: ImageSources) -> tuple[list[InputImage], dict[str, Any]]:

@@ -41,7 +41,7 @@ _BODY: Final[dict[str, Any]] = {
     errors=(
         *(errors.MissingImage, errors.TooManyImages, errors.NotAnImage, errors.BrokenImage, errors.AnimatedImage),
         *(errors.ImageTooSlow, errors.ImageTooLarge, errors.ImageTooSmall),
-        *(errors.BodyTooLarge, errors.UnsupportedMediaType, errors.ServerBusy),
+        *(errors.BodyTooLarge, errors.UnsupportedMediaType, errors.ServerBusy, errors.StorageQuotaExceeded),
     ),
 )
 def post_image() -> Response:
@@ -51,9 +51,13 @@ def post_image() -> Response:
     jobs of the same tenant, in any role. EASEL_IMAGE_SECONDS (a day) after its last use the ID becomes unknown; jobs
     keep the image.
     """
-    context = Context.current()
+    context, tenant = Context.current(), g.caller.tenant
+    stored_bytes, limit = context.services.stored_bytes, context.quotas.get(tenant).stored_bytes
+    stored_bytes.check(tenant, limit)
     with positioned(field="image"):
         image = input_reader(context).read_image(parse_image())
+    if limit:
+        stored_bytes.add_inputs(tenant, context.services.blobs, [image])
     record = _uploaded_images(context).add(image)
     return json_response(
         UploadedImage(

@@ -17,6 +17,7 @@ from shared.redis_client import NAMESPACE, translate_errors
 STARTING: Final = "starting"
 """Device of a worker that has not opened it yet."""
 _ALIVE_SECONDS: Final = 15.0
+_DAY: Final = 24 * 3600
 
 
 class WorkerInfo(BaseModel):
@@ -106,6 +107,13 @@ class QueueStats:
         """Return the number of jobs in this state, of one or of all tenants."""
         with translate_errors():
             return int(self._redis.zcard(NAMESPACE + (f":tenant:{tenant}" if tenant else "") + f":jobs:{state}"))
+
+    def pixel_evaluations_today(self, tenant: str) -> int:
+        """Return what the jobs that the tenant submitted today (UTC) were charged."""
+        with translate_errors():
+            return int(
+                self._redis.get(f"{NAMESPACE}:tenant:{tenant}:pixel_evaluations:{int(time.time() // _DAY)}") or 0
+            )
 
     def completed_last_hour(self) -> int:
         """Return the number of jobs that ended in the last hour, in any final state."""

@@ -1,5 +1,6 @@
 """Deletion of jobs, in an order that a crash at any point leaves completable."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from easel.models import TERMINAL
@@ -7,7 +8,7 @@ from shared.errors import JobNotFound, WrongState
 from shared.jobs.job import DEFAULT_TENANT
 from shared.recovery.job_files import finalize, read_json
 from shared.services import Services
-from shared.storage import BlobStore, keys
+from shared.storage import Blob, BlobStore, keys
 
 
 def delete_job(services: Services, job_id: str, *, tenant: str | None = None) -> None:
@@ -36,7 +37,8 @@ def delete_job(services: Services, job_id: str, *, tenant: str | None = None) ->
     blobs.delete(keys.request(job_id))
     with suppress(JobNotFound):  # deleted concurrently
         ledger.delete(job_id)
-    delete_job_files(blobs, job_id)
+    files = delete_job_files(blobs, job_id)
+    services.stored_bytes.add(job.tenant, -sum(blob.size for blob in files))
 
 
 def _tenant(services: Services, job_id: str) -> str:
@@ -48,10 +50,10 @@ def _tenant(services: Services, job_id: str) -> str:
         return str(final.get("tenant", DEFAULT_TENANT))
 
 
-def delete_job_files(blobs: BlobStore, job_id: str) -> bool:
-    """Delete all files of a job whose request and record are gone; return whether there were any."""
-    job_keys = [blob.key for blob in blobs.list(keys.job_prefix(job_id))]
-    job_keys.sort(key=keys.final(job_id).__eq__)  # the last one, since it says whose job it was
-    for key in job_keys:
-        blobs.delete(key)
-    return bool(job_keys)
+def delete_job_files(blobs: BlobStore, job_id: str) -> Sequence[Blob]:
+    """Delete all files of a job whose request and record are gone; return them."""
+    files = list(blobs.list(keys.job_prefix(job_id)))
+    files.sort(key=lambda blob: blob.key == keys.final(job_id))  # the last one, since it says whose job it was
+    for blob in files:
+        blobs.delete(blob.key)
+    return files

@@ -40,6 +40,11 @@ def image_of(key: str) -> str:
     return input_image(key.rpartition("/")[2].removesuffix(".json"))
 
 
+def tenant_of_image(key: str) -> str:
+    """Return the tenant that such a record belongs to."""
+    return key.split("/")[1]
+
+
 def job_prefix(job_id: str) -> str:
     """Return the prefix of everything a job stores, except its inputs."""
     return f"jobs/{job_id}/"

@@ -1,1 +1,1 @@
-"""Tenants: their keys, quotas and audit log."""
+"""Tenants: their keys, quotas, webhook secrets and audit log."""

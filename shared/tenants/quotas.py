@@ -15,10 +15,16 @@ class Quotas(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    requests_per_second: float | None = Field(default=None, ge=0)
-    queued_jobs: int | None = Field(default=None, ge=0)
-    running_jobs: int | None = Field(default=None, ge=0)  # a copy is in Redis: Ledger.set_running_limit
-    pixel_evaluations_per_day: int | None = Field(default=None, ge=0)
+    requests_per_second: float | None = Field(
+        default=None, ge=0, description="Requests per second, as an average of ten seconds."
+    )
+    queued_jobs: int | None = Field(default=None, ge=0, description="Queued jobs.")
+    # A copy is in Redis: Ledger.set_running_limit.
+    running_jobs: int | None = Field(default=None, ge=0, description="Running jobs. Others wait in the queue.")
+    pixel_evaluations_per_day: int | None = Field(
+        default=None, ge=0, description="Pixels times evaluations of the jobs submitted in a day (UTC)."
+    )
+    stored_bytes: int | None = Field(default=None, ge=0, description="Bytes of uploaded images and jobs.")
 
     def or_defaults(self, settings: Settings) -> "Quotas":
         """Return these quotas with the settings' default for each None."""

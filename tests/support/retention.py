@@ -12,7 +12,7 @@ from typing import Any
 import uuid_utils
 
 from shared.errors import StorageUnavailable
-from shared.jobs.job import Job, JobRequest
+from shared.jobs.job import DEFAULT_TENANT, Job, JobRequest
 from shared.jobs.saved_iterations import SavedIterations
 from shared.ledger.ledger import Claim
 from shared.presets import PRESETS
@@ -23,10 +23,18 @@ from support.fixtures.api import add_iteration, claim, report_progress, succeed
 from worker.maintenance.garbage_collection import DAY, collect_garbage
 
 
-def add_queued_job(services: Services, content: str = "photo", *, tier: str = "batch", key: str | None = None) -> str:
+def add_queued_job(
+    services: Services,
+    content: str = "photo",
+    *,
+    tier: str = "batch",
+    key: str | None = None,
+    tenant: str = DEFAULT_TENANT,
+) -> str:
     """Add a queued job; return its id."""
     request = JobRequest(
         id=str(uuid_utils.uuid7()),
+        tenant=tenant,
         tier=tier,
         recipe=PRESETS["fast"],
         content=content,

@@ -19,6 +19,7 @@ from shared.errors import (
     EaselError,
     ImageFetchFailed,
     JobNotFound,
+    StorageQuotaExceeded,
     Unavailable,
 )
 from shared.inputs.decoder import Decoder
@@ -86,7 +87,7 @@ class InputFetcher:
         except Unavailable as error:  # not the job's fault
             log.warning("fetch_postponed", code=error.code, detail=error.detail)
             self._services.fetches.retry(fetch, seconds=_UNAVAILABLE_SECONDS, counted=False)
-        except (BadInput, ImageFetchFailed, DailyQuotaExceeded) as error:
+        except (BadInput, ImageFetchFailed, DailyQuotaExceeded, StorageQuotaExceeded) as error:
             if error.extra.get("transient") and fetch.attempt <= len(RETRY_SECONDS):
                 log.info("fetch_failed", attempt=fetch.attempt, detail=error.detail)
                 self._services.fetches.retry(fetch, seconds=RETRY_SECONDS[fetch.attempt - 1])
@@ -103,14 +104,17 @@ class InputFetcher:
     def _complete(self, fetch: Fetch, request: JobRequest) -> None:
         """Store the images and the complete request, then put the job into its queue."""
         services = self._services
+        quotas = read_quotas(services.blobs, request.tenant).or_defaults(services.settings)
+        services.stored_bytes.check(request.tenant, quotas.stored_bytes)
         inputs = self._inputs(fetch, request)
         complete = request.model_copy(update={"sources": None, **inputs.request_fields(request.recipe)})
         admit(complete, services.queue_stats.workers()).check()
+        if quotas.stored_bytes:
+            services.stored_bytes.add_inputs(request.tenant, services.blobs, inputs.all())
         for image in inputs.all():
             self._renew(fetch)
             store_input(services.blobs, image)
         write_fetched_inputs(services.blobs, complete)
-        quotas = read_quotas(services.blobs, request.tenant).or_defaults(services.settings)
         services.fetches.complete(fetch, complete, pixel_evaluations_per_day=quotas.pixel_evaluations_per_day or 0)
 
     def _inputs(self, fetch: Fetch, request: JobRequest) -> Inputs:

@@ -21,6 +21,7 @@ from worker.assets.consumer import AssetWorker
 from worker.liveness import touch_liveness_file
 from worker.maintenance import metrics
 from worker.maintenance.garbage_collection import Effect, collect_garbage
+from worker.maintenance.stored_bytes import measure_stored_bytes
 from worker.webhooks.sender import WebhookSender
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ class Reaper:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._collection: Iterator[Effect] = iter(())  # the rest of the current garbage collection
+        self._collection: Iterator[Effect] = iter(())  # the rest of the current garbage collection or measurement
         self._next_collection_at = float("-inf")  # time.monotonic
         self._unavailable_at = time.monotonic()  # when Redis was last unavailable; before the start it is unknown
 
@@ -128,7 +129,10 @@ class Reaper:
             log.exception("not_finalized", job=job_id)
 
     def _collect_garbage(self) -> Iterator[Effect]:
-        """Continue the garbage collection for a while; start the next if it is complete and the time has come."""
+        """Continue the garbage collection for a while; start the next if it is complete and the time has come.
+
+        The measurement of stored bytes takes turns with it.
+        """
         deadline = time.monotonic() + _COLLECT_SHARE * self.services.settings.reaper_seconds
         for effect in self._collection:
             yield effect
@@ -137,3 +141,5 @@ class Reaper:
         if time.monotonic() >= self._next_collection_at:
             self._next_collection_at = time.monotonic() + _COLLECT_SECONDS
             self._collection = collect_garbage(self.services)
+        elif self.services.stored_bytes.is_due():
+            self._collection = measure_stored_bytes(self.services)

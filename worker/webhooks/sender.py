@@ -21,6 +21,7 @@ from shared.jobs.webhook import WebhookPayload
 from shared.ledger.outbox import DeliveryRecord, OutboxEvent
 from shared.services import Services
 from shared.settings import Settings
+from shared.tenants.webhook_secrets import signing_secrets
 from worker.maintenance import metrics
 from worker.webhooks.http import GONE, DeliveryFailed, WebhookClient, WebhookResponse
 
@@ -44,7 +45,6 @@ class WebhookSender:
         settings = self.settings = services.settings
         self.services = services
         self._client = WebhookClient(private=settings.webhook_private, seconds=settings.webhook_seconds)
-        self._signers = [Signer(secret.get_secret_value()) for secret in settings.webhook_secret]
         self._slots = threading.Semaphore(MAX_DELIVERIES)
         self._in_progress = Counter[str]()  # by receiver
         self._lock = threading.Lock()
@@ -130,12 +130,13 @@ class WebhookSender:
         if job.request.webhook is None:  # in a record that another program wrote
             raise DeliveryFailed("The job has no webhook.")
         body, now = payload(job, event.event, self.settings), datetime.now(UTC)
+        signers = [Signer(secret) for secret in signing_secrets(self.settings, job.tenant)]
         headers = {
             "content-type": "application/json",
             "user-agent": f"Easel/{__version__}",
             "webhook-id": event.id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": " ".join(signer.sign(event.id, now, body.decode()) for signer in self._signers),
+            "webhook-signature": " ".join(signer.sign(event.id, now, body.decode()) for signer in signers),
         }
         return self._client.post(job.request.webhook.url, headers, body)
 

@@ -18,13 +18,14 @@
 -- <ns>:tenant:<tenant>:idempotency:<key>  the same of each other tenant
 -- <ns>:tenant:<tenant>:pixel_evaluations:<day>  string  of the jobs submitted on that day since the epoch
 -- <ns>:tenant:<tenant>:requests             string  see count_request.lua
+-- <ns>:stored_bytes         hash    bytes that tenants store, see shared/tenants/stored_bytes.py
 -- <ns>:running_limits       hash    running jobs that a tenant may have, of tenants with such a quota of their own
 -- <ns>:outbox               zset    webhook events to send, "<id>-<kind>", by due time
 -- <ns>:outbox:<event>       hash    attempt count of such an event, and the token of the sender that has taken it
 -- <ns>:deliveries:<id>      list    one JSON object per delivery attempt, oldest first
 --
 -- Keys that no script touches: tenants_listed (shared/ledger/ledger.py), workers (shared/ledger/queue_stats.py),
--- run_history, revoked_session:<id>, signing_secret, audit, write_check.
+-- run_history, revoked_session:<id>, signing_secret, audit, stored_bytes_measured, write_check.
 local ns = KEYS[1]
 
 local function now()

@@ -32,6 +32,7 @@ from shared.services import Services, open_services
 from shared.settings import Settings
 from shared.storage import LONG_TIMEOUTS
 from shared.tenants.keys import NewKey, create_key
+from shared.tenants.webhook_secrets import webhook_secrets
 
 _TENSORFLOW_WORKER: Final = "worker-tensorflow"
 _START_SECONDS: Final = 180.0
@@ -62,7 +63,8 @@ class ChaosStack:
         self.redis: Any = connect(f"redis://127.0.0.1:{redis_port}/0")
         self.services = self._open_services(redis_port)
         self.api_keys = {tenant: create_key(self.store.blobs, NewKey(tenant=tenant))[1] for tenant in TENANTS}
-        self.webhook_secrets = dict.fromkeys(TENANTS, _WEBHOOK_SECRET)
+        with_webhooks = Settings.model_validate({"webhook_secret": _WEBHOOK_SECRET})
+        self.webhook_secrets = {tenant: webhook_secrets(with_webhooks, tenant)[0] for tenant in TENANTS}
         self.url = f"http://127.0.0.1:{free_port()}"
         self.valkey = self._process("valkey", *_valkey(redis_port, self.folder / "valkey"))
         self.api = self._process("api", sys.executable, "-m", "chaos.stack.api")

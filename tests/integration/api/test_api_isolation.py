@@ -32,7 +32,14 @@ WITHOUT_JOBS: Final = {
     *("health.healthz", "health.readyz", "metrics.metrics", "docs.openapi", "docs.docs"),
     *("styles.list_styles", "styles.get_operator_style"),
     *("pages.studio", "pages.queue", "pages.gallery", "pages.asset"),
-    *("keys.get_keys", "keys.post_key", "keys.delete_key", "audit.get_audit"),
+    *(
+        "tenant.get_tenant",
+        "tenant.get_webhook_secrets",
+        "keys.get_keys",
+        "keys.post_key",
+        "keys.delete_key",
+        "audit.get_audit",
+    ),
 }
 """Routes that return nothing about any job, but for the audit log, which is for operators."""
 LISTS: Final = {

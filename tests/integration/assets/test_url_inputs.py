@@ -277,6 +277,21 @@ def test_the_quota_of_a_day_is_charged_once_the_sizes_are_known(
     assert error.code == "daily_quota_exceeded"
 
 
+def test_fetched_images_count_as_stored_bytes_and_are_refused_at_the_quota(
+    client: FlaskClient, services: Services, web: ScriptedServer, fetcher: InputFetcher
+) -> None:
+    store_quotas(services.blobs, "default", Quotas(stored_bytes=10**6))
+    fetched, waiting = (submit(client, content=web.url, styles=[web.url]) for _ in range(2))
+    fetcher.fetch(fetched)
+    stored = services.stored_bytes.all()["default"]
+    assert stored == sum(blob.size for blob in services.blobs.list("inputs/"))
+    store_quotas(services.blobs, "default", Quotas(stored_bytes=stored))
+    fetcher.fetch(waiting)
+    error = status(client, waiting).error
+    assert error is not None
+    assert error.code == "storage_quota_exceeded"
+
+
 def test_after_redis_lost_its_data_images_are_fetched_again_or_need_not_be(
     client: FlaskClient, services: Services, web: ScriptedServer, fetcher: InputFetcher
 ) -> None:

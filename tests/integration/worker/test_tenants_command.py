@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from deploy.local.stack import free_port
+from shared.ledger.ledger import connect
+from shared.tenants.stored_bytes import StoredBytes
 from worker.cli import app
 
 
@@ -32,6 +35,7 @@ def test_what_is_set_for_a_tenant_replaces_the_settings_defaults() -> None:
     assert run("tenants", "set", "acme", "--queued-jobs", "0", "--running-jobs", "3").exit_code == 0
     own = {"requests_per_second": 2.5, "queued_jobs": 0, "running_jobs": 3, "pixel_evaluations_per_day": 5_000_000}
     defaults = {"requests_per_second": 0, "queued_jobs": 100, "running_jobs": 0, "pixel_evaluations_per_day": 0}
+    own, defaults = ({**quotas, "stored_bytes": 0, "stored_bytes_now": 0} for quotas in (own, defaults))
     assert listed() == [{"tenant": "acme", **own}, {"tenant": "other", **defaults}]
     run("tenants", "set", "acme", "--reset")
     assert listed()[0] == {"tenant": "acme", **defaults}
@@ -42,3 +46,22 @@ def test_an_invalid_tenant_or_quota_is_refused() -> None:
     for arguments in (("A",), ("acme", "--queued-jobs", "-1"), ("a/b", "--queued-jobs", "1")):
         assert run("tenants", "set", *arguments).exit_code == 2
     assert listed() == []
+
+
+def test_the_list_shows_the_bytes_that_a_tenant_stores_and_a_new_quota_is_measured_soon(valkey_url: str) -> None:
+    stored = StoredBytes(connect(valkey_url))
+    assert stored.is_due()
+    run("tenants", "set", "acme", "--stored-bytes", "1000000")
+    assert stored.is_due()
+    stored.add("acme", 123_456)
+    shown = run("tenants", "list").stdout
+    assert "1,000,000" in shown
+    assert "123,456" in shown
+    assert listed()[0]["stored_bytes_now"] == 123_456
+
+
+def test_without_redis_quotas_are_listed_without_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    run("tenants", "set", "acme", "--queued-jobs", "7")
+    monkeypatch.setenv("EASEL_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    assert "7" in run("tenants", "list").stdout
+    assert listed()[0]["stored_bytes_now"] is None

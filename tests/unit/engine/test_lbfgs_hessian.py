@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.engine.optimizers import tensor_ops
-from worker.engine.optimizers.initial_hessian import apply_initial_hessian
+from worker.engine.optimizers.initial_hessian import _multiscale, apply_initial_hessian
 from worker.engine.optimizers.lbfgs import Trial, _accept, _direction
 from worker.engine.optimizers.lbfgs_hessian import PairHistory, append_products, apply_inverse
 from worker.engine.optimizers.tensor_ops import inner_product, inner_products, weighted_sum
@@ -96,6 +96,16 @@ def test_the_initial_hessian_is_symmetric_and_positive_definite(sides: tuple[int
     scale = float(tf.norm(one) * tf.norm(h_other))
     assert float(inner_product(one, h_other)) == pytest.approx(float(inner_product(h_one, other)), abs=1e-4 * scale)
     assert float(inner_product(other, h_other)) > 0
+
+
+def test_each_level_of_the_initial_hessian_adds_the_mean_of_its_cells() -> None:
+    """So a flat image, whose means are itself, counts once for each of the levels, and once as it is."""
+    flat, ramp = tf.ones([128, 128, 6]), tf.repeat(tf.reshape(tf.range(128.0), [128, 1, 1]), 6, axis=2)
+    for levels in range(4):
+        center = slice(60, 68), slice(60, 68)  # there are zeros beyond the edges
+        np.testing.assert_allclose(_multiscale(flat, levels)[center], levels + 1.0, rtol=1e-5)
+        scaled_ramp = _multiscale(ramp * flat, levels)[center]
+        np.testing.assert_allclose(scaled_ramp, (levels + 1) * (ramp * flat)[center], rtol=1e-3)
 
 
 def test_the_initial_hessian_moves_coarse_structures_further_than_fine_ones() -> None:

@@ -14,6 +14,7 @@ POSITIVE = st.floats(1e-3, 1e3)
 def test_a_sufficient_part_of_the_predicted_decrease_is_accepted() -> None:
     assert is_accepted(0.9, 1.0, -0.5)
     assert not is_accepted(1.0, 1.0, -0.5)
+    assert is_accepted(1.0, 1.0, 0.0), "at a stationary point there is nothing to decrease"
 
 
 def test_the_first_loss_is_accepted_and_nan_and_infinity_never_are() -> None:

@@ -95,11 +95,14 @@ def test_a_rejected_trial_is_followed_by_a_shorter_step() -> None:
     assert after.current is before.current
 
 
-def test_the_pairs_are_dropped_after_many_rejections() -> None:
+@pytest.mark.parametrize("backed_off", [False, True])
+def test_the_pairs_are_dropped_after_many_rejections(*, backed_off: bool) -> None:
     lbfgs = LBFGS(recipe.LBFGS())
     state: LBFGSState = run(lbfgs, quadratic, 5)[-1]
-    assert state.history.s_history
-    for _ in range(MAX_REJECTIONS):
+    if backed_off:
+        state = lbfgs.back_off(state)
+    for _ in range(MAX_REJECTIONS - backed_off):
+        assert state.history.s_history
         state = lbfgs.step(state, state.loss + 1, state.gradient)
     assert not state.history.s_history
 

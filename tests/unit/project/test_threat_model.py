@@ -1,5 +1,6 @@
 """The threat model names tests that exist, and some claims that no other test shows."""
 
+import ast
 import re
 from typing import Final
 
@@ -42,6 +43,32 @@ def test_no_script_of_the_pages_parses_html() -> None:
     assert len(scripts) > 20
     found = {path.name: re.findall(PARSERS_OF_HTML, path.read_text()) for path in scripts}
     assert {name for name, uses in found.items() if uses} == set()
+
+
+def test_secrets_are_compared_in_constant_time() -> None:
+    """`==` is for words that are no secrets: a literal is one, and so is a tenant's name."""
+    modules = ["api/http/callers.py", "api/http/session_cookie.py", "api/http/share_links.py", "shared/tenants/keys.py"]
+    for module in modules:
+        text = (ROOT / module).read_text()
+        assert "hmac.compare_digest(" in text, module
+        equalities = [
+            [node.left, *node.comparators]
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Compare) and {type(op) for op in node.ops} & {ast.Eq, ast.NotEq}
+        ]
+        without_literals = [sides for sides in equalities if not any(isinstance(side, ast.Constant) for side in sides)]
+        names = {ast.unparse(side).rpartition(".")[2] for sides in without_literals for side in sides}
+        assert names <= {"tenant"}, module
+
+
+def test_every_cache_is_bounded() -> None:
+    """`@cache` has no bound, which does no harm to a function that has no argument or is called once."""
+    text = "".join(path.read_text() for package in ("api", "shared") for path in (ROOT / package).rglob("*.py"))
+    caches = re.findall(r"\b(?:lru_cache|LRUCache)\b(?:\[.*?\])?\((.*?)[,)\n]", text)
+    assert len(caches) > 5
+    assert "" not in caches
+    assert "maxsize=None" not in caches
+    assert re.findall(r"@(?:functools\.)?cache\n\s*def (\w+)\([^)]", text) == ["capture"], "called once"
 
 
 def test_every_locked_package_has_a_hash() -> None:
