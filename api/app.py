@@ -41,7 +41,7 @@ from api.routes import (
     tenant,
     uploaded_images,
 )
-from shared.inputs.decoder import Decoder
+from shared.inputs.decoder_pool import DecoderPool
 from shared.services import Services
 from shared.settings import Settings
 from shared.tenants.quotas import read_quotas
@@ -121,7 +121,7 @@ def _context(settings: Settings, services: Services) -> Context:
         stale_seconds=_STALE_QUOTA_SECONDS,
         keep_on_error=True,
     )
-    event_hub, decoder = EventHub(services.events), Decoder(settings)
+    event_hub, decoder = EventHub(services.events), DecoderPool(settings)
     context = Context(settings, services, callers, quotas, stream_limits, eta, snapshots, event_hub, decoder)
     context.queue_messages = TtlCaches(
         partial(queue.queue_message, context), size=_CACHED_TENANTS, fresh_seconds=_QUEUE_SECONDS

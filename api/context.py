@@ -15,7 +15,7 @@ from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
 from api.live.ttl_cache import TtlCaches
 from shared.errors import InvalidJobId
-from shared.inputs.decoder import Decoder
+from shared.inputs.decoder_pool import DecoderPool
 from shared.services import Services
 from shared.settings import Settings
 from shared.tenants.quotas import Quotas
@@ -35,7 +35,7 @@ class Context:
     eta: EtaService
     snapshots: SnapshotBatcher
     event_hub: EventHub
-    decoder: Decoder
+    decoder: DecoderPool
     queue_messages: TtlCaches[tuple[str, str]] = field(init=False)
     """The queue for all who watch it, by tenant: see api/routes/queue.py."""
     thumbnails: ThumbnailCache = field(default_factory=ThumbnailCache)

@@ -83,8 +83,8 @@ def _decode(file: Path) -> DecodedImage:
 
 
 def _write(output: Path, png: bytes) -> None:
-    form = "png" if is_standard(output) else image_format(output)
-    file = png if form == "png" else result_formats.convert(png, form, _QUALITY)
+    file_format = "png" if is_standard(output) else image_format(output)
+    file = png if file_format == "png" else result_formats.convert(png, file_format, _QUALITY)
     if is_standard(output):
         sys.stdout.buffer.write(file)
     else:

@@ -151,10 +151,10 @@ def get_result(job_id: str, query: ResultQuery) -> Response:
 
 def result_response(job: Job, query: ResultQuery) -> Response:
     """Return the result of a job. Raises NotReady, WrongState, NotAcceptable and the errors of a conversion."""
-    form = query.format or negotiate_format(request.accept_mimetypes)
-    file = ResultFile(result_key(job), form, query.quality, query.metadata)
-    response = file_response(file.name, f"image/{form}", lambda: file.read(Context.current()), cache=IMMUTABLE)
-    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.{form}"'
+    image_format = query.format or negotiate_format(request.accept_mimetypes)
+    file = ResultFile(result_key(job), image_format, query.quality, query.metadata)
+    response = file_response(file.name, f"image/{image_format}", lambda: file.read(Context.current()), cache=IMMUTABLE)
+    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.{image_format}"'
     if query.format is None:
         response.vary.add("Accept")
     return response

@@ -25,7 +25,9 @@ routes = Blueprint("shares", __name__)
 
 _DAY: Final = 24 * 3600
 _PREVIEW: Final = "preview.jpeg"
-_FORMATS: Final[dict[str, ImageFormat]] = {f"result.{form}": form for form in get_args(ImageFormat)}
+_FORMATS: Final[dict[str, ImageFormat]] = {
+    f"result.{image_format}": image_format for image_format in get_args(ImageFormat)
+}
 
 
 class NewShareLink(BaseModel):
@@ -82,9 +84,12 @@ def share_job(job_id: str) -> Response:
 @file_operation(
     *(
         ResponseDoc(
-            200, "" if number else "The picture.", media=f"image/{form}", headers=("ETag", "Content-Disposition")
+            200,
+            "" if number else "The picture.",
+            media=f"image/{image_format}",
+            headers=("ETag", "Content-Disposition"),
         )
-        for number, form in enumerate(get_args(ImageFormat))
+        for number, image_format in enumerate(get_args(ImageFormat))
     ),
     query=SharedQuery,
     errors=(

@@ -12,7 +12,7 @@ from api.http.file_responses import file_operation, file_response
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import json_response
 from shared import errors
-from shared.inputs.decoding import decode_to_jpeg
+from shared.inputs.input_images import decode_to_jpeg
 
 routes = Blueprint("styles", __name__)
 

@@ -28,7 +28,7 @@ from api.routes.audit import audit
 from api.routes.uploaded_images import input_reader
 from easel.models import JobState, JobStatus, Quote
 from shared import errors, tracing
-from shared.inputs.decoding import InputImage, check_flat_colors, positioned
+from shared.inputs.input_images import InputImage, check_flat_colors, positioned
 from shared.inputs.sources import ImageId, ImageSource, ImageSources, ImageUrl
 from shared.inputs.uploaded import store_input
 from shared.jobs.admission import admit

@@ -11,7 +11,7 @@ from api.http.serializers import json_response, to_datetime
 from api.http.submission_openapi import FILE, IMAGE_TYPES
 from easel.models import UploadedImage
 from shared import errors
-from shared.inputs.decoding import positioned
+from shared.inputs.input_images import positioned
 from shared.inputs.reader import InputReader
 from shared.inputs.sources import ImageId
 from shared.inputs.uploaded import UploadedImages

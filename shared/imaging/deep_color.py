@@ -75,13 +75,8 @@ def profile_of(image: pyvips.Image) -> bytes:
     return bytes(image.get(_PROFILE_FIELD)) if has_profile else SRGB_PROFILE
 
 
-def decode_png(png: bytes) -> Pixels:
-    """Return the pixels of an output of `encode_canonical_png`. Raises BrokenImage."""
-    return decode_stored(png).pixels
-
-
 def decode_stored(png: bytes) -> DecodedImage:
-    """Like `decode_png`, with the color space."""
+    """Return the pixels of an output of `encode_canonical_png`, and their color space. Raises BrokenImage."""
     try:
         image = load_png(png)
         return DecodedImage(image.numpy(), color_space_of(profile_of(image)))

@@ -18,6 +18,7 @@ from shared.errors import AnimatedImage, BrokenImage, EaselError, ImageTooLarge,
 from shared.imaging.color_profiles import PROFILES, to_rgb
 from shared.imaging.containers import without_metadata
 from shared.imaging.png_colors import png_profile
+from shared.imaging.tiff_files import is_white_zero, openable_tiff, unsupported
 from shared.recipe import ColorSpace
 
 ImageLike = Image.Image | NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
@@ -38,12 +39,11 @@ MAX_SIDE: Final = 4096
 _HEIF_BRANDS: Final = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TIFF_SIGNATURES: Final = FILE_SIGNATURES[4:]
 _UNSUPPORTED_MODES: Final = {
-    "I": "levels of 32 bits, or with a sign",
+    "I": "levels of 32 bits",
     "F": "levels of 32-bit floating point",
     "LAB": "Lab colors",
 }
 _OPAQUE: Final = 255
-_PHOTOMETRIC: Final = 262
 
 _EXIF_TRANSPOSES: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -71,7 +71,7 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
     wide-gamut colors.
 
     Raises:
-        NotAnImage: not in ACCEPTED_FORMATS, or with 32 bits per channel, or in Lab.
+        NotAnImage: not in ACCEPTED_FORMATS, or with 32 bits per channel or levels with a sign, or in Lab.
         BrokenImage: truncated or corrupt.
         AnimatedImage: more than one frame or page. A phone's JPEG with a second image inside is accepted.
         ImageTooLarge: more than `max_pixels` according to the header.
@@ -101,6 +101,8 @@ def opened(data: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, bytes]]:
     """
     try:
         copy = without_metadata(data)
+        if copy.startswith(_TIFF_SIGNATURES):
+            copy = openable_tiff(copy, lambda size: check_size(size, max_pixels))
         with Image.open(io.BytesIO(copy), formats=ACCEPTED_FORMATS) as image:
             check_size(image.size, max_pixels)
             _check_single(image)
@@ -114,11 +116,6 @@ def opened(data: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, bytes]]:
         raise _unidentified(data) from error
     except Exception as error:  # on broken files, decoders raise anything: struct.error, KeyError ...
         raise BrokenImage("The image is truncated or corrupt; save it again and send the whole file.") from error
-
-
-def is_white_zero(image: Image.Image) -> bool:
-    """Return whether this is a TIFF in which 0 is white: PhotometricInterpretation 0. Pillow inverts 8 bits only."""
-    return image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0  # type: ignore[attr-defined]  # of TiffImageFile
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -209,8 +206,8 @@ def _unidentified(data: bytes) -> EaselError:
         return NotAnImage("The file is empty.")
     if data.startswith(_TIFF_SIGNATURES):
         return BrokenImage(
-            "The TIFF is corrupt, or of a kind that is not supported: channels such as gray with alpha in 16 bits, or "
-            "an unusual compression. Save it as a PNG."
+            "The TIFF is corrupt, or of a kind that is not supported, by its channels or its compression. Save it as a "
+            "PNG."
         )
     if data.startswith(FILE_SIGNATURES) or (data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS):
         return BrokenImage(
@@ -242,7 +239,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _sixteen_to_eight(image)
     if image.mode in _UNSUPPORTED_MODES:
-        raise NotAnImage(f"The image has {_UNSUPPORTED_MODES[image.mode]}; save it in RGB with 8 or 16 bits.")
+        raise unsupported(_UNSUPPORTED_MODES[image.mode])
     if image.has_transparency_data:
         return image.convert("LA" if image.mode in {"1", "L", "LA", "La"} else "RGBA")
     if image.mode in {"1", "L"}:

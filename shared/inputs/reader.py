@@ -6,8 +6,8 @@ from functools import partial
 from itertools import zip_longest
 from typing import Any
 
-from shared.inputs.decoder import Decoder
-from shared.inputs.decoding import (
+from shared.inputs.decoder_pool import DecoderPool
+from shared.inputs.input_images import (
     InputImage,
     check_input,
     check_used_share,
@@ -62,11 +62,11 @@ class InputReader:
     What an error says is about an image, and `extra` has the image's position in the form: `field` and `number`.
     """
 
-    def __init__(self, decoder: Decoder, uploaded: UploadedImages, client: str) -> None:
+    def __init__(self, decoder: DecoderPool, uploaded: UploadedImages, client: str) -> None:
         self._decoder, self._uploaded, self._client = decoder, uploaded, client
 
     def read(self, sources: ImageSources, recipe: Recipe) -> Inputs:
-        """Return all images. Raises ImageNotFound, InvalidMask, and like `decode_image` and `Decoder`."""
+        """Return all images. Raises ImageNotFound, InvalidMask, and like `decode_image` and `DecoderPool`."""
         content = self._read_input(sources.content, recipe, field="content")
         size = content.width, content.height
         pairs = zip_longest(sources.styles, sources.style_masks)

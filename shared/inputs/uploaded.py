@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import BlobMissing
-from shared.inputs.decoding import InputImage
+from shared.inputs.input_images import InputImage
 from shared.inputs.sources import ImageId
 from shared.storage import BlobStore, keys
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import redis
 
 from shared.errors import LedgerUnavailable, StorageQuotaExceeded
-from shared.inputs.decoding import InputImage
+from shared.inputs.input_images import InputImage
 from shared.redis_client import NAMESPACE, load_script, translate_errors
 from shared.storage import BlobStore, keys
 

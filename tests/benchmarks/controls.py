@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from rich.console import Console
+from support.image_files import decode_png
 
 from benchmarks.gallery import ROOT, SAMPLES
 from benchmarks.quality.pairs import sheet
-from shared.imaging import deep_color
 from shared.imaging.images import decode
 from shared.imaging.transparency import encode_rendered_png, separate_alpha
 from shared.presets import resolve
@@ -68,7 +68,7 @@ def main() -> None:
 def _write_transparency(photo: Pixels, result: Pixels) -> None:
     """Show a photo with an alpha channel, and its result, over a checkerboard."""
     _, alpha = separate_alpha(photo)
-    attached = deep_color.decode_png(encode_rendered_png((result / 255).astype(np.float32), alpha, Recipe()))
+    attached = decode_png(encode_rendered_png((result / 255).astype(np.float32), alpha, Recipe()))
     _write("transparency", {"photo": _over_checkerboard(photo), "result": _over_checkerboard(attached)})
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageFile
 from rich.console import Console
 
-from shared.inputs.decoding import decode_image
+from shared.inputs.input_images import decode_image
 
 report: Final = Console(highlight=False).print
 progress: Final = Console(highlight=False, stderr=True).print

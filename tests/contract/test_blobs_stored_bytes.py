@@ -6,7 +6,7 @@ import pytest
 from support.fixtures.api import image_file
 from support.retention import add_queued_job, add_succeeded_job
 
-from shared.inputs.decoding import decode_image
+from shared.inputs.input_images import decode_image
 from shared.inputs.uploaded import UploadedImages
 from shared.services import Services
 from shared.storage import BlobStore, keys

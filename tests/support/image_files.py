@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from PIL import ExifTags, Image
 
-from shared.imaging import images
+from shared.imaging import deep_color, images
 
 Color = tuple[int, int, int]
 WRITABLE_FORMATS = [kind for kind in images.ACCEPTED_FORMATS if kind != "HEIF"]  # pi-heif only reads
@@ -27,6 +27,11 @@ def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 def decode(data: bytes, max_pixels: int = 1_000_000) -> Image.Image:
     return images.decode(data, max_pixels=max_pixels)
+
+
+def decode_png(png: bytes) -> deep_color.Pixels:
+    """Return the pixels of a stored image or a result."""
+    return deep_color.decode_stored(png).pixels
 
 
 def solid(mode: str, color: object, size: tuple[int, int] = (40, 40)) -> Image.Image:

@@ -22,8 +22,8 @@ from shared.errors import (
     StorageQuotaExceeded,
     Unavailable,
 )
-from shared.inputs.decoder import Decoder
-from shared.inputs.decoding import positioned
+from shared.inputs.decoder_pool import DecoderPool
+from shared.inputs.input_images import positioned
 from shared.inputs.reader import InputReader, Inputs
 from shared.inputs.sources import ImageId, ImageSource, ImageSources, ImageUrl
 from shared.inputs.uploaded import UploadedImages, store_input
@@ -52,7 +52,7 @@ class InputFetcher:
 
     def __init__(self, services: Services) -> None:
         settings = services.settings
-        self._services, self._decoder, self._download = services, Decoder(settings), ImageDownload(settings)
+        self._services, self._decoder, self._download = services, DecoderPool(settings), ImageDownload(settings)
         self._lease_seconds = settings.fetch_seconds + settings.decode_seconds + _MARGIN_SECONDS
         self._slots = TenantSlots(_JOBS_PER_TENANT)
 

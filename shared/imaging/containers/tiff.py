@@ -3,16 +3,61 @@
 import struct
 from typing import Final
 
+PLANES, EXTRA_SAMPLES, SAMPLE_FORMAT = 284, 338, 339
+"""Tags for `first_value`."""
+
 _ORIENTATION, _PROFILE = 274, 34675
 _TAGS: Final = frozenset(
-    {254, 255, 256, 257, 258, 259, 262, 266, 273, _ORIENTATION, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324}
-    | {325, 332, 338, 339, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 532, _PROFILE}
+    {
+        254,
+        255,
+        256,
+        257,
+        258,
+        259,
+        262,
+        266,
+        273,
+        _ORIENTATION,
+        277,
+        278,
+        279,
+        PLANES,
+        292,
+        293,
+        317,
+        320,
+        322,
+        323,
+        324,
+    }
+    | {
+        325,
+        332,
+        EXTRA_SAMPLES,
+        SAMPLE_FORMAT,
+        347,
+        512,
+        513,
+        514,
+        515,
+        517,
+        518,
+        519,
+        520,
+        521,
+        529,
+        530,
+        532,
+        _PROFILE,
+    }
 )
 """Tags that say how pixels are stored, and what their colors are."""
 
 _BYTE, _SHORT, _UNDEFINED = 1, 3, 7
 _ORIENTATIONS: Final = range(1, 9)
 _ENTRY: Final = 12
+_INLINE_SHORTS: Final = 2  # of an entry, which else says where they are
 
 
 def copy_tiff(data: bytes) -> bytes:
@@ -28,6 +73,20 @@ def copy_tiff(data: bytes) -> bytes:
     kept = [entry for entry in entries if _is_kept(entry, order)]
     directory = struct.pack(f"{order}H", len(kept)) + b"".join(kept) + struct.pack(f"{order}I", following)
     return data[:start] + directory + data[start + len(directory) :]
+
+
+def first_value(data: bytes, tag: int, default: int) -> int:
+    """Return the first number of a tag of the first directory, all of which are 16-bit numbers; or the default."""
+    try:
+        order, _, entries, _ = _read_directory(data)
+        for entry in entries:
+            found, kind, count = struct.unpack_from(f"{order}HHI", entry)
+            if (found, kind) == (tag, _SHORT):
+                at = (entry, 8) if count <= _INLINE_SHORTS else (data, *struct.unpack_from(f"{order}I", entry, 8))
+                return int(struct.unpack_from(f"{order}H", *at)[0])
+    except struct.error:
+        pass
+    return default
 
 
 def orientation_of(exif: bytes) -> int:

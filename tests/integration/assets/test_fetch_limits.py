@@ -19,7 +19,7 @@ from support.scripted_server import Handler, ScriptedServer, reply, serve
 
 from shared.dispatch import ASSETS_QUEUE
 from shared.errors import ImageFetchFailed
-from shared.inputs.decoder import Decode
+from shared.inputs.decoder_pool import Decode
 from shared.ledger.ledger import NAMESPACE
 from shared.services import Services
 from shared.settings import Settings

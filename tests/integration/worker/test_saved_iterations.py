@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.fixtures.worker import LONG, WorkerRig, checkpoint_step, reached, sample_image
+from support.image_files import decode_png
 
 from easel.models import JobState
-from shared.imaging.deep_color import decode_png
 from shared.jobs.job import Job
 from shared.storage import keys
 

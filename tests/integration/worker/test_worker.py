@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.fixtures.worker import LONG, WorkerRig, reached, sample_image
+from support.image_files import decode_png
 from support.requirements import PYTHONPATH
 from support.small_calibration import SMALL_CALIBRATION
 
 from easel.models import JobState
 from shared.imaging.color_profiles import DISPLAY_P3_PROFILE
-from shared.imaging.deep_color import decode_png, decode_stored
+from shared.imaging.deep_color import decode_stored
 from shared.jobs.job import Job
 from shared.ledger.queue_stats import STARTING
 from shared.storage import keys

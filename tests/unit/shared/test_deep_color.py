@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from support.image_files import (
     WRITABLE_FORMATS,
+    decode_png,
     display_p3_profile,
     encode,
     gradient,
@@ -128,7 +129,7 @@ def test_a_stored_image_is_read_without_temporary_files(monkeypatch: pytest.Monk
     png = deep_color.encode_canonical_png(RGB)
     monkeypatch.setenv("TMPDIR", "/nonexistent")
     monkeypatch.setenv("VIPS_DISC_THRESHOLD", "1")
-    np.testing.assert_array_equal(deep_color.decode_png(png), RGB)
+    np.testing.assert_array_equal(decode_png(png), RGB)
 
 
 @pytest.mark.parametrize("kind", WRITABLE_FORMATS)
@@ -199,15 +200,15 @@ def test_any_damage_to_a_file_of_16_bits_is_an_image_or_bad_input(data: st.DataO
 @pytest.mark.parametrize("pixels", [RGB, ALPHA])
 def test_a_stored_photo_keeps_16_bits_and_equal_photos_are_stored_once(pixels: np.ndarray) -> None:
     png = deep_color.encode_canonical_png(pixels)
-    np.testing.assert_array_equal(deep_color.decode_png(png), pixels)
+    np.testing.assert_array_equal(decode_png(png), pixels)
     np.testing.assert_array_equal(decode(png, background=None), pixels)
-    assert deep_color.encode_canonical_png(deep_color.decode_png(png)) == png
+    assert deep_color.encode_canonical_png(decode_png(png)) == png
 
 
 def test_hidden_colors_of_16_bits_are_not_stored() -> None:
     hidden = ALPHA.copy()
     hidden[:10, :, 3] = 0
-    pixels = deep_color.decode_png(deep_color.encode_canonical_png(hidden))
+    pixels = decode_png(deep_color.encode_canonical_png(hidden))
     assert not pixels[:10].any()
     np.testing.assert_array_equal(pixels[10:], hidden[10:])
 
@@ -216,7 +217,7 @@ def test_a_stored_photo_of_16_bits_has_at_most_the_largest_side() -> None:
     wide = np.zeros((1000, 5000, 4), np.uint16)
     wide[:, :2500] = (50_001, 0, 0, 0xFFFF)
     wide[:, 2500:] = (0, 0, 0xFFFF, 0)
-    pixels = deep_color.decode_png(deep_color.encode_canonical_png(wide))
+    pixels = decode_png(deep_color.encode_canonical_png(wide))
     assert (pixels.shape, pixels.dtype) == ((819, 4096, 4), np.uint16)
     assert pixels[400, 100].tolist() == [50_001, 0, 0, 0xFFFF]
     assert pixels[pixels[..., 3] > 0][:, 2].max() == 0, "no hidden blue at the edge"
@@ -228,7 +229,7 @@ def test_a_stored_photo_of_16_bits_has_at_most_the_largest_side() -> None:
 def test_a_result_of_16_bits_has_the_nearest_of_65536_levels() -> None:
     values = np.array([-1, 0, 0.4 / 65535, 0.6 / 65535, 0.5, 0.123456, 1, 2, np.nan], np.float32)
     png = deep_color.encode_png(np.broadcast_to(values[:, np.newaxis], (40, 9, 3)), 16)
-    pixels = deep_color.decode_png(png)
+    pixels = decode_png(png)
     assert pixels[7, :, 1].tolist() == [0, 0, 0, 1, 32768, 8091, 65535, 65535, 0]
     with Image.open(io.BytesIO(png)) as image:
         assert image.info["icc_profile"] == SRGB_PROFILE
@@ -243,6 +244,6 @@ def test_a_result_of_8_bits_is_that_of_pillow() -> None:
 
 def test_a_transparent_result_of_16_bits_keeps_its_alpha() -> None:
     image = RANDOM.random((40, 40, 4), np.float32)
-    levels = deep_color.decode_png(deep_color.encode_png(image, 16))
+    levels = decode_png(deep_color.encode_png(image, 16))
     np.testing.assert_allclose(levels / 0xFFFF, image, atol=0.5001 / 0xFFFF)
     assert pyvips.Image.pngload_buffer(deep_color.encode_png(image, 16)).interpretation == "rgb16"

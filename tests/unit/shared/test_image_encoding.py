@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageCms
-from support.image_files import decode, encode, gradient, pixel, solid
+from support.image_files import decode, decode_png, encode, gradient, pixel, solid
 
 from shared.errors import BrokenImage, ImageTooSmall
 from shared.imaging import images
 from shared.imaging.color_profiles import SRGB_PROFILE
-from shared.imaging.deep_color import decode_png
 from shared.recipe import Recipe
 
 

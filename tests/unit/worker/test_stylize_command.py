@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.image_files import display_p3_profile, encode, solid
+from support.image_files import decode_png, display_p3_profile, encode, solid
 from support.requirements import ROOT
 from support.small_runs import CONTENT, STYLE, small
 
 from shared.imaging import deep_color
-from shared.imaging.deep_color import decode_png
 from shared.imaging.images import encode_canonical_png
 from worker.engine.weights.sources import Weights
 from worker.stylize_command import run

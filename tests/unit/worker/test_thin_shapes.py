@@ -13,7 +13,7 @@ from PIL import Image
 
 from shared.errors import ImageTooSmall
 from shared.imaging.images import MIN_SIDE, encode_png
-from shared.inputs.decoder import Decoder
+from shared.inputs.decoder_pool import DecoderPool
 from shared.inputs.reader import InputReader
 from shared.inputs.sources import ImageSources
 from shared.inputs.uploaded import UploadedImages
@@ -50,7 +50,7 @@ def refusal(action: Callable[[], Any]) -> str | None:
 
 @pytest.fixture(scope="module")
 def reader() -> InputReader:
-    return InputReader(Decoder(Settings()), UploadedImages(MemoryBlobStore(), "default", 60), "test")
+    return InputReader(DecoderPool(Settings()), UploadedImages(MemoryBlobStore(), "default", 60), "test")
 
 
 def refusal_of_api(reader: InputReader, photo: tuple[int, int], style: tuple[int, int], recipe: Recipe) -> str | None:

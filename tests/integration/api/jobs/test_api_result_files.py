@@ -14,6 +14,7 @@ import tifffile
 from flask.testing import FlaskClient
 from PIL import Image
 from support.fixtures.api import claim, succeed
+from support.image_files import decode_png
 from werkzeug.test import TestResponse
 
 from api.imaging import result_files
@@ -235,7 +236,7 @@ def test_a_result_of_16_bits_keeps_them_as_png_and_tiff(publish: Publish, client
     np.testing.assert_array_equal(tiff, expected)
     png = client.get(url).data
     assert png[24] == 16, "bits per channel (PNG, 11.2.1)"
-    np.testing.assert_array_equal(deep_color.decode_png(png), expected)
+    np.testing.assert_array_equal(decode_png(png), expected)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "webp"])

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 from support.fixtures.api import PHOTO, PHOTO_COLOR, STYLE, STYLE_COLOR, Submit, image_file
-from support.image_files import display_p3_profile, encode, sixteen_bit_png, solid
+from support.image_files import decode_png, display_p3_profile, encode, sixteen_bit_png, solid
 
 from api.http import multipart
 from shared.errors import LedgerUnavailable
@@ -71,7 +71,7 @@ def test_photos_of_16_bits_are_stored_with_them(submit: Submit, services: Servic
     assert response.get_json()["recipe"]["bit_depth"] == 16
     stored = list(services.blobs.list("inputs/"))
     assert len(stored) == 1
-    np.testing.assert_array_equal(deep_color.decode_png(services.blobs.get(stored[0].key)), pixels)
+    np.testing.assert_array_equal(decode_png(services.blobs.get(stored[0].key)), pixels)
     small = Image.open(io.BytesIO(client.get(response.get_json()["urls"]["content"] + "?longest=48").data))
     assert (small.format, small.size) == ("JPEG", (48, 32))
 

@@ -1,4 +1,4 @@
-"""Uploads as they are stored. These functions run in the processes of shared/inputs/decoder.py."""
+"""Uploads as they are stored. These functions run in the processes of shared/inputs/decoder_pool.py."""
 
 import hashlib
 from collections.abc import Iterator

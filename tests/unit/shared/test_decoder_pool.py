@@ -16,17 +16,17 @@ from support.requirements import PYTHONPATH, ROOT
 
 from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow, ImageTooSmall, ServerBusy
 from shared.imaging import images
-from shared.inputs.decoder import Decoder
+from shared.inputs.decoder_pool import DecoderPool
 from shared.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def decoder() -> Decoder:
-    return Decoder(Settings(decode_bytes=2**28))
+def decoder() -> DecoderPool:
+    return DecoderPool(Settings(decode_bytes=2**28))
 
 
 def test_a_function_that_takes_too_long_is_ended_and_the_next_one_runs() -> None:
-    decoder = Decoder(Settings(decode_seconds=0.5))
+    decoder = DecoderPool(Settings(decode_seconds=0.5))
     with decoder.slot("a client") as decode, pytest.raises(ImageTooSlow, match=r"longer than 0\.5 s"):
         decode(time.sleep, 600)
     with decoder.slot("a client") as decode:
@@ -34,7 +34,7 @@ def test_a_function_that_takes_too_long_is_ended_and_the_next_one_runs() -> None
 
 
 def test_uploads_are_decoded_after_an_idle_process_was_killed() -> None:
-    decoder = Decoder(Settings(decode_seconds=1))
+    decoder = DecoderPool(Settings(decode_seconds=1))
     with decoder.slot("a client") as decode:
         process = decode(os.getpid)
     child = os.pidfd_open(process)
@@ -47,23 +47,23 @@ def test_uploads_are_decoded_after_an_idle_process_was_killed() -> None:
             assert decode(len, "abc") == 3
 
 
-def test_a_function_that_takes_too_much_memory_is_refused(decoder: Decoder) -> None:
+def test_a_function_that_takes_too_much_memory_is_refused(decoder: DecoderPool) -> None:
     with decoder.slot("a client") as decode, pytest.raises(ImageTooLarge, match="more than 256 MiB"):
         decode(bytearray, 2**30)
 
 
-def test_a_crash_is_a_broken_image(decoder: Decoder) -> None:
+def test_a_crash_is_a_broken_image(decoder: DecoderPool) -> None:
     with decoder.slot("a client") as decode, pytest.raises(BrokenImage, match="ended the process"):
         decode(os.abort)
 
 
-def test_errors_come_back_as_they_were_raised(decoder: Decoder) -> None:
+def test_errors_come_back_as_they_were_raised(decoder: DecoderPool) -> None:
     with decoder.slot("a client") as decode, pytest.raises(ImageTooSmall, match="8 x 9 pixels"):
         decode(images.check_size, (8, 9), 1000)
 
 
 @pytest.fixture
-def wait(decoder: Decoder) -> Iterator[Callable[[str], Future[None]]]:
+def wait(decoder: DecoderPool) -> Iterator[Callable[[str], Future[None]]]:
     """Start a request of a client that waits for a process."""
     with ThreadPoolExecutor(8) as threads:
 
@@ -81,7 +81,7 @@ def wait(decoder: Decoder) -> Iterator[Callable[[str], Future[None]]]:
         yield start
 
 
-def test_one_client_cannot_hold_all_processes(decoder: Decoder, wait: Callable[[str], Future[None]]) -> None:
+def test_one_client_cannot_hold_all_processes(decoder: DecoderPool, wait: Callable[[str], Future[None]]) -> None:
     with decoder.slot("a client"):
         second = wait("a client")
         wait("another client").result(60)
@@ -92,7 +92,7 @@ def test_one_client_cannot_hold_all_processes(decoder: Decoder, wait: Callable[[
 
 
 def test_a_client_with_too_many_waiting_uploads_is_told_to_try_again(
-    decoder: Decoder, wait: Callable[[str], Future[None]], monkeypatch: pytest.MonkeyPatch
+    decoder: DecoderPool, wait: Callable[[str], Future[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoder, "_max_waiting", 2)
     with decoder.slot("a client"):
@@ -106,10 +106,10 @@ def test_a_client_with_too_many_waiting_uploads_is_told_to_try_again(
 
 PROGRAM = """
 import os, sys
-from shared.inputs.decoder import Decoder
+from shared.inputs.decoder_pool import DecoderPool
 from shared.settings import Settings
 if __name__ == "__main__":
-    with Decoder(Settings()).slot("a client") as decode:
+    with DecoderPool(Settings()).slot("a client") as decode:
         print(decode(os.getpid), flush=True)
     sys.stdin.read()
 """

@@ -20,7 +20,7 @@ from shared.process import end_with_parent
 from shared.settings import Settings
 
 # Imported once, in the process that the others are forked from.
-_PRELOADED: Final = ["shared.inputs.decoding", "shared.imaging.result_formats"]
+_PRELOADED: Final = ["shared.inputs.input_images", "shared.imaging.result_formats"]
 
 
 P = ParamSpec("P")
@@ -39,7 +39,7 @@ class Decode(Protocol):
         """Raise ImageTooSlow, ImageTooLarge, BrokenImage, and what the function raises."""
 
 
-class Decoder:
+class DecoderPool:
     """A pool of processes. It starts with the first image, and ends with this process.
 
     The processes are forked from one that has imported the decoders and has no threads: this one has many.
