@@ -56,7 +56,7 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """The service does not accept requests from this origin, or passed on by this proxy."""
+    """The service does not allow the request: of this origin or key, or beyond a quota, `storage_quota_exceeded`."""
 
 
 class NotFound(ApiError):

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         description="Bytes that each tenant's images and jobs may take in the blob store; 0: no limit. Beyond it, "
-        "uploads and submissions are refused.",
+        "uploads and submissions are refused. Set it for the reaper, too, which measures them.",
     )
     image_seconds: float = Field(
         24 * 3600,

@@ -54,7 +54,7 @@ def get_tenant() -> Response:
         queued_jobs=stats.count(JobState.QUEUED, name),
         running_jobs=stats.count(JobState.RUNNING, name),
         pixel_evaluations_today=stats.pixel_evaluations_today(name),
-        stored_bytes=services.stored_bytes.all().get(name, 0) if quotas.stored_bytes else None,
+        stored_bytes=services.stored_bytes.get(name) if quotas.stored_bytes else None,
     )
     return json_response(Tenant(name=name, quotas=quotas, use=use))
 

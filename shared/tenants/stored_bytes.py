@@ -28,6 +28,11 @@ class StoredBytes:
         self._redis: Any = client  # redis-py types its replies as bytes or str whatever decode_responses says
         self._add = client.register_script(load_script("add_stored_bytes"))
 
+    def get(self, tenant: str) -> int:
+        """Return the tenant's bytes. Raises LedgerUnavailable."""
+        with translate_errors():
+            return int(self._redis.hget(_BYTES, tenant) or 0)
+
     def all(self) -> dict[str, int]:
         """Return the bytes by tenant, of those that store any. Raises LedgerUnavailable."""
         with translate_errors():
@@ -42,7 +47,7 @@ class StoredBytes:
         if not limit:
             return
         with suppress(LedgerUnavailable):
-            if (stored := self.all().get(tenant, 0)) >= limit:
+            if (stored := self.get(tenant)) >= limit:
                 raise StorageQuotaExceeded.of(stored, limit)
 
     def add_inputs(self, tenant: str, blobs: BlobStore, images: Iterable[InputImage]) -> None:

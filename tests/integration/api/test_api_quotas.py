@@ -61,6 +61,7 @@ def test_a_quota_is_available_again_after_a_while(
     store_quotas(services.blobs, "acme", Quotas(requests_per_second=0.001))
     assert client.get("/v1/jobs").status_code == 200
     assert client.get("/v1/jobs").status_code == 429
+    assert 0 < services.ledger._redis.ttl(f"{NAMESPACE}:tenant:acme:requests") <= 1000
     services.ledger._redis.incrbyfloat(f"{NAMESPACE}:tenant:acme:requests", -1000)  # as if so much time had passed
     assert client.get("/v1/jobs").status_code == 200
 
@@ -100,6 +101,7 @@ def test_a_tenant_may_submit_only_so_much_work_in_a_day(make_client: MakeClient,
     assert submit_job(client, query="?dry_run=true").status_code == 200
     (used,) = services.ledger._redis.keys(f"{NAMESPACE}:tenant:acme:pixel_evaluations:*")
     assert int(services.ledger._redis.get(used)) == 2 * COST
+    assert 24 * 3600 < services.ledger._redis.ttl(used) <= 2 * 24 * 3600, "all of the day, and not for ever"
     services.ledger._redis.rename(used, used[:-1] + "x")  # as if it were the next day
     assert submit_job(client).status_code == 202
 
@@ -137,7 +139,7 @@ def test_quotas_are_stored_per_tenant(services: Services, settings: Settings) ->
     store_quotas(services.blobs, "acme", Quotas(queued_jobs=3))
     assert read_quotas(services.blobs, "acme").queued_jobs == 3
     assert read_quotas(services.blobs, "acme").or_defaults(settings) == Quotas(
-        requests_per_second=0, queued_jobs=3, running_jobs=0, pixel_evaluations_per_day=0
+        requests_per_second=0, queued_jobs=3, running_jobs=0, pixel_evaluations_per_day=0, stored_bytes=0
     )
 
 
