@@ -18,6 +18,7 @@ from shared.tracing import annotate, span
 from worker import metrics
 from worker.job import checkpoint_format
 from worker.job.checkpoint_format import BrokenCheckpointError, CheckpointState
+from worker.job.checkpoints import CheckpointWriter
 from worker.job.heartbeat import Heartbeat
 from worker.job.session import JobSession
 from worker.job.worker_state import WorkerState
@@ -35,14 +36,10 @@ class LoadedJob:
     recipe: Recipe  # in the job's color space, and adapted to the weights
     alpha: Alpha | None  # of the photo; None if it is opaque
     about: dict[str, Any]  # for the provenance: weights, environment, its fingerprint, and `bitwise` (see publish.py)
-    resumed_from: str | None  # the key of a checkpoint; None: the job starts with step 0
-    resumed_at: Iterate | None  # that the checkpoint was taken from
+    resumed_at: Iterate | None  # that the checkpoint was taken from; None: the job starts with step 0
+    handed_off: bool  # whether only a handoff note names that checkpoint
     iterates: Iterator[Iterate]  # that follow
-
-    def checkpoint_metadata(self) -> dict[str, Any]:
-        """Return what a checkpoint has besides the engine's state."""
-        weights = self.about["weights"]["sha256"]
-        return {"fingerprint": self.about["fingerprint"], "bitwise": self.about["bitwise"], "weights": weights}
+    writer: CheckpointWriter  # of the next checkpoints
 
 
 def load_job(session: JobSession, worker: WorkerState, heartbeat: Heartbeat) -> LoadedJob:
@@ -72,8 +69,16 @@ def load_job(session: JobSession, worker: WorkerState, heartbeat: Heartbeat) -> 
         "environment": dict(engine.environment()),
     }
     images: dict[str, Any] = {"init_image": inputs.init_image, "masks": inputs.masks}
-    iterates = engine.stylize(inputs.content, inputs.styles, recipe, state, **images)
-    return LoadedJob(recipe, inputs.alpha, about, key, resumed_at, iterates)
+    metadata = {"fingerprint": worker.fingerprint, "bitwise": bitwise, "weights": weights["sha256"]}
+    return LoadedJob(
+        recipe=recipe,
+        alpha=inputs.alpha,
+        about=about,
+        resumed_at=resumed_at,
+        handed_off=key not in {None, session.job.checkpoint, session.job.previous_checkpoint},
+        iterates=engine.stylize(inputs.content, inputs.styles, recipe, state, **images),
+        writer=CheckpointWriter(session, resumed_from=key, metadata=metadata, color_space=recipe.rendered_space),
+    )
 
 
 @dataclass(frozen=True)
