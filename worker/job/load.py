@@ -36,7 +36,7 @@ class LoadedJob:
     recipe: Recipe  # in the job's color space, and adapted to the weights
     alpha: Alpha | None  # of the photo; None if it is opaque
     about: dict[str, Any]  # for the provenance: weights, environment, its fingerprint, and `bitwise` (see publish.py)
-    resumed_at: Iterate | None  # that the checkpoint was taken from; None: the job starts with step 0
+    resumed_at: Iterate | None  # of the checkpoint that the job resumes from; None: it starts with step 0
     handed_off: bool  # whether only a handoff note names that checkpoint
     iterates: Iterator[Iterate]  # that follow
     writer: CheckpointWriter  # of the next checkpoints
@@ -62,18 +62,13 @@ def load_job(session: JobSession, worker: WorkerState, heartbeat: Heartbeat) -> 
         step = resumed_at.step if resumed_at else None
         annotate({"easel.job.step": step})
     metrics.record_start(session.job, step)
-    about = {
-        "weights": dict(weights),
-        "fingerprint": worker.fingerprint,
-        "bitwise": bitwise,
-        "environment": dict(engine.environment()),
-    }
+    machine = {"fingerprint": worker.fingerprint, "bitwise": bitwise}
+    metadata = {**machine, "weights": weights["sha256"]}
     images: dict[str, Any] = {"init_image": inputs.init_image, "masks": inputs.masks}
-    metadata = {"fingerprint": worker.fingerprint, "bitwise": bitwise, "weights": weights["sha256"]}
     return LoadedJob(
         recipe=recipe,
         alpha=inputs.alpha,
-        about=about,
+        about={"weights": dict(weights), **machine, "environment": dict(engine.environment())},
         resumed_at=resumed_at,
         handed_off=key not in {None, session.job.checkpoint, session.job.previous_checkpoint},
         iterates=engine.stylize(inputs.content, inputs.styles, recipe, state, **images),
