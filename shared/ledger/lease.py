@@ -1,11 +1,33 @@
-"""The lease of a running job, and whether its worker has stopped renewing it."""
+"""A worker's hold on a running job: the claim, its lease, and what the holder must react to."""
 
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
 
 from shared.jobs.job import Job
 
 _SILENT_HEARTBEATS: Final = 5
 _SILENT_SHARE: Final = 1 / 12  # of the lease: 5 of 60 seconds
+
+
+ControlAction = Literal["cancel", "finish"]
+"""`cancel` discards the job's image, `finish` keeps the best one so far as the result."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's hold on a job. Its writes count only while the record holds `token` (fencing)."""
+
+    job: Job
+    token: str
+
+
+@dataclass(frozen=True)
+class ControlFlags:
+    """What the holder of a claim must react to, as of its last lease renewal."""
+
+    cancel: bool
+    finish: bool
+    others_waiting: bool  # in the same tier
 
 
 class Lease(NamedTuple):

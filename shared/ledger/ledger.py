@@ -1,4 +1,4 @@
-"""The job records and the queue in Redis. Every write is one Lua script (shared/ledger/scripts), hence atomic.
+"""Writes the job records and the queue in Redis, each time by one Lua script (shared/ledger/scripts), hence atomically.
 
 Times are seconds since the epoch by Redis' own clock. Every method raises LedgerUnavailable if Redis does not
 respond in time; those that create, claim or reap raise LedgerLost if Redis lost its data.
@@ -7,9 +7,7 @@ respond in time; those that create, claim or reap raise LedgerLost if Redis lost
 import json
 import secrets
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import redis
@@ -21,7 +19,6 @@ from shared.errors import (
     DailyQuotaExceeded,
     EaselError,
     IdempotencyKeyReused,
-    JobNotFound,
     LedgerLost,
     NotReady,
     QueueFull,
@@ -29,8 +26,10 @@ from shared.errors import (
     WrongState,
 )
 from shared.jobs.estimate import MemoryKind, pixel_evaluations
-from shared.jobs.job import DEFAULT_TENANT, Job, JobRequest
-from shared.jobs.record import initial_fields, parse_or_none, parse_record, to_hash_args
+from shared.jobs.job import Job, JobRequest
+from shared.jobs.record import initial_fields, parse_record, to_hash_args
+from shared.ledger.lease import Claim, ControlAction, ControlFlags
+from shared.ledger.reader import LedgerReader
 from shared.metrics import jobs as job_metrics
 from shared.redis_client import NAMESPACE, connect, load_script, translate_errors
 
@@ -42,32 +41,12 @@ _SCRIPTS: Final = (
     *("take_back", "reap_expired_leases", "delete", "restore", "end_rebuild", "list_tenants"),
 )
 
-ControlAction = Literal["cancel", "finish"]
-"""`cancel` discards the job's image, `finish` keeps the best one so far as the result."""
 
-
-@dataclass(frozen=True)
-class Claim:
-    """A worker's hold on a job. Its writes count only while the record holds `token` (fencing)."""
-
-    job: Job
-    token: str
-
-
-@dataclass(frozen=True)
-class ControlFlags:
-    """What the holder of a claim must react to, as of its last lease renewal."""
-
-    cancel: bool
-    finish: bool
-    others_waiting: bool  # in the same tier
-
-
-class Ledger:
+class Ledger(LedgerReader):
     """The live state of all jobs. Safe to share between threads; open a new one after a fork."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._redis: Any = client  # redis-py types its replies as bytes or str whatever decode_responses says
+        super().__init__(client)
         self._scripts: dict[str, Script] = {name: client.register_script(load_script(name)) for name in _SCRIPTS}
 
     def _run(self, script: str, *args: Any) -> Any:
@@ -75,12 +54,6 @@ class Ledger:
             return self._scripts[script](keys=[NAMESPACE], args=args)
 
     # Identity: an ID kept both in Redis and in the blob store. If Redis does not have it, Redis lost its data.
-
-    def identity(self) -> str | None:
-        """Return the ledger's ID, or None if Redis lost it or never had one."""
-        with translate_errors():
-            identity: str | None = self._redis.get(f"{NAMESPACE}:ledger")
-        return identity
 
     def ensure_identity(self, identity: str) -> str:
         """Make this Redis the ledger `identity` unless it already has an ID; return the current one."""
@@ -135,49 +108,6 @@ class Ledger:
             case "created":
                 job_metrics.record_submission(request)
         return job_id, status == "created"
-
-    def find_by_idempotency_key(self, idempotency_key: str, tenant: str = DEFAULT_TENANT) -> tuple[str, str] | None:
-        """Return (digest, ID) of the first job submitted with this key; None if there is none or it expired."""
-        of_tenant = "" if tenant == DEFAULT_TENANT else f"tenant:{tenant}:"
-        with translate_errors():
-            value: str | None = self._redis.get(f"{NAMESPACE}:{of_tenant}idempotency:{idempotency_key}")
-        digest, _, job_id = (value or "").partition(" ")
-        return (digest, job_id) if job_id else None
-
-    def get(self, job_id: str) -> Job:
-        """Return the job. Raises JobNotFound; LedgerLost if Redis lost its data."""
-        with translate_errors():
-            fields = self._redis.hgetall(f"{NAMESPACE}:job:{job_id}")
-        if fields:
-            return parse_record(fields)
-        if self.identity() is None:
-            raise LedgerLost
-        raise JobNotFound.of(job_id)
-
-    def get_many(self, ids: Sequence[str]) -> Sequence[Job]:
-        """Return those of these jobs that exist, in the same order."""
-        pipe = self._redis.pipeline(transaction=False)
-        for job_id in ids:
-            pipe.hgetall(f"{NAMESPACE}:job:{job_id}")
-        with translate_errors():
-            records = pipe.execute()
-        return [job for fields in records if fields and (job := parse_or_none(fields))]
-
-    def exists(self, job_id: str) -> bool:
-        """Return whether there is a record; False also if Redis lost its data."""
-        with translate_errors():
-            return bool(self._redis.exists(f"{NAMESPACE}:job:{job_id}"))
-
-    def list(self, *, tenant: str | None = None, state: JobState | None = None, limit: int = 50) -> list[Job]:
-        """Return the newest jobs of one or of all tenants, up to `limit`."""
-        return [*self.get_many(self.list_ids(tenant=tenant, state=state, limit=limit))]
-
-    def list_ids(self, *, tenant: str | None = None, state: JobState | None = None, limit: int) -> Sequence[str]:
-        """Like `list`, but return IDs."""
-        index = NAMESPACE + (f":tenant:{tenant}" if tenant else "") + ":jobs" + (f":{state}" if state else "")
-        with translate_errors():
-            ids: Sequence[str] = self._redis.zrange(index, "+", "-", desc=True, bylex=True, offset=0, num=limit)
-        return ids
 
     def request_control(self, job_id: str, action: ControlAction) -> Job:
         """Request that the job ends; return its record. Raises JobNotFound, WrongState, NotReady."""
@@ -293,25 +223,10 @@ class Ledger:
             with suppress(EaselError):  # deleted, or Redis is away now
                 job_metrics.record_end(self.get(job_id), state)
 
-    def list_unfinalized_ids(self, *, older_than_seconds: float) -> Sequence[str]:
-        """Return the jobs that ended at least this long ago and have no final.json in the blob store yet."""
-        return self._list_ended_ids("unfinalized", older_than_seconds)
-
     def mark_finalized(self, job_id: str) -> None:
         """Record that the job's final.json is in the blob store."""
         with translate_errors():
             self._redis.zrem(f"{NAMESPACE}:unfinalized", job_id)
-
-    def list_completed_ids(self, *, older_than_seconds: float, limit: int) -> Sequence[str]:
-        """Return up to `limit` jobs that ended at least this long ago, oldest first."""
-        return self._list_ended_ids("completed", older_than_seconds, start=0, num=limit)
-
-    def _list_ended_ids(self, index: str, older_than_seconds: float, **page: int) -> Sequence[str]:
-        with translate_errors():
-            seconds, micros = self._redis.time()
-            until = seconds + micros / 1e6 - older_than_seconds
-            ids: Sequence[str] = self._redis.zrangebyscore(f"{NAMESPACE}:{index}", "-inf", until, **page)
-        return ids
 
     def writable_seconds(self) -> float:
         """Return the seconds since Redis started. Raises LedgerReadOnly if it accepts no writes now."""

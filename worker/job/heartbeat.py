@@ -71,17 +71,15 @@ class Heartbeat:
         return iterate
 
     def _run(self) -> None:
-        while not self._wait_for_beat():
+        while True:
+            self._beat_now.wait(self._session.settings.heartbeat_seconds)
+            self._beat_now.clear()
+            if self._stopped.is_set():
+                return
             self._exit_if_hung()
             self._exit_if_drain_timed_out()
             if not self._session.lost.is_set():  # else the device may still hang
                 self._beat()
-
-    def _wait_for_beat(self) -> bool:
-        """Wait until the next beat is due; True if the heartbeat was stopped."""
-        self._beat_now.wait(self._session.settings.heartbeat_seconds)
-        self._beat_now.clear()
-        return self._stopped.is_set()
 
     def _beat(self) -> None:
         fields = self.progress.record_fields()

@@ -18,6 +18,7 @@ from shared.tracing import annotate, span
 from worker import metrics
 from worker.job import checkpoint_format
 from worker.job.checkpoint_format import BrokenCheckpointError, CheckpointState
+from worker.job.checkpoints import CheckpointWriter
 from worker.job.heartbeat import Heartbeat
 from worker.job.session import JobSession
 from worker.job.worker_state import WorkerState
@@ -35,14 +36,10 @@ class LoadedJob:
     recipe: Recipe  # in the job's color space, and adapted to the weights
     alpha: Alpha | None  # of the photo; None if it is opaque
     about: dict[str, Any]  # for the provenance: weights, environment, its fingerprint, and `bitwise` (see publish.py)
-    resumed_from: str | None  # the key of a checkpoint; None: the job starts with step 0
-    resumed_at: Iterate | None  # that the checkpoint was taken from
+    resumed_at: Iterate | None  # of the checkpoint that the job resumes from; None: it starts with step 0
+    handed_off: bool  # whether only a handoff note names that checkpoint
     iterates: Iterator[Iterate]  # that follow
-
-    def checkpoint_metadata(self) -> dict[str, Any]:
-        """Return what a checkpoint has besides the engine's state."""
-        weights = self.about["weights"]["sha256"]
-        return {"fingerprint": self.about["fingerprint"], "bitwise": self.about["bitwise"], "weights": weights}
+    writer: CheckpointWriter  # of the next checkpoints
 
 
 def load_job(session: JobSession, worker: WorkerState, heartbeat: Heartbeat) -> LoadedJob:
@@ -65,15 +62,18 @@ def load_job(session: JobSession, worker: WorkerState, heartbeat: Heartbeat) -> 
         step = resumed_at.step if resumed_at else None
         annotate({"easel.job.step": step})
     metrics.record_start(session.job, step)
-    about = {
-        "weights": dict(weights),
-        "fingerprint": worker.fingerprint,
-        "bitwise": bitwise,
-        "environment": dict(engine.environment()),
-    }
+    machine = {"fingerprint": worker.fingerprint, "bitwise": bitwise}
+    metadata = {**machine, "weights": weights["sha256"]}
     images: dict[str, Any] = {"init_image": inputs.init_image, "masks": inputs.masks}
-    iterates = engine.stylize(inputs.content, inputs.styles, recipe, state, **images)
-    return LoadedJob(recipe, inputs.alpha, about, key, resumed_at, iterates)
+    return LoadedJob(
+        recipe=recipe,
+        alpha=inputs.alpha,
+        about={"weights": dict(weights), **machine, "environment": dict(engine.environment())},
+        resumed_at=resumed_at,
+        handed_off=key not in {None, session.job.checkpoint, session.job.previous_checkpoint},
+        iterates=engine.stylize(inputs.content, inputs.styles, recipe, state, **images),
+        writer=CheckpointWriter(session, resumed_from=key, metadata=metadata, color_space=recipe.rendered_space),
+    )
 
 
 @dataclass(frozen=True)

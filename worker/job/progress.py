@@ -46,8 +46,9 @@ class ProgressTracker:
         self._weights_seconds = self._start_seconds = 0.0
         self._stopped_at = self._claimed_at
         self._phase = _Rate()  # steps of the current phase: the speed that people see
-        self._first_steps = _Rate()  # of all phases but the first of this claim; the amounts of this and the next:
-        self._halves = _Rate(), _Rate()  # of the job: fractions of its arithmetic in this claim
+        self._first_steps = _Rate()  # of all phases but the first of this claim, in fractions of the job's arithmetic
+        self._other_steps = _Rate()  # the same
+        self._halves = _Rate(), _Rate()  # the same of these in each half of the job
 
     @property
     def seconds(self) -> float:
@@ -77,14 +78,15 @@ class ProgressTracker:
             self._first_steps.add(iterate.fraction - last.fraction, seconds)
         else:
             self._phase.add(iterate.step - last.step, seconds)
-            self._halves[last.fraction >= 1 / 2].add(iterate.fraction - last.fraction, seconds)
+            for rate in (self._other_steps, self._halves[last.fraction >= 1 / 2]):
+                rate.add(iterate.fraction - last.fraction, seconds)
         percentage, total = round(100 * iterate.fraction, 2), self._job.request.recipe.total_steps
         self.fields = {
             "progress": Progress(phase=iterate.phase, current=iterate.step, total=total, percentage=percentage),
             **({"losses": iterate.losses} if iterate.losses else {}),  # patch matching has none
             "step_backoffs": iterate.step_backoffs,
             "steps_per_second": self._phase.per_second(),
-            "fraction_per_second": self._measured().per_second(),
+            "fraction_per_second": self._other_steps.per_second(),
         }
 
     def stop(self) -> None:
@@ -102,11 +104,12 @@ class ProgressTracker:
 
     def run_record(self, device: str) -> RunRecord | None:
         """Return the timing up to now; None before the second iterate."""
-        measured, recipe = self._measured(), self._job.request.recipe
-        speed = measured.per_second()
+        recipe, speed = self._job.request.recipe, self._other_steps.per_second()
         if self._last is None or not speed:
             return None
         tracing = max(0.0, self._first_steps.seconds - self._first_steps.amount / speed)  # beyond the steps' time
+        seen_whole = self._other_steps.amount + self._first_steps.amount >= _WHOLE_RUN
+        before, after = (half.per_second() for half in self._halves)
         height, width, _ = self._last.image.shape
         evaluations = pixel_evaluations(recipe, width, height)
         return RunRecord(
@@ -117,14 +120,5 @@ class ProgressTracker:
             start_seconds=self._start_seconds + tracing,
             end_seconds=time.monotonic() - self._stopped_at,
             fraction=self._last.fraction,
-            drift=self._drift() if measured.amount + self._first_steps.amount >= _WHOLE_RUN else None,
+            drift=math.log(after / before) if seen_whole and before and after else None,
         )
-
-    def _measured(self) -> _Rate:
-        first, second = self._halves
-        return _Rate(first.amount + second.amount, first.seconds + second.seconds)
-
-    def _drift(self) -> float | None:
-        """Return the logarithm of the speed in the second half by that in the first."""
-        before, after = (half.per_second() for half in self._halves)
-        return math.log(after / before) if before and after else None

@@ -13,7 +13,6 @@ from shared.services import Services
 from shared.tracing import annotate, span, trace_phases
 from worker import metrics
 from worker.devices.memory import suggest_size
-from worker.job.checkpoints import CheckpointWriter
 from worker.job.heartbeat import Heartbeat
 from worker.job.load import LoadedJob, load_job
 from worker.job.publish import save_iteration, write_result
@@ -73,7 +72,6 @@ class JobRun:
     def __init__(self, worker: WorkerState, session: JobSession) -> None:
         self.worker, self.session, self.heartbeat = worker, session, Heartbeat(session)
         self.loaded: LoadedJob | None = None
-        self.writer: CheckpointWriter | None = None
         self.last: Iterate | None = None  # the last valid one
 
     def run(self) -> None:
@@ -93,9 +91,9 @@ class JobRun:
     def _render_or_fail(self) -> None:
         try:
             self._check_attempts()
-            loaded, writer = self._load()
-            with writer:
-                reason = self._iterate(loaded, writer)
+            loaded = self._load()
+            with loaded.writer:
+                reason = self._iterate(loaded)
                 self.heartbeat.progress.stop()
                 log.info("loop_stopped", reason=reason, step=self._step())
                 if reason == "canceled":  # without waiting for a write in progress
@@ -129,26 +127,16 @@ class JobRun:
             detail = f"The job's worker died or hung {limit} times without a new checkpoint; see the workers' logs."
             raise AttemptsExhausted(detail)
 
-    # Load.
+    def _load(self) -> LoadedJob:
+        loaded = self.loaded = load_job(self.session, self.worker, self.heartbeat)
+        self.last = loaded.resumed_at
+        if self.last and loaded.handed_off:
+            self.session.retry(loaded.writer.write_checkpoint, self.last)
+        return loaded
 
-    def _load(self) -> tuple[LoadedJob, CheckpointWriter]:
-        job, loaded = self.session.job, load_job(self.session, self.worker, self.heartbeat)
-        writer = CheckpointWriter(
-            self.session,
-            resumed_from=loaded.resumed_from,
-            metadata=loaded.checkpoint_metadata(),
-            color_space=loaded.recipe.rendered_space,
-        )
-        self.loaded, self.writer, self.last = loaded, writer, loaded.resumed_at
-        if self.last and loaded.resumed_from not in {job.checkpoint, job.previous_checkpoint}:  # a note named it
-            self.session.retry(writer.write_checkpoint, self.last)
-        return loaded, writer
-
-    # Iterate.
-
-    def _iterate(self, loaded: LoadedJob, writer: CheckpointWriter) -> StopReason:
+    def _iterate(self, loaded: LoadedJob) -> StopReason:
         """Run the loop until it is complete or has to stop. Raises ClaimLost, Unavailable."""
-        session, progress = self.session, self.heartbeat.progress
+        session, progress, writer = self.session, self.heartbeat.progress, loaded.writer
         for iterate in self.heartbeat.record_steps(trace_phases("run stage", loaded.iterates)):
             metrics.record_step(iterate, progress.step_seconds, self.worker.engine.device())
             save_iteration(session, loaded, iterate)
@@ -175,15 +163,15 @@ class JobRun:
             detail = f"At step {iterate.step} the loss was not finite or exploded; the step was halved."
             self.session.publish_event("warning", code="step_halved", detail=detail)
 
-    # Publish, or give back.
+    # The ends of a claim.
 
     def _end(self, state: JobState, error: EaselError | None = None) -> None:
         """End the job; unless it was canceled, with its last valid iterate, if there is one, as the result."""
         session, progress, last, result = self.session, self.heartbeat.progress, self.last, None
         with span("publish", {"easel.job.state": str(state), "easel.job.step": self._step()}):
             annotate({}, error=error.code if error else None)
-            if self.loaded and self.writer and last and state is not JobState.CANCELED:
-                session.retry(self.writer.write_preview, last)
+            if self.loaded and last and state is not JobState.CANCELED:
+                session.retry(self.loaded.writer.write_preview, last)
                 result = write_result(session, self.loaded, last)
             session.end_job(
                 state,
@@ -210,8 +198,8 @@ class JobRun:
 
     def _hand_off(self) -> None:
         """Return the job with every step saved; if Redis is unavailable, with a note for the next holder."""
-        if self.writer and self.last:
-            self.writer.hand_off(self.last)
+        if self.loaded and self.last:
+            self.loaded.writer.hand_off(self.last)
         self._release("head")
 
     def _release(self, place: Place, **fields: Any) -> None:

@@ -30,6 +30,7 @@ def test_a_job_that_runs_out_of_memory_twice_fails_and_names_a_size_that_fits(sl
     assert job.error.code == "out_of_memory"
     assert "size" in job.error.detail
     assert job.result is not None, "the image so far is kept"
+    assert rig.services.filmstrip.previews(job.id)[-1].step == job.stopped_at_step == 11, "and is its last preview"
     rig.done(rig.submit(**STEPS))
 
 
