@@ -126,6 +126,17 @@ def test_the_tier_is_chosen_estimated_sent_and_loaded_again(page: Page, stack: B
     expect(page.get_by_role("radio", name="When machines are free")).to_be_checked()
 
 
+@pytest.mark.parametrize("tiers", [[], [{"name": "standard", "default": True}]])
+def test_without_several_tiers_there_is_no_choice(
+    page: Page, stack: BrowserStack, tiers: list[dict[str, object]]
+) -> None:
+    page.route("**/v1/queue", lambda route: route.fulfill(json={"tiers": tiers}))
+    compose(page)
+    expect(page.get_by_role("group", name="Size")).to_be_visible()
+    expect(page.get_by_role("group", name="When")).to_have_count(0)
+    assert stack.services.ledger.get(create(page)).request.tier == "standard"
+
+
 def test_every_control_has_pictures(page: Page) -> None:
     page.goto("/")
     pictures = page.locator(".control img")
