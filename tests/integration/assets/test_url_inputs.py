@@ -52,6 +52,10 @@ def status(client: FlaskClient, job_id: str) -> JobStatus:
     return JobStatus.model_validate(client.get(f"/v1/jobs/{job_id}").get_json())
 
 
+def due_at(services: Services, job_id: str) -> float:
+    return float(redis_client(services).zscore(f"{NAMESPACE}:fetches", job_id))
+
+
 def make_due(services: Services, job_id: str) -> None:
     redis_client(services).zadd(f"{NAMESPACE}:fetches", {job_id: 0})
 
@@ -148,9 +152,12 @@ def test_a_server_that_is_away_is_asked_again_and_then_given_up(
 ) -> None:
     with serve(reply(b"", 503)) as server:
         job_id = submit(client, content=web.url, styles=[server.url])
-        for attempts in range(1, len(input_fetcher.RETRY_SECONDS) + 1):
+        for attempts, delay in enumerate(input_fetcher.RETRY_SECONDS, start=1):
             fetcher.fetch(job_id)
             fetcher.fetch(job_id)  # not due yet
+            assert due_at(services, job_id) <= redis_client(services).time()[0] + 1 + delay, (
+                "and not a whole lease later"
+            )
             assert (status(client, job_id).waiting_for, len(server.requests)) == ("inputs", attempts)
             make_due(services, job_id)
         fetcher.fetch(job_id)

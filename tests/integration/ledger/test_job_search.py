@@ -53,6 +53,17 @@ def test_pages_are_ordered_from_newest_to_oldest_and_the_last_one_has_no_cursor(
     assert [*pages(search, own(), 3)] == [ids[:2:-1], ids[2::-1]], "no empty page follows the last job"
 
 
+def test_a_page_of_filtered_jobs_is_no_longer_than_its_limit(ledger: Ledger, search: JobSearch) -> None:
+    ids = [enter(ledger, metadata={"a": "1"}) for _ in range(5)]
+    assert [*pages(search, own(metadata={"a": "1"}), 2)] == [ids[:2:-1], ids[2:0:-1], ids[:1]]
+
+
+def test_pages_before_a_time_are_ordered_like_all(ledger: Ledger, search: JobSearch) -> None:
+    ids = [enter(ledger, at=NOON + number * timedelta(hours=1)) for number in range(6)]
+    early = own(created_before=NOON + timedelta(hours=5))
+    assert [*pages(search, early, 2)] == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
+
+
 def test_a_cursor_stays_valid_when_its_job_is_deleted_and_new_ones_come(ledger: Ledger, search: JobSearch) -> None:
     ids = [enter(ledger) for _ in range(4)]
     first = search.page(own(), limit=2)

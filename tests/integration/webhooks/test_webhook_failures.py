@@ -22,6 +22,7 @@ from support.scripted_server import Handler, ScriptedServer, reply, serve
 
 from easel.models import JobState
 from shared.jobs.job import WEBHOOK_RETRY_SECONDS
+from shared.ledger.ledger import NAMESPACE
 from shared.services import Services
 from worker.webhooks.http import DeliveryFailed, WebhookClient
 from worker.webhooks.sender import MAX_DELIVERIES, MAX_DELIVERIES_PER_RECEIVER, WebhookSender
@@ -43,6 +44,20 @@ def test_a_refused_event_is_sent_again_with_the_same_id_and_logged(
     assert first["next_attempt_at"] >= first["at"]
     assert (second["attempt"], second["status"], second["delivered"]) == (2, 204, True)
     assert (second["error"], second["next_attempt_at"], second["event"]) == (None, None, "job.canceled")
+
+
+def test_the_backlog_says_how_late_the_oldest_due_event_is(services: Services, receiver: ScriptedServer) -> None:
+    client, outbox = redis_client(services), f"{NAMESPACE}:outbox"
+    assert services.outbox.backlog() == (0, 0)
+    for _ in range(2):
+        submit_and_cancel(services, receiver.url)
+    late, other = client.zrange(outbox, 0, -1)
+    client.zincrby(outbox, -1000, late)
+    count, overdue_seconds = services.outbox.backlog()
+    assert (count, round(overdue_seconds, -3)) == (2, 1000)
+    for event in (late, other):
+        client.zincrby(outbox, 5000, event)
+    assert services.outbox.backlog() == (2, 0), "both wait for their next attempt"
 
 
 def test_an_event_is_dropped_after_three_days(services: Services, sender: WebhookSender) -> None:
