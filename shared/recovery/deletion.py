@@ -41,6 +41,25 @@ def delete_job(services: Services, job_id: str, *, tenant: str | None = None) ->
     services.stored_bytes.add(job.tenant, -sum(blob.size for blob in files))
 
 
+def delete_batch(services: Services, batch_id: str, job_ids: Sequence[str]) -> None:
+    """Delete a batch with its jobs, which must have ended. Raises WrongState, with nothing changed.
+
+    May be repeated after a crash, as long as there are jobs. Garbage collection deletes the files of one without jobs.
+    """
+    if any(job.state not in TERMINAL for job in services.ledger.get_many(job_ids)):
+        raise WrongState("Some jobs of the batch have not ended; cancel it first.")
+    for job_id in job_ids:
+        with suppress(JobNotFound):
+            delete_job(services, job_id)
+    delete_batch_files(services.blobs, batch_id)
+
+
+def delete_batch_files(blobs: BlobStore, batch_id: str) -> None:
+    """Delete what a batch stores besides its jobs."""
+    for blob in list(blobs.list(keys.batch_prefix(batch_id))):
+        blobs.delete(blob.key)
+
+
 def _tenant(services: Services, job_id: str) -> str:
     """Return the job's tenant, also of a job without a record, whose deletion was cut short."""
     try:
