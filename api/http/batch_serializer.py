@@ -9,6 +9,7 @@ from api.context import Context
 from api.eta.forecast import Forecast
 from api.http.serializers import to_datetime
 from easel.models import TERMINAL, BatchCounts, BatchStatus, DurationRange
+from shared.jobs.batch import contact_sheet_key
 from shared.jobs.estimate import pixel_evaluations
 from shared.jobs.job import Job
 from shared.ledger.job_search import id_time
@@ -20,6 +21,7 @@ class BatchUrls(BaseModel):
     self: str = Field(description="The batch.")
     jobs: str = Field(description="The list of its jobs, newest first.")
     cancel: str | None = Field(description="POST to cancel all jobs that have not ended.")
+    contact_sheet: str | None = Field(description="All results in one picture; null until all jobs have ended.")
 
 
 def batch_url(batch_id: str, part: str = "") -> str:
@@ -35,6 +37,9 @@ def serialize_batch(context: Context, batch_id: str, jobs: Sequence[Job], foreca
         self=batch_url(batch_id),
         jobs=f"/v1/jobs?batch={batch_id}",
         cancel=batch_url(batch_id, "cancel") if active else None,
+        contact_sheet=batch_url(batch_id, "contact-sheet")
+        if not active and contact_sheet_key(batch_id, jobs)
+        else None,
     )
     return BatchStatus(
         id=batch_id,

@@ -7,15 +7,19 @@ from typing import Any, Final
 
 import structlog
 from flask import Blueprint, Response, g, request
+from pydantic import Field
 from uuid_utils import uuid7
 
 from api.context import Context
 from api.http.batch_serializer import batch_url, serialize_batch
-from api.http.operations import ResponseDoc, operation
+from api.http.download_errors import NotAcceptable
+from api.http.file_responses import REVALIDATE, file_operation, file_response
+from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_batch
 from api.http.serializers import json_response
 from api.http.submission import Submission, check_submission, idempotency_key
 from api.http.submission_batch import naming_job, parse_batch
+from api.imaging.result_files import FORMATS, ResultFile, negotiate_format
 from api.routes.audit import audit
 from api.routes.jobs import request_control
 from api.routes.submit import SUBMISSION_ERRORS
@@ -31,9 +35,10 @@ from api.submissions import (
     resolve_recipe,
     store_images,
 )
-from easel.models import TERMINAL, BatchStatus
+from easel.models import TERMINAL, BatchStatus, ImageFormat
 from shared import errors
 from shared.jobs.admission import admit
+from shared.jobs.batch import contact_sheet_key
 from shared.jobs.job import Job, JobRequest
 from shared.recovery import deletion
 from shared.recovery.job_files import write_batch, write_request
@@ -43,10 +48,21 @@ from shared.tenants.quotas import Quotas
 routes = Blueprint("batches", __name__)
 log = structlog.get_logger(__name__)
 
+_JOBS_SECONDS: Final = 5
+_SHEET_SECONDS: Final = 2
 _BODY: Final[dict[str, Any]] = {
     "required": True,
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/BatchSubmission"}}},
 }
+
+
+class SheetQuery(Query):
+    """The file format of the contact sheet."""
+
+    format: ImageFormat | None = Field(
+        default=None, description="The file format, by default the one that the header `Accept` allows, PNG first."
+    )
+    quality: int = Field(default=90, ge=1, le=100, description="Of a JPEG or WebP; other formats have none.")
 
 
 @routes.post("/v1/batches")
@@ -103,6 +119,31 @@ def cancel_batch(batch_id: str) -> Response:
     return _status(batch_id.lower(), find_batch(batch_id), 202)
 
 
+@routes.get("/v1/batches/<batch_id>/contact-sheet")
+@file_operation(
+    *(ResponseDoc(200, "The sheet.", media=f"image/{name}", headers=("ETag", "Vary")) for name in FORMATS),
+    query=SheetQuery,
+    errors=(
+        *(errors.NotReady, errors.WrongState, errors.ServerBusy, NotAcceptable),
+        *(errors.ImageTooSlow, errors.ImageTooLarge, errors.BrokenImage),
+    ),
+)
+def get_contact_sheet(batch_id: str, query: SheetQuery) -> Response:
+    """Get all results of a batch in one picture, each with what sets it apart below.
+
+    It is made when the last job has ended, and again when a job was deleted. Until it is there the response is 409
+    `not_ready`, and Retry-After says when to ask again. Jobs without a result are shown as empty pictures.
+    """
+    jobs = find_batch(batch_id)
+    key = _contact_sheet(batch_id.lower(), jobs)
+    form = query.format or negotiate_format(request.accept_mimetypes)
+    file = ResultFile(key, form, query.quality, metadata=False)
+    response = file_response(file.name, f"image/{form}", lambda: file.read(Context.current()), cache=REVALIDATE)
+    if query.format is None:
+        response.vary.add("Accept")
+    return response
+
+
 @routes.delete("/v1/batches/<batch_id>")
 @operation(ResponseDoc(204, "Deleted."), errors=(errors.WrongState,))
 def delete_batch(batch_id: str) -> Response:
@@ -111,6 +152,22 @@ def delete_batch(batch_id: str) -> Response:
     deletion.delete_batch(Context.current().services, batch_id.lower(), [job.id for job in jobs])
     audit("batch.deleted", batch=batch_id.lower())
     return Response(status=204)
+
+
+def _contact_sheet(batch_id: str, jobs: Sequence[Job]) -> str:
+    """Return the key of the sheet. Raises NotReady, after having it made if need be; WrongState without any result."""
+    services = Context.current().services
+    if left := sum(job.state not in TERMINAL for job in jobs):
+        detail = f"The contact sheet is made when all jobs have ended, and {left} of {len(jobs)} have not."
+        raise errors.NotReady(detail, retry_after_seconds=_JOBS_SECONDS)
+    key = contact_sheet_key(batch_id, jobs)
+    if key is None:
+        raise errors.WrongState("No job of the batch has a result, so there is nothing to show.")
+    if not services.blobs.exists(key):
+        if services.contact_sheets.request(batch_id):
+            services.dispatcher.make_contact_sheet(batch_id)
+        raise errors.NotReady("The contact sheet is being made.", retry_after_seconds=_SHEET_SECONDS)
+    return key
 
 
 def _status(batch_id: str, jobs: Sequence[Job], status: int = 200) -> Response:

@@ -34,6 +34,9 @@ def delete_job(services: Services, job_id: str, *, tenant: str | None = None) ->
         return
     if job.state not in TERMINAL:
         raise WrongState("The job has not ended; cancel it first.")
+    if job.request.batch:  # its contact sheet shows the result; another one is made when it is asked for
+        for blob in list(blobs.list(keys.contact_sheets_prefix(job.request.batch))):
+            blobs.delete(blob.key)
     blobs.delete(keys.request(job_id))
     with suppress(JobNotFound):  # deleted concurrently
         ledger.delete(job_id)

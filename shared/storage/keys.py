@@ -57,6 +57,16 @@ def batch(batch_id: str) -> str:
     return f"{batch_prefix(batch_id)}batch.json"
 
 
+def contact_sheets_prefix(batch_id: str) -> str:
+    """Return the prefix of a batch's contact sheets, of which all but the newest are out of date."""
+    return f"{batch_prefix(batch_id)}contact-sheets/"
+
+
+def contact_sheet(batch_id: str, digest: str) -> str:
+    """Return the key of a contact sheet, a PNG. `digest` is of the results that it shows."""
+    return f"{contact_sheets_prefix(batch_id)}{digest}.png"
+
+
 def job_prefix(job_id: str) -> str:
     """Return the prefix of everything a job stores, except its inputs."""
     return f"jobs/{job_id}/"

@@ -12,6 +12,8 @@
 -- <ns>:jobs, :jobs:<state>  zset    IDs, all scores 0: UUIDv7 sorts by time
 -- <ns>:tenant:<tenant>:jobs, :jobs:<state>  the same of each tenant
 -- <ns>:batch:<id>           zset    IDs of the jobs of a batch, all scores 0, without those that were deleted
+-- <ns>:contact_sheets       zset    batches whose contact sheet is to be made, by when that was asked for
+-- <ns>:contact_sheet:<id>   string  exists for a while after a task was sent that makes the contact sheet of a batch
 -- <ns>:fetches              zset    IDs of queued jobs that wait for images to be fetched, by when the next attempt is due
 -- <ns>:completed            zset    IDs of ended jobs by end time, until the job is deleted
 -- <ns>:unfinalized          zset    IDs of ended jobs by end time, until final.json is in the blob store
