@@ -22,6 +22,7 @@ from api.live.snapshot_batcher import SnapshotBatcher
 from api.live.ttl_cache import TtlCaches
 from api.routes import (
     audit,
+    batches,
     deliveries,
     docs,
     events,
@@ -49,6 +50,7 @@ from shared.tenants.quotas import read_quotas
 _ROUTES: Final = (
     submit,
     uploaded_images,
+    batches,
     jobs,
     events,
     inputs,

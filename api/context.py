@@ -20,7 +20,7 @@ from shared.services import Services
 from shared.settings import Settings
 from shared.tenants.quotas import Quotas
 
-_UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass
@@ -56,6 +56,6 @@ class Context:
 def parse_job_id(text: str) -> str:
     """Return the ID in lower case, as in the ledger. Raises InvalidJobId."""
     job_id = text.lower()
-    if not _UUID.fullmatch(job_id):
+    if not UUID.fullmatch(job_id):
         raise InvalidJobId("A job ID is a UUID such as 0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88.")
     return job_id

@@ -16,6 +16,7 @@ and its subclasses (easel/errors.py); events are described in easel/events.py.
 
 from easel._uploads import BinaryFile, ImageInput, RecipeInput, recipe_fields
 from easel._version import __version__
+from easel.batches import AsyncBatch, Batch
 from easel.client import DEFAULT_URL, AsyncEasel, Easel
 from easel.errors import (
     ApiError,
@@ -46,6 +47,8 @@ from easel.events import (
 )
 from easel.jobs import AsyncJob, Job
 from easel.models import (
+    BatchCounts,
+    BatchStatus,
     Delivery,
     DurationRange,
     JobState,
@@ -62,9 +65,13 @@ __all__ = [
     "DEFAULT_URL",
     "AcknowledgedEvent",
     "ApiError",
+    "AsyncBatch",
     "AsyncEasel",
     "AsyncJob",
     "BadInput",
+    "Batch",
+    "BatchCounts",
+    "BatchStatus",
     "BinaryFile",
     "CancelRequestedEvent",
     "Conflict",

@@ -83,6 +83,10 @@ class RetryingClient:
         """Close all connections."""
         await self._transport.close()
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await self._transport.sleep(seconds)
+
     async def request_model(self, model: type[Model], method: str, path: str, **options: Any) -> Model:
         """Send a request (see `request`) and parse the response as a `model`. Raises ApiError `not_easel`."""
         response = await self.request(method, path, **options)

@@ -48,10 +48,10 @@ def job_body(
     Raises OSError for a path that cannot be read, BadInput for such a recipe.
     """
     values = {"recipe": recipe_fields(recipe), **fields}
-    kinds = [{_reference(image) is None for image in part} for part in images.values()]
+    kinds = [{reference(image) is None for image in part} for part in images.values()]
     if {True} in kinds and {True, False} not in kinds:
         return _form(images, {name: _text(value) for name, value in values.items() if value})
-    lists = {name: [_reference(image) or _base64(image) for image in part] for name, part in images.items() if part}
+    lists = {name: [reference(image) or _base64(image) for image in part] for name, part in images.items() if part}
     sources = {_LISTS.get(name, name): part if name in _LISTS else part[0] for name, part in lists.items()}
     return {"json": sources | {name: value for name, value in values.items() if value}}
 
@@ -69,7 +69,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _reference(image: ImageInput) -> str | None:
+def reference(image: ImageInput) -> str | None:
     """Return the ID or URL of an image that is not a file."""
     if isinstance(image, UploadedImage):
         return image.id
@@ -88,8 +88,8 @@ def display_name(image: ImageInput, default: str) -> str:
 
 def _part(image: ImageInput) -> tuple[str | None, str | bytes]:
     """Return file name and content; of a reference, no name and its text."""
-    if reference := _reference(image):
-        return None, reference
+    if known := reference(image):
+        return None, known
     path = _path(image)
     name = _printable(Path(path).name) if path else ""
     return name or "image", _read(image)

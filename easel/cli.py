@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from easel import DEFAULT_URL, Easel, Job, JobState, __version__, file_commands
+from easel import DEFAULT_URL, Easel, Job, JobState, __version__, batch_commands, file_commands
 from easel.terminal.command import (
     HELP,
     TIMES,
@@ -41,6 +41,7 @@ from easel.terminal.watch import watch_events, watch_queue
 
 app = typer.Typer(cls=CommandGroup, help=HELP, no_args_is_help=True)
 app.add_typer(file_commands.app)
+app.add_typer(batch_commands.app, name="batch")
 
 
 def main() -> None:
@@ -171,7 +172,7 @@ def list_jobs(
     """List the newest jobs."""
     easel: Easel = ctx.obj
     pairs = dict(split_pairs(metadata or [], "--metadata", "order=6735"))
-    times = {"created_after": created_after, "created_before": created_before}
+    times: dict[str, Any] = {"created_after": created_after, "created_before": created_before}
     jobs = easel.list(state, preset=preset, metadata=pairs, page=min(limit, 100), **times)
     statuses = [job.status for job in islice(jobs, limit)]
     if as_json:

@@ -11,20 +11,23 @@ from easel._requests import Model, OnRetry, RetryingClient, TransportType
 from easel._sync_bridge import AsyncMixin, BridgedMethod, BridgedStream, SyncMixin, run_sync
 from easel._transports import AsyncTransport, SyncTransport
 from easel._uploads import ImageInput, RecipeInput, as_list, display_name, file_form, job_body
+from easel.batches import AsyncBatch, BaseBatch, Batch, batch_body, fetch_batch
 from easel.errors import BadInput, NotFound
 from easel.events import QUEUE_EVENTS, QueueEvent
 from easel.jobs import AsyncJob, BaseJob, Job, fetch_status
-from easel.models import JobPage, JobState, JobStatus, Queue, Quote, Recipes, UploadedImage
+from easel.models import BatchStatus, JobPage, JobState, JobStatus, Queue, Quote, Recipes, UploadedImage
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 JobT = TypeVar("JobT", bound=BaseJob)
+BatchT = TypeVar("BatchT", bound=BaseBatch)
 
 
-class BaseClient(Generic[JobT]):
+class BaseClient(Generic[JobT, BatchT]):
     """The methods of Easel and AsyncEasel."""
 
     _transport: ClassVar[TransportType]
     _job: type[JobT]
+    _batch: type[BatchT]
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class BaseClient(Generic[JobT]):
 
         It can be used until a day after its last use. Raises like `submit`.
         """
-        return await self._client.request_model(UploadedImage, "POST", "/v1/images", **file_form(image))
+        return await self._upload(image)
 
     @BridgedMethod
     async def submit(
@@ -110,6 +113,33 @@ class BaseClient(Generic[JobT]):
         return await self._post_job(Quote, images, recipe, fields, params={"dry_run": "true"})
 
     @BridgedMethod
+    async def submit_batch(
+        self,
+        jobs: Sequence[Mapping[str, Any]],
+        defaults: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> BatchT:
+        """Submit up to 200 jobs together: all of them are created, or none.
+
+        Each job is a mapping of `content`, `styles`, `style_masks`, `content_masks`, `init_image`, `init_job`,
+        `recipe`, `tier`, `metadata`, `webhook_url` and `webhook_events`, as far as it differs from the `defaults`,
+        which have the same keys. Images are what `submit` takes; each file is uploaded once. A job's `recipe` and
+        `metadata` add to those of the defaults.
+
+        Raises like `submit`; `error.extra["job"]` is the number of the job that an error is about, from 0.
+        """
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        body = await batch_body(defaults or {}, jobs, self._upload_id)
+        status = await self._client.request_model(BatchStatus, "POST", "/v1/batches", headers=headers, json=body)
+        return self._batch(self._client, status)
+
+    @BridgedMethod
+    async def get_batch(self, batch_id: str) -> BatchT:
+        """Return a batch. Raises NotFound."""
+        return self._batch(self._client, await fetch_batch(self._client, batch_id))
+
+    @BridgedMethod
     async def recipes(self) -> Recipes:
         """Return the presets and the fields of a recipe."""
         return await self._client.request_model(Recipes, "GET", "/v1/recipes")
@@ -127,6 +157,7 @@ class BaseClient(Generic[JobT]):
         state: JobState | str | None = None,
         *,
         preset: str | None = None,
+        batch: BaseBatch | str | None = None,
         metadata: Mapping[str, str] | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
@@ -138,7 +169,8 @@ class BaseClient(Generic[JobT]):
         inclusive.
         """
         times = {"created_after": created_after, "created_before": created_before}
-        filters = {"state": state or None, "preset": preset} | {
+        batch_id = batch.id if isinstance(batch, BaseBatch) else batch
+        filters = {"state": state or None, "preset": preset, "batch": batch_id} | {
             name: moment.astimezone(UTC).isoformat() for name, moment in times.items() if moment
         }
         filters |= {f"metadata[{key}]": value for key, value in (metadata or {}).items()}
@@ -187,6 +219,17 @@ class BaseClient(Generic[JobT]):
                 error.add_subject(display_name(part[number], f"style {number + 1}" if field == "style" else str(field)))
             raise
 
+    async def _upload(self, image: ImageInput) -> UploadedImage:
+        return await self._client.request_model(UploadedImage, "POST", "/v1/images", **file_form(image))
+
+    async def _upload_id(self, image: ImageInput) -> str:
+        """Upload an image; return its ID. Raises BadInput, which names the image."""
+        try:
+            return (await self._upload(image)).id
+        except BadInput as error:
+            error.add_subject(display_name(image, "image"))
+            raise
+
     def _wrap(self, status: JobStatus) -> JobT:
         return self._job(self._client, status)
 
@@ -212,7 +255,7 @@ def _job_id(job: BaseJob | str | None) -> str | None:
     return job.id if isinstance(job, BaseJob) else job
 
 
-class Easel(BaseClient[Job], SyncMixin):
+class Easel(BaseClient[Job, Batch], SyncMixin):
     """A client of one Easel service; safe to share between threads.
 
     Args:
@@ -222,7 +265,7 @@ class Easel(BaseClient[Job], SyncMixin):
         on_retry: Called before each retry with the error and the seconds until the retry.
     """
 
-    _transport, _job = SyncTransport, Job
+    _transport, _job, _batch = SyncTransport, Job, Batch
 
     def __enter__(self) -> Self:
         return self
@@ -235,10 +278,10 @@ class Easel(BaseClient[Job], SyncMixin):
         run_sync(self._client.close())
 
 
-class AsyncEasel(BaseClient[AsyncJob], AsyncMixin):
+class AsyncEasel(BaseClient[AsyncJob, AsyncBatch], AsyncMixin):
     """Like Easel, for one event loop of asyncio: methods are awaited, and streams are read by `async for`."""
 
-    _transport, _job = AsyncTransport, AsyncJob
+    _transport, _job, _batch = AsyncTransport, AsyncJob, AsyncBatch
 
     async def __aenter__(self) -> Self:
         return self

@@ -27,6 +27,9 @@ STYLIZE_TASK: Final = "easel.stylize"
 FETCH_TASK: Final = "easel.fetch_inputs"
 """Fetches the images of a job from their URLs."""
 
+CONTACT_SHEET_TASK: Final = "easel.make_contact_sheet"
+"""Makes the contact sheet of a batch."""
+
 ASSETS_QUEUE: Final = "easel.assets"
 """The queue of tasks that are no jobs, such as FETCH_TASK. The reaper runs them."""
 
@@ -116,10 +119,17 @@ class Dispatcher:
 
     def fetch_inputs(self, job_id: str) -> None:
         """Have a job's images fetched. A failure only costs time: the reaper tries again."""
+        self._send_asset_task(FETCH_TASK, job_id)
+
+    def make_contact_sheet(self, batch_id: str) -> None:
+        """Have a batch's contact sheet made. A failure only costs time: the reaper tries again."""
+        self._send_asset_task(CONTACT_SHEET_TASK, batch_id)
+
+    def _send_asset_task(self, task: str, subject: str) -> None:
         try:
-            self._app.send_task(FETCH_TASK, (job_id,), queue=ASSETS_QUEUE, retry=False)
+            self._app.send_task(task, (subject,), queue=ASSETS_QUEUE, retry=False)
         except (OperationalError, redis.RedisError, OSError) as error:
-            log.warning("fetch_not_sent", job=job_id, error=str(error))
+            log.warning("asset_task_not_sent", task=task, subject=subject, error=str(error))
 
     def pending(self, tier: str) -> int:
         """Return the number of wake-ups that no worker has received yet."""

@@ -179,6 +179,15 @@ class JobNotFound(NotFound, code="job_not_found"):
         return cls(f"There is no job {job_id}; it may have been deleted.")
 
 
+class BatchNotFound(NotFound, code="batch_not_found"):
+    """There is no batch with this ID, or all its jobs were deleted."""
+
+    @classmethod
+    def of(cls, batch_id: str) -> Self:
+        """Return the error for an unknown batch, and for another tenant's, which must look the same."""
+        return cls(f"There is no batch {batch_id}; it may have been deleted.")
+
+
 class ImageNotFound(NotFound, code="image_not_found"):
     """There is no uploaded image with this ID; it expires EASEL_IMAGE_SECONDS after its last use."""
 
@@ -234,14 +243,15 @@ class TooManyQueuedJobs(EaselError, code="too_many_queued_jobs", status=429, ret
 
 
 class DailyQuotaExceeded(EaselError, code="daily_quota_exceeded", status=429, retryable=True):
-    """The job would exceed what the tenant may compute in a day (UTC); a smaller one may fit."""
+    """The job or batch would exceed what the tenant may compute in a day (UTC); a smaller one may fit."""
 
     @classmethod
-    def of(cls, cost: int, limit: int, seconds_left: float) -> Self:
-        """Return the error for a job of that many pixel evaluations; the day ends in `seconds_left`."""
+    def of(cls, cost: int, limit: int, seconds_left: float, *, jobs: int = 1) -> Self:
+        """Return the error for one or several jobs of that many pixel evaluations; the day ends in `seconds_left`."""
+        subject = "This job takes" if jobs == 1 else f"These {jobs} jobs take"
         return cls(
-            f"This job takes {cost:,} pixel evaluations, and fewer are left of today's (UTC) {limit:,}. Submit a "
-            "smaller one" + (", or wait until tomorrow." if cost <= limit else "."),
+            f"{subject} {cost:,} pixel evaluations, and fewer are left of today's (UTC) {limit:,}. Submit "
+            f"{'a smaller one' if jobs == 1 else 'fewer'}" + (", or wait until tomorrow." if cost <= limit else "."),
             retry_after_seconds=math.ceil(seconds_left),
         )
 

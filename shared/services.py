@@ -10,6 +10,7 @@ from shared.errors import BlobMissing, LedgerUnavailable, StorageUnavailable
 from shared.jobs.events import JobEvents
 from shared.jobs.filmstrip import FilmstripReader
 from shared.jobs.run_history import RunHistory
+from shared.ledger.contact_sheets import ContactSheets
 from shared.ledger.fetches import Fetches
 from shared.ledger.job_search import JobSearch
 from shared.ledger.job_snapshot import JobSnapshots
@@ -39,6 +40,7 @@ class Services:
     events: JobEvents
     filmstrip: FilmstripReader
     fetches: Fetches
+    contact_sheets: ContactSheets
     queue_stats: QueueStats
     snapshots: JobSnapshots
     outbox: Outbox
@@ -62,6 +64,7 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
         events=JobEvents(client),
         filmstrip=FilmstripReader(client),
         fetches=Fetches(client),
+        contact_sheets=ContactSheets(client),
         queue_stats=QueueStats(client),
         snapshots=JobSnapshots(client),
         outbox=Outbox(client),

@@ -13,6 +13,8 @@ from api.http.operations import ResponseDoc, View, operation
 
 IMMUTABLE: Final = "private, max-age=31536000, immutable"
 """Cache-Control of what never changes."""
+REVALIDATE: Final = "private, no-cache"
+"""Cache-Control of what may change."""
 _NOT_MODIFIED: Final = 304
 _PRECONDITION_FAILED: Final = 412
 _PARTIAL_CONTENT: Final = 206

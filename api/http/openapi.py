@@ -13,6 +13,7 @@ from api.http.operations import OPERATIONS, OperationDoc, Query, ResponseDoc
 from api.http.problems import MEDIA_TYPE, error_title
 from easel import __version__
 from shared.errors import (
+    BatchNotFound,
     CsrfFailed,
     EaselError,
     Forbidden,
@@ -36,6 +37,7 @@ _WITH_JOB_ID: Final = (InvalidJobId, JobNotFound)
 
 _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "job_id": {"type": "string", "format": "uuid", "description": "The job's ID."},
+    "batch_id": {"type": "string", "format": "uuid", "description": "The batch's ID."},
     "number": {"type": "integer", "minimum": 0, "description": "The number of the image, from 0."},
     "step": {"type": "integer", "minimum": 0, "description": "The number of steps done."},
     "prefix": {"type": "string", "pattern": "^[a-z0-9]{8}$", "description": "The key's prefix."},
@@ -207,6 +209,7 @@ def _problems(rule: Any, errors: tuple[type[EaselError], ...]) -> dict[str, Any]
     classes: set[type[EaselError]] = {*errors, *_ALWAYS}
     classes |= set(_WITH_LEDGER) if rule.rule.startswith("/v1/") else set()
     classes |= set(_WITH_JOB_ID) if "job_id" in rule.arguments else set()
+    classes |= {BatchNotFound} if "batch_id" in rule.arguments else set()
     by_status = groupby(sorted(classes, key=_status_and_code), key=lambda error: error.status)
     return {str(status): _problem_response(list(group)) for status, group in by_status}
 

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Final, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from api.http.batch_serializer import BatchUrls
 from api.http.openapi_examples import add_examples
 from api.http.operations import OperationDoc, ResponseDoc
 from api.http.serializers import JobUrls
+from api.http.submission_batch import BatchSubmission
 from api.http.submission_json import JobSubmission
-from easel.models import JobStatus, Quote, Recipes
+from easel.models import BatchStatus, JobStatus, Quote, Recipes
 from shared.jobs.webhook import WebhookPayload
 from shared.recipe import Recipe
 
@@ -32,6 +34,7 @@ _RECIPE: Final = {"$ref": REF_TEMPLATE.format(model="Recipe")}
 _SERVER_FIELDS: Final[tuple[tuple[type[BaseModel], str, dict[str, Any]], ...]] = (
     (JobStatus, "recipe", _RECIPE),
     (JobStatus, "urls", {"$ref": REF_TEMPLATE.format(model="JobUrls")}),
+    (BatchStatus, "urls", {"$ref": REF_TEMPLATE.format(model="BatchUrls")}),
     (Quote, "recipe", _RECIPE),
     (Recipes, "presets", {"type": "object", "additionalProperties": _RECIPE}),
 )
@@ -73,12 +76,14 @@ class _SchemaGenerator(GenerateJsonSchema):
 
 def component_schemas(operations: list[OperationDoc]) -> dict[str, Any]:
     """Return the schemas of all responses and events, of submissions, and of enums in query parameters."""
-    models: set[type[BaseModel]] = {Problem, WebhookPayload, Recipe, JobUrls}
+    models: set[type[BaseModel]] = {Problem, WebhookPayload, Recipe, JobUrls, BatchUrls}
     for doc in operations:
         for response in doc.responses:
             models |= {response.model} if response.model else set(event_classes(response))
     modes: list[tuple[type[BaseModel], Any]] = [(model, "serialization") for model in models]
-    modes += [(doc.query, "validation") for doc in operations] + [(JobSubmission, "validation")]
+    modes += [(doc.query, "validation") for doc in operations] + [
+        (model, "validation") for model in (JobSubmission, BatchSubmission)
+    ]
     _, definitions = models_json_schema(
         sorted(modes, key=lambda pair: pair[0].__name__), ref_template=REF_TEMPLATE, schema_generator=_SchemaGenerator
     )

@@ -1,9 +1,11 @@
-"""The jobs that the caller may see: those of its tenant. Others do not exist for it."""
+"""The jobs and batches that the caller may see: those of its tenant. Others do not exist for it."""
+
+from collections.abc import Sequence
 
 from flask import g
 
 from api.context import Context, parse_job_id
-from shared.errors import JobNotFound
+from shared.errors import BatchNotFound, InvalidJobId, JobNotFound, LedgerLost
 from shared.jobs.job import Job
 
 
@@ -18,3 +20,18 @@ def check_owner(job_id: str, tenant: str) -> None:
     """Raise JobNotFound unless the job's tenant is the caller's."""
     if tenant != g.caller.tenant:
         raise JobNotFound.of(job_id)
+
+
+def find_batch(batch_id: str) -> Sequence[Job]:
+    """Return the jobs of a batch of the caller. Raises BatchNotFound, also for a batch of another tenant."""
+    ledger = Context.current().services.ledger
+    try:
+        batch_id = parse_job_id(batch_id)
+    except InvalidJobId:
+        raise BatchNotFound.of(batch_id) from None
+    jobs = ledger.get_many(ledger.batch_ids(batch_id))
+    if not jobs and ledger.identity() is None:
+        raise LedgerLost
+    if not jobs or jobs[0].tenant != g.caller.tenant:
+        raise BatchNotFound.of(batch_id)
+    return jobs

@@ -79,6 +79,7 @@ def serialize_job(
         style_count=len(job.request.styles),
         created_at=to_datetime(job.request.created_at),
         metadata=job.request.metadata,
+        batch=job.request.batch,
         queue_position=position,
         eta_seconds=eta,
         worker_silent_since=silence.since,

@@ -76,7 +76,7 @@ def check_submission(parts: SubmissionParts, settings: Settings) -> Submission:
         init_job=parts.init_job,
         recipe=parse_recipe(parts.recipe),
         tier=_tier(parts, settings),
-        idempotency_key=_idempotency_key(),
+        idempotency_key=idempotency_key(),
         webhook=_webhook(parts, settings),
         metadata=parse_metadata(parts.metadata),
     )
@@ -146,7 +146,8 @@ def _webhook(parts: SubmissionParts, settings: Settings) -> WebhookTarget | None
     return parse_webhook_target(url, events, enabled=bool(settings.webhook_secret), private=settings.webhook_private)
 
 
-def _idempotency_key() -> str | None:
+def idempotency_key() -> str | None:
+    """Return the header Idempotency-Key. Raises MalformedRequest."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (0 < len(key) <= _MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
         raise MalformedRequest(f"Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} printable ASCII characters.")

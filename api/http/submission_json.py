@@ -5,8 +5,9 @@ import re
 import shutil
 import threading
 from base64 import b64decode
+from collections.abc import Callable
 from tempfile import SpooledTemporaryFile
-from typing import Annotated, Any, Final, cast
+from typing import IO, Annotated, Any, Final, TypeVar, cast
 
 from flask import request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, WithJsonSchema
@@ -51,17 +52,20 @@ _EXAMPLE: Final[dict[str, JsonValue]] = {
     "metadata": {"order": "6735"},
 }
 
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+OpenFile = Callable[[str], ImageSource]
+_INDEX: Final = re.compile(r"\.(\d+)(?=\.|$)")
+
 Image = Annotated[Any, WithJsonSchema(_IMAGE)]
 """Checked by `_source`, whose errors name the image."""
 Images = Annotated[list[Image], Field(max_length=MAX_FORM_PARTS)]
 
 
-class JobSubmission(BaseModel):
-    """A job as JSON. What an error calls `style` or `content_mask` is an image of `styles` or `content_masks`."""
+class JobFields(BaseModel):
+    """Fields of a job as JSON, any of which may be missing."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE], "required": ["content", "styles"]}
-    )
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     content: Image = Field(default=None, description="The photo.")
     styles: Images = Field(default=[], description="The style images, to be blended if there are several.")
@@ -88,30 +92,46 @@ class JobSubmission(BaseModel):
     webhook_events: list[str] = Field(default=[], description=f"By default all of {', '.join(WEBHOOK_EVENTS)}.")
 
 
+class JobSubmission(JobFields):
+    """A job as JSON. What an error calls `style` or `content_mask` is an image of `styles` or `content_masks`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE], "required": ["content", "styles"]})
+
+
 def parse_json_submission() -> SubmissionParts:
     """Return the parts of the body. Raises BodyTooLarge, MalformedRequest, MissingImage."""
+    return parse_body(JobSubmission, lambda job: to_parts(job, decode_file))
+
+
+def parse_body(model: type[M], convert: Callable[[M], T]) -> T:
+    """Return what `convert` makes of the body. Raises BodyTooLarge, MalformedRequest, and what `convert` raises."""
     with SpooledTemporaryFile(_SPOOL_BYTES) as body:
         shutil.copyfileobj(request.stream, body)  # a slow client does not hold the others up
         body.seek(0)
         with _PARSING:
-            return _parts(_parse(body.read()))
+            return convert(_parse(model, body.read()))
 
 
-def _parse(body: bytes) -> JobSubmission:
+def _parse(model: type[M], body: bytes) -> M:
     files = sum(file.end() - file.start() for file in _FILE.finditer(body))
     if len(body) - files > MAX_TEXT_BYTES:  # the objects of what is no file can take twenty times its size
         raise BodyTooLarge(f"The body has more than {MAX_TEXT_BYTES:,} bytes besides the images' base64.")
     value = parse_strict_json(body, name="body")
     try:
-        return JobSubmission.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
-        errors = field_errors(error, kind="field", model=JobSubmission)
+        errors = [
+            {**one, "field": _INDEX.sub(r"[\1]", one["field"])}
+            for one in field_errors(error, kind="field", model=model)
+        ]
         raise MalformedRequest(f"Invalid body. {sentence(errors)}", errors=errors) from error
 
 
-def _parts(body: JobSubmission) -> SubmissionParts:
+def to_parts(body: JobFields, open_file: OpenFile) -> SubmissionParts:
+    """Return the parts of a job. `open_file` returns what is in an image's base64. Raises MissingImage."""
+
     def sources(field: str, *values: Any) -> list[ImageSource]:
-        return [_source(value, field, number) for number, value in enumerate(values)]
+        return [_source(value, field, number, open_file) for number, value in enumerate(values)]
 
     return SubmissionParts(
         content=sources("content", *([] if body.content is None else [body.content])),
@@ -120,7 +140,7 @@ def _parts(body: JobSubmission) -> SubmissionParts:
         content_masks=sources("content_mask", *body.content_masks),
         init_image=sources("init_image", *([] if body.init_image is None else [body.init_image])),
         init_job=body.init_job.strip(),
-        recipe=json.dumps({"preset": body.recipe} if isinstance(body.recipe, str) else body.recipe),
+        recipe=json.dumps(recipe_object(body.recipe)),
         tier=body.tier,
         metadata=json.dumps(body.metadata),
         webhook_url=body.webhook_url.strip(),
@@ -129,12 +149,22 @@ def _parts(body: JobSubmission) -> SubmissionParts:
     )
 
 
-def _source(value: Any, field: str, number: int) -> ImageSource:
+def recipe_object(recipe: Any) -> Any:
+    """Return the recipe; as an object, if it is the name of a preset."""
+    return {"preset": recipe} if isinstance(recipe, str) else recipe
+
+
+def decode_file(text: str) -> IO[bytes]:
+    """Return the file in base64, which is closed with the request. Raises ValueError."""
+    return cast("StrictFormRequest", request).spool(b64decode(text, validate=True))
+
+
+def _source(value: Any, field: str, number: int, open_file: OpenFile) -> ImageSource:
     if isinstance(value, str) and (reference := parse_source(value)):
         return reference
     if isinstance(value, dict) and value.keys() == {"base64"} and isinstance(value["base64"], str):
         try:
-            return cast("StrictFormRequest", request).spool(b64decode(value["base64"], validate=True))
+            return open_file(value["base64"])
         except ValueError as error:
             detail = f"The base64 of the {field} image is invalid: {error}. Send it without line breaks or a prefix."
             raise MissingImage(detail, field=field, number=number) from error

@@ -1,14 +1,13 @@
 """A job's images: previews, saved iterations, time-lapse and result; and the result's provenance."""
 
 import hashlib
-from typing import Final
 
 from flask import Blueprint, Response, request
 from pydantic import Field
 
 from api.context import Context
 from api.http.download_errors import NotAcceptable
-from api.http.file_responses import IMMUTABLE, blob_response, file_operation, file_response, render_cached
+from api.http.file_responses import IMMUTABLE, REVALIDATE, blob_response, file_operation, file_response, render_cached
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
 from api.http.serializers import MIN_TIMELAPSE_PREVIEWS, job_url, json_response, to_datetime
@@ -23,8 +22,6 @@ from shared.jobs.job import Job
 from shared.storage import keys
 
 routes = Blueprint("images", __name__)
-
-_REVALIDATE: Final = "private, no-cache"
 
 
 class TimelapseQuery(Query):
@@ -171,7 +168,7 @@ def get_provenance(job_id: str) -> Response:
 
 
 def _cache_control(job: Job) -> str:
-    return IMMUTABLE if job.state in TERMINAL else _REVALIDATE
+    return IMMUTABLE if job.state in TERMINAL else REVALIDATE
 
 
 def _preview(job_id: str, preview: StoredPreview) -> Preview:

@@ -6,9 +6,9 @@ from typing import Annotated, Final, Literal
 
 from flask import Blueprint, Response, g, request
 from itsdangerous import BadData, URLSafeSerializer
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 
-from api.context import Context, parse_job_id
+from api.context import UUID, Context, parse_job_id
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import check_owner, find_job
 from api.http.serializers import job_url, json_response, serialize_jobs, serialized_json_response
@@ -27,6 +27,9 @@ routes = Blueprint("jobs", __name__)
 
 # Without the first check, pydantic takes the year 2026 for seconds since the epoch.
 Rfc3339 = Annotated[AwareDatetime, BeforeValidator(lambda text: text if "T" in str(text).upper() else "")]
+
+
+BatchId = Annotated[str, StringConstraints(to_lower=True, pattern=f"^{UUID.pattern}$")]
 
 
 class GetQuery(Query):
@@ -50,6 +53,7 @@ class ListQuery(Query):
 
     state: JobState | None = Field(default=None, description="Only jobs in this state.")
     preset: str | None = Field(default=None, max_length=40, description="The recipe's `preset`.")
+    batch: BatchId | None = Field(default=None, description="The ID of their batch.")
     metadata: Metadata = Field(
         default={}, description="Only jobs with this value of a key, as in `metadata[order]=6735`; may be repeated."
     )
@@ -85,8 +89,9 @@ def get_job(job_id: str, query: GetQuery) -> Response:
 def list_jobs(query: ListQuery) -> Response:
     """List jobs, newest first.
 
-    A job is listed if it matches all filters. With `preset` or `metadata` a page looks through at most 1,000 jobs. So
-    it may have fewer jobs than `limit`, or none, although there are more: the list ends where `next_cursor` is null.
+    A job is listed if it matches all filters. With `preset`, `batch` or `metadata` a page looks through at most 1,000
+    jobs. So it may have fewer jobs than `limit`, or none, although there are more: the list ends where `next_cursor` is
+    null.
     """
     context = Context.current()
     job_filter = JobFilter(tenant=g.caller.tenant, **query.model_dump(exclude=_PAGE))
@@ -106,14 +111,14 @@ def list_jobs(query: ListQuery) -> Response:
 )
 def cancel_job(job_id: str) -> Response:
     """Cancel a job. Only its previews and saved iterations are kept."""
-    return _request_control(find_job(job_id), "cancel")
+    return _controlled(find_job(job_id), "cancel")
 
 
 @routes.post("/v1/jobs/<job_id>/finish")
 @operation(ResponseDoc(202, "The early finish is requested.", JobStatus), errors=(errors.WrongState, errors.NotReady))
 def finish_job(job_id: str) -> Response:
     """Finish a job early. Its best image so far becomes the result."""
-    return _request_control(find_job(job_id), "finish")
+    return _controlled(find_job(job_id), "finish")
 
 
 @routes.delete("/v1/jobs/<job_id>")
@@ -129,21 +134,27 @@ def delete_job(job_id: str) -> Response:
     return Response(status=204)
 
 
-def _request_control(job: Job, action: Literal["cancel", "finish"]) -> Response:
-    """Store the request where it survives the loss of Redis, then set the flag in the ledger."""
-    context = Context.current()
-    services = context.services
+def request_control(job: Job, action: Literal["cancel", "finish"]) -> Job:
+    """Store the request where it survives the loss of Redis, then set the flag in the ledger.
+
+    Raises WrongState, NotReady.
+    """
+    services = Context.current().services
     possible = job.state not in TERMINAL and (action == "cancel" or job.progress.current >= 1)
     if possible:
         write_control_request(services.blobs, job.id, action)
     try:
-        job = services.ledger.request_control(job.id, action)
+        return services.ledger.request_control(job.id, action)
     except (errors.WrongState, errors.NotReady):
         if possible:
             withdraw_control_request(services.ledger, services.blobs, job.id)
         raise
+
+
+def _controlled(job: Job, action: Literal["cancel", "finish"]) -> Response:
+    job = request_control(job, action)
     audit("job.canceled" if action == "cancel" else "job.finished", job=job.id)
-    (status,) = serialize_jobs(context, [job])
+    (status,) = serialize_jobs(Context.current(), [job])
     return json_response(status, 202, Location=job_url(job.id))
 
 

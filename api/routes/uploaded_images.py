@@ -1,5 +1,6 @@
 """`POST /v1/images`: uploads an image once. Quotes and jobs refer to it."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from flask import Blueprint, Response, g
@@ -11,8 +12,8 @@ from api.http.serializers import json_response, to_datetime
 from api.http.submission_openapi import FILE, IMAGE_TYPES
 from easel.models import UploadedImage
 from shared import errors
-from shared.inputs.input_images import positioned
-from shared.inputs.reader import InputReader
+from shared.inputs.input_images import InputImage, positioned
+from shared.inputs.reader import InputReader, StoringReader
 from shared.inputs.sources import ImageId
 from shared.inputs.uploaded import UploadedImages
 
@@ -74,6 +75,11 @@ def post_image() -> Response:
 def input_reader(context: Context) -> InputReader:
     """Return the reader of the caller's images."""
     return InputReader(context.decoder, _uploaded_images(context), g.caller.name)
+
+
+def storing_reader(context: Context, store: Callable[[Sequence[InputImage]], None]) -> StoringReader:
+    """Return a reader of the caller's images for one batch."""
+    return StoringReader(context.decoder, _uploaded_images(context), g.caller.name, store)
 
 
 def _uploaded_images(context: Context) -> UploadedImages:

@@ -24,7 +24,7 @@ EXIT_CODES: Final = {
 HELP: Final = "Neural style transfer as a service.\n\n\b\nExit codes:\n" + "\n".join(
     f"{code:>3}  {meaning}" for code, meaning in EXIT_CODES.items()
 )
-_JOB_NOT_SUCCEEDED, _REJECTED, _NOT_FOUND, _UNAVAILABLE, _INTERRUPTED = 1, 2, 3, 4, 130
+JOB_NOT_SUCCEEDED, _REJECTED, _NOT_FOUND, _UNAVAILABLE, INTERRUPTED = 1, 2, 3, 4, 130
 
 TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%z"]
 """Formats of times in options. Times without an offset are local."""
@@ -155,7 +155,7 @@ def until_ended(jobs: list[Job], watch: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         advice = "The jobs keep running. Watch them" if len(jobs) > 1 else "The job keeps running. Watch it"
         print_message(f"{advice} again with: easel watch {' '.join(job.id for job in jobs)}")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def report_outcomes(jobs: list[Job], *, fetched: bool = False) -> None:
@@ -165,7 +165,7 @@ def report_outcomes(jobs: list[Job], *, fetched: bool = False) -> None:
         if not fetched and (hint := result_hint(job.status)):
             print_message(hint)
     if any(job.state != JobState.SUCCEEDED for job in jobs):
-        raise typer.Exit(_JOB_NOT_SUCCEEDED)
+        raise typer.Exit(JOB_NOT_SUCCEEDED)
 
 
 def control_jobs(easel: Easel, control: Callable[[Job], JobStatus], ids: list[str], *, as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """Reads the images of one submission: each is decoded, or found by its ID, and checked for its role."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -96,12 +96,7 @@ class InputReader:
 
     def _read_style(self, source: ImageSource, mask: ImageSource | None, *, number: int) -> InputImage:
         with positioned(field="style", number=number):
-            if mask is None:
-                style = self.read_image(source)
-            else:
-                with self._decoder.slot(self._client) as decode:
-                    files = self._read_file(source), self._read_file(mask, field="style_mask")
-                    style = decode(decode_style, *files, self._decoder.max_pixels)
+            style = self.read_image(source) if mask is None else self._decode_style(source, mask)
             check_shape((style.width, style.height))
             with positioned(**({} if mask is None else {"field": "style_mask"})):
                 check_used_share(style)
@@ -114,13 +109,56 @@ class InputReader:
         """
         masks: list[InputImage] = []
         for number, source in enumerate(sources):
-            with positioned(field="content_mask", number=number), self._decoder.slot(self._client) as decode:
-                file = self._read_file(source)
-                masks += decode(decode_mask, file, size, styles // len(sources), self._decoder.max_pixels)
+            with positioned(field="content_mask", number=number):
+                masks += self._decode_mask(source, size, styles // len(sources))
         return masks
+
+    def _decode_style(self, source: ImageSource, mask: ImageSource) -> InputImage:
+        with self._decoder.slot(self._client) as decode:
+            files = self._read_file(source), self._read_file(mask, field="style_mask")
+            return decode(decode_style, *files, self._decoder.max_pixels)
+
+    def _decode_mask(self, source: ImageSource, size: tuple[int, int], styles: int) -> list[InputImage]:
+        with self._decoder.slot(self._client) as decode:
+            return decode(decode_mask, self._read_file(source), size, styles, self._decoder.max_pixels)
 
     def _read_file(self, source: ImageSource, **position: Any) -> bytes:
         with positioned(**position):
             if isinstance(source, ImageUrl):
                 raise TypeError("An image must be fetched before it is read.")
             return self._uploaded.read(source) if isinstance(source, ImageId) else source.read()
+
+
+class StoringReader(InputReader):
+    """Reads for a batch: decodes each image once, stores it, and remembers what it needs besides the pixels."""
+
+    def __init__(
+        self,
+        decoder: DecoderPool,
+        uploaded: UploadedImages,
+        client: str,
+        store: Callable[[Sequence[InputImage]], None],
+    ) -> None:
+        super().__init__(decoder, uploaded, client)
+        self._store = store
+        self._known: dict[object, list[InputImage]] = {}
+
+    def read_image(self, source: ImageSource) -> InputImage:
+        """Return an image, which is stored."""
+        read = super().read_image
+        return self._once(source, lambda: [read(source)])[0]
+
+    def _decode_style(self, source: ImageSource, mask: ImageSource) -> InputImage:
+        decode = super()._decode_style
+        return self._once((source, mask), lambda: [decode(source, mask)])[0]
+
+    def _decode_mask(self, source: ImageSource, size: tuple[int, int], styles: int) -> list[InputImage]:
+        decode = super()._decode_mask
+        return self._once((source, size, styles), lambda: decode(source, size, styles))
+
+    def _once(self, key: object, read: Callable[[], list[InputImage]]) -> list[InputImage]:
+        if key not in self._known:
+            images = read()
+            self._store(images)
+            self._known[key] = [replace(image, png=None) for image in images]
+        return self._known[key]

@@ -59,6 +59,7 @@ class JobRequest(_Frozen):
 
     id: str  # UUIDv7: sorts by time
     tenant: str = DEFAULT_TENANT  # who submitted it, and alone can see it
+    batch: str | None = None  # ID of the batch that it was submitted with; its jobs have the same key and digest
     tier: str
     recipe: Recipe
     sources: InputSources | None = None  # of images that are to be fetched
@@ -77,7 +78,7 @@ class JobRequest(_Frozen):
     metadata: dict[str, str] = {}  # the client's own; never in logs or metrics
     request_id: str | None = None  # X-Request-Id of the submission, for log lines; not in the digest
     traceparent: str | None = None  # W3C Trace Context: the parent of the job's spans
-    digest: str  # of the whole request, with inputs by hash: equal requests have equal digests
+    digest: str  # of the whole request or batch, with inputs by hash: equal requests have equal digests
 
 
 class Job(_Frozen):

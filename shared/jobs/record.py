@@ -20,6 +20,7 @@ def initial_fields(request: JobRequest) -> dict[str, Any]:
     return {
         "request": request,
         "tenant": request.tenant,
+        "batch": request.batch,
         "waiting_for": "inputs" if request.sources else None,
         "progress": Progress(total=request.recipe.total_steps),
         "cost": cost(request.recipe, request.width or 1, request.height or 1),

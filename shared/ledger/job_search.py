@@ -14,6 +14,8 @@ from shared.redis_client import NAMESPACE, translate_errors
 SCAN_LIMIT: Final = 1000
 """Jobs whose request one page reads at most, if they are filtered by what no index has."""
 _CHUNK: Final = 250  # of them, in one round trip
+_BATCH_SUBMISSION: Final = timedelta(minutes=1)
+"""From the ID of a batch to those of its jobs, which are made together."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -27,17 +29,19 @@ class JobFilter:
     created_after: datetime | None = None  # at or after
     created_before: datetime | None = None
     preset: str | None = None
+    batch: str | None = None  # its ID
     metadata: Mapping[str, str] = field(default_factory=dict)  # at least these
 
     @property
     def reads_requests(self) -> bool:
         """Whether an index does not suffice: those have states and, as the IDs are UUIDv7, times."""
-        return self.preset is not None or bool(self.metadata)
+        return self.preset is not None or self.batch is not None or bool(self.metadata)
 
     def matches(self, request: Mapping[str, Any]) -> bool:
-        """Return whether a stored request has the preset and the metadata."""
+        """Return whether a stored request has the preset, the batch and the metadata."""
         has_preset = self.preset is None or request["recipe"]["preset"] == self.preset
-        return has_preset and set(self.metadata.items()) <= set(request.get("metadata", {}).items())
+        has_batch = self.batch is None or request.get("batch") == self.batch
+        return has_preset and has_batch and set(self.metadata.items()) <= set(request.get("metadata", {}).items())
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,11 @@ class JobSearch:
 
     def _list_ids(self, job_filter: JobFilter, limit: int, before: str | None) -> list[str]:
         index = f"{NAMESPACE}:tenant:{job_filter.tenant}:jobs" + (f":{job_filter.state}" if job_filter.state else "")
-        upper = min(filter(None, (before, _lowest_id(job_filter.created_before))), default=None)
+        batch = job_filter.batch
+        last = batch and _lowest_id(id_time(batch) + _BATCH_SUBMISSION)
+        upper = min(filter(None, (before, last, _lowest_id(job_filter.created_before))), default=None)
         newest = f"({upper}" if upper else "+"
-        lower = _lowest_id(job_filter.created_after)
+        lower = max(filter(None, (batch, _lowest_id(job_filter.created_after))), default=None)
         oldest = f"[{lower}" if lower else "-"
         ids: list[str] = self._redis.zrange(index, newest, oldest, desc=True, bylex=True, offset=0, num=limit)
         return ids
@@ -95,3 +101,8 @@ def _lowest_id(at: datetime | None) -> str | None:
         return None
     milliseconds = f"{max(0, -((_EPOCH - at) // _MILLISECOND)):012x}"  # rounded up
     return f"{milliseconds[:8]}-{milliseconds[8:]}"
+
+
+def id_time(uuid7: str) -> datetime:
+    """Return the time in a UUIDv7, in whole milliseconds."""
+    return _EPOCH + int(uuid7[:13].replace("-", ""), 16) * _MILLISECOND

@@ -75,25 +75,27 @@ class Ledger(LedgerReader):
 
     def submit(
         self,
-        request: JobRequest,
-        *,
+        *requests: JobRequest,
         queue_limit: int,
         remember_seconds: int,
         tenant_queue_limit: int = 0,
         pixel_evaluations_per_day: int = 0,
     ) -> tuple[str, bool]:
-        """Create the record; return (id, True), or (ID of the earlier job, False) for a repeated idempotency key.
+        """Create the record of a job, or all records of a batch; return its ID and True.
 
-        The last two are limits of the tenant, 0 for none. Raises QueueFull, TooManyQueuedJobs, DailyQuotaExceeded,
-        IdempotencyKeyReused, LedgerLost.
+        Or the ID of the earlier job or batch and False, for a repeated idempotency key. The last two are limits of the
+        tenant, 0 for none. Raises QueueFull, TooManyQueuedJobs, DailyQuotaExceeded, IdempotencyKeyReused, LedgerLost,
+        with no record created.
         """
-        fields = to_hash_args(initial_fields(request))
-        key = request.idempotency_key or ""
-        is_known = request.sources is None  # else it is charged once the images are fetched
-        cost = round(pixel_evaluations(request.recipe, request.width or 1, request.height or 1)) if is_known else 0
-        args = (request.id, request.tenant, request.tier, request.digest, key, remember_seconds, queue_limit)
-        quotas = (tenant_queue_limit, pixel_evaluations_per_day, cost)
-        status, job_id = self._run("submit", *args, *quotas, *fields)
+        first = requests[0]
+        args = (first.tenant, first.digest, first.idempotency_key or "", remember_seconds, queue_limit)
+        args_of_jobs, total = list[Any](), 0
+        for request in requests:
+            fields, cost = to_hash_args(initial_fields(request)), _submission_cost(request)
+            args_of_jobs += [request.id, request.tier, cost, len(fields), *fields]
+            total += cost
+        quotas = (tenant_queue_limit, pixel_evaluations_per_day)
+        status, created_id = self._run("submit", *args, *quotas, first.batch or "", *args_of_jobs)
         match status:
             case "ledger_lost":
                 raise LedgerLost
@@ -102,12 +104,14 @@ class Ledger(LedgerReader):
             case "too_many_queued":
                 raise TooManyQueuedJobs
             case "daily_quota":
-                raise DailyQuotaExceeded.of(cost, pixel_evaluations_per_day, _DAY - time.time() % _DAY)
+                left = _DAY - time.time() % _DAY
+                raise DailyQuotaExceeded.of(total, pixel_evaluations_per_day, left, jobs=len(requests))
             case "conflict":
                 raise IdempotencyKeyReused
             case "created":
-                job_metrics.record_submission(request)
-        return job_id, status == "created"
+                for request in requests:
+                    job_metrics.record_submission(request)
+        return created_id, status == "created"
 
     def request_control(self, job_id: str, action: ControlAction) -> Job:
         """Request that the job ends; return its record. Raises JobNotFound, WrongState, NotReady."""
@@ -241,6 +245,13 @@ class Ledger(LedgerReader):
         key = request.idempotency_key if request.idempotency_key and ttl > 0 else ""
         args = (request.id, request.tier, str(state), request.digest, key, ttl)
         return bool(self._run("restore", *args, *to_hash_args(fields)))
+
+
+def _submission_cost(request: JobRequest) -> int:
+    """Return the pixel evaluations that a submission is charged. Those of unknown images are charged once fetched."""
+    if request.sources:
+        return 0
+    return round(pixel_evaluations(request.recipe, request.width or 1, request.height or 1))
 
 
 def _claim_lost(claim: Claim) -> ClaimLost:

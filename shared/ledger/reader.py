@@ -25,7 +25,7 @@ class LedgerReader:
         return identity
 
     def find_by_idempotency_key(self, idempotency_key: str, tenant: str = DEFAULT_TENANT) -> tuple[str, str] | None:
-        """Return (digest, ID) of the first job submitted with this key; None if there is none or it expired."""
+        """Return (digest, ID) of the first job or batch with this key; None if there is none or it expired."""
         of_tenant = "" if tenant == DEFAULT_TENANT else f"tenant:{tenant}:"
         with translate_errors():
             value: str | None = self._redis.get(f"{NAMESPACE}:{of_tenant}idempotency:{idempotency_key}")
@@ -50,6 +50,12 @@ class LedgerReader:
         with translate_errors():
             records = pipe.execute()
         return [job for fields in records if fields and (job := parse_or_none(fields))]
+
+    def batch_ids(self, batch_id: str) -> Sequence[str]:
+        """Return the jobs of a batch in its order, without deleted ones; none if there is no such batch."""
+        with translate_errors():
+            ids: Sequence[str] = self._redis.zrange(f"{NAMESPACE}:batch:{batch_id}", 0, -1)
+        return ids
 
     def exists(self, job_id: str) -> bool:
         """Return whether there is a record; False also if Redis lost its data."""

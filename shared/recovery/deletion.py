@@ -34,11 +34,33 @@ def delete_job(services: Services, job_id: str, *, tenant: str | None = None) ->
         return
     if job.state not in TERMINAL:
         raise WrongState("The job has not ended; cancel it first.")
+    if job.request.batch:  # its contact sheet shows the result; another one is made when it is asked for
+        for blob in list(blobs.list(keys.contact_sheets_prefix(job.request.batch))):
+            blobs.delete(blob.key)
     blobs.delete(keys.request(job_id))
     with suppress(JobNotFound):  # deleted concurrently
         ledger.delete(job_id)
     files = delete_job_files(blobs, job_id)
     services.stored_bytes.add(job.tenant, -sum(blob.size for blob in files))
+
+
+def delete_batch(services: Services, batch_id: str, job_ids: Sequence[str]) -> None:
+    """Delete a batch with its jobs, which must have ended. Raises WrongState, with nothing changed.
+
+    May be repeated after a crash, as long as there are jobs. Garbage collection deletes the files of one without jobs.
+    """
+    if any(job.state not in TERMINAL for job in services.ledger.get_many(job_ids)):
+        raise WrongState("Some jobs of the batch have not ended; cancel it first.")
+    for job_id in job_ids:
+        with suppress(JobNotFound):
+            delete_job(services, job_id)
+    delete_batch_files(services.blobs, batch_id)
+
+
+def delete_batch_files(blobs: BlobStore, batch_id: str) -> None:
+    """Delete what a batch stores besides its jobs."""
+    for blob in list(blobs.list(keys.batch_prefix(batch_id))):
+        blobs.delete(blob.key)
 
 
 def _tenant(services: Services, job_id: str) -> str:

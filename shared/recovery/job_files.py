@@ -6,6 +6,7 @@ Redis holds the live ledger; shared/recovery/rebuild.py rebuilds it from these f
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from easel.models import TERMINAL, JobState
@@ -20,6 +21,11 @@ _JSON = "application/json"
 def write_request(blobs: BlobStore, request: JobRequest) -> None:
     """Write the request, before the record: from here on the job can be rebuilt."""
     blobs.put(keys.request(request.id), request.model_dump_json().encode(), content_type=_JSON)
+
+
+def write_batch(blobs: BlobStore, batch_id: str, job_ids: Sequence[str]) -> None:
+    """Write the IDs of a batch's jobs, after their requests: without this file, none of them is rebuilt."""
+    blobs.put(keys.batch(batch_id), json.dumps({"jobs": job_ids}).encode(), content_type=_JSON)
 
 
 def write_fetched_inputs(blobs: BlobStore, request: JobRequest) -> None:

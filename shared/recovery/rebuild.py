@@ -59,6 +59,8 @@ def _restore(services: Services, job_id: str) -> bool:
     if stored_request is None:
         return False
     request = JobRequest.model_validate(read_json(blobs, keys.fetched_inputs(job_id)) or stored_request)
+    if request.batch and not blobs.exists(keys.batch(request.batch)):  # its submission was cut short
+        return False
     restore = partial(ledger.restore, request, remember_seconds=services.settings.idempotency_seconds)
     final, control = read_json(blobs, keys.final(job_id)), read_json(blobs, keys.control_request(job_id)) or {}
     iterations = _stored_iterations(blobs, job_id)

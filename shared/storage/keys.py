@@ -10,6 +10,8 @@ TENANTS_PREFIX: Final = "tenants/"
 """The prefix of what was set for tenants."""
 IMAGES_PREFIX: Final = "images/"
 """The prefix of the records of uploaded images."""
+BATCHES_PREFIX: Final = "batches/"
+"""The prefix of what batches store."""
 
 
 def api_key(prefix: str) -> str:
@@ -43,6 +45,26 @@ def image_of(key: str) -> str:
 def tenant_of_image(key: str) -> str:
     """Return the tenant that such a record belongs to."""
     return key.split("/")[1]
+
+
+def batch_prefix(batch_id: str) -> str:
+    """Return the prefix of everything a batch stores, besides its jobs."""
+    return f"{BATCHES_PREFIX}{batch_id}/"
+
+
+def batch(batch_id: str) -> str:
+    """Return the key of the IDs of a batch's jobs, written after their requests, before their records exist."""
+    return f"{batch_prefix(batch_id)}batch.json"
+
+
+def contact_sheets_prefix(batch_id: str) -> str:
+    """Return the prefix of a batch's contact sheets, of which all but the newest are out of date."""
+    return f"{batch_prefix(batch_id)}contact-sheets/"
+
+
+def contact_sheet(batch_id: str, digest: str) -> str:
+    """Return the key of a contact sheet, a PNG. `digest` is of the results that it shows."""
+    return f"{contact_sheets_prefix(batch_id)}{digest}.png"
 
 
 def job_prefix(job_id: str) -> str:

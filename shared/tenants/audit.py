@@ -9,7 +9,16 @@ from pydantic import BaseModel, Field
 from shared.redis_client import NAMESPACE, translate_errors
 
 Action = Literal[
-    "job.submitted", "job.canceled", "job.finished", "job.shared", "job.deleted", "key.created", "key.revoked"
+    "job.submitted",
+    "job.canceled",
+    "job.finished",
+    "job.shared",
+    "job.deleted",
+    "batch.submitted",
+    "batch.canceled",
+    "batch.deleted",
+    "key.created",
+    "key.revoked",
 ]
 MAX_ENTRIES: Final = 10_000
 _STREAM: Final = f"{NAMESPACE}:audit"
@@ -29,6 +38,7 @@ class AuditEntry(BaseModel):
         default=None, description="The request's ID, as in the log; null for `easel-worker`."
     )
     job: str | None = Field(default=None, description="The ID of the job.")
+    batch: str | None = Field(default=None, description="The ID of the batch, with all its jobs.")
     key: str | None = Field(default=None, description="The prefix of the key that was created or revoked.")
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 ACTIVE = {"queued", "running"}
@@ -18,6 +18,7 @@ class ModelJob:
     cost: int
     peak: int
     key: str
+    batch: str = ""
     state: str = "queued"
     order: int = 0
     percentage: float = 0.0
@@ -45,6 +46,8 @@ class LedgerModel:
 
     def __init__(self) -> None:
         self.jobs: dict[str, ModelJob] = {}
+        self.created_id = ""
+        self.wanted_sheets = set[str]()  # batches whose last job has ended
         self.running_limits: dict[str, int] = {}
         self._keys: dict[tuple[str, str], tuple[str, str]] = {}
         self._evaluations: Counter[str] = Counter()
@@ -61,22 +64,27 @@ class LedgerModel:
     def count(self, state: str, tenant: str | None = None) -> int:
         return sum(job.state == state and tenant in {None, job.tenant} for job in self.jobs.values())
 
-    def submit(self, job: ModelJob, digest: str, evaluations: int, limits: tuple[int, int, int]) -> tuple[str, str]:
+    def submit(self, jobs: Sequence[ModelJob], digest: str, evaluations: int, limits: tuple[int, int, int]) -> str:
+        """Submit one job, or several of a batch. `created_id` then has the ID for a key."""
         limit, tenant_limit, daily_limit = limits
-        if job.key and (earlier := self._keys.get((job.tenant, job.key))):
-            return ("replayed" if earlier[0] == digest else "conflict"), earlier[1]
-        if self.count("queued") >= limit:
-            return "queue_full", job.id
-        if tenant_limit and self.count("queued", job.tenant) >= tenant_limit:
-            return "too_many_queued", job.id
-        if daily_limit and self._evaluations[job.tenant] + evaluations > daily_limit:
-            return "daily_quota", job.id
-        self._evaluations[job.tenant] += evaluations
-        self._enqueue(job)
-        self.jobs[job.id] = job
-        if job.key:
-            self._keys[job.tenant, job.key] = digest, job.id
-        return "created", job.id
+        first = jobs[0]
+        if first.key and (earlier := self._keys.get((first.tenant, first.key))):
+            self.created_id = earlier[1]
+            return "replayed" if earlier[0] == digest else "conflict"
+        if self.count("queued") + len(jobs) > limit:
+            return "queue_full"
+        if tenant_limit and self.count("queued", first.tenant) + len(jobs) > tenant_limit:
+            return "too_many_queued"
+        if daily_limit and self._evaluations[first.tenant] + evaluations > daily_limit:
+            return "daily_quota"
+        self._evaluations[first.tenant] += evaluations
+        for job in jobs:
+            self._enqueue(job)
+            self.jobs[job.id] = job
+        self.created_id = first.batch or first.id
+        if first.key:
+            self._keys[first.tenant, first.key] = digest, self.created_id
+        return "created"
 
     def claim(self, tiers: Iterable[str], token: str, *, expired: bool, memory: int, running_limit: int) -> str | None:
         def fits(job: ModelJob) -> bool:
@@ -145,9 +153,10 @@ class LedgerModel:
         job = self.jobs.get(job_id)
         if job is None or job.state in ACTIVE:
             return "running" if job else "missing"
-        if self._keys.get((job.tenant, job.key), ("", ""))[1] == job_id:
-            del self._keys[job.tenant, job.key]
         del self.jobs[job_id]
+        is_last = not job.batch or all(other.batch != job.batch for other in self.jobs.values())
+        if is_last and self._keys.get((job.tenant, job.key), ("", ""))[1] == (job.batch or job_id):
+            del self._keys[job.tenant, job.key]
         return "deleted"
 
     def _held(self, job_id: str, token: str) -> ModelJob | None:
@@ -176,6 +185,8 @@ class LedgerModel:
         self._settle(job)
         if queued:
             self._pull_forward(job)
+        if job.batch and all(other.state not in ACTIVE for other in self.jobs.values() if other.batch == job.batch):
+            self.wanted_sheets.add(job.batch)
 
     # Start-time fair queueing, as fair_share.lua describes it.
 

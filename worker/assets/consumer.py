@@ -8,8 +8,9 @@ from typing import Any, Final
 from celery import Celery
 from celery.worker import state
 
-from shared.dispatch import ASSETS_QUEUE, FETCH_TASK, create_celery_app
+from shared.dispatch import ASSETS_QUEUE, CONTACT_SHEET_TASK, FETCH_TASK, create_celery_app
 from shared.services import Services
+from worker.assets.contact_sheets import ContactSheetMaker
 from worker.assets.input_fetcher import InputFetcher
 
 _THREADS: Final = 4
@@ -23,6 +24,7 @@ class AssetWorker:
         self._app: Celery = create_celery_app(services.settings)
         self._app.conf.update(worker_send_task_events=False, task_default_queue=ASSETS_QUEUE)
         self._app.task(name=FETCH_TASK)(InputFetcher(services).fetch)
+        self._app.task(name=CONTACT_SHEET_TASK)(ContactSheetMaker(services).make)
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set, then wait a little for tasks in progress."""

@@ -16,7 +16,8 @@ import structlog
 from shared.errors import BlobMissing, JobNotFound, LedgerLost, LedgerUnavailable, StorageUnavailable, WrongState
 from shared.inputs.uploaded import has_expired
 from shared.jobs.job import JobRequest
-from shared.recovery.deletion import delete_job, delete_job_files
+from shared.recovery.deletion import delete_batch_files, delete_job, delete_job_files
+from shared.recovery.job_files import read_json
 from shared.recovery.rebuild import restore_job
 from shared.services import Services, stored_identity
 from shared.storage import Blob, BlobStore, keys
@@ -33,7 +34,8 @@ _MAX_EXPIRED_PER_RUN: Final = 10_000
 
 def collect_garbage(services: Services) -> Iterator[Effect]:
     """Run everything once. Raises LedgerUnavailable, LedgerLost; skips what an unavailable blob store prevents."""
-    for part in (expire_jobs(services), repair_jobs(services), delete_unused_inputs(services.blobs)):
+    jobs = expire_jobs(services), repair_jobs(services)
+    for part in (*jobs, delete_empty_batches(services.blobs), delete_unused_inputs(services.blobs)):
         try:
             yield from part
         except StorageUnavailable as error:
@@ -52,6 +54,22 @@ def repair_jobs(services: Services) -> Iterator[Effect]:
     """Make each job's files and record consistent, see `_repair`. Raises LedgerLost during a rebuild."""
     for job_id, blobs in groupby(services.blobs.list("jobs/"), key=lambda blob: blob.key.split("/")[1]):
         yield _try_job(services, job_id, partial(_repair, services, job_id, list(blobs)))
+
+
+def delete_empty_batches(blobs: BlobStore) -> Iterator[Effect]:
+    """Delete the files of batches none of whose jobs exists any more: has a request, whatever Redis has.
+
+    Recent files are kept: a submission may be in progress.
+    """
+    for batch_id, group in groupby(blobs.list(keys.BATCHES_PREFIX), key=lambda blob: blob.key.split("/")[1]):
+        files = list(group)
+        job_ids = (read_json(blobs, keys.batch(batch_id)) or {}).get("jobs", ())
+        recent = max(blob.modified for blob in files) > time.time() - HOUR
+        if recent or any(blobs.exists(keys.request(job_id)) for job_id in job_ids):
+            yield None
+        else:
+            delete_batch_files(blobs, batch_id)
+            yield "leftovers_deleted"
 
 
 def delete_unused_inputs(blobs: BlobStore) -> Iterator[Effect]:
@@ -110,7 +128,7 @@ def _repair(services: Services, job_id: str, files: Iterable[Blob]) -> Effect:
     if not _is_paired(services):
         raise LedgerLost
     if request_age is not None:
-        if len(ages) == 1 and _was_resubmitted(services, job_id):
+        if len(ages) == 1 and _was_abandoned(services, job_id):
             return "leftovers_deleted" if delete_job_files(services.blobs, job_id) else None
         return "records_restored" if restore_job(services, job_id) else None
     if services.blobs.exists(keys.request(job_id)):  # a listing may lag behind
@@ -120,13 +138,18 @@ def _repair(services: Services, job_id: str, files: Iterable[Blob]) -> Effect:
     return "leftovers_deleted" if min(ages.values()) > DAY and delete_job_files(services.blobs, job_id) else None
 
 
-def _was_resubmitted(services: Services, job_id: str) -> bool:
-    """Return whether the client got no response for this request, and sent it again under the same key."""
+def _was_abandoned(services: Services, job_id: str) -> bool:
+    """Return whether the client got no response for this request, and sent it again under the same key.
+
+    Or whether it is part of a batch whose submission ended before all its requests were stored.
+    """
     request = JobRequest.model_validate_json(services.blobs.get(keys.request(job_id)))
+    if request.batch and not services.blobs.exists(keys.batch(request.batch)):
+        return True
     if not request.idempotency_key:
         return False
     accepted = services.ledger.find_by_idempotency_key(request.idempotency_key, request.tenant)
-    return accepted is not None and accepted[0] == request.digest and accepted[1] != job_id
+    return accepted is not None and accepted[0] == request.digest and accepted[1] != (request.batch or job_id)
 
 
 def _delete(services: Services, job_id: str, effect: Effect) -> Effect:

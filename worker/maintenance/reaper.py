@@ -66,6 +66,7 @@ class Reaper:
             self.reap_expired_leases()
         self.top_up_wake_ups()
         self.repeat_fetches()
+        self.make_contact_sheets()
 
     def maintain(self) -> None:
         """Rebuild a lost ledger, finalize jobs, and do a part of the garbage collection. Raises Unavailable."""
@@ -95,6 +96,12 @@ class Reaper:
         if self.services.dispatcher.pending_assets() < _MAX_PENDING_FETCHES:
             for job_id in self.services.fetches.due():
                 self.services.dispatcher.fetch_inputs(job_id)
+
+    def make_contact_sheets(self) -> None:
+        """Send the tasks that make the contact sheets of batches that have ended."""
+        for batch_id in self.services.contact_sheets.wanted():
+            if self.services.contact_sheets.request(batch_id):
+                self.services.dispatcher.make_contact_sheet(batch_id)
 
     def _run_rounds(self, name: str, call: Callable[[], None], stop: threading.Event) -> None:
         """Repeat `call` until `stop` is set, even if it raises."""

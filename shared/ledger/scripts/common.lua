@@ -11,6 +11,9 @@
 -- <ns>:leases               zset    IDs of running jobs by lease expiry
 -- <ns>:jobs, :jobs:<state>  zset    IDs, all scores 0: UUIDv7 sorts by time
 -- <ns>:tenant:<tenant>:jobs, :jobs:<state>  the same of each tenant
+-- <ns>:batch:<id>           zset    IDs of the jobs of a batch, all scores 0, without those that were deleted
+-- <ns>:contact_sheets       zset    batches whose contact sheet is to be made, by when that was asked for
+-- <ns>:contact_sheet:<id>   string  exists for a while after a task was sent that makes the contact sheet of a batch
 -- <ns>:fetches              zset    IDs of queued jobs that wait for images to be fetched, by when the next attempt is due
 -- <ns>:completed            zset    IDs of ended jobs by end time, until the job is deleted
 -- <ns>:unfinalized          zset    IDs of ended jobs by end time, until final.json is in the blob store
@@ -39,6 +42,7 @@ local function queue_key(tier) return ns .. ':queue:' .. tier end
 local function get_field(id, field) return redis.call('HGET', job_key(id), field) end
 local function tenant_of(id) return get_field(id, 'tenant') or 'default' end -- older records have none
 local function ledger_is_lost() return redis.call('EXISTS', ns .. ':ledger') == 0 end
+local function batch_key(batch) return ns .. ':batch:' .. batch end
 local function holds_claim(id, token) return token ~= '' and get_field(id, 'claim') == token end
 local function is_final(state) return next(TRANSITIONS[state]) == nil end
 

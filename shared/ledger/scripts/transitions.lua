@@ -1,5 +1,17 @@
 -- The ends of claims and jobs, and what each changes. `load_script` puts this file after fair_share.lua, before each script.
 
+-- Has the contact sheet of a job's batch made, if this was its last job that had not ended. Jobs mostly end in the order of
+-- the batch, so the last one is looked at first.
+local function end_batch_of(id)
+  local batch = get_field(id, 'batch')
+  if not batch then return end
+  for _, other in ipairs(redis.call('ZREVRANGE', batch_key(batch), 0, -1)) do
+    local state = get_field(other, 'state')
+    if state and not is_final(state) then return end
+  end
+  redis.call('ZADD', ns .. ':contact_sheets', now(), batch)
+end
+
 local function mark_ended(id, state)
   if get_field(id, 'state') == 'queued' then withdraw(id) else settle(id) end
   redis.call('ZREM', ns .. ':leases', id)
@@ -11,6 +23,7 @@ local function mark_ended(id, state)
   redis.call('ZADD', ns .. ':unfinalized', now(), id)
   change_state(id, state)
   add_to_outbox(id, state)
+  end_batch_of(id)
 end
 
 -- Ends a claim without an outcome: the job returns to its queue, or is canceled if a cancel was requested meanwhile. Place

@@ -49,7 +49,7 @@ LISTS: Final = {
     "queue.list_queue_jobs": ("/v1/queue/standard/jobs", "/v1/queue/batch/jobs"),
 }
 """Routes that return several jobs, and URLs of each."""
-SUBMIT: Final = {"submit.submit", "uploaded_images.post_image"}
+SUBMIT: Final = {"submit.submit", "uploaded_images.post_image", "batches.post_batch"}
 SIGNED: Final = {"shares.get_shared"}
 """Routes that need a signature instead of a key: see test_api_share_links.py."""
 NUMBERS: Final = {"number": "0", "step": "1"}
@@ -113,7 +113,7 @@ def comparable(response: TestResponse, job_id: str) -> object:
 def test_each_route_is_walked(uncached_app: Flask) -> None:
     """A new route fails here until this module knows how to call it."""
     unknown = (
-        {rule.endpoint for _, rule in calls(uncached_app) if "job_id" not in rule.arguments}
+        {rule.endpoint for _, rule in calls(uncached_app) if not {"job_id", "batch_id"} & rule.arguments}
         - WITHOUT_JOBS
         - LISTS.keys()
         - SUBMIT
@@ -140,6 +140,28 @@ def test_another_tenants_job_is_the_same_404_as_no_job(
     assert walked >= 20 * len(job_ids)
     assert all(services.ledger.exists(job_id) for job_id in job_ids)
     assert all(services.ledger.get(job_id).cancel_requested_at is None for job_id in job_ids)
+
+
+def test_another_tenants_batch_is_the_same_404_as_no_batch(
+    uncached_app: Flask, owner: FlaskClient, stranger: FlaskClient
+) -> None:
+    photo, style = (upload(owner, image).get_json()["id"] for image in (image_file(), image_file((1, 2, 3))))
+    job = {"content": photo, "styles": [style], "recipe": {"preset": "fast", "size": 96}}
+    batch = owner.post("/v1/batches", json={"jobs": [job, job]}).get_json()
+    walked = set()
+    for method, rule in calls(uncached_app):
+        if "batch_id" not in rule.arguments:
+            continue
+        for wanted in (batch["id"], batch["id"].upper(), "x"):
+            unknown = str(uuid7())
+            foreign = stranger.open(rule.rule.replace("<batch_id>", wanted), method=method)
+            missing = stranger.open(rule.rule.replace("<batch_id>", unknown), method=method)
+            assert (foreign.status_code, foreign.get_json()["code"]) == (404, "batch_not_found")
+            assert lowered(foreign, wanted) == lowered(missing, unknown), (method, rule.rule)
+        walked.add(rule.endpoint)
+    assert {"batches.get_batch", "batches.cancel_batch", "batches.delete_batch"} <= walked
+    assert stranger.get(batch["urls"]["jobs"]).get_json()["jobs"] == []
+    assert owner.get(batch["urls"]["self"]).get_json()["counts"]["queued"] == 2
 
 
 def lowered(response: TestResponse, job_id: str) -> str:

@@ -74,6 +74,8 @@ def _send_generated(operation: Any, mode: GenerationMode, ids: list[str]) -> Non
             images = {"content": PHOTO, "style": [STYLE], **masks, "init_image": PHOTO}
             optional = {*masks, "init_image"} - case.body.keys()
             case.body |= {name: image for name, image in images.items() if name not in optional}
+        if job_id and operation.path == "/v1/batches" and isinstance(case.body, dict):
+            case.body["defaults"] = {"content": BASE64, "styles": [BASE64]}
         if operation.path == "/v1/images" and isinstance(case.body, dict) and "image" in case.body:
             case.body["image"] = PHOTO
         case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {KEY}"})

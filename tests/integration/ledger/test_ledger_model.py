@@ -8,7 +8,15 @@ from typing import Any, Literal
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 from support.fixtures.ledger import TIERS
 from support.ledger_model import LedgerModel, ModelJob
 from support.tenants import of
@@ -69,21 +77,35 @@ class Comparison(RuleBasedStateMachine):
         key=st.sampled_from(("", "", "", "k")),
         digest=st.sampled_from("de"),
         limits=st.tuples(*[st.sampled_from(few) for few in ((99, 99, 4), (0, 0, 2), (0, 0, 1_000_000))]),
+        count=st.sampled_from((1, 1, 1, 2, 3)),
     )
     def submit(  # noqa: PLR0917 - hypothesis passes them by name
-        self, tier: str, tenant: str, steps: int, peak: int, key: str, digest: str, limits: tuple[int, int, int]
-    ) -> str:
+        self,
+        tier: str,
+        tenant: str,
+        steps: int,
+        peak: int,
+        key: str,
+        digest: str,
+        limits: tuple[int, int, int],
+        count: int,
+    ) -> Any:
         fields = {"tier": tier, "digest": digest, "peak_memory_bytes": peak, "idempotency_key": key or None}
-        request = of(tenant, steps).model_copy(update=fields)
-        size = request.recipe, request.width, request.height
-        job = ModelJob(request.id, tenant, tier, cost(*size), peak, key)
-        status, job_id = self.model.submit(job, digest, round(pixel_evaluations(*size)), limits)
+        requests = [of(tenant, steps + number).model_copy(update=fields) for number in range(count)]
+        if count > 1:
+            requests = [one.model_copy(update={"batch": f"batch-{requests[0].id}"}) for one in requests]
+        sizes = [(one.recipe, one.width, one.height) for one in requests]
+        jobs = [
+            ModelJob(one.id, tenant, tier, cost(*size), peak, key, one.batch or "")
+            for one, size in zip(requests, sizes, strict=True)
+        ]
+        status = self.model.submit(jobs, digest, sum(round(pixel_evaluations(*size)) for size in sizes), limits)
         limit, tenant_limit, daily = limits
         options = {"tenant_queue_limit": tenant_limit, "pixel_evaluations_per_day": daily}
-        reply = outcome(lambda: self.ledger.submit(request, queue_limit=limit, remember_seconds=9999, **options))
-        expected = {"created": (job_id, True), "replayed": (job_id, False)}
+        reply = outcome(lambda: self.ledger.submit(*requests, queue_limit=limit, remember_seconds=9999, **options))
+        expected = {"created": (self.model.created_id, True), "replayed": (self.model.created_id, False)}
         assert reply == expected.get(status, status)
-        return job_id
+        return multiple(*(job.id for job in jobs))
 
     @rule(
         target=claims,
@@ -160,8 +182,9 @@ class Comparison(RuleBasedStateMachine):
         for state, tenant in LISTS:
             pipe.zcard(f"{NAMESPACE}{f':tenant:{tenant}' if tenant else ''}:jobs:{state}")
         pipe.zrange(f"{NAMESPACE}:leases", 0, -1)
+        pipe.zrange(f"{NAMESPACE}:contact_sheets", 0, -1)
         pipe.zcard(f"{NAMESPACE}:jobs")
-        *replies, leases, count = pipe.execute()
+        *replies, leases, sheets, count = pipe.execute()
         fields = [
             [j.state, j.token, j.last_token, j.order, j.claims, j.leases_lost, j.state in TERMINAL]
             for j in model.jobs.values()
@@ -173,6 +196,7 @@ class Comparison(RuleBasedStateMachine):
             for state, claim, last_claim, *numbers, completed_at in replies[: len(fields)]
         ]
         assert [*records, *replies[len(fields) :]] == [*fields, *queues, *counts]
+        assert set(sheets) == model.wanted_sheets
         assert sorted(leases) == sorted(job.id for job in model.jobs.values() if job.state == "running")
         assert count == len(model.jobs)
         of_b = [job.id for job in model.jobs.values() if job.tenant == "b"]

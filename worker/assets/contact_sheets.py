@@ -1,0 +1,81 @@
+"""Makes the contact sheet of a batch: its results in a grid, each with what sets it apart."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from PIL import Image
+
+from easel.models import TERMINAL
+from shared.errors import BlobMissing, EaselError, Unavailable
+from shared.imaging.images import decode, encode_png
+from shared.jobs.batch import contact_sheet_key
+from shared.jobs.job import Job
+from shared.services import Services
+from shared.storage import keys
+from worker.assets.captions import captions, common_facts
+from worker.assets.sheet_layout import PAPER, Tile, column_count, draw_sheet, tile_side
+
+log = structlog.get_logger(__name__)
+
+_MISSING_SIDE: Final = 256  # of a job whose photo's size is unknown
+
+
+class ContactSheetMaker:
+    """Safe to share between threads."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def make(self, batch_id: str) -> None:
+        """Make and store the contact sheet, unless it is there, or not all jobs have ended.
+
+        Raises Unavailable; the reaper then sends the task again.
+        """
+        try:
+            self._make(batch_id)
+        except Unavailable:
+            raise
+        except Exception:  # it would fail again and again; a request for the sheet tries it once more
+            log.exception("contact_sheet_failed", batch=batch_id)
+        self._services.contact_sheets.done(batch_id)
+
+    def _make(self, batch_id: str) -> None:
+        ledger, blobs = self._services.ledger, self._services.blobs
+        jobs = ledger.get_many(ledger.batch_ids(batch_id))
+        key = contact_sheet_key(batch_id, jobs)
+        if key is None or any(job.state not in TERMINAL for job in jobs) or blobs.exists(key):
+            return
+        blobs.put(key, encode_png(self._draw(jobs)), content_type="image/png")
+        for blob in list(blobs.list(keys.contact_sheets_prefix(batch_id))):
+            if blob.key != key:
+                blobs.delete(blob.key)
+        log.info("contact_sheet_made", batch=batch_id, jobs=len(jobs))
+
+    def _draw(self, jobs: Sequence[Job]) -> Image.Image:
+        side, requests = tile_side(len(jobs)), [job.request for job in jobs]
+        texts = captions(requests)
+        tiles = [Tile(self._picture(job, side), text, _note(job)) for job, text in zip(jobs, texts, strict=True)]
+        return draw_sheet(tiles, column_count(requests), common_facts(requests))
+
+    def _picture(self, job: Job, side: int) -> Image.Image:
+        """Return the result, at most `side` pixels wide and high; without one, an empty picture of its shape."""
+        if job.result:
+            try:
+                data = self._services.blobs.get(job.result)
+                image = decode(data, max_pixels=self._services.settings.max_pixels, background=PAPER)
+            except (BlobMissing, EaselError) as error:
+                if isinstance(error, Unavailable):
+                    raise
+                log.warning("result_not_shown", job=job.id, code=error.code)
+            else:
+                image.thumbnail((side, side), Image.Resampling.LANCZOS)
+                return image
+        width, height = job.request.width or _MISSING_SIDE, job.request.height or _MISSING_SIDE
+        scale = side / max(width, height)
+        return Image.new("RGB", (max(1, round(width * scale)), max(1, round(height * scale))), "#e9e6e0")
+
+
+def _note(job: Job) -> str:
+    """Return what is said on a picture without a result."""
+    return "" if job.result else str(job.state)
