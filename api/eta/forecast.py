@@ -99,8 +99,6 @@ class Forecast:
         return _range(end, min(self._age(), end.mean - shortest))  # of a worker that was idle before, too
 
     def _simulate(self, queues: dict[str, list[RemainingWork]]) -> dict[str, Duration]:
-        if not self._workers:
-            return {}
         return simulate(self._running, queues, self._workers, self._slice_seconds, self._model.mean_fraction)
 
     def _age(self) -> float:

@@ -24,6 +24,7 @@ _OTHER_ALGORITHM, _OTHER_DEVICE = 1, 20  # count as this many doublings
 _ASSUMED_ERRORS: Final = np.array([NormalDist().inv_cdf(quantile) for quantile in (0.1, 0.3, 0.5, 0.7, 0.9)])
 _KNOWN_DEVICE_SIGMA: Final = 0.3  # assumed standard deviation of the log speed on a device with runs
 _NEW_DEVICE_SIGMA: Final = 1.1  # and on one without: a GPU is many times faster than the two cores assumed
+_DEFAULT_LOG_PACE: Final = -math.log(DEFAULT_PIXELS_PER_SECOND)
 _DRIFT_SIGMA: Final = 0.15  # and of a job's pace in its second half, relative to the first
 
 _Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -36,7 +37,10 @@ class SpeedModel:
         self._devices = np.array([run.device for run in runs] or [""])
         self._algorithms = np.array([run.algorithm for run in runs] or [""])
         self._log2_pixels = np.log2([run.pixels for run in runs] or [1])
-        self._log_paces = np.array([_log_pace(run) for run in runs] or [-math.log(DEFAULT_PIXELS_PER_SECOND)])
+        # Seconds per pixel evaluation, without the fixed cost per step.
+        self._log_paces = np.array(
+            [-math.log(run.pixels_per_second) - _log_fixed_cost(run.pixels) for run in runs] or [_DEFAULT_LOG_PACE]
+        )
         self._starts = np.array([run.start_seconds + run.end_seconds for run in runs] or [START_SECONDS])
         self.mean_fraction = float(np.mean([run.fraction for run in runs] or [1]))
         drifts = [run.drift for run in runs if run.drift is not None]
@@ -77,11 +81,6 @@ def _quantiles(values: _Floats, weights: _Floats) -> tuple[float, float]:
     totals = np.cumsum(weights[order])
     p50, p90 = values[order][np.searchsorted(totals, totals[-1] * np.array([0.5, 0.9]))]
     return float(p50), float(p90)
-
-
-def _log_pace(run: RunRecord) -> float:
-    """Return the logarithm of the seconds per pixel evaluation of this run without the fixed cost per step."""
-    return -math.log(run.pixels_per_second) - _log_fixed_cost(run.pixels)
 
 
 def _log_fixed_cost(pixels: float) -> float:
