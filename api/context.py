@@ -7,13 +7,13 @@ from typing import Final, Self
 
 from flask import current_app
 
-from api.eta.service import EtaService
+from api.eta.forecast import Forecast
 from api.http.callers import Callers
 from api.http.limits import StreamLimits
 from api.imaging.thumbnails import ThumbnailCache
 from api.live.event_hub import EventHub
 from api.live.snapshot_batcher import SnapshotBatcher
-from api.live.ttl_cache import TtlCaches
+from api.live.ttl_cache import TtlCache, TtlCaches
 from shared.errors import InvalidJobId
 from shared.inputs.decoder_pool import DecoderPool
 from shared.services import Services
@@ -32,7 +32,7 @@ class Context:
     callers: Callers
     quotas: TtlCaches[Quotas]
     stream_limits: StreamLimits
-    eta: EtaService
+    eta: TtlCache[Forecast]
     snapshots: SnapshotBatcher
     event_hub: EventHub
     decoder: DecoderPool

@@ -1,1 +1,1 @@
-"""Estimates of when jobs will end: a speed model, a simulation of the queue, the forecast, and its cache."""
+"""Estimates of when jobs will end: a speed model, a simulation of the queue, and the forecast that uses both."""

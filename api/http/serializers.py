@@ -8,7 +8,8 @@ from flask import Response
 from pydantic import BaseModel, Field
 
 from api.context import Context
-from api.eta.service import EtaService
+from api.eta.forecast import Forecast
+from api.live.ttl_cache import TtlCache
 from easel.events import WorkerSilence
 from easel.models import TERMINAL, DurationRange, JobStatus, Metrics, Webhook
 from shared.jobs.job import Job
@@ -52,7 +53,7 @@ def serialize_jobs(context: Context, jobs: list[Job]) -> list[JobStatus]:
     ]
 
 
-def serialize_snapshot(snapshot: JobSnapshot, eta: EtaService, settings: Settings) -> JobStatus:
+def serialize_snapshot(snapshot: JobSnapshot, eta: TtlCache[Forecast], settings: Settings) -> JobStatus:
     """Return the job of a snapshot. Raises JobNotFound, LedgerLost, LedgerUnavailable."""
     job, position = snapshot.job(), snapshot.position
     estimate = None if job.state in TERMINAL else eta.get().eta(job, position)

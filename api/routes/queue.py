@@ -90,7 +90,7 @@ def _queue(context: Context, tenant: str) -> Queue:
     running = services.ledger.list(tenant=tenant, state=JobState.RUNNING, limit=200)
     own_ids = {job.id for job in running}
     return Queue(
-        tiers=[_tier(context, tier) for tier in services.settings.tiers],
+        tiers=[_tier(context, tier, tenant) for tier in services.settings.tiers],
         running=serialize_jobs(context, running),
         workers=[_worker(worker, own_ids) for worker in services.queue_stats.workers()],
         completed_last_hour=services.queue_stats.completed_last_hour(),
@@ -103,7 +103,7 @@ def _worker(info: WorkerInfo, own_ids: AbstractSet[str]) -> Worker:
     return Worker.model_validate({**info.model_dump(), "job": job, "busy": info.job is not None})
 
 
-def _tier(context: Context, tier: str) -> Tier:
+def _tier(context: Context, tier: str, tenant: str) -> Tier:
     services = context.services
     age = services.queue_stats.next_job_age(tier)
     return Tier(
@@ -111,7 +111,7 @@ def _tier(context: Context, tier: str) -> Tier:
         default=tier == services.settings.default_tier,
         depth=services.queue_stats.depth(tier),
         oldest_seconds=None if age is None else round(age, 1),
-        eta_seconds=context.eta.get().eta_of_default(tier),
+        eta_seconds=context.eta.get().eta_of_default(tier, tenant),
     )
 
 

@@ -101,8 +101,7 @@ def _estimate(recipe: Recipe, records: list[RunRecord]) -> tuple[float, float]:
     names = {"id": "x", "tier": "standard", "content": "c", "digest": "d"}
     request = JobRequest(**names, recipe=recipe, styles=(), width=_SHAPE[0], height=_SHAPE[1], created_at=0)
     job = Job(id="x", state=JobState.QUEUED, request=request, order=0, progress=Progress(total=recipe.total_steps))
-    speed = records[0].pixels_per_second if records else None
-    worker = WorkerInfo(name="a", device="cpu:2", weights="w", tiers=("standard",), pixels_per_second=speed, seen_at=0)
+    worker = WorkerInfo(name="a", device="cpu:2", weights="w", tiers=("standard",), seen_at=0)
     eta = Forecast([job], [worker], Settings(), records).eta(job, None)
     assert eta  # a worker is registered
     return eta.p50, eta.p90

@@ -2,12 +2,11 @@
 
 from random import Random
 
-import numpy as np
 import pytest
 from support.fixtures.ledger import claim, submit
 from support.tenants import end_slice, of, progress, queued
 
-from api.eta.simulation import FairQueue, RemainingWork
+from api.eta.simulation import Duration, FairQueue, RemainingWork
 from easel.models import JobState
 from shared.jobs.estimate import cost
 from shared.ledger.ledger import Ledger
@@ -15,16 +14,8 @@ from shared.ledger.ledger import Ledger
 
 def remaining_work(ledger: Ledger, job_id: str) -> RemainingWork:
     job = ledger.get(job_id)
-    seconds = np.full((1, 1), float(job.request.recipe.steps))
-    return RemainingWork(
-        job_id,
-        job.request.tier,
-        seconds,
-        seconds,
-        tenant=job.tenant,
-        start_tag=job.order,
-        cost=cost(job.request.recipe, 64, 64),
-    )
+    steps = job.request.recipe.steps
+    return RemainingWork(job, {"cpu": Duration(steps, 0)}, cost(job.request.recipe, 64, 64))
 
 
 @pytest.mark.parametrize("slice_steps", [40, 10_000], ids=["in time slices", "in one piece"])
@@ -42,7 +33,7 @@ def test_the_simulated_order_is_that_of_the_ledger(ledger: Ledger, seed: int, sl
         done = min(1.0, done + slice_steps / steps)
         turn = queue.take(slice_steps)
         expected.append(claimed.job.id)
-        simulated.append(turn.work.job_id)
+        simulated.append(turn.work.job.id)
         if done < 1:
             end_slice(ledger, claimed, done)
             queue.put_back(turn)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api.eta.speed_model import SAMPLES, SpeedModel
+from api.eta.speed_model import Z90, SpeedModel
 from shared.jobs.estimate import DEFAULT_PIXELS_PER_SECOND, START_SECONDS
 from shared.jobs.run_history import RunRecord
 
@@ -30,15 +30,16 @@ def noisy(random: np.random.Generator, count: int, spread: float) -> list[RunRec
 
 def speed(model: SpeedModel, device: str, algorithm: str, pixels: float) -> float:
     """Return the predicted median, in pixel evaluations per second."""
-    return float(1 / np.median(model.samples(device, algorithm, pixels)[0]))
+    return math.exp(-model.predict(device, algorithm, pixels)[0])
 
 
 def test_without_runs_the_model_uses_its_defaults() -> None:
-    pace, start, _, fraction = SpeedModel([]).samples("cpu", "adam", 256 * 192)
-    assert 1 / np.median(pace) == pytest.approx(DEFAULT_PIXELS_PER_SECOND, rel=0.05)
-    assert np.quantile(pace, 0.9) > 3 * np.median(pace)
-    assert set(start) == {START_SECONDS}
-    assert set(fraction) == {1}
+    model = SpeedModel([])
+    log_pace, sigma, start = model.predict("cpu", "adam", 256 * 192)
+    assert math.exp(-log_pace) == pytest.approx(DEFAULT_PIXELS_PER_SECOND, rel=0.3)
+    assert math.exp(Z90 * sigma) > 3
+    assert start == START_SECONDS
+    assert model.mean_fraction == 1
 
 
 def test_runs_of_the_same_size_and_device_count_most() -> None:
@@ -73,18 +74,17 @@ def test_runs_with_another_optimizer_count_less() -> None:
 def test_quantiles_hold_on_unseen_jobs(spread: float) -> None:
     random = np.random.default_rng(3)
     model = SpeedModel(noisy(random, 200, spread))
-    quantiles = []
+    errors = []
     for one in noisy(random, 1000, spread):
-        pace = model.samples("cpu", "lbfgs", one.pixels)[0]
-        quantiles.append(np.mean(1 / one.pixels_per_second >= pace))
-    assert 0.4 < np.mean(np.array(quantiles) <= 0.5) < 0.6
-    assert 0.85 < np.mean(np.array(quantiles) <= 0.9) < 0.95
+        log_pace, sigma, _ = model.predict("cpu", "lbfgs", one.pixels)
+        errors.append((-math.log(one.pixels_per_second) - log_pace) / sigma)
+    assert 0.4 < np.mean(np.array(errors) <= 0) < 0.6
+    assert 0.85 < np.mean(np.array(errors) <= Z90) < 0.95
 
 
 def test_few_runs_do_not_narrow_the_spread() -> None:
     def width(count: int) -> float:
-        pace = SpeedModel([run()] * count).samples("cpu", "lbfgs", 65536)[0]
-        return float(np.quantile(pace, 0.9) / np.median(pace))
+        return math.exp(Z90 * SpeedModel([run()] * count).predict("cpu", "lbfgs", 65536)[1])
 
     assert width(1) > width(30)
     assert width(1) > 1.3
@@ -101,23 +101,13 @@ def test_a_jobs_own_pace_counts_more_as_it_progresses(done: float) -> None:
     random = np.random.default_rng(1)
     step = 0.3 / 4  # the drifts spread twice as far as a step
     model = SpeedModel(noisy(random, 200, 0.3))
-    predicted = 100 * random.lognormal(0, 0.3, SAMPLES)
     covered = {0.5: 0, 0.9: 0}
     for _ in range(500):
         whole = 100 * random.lognormal(0, 0.3)  # as many seconds as it would take at the pace of its lot
         own = whole * math.exp(step * random.normal() / math.sqrt(done))
         rest = whole * math.exp(step * random.normal() / math.sqrt(1 - done))
-        seconds = model.at_own_pace(predicted, own, done, random)
-        for share in covered:
-            covered[share] += rest <= np.quantile(seconds, share)
+        log_seconds, sigma = model.at_own_pace(math.log(100), 0.3, math.log(own), done)
+        for share, z in ((0.5, 0), (0.9, Z90)):
+            covered[share] += math.log(rest) <= log_seconds + z * sigma
     assert 0.4 < covered[0.5] / 500 < 0.6
     assert 0.83 < covered[0.9] / 500 < 0.97
-
-
-def test_the_figures_of_one_run_stay_together() -> None:
-    runs = [run(pixels_per_second=1000 / number, start_seconds=number, end_seconds=number) for number in range(1, 10)]
-    pace, start, end, _ = SpeedModel(runs).samples("cpu", "lbfgs", 65536)
-    from_runs = np.isin(np.round(1000 * pace, 6), np.arange(1, 10))
-    assert from_runs.sum() > SAMPLES / 3
-    np.testing.assert_allclose(start[from_runs], 1000 * pace[from_runs])
-    np.testing.assert_array_equal(start[from_runs], end[from_runs])

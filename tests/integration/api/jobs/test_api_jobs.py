@@ -16,6 +16,7 @@ from api.app import create_app
 from api.eta.forecast import MAX_QUEUED, Forecast
 from easel.models import JobError, JobState
 from shared.jobs.estimate import START_SECONDS
+from shared.jobs.run_history import RunRecord
 from shared.services import Services
 from shared.settings import Settings
 
@@ -31,7 +32,7 @@ def test_a_running_job_has_progress_losses_and_an_estimate(
     assert (job["state"], job["attempt"], job["queue_position"]) == ("running", 1, None)
     assert job["progress"] == {"phase": "96 px", "current": 15, "total": 60, "percentage": 25.0}
     assert job["losses"]["total"] == 3
-    left = 45 + START_SECONDS / 2  # of two stages one is yet to begin
+    left = 45 + 0.75 * START_SECONDS / 2  # of two stages; the later one counts in proportion to what remains
     assert job["eta_seconds"]["p50"] == pytest.approx(left, rel=0.05)
     assert left < job["eta_seconds"]["p90"] < 1.5 * left
     assert job["metrics"]["steps_per_second"] == 1.0
@@ -39,7 +40,19 @@ def test_a_running_job_has_progress_losses_and_an_estimate(
 
 
 def test_queued_jobs_have_a_position_and_an_estimate(submit: Submit, client: FlaskClient, services: Services) -> None:
-    services.queue_stats.register_worker(worker_info(pixels_per_second=50_000))
+    worker = worker_info()
+    services.queue_stats.register_worker(worker)
+    times = {
+        "pixels": 6912,
+        "pixels_per_second": 50_000,
+        "start_seconds": 2,
+        "end_seconds": 0,
+        "fraction": 1,
+        "drift": 0,
+    }
+    services.run_history.add(
+        RunRecord.model_validate({"device": worker.device, "algorithm": "patches, lbfgs", **times})
+    )
     ids = [submit().get_json()["id"] for _ in range(3)]
     jobs = [client.get(f"/v1/jobs/{one}").get_json() for one in ids]
     assert [job["queue_position"] for job in jobs] == [1, 2, 3]
