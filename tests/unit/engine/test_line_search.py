@@ -31,6 +31,11 @@ def test_the_next_step_ends_at_the_minimum_of_a_parabola() -> None:
     assert shorter_step(1.0, phi(1.0), phi(0.0), derivative) == pytest.approx(0.3)
 
 
+def test_a_parabola_with_a_minimum_too_near_or_too_far_gives_a_tenth_or_a_half_of_the_step() -> None:
+    assert shorter_step(2.0, 1e6, 0.0, -1.0) == pytest.approx(0.2)
+    assert shorter_step(2.0, -0.2, 0.0, -1.0) == pytest.approx(1.0)
+
+
 @given(t=POSITIVE, phi_t=st.floats(allow_nan=False, allow_infinity=False, width=32), decrease=POSITIVE)
 def test_the_next_step_is_a_tenth_to_a_half_of_the_last(t: float, phi_t: float, decrease: float) -> None:
     assert 0.1 * t <= shorter_step(t, phi_t, 0.0, -decrease) <= 0.5 * t
