@@ -14,7 +14,7 @@ from chaos.faults import FAULTS
 from support.requirements import PYTHONPATH, ROOT, part_missing
 
 CHECKED = ("lost", "duplicated", "stale_writes", "differing_images", "changed_final_states", "canceled_with_result")
-CHECKED += ("undelivered", "wrong_deliveries", "foreign_jobs")
+CHECKED += ("partial_batches", "undelivered", "wrong_deliveries", "foreign_jobs")
 
 
 def chaos(out: Path, *options: str) -> tuple[int, dict[str, Any], str]:
@@ -38,6 +38,7 @@ def test_no_job_is_lost_or_done_twice_under_any_fault(tmp_path: Path) -> None:
     assert summary["stores"] == ["local", "s3"]
     assert summary["rendered_by_tensorflow"] > 0
     assert summary["kills"] > 10
+    assert summary["batches"] > 0
     assert summary["webhooks_delivered"] >= summary["jobs"]
 
 

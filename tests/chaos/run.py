@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 from chaos.clients.clients import Clients
-from chaos.clients.requests import JobRequest, sleeping_requests, tensorflow_requests
+from chaos.clients.requests import JobRequest, batch_requests, sleeping_requests, tensorflow_requests
 from chaos.faults import FAULTS, Fault, FaultContext
 from chaos.stack.stack import ChaosStack
 from shared.errors import EaselError
@@ -17,6 +17,7 @@ _LANES: Final = 3
 _ALONE_SHARE: Final = 0.5  # at most this share of the time is used for faults one by one
 _PAUSE_SECONDS: Final = 0.3
 _KILLS: Final = {"kill_child": 80, "kill_parent": 13, "kill_group": 7}
+_BATCH_SHARE: Final = 0.1  # of the submissions
 _LAST: Final = "queue_full_restart"  # it stops the whole stack, so nothing else can happen at the same time
 
 
@@ -137,12 +138,14 @@ class ChaosRun:
             self._busy_domains.remove(domain)
 
     def _submit(self, source: Callable[[Random], Iterator[JobRequest]], tier: str, depth: int, number: int) -> None:
-        requests = source(Random(f"{self._seed} {tier} {number}"))  # noqa: S311 - not used for secrets
+        random = Random(f"{self._seed} {tier} {number}")  # noqa: S311 - not used for secrets
+        requests = source(random)
         sent = 0
         while not self.stopping.is_set() and self.seconds_left:
             if self._may_send(tier, depth, sent):
-                self.clients.send(next(requests))
-                sent += 1
+                batch = batch_requests(requests) if tier == "standard" and random.random() < _BATCH_SHARE else None
+                accepted = self.clients.send_batch(batch) if batch else self.clients.send(next(requests))
+                sent += len(batch or [accepted])
             else:
                 self.stopping.wait(_PAUSE_SECONDS / 3)
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from chaos.audit.job_history import JobHistory
 from chaos.audit.replay import read_histories
@@ -17,6 +19,8 @@ from chaos.stack.stack import ChaosStack
 from shared.errors import BlobMissing, JobNotFound
 from shared.jobs.job import Job, JobRequest
 from shared.storage import BlobStore, keys
+
+_ALL: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Evidence:
     required_faults: Sequence[str]
     unaccepted_jobs: int = 0  # jobs that were rendered although no client got a 202 for them
     deliveries: Sequence[Delivery] = ()
+    batches: Mapping[str, int] = field(default_factory=dict)  # the number of jobs in each batch in the ledger
     foreign_jobs: Sequence[str] = ()  # a message for each job that another tenant saw
 
 
@@ -104,7 +109,8 @@ def collect_evidence(stack: ChaosStack, clients: Clients, required_faults: Seque
         if case.result_digest:
             _ = case.reference_digest
     unaccepted = sum(bool(history.claims) for job_id, history in histories.items() if job_id not in accepted)
-    seen = clients.receiver.deliveries, clients.foreign_jobs
+    batches = Counter(job.request.batch for job in stack.services.ledger.list(limit=_ALL) if job.request.batch)
+    seen = clients.receiver.deliveries, batches, clients.foreign_jobs
     return Evidence(
         stack.config.store, cases, stack.fault_log, stack.stall_detector, required_faults, unaccepted, *seen
     )

@@ -6,6 +6,7 @@ from typing import Final
 from chaos.audit.evidence import Case, Evidence
 from chaos.audit.job_history import Claim
 from chaos.audit.timings import cancel_times, percentile, recovery_times
+from chaos.clients.requests import BATCH_JOBS
 from chaos.fault_log import NEXT_PUBLISHER, REDIS
 from chaos.stack.engine import JobKind
 from chaos.timeouts import LEASE_SECONDS
@@ -159,6 +160,13 @@ def slow_cancels(evidence: Evidence) -> Iterator[str]:
         yield f"it took {slowest} s from a cancel until the device was free"
 
 
+def partial_batches(evidence: Evidence) -> Iterator[str]:
+    """A batch has all of its jobs, even if its client got no 202."""
+    for batch, jobs in evidence.batches.items():
+        if jobs != BATCH_JOBS:
+            yield f"batch {batch} has {jobs} jobs"
+
+
 def undelivered(evidence: Evidence) -> Iterator[str]:
     """The webhook of each job got its end."""
     acknowledged = {(delivery.job_id, delivery.event) for delivery in evidence.deliveries if delivery.acknowledged}
@@ -227,6 +235,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     outdated_resumes,
     silent_corruption,
     wrong_reclaims,
+    partial_batches,
     undelivered,
     wrong_deliveries,
     foreign_jobs,

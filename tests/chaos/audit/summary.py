@@ -29,6 +29,7 @@ def summarize(evidence_by_store: Sequence[Evidence]) -> dict[str, Any]:
         "ended": dict(Counter(str(case.job.state) if case.job else "unknown" for case in cases)),
         "rendered_by_tensorflow": sum(case.accepted.request.tensorflow_recipe is not None for case in cases),
         "rendered_unaccepted": sum(evidence.unaccepted_jobs for evidence in evidence_by_store),
+        "batches": sum(len(evidence.batches) for evidence in evidence_by_store),
         "webhooks_delivered": sum(it.acknowledged for evidence in evidence_by_store for it in evidence.deliveries),
         "webhooks_failed": sum(not it.acknowledged for evidence in evidence_by_store for it in evidence.deliveries),
         "claims": sum(len(case.history.claims) for case in cases),

@@ -20,6 +20,7 @@ GUARANTEES = {
     "outdated_resumes": "claims that did not resume from the newest checkpoint",
     "silent_corruption": "broken checkpoints that were not reported",
     "wrong_reclaims": "jobs taken from their worker because Redis was unavailable",
+    "partial_batches": "batches without some of their jobs",
     "undelivered": "ends of jobs that their webhook never got",
     "wrong_deliveries": "webhooks that were not signed, went to another tenant, or named another end",
     "foreign_jobs": "jobs that another tenant could see",

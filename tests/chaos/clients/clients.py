@@ -7,7 +7,7 @@ import hashlib
 import heapq
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -73,16 +73,21 @@ class Clients:
 
         With `crash_at` the first attempt makes the API crash at that point of the submission.
         """
-        crash = {CRASH_AT: str(crash_at)} if crash_at is not None else {}
-        response = self._submit(request, crash)
-        while not self._stopping.is_set():
-            if response is not None and response.status_code == httpx2.codes.ACCEPTED:
-                return self._accept(request, str(response.json()["id"]))
-            if response is not None and response.status_code == httpx2.codes.UNPROCESSABLE_ENTITY:
-                raise AssertionError(response.text)  # it would be refused again and again
-            self._stopping.wait(_PAUSE_SECONDS)
-            response = self._submit(request)
-        return None
+        response = self._until_accepted(lambda crash: self._submit(request, crash), crash_at)
+        return self._accept(request, str(response.json()["id"])) if response else None
+
+    def send_batch(self, requests: Sequence[JobRequest], *, crash_at: int | None = None) -> list[AcceptedJob] | None:
+        """Submit as one batch until it is accepted, as `send` does."""
+        first = requests[0]
+        body = {"jobs": [request.json_fields(self.receiver.url(request.tenant)) for request in requests]}
+
+        def submit(crash: Mapping[str, str]) -> httpx2.Response | None:
+            headers = {"Idempotency-Key": first.key, **crash}
+            return self._request("POST", "/v1/batches", first.tenant, headers=headers, json=body)
+
+        response = self._until_accepted(submit, crash_at)
+        ids = response.json()["jobs"] if response else []
+        return [self._accept(request, job_id) for request, job_id in zip(requests, ids, strict=True)] if ids else None
 
     def try_once(self, request: JobRequest) -> str | None:
         """Submit once and return the error code; None if it was accepted (and recorded) or there was no response."""
@@ -101,6 +106,20 @@ class Clients:
         acknowledged = self.receiver.acknowledged()
         ended = [job for job in list(self.accepted.values()) if job.ended]
         return [job for job in ended if (job.id, f"job.{job.states[-1]}") not in acknowledged]
+
+    def _until_accepted(
+        self, submit: Callable[[Mapping[str, str]], httpx2.Response | None], crash_at: int | None
+    ) -> httpx2.Response | None:
+        """Return the 202; None if the clients are stopped first."""
+        response = submit({CRASH_AT: str(crash_at)} if crash_at is not None else {})
+        while not self._stopping.is_set():
+            if response is not None and response.status_code == httpx2.codes.ACCEPTED:
+                return response
+            if response is not None and response.status_code == httpx2.codes.UNPROCESSABLE_ENTITY:
+                raise AssertionError(response.text)  # it would be refused again and again
+            self._stopping.wait(_PAUSE_SECONDS)
+            response = submit({})
+        return None
 
     def _accept(self, request: JobRequest, job_id: str) -> AcceptedJob:
         if job_id in self.accepted:

@@ -1,10 +1,11 @@
 """The job requests that clients send, and how each client behaves afterwards."""
 
+import base64
 import itertools
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final, Literal
 
@@ -16,6 +17,7 @@ _BEHAVIORS: Final[dict[Behavior, int]] = {"wait": 60, "cancel": 15, "finish": 15
 _PHOTOS: Final = 8
 
 TENANTS: Final = ("north", "south")
+BATCH_JOBS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,12 @@ class JobRequest:
         files = [("content", ("content.png", self.content)), ("style", ("style.png", self.style))]
         return {"files": files, "data": fields}
 
+    def json_fields(self, webhook_url: str) -> dict[str, Any]:
+        """Return the job as a member of a batch."""
+        content, style = ({"base64": base64.b64encode(image).decode()} for image in (self.content, self.style))
+        fields = {"recipe": self.recipe, "tier": self.tier, "webhook_url": webhook_url}
+        return {"content": content, "styles": [style], **fields}
+
 
 def sleeping_requests(random: Random) -> Iterator[JobRequest]:
     """Yield requests for the sleeping engine without end."""
@@ -46,6 +54,12 @@ def sleeping_requests(random: Random) -> Iterator[JobRequest]:
         behavior = _random_behavior(random)
         steps, delay = random.randint(20, 160), random.uniform(0, 4)
         yield sleeping_request(random, JobKind.ORDINARY, steps=steps, behavior=behavior, delay_seconds=delay)
+
+
+def batch_requests(requests: Iterator[JobRequest]) -> list[JobRequest]:
+    """Take the next requests as those of one batch, which is sent once, by one tenant."""
+    first, *others = itertools.islice(requests, BATCH_JOBS)
+    return [replace(one, tenant=first.tenant, behavior=_once(one)) for one in (first, *others)]
 
 
 def sleeping_request(
@@ -72,6 +86,10 @@ def tensorflow_requests(random: Random) -> Iterator[JobRequest]:
             behavior=_random_behavior(random),
             delay_seconds=random.uniform(4, 12),
         )
+
+
+def _once(request: JobRequest) -> Behavior:
+    return "wait" if request.behavior == "submit_twice" else request.behavior
 
 
 def _random_behavior(random: Random) -> Behavior:

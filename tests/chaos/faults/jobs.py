@@ -1,15 +1,19 @@
 """Faults by jobs: jobs that harm their workers, an API that crashes during a submission, and a full queue."""
 
+import itertools
 import time
 from contextlib import ExitStack
 from typing import Final
 
-from chaos.clients.requests import sleeping_request
+from chaos.clients.requests import batch_requests, sleeping_request
 from chaos.fault_log import REDIS
 from chaos.faults.registry import FaultContext, fault
 from chaos.stack.api import CRASH_POINTS
 from chaos.stack.engine import JobKind
 
+_API: Final = "api"
+_BATCH_CRASH_POINTS: Final = 16  # at least, depending on which images are stored already
+_BATCH_CRASHES: Final = 3
 _BRIEF_STEPS: Final = 10
 _FULL: Final = "queue_full"
 _FILL_SECONDS: Final = 60.0
@@ -50,6 +54,20 @@ def api_killed(context: FaultContext) -> bool:
         if context.stack.api_crashes() > crashes:
             context.stack.fault_log.record_api_crash(crash_point)
     return True
+
+
+@fault(domain="api")
+def api_killed_in_batch(context: FaultContext) -> bool:
+    """Crash the API at some points of the submission of a batch."""
+    stack, before = context.stack, context.stack.api_crashes()
+    requests = (sleeping_request(context.random, JobKind.ORDINARY, steps=_BRIEF_STEPS) for _ in itertools.count())
+    for crash_point in context.random.sample(range(_BATCH_CRASH_POINTS), _BATCH_CRASHES):
+        crashes = stack.api_crashes()
+        if context.stopping.is_set() or not context.clients.send_batch(batch_requests(requests), crash_at=crash_point):
+            return False
+        if stack.api_crashes() > crashes:
+            stack.fault_log.record_kill(_API, "api_killed_in_batch")
+    return stack.api_crashes() > before
 
 
 @fault(domain="all")
