@@ -8,7 +8,7 @@ from flask import Response, request
 
 from api.context import Context
 from api.http.download_errors import PreconditionFailed, RangeNotSatisfiable
-from api.http.limits import render_slot
+from api.http.limits import RENDER_SLOTS
 from api.http.operations import ResponseDoc, View, operation
 
 IMMUTABLE: Final = "private, max-age=31536000, immutable"
@@ -88,7 +88,7 @@ def render_cached(name: str, blob_keys: Sequence[str], render: Callable[[Sequenc
     context = Context.current()
     if cached := context.thumbnails.get(name):
         return cached
-    with context.stream_limits.hold(), render_slot():
+    with context.stream_limits.hold(), RENDER_SLOTS:
         if cached := context.thumbnails.get(name):
             return cached
         return context.thumbnails.put(name, render([context.services.blobs.get(key) for key in blob_keys]))

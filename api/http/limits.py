@@ -19,7 +19,8 @@ _DRAIN_BODIES: Final = 4
 _DRAIN_SECONDS: Final = 20
 _MAX_RESERVED_THREADS: Final = 32
 _UNAUTHENTICATED: Final = frozenset({401, 403})
-_RENDERERS: Final = threading.BoundedSemaphore(2)
+RENDER_SLOTS: Final = threading.BoundedSemaphore(2)
+"""For making thumbnails and time-lapses. Submissions do not wait for these."""
 
 
 def limit_bodies(app: Flask, settings: Settings) -> None:
@@ -51,13 +52,6 @@ def drain_rejected_body(response: Response) -> Response:
             break
         remaining -= len(chunk)
     return response
-
-
-@contextmanager
-def render_slot() -> Iterator[None]:
-    """Hold one of two slots for making a thumbnail or time-lapse. Submissions do not wait for these."""
-    with _RENDERERS:
-        yield
 
 
 class StreamLimits:

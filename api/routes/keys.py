@@ -1,12 +1,10 @@
 """The keys of all tenants, for operators. They are in the blob store and need no Redis."""
 
-from typing import Any, Final
-
 from flask import Blueprint, Response
 from pydantic import BaseModel, Field
 
 from api.context import Context
-from api.http.json_body import parse_model
+from api.http.json_body import json_body, parse_model
 from api.http.operations import ResponseDoc, operation
 from api.http.serializers import json_response
 from api.routes.audit import audit
@@ -14,11 +12,6 @@ from shared import errors
 from shared.tenants.keys import Key, NewKey, create_key, list_keys, revoke_key
 
 routes = Blueprint("keys", __name__)
-
-_BODY: Final[dict[str, Any]] = {
-    "required": True,
-    "content": {"application/json": {"schema": NewKey.model_json_schema()}},
-}
 
 
 class CreatedKey(Key):
@@ -44,7 +37,7 @@ def get_keys() -> Response:
 @routes.post("/v1/keys")
 @operation(
     ResponseDoc(201, "The key, which is shown only here.", CreatedKey),
-    body=_BODY,
+    body=json_body(NewKey),
     errors=(errors.UnsupportedMediaType, errors.BodyTooLarge),
     scope="admin",
 )

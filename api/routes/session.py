@@ -1,33 +1,25 @@
 """Sign-in and sign-out, for pages."""
 
-from typing import Any, Final
-
 from flask import Blueprint, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.context import Context
 from api.http import session_cookie
 from api.http.auth import keys_required
-from api.http.json_body import parse_json
+from api.http.json_body import json_body, parse_model
 from api.http.operations import ResponseDoc, operation
 from api.http.serializers import json_response
-from shared.errors import BodyTooLarge, MalformedRequest, UnsupportedMediaType
+from shared.errors import BodyTooLarge, UnsupportedMediaType
 
 routes = Blueprint("session", __name__)
 
-_BODY: Final[dict[str, Any]] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["key"],
-                "additionalProperties": False,
-                "properties": {"key": {"type": "string", "description": "An API key of the service."}},
-            }
-        }
-    },
-}
+
+class SignIn(BaseModel):
+    """What a browser signs in with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(description="An API key of the service.")
 
 
 class SessionStatus(BaseModel):
@@ -48,7 +40,7 @@ def get_session() -> Response:
 @routes.post("/v1/session")
 @operation(
     ResponseDoc(200, "The session, and its cookie.", SessionStatus, headers=("Set-Cookie",)),
-    body=_BODY,
+    body=json_body(SignIn),
     errors=(UnsupportedMediaType, BodyTooLarge),
 )
 def sign_in() -> Response:
@@ -56,10 +48,10 @@ def sign_in() -> Response:
 
     The session lasts for 30 days, until sign-out, or until its key expires or is revoked.
     """
-    context, text = Context.current(), _parse_key()
+    context, body = Context.current(), parse_model(SignIn, example='{"key": "..."}')
     if not keys_required(context):
         return json_response(_status(None))
-    session, cookie = session_cookie.create(context.callers.find(text), context.services.signing_secret)
+    session, cookie = session_cookie.create(context.callers.find(body.key), context.services.signing_secret)
     response = json_response(_status(session))
     session_cookie.set_cookie(response, cookie)
     return response
@@ -90,11 +82,3 @@ def _status(session: session_cookie.Session | None) -> SessionStatus:
         signed_in=session is not None,
         csrf_token=session.csrf_token if session else None,
     )
-
-
-def _parse_key() -> str:
-    """Return the key in the body. Raises MalformedRequest, UnsupportedMediaType."""
-    body = parse_json(example='{"key": "..."}')
-    if set(body) != {"key"} or not isinstance(body["key"], str):
-        raise MalformedRequest('Send a JSON object with the key as a string: {"key": "..."}.')
-    return str(body["key"])

@@ -1,7 +1,7 @@
 """Share links: anyone who has one can see the picture, without a key, until the link expires."""
 
 import time
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.context import Context
 from api.http.callers import Caller
 from api.http.file_responses import blob_response, file_operation
-from api.http.json_body import parse_model
+from api.http.json_body import json_body, parse_model
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
 from api.http.serializers import json_response, to_datetime
@@ -39,12 +39,6 @@ class NewShareLink(BaseModel):
     format: ImageFormat = Field(default="png", description="The file format of the result.")
 
 
-_BODY: Final[dict[str, Any]] = {
-    "required": False,
-    "content": {"application/json": {"schema": NewShareLink.model_json_schema()}},
-}
-
-
 class SharedQuery(Query):
     """The parts of a link. Others, such as trackers append to links, are ignored."""
 
@@ -58,7 +52,7 @@ class SharedQuery(Query):
 @routes.post("/v1/jobs/<job_id>/share")
 @operation(
     ResponseDoc(201, "The link.", ShareLink),
-    body=_BODY,
+    body=json_body(NewShareLink, required=False),
     errors=(errors.NotReady, errors.WrongState, errors.UnsupportedMediaType, errors.BodyTooLarge),
     scope="read",
 )

@@ -166,10 +166,9 @@ def test_wrong_keys_are_refused_and_do_not_lock_anyone_out(browser: FlaskClient)
 
 
 def test_malformed_sign_ins_are_rejected(browser: FlaskClient) -> None:
-    for body in ("", "{", "[]", '{"key": 1}', '{"key": "a", "b": 1}', "[" * 4000):
+    for body in ("", "{", "[]", '{"key": 1}', '{"key": "a", "b": 1}', "[" * 4000, r'{"key": "\ud800"}'):
         response = browser.post("/v1/session", data=body, content_type="application/json")
         assert (response.status_code, response.get_json()["code"]) == (400, "malformed_request")
-    assert sign_in(browser, "\ud800").status_code == 401
     assert browser.post("/v1/session", data={"key": KEYS[0]}).get_json()["code"] == "unsupported_media_type"
     long = browser.post("/v1/session", json={"key": "x" * 5000})
     assert (long.status_code, long.get_json()["code"]) == (413, "body_too_large")
