@@ -61,7 +61,7 @@ export class JobDetail {
     const size = h("span", {}, "…");
     if (urls.result) imageSize(urls.result).then((text) => setText(size, text ?? "–"));
     const facts = [
-      urls.result && ["Size", size],
+      urls.result && ["Result size", size],
       ["Recipe", recipeSummary(recipe)],
       ["Steps done", number(progress.current)],
       ["Render time", duration(metrics.run_seconds)],
