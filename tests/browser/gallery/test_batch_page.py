@@ -115,3 +115,17 @@ def test_a_batch_is_gone_with_its_last_job(new_page: NewPage, stack: BrowserStac
     expect(page.get_by_label("Search")).to_be_hidden()
     page.get_by_role("link", name="Show the gallery").click()
     expect(page.get_by_label("Search")).to_be_visible()
+
+
+def test_the_bar_of_selected_jobs_is_one_line_on_a_phone(page: Page, batch: dict[str, Any]) -> None:
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.goto(f"/gallery?batch={batch['id']}")
+    expect(page.get_by_role("checkbox")).to_have_count(2)
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    bar = page.get_by_role("group", name="Selected jobs")
+    expect(bar).to_contain_text("2 selected")
+    middles = bar.locator("> *").evaluate_all(
+        "nodes => nodes.map((node) => node.getBoundingClientRect()).map(({ top, bottom }) => (top + bottom) / 2)"
+    )
+    assert max(middles) - min(middles) < 5
