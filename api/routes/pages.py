@@ -54,6 +54,7 @@ class GalleryQuery(PageQuery):
     """Read by the page's script."""
 
     job: str | None = Field(default=None, description="The job to open.")
+    batch: str | None = Field(default=None, description="The batch to show, instead of all jobs.")
 
 
 @routes.get("/")

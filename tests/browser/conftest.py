@@ -1,10 +1,12 @@
 """One browser per run and one stack per module: Valkey, the API in its own process, and workers with a fake engine."""
 
+import base64
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 from pydantic import SecretStr
@@ -13,7 +15,7 @@ from support.fixtures.valkey import Valkey
 from support.fixtures.worker import WorkerRig
 from support.requirements import PYTHONPATH, part_missing
 
-from browser.actions import KEY
+from browser.actions import KEY, PHOTO, STYLE
 
 STEP_SECONDS = 0.02
 LONG = 4000  # steps: these jobs do not finish during a test
@@ -42,6 +44,17 @@ class BrowserStack(WorkerRig):
         self.server.stop()
         while_stopped()
         self.server = Server(self.settings, self.folder / "api.log", port=port)
+
+    def submit_batch(self, *, jobs: int, **recipe: Any) -> dict[str, Any]:
+        """Submit a batch of small jobs, and return its status."""
+        content, style = ({"base64": base64.b64encode(image).decode()} for image in (PHOTO, STYLE))
+        common = {"preset": "fast", "init": "content", "size": 64, "steps": 6, **recipe}
+        body = {
+            "defaults": {"content": content, "styles": [style], "recipe": common},
+            "jobs": [{"recipe": {"seed": number}} for number in range(jobs)],
+        }
+        status: dict[str, Any] = httpx2.post(f"{self.url}/v1/batches", json=body).raise_for_status().json()
+        return status
 
     def close(self) -> None:
         for worker in self.workers.values():
@@ -86,6 +99,12 @@ def stack_with_worker(stack: BrowserStack) -> BrowserStack:
 def finished(stack_with_worker: BrowserStack) -> str:
     """The ID of a finished job."""
     return stack_with_worker.done(stack_with_worker.submit(steps=30)).id
+
+
+@pytest.fixture(scope="module")
+def batch(stack: BrowserStack) -> dict[str, Any]:
+    """A batch of two jobs."""
+    return stack.submit_batch(jobs=2)
 
 
 @pytest.fixture(scope="module")

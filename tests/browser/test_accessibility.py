@@ -2,13 +2,14 @@
 
 from typing import Final, Literal
 
+import httpx2
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from support.requirements import ROOT, part_missing
 
 from browser.actions import PHOTO, STYLE, compose, expect_heading, heading, png_file, submit
 from browser.blend_engine import DIVERGING_SEED
-from browser.conftest import BrowserStack, NewPage
+from browser.conftest import LONG, BrowserStack, NewPage
 
 pytestmark = pytest.mark.usefixtures("finished")
 AXE = ROOT / ".npm" / "node_modules" / "axe-core" / "axe.min.js"
@@ -36,7 +37,7 @@ def violations(page: Page) -> list[str]:
     return messages + ([f"{excess} pixels too wide"] if excess > 0 else [])
 
 
-def violations_in_all_states(page: Page, finished: str, failed: str) -> list[str]:
+def violations_in_all_states(page: Page, stack: BrowserStack, finished: str, failed: str) -> list[str]:
     """Return the violations in each state, in both themes and at two widths."""
     found: list[str] = []
 
@@ -79,11 +80,19 @@ def violations_in_all_states(page: Page, finished: str, failed: str) -> list[str
     page.get_by_role("dialog").get_by_role("button", name="True size").click()
     expect(page.get_by_role("dialog", name="Picture")).to_be_visible()
     check("picture at its true size")
+    batch = stack.submit_batch(jobs=2, steps=LONG)
+    page.goto(f"/gallery?batch={batch['id']}")
+    expect(page.get_by_role("button", name="Cancel all")).to_be_visible()
+    expect(page.locator("#results li")).to_have_count(2)
+    check("running batch")
+    httpx2.post(stack.url + batch["urls"]["cancel"]).raise_for_status()
     return found
 
 
-def test_every_page_state_follows_the_accessibility_rules(page: Page, finished: str, failed: str) -> None:
-    assert violations_in_all_states(page, finished, failed) == []
+def test_every_page_state_follows_the_accessibility_rules(
+    page: Page, stack: BrowserStack, finished: str, failed: str
+) -> None:
+    assert violations_in_all_states(page, stack, finished, failed) == []
 
 
 def test_the_page_for_unknown_urls_follows_the_accessibility_rules(new_page: NewPage) -> None:

@@ -1,5 +1,7 @@
 """What pages load: few bytes, from this host only, without inline code, and also over a slow connection."""
 
+from typing import Any
+
 import httpx2
 import pytest
 from playwright.sync_api import Page, expect
@@ -16,13 +18,14 @@ MAX_PICTURE_BYTES = 70_000
 """Of one picture, all of which are loaded when they come into view."""
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/?job={}"])
+@pytest.mark.parametrize("path", [*PAGES, "/?job={}", "/gallery?batch={batch[id]}"])
 def test_a_page_is_small_and_loads_nothing_from_other_hosts(
-    page: Page, stack: BrowserStack, finished: str, path: str
+    new_page: NewPage, stack: BrowserStack, finished: str, batch: dict[str, Any], path: str
 ) -> None:
+    page = new_page(allow_console_errors=True)  # the contact sheet is not made yet
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
-    page.goto(path.format(finished))
+    page.goto(path.format(finished, batch=batch))
     expect(page.locator("#presets input, .result, #workers li, #results li").first).to_be_attached()
     assert all(url.startswith(stack.url) for url in requested)
     assets = {url for url in requested if "/v1/" not in url and not url.endswith(".webp")}

@@ -1,5 +1,6 @@
 /** The images of a job for thumbnails, with a placeholder where there is none. */
 
+import { fetchBlob } from "./api.js";
 import { h } from "./dom.js";
 
 const NO_IMAGE = "/assets/common/no-image.svg";
@@ -15,4 +16,12 @@ export const createThumbnail = (attributes) => h("img", { ...attributes, loading
 
 function showPlaceholder({ target }) {
   if (!target.src.endsWith(NO_IMAGE)) target.src = NO_IMAGE;
+}
+
+/** Load the image again; its URL stays the same while its content changes. */
+export async function reloadImage(image, url) {
+  const data = await fetchBlob(url, { cache: "no-cache" }).catch(() => null);
+  if (!data) return;
+  image.onload = () => URL.revokeObjectURL(image.src);
+  image.src = URL.createObjectURL(data);
 }

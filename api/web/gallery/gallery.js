@@ -1,22 +1,30 @@
-/** The gallery: ended jobs as a grid, newest first, loaded page by page. /gallery?job=ID opens one of them. */
+/**
+ * The gallery: ended jobs as a grid, newest first, loaded page by page. /gallery?job=ID opens one of them.
+ * /gallery?batch=ID shows all jobs of a batch, which change while it runs.
+ */
 
 import { call } from "../common/api.js";
-import { $, h, setText, showText } from "../common/dom.js";
+import { $, h, setText, showText, updateList } from "../common/dom.js";
 import { dateTime, jobName, stateName, words } from "../common/format.js";
-import { createThumbnail, thumbnailUrl } from "../common/job-images.js";
+import { createThumbnail, reloadImage, thumbnailUrl } from "../common/job-images.js";
 import { caption } from "../common/recipe-changes.js";
 import { startPage } from "../common/session.js";
 import { createStar, favorites, forget } from "./favorites.js";
 import { JobDetail } from "./job-detail.js";
 import { Selection, ignoreNotFound } from "./selection.js";
 
-const PAGE_SIZE = 24;
-const VIEWS = { succeeded: "Images", "": "All jobs", failed: "Failed", canceled: "Canceled", favorites: "Favorites" };
+const urlQuery = () => new URLSearchParams(location.search);
+const batchId = urlQuery().get("batch");
+const PAGE_SIZE = batchId ? 200 : 24; // a batch has at most 200 jobs
+const VIEWS = { succeeded: "Images", "": "All jobs", failed: "Failed", canceled: "Canceled", ...(!batchId && { favorites: "Favorites" }) };
 const FAVORITES_HELP = "Favorites are kept in this browser.";
 const results = $("#results");
 const detail = new JobDetail($("#detail"), removeCard);
 const selection = new Selection($("#selection"), removeCard, compare);
-let view = "succeeded";
+const DEFAULT_VIEW = batchId ? "" : "succeeded";
+let view = DEFAULT_VIEW;
+let batch; // its header
+let jobs = []; // what is loaded, newest first; a batch is shown in the order of its submission
 let presets = {};
 let cursor = null;
 let appliedLabel = null; // of the search, in what is loaded
@@ -30,6 +38,7 @@ function query() {
   const label = (appliedLabel = labelInSearch());
   return new URLSearchParams({
     limit: PAGE_SIZE,
+    ...(batchId && { batch: batchId }),
     ...(view && { state: view }),
     ...($("#preset").value && { preset: $("#preset").value }),
     ...(label && { [`metadata[${label[1]}]`]: label[2] }),
@@ -51,18 +60,24 @@ async function loadPage() {
 async function loadFavorites() {
   const ids = cursor ?? favorites();
   const load = (id) => call(`/v1/jobs/${id}`, { tries: 4 }).catch(ignoreNotFound);
-  const jobs = (await Promise.all(ids.slice(0, PAGE_SIZE).map(load))).filter(Boolean);
+  const found = (await Promise.all(ids.slice(0, PAGE_SIZE).map(load))).filter(Boolean);
   const others = ids.slice(PAGE_SIZE);
-  return { jobs: jobs.filter(({ recipe }) => !$("#preset").value || recipe.preset === $("#preset").value), next_cursor: others.length ? others : null };
+  return { jobs: found.filter(({ recipe }) => !$("#preset").value || recipe.preset === $("#preset").value), next_cursor: others.length ? others : null };
 }
 
-function showPage({ jobs, next_cursor }) {
-  results.append(...jobs.map(createCard));
+function showPage({ jobs: loaded, next_cursor }) {
+  showJobs(cursor ? [...jobs, ...loaded] : loaded);
   cursor = next_cursor;
   showText($("#error"), "");
   $("#show-more").hidden = !cursor;
   filterCards();
-  if (!jobs.length && cursor) loadPage(); // a page of a filtered list may be empty
+  if (!loaded.length && cursor) loadPage(); // a page of a filtered list may be empty
+}
+
+function showJobs(list) {
+  jobs = list;
+  updateList(results, batchId ? [...jobs].reverse() : jobs, (job) => job.id, createCard, updateCard);
+  selection.render();
 }
 
 /** Hide the cards whose captions lack a word of the search. They are no longer selected: what is hidden is not deleted. */
@@ -80,30 +95,41 @@ function filterCards() {
 function updateCount() {
   const shown = [...results.children].filter((card) => !card.hidden).length;
   setText($("#status"), `${shown} shown`);
-  const isFiltered = view !== "succeeded" || $("#preset").value || $("#search").value.trim();
+  const isFiltered = view !== DEFAULT_VIEW || $("#preset").value || $("#search").value.trim();
   const isEmpty = !shown && !cursor && $("#error").hidden;
   $("#no-results").hidden = !isEmpty || isFiltered;
   $("#no-matches").hidden = !isEmpty || !isFiltered;
 }
 
 function createCard(job) {
-  const state = job.state === "succeeded" ? "" : `${stateName(job)} · `;
-  const summary = `${state}${caption(job.recipe, presets)}`;
-  const { title, ...others } = job.metadata;
+  const { id, metadata: { title, ...others } } = job;
   const labels = Object.entries(others).map(([name, value]) => `${name}=${value}`).join(" ");
-  const image = createThumbnail({ src: thumbnailUrl(job, 512), alt: "" });
-  const open = () => (history.pushState("opened-here", "", `?job=${job.id}`), detail.open(job, presets));
   const date = dateTime(job.created_at);
-  return h("li", { "data-id": job.id, "data-text": `${title ?? ""} ${summary} ${labels} ${date} ${job.id}`.toLowerCase() },
-    h("button.open", { type: "button", onclick: open }, image, h("b", {}, title || date), title && h("small.muted", {}, date), h("small.muted", {}, summary), labels && h("small.muted", {}, labels)),
-    selection.createCheckbox(job, jobName(job)), createStar(job.id));
+  const card = { image: createThumbnail({ alt: "" }), summary: h("small.muted"), text: `${title ?? ""} ${labels} ${date} ${id}`, onRemove: () => selection.deselect(id) };
+  const open = () => (history.pushState("opened-here", "", pageUrl({ job: id })), detail.open(card.job, presets));
+  card.node = h("li", { "data-id": id },
+    h("button.open", { type: "button", onclick: open }, card.image, h("b", {}, title || date), title && h("small.muted", {}, date), card.summary, labels && h("small.muted", {}, labels)),
+    selection.createCheckbox(id, card, jobName(job)), createStar(id));
+  return card;
+}
+
+function updateCard(card, job) {
+  const isNew = !card.job;
+  const isUnchanged = !isNew && stateName(card.job) === stateName(job);
+  card.job = job;
+  if (isUnchanged) return;
+  if (isNew || !job.urls.preview) card.image.src = thumbnailUrl(job, 512);
+  else reloadImage(card.image, job.urls.preview);
+  const state = job.state === "succeeded" ? "" : `${stateName(job)} · `;
+  setText(card.summary, `${state}${caption(job.recipe, presets)}`);
+  card.node.dataset.text = `${card.text} ${card.summary.textContent}`.toLowerCase();
 }
 
 function removeCard(id) {
-  results.querySelector(`[data-id="${id}"]`)?.remove();
-  selection.deselect(id);
+  showJobs(jobs.filter((job) => job.id !== id));
   forget(id);
   updateCount();
+  batch?.refreshIn(0); // once for all that are deleted now: another number of jobs, another contact sheet
 }
 
 async function compare(jobs) {
@@ -116,13 +142,19 @@ async function compare(jobs) {
 function reload() {
   cursor = null;
   selection.clear();
-  results.replaceChildren();
+  showJobs([]);
   $("#show-more").hidden = $("#no-results").hidden = $("#no-matches").hidden = true;
   for (const button of $("#views").children) button.setAttribute("aria-pressed", String(button.value === view));
   return loadPage();
 }
 
-const jobIdInUrl = () => new URLSearchParams(location.search).get("job");
+const jobIdInUrl = () => urlQuery().get("job");
+
+/** Return the URL of this page, with a job or without. */
+function pageUrl(job) {
+  const query = String(new URLSearchParams({ ...(batchId && { batch: batchId }), ...job }));
+  return query ? `?${query}` : location.pathname;
+}
 
 /** Open the job that the URL names, or close the dialog. */
 async function showRoute() {
@@ -148,7 +180,25 @@ function closeDetail() {
 function onDetailClosed() {
   if (closedByRoute) closedByRoute = false;
   else if (history.state === "opened-here") history.back();
-  else history.replaceState(null, "", location.pathname);
+  else history.replaceState(null, "", pageUrl());
+}
+
+/** Show the header of the batch that the URL names. Returns whether that batch exists. */
+async function showBatch() {
+  const { BatchHeader } = await import("./batch-header.js");
+  batch = new BatchHeader($("#batch"), batchId, { onChange: loadAgain, onMissing });
+  return batch.refresh();
+
+  function loadAgain() {
+    cursor = null;
+    loadPage();
+  }
+
+  function onMissing() {
+    latestRequest = null;
+    showJobs([]);
+    $("#filters").hidden = $("#show-more").hidden = $("#no-matches").hidden = true;
+  }
 }
 
 async function start() {
@@ -156,6 +206,7 @@ async function start() {
   $("#views").append(...Object.entries(VIEWS).map(createView));
   ({ presets } = await call("/v1/recipes", { tries: 4 }).catch(() => ({ presets: {} })));
   $("#preset").append(...Object.keys(presets).map((name) => h("option", { value: name }, words(name))));
+  if (batchId && !(await showBatch())) return;
   await reload();
   await showRoute();
 }

@@ -7,6 +7,7 @@ import { h, imageSize, setText } from "../common/dom.js";
 import { dateTime, duration, fieldName, number, recipeSummary, stateName } from "../common/format.js";
 import { createThumbnail, hasInputs } from "../common/job-images.js";
 import { differences, valueText } from "../common/recipe-changes.js";
+import { createBatchLink } from "../job/batch-link.js";
 import { createResultActions } from "../job/result-actions.js";
 import { createStar } from "./favorites.js";
 import { ignoreNotFound } from "./selection.js";
@@ -37,6 +38,7 @@ export class JobDetail {
     return h("div.sidebar", {},
       h("div.title", {}, createStar(job.id), h("h2", { id: "detail-title" }, title || state)),
       title && h("p.muted", {}, state),
+      job.batch && h("p", {}, createBatchLink(job)),
       job.error && h("p.error", {}, job.error.detail),
       hasInputs(job) && this.renderInputs(urls),
       this.renderFacts(job),
@@ -61,7 +63,7 @@ export class JobDetail {
     const size = h("span", {}, "…");
     if (urls.result) imageSize(urls.result).then((text) => setText(size, text ?? "–"));
     const facts = [
-      urls.result && ["Size", size],
+      urls.result && ["Result size", size],
       ["Recipe", recipeSummary(recipe)],
       ["Steps done", number(progress.current)],
       ["Render time", duration(metrics.run_seconds)],
@@ -85,7 +87,7 @@ export class JobDetail {
     return h("div.actions", {},
       hasInputs(job) && h("a.button", { href: `/?rerun=${id}` }, "Edit and rerun"),
       urls.result && h("a.button", { href: `/?init_job=${id}` }, "Continue from this result"),
-      (losses || urls.preview) && h("a.button", { href: `/?job=${id}` }, "Previews and loss"),
+      (losses || urls.preview || urls.cancel) && h("a.button", { href: `/?job=${id}` }, urls.cancel ? "Live view" : "Previews and loss"),
       this.createDeleteButton(job));
   }
 

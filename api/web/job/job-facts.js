@@ -2,6 +2,7 @@
 
 import { h, setText } from "../common/dom.js";
 import { duration, number, percent, recipeSummary, stateName } from "../common/format.js";
+import { createBatchLink } from "./batch-link.js";
 
 const count = (value) => value.toLocaleString("en");
 
@@ -9,7 +10,8 @@ export class JobFacts {
   constructor() {
     [this.facts, this.details] = [h("dl.facts"), h("dl.facts")];
     this.more = h("details", {}, h("summary", {}, "Details"), this.details);
-    this.node = h("div", {}, this.facts, this.more);
+    this.batch = h("p", { hidden: true });
+    this.node = h("div", {}, this.facts, this.batch, this.more);
   }
 
   /** Show a job; `readyIn` is a text, and `size` that of the result once it is known. */
@@ -30,6 +32,8 @@ export class JobFacts {
     show(this.facts, [title, ...facts, ["Recipe", recipeSummary(recipe)]].filter(Boolean));
     show(this.details, details);
     this.more.hidden = !details.length;
+    if (job.batch && this.batch.hidden) this.batch.append(createBatchLink(job));
+    this.batch.hidden = !job.batch;
   }
 }
 

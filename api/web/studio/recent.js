@@ -1,9 +1,9 @@
 /** The most recent jobs as a row of thumbnails. */
 
-import { call, fetchBlob } from "../common/api.js";
+import { call } from "../common/api.js";
 import { $, h, setText, updateList } from "../common/dom.js";
 import { jobName, stateName } from "../common/format.js";
-import { createThumbnail, thumbnailUrl } from "../common/job-images.js";
+import { createThumbnail, reloadImage, thumbnailUrl } from "../common/job-images.js";
 
 const LIMIT = 8;
 let latestRequest = 0;
@@ -28,16 +28,8 @@ function updateTile({ link, image, state: label }, job, isCurrent) {
   else link.removeAttribute("aria-current");
   const name = stateName(job);
   if (label.textContent === name) return;
-  if (label.textContent && job.urls.preview) reload(image, job.urls.preview);
+  if (label.textContent && job.urls.preview) reloadImage(image, job.urls.preview);
   else image.src = thumbnailUrl(job, 128);
   image.alt = `${name}, ${jobName(job)}`;
   setText(label, name);
-}
-
-/** Load the image again; its URL stays the same while its content changes. */
-async function reload(image, url) {
-  const data = await fetchBlob(url, { cache: "no-cache" }).catch(() => null);
-  if (!data) return;
-  image.onload = () => URL.revokeObjectURL(image.src);
-  image.src = URL.createObjectURL(data);
 }
