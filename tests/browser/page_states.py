@@ -89,6 +89,7 @@ class PageStates:
         self.page.get_by_role("button", name="Zoom in").click()
         self.take_screenshots("studio-true-size")
         self._show_comparison()
+        self._show_batch()
         self._visit("/docs#list_jobs", "API reference")
         self.page.locator("#list_jobs").get_by_role("button", name="Send").click()
         expect(self.page.locator("#list_jobs").get_by_role("status")).to_contain_text("200")
@@ -102,6 +103,20 @@ class PageStates:
         self.page.get_by_role("button", name="Compare").click()
         expect(self.page.locator("dialog .result")).to_be_visible()
         self.take_screenshots("gallery-comparison")
+
+    def _show_batch(self) -> None:
+        """A batch of one photo in three styles with two recipes, and its contact sheet."""
+        styles = [*self.styles, STYLE_IMAGES / "poppies.jpg"]
+        recipes = [{"preset": "fast", "size": 128}, {"preset": "strong", "size": 128, "steps": 20}]
+        jobs = [
+            {"styles": [style], "recipe": recipe, "metadata": {"title": f"Chelsea, {style.stem}"}}
+            for style in styles
+            for recipe in recipes
+        ]
+        batch = self.easel.submit_batch(jobs, {"content": self.photo}).wait()
+        self.page.goto(f"/gallery?batch={batch.id}")
+        expect(self.page.get_by_role("link", name="Contact sheet")).to_be_enabled()
+        self.take_screenshots("gallery-batch")
 
     def show_form(self) -> None:
         """A photo and two style images; then an invalid parameter."""
