@@ -119,7 +119,7 @@ def _context(settings: Settings, services: Services) -> Context:
         services.snapshots, lambda snapshot: serialize_snapshot(snapshot, eta, settings).model_dump_json()
     )
     stream_limits = StreamLimits(settings.api_threads, settings.streams_per_client)
-    callers = Callers(settings.api_keys, services.blobs)
+    callers = Callers(settings.api_keys, services)
     quotas = TtlCaches(
         lambda tenant: read_quotas(services.blobs, tenant).or_defaults(settings),
         size=_CACHED_TENANTS,

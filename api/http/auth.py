@@ -64,9 +64,14 @@ def authorize() -> None:
     structlog.contextvars.bind_contextvars(tenant=g.caller.tenant)
 
 
-def check_still_authorized() -> None:
-    """Check a request that stays open. Raises Unauthorized if its key was revoked meanwhile; StorageUnavailable."""
-    Context.current().callers.check(g.caller)
+def check_still_authorized(context: Context, caller: Caller) -> None:
+    """Check a request that stays open. Raises StorageUnavailable, and Unauthorized if its key was revoked meanwhile.
+
+    Or, if it has no key, because the first key was created.
+    """
+    if caller.secret is None and keys_required(context):
+        raise Unauthorized("Requests need an API key now.")
+    context.callers.check(caller)
 
 
 @lru_cache(maxsize=256)  # few hosts and addresses, in every request

@@ -3,7 +3,6 @@
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from pydantic import SecretStr
@@ -11,7 +10,7 @@ from pydantic import SecretStr
 from api.live.ttl_cache import TtlCache, TtlCaches
 from shared.errors import InsufficientScope, Unauthorized
 from shared.jobs.job import DEFAULT_TENANT
-from shared.storage import BlobStore
+from shared.services import Services, ensure_paired, stored_identity
 from shared.tenants.keys import SCOPES, Scope, StoredKey, any_key_exists, has_scope, parse_key, read_key
 
 _FRESH_SECONDS: Final = 2.0
@@ -42,16 +41,17 @@ class Caller:
 class Callers:
     """Finds callers by their keys. Stored keys are cached for three seconds at most."""
 
-    def __init__(self, api_keys: Iterable[SecretStr], blobs: BlobStore) -> None:
+    def __init__(self, api_keys: Iterable[SecretStr], services: Services) -> None:
+        self._services = services
         self.of_settings = [
             Caller(f"EASEL_API_KEYS {number}", secret=key) for number, key in enumerate(api_keys, start=1)
         ]
         self._stored = TtlCaches(
-            partial(read_key, blobs), size=_CACHED_KEYS, fresh_seconds=_FRESH_SECONDS, stale_seconds=_STALE_SECONDS
+            self._read_key, size=_CACHED_KEYS, fresh_seconds=_FRESH_SECONDS, stale_seconds=_STALE_SECONDS
         )
         # While the store is away, the first key cannot be created.
         self._any_stored = TtlCache(
-            partial(any_key_exists, blobs),
+            self._any_key_exists,
             fresh_seconds=_FRESH_SECONDS,
             stale_seconds=_STALE_SECONDS,
             keep_on_error=True,
@@ -90,6 +90,23 @@ class Callers:
         """Raise Unauthorized if the caller's key was revoked or expired meanwhile; StorageUnavailable."""
         if caller.key_prefix is not None:
             self.find_by_prefix(caller.key_prefix)
+
+    def _read_key(self, prefix: str) -> StoredKey | None:
+        key = read_key(self._services.blobs, prefix)
+        if key is None:
+            self._check_that_store_is_mounted()
+        return key
+
+    def _any_key_exists(self) -> bool:
+        exists = any_key_exists(self._services.blobs)
+        if not exists:
+            self._check_that_store_is_mounted()
+        return exists
+
+    def _check_that_store_is_mounted(self) -> None:
+        """Raise StorageUnavailable if the store is empty because its disk is not mounted: it may have a key."""
+        if stored_identity(self._services.blobs) is None:
+            ensure_paired(self._services)
 
 
 def _holder(key: StoredKey) -> Caller:

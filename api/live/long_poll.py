@@ -4,7 +4,7 @@ import time
 from contextlib import closing
 from typing import Final
 
-from flask import request
+from flask import g, request
 
 from api.context import Context
 from api.http.auth import check_still_authorized
@@ -29,7 +29,7 @@ def wait_for_event(context: Context, job_id: str, last: str, seconds: float) -> 
     deadline = time.monotonic() + seconds
     with context.stream_limits.hold(), closing(context.event_hub.subscribe(job_id, last)) as batches:
         for batch in batches:
-            check_still_authorized()
+            check_still_authorized(context, g.caller)
             if batch:
                 return batch[-1].id
             if time.monotonic() >= deadline or context.stopping.is_set():

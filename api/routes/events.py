@@ -12,6 +12,7 @@ from flask import Blueprint, Response, g, request
 from pydantic import Field
 
 from api.context import Context
+from api.http.auth import check_still_authorized
 from api.http.callers import Caller
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
@@ -148,7 +149,7 @@ def _while_authorized(
     """Yield messages until key or session are revoked. Raises Unauthorized, LedgerUnavailable, StorageUnavailable."""
     checked = time.monotonic()
     for message in messages:
-        context.callers.check(caller)
+        check_still_authorized(context, caller)
         if session and time.monotonic() - checked >= HEARTBEAT_SECONDS:
             if context.services.revoked_sessions.contains(session.id):
                 return

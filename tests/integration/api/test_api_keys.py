@@ -154,6 +154,36 @@ def test_with_the_store_away_a_key_gets_a_503_and_no_401(
     assert response.headers["Retry-After"]
 
 
+def test_a_store_whose_disk_is_not_mounted_opens_nothing(
+    uncached_app: Flask, make_client: MakeClient, settings: Settings, services: Services
+) -> None:
+    client, _ = make_client()
+    submit_with(client)
+    folder = Path(settings.store_url.removeprefix("file://"))
+    folder.rename(folder.with_name("away"))
+    folder.mkdir()
+    unknown = client_of(uncached_app, f"easel_{'a' * 8}_{'b' * 43}")
+    restarted = create_app(settings, services).test_client()
+    assert code(uncached_app.test_client().get("/v1/jobs")) == (401, "unauthorized")
+    for one in (client, unknown, restarted):
+        assert code(one.get("/v1/jobs")) == (503, "storage_unavailable")
+        assert code(one.post("/v1/keys", json={})) == (503, "storage_unavailable")
+    assert not [*folder.rglob("*.json")]
+
+
+@pytest.mark.parametrize("path", ["/v1/queue/events", "/v1/jobs/{job}/events"])
+def test_a_stream_without_a_key_ends_with_the_first_key(
+    path: str, uncached_app: Flask, make_client: MakeClient
+) -> None:
+    anyone = uncached_app.test_client()
+    response = anyone.get(path.format(job=submit_with(anyone)))
+    lines = iter(response.response)
+    assert "event:" in "".join(str(next(lines)) for _ in range(2))
+    make_client()
+    assert "unauthorized" in str([*lines][-1])
+    response.close()
+
+
 def test_the_first_stored_key_ends_access_without_a_key(uncached_app: Flask, make_client: MakeClient) -> None:
     anyone = uncached_app.test_client()
     assert anyone.get("/v1/jobs").status_code == 200
