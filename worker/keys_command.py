@@ -53,7 +53,8 @@ def create(
         print(json.dumps({**_plain(key), "key": text}))  # noqa: T201 - for scripts
         return
     print(text)  # noqa: T201 - for scripts: EASEL_API_KEY=$(easel-worker keys create)
-    notes.print(f"A key of tenant {key.tenant}. Store it now: only its hash is kept.")
+    store = Settings().store_url
+    notes.print(f"A key of tenant {key.tenant} for {store}. Save it now: only its hash is stored.")
 
 
 @app.command("list")

@@ -46,6 +46,8 @@ def up(port: int = 8080, workers: Annotated[int, typer.Option(min=1)] = 1, data:
     ):
         console.print(f"Easel is at [bold]{stack.url}[/bold] with {workers} worker(s); API docs: {stack.url}/docs")
         console.print(f"Logs are in {data / 'log'}. Ctrl-C stops everything; jobs continue at the next start.")
+        stack.write_exports(data / "env")
+        console.print(f"For `easel-worker` and other commands in another terminal: . {data / 'env'}")
         stack.watch(stop)
         console.print("Stopping: running jobs write a checkpoint first …")
 

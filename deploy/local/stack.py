@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -73,6 +74,12 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """The environment of the stack's processes."""
         return {**os.environ, **self._environment}
+
+    def write_exports(self, path: Path) -> None:
+        """Write what other commands need to work on this stack, for `.` in a shell."""
+        names = ("EASEL_REDIS_URL", "EASEL_STORE_URL")
+        values = {"EASEL_URL": self.url, **{name: self._environment[name] for name in names}}
+        path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
 
     def watch(self, stop: threading.Event) -> None:
         """Restart processes that end, until `stop` is set."""

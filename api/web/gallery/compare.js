@@ -20,6 +20,6 @@ export function showComparison(dialog, [one, other]) {
   const close = h("button.remove", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×");
   dialog.replaceChildren(close, h("h2", { id: "detail-title" }, "Compare"), comparison.node,
     h("p.muted.compared", {}, `First: ${jobName(one)}. Second: ${jobName(other)}.`),
-    rows.length ? h("div.table-scroll", {}, table) : h("p", {}, "Both have the same parameters."));
+    rows.length ? h("div.table-scroll", {}, table) : h("p", {}, "Both have the same recipe."));
   dialog.showModal();
 }
