@@ -17,7 +17,6 @@ from shared.errors import BlobMissing, JobNotFound, LedgerLost, LedgerUnavailabl
 from shared.inputs.uploaded import has_expired
 from shared.jobs.job import JobRequest
 from shared.recovery.deletion import delete_batch_files, delete_job, delete_job_files
-from shared.recovery.job_files import read_json
 from shared.recovery.rebuild import restore_job
 from shared.services import Services, stored_identity
 from shared.storage import Blob, BlobStore, keys
@@ -57,19 +56,13 @@ def repair_jobs(services: Services) -> Iterator[Effect]:
 
 
 def delete_empty_batches(blobs: BlobStore) -> Iterator[Effect]:
-    """Delete the files of batches none of whose jobs exists any more: has a request, whatever Redis has.
+    """Delete the files of batches none of whose jobs exists any more.
 
     Recent files are kept: a submission may be in progress.
     """
     for batch_id, group in groupby(blobs.list(keys.BATCHES_PREFIX), key=lambda blob: blob.key.split("/")[1]):
-        files = list(group)
-        job_ids = (read_json(blobs, keys.batch(batch_id)) or {}).get("jobs", ())
-        recent = max(blob.modified for blob in files) > time.time() - HOUR
-        if recent or any(blobs.exists(keys.request(job_id)) for job_id in job_ids):
-            yield None
-        else:
-            delete_batch_files(blobs, batch_id)
-            yield "leftovers_deleted"
+        recent = max(blob.modified for blob in group) > time.time() - HOUR
+        yield None if recent or not delete_batch_files(blobs, batch_id) else "leftovers_deleted"
 
 
 def delete_unused_inputs(blobs: BlobStore) -> Iterator[Effect]:
