@@ -27,7 +27,7 @@ def check_owner(job_id: str, tenant: str) -> None:
 def find_batch(batch_id: str) -> Sequence[Job]:
     """Return the jobs of a batch of the caller. Raises BatchNotFound, also for a batch of another tenant.
 
-    Raises LedgerLost while some of its records are lost, since its state, cancel and deletion are those of all its jobs.
+    Raises LedgerLost while records of it are lost: its state, cancel and deletion are those of all its jobs.
     """
     services = Context.current().services
     ledger = services.ledger

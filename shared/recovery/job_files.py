@@ -30,7 +30,8 @@ def write_batch(blobs: BlobStore, batch_id: str, job_ids: Sequence[str]) -> None
 
 def read_batch(blobs: BlobStore, batch_id: str) -> Sequence[str]:
     """Return the IDs of a batch's jobs, also of deleted ones and of those whose record Redis lost."""
-    return (read_json(blobs, keys.batch(batch_id)) or {}).get("jobs", ())
+    content = read_json(blobs, keys.batch(batch_id)) or {}
+    return list(map(str, content.get("jobs", ())))
 
 
 def write_fetched_inputs(blobs: BlobStore, request: JobRequest) -> None:

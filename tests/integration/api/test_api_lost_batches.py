@@ -1,16 +1,24 @@
 """Batches of which Redis lost some records, and batches that are submitted while the ledger is rebuilt."""
 
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from flask.testing import FlaskClient
 from support.fixtures.api import STYLE, claim, succeed, upload
+from support.fixtures.ledger import request
 from support.retention import age_blobs, lose_record, run_garbage_collection
 from werkzeug.test import TestResponse
 
+from api.app import create_app
+from shared.jobs.estimate import pixel_evaluations
 from shared.recovery import deletion
-from shared.recovery.job_files import finalize
+from shared.recovery.job_files import finalize, write_batch
+from shared.recovery.rebuild import rebuild_ledger, restore_job
 from shared.services import Services
+from shared.settings import Settings
+from shared.storage import Blob, BlobStore
 
 
 @pytest.fixture
@@ -73,3 +81,71 @@ def test_a_batch_of_which_a_record_is_lost_while_it_is_deleted_keeps_that_job(
     assert client.delete(batch["urls"]["self"]).get_json()["code"] == "ledger_lost"
     collect_garbage(services)
     assert client.get(batch["urls"]["self"]).get_json()["jobs"] == batch["jobs"][1:2]
+
+
+def interrupt_after_write_batch(
+    monkeypatch: pytest.MonkeyPatch, interruption: Callable[[Sequence[str]], object]
+) -> None:
+    """Interrupt a submission between the file of the batch and its records."""
+
+    def interrupted(blobs: BlobStore, batch_id: str, job_ids: Sequence[str]) -> None:
+        write_batch(blobs, batch_id, job_ids)
+        interruption(job_ids)
+
+    monkeypatch.setattr("api.routes.batches.write_batch", interrupted)
+
+
+class EarlyList:
+    """A blob store whose list of jobs was read before some requests were written."""
+
+    def __init__(self, blobs: BlobStore, unlisted: Sequence[str]) -> None:
+        self._blobs, self._unlisted = blobs, unlisted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._blobs, name)
+
+    def list(self, prefix: str = "") -> Iterator[Blob]:
+        blobs = self._blobs.list(prefix)
+        return (blob for blob in blobs if prefix != "jobs/" or blob.key.split("/")[1] not in self._unlisted)
+
+
+def test_a_rebuild_that_lists_a_part_of_a_batch_restores_all_of_it(
+    client: FlaskClient, services: Services, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_and_rebuild(job_ids: Sequence[str]) -> None:
+        services.ledger._redis.flushall()
+        early = replace(services, blobs=cast("BlobStore", EarlyList(services.blobs, job_ids[2:])))
+        assert rebuild_ledger(early) == len(job_ids)
+
+    interrupt_after_write_batch(monkeypatch, lose_and_rebuild)
+    response = post(client, body)
+    batch = response.get_json()
+    assert response.status_code == 202, response.text
+    assert (batch["counts"]["queued"], len(batch["jobs"])) == (4, 4)
+    assert services.queue_stats.depth("standard") == 4
+    again = post(client, body)
+    assert (again.get_json()["id"], again.headers["Idempotency-Replayed"]) == (batch["id"], "true")
+
+
+def test_a_batch_of_which_a_rebuild_has_restored_a_part_is_created_as_a_whole_whatever_the_limits(
+    services: Services, settings: Settings, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited = settings.model_copy(update={"tenant_queued_jobs": 4, "tenant_pixel_evaluations_per_day": 10**9})
+    client, others = create_app(limited, services).test_client(), list[int]()
+
+    def rebuild_partly(job_ids: Sequence[str]) -> None:
+        assert restore_job(services, job_ids[0])
+        assert restore_job(services, job_ids[2])
+        services.ledger.submit(request(), request(), queue_limit=9, remember_seconds=9)
+        others.append(services.queue_stats.pixel_evaluations_today("default"))
+
+    interrupt_after_write_batch(monkeypatch, rebuild_partly)
+    response = post(client, body)
+    batch = response.get_json()
+    assert response.status_code == 202, response.text
+    assert (batch["counts"]["queued"], len(batch["jobs"])) == (4, 4)
+    assert services.queue_stats.depth("standard") == 6, "each job is queued once"
+    one = services.ledger.get(batch["jobs"][1]).request
+    cost = round(pixel_evaluations(one.recipe, one.width or 0, one.height or 0))
+    assert services.queue_stats.pixel_evaluations_today("default") - others[0] == 2 * cost, "as they are new"
+    assert post(client, body).headers["Idempotency-Replayed"] == "true"
