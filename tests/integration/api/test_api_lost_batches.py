@@ -1,4 +1,4 @@
-"""Batches of which Redis lost some records, and batches that are submitted while the ledger is rebuilt."""
+"""Batches and a Redis that lost some records, is rebuilt during their submission, or becomes unavailable."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -6,13 +6,18 @@ from typing import Any, cast
 
 import pytest
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
 from support.fixtures.api import STYLE, claim, succeed, upload
 from support.fixtures.ledger import request
 from support.retention import age_blobs, lose_record, run_garbage_collection
 from werkzeug.test import TestResponse
 
 from api.app import create_app
+from deploy.local.stack import free_port
+from shared.dispatch import Dispatcher, create_celery_app
+from shared.errors import LedgerUnavailable
 from shared.jobs.estimate import pixel_evaluations
+from shared.ledger.queue_stats import QueueStats, WorkerInfo
 from shared.recovery import deletion
 from shared.recovery.job_files import finalize, write_batch
 from shared.recovery.rebuild import rebuild_ledger, restore_job
@@ -149,3 +154,34 @@ def test_a_batch_of_which_a_rebuild_has_restored_a_part_is_created_as_a_whole_wh
     cost = round(pixel_evaluations(one.recipe, one.width or 0, one.height or 0))
     assert services.queue_stats.pixel_evaluations_today("default") - others[0] == 2 * cost, "as they are new"
     assert post(client, body).headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_batch_whose_workers_cannot_be_notified_is_accepted_and_in_the_audit_log(
+    client: FlaskClient, services: Services, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def workers(_: QueueStats) -> list[WorkerInfo]:
+        if services.ledger.list(limit=1):
+            raise LedgerUnavailable
+        return []
+
+    monkeypatch.setattr(QueueStats, "workers", workers)
+    response = post(client, body)
+    assert (response.status_code, len(services.ledger.list())) == (202, 4)
+    assert [entry["action"] for entry in client.get("/v1/audit").get_json()["entries"]] == ["batch.submitted"]
+
+
+@pytest.mark.parametrize("content", ["an upload", "https://example.com/a.jpg"])
+def test_without_a_broker_one_message_of_a_batch_is_tried(
+    settings: Settings, services: Services, body: dict[str, Any], content: str
+) -> None:
+    for name in ("one", "two"):
+        info = WorkerInfo(name=name, device="cpu:2", weights="", tiers=("standard",), job=None, seen_at=2e10)
+        services.queue_stats.register_worker(info)
+    if content.startswith("https:"):
+        body["defaults"]["content"] = content
+    celery = create_celery_app(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"}))
+    unconnected = replace(services, dispatcher=Dispatcher(celery, services.ledger._redis))
+    with capture_logs() as logs:
+        assert post(create_app(settings, unconnected).test_client(), body).status_code == 202
+    failures = [log["event"] for log in logs if log["event"] in {"wake_up_failed", "asset_task_not_sent"}]
+    assert len(failures) == 1
