@@ -203,13 +203,20 @@ def _delete_requests(services: Services, requests: Iterable[JobRequest]) -> None
 
 
 def notify_workers(services: Services, requests: Sequence[JobRequest]) -> None:
-    """Have the images of new jobs fetched, and wake workers for the others. If it fails, the reaper repeats it."""
+    """Have the images of new jobs fetched, and wake workers for the others.
+
+    Ends at the first message that cannot be sent, which takes seconds: the jobs exist, and the reaper sends it again.
+    """
     for request in requests:
-        if request.sources:
-            services.dispatcher.fetch_inputs(request.id)
+        if request.sources and not services.dispatcher.fetch_inputs(request.id):
+            return
     tiers = Counter(request.tier for request in requests if not request.sources)
     if len(requests) > 1:  # a message for each job of a large batch would wake the same workers
-        workers = services.queue_stats.workers()
+        try:
+            workers = services.queue_stats.workers()
+        except errors.Unavailable:
+            return
         tiers = Counter({tier: min(n, sum(tier in one.tiers for one in workers)) for tier, n in tiers.items()})
     for tier in tiers.elements():
-        services.dispatcher.wake(tier)
+        if not services.dispatcher.wake(tier):
+            return

@@ -117,19 +117,21 @@ class Dispatcher:
             except (OperationalError, OSError) as error:
                 raise redis.ConnectionError(str(error)) from error
 
-    def fetch_inputs(self, job_id: str) -> None:
-        """Have a job's images fetched. A failure only costs time: the reaper tries again."""
-        self._send_asset_task(FETCH_TASK, job_id)
+    def fetch_inputs(self, job_id: str) -> bool:
+        """Have a job's images fetched. False if that failed, which only costs time: the reaper tries again."""
+        return self._send_asset_task(FETCH_TASK, job_id)
 
     def make_contact_sheet(self, batch_id: str) -> None:
         """Have a batch's contact sheet made. A failure only costs time: the reaper tries again."""
         self._send_asset_task(CONTACT_SHEET_TASK, batch_id)
 
-    def _send_asset_task(self, task: str, subject: str) -> None:
+    def _send_asset_task(self, task: str, subject: str) -> bool:
         try:
             self._app.send_task(task, (subject,), queue=ASSETS_QUEUE, retry=False)
         except (OperationalError, redis.RedisError, OSError) as error:
             log.warning("asset_task_not_sent", task=task, subject=subject, error=str(error))
+            return False
+        return True
 
     def pending(self, tier: str) -> int:
         """Return the number of wake-ups that no worker has received yet."""

@@ -7,6 +7,8 @@ from flask import g
 from api.context import Context, parse_job_id
 from shared.errors import BatchNotFound, InvalidJobId, JobNotFound, LedgerLost
 from shared.jobs.job import Job
+from shared.recovery.job_files import read_batch
+from shared.storage import keys
 
 
 def find_job(job_id: str) -> Job:
@@ -23,15 +25,23 @@ def check_owner(job_id: str, tenant: str) -> None:
 
 
 def find_batch(batch_id: str) -> Sequence[Job]:
-    """Return the jobs of a batch of the caller. Raises BatchNotFound, also for a batch of another tenant."""
-    ledger = Context.current().services.ledger
+    """Return the jobs of a batch of the caller. Raises BatchNotFound, also for a batch of another tenant.
+
+    Raises LedgerLost while records of it are lost: its state, cancel and deletion are those of all its jobs.
+    """
+    services = Context.current().services
+    ledger = services.ledger
     try:
         batch_id = parse_job_id(batch_id)
     except InvalidJobId:
         raise BatchNotFound.of(batch_id) from None
-    jobs = ledger.get_many(ledger.batch_ids(batch_id))
+    ids = ledger.batch_ids(batch_id)
+    jobs = ledger.get_many(ids)
     if not jobs and ledger.identity() is None:
         raise LedgerLost
     if not jobs or jobs[0].tenant != g.caller.tenant:
         raise BatchNotFound.of(batch_id)
+    without_record = set(read_batch(services.blobs, batch_id)) - set(ids)  # deleted, or lost
+    if any(services.blobs.exists(keys.request(job_id)) for job_id in without_record):
+        raise LedgerLost
     return jobs

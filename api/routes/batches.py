@@ -197,8 +197,8 @@ def _submit(context: Context, key: str | None) -> tuple[str, list[JobRequest], b
     write_batch(services.blobs, str(requests[0].batch), [one.id for one in requests])
     batch_id, created = create_records(services, requests, quotas)
     if created:
-        notify_workers(services, requests)
         audit("batch.submitted", batch=batch_id)
+        notify_workers(services, requests)
         log.info("batch_submitted", batch=batch_id, jobs=len(requests))
     return batch_id, requests, created
 

@@ -120,8 +120,8 @@ def _submit(context: Context, *, dry_run: bool) -> _Accepted | Quote:
     job_id, created = create_records(services, [request], quotas)
     tracing.annotate({tracing.JOB_ID: job_id})
     if created:
-        notify_workers(services, [request])
         audit("job.submitted", job=job_id)
+        notify_workers(services, [request])
         log.info("job_submitted", job=job_id, tier=request.tier, preset=recipe.preset)
     return _Accepted(job_id, request, created)
 

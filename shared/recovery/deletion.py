@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from easel.models import TERMINAL
-from shared.errors import JobNotFound, WrongState
+from shared.errors import JobNotFound, LedgerLost, WrongState
 from shared.jobs.job import DEFAULT_TENANT
-from shared.recovery.job_files import finalize, read_json
+from shared.recovery.job_files import finalize, read_batch, read_json
 from shared.services import Services
 from shared.storage import Blob, BlobStore, keys
 
@@ -48,19 +48,24 @@ def delete_batch(services: Services, batch_id: str, job_ids: Sequence[str]) -> N
     """Delete a batch with its jobs, which must have ended. Raises WrongState, with nothing changed.
 
     May be repeated after a crash, as long as there are jobs. Garbage collection deletes the files of one without jobs.
+    Raises LedgerLost if the records of other jobs of the batch were lost: they are to be rebuilt, not deleted.
     """
     if any(job.state not in TERMINAL for job in services.ledger.get_many(job_ids)):
         raise WrongState("Some jobs of the batch have not ended; cancel it first.")
     for job_id in job_ids:
-        with suppress(JobNotFound):
+        with suppress(JobNotFound):  # deleted concurrently, or its record was lost just now
             delete_job(services, job_id)
-    delete_batch_files(services.blobs, batch_id)
+    if not delete_batch_files(services.blobs, batch_id):
+        raise LedgerLost
 
 
-def delete_batch_files(blobs: BlobStore, batch_id: str) -> None:
-    """Delete what a batch stores besides its jobs."""
+def delete_batch_files(blobs: BlobStore, batch_id: str) -> bool:
+    """Delete what a batch stores besides its jobs, unless one of them exists: has a request, whatever Redis has."""
+    if any(blobs.exists(keys.request(job_id)) for job_id in read_batch(blobs, batch_id)):
+        return False
     for blob in list(blobs.list(keys.batch_prefix(batch_id))):
         blobs.delete(blob.key)
+    return True
 
 
 def _tenant(services: Services, job_id: str) -> str:

@@ -28,6 +28,12 @@ def write_batch(blobs: BlobStore, batch_id: str, job_ids: Sequence[str]) -> None
     blobs.put(keys.batch(batch_id), json.dumps({"jobs": job_ids}).encode(), content_type=_JSON)
 
 
+def read_batch(blobs: BlobStore, batch_id: str) -> Sequence[str]:
+    """Return the IDs of a batch's jobs, also of deleted ones and of those whose record Redis lost."""
+    content = read_json(blobs, keys.batch(batch_id)) or {}
+    return list(map(str, content.get("jobs", ())))
+
+
 def write_fetched_inputs(blobs: BlobStore, request: JobRequest) -> None:
     """Write the complete request, before the record has it: a rebuilt record need not fetch its images again."""
     blobs.put(keys.fetched_inputs(request.id), request.model_dump_json().encode(), content_type=_JSON)

@@ -1,6 +1,7 @@
 """Rebuilds the records that Redis lost from the jobs' files."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from easel.models import JobState
 from shared.errors import JobNotFound, LedgerLost, WrongState
 from shared.jobs.job import Job, JobRequest
 from shared.jobs.saved_iterations import SavedIterations
-from shared.recovery.job_files import read_json
+from shared.recovery.job_files import read_batch, read_json
 from shared.services import Services, stored_identity
 from shared.storage import BlobStore, keys
 from shared.tenants.quotas import list_quotas
@@ -32,11 +33,26 @@ def rebuild_ledger(services: Services) -> int:
     for tenant, quotas in list_quotas(services.blobs):
         services.ledger.set_running_limit(tenant, quotas.running_jobs)
     blob_keys = (blob.key for blob in services.blobs.list("jobs/"))
-    requests = sorted(key for key in blob_keys if key.endswith("/request.json"))
-    restored = sum(restore_job(services, key.split("/")[1]) for key in requests)
+    job_ids = [key.split("/")[1] for key in blob_keys if key.endswith("/request.json")]
+    restored = sum(restore_job(services, job_id) for job_id in sorted(job_ids))
+    restored += sum(restore_job(services, job_id) for job_id in sorted(_unlisted_jobs(services.blobs, job_ids)))
     if identity is not None:
         services.ledger.end_rebuild(marker, identity)
     return restored
+
+
+def _unlisted_jobs(blobs: BlobStore, listed: Sequence[str]) -> set[str]:
+    """Return the other jobs of all batches: those that were deleted, or submitted while jobs were listed.
+
+    The file of a batch, without which no job of it was restored, is written after all requests, and names them all.
+    """
+    others = set[str]()
+    for batch_id in {blob.key.split("/")[1] for blob in blobs.list(keys.BATCHES_PREFIX)}:
+        try:
+            others.update(read_batch(blobs, batch_id))
+        except ValueError:
+            log.exception("batch_not_read", batch=batch_id)
+    return others.difference(listed)
 
 
 def restore_job(services: Services, job_id: str) -> bool:

@@ -171,7 +171,7 @@ class JobRun:
         with span("publish", {"easel.job.state": str(state), "easel.job.step": self._step()}):
             annotate({}, error=error.code if error else None)
             if self.loaded and last and state is not JobState.CANCELED:
-                session.retry(self.loaded.writer.write_preview, last)
+                self._write_last_preview(self.loaded, last)
                 result = write_result(session, self.loaded, last)
             session.end_job(
                 state,
@@ -184,6 +184,15 @@ class JobRun:
         if run := progress.run_record(self.worker.engine.device()):
             self.worker.registration.update(pixels_per_second=run.pixels_per_second)
             session.record_run(run)
+
+    def _write_last_preview(self, loaded: LoadedJob, last: Iterate) -> None:
+        """Write the preview of the result. Raises Unavailable, ClaimLost; other errors must not cost the result."""
+        try:
+            self.session.retry(loaded.writer.write_preview, last)
+        except (ClaimLost, Unavailable):
+            raise
+        except Exception:  # such as another MemoryError
+            log.exception("preview_not_written", step=last.step)
 
     def _retry_or_fail(self, detail: str) -> None:
         """Retry once in a fresh child, because the memory shortage may have been temporary; then fail."""

@@ -17,7 +17,6 @@ from shared.errors import BlobMissing, JobNotFound, LedgerLost, LedgerUnavailabl
 from shared.inputs.uploaded import has_expired
 from shared.jobs.job import JobRequest
 from shared.recovery.deletion import delete_batch_files, delete_job, delete_job_files
-from shared.recovery.job_files import read_json
 from shared.recovery.rebuild import restore_job
 from shared.services import Services, stored_identity
 from shared.storage import Blob, BlobStore, keys
@@ -35,7 +34,7 @@ _MAX_EXPIRED_PER_RUN: Final = 10_000
 def collect_garbage(services: Services) -> Iterator[Effect]:
     """Run everything once. Raises LedgerUnavailable, LedgerLost; skips what an unavailable blob store prevents."""
     jobs = expire_jobs(services), repair_jobs(services)
-    for part in (*jobs, delete_empty_batches(services.blobs), delete_unused_inputs(services.blobs)):
+    for part in (*jobs, delete_empty_batches(services), delete_unused_inputs(services.blobs)):
         try:
             yield from part
         except StorageUnavailable as error:
@@ -47,29 +46,28 @@ def expire_jobs(services: Services) -> Iterator[Effect]:
     if days := services.settings.retention_days:
         ids = services.ledger.list_completed_ids(older_than_seconds=days * DAY, limit=_MAX_EXPIRED_PER_RUN)
         for job_id in ids:
-            yield _try_job(services, job_id, partial(_delete, services, job_id, "jobs_expired"))
+            yield _try(services, partial(_delete, services, job_id, "jobs_expired"), job=job_id)
 
 
 def repair_jobs(services: Services) -> Iterator[Effect]:
     """Make each job's files and record consistent, see `_repair`. Raises LedgerLost during a rebuild."""
     for job_id, blobs in groupby(services.blobs.list("jobs/"), key=lambda blob: blob.key.split("/")[1]):
-        yield _try_job(services, job_id, partial(_repair, services, job_id, list(blobs)))
+        yield _try(services, partial(_repair, services, job_id, list(blobs)), job=job_id)
 
 
-def delete_empty_batches(blobs: BlobStore) -> Iterator[Effect]:
-    """Delete the files of batches none of whose jobs exists any more: has a request, whatever Redis has.
+def delete_empty_batches(services: Services) -> Iterator[Effect]:
+    """Delete the files of batches none of whose jobs exists any more.
 
     Recent files are kept: a submission may be in progress.
     """
-    for batch_id, group in groupby(blobs.list(keys.BATCHES_PREFIX), key=lambda blob: blob.key.split("/")[1]):
-        files = list(group)
-        job_ids = (read_json(blobs, keys.batch(batch_id)) or {}).get("jobs", ())
+    listed = services.blobs.list(keys.BATCHES_PREFIX)
+    for batch_id, files in groupby(listed, key=lambda blob: blob.key.split("/")[1]):
         recent = max(blob.modified for blob in files) > time.time() - HOUR
-        if recent or any(blobs.exists(keys.request(job_id)) for job_id in job_ids):
-            yield None
-        else:
-            delete_batch_files(blobs, batch_id)
-            yield "leftovers_deleted"
+        yield None if recent else _try(services, partial(_delete_empty_batch, services, batch_id), batch=batch_id)
+
+
+def _delete_empty_batch(services: Services, batch_id: str) -> Effect:
+    return "leftovers_deleted" if delete_batch_files(services.blobs, batch_id) else None
 
 
 def delete_unused_inputs(blobs: BlobStore) -> Iterator[Effect]:
@@ -103,14 +101,14 @@ def _delete_if_old(blobs: BlobStore, key: str, before: float) -> Effect:
     return "leftovers_deleted"
 
 
-def _try_job(services: Services, job_id: str, action: Callable[[], Effect]) -> Effect:
-    """Run one job's action. A failure must not block other jobs; an unavailable ledger or blob store ends the run."""
+def _try(services: Services, action: Callable[[], Effect], **subject: str) -> Effect:
+    """Run the action of one job or batch. A failure must not block others; an unavailable service ends the run."""
     try:
         return action()
     except (LedgerUnavailable, LedgerLost):
         raise
     except Exception:
-        log.exception("job_skipped", job=job_id)
+        log.exception("garbage_collection_skipped", **subject)
         services.blobs.check()
         return None
 

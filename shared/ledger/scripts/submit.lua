@@ -5,20 +5,27 @@
 -- pixel evaluations in a day, both 0 for none, the batch's ID or ''; then for each job its ID, its tier, its pixel
 -- evaluations, the number of the arguments that follow, and these: fields and values
 -- Returns {'created'|'replayed'|'conflict'|'queue_full'|'too_many_queued'|'daily_quota'|'ledger_lost', ID of the batch, or
--- else of the job}. Submitting the same IDs again is harmless.
+-- else of the job}. Submitting the same IDs again is harmless: jobs that exist stay as they are. If a rebuild has restored
+-- some jobs of the batch, it has accepted it: the others are created whatever the limits, which restore.lua ignores, too.
 local tenant, digest, key, ttl, limit, queued_limit, daily_limit, batch = unpack(ARGV, 1, 8)
-local jobs, cost, next_arg = {}, 0, 9
+local jobs, cost, next_arg, accepted = {}, 0, 9, false
 while next_arg <= #ARGV do
   local id, tier, evaluations, length = unpack(ARGV, next_arg, next_arg + 3)
-  jobs[#jobs + 1] = {id = id, tier = tier, first = next_arg + 4, last = next_arg + 3 + length}
-  cost, next_arg = cost + evaluations, next_arg + 4 + length
+  if redis.call('EXISTS', job_key(id)) == 1 then
+    accepted = true
+  else
+    jobs[#jobs + 1] = {id = id, tier = tier, first = next_arg + 4, last = next_arg + 3 + length}
+    cost = cost + evaluations
+  end
+  next_arg = next_arg + 4 + length
 end
-local created_id = batch ~= '' and batch or jobs[1].id
+local created_id = batch ~= '' and batch or ARGV[9]
 if ledger_is_lost() then return {'ledger_lost', created_id} end
-if redis.call('EXISTS', job_key(jobs[1].id)) == 1 then return {'created', created_id} end
+if #jobs == 0 then return {'created', created_id} end
+if accepted then limit, queued_limit, daily_limit = math.huge, 0, 0 end
 
 local idempotency = idempotency_key(tenant, key)
-if key ~= '' then
+if key ~= '' and not accepted then
   local earlier = redis.call('GET', idempotency)
   if earlier then
     local earlier_digest, earlier_id = earlier:match('^(%S+) (%S+)$')
@@ -41,5 +48,5 @@ for _, job in ipairs(jobs) do
   if batch ~= '' then redis.call('ZADD', batch_key(batch), 0, job.id) end
   publish_event(job.id, 'state', cjson.encode({state = 'queued', at = tonumber(now())}))
 end
-if key ~= '' then redis.call('SET', idempotency, digest .. ' ' .. created_id, 'EX', ttl) end
+if key ~= '' then redis.call('SET', idempotency, digest .. ' ' .. created_id, 'EX', ttl, 'NX') end
 return {'created', created_id}

@@ -246,3 +246,13 @@ def test_a_request_that_was_resubmitted_under_its_key_is_not_restored(services: 
     requests = [blob.key for blob in services.blobs.list("jobs/") if blob.key.endswith("/request.json")]
     assert requests == [keys.request(accepted)]
     assert services.ledger.get(accepted).state is JobState.QUEUED
+
+
+def test_an_unreadable_file_of_a_batch_does_not_keep_other_leftovers(services: Services) -> None:
+    broken, empty = keys.batch("1"), keys.batch("2")
+    services.blobs.put(broken, b"{")
+    services.blobs.put(empty, b'{"jobs": []}')
+    services.blobs.put(keys.input_image("unused"), b"an image")
+    age_blobs(services)
+    assert run_garbage_collection(services) == {"leftovers_deleted": 2}
+    assert list(stored_blobs(services, keys.BATCHES_PREFIX)) == [broken]
