@@ -18,7 +18,7 @@ from shared.presets import resolve
 from shared.settings import Settings
 
 SETTINGS = Settings(tiers=("standard", "batch"), slice_seconds=100, heartbeat_seconds=0.01)
-ONE = WorkerInfo(name="a", device="cpu:2", weights="w", tiers=("standard",), seen_at=0)
+ONE = WorkerInfo(name="a", device="cpu:2", weights="w", tiers=SETTINGS.tiers, seen_at=0)
 TWO = ONE.model_copy(update={"name": "b"})
 
 
@@ -101,6 +101,19 @@ def test_the_first_tier_is_served_before_the_next() -> None:
     batch, standard = job("b", order=1, tier="batch"), job("s", order=2)
     forecast = make_forecast([batch, standard], [ONE], SETTINGS)
     assert p50(forecast, standard) < p50(forecast, batch)
+
+
+def test_a_job_waits_only_for_the_workers_that_serve_its_tier() -> None:
+    batch, standard = job("b", order=1, tier="batch"), job("s", order=2)
+    own = ONE.model_copy(update={"tiers": ("standard",)})
+    alone = p50(make_forecast([standard], [own]), standard)
+    forecast = make_forecast([batch, standard], [own])
+    assert p50(forecast, standard) == alone
+    assert forecast.eta(batch, None) is None
+    assert forecast.eta(job("new", tier="batch"), 1) is None
+    assert forecast.eta_of_default("batch", "t") is None
+    shared = make_forecast([batch, standard], [own, TWO.model_copy(update={"tiers": ("batch", "standard")})])
+    assert p50(shared, batch) == p50(shared, standard) == pytest.approx(alone)
 
 
 def test_a_short_job_runs_after_one_slice_of_a_long_job() -> None:
