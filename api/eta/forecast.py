@@ -75,7 +75,8 @@ class Forecast:
         """As `eta`, for a job that is submitted now."""
         queue = self._queues.get(job.request.tier, ())
         now = min((work.job.order for work in queue), default=0)  # about where a tenant without jobs starts
-        return self._eta_of_new(job.model_copy(update={"order": now}))
+        behind_others = any(work.job.tenant == job.tenant for work in queue)  # and starts where they end
+        return self._eta_of_new(job.model_copy(update={"order": math.inf if behind_others else now}))
 
     def eta_of_default(self, tier: str, tenant: str) -> DurationRange | None:
         """Return the time until a job of the default recipe would end that this tenant submits now."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from api.eta.forecast import Forecast
 from easel.models import JobState, Progress
+from shared.jobs.estimate import cost
 from shared.jobs.job import Job, JobRequest
 from shared.jobs.run_history import RunRecord
 from shared.ledger.queue_stats import STARTING, WorkerInfo
@@ -62,6 +63,10 @@ def job(name: str, *, order: int = 0, tier: str = "standard", remaining: float |
         run_seconds=100 - remaining if remaining is not None else 0,
         fraction_per_second=1 / 100 if running else None,
     )
+
+
+def of_tenant(tenant: str, one: Job) -> Job:
+    return one.model_copy(update={"request": one.request.model_copy(update={"tenant": tenant})})
 
 
 def p50(forecast: Forecast, one: Job) -> float:
@@ -295,6 +300,20 @@ def test_a_job_of_any_length_can_be_estimated_before_it_is_submitted() -> None:
     assert eta.p50 == pytest.approx(p50(known, new), rel=0.05)
     assert make_forecast([queued], [], SETTINGS).eta_if_submitted(new) is None
     assert make_forecast([], [ONE], SETTINGS, overloaded=True).eta_if_submitted(new) is None
+
+
+def test_the_next_job_of_a_tenant_starts_where_its_queued_jobs_end_also_before_it_is_submitted() -> None:
+    whole_jobs = SETTINGS.model_copy(update={"slice_seconds": 1e6})
+    own, price = of_tenant("own", job("own", steps=1000)), cost(job("other").request.recipe, 1, 1)
+    others = [of_tenant("other", job(str(number), order=1 + number * price)) for number in range(5)]
+    new = of_tenant("own", job("new", order=cost(own.request.recipe, 1, 1)))
+    known, unknown = (make_forecast(jobs, [ONE], whole_jobs) for jobs in ([own, *others, new], [own, *others]))
+    eta, newcomers = (unknown.eta_if_submitted(of_tenant(tenant, new)) for tenant in ("own", "third"))
+    assert eta is not None
+    assert newcomers is not None
+    assert eta.p50 == pytest.approx(p50(known, new), rel=0.01), "after all others"
+    assert newcomers.p50 < eta.p50
+    assert p50(known, new) > max(p50(known, other) for other in others)
 
 
 def test_a_job_for_an_idle_worker_takes_its_whole_run_however_old_the_forecast_is(
