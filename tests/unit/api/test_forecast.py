@@ -288,8 +288,16 @@ def test_a_job_newer_than_the_forecast_starts_at_the_end_of_the_queue() -> None:
 def test_a_new_job_behind_other_new_jobs_has_no_estimate_until_the_next_forecast() -> None:
     forecast, new = make_forecast([job("q"), job("r", remaining=40)], [ONE], SETTINGS), job("n", order=3)
     assert forecast.eta(new, 2) is not None, "only the job that the forecast knows is before it"
-    assert forecast.eta(new, 3) is None
+    assert forecast.eta(job("m", order=4), 3) is None
     assert make_forecast([], [ONE], SETTINGS).eta(new, 2) is None
+
+
+def test_a_forecast_simulates_few_of_the_jobs_that_are_newer_and_each_once() -> None:
+    forecast = make_forecast([job(str(order), order=order) for order in range(40)], [ONE])
+    batch = [job(f"new {number}", order=40 + number) for number in range(30)]
+    first, second = ([forecast.eta(one, 1) for one in batch] for _ in range(2))
+    assert sum(eta is not None for eta in first) == 10
+    assert [id(eta) for eta in first] == [id(eta) for eta in second]
 
 
 def test_a_job_of_any_length_can_be_estimated_before_it_is_submitted() -> None:
