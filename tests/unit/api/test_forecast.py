@@ -75,6 +75,10 @@ def p50(forecast: Forecast, one: Job) -> float:
     return eta.p50
 
 
+def mean_end(forecast: Forecast, one: Job) -> float:
+    return forecast._ends[one.id].mean
+
+
 def test_there_is_no_estimate_without_workers() -> None:
     waiting = job("a")
     assert make_forecast([waiting], [], SETTINGS).eta(waiting, None) is None
@@ -357,9 +361,8 @@ def test_the_simulation_does_all_work_exactly_once(
     jobs += [job(f"r{number}", remaining=remaining) for number, remaining in enumerate(running)]
     settings = SETTINGS.model_copy(update={"slice_seconds": slice_seconds})
     forecast = make_forecast(jobs, [ONE.model_copy(update={"name": str(n)}) for n in range(workers)], settings)
-    ends = [p50(forecast, one) for one in jobs]
-    alone = [p50(make_forecast([one], [ONE], settings), one) for one in jobs]
+    ends = [mean_end(forecast, one) for one in jobs]
+    alone = [mean_end(make_forecast([one], [ONE], settings), one) for one in jobs]
     lanes = max(workers, len(running))
-    assert all(end >= 0.8 * own - 0.2 for end, own in zip(ends, alone, strict=True))
-    assert max(ends, default=0) <= 1.2 * sum(alone) + 1
-    assert max(ends, default=0) >= 0.9 * sum(alone) / lanes - 1
+    assert all(end >= own - 1e-6 for end, own in zip(ends, alone, strict=True))
+    assert sum(alone) / lanes - 1e-6 <= max(ends, default=0) <= sum(alone) + 1e-6
