@@ -19,6 +19,7 @@ from shared.settings import Settings
 
 MAX_QUEUED: Final = 200
 """Queued jobs in a simulation. If more are queued, only running jobs get an estimate."""
+_MAX_NEW: Final = 10  # jobs newer than a forecast that it estimates: each takes a simulation
 _MIN_SECONDS: Final = 0.05  # remaining, for any job
 _MAX_DONE: Final = 0.99  # keeps the remaining share above 0
 
@@ -47,6 +48,7 @@ class Forecast:
         for job in sorted(queued, key=lambda job: (job.order, job.id)):
             self._queues.setdefault(job.request.tier, []).append(self._remaining_work(job))
         self._ends = self._simulate(self._queues)
+        self._new: dict[str, DurationRange | None] = {}  # of jobs newer than the forecast
 
     @classmethod
     def current(cls, services: Services) -> Self:
@@ -62,20 +64,23 @@ class Forecast:
         """Return the time until this job ends, if it is not ended early; jobs before it are, as often as past jobs.
 
         `position` is its current one in the queue. None for a job that has ended, that waits for its images, that no
-        worker serves, that is queued far back, or that is newer than the forecast and behind other such jobs.
+        worker serves, that is queued far back, or that is newer than the forecast and not among the first of those.
         """
         if job.id in self._ends and job.state not in TERMINAL:
             return _range(self._ends[job.id], self._age())
         if job.state is not JobState.QUEUED or job.waiting_for:
             return None
         known = len(self._queues.get(job.request.tier, ()))
-        return self._eta_of_new(job) if (position or 1) - 1 <= known else None
+        if job.id not in self._new and len(self._new) < _MAX_NEW and (position or 1) - 1 <= known:
+            self._new[job.id] = self._eta_of_new(job)
+        return self._new.get(job.id)
 
     def eta_if_submitted(self, job: Job) -> DurationRange | None:
         """As `eta`, for a job that is submitted now."""
         queue = self._queues.get(job.request.tier, ())
         now = min((work.job.order for work in queue), default=0)  # about where a tenant without jobs starts
-        return self._eta_of_new(job.model_copy(update={"order": now}))
+        behind_others = any(work.job.tenant == job.tenant for work in queue)  # and starts where they end
+        return self._eta_of_new(job.model_copy(update={"order": math.inf if behind_others else now}))
 
     def eta_of_default(self, tier: str, tenant: str) -> DurationRange | None:
         """Return the time until a job of the default recipe would end that this tenant submits now."""

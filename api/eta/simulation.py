@@ -88,8 +88,8 @@ def simulate(
 ) -> dict[str, Duration]:
     """Return when each job ends, if it is not ended early; the jobs before it take `mean_fraction` of their time.
 
-    Each job takes its mean time, and is taken by the worker that is free first. The variances of the jobs that a worker
-    takes add up. The first workers hold the running jobs.
+    Each job takes its mean time, and is taken by the worker of its tier that is free first; a queued job without such a
+    worker has no end. The variances of the jobs that a worker takes add up. The first workers hold the running jobs.
     """
     total = sum(work.seconds.mean for queue in (running, *queues.values()) for work in queue)
     quantum = max(slice_seconds, total / _MAX_TURNS)  # bounds the number of turns, however long the jobs are
@@ -102,7 +102,8 @@ def simulate(
         now, number, variance, ended = heapq.heappop(free)
         if ended and ended.remaining > 0:
             waiting[ended.work.job.request.tier].put_back(ended)
-        turn = claimed.pop(number, None) or next((queue.take(quantum) for queue in waiting.values() if queue), None)
+        queues_of_worker = (waiting[tier] for tier in workers[number].tiers)
+        turn = claimed.pop(number, None) or next((queue.take(quantum) for queue in queues_of_worker if queue), None)
         if turn:
             work, share, seconds = turn.work, turn.share, turn.work.by_device[workers[number].device]
             if work.job.request.recipe.steps:

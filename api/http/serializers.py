@@ -1,4 +1,4 @@
-"""Builds the models of easel/models.py, which define the API's JSON, from records of the ledger."""
+"""Builds the models of easel/models, which define the API's JSON, from records of the ledger."""
 
 from datetime import UTC, datetime
 from functools import lru_cache

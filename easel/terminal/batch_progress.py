@@ -1,5 +1,6 @@
 """The progress of a batch until it ends: one bar on a terminal, lines in a file or pipe."""
 
+import time
 from contextlib import suppress
 from typing import Final
 
@@ -9,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from easel import Batch, BatchStatus
 from easel.terminal.tables import format_duration
 
-_POLL_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 2.0
 
 
 def watch_batch(batch: Batch, console: Console) -> None:
@@ -47,5 +48,6 @@ def describe_batch(status: BatchStatus) -> str:
 
 def _next(batch: Batch) -> None:
     """Refresh after a while. Raises Unreachable after about 40 seconds without a response."""
-    with suppress(TimeoutError):
-        batch.wait(_POLL_SECONDS)
+    time.sleep(_POLL_SECONDS)
+    with suppress(TimeoutError):  # `refresh` gives up earlier
+        batch.wait(0)

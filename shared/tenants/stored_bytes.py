@@ -51,7 +51,7 @@ class StoredBytes:
                 raise StorageQuotaExceeded.of(stored, limit)
 
     def add_inputs(self, tenant: str, blobs: BlobStore, images: Iterable[InputImage]) -> None:
-        """Add the images that are about to be stored and are not stored yet, by whomever. Raises StorageUnavailable."""
+        """Add the images that are about to be stored, unless any tenant has stored them. Raises StorageUnavailable."""
         new = (len(image.png) for image in images if image.png and not blobs.exists(keys.input_image(image.sha256)))
         self.add(tenant, sum(new))
 

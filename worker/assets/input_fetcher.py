@@ -126,7 +126,7 @@ class InputFetcher:
                 fetched = sum(len(file) for other, file in files.items() if isinstance(other, ImageUrl))
                 with positioned(**position):
                     files[source] = self._read(source, settings.max_body_bytes - fetched)
-            return _File(files[source], partial(self._renew, fetch))
+            return _FetchedFile(files[source], partial(self._renew, fetch))
 
         if request.sources is None:  # in a record that another program wrote
             raise ImageFetchFailed("The job has no images.")
@@ -144,7 +144,7 @@ class InputFetcher:
 
 
 @dataclass(frozen=True)
-class _File:
+class _FetchedFile:
     """A file that is read when a process is free to decode it, for which the job may have waited."""
 
     content: bytes

@@ -48,7 +48,7 @@ def column_count(requests: Sequence[JobRequest]) -> int:
 
 
 def draw_sheet(tiles: Sequence[Tile], columns: int, header: Sequence[Fact]) -> Image.Image:
-    """Return the sheet, rows first. The pictures of a row stand on one line."""
+    """Return the sheet, rows first. The pictures of a row are aligned at their bottoms."""
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     side = max(max(tile.picture.size) for tile in tiles)
     size = max(14, side // 26)

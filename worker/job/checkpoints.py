@@ -115,14 +115,20 @@ class CheckpointWriter:
     def hand_off(self, iterate: Iterate) -> None:
         """Write a checkpoint of the last step in a drain; without Redis, leave a note for the next holder.
 
-        Raises ClaimLost, StorageUnavailable.
+        Raises ClaimLost.
         """
         try:
-            self._session.retry(self.write_checkpoint, iterate)
+            self._session.retry(self._write_checkpoint_or_note, iterate)
         except Unavailable as error:
             log.warning("last_step_not_recorded", detail=error.detail)
-            if self._unrecorded_key:
+
+    def _write_checkpoint_or_note(self, iterate: Iterate) -> None:
+        try:
+            self.write_checkpoint(iterate)
+        except Unavailable:
+            if self._unrecorded_key:  # the note does not wait for Redis: a service that hangs may end this process
                 self._session.write_handoff_note(self._unrecorded_key)
+            raise
 
     def try_write(self, write: Write, iterate: Iterate) -> bool:
         """Return False if a service is unavailable: a later write may succeed. Raises ClaimLost."""

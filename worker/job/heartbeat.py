@@ -1,5 +1,6 @@
 """A thread next to the loop: renews the lease, which brings the control flags, and reports progress."""
 
+import math
 import os
 import threading
 import time
@@ -29,7 +30,7 @@ class Heartbeat:
         self.progress = ProgressTracker(session.job)
         self._reported = self.progress.fields["progress"]
         self._evaluating = False
-        self._waited_at = time.monotonic()  # when a drain last had to wait for an evaluation, or there was none
+        self._draining_since = math.inf
         self._stopped, self._beat_now = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="heartbeat", daemon=True)
 
@@ -109,9 +110,9 @@ class Heartbeat:
 
         An evaluation may take any time. The job returns to the head of its queue if possible.
         """
-        if self._evaluating or not self._session.drain.is_set():
-            self._waited_at = time.monotonic()
-        elif time.monotonic() - self._waited_at > _DRAIN_SECONDS:
+        draining = self._session.drain.is_set() and not self._evaluating
+        self._draining_since = min(self._draining_since, time.monotonic()) if draining else math.inf
+        if time.monotonic() - self._draining_since > _DRAIN_SECONDS:
             log.critical("drain_timed_out")
             with suppress(Unavailable, ClaimLost):
                 self._session.release("head")

@@ -5,6 +5,7 @@ worker holds the job, writes to the record raise ClaimLost, and blobs that this 
 readers follow the record.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -29,7 +30,7 @@ Place = Literal["head", "tail"]
 
 Result = TypeVar("Result")
 _RETRY_SECONDS: Final = 1.0  # between two attempts
-_DRAIN_SECONDS: Final = 3.0  # of attempts in a drain
+_DRAIN_RETRY_SECONDS: Final = 3.0  # of attempts in a drain, all calls together
 
 
 class JobSession:
@@ -46,6 +47,7 @@ class JobSession:
         self.active_at = time.monotonic()
         """When the loop last did a step or waited for a service (time.monotonic). After a while it counts as hung."""
         self._control_flags = ControlFlags(cancel=False, finish=False, others_waiting=False)
+        self._retry_until = math.inf  # in a drain: some seconds after the start of the first call that failed
         self._services, self._ledger, self._claim = services, services.ledger, claim
 
     @classmethod
@@ -79,10 +81,10 @@ class JobSession:
     def retry(self, call: Callable[..., Result], *args: Any, **options: Any) -> Result:
         """Call until Redis and the blob store are available. Raises ClaimLost, Unavailable.
 
-        A drain ends the wait after some seconds. A cancel ends it at once, except for Redis: without it a cancel cannot
-        be recorded, and this worker could claim no other job anyway.
+        A drain ends the waits after some seconds in all. A cancel ends them at once, except for Redis: without it a
+        cancel cannot be recorded, and this worker could claim no other job anyway.
         """
-        last_attempt_at = time.monotonic() + _DRAIN_SECONDS
+        began = time.monotonic()
         while True:
             self.mark_active()
             try:
@@ -91,7 +93,9 @@ class JobSession:
                 log.warning("waiting_for_service", code=error.code, cause=str(error.__cause__))
                 self.mark_active()
                 canceled = self.control_flags.cancel and isinstance(error, StorageUnavailable)
-                if canceled or (self.drain.is_set() and time.monotonic() >= last_attempt_at):
+                if self.drain.is_set():
+                    self._retry_until = min(self._retry_until, began + _DRAIN_RETRY_SECONDS)
+                if canceled or time.monotonic() + _RETRY_SECONDS >= self._retry_until:
                     raise
                 self.lost.wait(_RETRY_SECONDS)
 

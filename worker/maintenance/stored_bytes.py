@@ -14,7 +14,7 @@ from shared.tenants.quotas import list_quotas
 
 log = structlog.get_logger(__name__)
 
-_BATCH: Final = 100  # jobs
+_JOBS_AT_ONCE: Final = 100
 
 
 def measure_stored_bytes(services: Services) -> Iterator[None]:
@@ -54,11 +54,11 @@ def _measure(services: Services, stored: Counter[str]) -> Iterator[None]:
 
 
 def _job_sizes(blobs: BlobStore) -> Iterator[Counter[str]]:
-    """Yield the bytes of jobs by ID, a batch of jobs at a time."""
+    """Yield the bytes of jobs by ID, for some of the jobs at a time."""
     jobs = Counter[str]()
     for blob in blobs.list("jobs/"):
         job_id = blob.key.split("/")[1]
-        if job_id not in jobs and len(jobs) == _BATCH:
+        if job_id not in jobs and len(jobs) == _JOBS_AT_ONCE:
             yield jobs
             jobs = Counter[str]()
         jobs[job_id] += blob.size

@@ -101,7 +101,7 @@ def test_a_tenant_may_submit_only_so_much_work_in_a_day(make_client: MakeClient,
     assert submit_job(client, query="?dry_run=true").status_code == 200
     (used,) = services.ledger._redis.keys(f"{NAMESPACE}:tenant:acme:pixel_evaluations:*")
     assert int(services.ledger._redis.get(used)) == 2 * COST
-    assert 24 * 3600 < services.ledger._redis.ttl(used) <= 2 * 24 * 3600, "all of the day, and not for ever"
+    assert 24 * 3600 < services.ledger._redis.ttl(used) <= 2 * 24 * 3600, "all of the day, and then it expires"
     services.ledger._redis.rename(used, used[:-1] + "x")  # as if it were the next day
     assert submit_job(client).status_code == 202
 

@@ -1,6 +1,7 @@
 """The threads next to the loop: heartbeat, checkpoint writer and registration; and the timing of the loop."""
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from shared.ledger.queue_stats import WorkerInfo
 from shared.services import Services
 from shared.settings import Settings
 from worker.devices.memory import WorkerMemory
-from worker.job import progress
+from worker.job import heartbeat, progress
 from worker.job.checkpoints import CheckpointWriter
 from worker.job.heartbeat import Heartbeat
 from worker.job.progress import ProgressTracker
@@ -161,6 +162,25 @@ def test_preparation_is_reported_immediately_and_only_when_it_changes(services: 
                 phases.append(event.data["progress"]["phase"])
     assert phases == ["learning filters, once", "learning filters, once, 25 %", "learning filters, once, 50 %"]
     assert services.ledger.get(session.job.id).progress.phase == phases[-1]
+
+
+def test_a_drain_has_its_whole_time_however_long_ago_the_last_beat_was(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr(heartbeat, "time", clock := Clock())
+    monkeypatch.setattr(os, "_exit", exits.append)
+    session = claim_next(services)
+    beat = Heartbeat(session)
+    clock.now += 60
+    session.drain.set()
+    beat._exit_if_drain_timed_out()
+    clock.now += 8
+    beat._exit_if_drain_timed_out()
+    assert exits == []
+    clock.now += 2
+    beat._exit_if_drain_timed_out()
+    assert exits == [os.EX_TEMPFAIL]
 
 
 def test_a_checkpoint_that_does_not_fit_into_memory_stops_the_loop(services: Services) -> None:

@@ -1,14 +1,18 @@
 """Batches in the client, over a real socket to a scripted server."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from rich.console import Console
 from support.fixtures.client import Connect
 from support.scripted_server import problem, reply, serve
 
 from easel import BadInput, Conflict
+from easel.terminal import batch_progress
+from easel.terminal.batch_progress import watch_batch
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -64,6 +68,22 @@ def test_waiting_ends_with_the_batch_or_with_the_time(connect: Connect) -> None:
             batch.wait(timeout=0)
         assert batch.wait().ended
     assert {request.path for request in server.requests} == {"/v1/batches/b"}
+
+
+def test_a_watched_batch_is_fetched_once_for_each_status_that_is_shown(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_progress, "_POLL_SECONDS", 0.2)
+    half_done = {**BATCH, "counts": {"succeeded": 1, "running": 1}, "progress": 0.5}
+    output = io.StringIO()
+    with serve(reply(BATCH), reply(half_done), reply(ENDED)) as server, connect(server.url) as easel:
+        watch_batch(easel.get_batch("b"), Console(file=output, width=100))
+    assert output.getvalue().splitlines() == [
+        "b  25%, 0 of 2 done, 1 running, 1 queued",
+        "b  50%, 1 of 2 done, 1 running",
+        "b  100%, 2 of 2 done",
+    ]
+    assert len(server.requests) == 3
 
 
 def test_the_contact_sheet_is_awaited_only_once_all_jobs_have_ended(connect: Connect) -> None:
