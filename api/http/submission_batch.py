@@ -10,10 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from api.http.submission import SubmissionParts
 from api.http.submission_json import JobFields, decode_file, parse_body, recipe_object, to_parts
 from shared.errors import BadInput, InvalidRecipe, NotFound, NotReady, TooManyImages, WrongState
+from shared.inputs.reader import MAX_DECODED
 
 MAX_JOBS: Final = 200
-_MAX_FILES: Final = 32
-"""Different files in base64. The request waits until all are decoded."""
 _LISTS: Final = {"style": "styles", "style_mask": "style_masks", "content_mask": "content_masks"}
 _PHOTO: Final = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _STYLE: Final = "https://example.com/wave.jpg"
@@ -80,8 +79,8 @@ def _jobs(batch: BatchSubmission) -> list[SubmissionParts]:
 
     def open_file(text: str) -> _File:
         if text not in files:
-            if len(files) >= _MAX_FILES:
-                raise TooManyImages(f"A batch has at most {_MAX_FILES} files. Upload images with POST /v1/images.")
+            if len(files) >= MAX_DECODED:
+                raise TooManyImages(f"A batch has at most {MAX_DECODED} files. Upload images with POST /v1/images.")
             files[text] = _File(decode_file(text))
         return files[text]
 
