@@ -34,12 +34,11 @@ def delete_job(services: Services, job_id: str, *, tenant: str | None = None) ->
         return
     if job.state not in TERMINAL:
         raise WrongState("The job has not ended; cancel it first.")
-    if job.request.batch:  # its contact sheet shows the result; another one is made when it is asked for
-        for blob in list(blobs.list(keys.contact_sheets_prefix(job.request.batch))):
-            blobs.delete(blob.key)
+    _delete_contact_sheets(blobs, job.request.batch)  # which show the result
     blobs.delete(keys.request(job_id))
     with suppress(JobNotFound):  # deleted concurrently
         ledger.delete(job_id)
+    _delete_contact_sheets(blobs, job.request.batch)  # one that was made meanwhile
     files = delete_job_files(blobs, job_id)
     services.stored_bytes.add(job.tenant, -sum(blob.size for blob in files))
 
@@ -57,6 +56,12 @@ def delete_batch(services: Services, batch_id: str, job_ids: Sequence[str]) -> N
             delete_job(services, job_id)
     if not delete_batch_files(services.blobs, batch_id):
         raise LedgerLost
+
+
+def _delete_contact_sheets(blobs: BlobStore, batch_id: str | None) -> None:
+    """Delete the sheets of a job's batch, if it has one; another is made when it is asked for."""
+    for blob in list(blobs.list(keys.contact_sheets_prefix(batch_id))) if batch_id else ():
+        blobs.delete(blob.key)
 
 
 def delete_batch_files(blobs: BlobStore, batch_id: str) -> bool:
