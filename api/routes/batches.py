@@ -42,6 +42,7 @@ from shared.inputs.input_images import InputImage
 from shared.jobs.admission import admit
 from shared.jobs.batch import contact_sheet_key
 from shared.jobs.job import Job, JobRequest
+from shared.parallel import for_each
 from shared.recovery import deletion
 from shared.recovery.job_files import write_batch, write_request
 from shared.services import Services
@@ -112,11 +113,14 @@ def get_batch(batch_id: str) -> Response:
 @operation(ResponseDoc(202, "All jobs that had not ended are canceled, or will be at their next step.", BatchStatus))
 def cancel_batch(batch_id: str) -> Response:
     """Cancel all jobs of a batch. Those that have ended stay as they are."""
-    jobs = find_batch(batch_id)
-    for job in reversed(jobs):  # so that no worker starts one that is canceled next
-        if job.state not in TERMINAL:
-            with suppress(errors.WrongState, errors.JobNotFound):  # it has ended, or was deleted, meanwhile
-                request_control(job, "cancel")
+    services = Context.current().services
+
+    def cancel(job: Job) -> None:
+        with suppress(errors.WrongState, errors.JobNotFound):  # it has ended, or was deleted, meanwhile
+            request_control(services, job, "cancel")
+
+    active = [job for job in find_batch(batch_id) if job.state not in TERMINAL]
+    for_each(reversed(active), cancel)  # so that workers start few that are canceled next
     audit("batch.canceled", batch=batch_id.lower())
     return _status(batch_id.lower(), find_batch(batch_id), 202)
 

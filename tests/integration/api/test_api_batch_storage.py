@@ -1,8 +1,10 @@
-"""What one batch may have decoded and stored, however small its body is."""
+"""What one batch may have decoded, stored and done, however small its body is."""
 
+import threading
 from base64 import b64encode
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from api.app import create_app
 from shared.services import Services
+from shared.storage import Blob, BlobStore
 from worker.maintenance.stored_bytes import measure_stored_bytes
 
 RECIPE = {"preset": "fast", "size": 96}
@@ -115,3 +118,55 @@ def test_a_used_idempotency_key_stores_nothing(client: FlaskClient, services: Se
     assert send(1, 2, 3).get_json()["code"] == "idempotency_key_reused"
     assert send(0).get_json()["id"] == first["id"], "also at the quota"
     assert stored_blobs(services) == before
+
+
+def test_a_large_recipe_in_defaults_is_not_copied_to_each_job(client: FlaskClient) -> None:
+    for field in ("recipe", "metadata"):
+        body = {"defaults": {field: {"a": "x" * 17_000}}, "jobs": [{}] * 2}
+        problem = client.post("/v1/batches", json=body).get_json()
+        assert problem["code"] == "body_too_large"
+        assert problem["detail"] == f"defaults.{field} has more than 16,384 characters."
+    most = {f"{n:40}": "波" * 500 for n in range(20)}
+    body = {"defaults": {"content": file(PHOTO), "styles": [file(PHOTO)], "recipe": RECIPE, "metadata": most}}
+    assert client.post("/v1/batches", json={**body, "jobs": [{}]}).status_code == 202
+
+
+def test_jobs_of_a_batch_are_canceled_and_deleted_in_threads(client: FlaskClient, services: Services) -> None:
+    jobs = [{"recipe": {"seed": seed}} for seed in range(4)]
+    batch = post(client, [file(PHOTO)], *jobs).get_json()
+    store = MeetingStore(services.blobs)
+    app = create_app(services.settings, replace(services, blobs=cast("BlobStore", store)))
+    assert app.test_client().post(batch["urls"]["cancel"]).get_json()["counts"]["canceled"] == 4
+    assert app.test_client().delete(batch["urls"]["self"]).status_code == 204
+    assert store.met == {"control_request.json", "request.json"}
+    assert sum(prefix.endswith("/contact-sheets/") for prefix in store.listed) == 1
+    assert stored_blobs(services, "jobs/") == {}
+
+
+class MeetingStore:
+    """A blob store in which some writes and deletions wait for another one, of the same kind, in another thread."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs, self.met, self.listed = blobs, set[str](), list[str]()
+        self._barriers = {"control_request.json": threading.Barrier(2), "request.json": threading.Barrier(2)}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._blobs, name)
+
+    def put(self, key: str, *args: Any, **options: Any) -> None:
+        if key.endswith("/control_request.json"):
+            self._meet("control_request.json")
+        self._blobs.put(key, *args, **options)
+
+    def delete(self, key: str) -> None:
+        if key.endswith("/request.json"):
+            self._meet("request.json")
+        self._blobs.delete(key)
+
+    def list(self, prefix: str) -> Iterable[Blob]:
+        self.listed.append(prefix)
+        return self._blobs.list(prefix)
+
+    def _meet(self, name: str) -> None:
+        self._barriers[name].wait(20)
+        self.met.add(name)
