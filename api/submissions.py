@@ -86,7 +86,8 @@ def build_request(
 
 
 def store_images(services: Services, images: Sequence[InputImage], quotas: Quotas) -> None:
-    """Store images of the caller, which count for its quota."""
+    """Store images of the caller, which count for its quota. Raises StorageQuotaExceeded."""
+    services.stored_bytes.check(g.caller.tenant, quotas.stored_bytes)
     if quotas.stored_bytes:
         services.stored_bytes.add_inputs(g.caller.tenant, services.blobs, images)
     for image in images:

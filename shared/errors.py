@@ -81,7 +81,7 @@ class QuoteOfUrls(BadInput, code="quote_of_urls"):
 
 
 class TooManyImages(BadInput, code="too_many_images"):
-    """More than one content or start image, or more than EASEL_MAX_STYLES style images."""
+    """More than one content or start image, more than EASEL_MAX_STYLES style images, or too many files in a batch."""
 
 
 class NotAnImage(BadInput, code="not_an_image"):

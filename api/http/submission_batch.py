@@ -1,5 +1,6 @@
 """A batch of submissions as JSON: its schema, its jobs in the current request, and errors that name a job."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.http.submission import SubmissionParts
 from api.http.submission_json import JobFields, decode_file, parse_body, recipe_object, to_parts
-from shared.errors import BadInput, InvalidRecipe, NotFound, NotReady, TooManyImages, WrongState
+from shared.errors import BadInput, BodyTooLarge, InvalidRecipe, NotFound, NotReady, TooManyImages, WrongState
+from shared.inputs.reader import MAX_DECODED
 
 MAX_JOBS: Final = 200
-_MAX_FILES: Final = 32
-"""Different files in base64. The request waits until all are decoded."""
+_MAX_COMMON_TEXT: Final = 16 * 1024  # as JSON; each job has a copy
 _LISTS: Final = {"style": "styles", "style_mask": "style_masks", "content_mask": "content_masks"}
 _PHOTO: Final = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _STYLE: Final = "https://example.com/wave.jpg"
@@ -76,24 +77,33 @@ class _File:
 
 
 def _jobs(batch: BatchSubmission) -> list[SubmissionParts]:
-    files = dict[str, _File]()
+    files, common = dict[str, _File](), _common_fields(batch.defaults)
 
     def open_file(text: str) -> _File:
         if text not in files:
-            if len(files) >= _MAX_FILES:
-                raise TooManyImages(f"A batch has at most {_MAX_FILES} files. Upload images with POST /v1/images.")
+            if len(files) >= MAX_DECODED:
+                raise TooManyImages(f"A batch has at most {MAX_DECODED} files. Upload images with POST /v1/images.")
             files[text] = _File(decode_file(text))
         return files[text]
 
     def parts(number: int, job: JobFields) -> SubmissionParts:
         with naming_job(number):
-            return to_parts(_merge(batch.defaults, job), open_file)
+            return to_parts(_merge(common, job), open_file)
 
     return [parts(number, job) for number, job in enumerate(batch.jobs)]
 
 
-def _merge(defaults: JobFields, job: JobFields) -> JobFields:
-    common, own = _sent(defaults), _sent(job)
+def _common_fields(defaults: JobFields) -> dict[str, Any]:
+    """Return the fields that all jobs have, whose texts are merged with those of each. Raises BodyTooLarge."""
+    common = _sent(defaults)
+    for name in ("recipe", "metadata"):
+        if len(json.dumps(common.get(name), ensure_ascii=False)) > _MAX_COMMON_TEXT:
+            raise BodyTooLarge(f"defaults.{name} has more than {_MAX_COMMON_TEXT:,} characters.")
+    return common
+
+
+def _merge(common: dict[str, Any], job: JobFields) -> JobFields:
+    own = _sent(job)
     for name in ("recipe", "metadata"):
         if isinstance(common.get(name), dict) and isinstance(own.get(name), dict):
             own[name] = common[name] | own[name]

@@ -1,8 +1,9 @@
 """Batches: many jobs that are submitted, shown, canceled and deleted together."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -23,7 +24,7 @@ from api.imaging.result_files import FORMATS, ResultFile, negotiate_format
 from api.routes.audit import audit
 from api.routes.jobs import request_control
 from api.routes.submit import SUBMISSION_ERRORS
-from api.routes.uploaded_images import storing_reader
+from api.routes.uploaded_images import storing_reader, uploaded_images
 from api.submissions import (
     build_request,
     check_limits,
@@ -37,9 +38,11 @@ from api.submissions import (
 )
 from easel.models import TERMINAL, BatchStatus, ImageFormat
 from shared import errors
+from shared.inputs.input_images import InputImage
 from shared.jobs.admission import admit
 from shared.jobs.batch import contact_sheet_key
 from shared.jobs.job import Job, JobRequest
+from shared.parallel import for_each
 from shared.recovery import deletion
 from shared.recovery.job_files import write_batch, write_request
 from shared.services import Services
@@ -110,11 +113,14 @@ def get_batch(batch_id: str) -> Response:
 @operation(ResponseDoc(202, "All jobs that had not ended are canceled, or will be at their next step.", BatchStatus))
 def cancel_batch(batch_id: str) -> Response:
     """Cancel all jobs of a batch. Those that have ended stay as they are."""
-    jobs = find_batch(batch_id)
-    for job in reversed(jobs):  # so that no worker starts one that is canceled next
-        if job.state not in TERMINAL:
-            with suppress(errors.WrongState, errors.JobNotFound):  # it has ended, or was deleted, meanwhile
-                request_control(job, "cancel")
+    services = Context.current().services
+
+    def cancel(job: Job) -> None:
+        with suppress(errors.WrongState, errors.JobNotFound):  # it has ended, or was deleted, meanwhile
+            request_control(services, job, "cancel")
+
+    active = [job for job in find_batch(batch_id) if job.state not in TERMINAL]
+    for_each(reversed(active), cancel)  # so that workers start few that are canceled next
     audit("batch.canceled", batch=batch_id.lower())
     return _status(batch_id.lower(), find_batch(batch_id), 202)
 
@@ -188,7 +194,11 @@ def _submit(context: Context, key: str | None) -> tuple[str, list[JobRequest], b
         with naming_job(number):
             submissions.append(check_submission(parts, context.settings))
     check_limits(services, key, quotas, jobs=len(submissions))
-    requests = _build_requests(context, submissions, quotas)
+    if key and services.ledger.find_by_idempotency_key(key, g.caller.tenant):  # what was sent is stored, or refused
+        requests = _build_requests(context, submissions, lambda _: None)
+        if existing := find_existing(services, requests[0]):
+            return existing, requests, False
+    requests = _build_requests(context, submissions, partial(_store, context, quotas))
     if existing := find_existing(services, requests[0]):
         return existing, requests, False
     _check_memory(services, requests)
@@ -203,10 +213,19 @@ def _submit(context: Context, key: str | None) -> tuple[str, list[JobRequest], b
     return batch_id, requests, created
 
 
-def _build_requests(context: Context, submissions: Sequence[Submission], quotas: Quotas) -> list[JobRequest]:
-    """Return the requests, whose images are stored."""
+def _store(context: Context, quotas: Quotas, images: Sequence[InputImage]) -> None:
+    """Store images, and have them count for the quota even if the batch is refused."""
+    store_images(context.services, images, quotas)
+    for image in images:
+        uploaded_images(context).count(image)
+
+
+def _build_requests(
+    context: Context, submissions: Sequence[Submission], store: Callable[[Sequence[InputImage]], None]
+) -> list[JobRequest]:
+    """Return the requests, whose images were given to `store`."""
     services = context.services
-    reader = storing_reader(context, lambda images: store_images(services, images, quotas))
+    reader = storing_reader(context, store)
     recipes, requests = [], []
     for number, submission in enumerate(submissions):
         with naming_job(number):

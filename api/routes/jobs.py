@@ -21,6 +21,7 @@ from shared.jobs.metadata import Metadata
 from shared.ledger.job_search import JobFilter
 from shared.recovery import deletion
 from shared.recovery.job_files import withdraw_control_request, write_control_request
+from shared.services import Services
 
 routes = Blueprint("jobs", __name__)
 
@@ -134,12 +135,11 @@ def delete_job(job_id: str) -> Response:
     return Response(status=204)
 
 
-def request_control(job: Job, action: Literal["cancel", "finish"]) -> Job:
+def request_control(services: Services, job: Job, action: Literal["cancel", "finish"]) -> Job:
     """Store the request where it survives the loss of Redis, then set the flag in the ledger.
 
     Raises WrongState, NotReady.
     """
-    services = Context.current().services
     possible = job.state not in TERMINAL and (action == "cancel" or job.progress.current >= 1)
     if possible:
         write_control_request(services.blobs, job.id, action)
@@ -152,7 +152,7 @@ def request_control(job: Job, action: Literal["cancel", "finish"]) -> Job:
 
 
 def _controlled(job: Job, action: Literal["cancel", "finish"]) -> Response:
-    job = request_control(job, action)
+    job = request_control(Context.current().services, job, action)
     audit("job.canceled" if action == "cancel" else "job.finished", job=job.id)
     (status,) = serialize_jobs(Context.current(), [job])
     return json_response(status, 202, Location=job_url(job.id))

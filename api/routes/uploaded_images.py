@@ -59,7 +59,7 @@ def post_image() -> Response:
         image = input_reader(context).read_image(parse_image())
     if limit:
         stored_bytes.add_inputs(tenant, context.services.blobs, [image])
-    record = _uploaded_images(context).add(image)
+    record = uploaded_images(context).add(image)
     return json_response(
         UploadedImage(
             id=str(ImageId(image.sha256)),
@@ -74,13 +74,14 @@ def post_image() -> Response:
 
 def input_reader(context: Context) -> InputReader:
     """Return the reader of the caller's images."""
-    return InputReader(context.decoder, _uploaded_images(context), g.caller.name)
+    return InputReader(context.decoder, uploaded_images(context), g.caller.name)
 
 
 def storing_reader(context: Context, store: Callable[[Sequence[InputImage]], None]) -> StoringReader:
     """Return a reader of the caller's images for one batch."""
-    return StoringReader(context.decoder, _uploaded_images(context), g.caller.name, store)
+    return StoringReader(context.decoder, uploaded_images(context), g.caller.name, store)
 
 
-def _uploaded_images(context: Context) -> UploadedImages:
+def uploaded_images(context: Context) -> UploadedImages:
+    """Return the uploaded images of the caller's tenant."""
     return UploadedImages(context.services.blobs, g.caller.tenant, context.settings.image_seconds)

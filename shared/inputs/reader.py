@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Final
 
+from shared.errors import TooManyImages
 from shared.inputs.decoder_pool import DecoderPool
 from shared.inputs.input_images import (
     InputImage,
@@ -21,6 +22,9 @@ from shared.inputs.uploaded import UploadedImages
 from shared.jobs.estimate import peak_memory
 from shared.recipe import Recipe
 from shared.recipe_inputs import check_shape
+
+MAX_DECODED: Final = 32
+"""Images that are decoded for one batch. The request waits for them."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,10 @@ class InputReader:
 
 
 class StoringReader(InputReader):
-    """Reads for a batch: decodes each image once, stores it, and remembers what it needs besides the pixels."""
+    """Reads for a batch: decodes each image once, stores it, and remembers what it needs besides the pixels.
+
+    Raises TooManyImages, too, and what `store` raises.
+    """
 
     def __init__(
         self,
@@ -142,11 +149,12 @@ class StoringReader(InputReader):
         super().__init__(decoder, uploaded, client)
         self._store = store
         self._known: dict[object, list[InputImage]] = {}
+        self._decoded = 0
 
     def read_image(self, source: ImageSource) -> InputImage:
         """Return an image, which is stored."""
         read = super().read_image
-        return self._once(source, lambda: [read(source)])[0]
+        return self._once(source, lambda: [read(source)], decodes=not isinstance(source, ImageId))[0]
 
     def _decode_style(self, source: ImageSource, mask: ImageSource) -> InputImage:
         decode = super()._decode_style
@@ -156,9 +164,16 @@ class StoringReader(InputReader):
         decode = super()._decode_mask
         return self._once((source, size, styles), lambda: decode(source, size, styles))
 
-    def _once(self, key: object, read: Callable[[], list[InputImage]]) -> list[InputImage]:
+    def _once(self, key: object, read: Callable[[], list[InputImage]], *, decodes: bool = True) -> list[InputImage]:
         if key not in self._known:
+            self._decoded += decodes
+            if self._decoded > MAX_DECODED:
+                raise TooManyImages(
+                    f"At most {MAX_DECODED} images are decoded for a batch: files, each style with its mask, each mask "
+                    "for a photo's size, and results to start from. Send a smaller batch."
+                )
             images = read()
-            self._store(images)
+            if decodes:
+                self._store(images)
             self._known[key] = [replace(image, png=None) for image in images]
         return self._known[key]

@@ -48,6 +48,11 @@ class UploadedImages:
         store_input(self._blobs, image)
         return self._write(image)
 
+    def count(self, image: InputImage) -> None:
+        """Store an expired record, if there is none: the stored image counts for the quota until it is deleted."""
+        if not self._blobs.exists(keys.image(self._tenant, image.sha256)):
+            self._write(image, expires_at=0)
+
     def find(self, image_id: ImageId) -> InputImage:
         """Return an image, which then expires later. Raises ImageNotFound."""
         try:
@@ -66,13 +71,13 @@ class UploadedImages:
         self.find(image_id)
         return self._blobs.get(keys.input_image(image_id.sha256))
 
-    def _write(self, image: InputImage) -> ImageRecord:
+    def _write(self, image: InputImage, expires_at: float | None = None) -> ImageRecord:
         record = ImageRecord(
             width=image.width,
             height=image.height,
             bit_depth=image.bit_depth,
             used_share=image.used_share,
-            expires_at=time.time() + self._seconds,
+            expires_at=time.time() + self._seconds if expires_at is None else expires_at,
         )
         key = keys.image(self._tenant, image.sha256)
         self._blobs.put(key, record.model_dump_json().encode(), content_type="application/json")

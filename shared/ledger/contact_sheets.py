@@ -33,10 +33,15 @@ class ContactSheets:
             return bool(self._redis.set(_lease(batch_id), 1, nx=True, ex=_REPEAT_SECONDS))
 
     def done(self, batch_id: str) -> None:
-        """Remove the batch: its sheet is stored, or cannot be made."""
+        """Remove the batch: its sheet is stored, or has become another one."""
         with translate_errors():
             self._redis.zrem(_WANTED, batch_id)
             self._redis.delete(_lease(batch_id))
+
+    def failed(self, batch_id: str) -> None:
+        """Remove the batch: its sheet could not be made. A later request tries again, after five minutes."""
+        with translate_errors():
+            self._redis.zrem(_WANTED, batch_id)
 
 
 def _lease(batch_id: str) -> str:

@@ -6,15 +6,16 @@ from contextlib import suppress
 from easel.models import TERMINAL
 from shared.errors import JobNotFound, LedgerLost, WrongState
 from shared.jobs.job import DEFAULT_TENANT
+from shared.parallel import for_each
 from shared.recovery.job_files import finalize, read_batch, read_json
 from shared.services import Services
 from shared.storage import Blob, BlobStore, keys
 
 
-def delete_job(services: Services, job_id: str, *, tenant: str | None = None) -> None:
+def delete_job(services: Services, job_id: str, *, tenant: str | None = None, of_batch: bool = False) -> None:
     """Delete an ended job and its files. Raises JobNotFound and WrongState, with nothing changed.
 
-    With `tenant`, jobs of others do not exist.
+    With `tenant`, jobs of others do not exist. The contact sheets `of_batch`, which is deleted as a whole, are left.
 
     Deletes the request first, since only a job with a request can be rebuilt; then the record, which names the other
     files; then those. Garbage collection completes a deletion that a crash cut short
@@ -34,12 +35,12 @@ def delete_job(services: Services, job_id: str, *, tenant: str | None = None) ->
         return
     if job.state not in TERMINAL:
         raise WrongState("The job has not ended; cancel it first.")
-    if job.request.batch:  # its contact sheet shows the result; another one is made when it is asked for
-        for blob in list(blobs.list(keys.contact_sheets_prefix(job.request.batch))):
-            blobs.delete(blob.key)
+    batch = None if of_batch else job.request.batch
+    _delete_contact_sheets(blobs, batch)  # which show the result
     blobs.delete(keys.request(job_id))
     with suppress(JobNotFound):  # deleted concurrently
         ledger.delete(job_id)
+    _delete_contact_sheets(blobs, batch)  # one that was made meanwhile
     files = delete_job_files(blobs, job_id)
     services.stored_bytes.add(job.tenant, -sum(blob.size for blob in files))
 
@@ -52,11 +53,21 @@ def delete_batch(services: Services, batch_id: str, job_ids: Sequence[str]) -> N
     """
     if any(job.state not in TERMINAL for job in services.ledger.get_many(job_ids)):
         raise WrongState("Some jobs of the batch have not ended; cancel it first.")
-    for job_id in job_ids:
+
+    def delete(job_id: str) -> None:
         with suppress(JobNotFound):  # deleted concurrently, or its record was lost just now
-            delete_job(services, job_id)
+            delete_job(services, job_id, of_batch=True)
+
+    _delete_contact_sheets(services.blobs, batch_id)
+    for_each(job_ids, delete)
     if not delete_batch_files(services.blobs, batch_id):
         raise LedgerLost
+
+
+def _delete_contact_sheets(blobs: BlobStore, batch_id: str | None) -> None:
+    """Delete the sheets of a job's batch, if it has one; another is made when it is asked for."""
+    for blob in list(blobs.list(keys.contact_sheets_prefix(batch_id))) if batch_id else ():
+        blobs.delete(blob.key)
 
 
 def delete_batch_files(blobs: BlobStore, batch_id: str) -> bool:

@@ -15,10 +15,12 @@ from shared.services import Services
 from shared.storage import keys
 from worker.assets.captions import captions, common_facts
 from worker.assets.sheet_layout import PAPER, Tile, column_count, draw_sheet, tile_side
+from worker.assets.task_slots import TaskSlots
 
 log = structlog.get_logger(__name__)
 
 _MISSING_SIDE: Final = 256  # of a job whose photo's size is unknown
+_GROUP: Final = "contact sheets"
 
 
 class ContactSheetMaker:
@@ -26,31 +28,42 @@ class ContactSheetMaker:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._slots = TaskSlots(1)
 
     def make(self, batch_id: str) -> None:
-        """Make and store the contact sheet, unless it is there, or not all jobs have ended.
+        """Make and store the contact sheet, unless it is there, or not all jobs have ended; later if another is made.
 
         Raises Unavailable; the reaper then sends the task again.
         """
+        if not self._slots.acquire(_GROUP, batch_id):
+            return
         try:
             self._make(batch_id)
         except Unavailable:
             raise
         except Exception:  # it would fail again and again; a request for the sheet tries it once more
             log.exception("contact_sheet_failed", batch=batch_id)
-        self._services.contact_sheets.done(batch_id)
+            self._services.contact_sheets.failed(batch_id)
+        else:
+            self._services.contact_sheets.done(batch_id)
+        finally:
+            if next_id := self._slots.release(_GROUP):
+                self._services.dispatcher.make_contact_sheet(next_id)
 
     def _make(self, batch_id: str) -> None:
-        ledger, blobs = self._services.ledger, self._services.blobs
-        jobs = ledger.get_many(ledger.batch_ids(batch_id))
+        blobs, jobs = self._services.blobs, self._jobs(batch_id)
         key = contact_sheet_key(batch_id, jobs)
         if key is None or any(job.state not in TERMINAL for job in jobs) or blobs.exists(key):
             return
         blobs.put(key, encode_png(self._draw(jobs)), content_type="image/png")
+        current = contact_sheet_key(batch_id, self._jobs(batch_id))  # another one if a job was deleted meanwhile
         for blob in list(blobs.list(keys.contact_sheets_prefix(batch_id))):
-            if blob.key != key:
+            if blob.key != current:
                 blobs.delete(blob.key)
         log.info("contact_sheet_made", batch=batch_id, jobs=len(jobs))
+
+    def _jobs(self, batch_id: str) -> Sequence[Job]:
+        return self._services.ledger.get_many(self._services.ledger.batch_ids(batch_id))
 
     def _draw(self, jobs: Sequence[Job]) -> Image.Image:
         side, requests = tile_side(len(jobs)), [job.request for job in jobs]

@@ -35,7 +35,7 @@ from shared.services import Services
 from shared.storage import keys
 from shared.tenants.quotas import read_quotas
 from worker.assets.image_download import ImageDownload
-from worker.assets.tenant_slots import TenantSlots
+from worker.assets.task_slots import TaskSlots
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class InputFetcher:
         settings = services.settings
         self._services, self._decoder, self._download = services, DecoderPool(settings), ImageDownload(settings)
         self._lease_seconds = settings.fetch_seconds + settings.decode_seconds + _MARGIN_SECONDS
-        self._slots = TenantSlots(_JOBS_PER_TENANT)
+        self._slots = TaskSlots(_JOBS_PER_TENANT)
 
     def fetch(self, job_id: str) -> None:
         """Fetch a job's images, unless another fetcher does, or later if others of its tenant are being fetched.

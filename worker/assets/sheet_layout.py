@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,6 +18,7 @@ _INK, _GRAY = "#26241f", "#8a857b"
 _SIDES: Final = ((12, 480), (48, 320), (200, 240))
 """The longest side of pictures, in pixels, by the largest number of pictures."""
 _MAX_LINES: Final = 4
+_MAX_CHARACTERS: Final = 200  # of a value: more than fit on a line, and few enough to be measured
 _MAX_COLUMNS: Final = 8
 _LINE_HEIGHT: Final = 1.4
 
@@ -92,7 +94,7 @@ def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], facts: Sequence[Fact]
         label = f"{_latin(name)} "
         draw.text((left, top), label, fill=_GRAY, font=font)
         left += round(draw.textlength(label, font=font))
-        text = _fitting(draw, _latin(value), font, end - left)
+        text = _fitting(draw, _latin(value[:_MAX_CHARACTERS])[:_MAX_CHARACTERS], font, end - left)
         draw.text((left, top), text, fill=_INK, font=font)
         left += round(draw.textlength(f"{text}    ", font=font))
 
@@ -100,9 +102,9 @@ def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], facts: Sequence[Fact]
 def _fitting(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
     if draw.textlength(text, font=font) <= width:
         return text
-    while text and draw.textlength(f"{text}...", font=font) > width:
-        text = text[:-1]
-    return f"{text}..."
+    lengths = range(1, len(text))
+    shown = bisect_right(lengths, width, key=lambda n: math.ceil(draw.textlength(f"{text[:n]}...", font=font)))
+    return f"{text[:shown]}..."
 
 
 def _latin(text: str) -> str:

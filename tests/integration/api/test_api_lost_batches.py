@@ -77,10 +77,10 @@ def test_a_batch_of_which_a_record_is_lost_while_it_is_deleted_keeps_that_job(
         finalize(services.ledger, services.blobs, job_id)
     delete_job = deletion.delete_job
 
-    def lose_second_and_delete(services: Services, job_id: str) -> None:
+    def lose_second_and_delete(services: Services, job_id: str, **options: bool) -> None:
         if job_id == batch["jobs"][1]:
             lose_record(services, job_id)
-        delete_job(services, job_id)
+        delete_job(services, job_id, **options)
 
     monkeypatch.setattr(deletion, "delete_job", lose_second_and_delete)
     assert client.delete(batch["urls"]["self"]).get_json()["code"] == "ledger_lost"

@@ -2,6 +2,7 @@
 
 import io
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,14 +11,17 @@ from PIL import Image
 from support.background import in_background
 from support.fixtures.api import PHOTO, STYLE, claim, succeed, upload
 from support.retention import age_blobs, run_garbage_collection, stored_blobs
+from werkzeug.test import TestResponse
 
 from easel.models import JobState
+from shared.recovery.deletion import delete_job
 from shared.recovery.job_files import finalize
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services
 from shared.storage import keys
 from worker.assets.consumer import AssetWorker
 from worker.assets.contact_sheets import ContactSheetMaker
+from worker.assets.sheet_layout import draw_sheet
 from worker.maintenance.reaper import Reaper
 
 Batch = dict[str, Any]
@@ -35,6 +39,15 @@ def batch(client: FlaskClient) -> Batch:
 
 def sheet_url(batch: Batch) -> str:
     return f"{batch['urls']['self']}/contact-sheet"
+
+
+def wait_for_sheet(client: FlaskClient, batch: Batch) -> TestResponse:
+    """Return the sheet, once it is made."""
+    deadline = time.monotonic() + 20
+    while (response := client.get(sheet_url(batch))).status_code == 409:
+        assert time.monotonic() < deadline, response.text
+        time.sleep(0.05)
+    return response
 
 
 def end_jobs(services: Services, *states: JobState) -> None:
@@ -65,8 +78,7 @@ def test_the_sheet_is_an_image_in_each_format(client: FlaskClient, services: Ser
     end_jobs(services, *[JobState.SUCCEEDED] * 2, JobState.FAILED)
     with in_background(AssetWorker(services).run):
         Reaper(services).make_contact_sheets()
-        while (response := client.get(sheet_url(batch))).status_code == 409:
-            time.sleep(0.05)
+        response = wait_for_sheet(client, batch)
     assert client.get(batch["urls"]["self"]).get_json()["urls"]["contact_sheet"] == sheet_url(batch)
     assert (response.status_code, response.mimetype) == (200, "image/png")
     sheet = Image.open(io.BytesIO(response.data))
@@ -130,3 +142,74 @@ def test_the_sheet_outlives_redis_and_goes_with_the_batch(
     assert client.get(sheet_url(batch)).data == before
     assert client.delete(batch["urls"]["self"]).status_code == 204
     assert stored_blobs(services, "batches/") == {}
+
+
+def test_a_failure_is_not_repeated_at_each_request(
+    client: FlaskClient, services: Services, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_jobs(services, *[JobState.SUCCEEDED] * 3)
+    monkeypatch.setattr("worker.assets.contact_sheets.draw_sheet", lambda *_: 1 // 0)
+    Reaper(services).make_contact_sheets()
+    ContactSheetMaker(services).make(batch["id"])
+    assert services.contact_sheets.wanted() == []
+    for _ in range(2):
+        assert client.get(sheet_url(batch)).get_json()["code"] == "not_ready"
+    assert services.dispatcher.pending_assets() == 1, "only the task that failed was sent"
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before it is stored", "after the record is deleted"])
+def test_a_job_that_is_deleted_while_the_sheet_is_made_is_on_none(
+    services: Services, batch: Batch, monkeypatch: pytest.MonkeyPatch, *, late: bool
+) -> None:
+    end_jobs(services, *[JobState.SUCCEEDED] * 3)
+    maker, ledger = ContactSheetMaker(services), services.ledger
+    if late:  # the sheet is stored between the deletion of the others and that of the record
+        delete = ledger.delete
+
+        def make_and_delete(job_id: str) -> None:
+            maker.make(batch["id"])
+            delete(job_id)
+
+        monkeypatch.setattr(ledger, "delete", make_and_delete)
+        delete_job(services, batch["jobs"][0])
+    else:
+
+        def delete_and_draw(*args: Any) -> Image.Image:
+            delete_job(services, batch["jobs"][0])
+            return draw_sheet(*args)
+
+        monkeypatch.setattr("worker.assets.contact_sheets.draw_sheet", delete_and_draw)
+        maker.make(batch["id"])
+    assert stored_blobs(services, keys.contact_sheets_prefix(batch["id"])) == {}
+
+
+def test_sheets_are_made_one_at_a_time_and_hold_no_other_thread(
+    client: FlaskClient, services: Services, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker, others = ContactSheetMaker(services), [submit_batch(client) for _ in range(2)]
+
+    def draw(*args: Any) -> Image.Image:
+        monkeypatch.setattr("worker.assets.contact_sheets.draw_sheet", draw_sheet)
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(maker.make, [other["id"] for other in others]))
+        assert services.dispatcher.pending_assets() == 0
+        return draw_sheet(*args)
+
+    end_jobs(services, *[JobState.SUCCEEDED] * 5)
+    monkeypatch.setattr("worker.assets.contact_sheets.draw_sheet", draw)
+    maker.make(batch["id"])
+    assert client.get(sheet_url(batch)).status_code == 200
+    assert services.dispatcher.pending_assets() == 1, "the next is sent again"
+    for other in others:
+        assert services.contact_sheets.wanted()
+        maker.make(other["id"])
+        assert client.get(sheet_url(other)).status_code == 200
+    assert services.contact_sheets.wanted() == []
+
+
+def submit_batch(client: FlaskClient) -> Batch:
+    """Submit a batch of one job."""
+    photo, style = (upload(client, image).get_json()["id"] for image in (PHOTO, STYLE))
+    body = {"jobs": [{"content": photo, "styles": [style], "recipe": {"preset": "fast", "size": 96}}]}
+    created: Batch = client.post("/v1/batches", json=body).get_json()
+    return created

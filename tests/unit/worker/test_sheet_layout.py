@@ -1,8 +1,10 @@
 """The grid of a contact sheet."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from shared.jobs.job import JobRequest
 from shared.presets import resolve
@@ -54,6 +56,18 @@ def test_long_captions_and_other_scripts_stay_in_their_column() -> None:
     sheet = np.asarray(draw_sheet(tiles, 3, []))
     gap = sheet[:, 40 + 240 : 40 + 240 + 20]
     assert (gap == gap[0, 0]).all()
+
+
+def test_long_captions_take_little_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured, textlength = list[int](), ImageDraw.ImageDraw.textlength
+
+    def measure(self: ImageDraw.ImageDraw, text: str, **options: Any) -> float:
+        measured.append(len(text))
+        return textlength(self, text, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "textlength", measure)
+    draw_sheet([Tile(Image.new("RGB", (240, 160)), [("note", "W" * 500)])], 1, [])
+    assert sum(measured) < 500
 
 
 def test_a_picture_without_a_result_says_why() -> None:
