@@ -23,8 +23,10 @@ class AssetWorker:
     def __init__(self, services: Services) -> None:
         self._app: Celery = create_celery_app(services.settings)
         self._app.conf.update(worker_send_task_events=False, task_default_queue=ASSETS_QUEUE)
-        self._app.task(name=FETCH_TASK)(InputFetcher(services).fetch)
-        self._app.task(name=CONTACT_SHEET_TASK)(ContactSheetMaker(services).make)
+        self._app.set_default()  # the one that threads of the pool look tasks up in
+        tasks = {FETCH_TASK: InputFetcher(services).fetch, CONTACT_SHEET_TASK: ContactSheetMaker(services).make}
+        for name, function in tasks.items():
+            self._app.task(name=name, shared=False, lazy=False)(function)  # not for other apps in this process
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop` is set, then wait a little for tasks in progress."""
