@@ -17,7 +17,7 @@ from worker.maintenance import stored_bytes
 def test_a_tenant_stores_the_files_of_its_jobs_its_uploads_and_each_input_once(
     blobs: BlobStore, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored_bytes, "_BATCH", 2)
+    monkeypatch.setattr(stored_bytes, "_JOBS_AT_ONCE", 2)
     services = replace(services, blobs=blobs)
     store_quotas(blobs, "acme", Quotas(stored_bytes=10**9))
     image = decode_image(image_file(), 10**6)
@@ -28,7 +28,7 @@ def test_a_tenant_stores_the_files_of_its_jobs_its_uploads_and_each_input_once(
         "default": [add_succeeded_job(services), add_succeeded_job(services)],
     }
     parts = list(stored_bytes.measure_stored_bytes(services))
-    assert len(parts) == 3, "a batch of jobs each"
+    assert len(parts) == 3, "two jobs at a time"
     files = {
         tenant: sum(blob.size for job_id in ids for blob in blobs.list(keys.job_prefix(job_id)))
         for tenant, ids in jobs.items()
