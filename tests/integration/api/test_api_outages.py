@@ -1,6 +1,5 @@
 """Redis or the blob store is down or does not respond: a 503 within three seconds, never a hang."""
 
-import json
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -10,11 +9,11 @@ from pathlib import Path
 import httpx2
 import pytest
 from support.fixtures.api import PHOTO, STYLE, Server, claim
+from support.paired_store import pair_store
 
 from deploy.local.stack import free_port
-from shared.services import DATA_FORMAT, Services, ensure_paired
+from shared.services import Services, ensure_paired
 from shared.settings import Settings
-from shared.storage import LocalBlobStore, keys
 
 FILES = {"content": ("a.png", PHOTO), "style": ("b.png", STYLE)}
 SOME_JOB = "/v1/jobs/01a203c1-9362-71d5-a42f-35939c71eb95"
@@ -50,9 +49,7 @@ def test_without_redis_every_request_gets_a_503(
     kind: str, black_hole: int, tmp_path: Path, start_server: Start
 ) -> None:
     port = black_hole if kind == "black hole" else free_port()
-    store = LocalBlobStore(tmp_path / "blobs")
-    store.put(keys.LEDGER_IDENTITY, json.dumps({"id": "of an earlier start", "format": DATA_FORMAT}).encode())
-    url = (tmp_path / "blobs").as_uri()
+    url = pair_store(tmp_path / "blobs")
     server = start_server(Settings(redis_url=f"redis://127.0.0.1:{port}/0", store_url=url))
     for response in send_all_requests(server):
         problem = response.json()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from support.paired_store import pair_store
 
 from api.app import create_app
 from api.http.auth import check_exposure
@@ -17,7 +18,7 @@ KEYS = ("first-key", "sch\u00f6ner-schl\u00fcssel")
 def client_of(folder: Path, **settings: Any) -> FlaskClient:
     """Return a client of an app without Redis: an authorized request gets a 503."""
     validated = Settings.model_validate(
-        {"redis_url": "redis://127.0.0.1:1/0", "store_url": folder.as_uri(), **settings}
+        {"redis_url": "redis://127.0.0.1:1/0", "store_url": pair_store(folder), **settings}
     )
     return create_app(validated, open_services(validated)).test_client()
 
