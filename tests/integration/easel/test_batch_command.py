@@ -114,7 +114,12 @@ def test_ctrl_c_leaves_the_jobs_running_and_says_how_to_go_on(
 ) -> None:
     batch_id = submitted(api, photos).stdout.strip()
     command = [sys.executable, "-c", RUN_EASEL, "--url", api.url, "batch", "watch", batch_id]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell's background job ignores it
+    ) as process:
         assert process.stderr is not None
         assert "0%, 0 of 4 done, 4 queued" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
