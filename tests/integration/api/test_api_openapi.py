@@ -59,25 +59,28 @@ def test_generated_requests_get_documented_responses_and_never_a_5xx(app: Flask,
 
 
 def _send_generated(operation: Any, mode: GenerationMode, ids: list[str]) -> None:
-    """Send a few dozen valid or invalid requests, some with an existing job or valid images."""
+    """Send a few dozen valid or invalid requests, some with an existing job or valid images.
+
+    Generated objects are replaced, not changed: later cases may have them, too.
+    """
 
     @LONG_TIMEOUTS
     @hypothesis.given(case=operation.as_strategy(generation_mode=mode), job_id=st.sampled_from([None, *ids]))
     def call(case: Any, job_id: str | None) -> None:
         if job_id and "job_id" in (case.path_parameters or {}):
-            case.path_parameters["job_id"] = job_id
+            case.path_parameters = {**case.path_parameters, "job_id": job_id}
         if job_id and operation.path == "/v1/jobs" and isinstance(case.body, dict) and case.media_type.endswith("json"):
-            case.body |= {"content": BASE64, "styles": [BASE64]}
+            case.body = {**case.body, "content": BASE64, "styles": [BASE64]}
         elif job_id and isinstance(case.body, dict) and operation.path == "/v1/jobs":
             # Schemathesis cannot encode images, not even those that it generates itself.
             masks = {"style_mask": [PHOTO], "content_mask": [PHOTO]}
             images = {"content": PHOTO, "style": [STYLE], **masks, "init_image": PHOTO}
             optional = {*masks, "init_image"} - case.body.keys()
-            case.body |= {name: image for name, image in images.items() if name not in optional}
+            case.body = {**case.body, **{name: image for name, image in images.items() if name not in optional}}
         if job_id and operation.path == "/v1/batches" and isinstance(case.body, dict):
-            case.body["defaults"] = {"content": BASE64, "styles": [BASE64]}
+            case.body = {**case.body, "defaults": {"content": BASE64, "styles": [BASE64]}}
         if operation.path == "/v1/images" and isinstance(case.body, dict) and "image" in case.body:
-            case.body["image"] = PHOTO
+            case.body = {**case.body, "image": PHOTO}
         case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {KEY}"})
 
     with suppress(hypothesis.errors.Unsatisfiable):  # without parameters there are no invalid requests
