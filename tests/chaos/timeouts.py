@@ -13,7 +13,7 @@ SCALED_SETTINGS: Final[dict[str, float]] = {
     "checkpoint_seconds": 0.4,
     "preview_seconds": 0.4,
     "webhook_seconds": 2.0,
-    "webhook_backoff_factor": 0.01,
+    "webhook_backoff_factor": 0.002,
 }
 """EASEL_ settings, in seconds but for the last; their defaults are 60, 1, 15, 900, 300, 10, 2, 10 and 1."""
 
