@@ -13,7 +13,7 @@ from chaos.faults.registry import FaultContext, fault
 from chaos.stack.stack import ChaosStack
 from chaos.timeouts import LEASE_SECONDS
 
-_HEAL_SECONDS: Final = 30.0
+_HEAL_SECONDS: Final = 90.0
 _FULL_SECONDS: Final = (2.0, 1.6 * LEASE_SECONDS)
 
 
