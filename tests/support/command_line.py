@@ -1,5 +1,6 @@
 """The `easel` command against a scripted server."""
 
+import signal
 from typing import Any
 
 from typer.testing import CliRunner, Result
@@ -24,3 +25,8 @@ SUCCEEDED_STREAM = event_stream(format_events(state_event("1-0", "succeeded")))
 def run_easel(*arguments: str, responders: tuple[Responder, ...] = ()) -> tuple[Result, list[Request]]:
     with serve(*responders or (reply(JOB),)) as server:
         return CliRunner().invoke(app, ["--url", server.url, *arguments]), server.requests
+
+
+def accept_interrupts() -> None:
+    """Let a new process accept SIGINT, for `preexec_fn`: it inherits from a shell's background job to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.command_line import accept_interrupts
 from support.fake_worker import ApiProcess, FakeWorker
 from typer.testing import CliRunner, Result
 
@@ -118,7 +119,7 @@ def test_ctrl_c_leaves_the_jobs_running_and_says_how_to_go_on(
         command,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell's background job ignores it
+        preexec_fn=accept_interrupts,  # noqa: PLW1509 - it makes one system call
     ) as process:
         assert process.stderr is not None
         assert "0%, 0 of 4 done, 4 queued" in process.stderr.readline()

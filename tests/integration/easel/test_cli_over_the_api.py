@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from support.command_line import accept_interrupts
 from support.fake_worker import ApiProcess, FakeWorker
 from support.fixtures.api import add_iteration, add_preview
 from typer.testing import CliRunner, Result
@@ -170,7 +171,7 @@ def test_ctrl_c_leaves_the_job_running_and_prints_how_to_watch_it_again(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - a shell's background job ignores it
+        preexec_fn=accept_interrupts,  # noqa: PLW1509 - it makes one system call
     ) as watcher:
         assert watcher.stdout is not None
         assert "1st in the queue" in watcher.stdout.readline()

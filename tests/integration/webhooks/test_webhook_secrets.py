@@ -65,7 +65,7 @@ def test_a_tenant_gets_its_secrets_with_a_key_that_may_submit_jobs(
     assert printed.split() == shown.get_json()["secrets"]
 
 
-def test_nobody_gets_the_services_secret_from_the_api(client: FlaskClient) -> None:
+def test_the_api_never_shows_the_services_secret(client: FlaskClient) -> None:
     shown = client.get("/v1/tenant/webhook_secrets").get_json()["secrets"]
     assert len(shown) == len(SECRETS)
     assert not set(shown) & set(SECRETS)
