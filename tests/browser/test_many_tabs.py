@@ -45,7 +45,7 @@ def test_a_tab_receives_missed_events_when_it_is_visible_again(
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("Finished early"))
     events = stack_with_worker.services.events.since(job)
     steps = {event.data["progress"]["current"] for event in events if event.kind == "progress"}
-    assert page.get_by_role("img", name="Loss by step").get_attribute("data-points") == str(len(steps))
+    expect(page.get_by_role("img", name="Loss by step")).to_have_attribute("data-points", str(len(steps)))
     assert len(streams) == 2
 
 

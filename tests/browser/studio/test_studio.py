@@ -260,7 +260,7 @@ def test_a_restart_of_the_api_loses_no_progress(new_page: NewPage, stack: Browse
     expect(heading(page)).to_have_text(re.compile("Finished early"))
     events = stack.services.events.since(job)
     steps = {event.data["progress"]["current"] for event in events if event.kind == "progress"}
-    assert page.get_by_role("img", name="Loss by step").get_attribute("data-points") == str(len(steps))
+    expect(page.get_by_role("img", name="Loss by step")).to_have_attribute("data-points", str(len(steps)))
 
 
 def test_a_finished_job_can_be_edited_and_rerun(page: Page, stack: BrowserStack) -> None:
