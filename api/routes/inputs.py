@@ -10,7 +10,7 @@ from api.http.file_responses import IMMUTABLE, blob_response, file_operation, fi
 from api.http.operations import Query, ResponseDoc
 from api.http.own_jobs import find_job
 from shared import errors
-from shared.imaging import images
+from shared.imaging import encoding, images
 from shared.storage import keys
 
 routes = Blueprint("inputs", __name__)
@@ -94,4 +94,4 @@ def _input_response(sha256: str, longest: int | None) -> Response:
 
 
 def _thumbnail(png: bytes, longest: int) -> bytes:
-    return images.encode_jpeg(images.decode(png, max_pixels=images.MAX_SIDE**2), longest=longest)
+    return encoding.encode_jpeg(images.decode(png, max_pixels=images.MAX_SIDE**2), longest=longest)

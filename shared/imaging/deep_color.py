@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.errors import BrokenImage
-from shared.imaging import images
+from shared.imaging import encoding, images
 from shared.imaging.color_profiles import PROFILES, SRGB_PROFILE, color_space_of, gamut_of, has_wide_colors
 from shared.recipe import BitDepth, ColorSpace
 
@@ -53,9 +53,9 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
 
 
 def encode_canonical_png(pixels: Pixels, color_space: ColorSpace = "srgb") -> bytes:
-    """Encode a decoded input for storage, like `images.encode_canonical_png`."""
+    """Encode a decoded input for storage, like `encoding.encode_canonical_png`."""
     if pixels.dtype == np.uint8:
-        return images.encode_canonical_png(Image.fromarray(pixels), color_space)
+        return encoding.encode_canonical_png(Image.fromarray(pixels), color_space)
     deep, size = pixels.astype(np.uint16, copy=False), (pixels.shape[1], pixels.shape[0])
     if max(size) > images.MAX_SIDE:
         deep = _resize(deep, images.fit_size(size, images.MAX_SIDE))
@@ -85,9 +85,9 @@ def decode_stored(png: bytes) -> DecodedImage:
 
 
 def encode_png(image: NDArray[np.float32], bit_depth: BitDepth = 8, color_space: ColorSpace = "srgb") -> bytes:
-    """Encode a result in [0, 1], like `images.encode_png`."""
+    """Encode a result in [0, 1], like `encoding.encode_png`."""
     if bit_depth == 8:  # noqa: PLR2004 - bits
-        return images.encode_png(image, color_space)
+        return encoding.encode_png(image, color_space)
     levels = np.rint(np.clip(np.nan_to_num(image, nan=0.0), 0, 1) * np.float32(_OPAQUE))
     return _encode(levels.astype(np.uint16), color_space, compression=6)
 

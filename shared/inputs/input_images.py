@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.Image import Resampling
 
 from shared.errors import BadInput, ImageFetchFailed, ImageNotFound, InvalidMask, InvalidShape
-from shared.imaging import deep_color, images
+from shared.imaging import deep_color, encoding, images
 from shared.imaging.deep_color import DecodedImage
 from shared.recipe import Recipe
 from shared.recipe_inputs import check_photo_shape
@@ -66,7 +66,7 @@ def decode_mask(data: bytes, size: tuple[int, int], styles: int, max_pixels: int
 
 def decode_to_jpeg(data: bytes, max_pixels: int, longest: int) -> bytes:
     """Return the image as a JPEG of at most `longest` pixels a side. Raises like `shared.imaging.images.decode`."""
-    return images.encode_jpeg(images.decode(data, max_pixels=max_pixels), longest=longest)
+    return encoding.encode_jpeg(images.decode(data, max_pixels=max_pixels), longest=longest)
 
 
 def check_input(image: InputImage, recipe: Recipe, shape_of: tuple[int, int] | None = None) -> None:

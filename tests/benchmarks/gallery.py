@@ -14,7 +14,8 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 
-from shared.imaging.images import decode, encode_jpeg, to_array, to_image
+from shared.imaging.encoding import encode_jpeg, to_image
+from shared.imaging.images import decode, to_array
 from shared.presets import PRESETS
 from shared.recipe import Recipe
 from shared.samples import sample_photo

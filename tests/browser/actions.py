@@ -5,7 +5,7 @@ from typing import Any
 from playwright.sync_api import APIResponse, FilePayload, Locator, Page, Route, expect
 from support.fixtures.worker import sample_image
 
-from shared.imaging.images import encode_canonical_png
+from shared.imaging.encoding import encode_canonical_png
 
 KEY = "a-key-of-the-service-0123456789"
 PHOTO, STYLE, OTHER_STYLE = (encode_canonical_png(sample_image(seed)) for seed in (1, 2, 3))

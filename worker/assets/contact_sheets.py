@@ -8,7 +8,8 @@ from PIL import Image
 
 from easel.models import TERMINAL
 from shared.errors import BlobMissing, EaselError, Unavailable
-from shared.imaging.images import decode, encode_png
+from shared.imaging.encoding import encode_png
+from shared.imaging.images import decode
 from shared.jobs.batch import contact_sheet_key
 from shared.jobs.job import Job
 from shared.services import Services

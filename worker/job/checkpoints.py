@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import structlog
 
 from shared.errors import ClaimLost, Unavailable
-from shared.imaging.images import encode_jpeg
+from shared.imaging.encoding import encode_jpeg
 from shared.recipe import ColorSpace
 from shared.storage import keys
 from shared.tracing import span

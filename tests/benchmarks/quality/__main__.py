@@ -25,7 +25,7 @@ from benchmarks.gallery import ROOT
 from benchmarks.quality import plots
 from benchmarks.quality.metrics import Metrics
 from benchmarks.quality.pairs import PAIRS, find, pair_name, sheet
-from shared.imaging.images import encode_png
+from shared.imaging.encoding import encode_png
 from shared.presets import adapted_to_weights, resolve
 from shared.recipe import Recipe
 from worker.devices.device import configure_tensorflow

@@ -12,7 +12,7 @@ from support.image_files import encode
 
 from browser.actions import OTHER_STYLE, compose, create, png_file
 from browser.conftest import BrowserStack, NewPage
-from shared.imaging.images import encode_canonical_png
+from shared.imaging.encoding import encode_canonical_png
 
 pytestmark = pytest.mark.usefixtures("stack_with_worker")
 

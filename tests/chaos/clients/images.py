@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from shared.imaging.images import decode, encode_png
+from shared.imaging.encoding import encode_png
+from shared.imaging.images import decode
 from shared.presets import resolve
 from shared.settings import Settings
 

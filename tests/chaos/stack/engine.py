@@ -20,7 +20,7 @@ import numpy as np
 from chaos.timeouts import STEP_SECONDS
 from easel.models import Losses
 from shared import errors
-from shared.imaging.images import encode_png
+from shared.imaging.encoding import encode_png
 from shared.recipe import Recipe
 from worker.protocols import ReportPreparation
 

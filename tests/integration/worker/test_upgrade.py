@@ -9,7 +9,7 @@ import pytest
 from support.fixtures.worker import WorkerRig, sample_image
 
 from easel.models import JobState
-from shared.imaging.images import encode_canonical_png
+from shared.imaging.encoding import encode_canonical_png
 from shared.jobs.job import DEFAULT_TENANT
 from shared.ledger.ledger import NAMESPACE
 from shared.recovery.rebuild import rebuild_ledger

@@ -14,7 +14,7 @@ from rich.console import Console
 from support.small_runs import CACHE, CONTENT, RANDOM, STYLE, digest, run, small, start
 
 from shared.errors import Diverged, ImageTooSmall, InvalidRecipe
-from shared.imaging.images import encode_png
+from shared.imaging.encoding import encode_png
 from worker import stylize_command
 from worker.engine import stylize
 from worker.engine.image_ops import as_tensor, resize

@@ -16,7 +16,7 @@ from chaos.fault_log import FaultLog, StallDetector
 from chaos.stack.engine import SleepingEngine
 
 from easel.models import JobState, Progress
-from shared.imaging.images import encode_png
+from shared.imaging.encoding import encode_png
 from shared.jobs.job import Job, JobRequest
 from shared.presets import resolve
 from shared.storage import keys

@@ -25,7 +25,7 @@ from support.image_files import (
 )
 
 from shared.errors import BadInput, BrokenImage, ImageTooLarge, ImageTooSmall
-from shared.imaging import deep_color, images
+from shared.imaging import deep_color, encoding, images
 from shared.imaging.color_profiles import SRGB_PROFILE
 
 RANDOM = np.random.default_rng(3)
@@ -102,7 +102,7 @@ def test_16_bits_that_say_no_more_than_8_become_8_and_are_stored_once() -> None:
         assert pixels.dtype == np.uint8
         np.testing.assert_array_equal(pixels, photo)
         stored.add(deep_color.encode_canonical_png(pixels))
-    assert stored == {images.encode_canonical_png(gradient())}
+    assert stored == {encoding.encode_canonical_png(gradient())}
 
 
 def test_signed_colors_of_16_bits_are_refused_as_by_pillow() -> None:
@@ -239,7 +239,7 @@ def test_a_result_of_16_bits_has_the_nearest_of_65536_levels() -> None:
 
 def test_a_result_of_8_bits_is_that_of_pillow() -> None:
     image = RANDOM.random((40, 40, 4), np.float32)
-    assert deep_color.encode_png(image) == images.encode_png(image)
+    assert deep_color.encode_png(image) == encoding.encode_png(image)
 
 
 def test_a_transparent_result_of_16_bits_keeps_its_alpha() -> None:

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image, ImageCms
 from support.image_files import display_p3_profile, encode, gradient, pixel, solid
 
-from shared.imaging import deep_color, images
+from shared.imaging import deep_color, encoding, images
 from shared.imaging.color_profiles import DISPLAY_P3_PROFILE, SRGB_PROFILE, gamut_of
 from shared.imaging.display_p3 import Levels, convert
 from shared.imaging.matrix_profiles import D65, P3_PRIMARIES, SRGB_CURVE, SRGB_PRIMARIES, matrix_profile, to_xyz
@@ -152,7 +152,7 @@ def test_a_result_in_display_p3_has_its_profile(bit_depth: Any) -> None:
 
 
 def test_a_preview_of_a_wide_image_is_srgb() -> None:
-    jpeg = images.encode_jpeg(patch(RED_IN_P3), "display-p3", quality=98)
+    jpeg = encoding.encode_jpeg(patch(RED_IN_P3), "display-p3", quality=98)
     assert b"ICC" not in jpeg
     assert pixel(images.decode_jpeg(jpeg)) == pytest.approx((255, 0, 0), abs=3)
 

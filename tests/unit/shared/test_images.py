@@ -26,7 +26,7 @@ from support.image_files import (
     with_metadata,
 )
 
-from shared.imaging import images
+from shared.imaging import encoding, images
 from shared.imaging.color_profiles import SRGB_PROFILE
 
 
@@ -72,9 +72,9 @@ def test_an_image_with_metadata_is_encoded_without_it() -> None:
 
 def assert_without_metadata(image: Image.Image) -> None:
     """Check all encodings; a result has the profile of sRGB."""
-    for output in (images.encode_canonical_png(image), images.encode_jpeg(image)):
+    for output in (encoding.encode_canonical_png(image), encoding.encode_jpeg(image)):
         assert not any(word in output for word in (b"SECRET", b"Exif", b"ICC", b"iCCP"))
-    result = images.encode_png(image)
+    result = encoding.encode_png(image)
     assert not any(word in result for word in (b"SECRET", b"Exif"))
     assert Image.open(io.BytesIO(result)).info == {"icc_profile": SRGB_PROFILE}
 

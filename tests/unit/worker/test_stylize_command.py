@@ -13,7 +13,7 @@ from support.requirements import ROOT
 from support.small_runs import CONTENT, STYLE, small
 
 from shared.imaging import deep_color
-from shared.imaging.images import encode_canonical_png
+from shared.imaging.encoding import encode_canonical_png
 from worker.engine.weights.sources import Weights
 from worker.stylize_command import run
 

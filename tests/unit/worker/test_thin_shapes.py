@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shared.errors import ImageTooSmall
-from shared.imaging.images import MIN_SIDE, encode_png
+from shared.imaging.encoding import encode_png
+from shared.imaging.images import MIN_SIDE
 from shared.inputs.decoder_pool import DecoderPool
 from shared.inputs.reader import InputReader
 from shared.inputs.sources import ImageSources
