@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -63,11 +63,9 @@ class StreamLimits:
         self._open: Counter[str] = Counter()  # by client; clients without streams are removed
         self._lock = threading.Lock()
 
-    def acquire(self) -> Callable[[], None]:
-        """Count a stream of the current client, and return the function that releases it.
-
-        Raises TooManyStreams, ServerBusy.
-        """
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Count a stream of the current client while the block runs. Raises TooManyStreams, ServerBusy."""
         client: str = g.caller.name
         with self._lock:
             if self._open[client] >= self._per_client:
@@ -79,19 +77,10 @@ class StreamLimits:
                     f"The server has {self.total} streams open, its limit. Try again later, or raise EASEL_API_THREADS."
                 )
             self._open[client] += 1
-        return lambda: self._release(client)
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Count a stream while the block runs. Raises TooManyStreams, ServerBusy."""
-        release = self.acquire()
         try:
             yield
         finally:
-            release()
-
-    def _release(self, client: str) -> None:
-        with self._lock:
-            self._open[client] -= 1
-            if not self._open[client]:
-                del self._open[client]
+            with self._lock:
+                self._open[client] -= 1
+                if not self._open[client]:
+                    del self._open[client]

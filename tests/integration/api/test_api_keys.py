@@ -251,4 +251,4 @@ def test_a_stream_sends_no_empty_messages(make_client: MakeClient) -> None:
     response = client.get(f"/v1/jobs/{submit_with(client)}/events")
     client.application.extensions["easel"].stopping.set()
     assert b"" not in list(response.response)
-    assert events.CHECK == ""
+    assert events.NO_MESSAGE == ""
