@@ -10,7 +10,7 @@ from pydantic import Field
 from api.context import Context
 from api.http.multipart import parse_form
 from api.http.operations import Query, ResponseDoc, operation
-from api.http.serializers import job_url, json_response, serialize_job, serialized_json_response, worker_silence
+from api.http.serializers import job_url, json_response, serialize_job, serialize_jobs, serialized_json_response
 from api.http.submission import Submission, check_submission
 from api.http.submission_json import parse_json_submission
 from api.http.submission_openapi import BODY
@@ -143,12 +143,8 @@ def _accepted(context: Context, accepted: _Accepted) -> Response:
         with suppress(errors.EaselError):  # the job is accepted: another response would make the client send it again
             if text := wait_for_end(context, job_id, seconds):
                 return serialized_json_response(text, 201, **headers)
-    forecast, services = context.eta.peek(), context.services
     try:
-        job = services.ledger.get(job_id)
-        position, (lease,) = services.queue_stats.position(job), services.queue_stats.leases([job])
-        eta = forecast.eta(job, position) if forecast else None
-        status = serialize_job(job, position, eta, worker_silence(job, lease, context.settings))
+        (status,) = serialize_jobs(context, [context.services.ledger.get(job_id)], wait=False)
     except (errors.Unavailable, errors.JobNotFound):
         if not created:
             raise
