@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from flask import Flask, Response, g, request
+from flask import Response, g, request
 
 from shared.errors import ServerBusy, TooManyStreams
-from shared.settings import Settings
 
 MAX_FORM_PARTS: Final = 64
 MAX_TEXT_BYTES: Final = 256 * 1024
@@ -21,15 +20,6 @@ _MAX_RESERVED_THREADS: Final = 32
 _UNAUTHENTICATED: Final = frozenset({401, 403})
 RENDER_SLOTS: Final = threading.BoundedSemaphore(2)
 """For making thumbnails and time-lapses. Submissions do not wait for these."""
-
-
-def limit_bodies(app: Flask, settings: Settings) -> None:
-    """Reject larger bodies with 413, unread if they declare their length."""
-    app.config.update(
-        MAX_CONTENT_LENGTH=settings.max_body_bytes,
-        MAX_FORM_MEMORY_SIZE=MAX_TEXT_BYTES,
-        MAX_FORM_PARTS=MAX_FORM_PARTS,
-    )
 
 
 def drain_rejected_body(response: Response) -> Response:

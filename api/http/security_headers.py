@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from flask import Flask, Response, request
+from flask import Response, request
 
 from api.context import Context
 
@@ -27,12 +27,8 @@ _PAGES: Final = (
 _YEAR: Final = 365 * 24 * 3600
 
 
-def send_security_headers(app: Flask) -> None:
-    """Add the header fields to all responses. Those that a view has set stay."""
-    app.after_request(_add_headers)
-
-
-def _add_headers(response: Response) -> Response:
+def send_security_headers(response: Response) -> Response:
+    """Add the header fields to the response. Those that a view has set stay."""
     of_a_page = request.blueprint == "pages" or response.mimetype == "text/html"
     defaults = {
         **_FIXED,
