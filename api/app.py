@@ -92,7 +92,6 @@ def create_app(settings: Settings, services: Services) -> Flask:
     """Return the WSGI app. Redis and the blob store are not used before the first request."""
     app = ApiApp("api", static_folder=None)
     app.extensions["easel"] = _context(settings, services)
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.url_map.merge_slashes = False
     app.config.update(  # Flask rejects larger bodies with 413, unread if they declare their length
         MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_MEMORY_SIZE=MAX_TEXT_BYTES, MAX_FORM_PARTS=MAX_FORM_PARTS
