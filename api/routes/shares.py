@@ -14,7 +14,7 @@ from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
 from api.http.serializers import json_response, to_datetime
 from api.http.share_links import find_shared_job, share_path
-from api.imaging.results import result_key
+from api.imaging.result_files import result_key
 from api.routes.audit import audit
 from api.routes.images import ResultQuery, result_response
 from easel.models import ImageFormat, ShareLink
