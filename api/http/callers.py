@@ -84,9 +84,8 @@ class Callers:
         matches = [caller for caller in self.of_settings if caller.secret and _equals(text, caller.secret)]
         if matches:
             return matches[0]
-        key, parts = None, parse_key(text)
-        if parts:
-            key = self._stored.get(parts.prefix)
+        parts = parse_key(text)
+        key = self._stored.get(parts.prefix) if parts else None
         if key is None or parts is None or not key.has_secret(parts.secret):
             raise Unauthorized("This is not one of the service's API keys. Ask its operator for one.")
         return _holder(key)

@@ -6,7 +6,7 @@ from typing import IO, Any, Final
 from flask import Request, request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.datastructures import FileStorage
-from werkzeug.formparser import FormDataParser, default_stream_factory
+from werkzeug.formparser import FormDataParser
 
 from api.http.submission import SubmissionParts
 from shared.errors import InvalidWebhook, MalformedRequest, MissingImage, TooManyImages, UnsupportedMediaType
@@ -27,12 +27,11 @@ class StrictFormRequest(Request):
         """Return Flask's parser, with errors raised."""
         parser = super().make_form_data_parser()
         parser.silent = False
-        parser.stream_factory = self._open
         return parser
 
     def spool(self, content: bytes) -> IO[bytes]:
         """Return a file that is closed with the request, and on disk if it is large."""
-        file = self._open(len(content), None, None)
+        file = self._get_file_stream(len(content), None)
         file.write(content)
         file.seek(0)
         return file
@@ -43,8 +42,8 @@ class StrictFormRequest(Request):
         for stream in self.__dict__.pop("opened", ()):
             stream.close()
 
-    def _open(self, *args: Any, **options: Any) -> IO[bytes]:
-        stream: IO[bytes] = default_stream_factory(*args, **options)
+    def _get_file_stream(self, *args: Any, **options: Any) -> IO[bytes]:
+        stream = super()._get_file_stream(*args, **options)
         self.__dict__.setdefault("opened", []).append(stream)
         return stream
 
