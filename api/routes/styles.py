@@ -75,13 +75,7 @@ def _scaled(version: str, path: Path, longest: int) -> bytes:
 def _files() -> dict[str, Path]:
     folder = Context.current().settings.styles_dir
     paths = sorted(folder.iterdir()) if folder and folder.is_dir() else []
-    pictures = [path for path in paths if path.suffix.lower() in _SUFFIXES and path.is_file() and _is_utf8(path.name)]
-    return {path.name: path for path in pictures[:_MAX_STYLES]}
-
-
-def _is_utf8(name: str) -> bool:
-    """Return false for a name that cannot be a part of a URL: Python replaces its bytes by lone surrogates."""
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:
-        return False
+    pictures = [path for path in paths if path.suffix.lower() in _SUFFIXES and path.is_file()]
+    # A name that is not UTF-8 cannot be a part of a URL: Python replaces its bytes by lone surrogates.
+    encodable = [path for path in pictures if path.name.encode(errors="ignore").decode() == path.name]
+    return {path.name: path for path in encodable[:_MAX_STYLES]}
