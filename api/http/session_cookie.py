@@ -64,19 +64,14 @@ def revoke(session: Session) -> None:
     revoked_sessions.add(session.id, ttl_seconds=_LIFETIME_SECONDS + _CLOCK_SKEW_SECONDS)
 
 
-def set_cookie(response: Response, value: str) -> None:
-    """Set the cookie in the browser, for requests of this site's own pages."""
-    _set_cookie(response, value, _LIFETIME_SECONDS)
+def set_cookie(response: Response, value: str, max_age: int = _LIFETIME_SECONDS) -> None:
+    """Set the cookie in the browser, for requests of this site's own pages. It is Secure if the browser uses TLS."""
+    response.set_cookie(NAME, value, max_age=max_age, httponly=True, samesite="Strict", secure=reached_by_tls())
 
 
 def delete_cookie(response: Response) -> None:
     """Delete the cookie in the browser."""
-    _set_cookie(response, "", 0)
-
-
-def _set_cookie(response: Response, value: str, max_age: int) -> None:
-    """Set it Secure if the browser uses TLS."""
-    response.set_cookie(NAME, value, max_age=max_age, httponly=True, samesite="Strict", secure=reached_by_tls())
+    set_cookie(response, "", max_age=0)
 
 
 def _key_prefix(cookie: str) -> str | None:
