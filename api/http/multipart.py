@@ -80,14 +80,10 @@ def _check_parts(known: Sequence[str], *, example: str) -> None:
         raise MalformedRequest(f"Unknown form part {shorten(unknown[0])!r}{hint} Known parts: {', '.join(known)}.")
 
 
-def _files(name: str) -> list[FileStorage]:
-    return request.files.getlist(name)
-
-
 def parse_image() -> FileStorage:
     """Return the file in the form of the current request. Raises a subclass of BadInput."""
     _check_parts(("image",), example="an image (curl: -F image=@photo.jpg)")
-    files = _files("image")
+    files = request.files.getlist("image")
     if not files:
         raise MissingImage("Send an image as a file (curl: -F image=@photo.jpg).", field="image")
     if len(files) > 1:
@@ -97,7 +93,7 @@ def parse_image() -> FileStorage:
 
 def _images(name: str) -> list[ImageSource]:
     """Return the images of a part: files, or IDs and URLs as text. Raises MissingImage, MalformedRequest."""
-    files, texts = _files(name), request.form.getlist(name)
+    files, texts = request.files.getlist(name), request.form.getlist(name)
     if files and texts:
         raise MalformedRequest(f"Send all {name} parts as files, or all as IDs and URLs: their order would be lost.")
     references = [reference for text in texts if (reference := parse_source(text.strip()))]
@@ -111,7 +107,7 @@ def _images(name: str) -> list[ImageSource]:
 def _recipe_text() -> str:
     """Return the recipe, which is sent as text or as a file."""
     texts = request.form.getlist("recipe")
-    for file in _files("recipe"):
+    for file in request.files.getlist("recipe"):
         try:
             texts.append(file.read().decode())
         except UnicodeDecodeError as error:
