@@ -11,7 +11,7 @@ from api.eta.forecast import Forecast
 from api.http import problems, tracing
 from api.http.auth import authorize
 from api.http.callers import Callers
-from api.http.limits import StreamLimits, drain_rejected_body, limit_bodies
+from api.http.limits import MAX_FORM_PARTS, MAX_TEXT_BYTES, StreamLimits, drain_rejected_body
 from api.http.multipart import StrictFormRequest
 from api.http.rate_limit import limit_requests, send_rate_limit
 from api.http.request_id import assign_request_id, send_request_id
@@ -92,19 +92,20 @@ def create_app(settings: Settings, services: Services) -> Flask:
     """Return the WSGI app. Redis and the blob store are not used before the first request."""
     app = ApiApp("api", static_folder=None)
     app.extensions["easel"] = _context(settings, services)
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.url_map.merge_slashes = False
+    app.config.update(  # Flask rejects larger bodies with 413, unread if they declare their length
+        MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_MEMORY_SIZE=MAX_TEXT_BYTES, MAX_FORM_PARTS=MAX_FORM_PARTS
+    )
     tracing.instrument(app)
     app.before_request(assign_request_id)
     app.after_request(send_request_id)
-    limit_bodies(app, settings)
     problems.register_error_handlers(app)
     metrics.instrument(app, services)
     app.before_request(authorize)
     app.before_request(limit_requests)
     app.before_request(health.require_ledger)
     app.after_request(send_rate_limit)
-    send_security_headers(app)
+    app.after_request(send_security_headers)
     app.after_request(drain_rejected_body)
     for module in _ROUTES:
         app.register_blueprint(module.routes)

@@ -10,9 +10,10 @@ from typing import Any
 from flask import g
 from uuid_utils import uuid7
 
+from api.http.own_jobs import find_job
 from api.http.submission import Submission
 from api.http.tracing import traceparent
-from api.imaging.results import read_init_job
+from api.imaging.result_files import result_key
 from easel.models import JobState
 from shared import errors
 from shared.inputs.input_images import InputImage, check_flat_colors, positioned
@@ -62,8 +63,14 @@ class _InitJob:
     job_id: str
 
     def read(self) -> bytes:
-        """Return the PNG. Raises JobNotFound, NotReady or WrongState, with the name of the field."""
-        return read_init_job(self.services, self.job_id)
+        """Return the PNG. Raises InvalidJobId, JobNotFound, NotReady or WrongState, with the name of the field."""
+        try:
+            return self.services.blobs.get(result_key(find_job(self.job_id)))
+        except errors.BlobMissing as error:
+            raise errors.JobNotFound(f"There is no job {self.job_id}; it was deleted.", field="init_job") from error
+        except (errors.InvalidJobId, errors.NotFound, errors.NotReady, errors.WrongState) as error:
+            error.extra |= {"field": "init_job"}
+            raise
 
 
 def image_sources(services: Services, submission: Submission) -> ImageSources:

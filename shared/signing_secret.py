@@ -1,4 +1,4 @@
-"""A secret in Redis, mixed into every key that signs session cookies and share links (api/http/signing_keys.py)."""
+"""A secret in Redis, mixed into every key that signs session cookies and share links (api/http/callers.py)."""
 
 import secrets
 from typing import Any, Final

@@ -58,7 +58,7 @@ def authorize() -> None:
     elif public or _reads_unknown_url():
         return
     else:
-        g.caller = _caller_of_key(context) if "Authorization" in request.headers else _caller_of_cookie(context)
+        g.caller = _caller_of_key(context) if "Authorization" in request.headers else _caller_of_cookie()
         if request.endpoint:
             g.caller.require(_scope(request.endpoint))
     structlog.contextvars.bind_contextvars(tenant=g.caller.tenant)
@@ -90,8 +90,8 @@ def _caller_of_key(context: Context) -> Caller:
     return context.callers.find(text.strip())
 
 
-def _caller_of_cookie(context: Context) -> Caller:
-    session = session_cookie.load(context.callers, context.services)
+def _caller_of_cookie() -> Caller:
+    session = session_cookie.load()
     if session is None:
         raise Unauthorized("Send an API key as `Authorization: Bearer <key>`, or sign in on a page.")
     if request.method not in _SAFE_METHODS and not session.has_csrf_token():

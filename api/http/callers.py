@@ -2,8 +2,9 @@
 
 import hmac
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import SecretStr
 
@@ -36,6 +37,17 @@ class Caller:
                 f"This API key does not have the scope {scope}, only {', '.join(self.scopes)}. Use another key.",
                 scope=scope,
             )
+
+    def signing_key(self, salt: bytes, purpose: Literal["session", "share link"]) -> bytes:
+        """Return 32 bytes that sign something in the caller's name: HKDF (RFC 5869) with SHA-256, one block long.
+
+        The input is the secret of the API key, so what is signed ends with that key. `salt` is `SigningSecret.get()`, a
+        secret in Redis: of a tenant's key only the hash is stored, and someone who reads the blob store cannot sign
+        with it. Without API keys, the salt is the only secret.
+        """
+        secret = self.secret.get_secret_value().encode() if self.secret else b""
+        extracted = hmac.digest(salt, secret, "sha256")
+        return hmac.digest(extracted, f"easel {purpose}".encode() + b"\x01", "sha256")
 
 
 class Callers:
@@ -72,9 +84,8 @@ class Callers:
         matches = [caller for caller in self.of_settings if caller.secret and _equals(text, caller.secret)]
         if matches:
             return matches[0]
-        key, parts = None, parse_key(text)
-        if parts:
-            key = self._stored.get(parts.prefix)
+        parts = parse_key(text)
+        key = self._stored.get(parts.prefix) if parts else None
         if key is None or parts is None or not key.has_secret(parts.secret):
             raise Unauthorized("This is not one of the service's API keys. Ask its operator for one.")
         return _holder(key)
@@ -85,6 +96,17 @@ class Callers:
         if key is None:
             raise Unauthorized("The API key of this session does not exist. Sign in again.")
         return _holder(key)
+
+    def possible_signers(self, key_prefix: str | None) -> list[Caller]:
+        """Return the holder of the stored key with this prefix, if it is valid; for None, all of EASEL_API_KEYS.
+
+        Raises StorageUnavailable.
+        """
+        if key_prefix is None:
+            return self.of_settings
+        with suppress(Unauthorized):
+            return [self.find_by_prefix(key_prefix)]
+        return []
 
     def check(self, caller: Caller) -> None:
         """Raise Unauthorized if the caller's key was revoked or expired meanwhile; StorageUnavailable."""

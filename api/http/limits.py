@@ -3,14 +3,13 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from flask import Flask, Response, g, request
+from flask import Response, g, request
 
 from shared.errors import ServerBusy, TooManyStreams
-from shared.settings import Settings
 
 MAX_FORM_PARTS: Final = 64
 MAX_TEXT_BYTES: Final = 256 * 1024
@@ -21,15 +20,6 @@ _MAX_RESERVED_THREADS: Final = 32
 _UNAUTHENTICATED: Final = frozenset({401, 403})
 RENDER_SLOTS: Final = threading.BoundedSemaphore(2)
 """For making thumbnails and time-lapses. Submissions do not wait for these."""
-
-
-def limit_bodies(app: Flask, settings: Settings) -> None:
-    """Reject larger bodies with 413, unread if they declare their length."""
-    app.config.update(
-        MAX_CONTENT_LENGTH=settings.max_body_bytes,
-        MAX_FORM_MEMORY_SIZE=MAX_TEXT_BYTES,
-        MAX_FORM_PARTS=MAX_FORM_PARTS,
-    )
 
 
 def drain_rejected_body(response: Response) -> Response:
@@ -63,11 +53,9 @@ class StreamLimits:
         self._open: Counter[str] = Counter()  # by client; clients without streams are removed
         self._lock = threading.Lock()
 
-    def acquire(self) -> Callable[[], None]:
-        """Count a stream of the current client, and return the function that releases it.
-
-        Raises TooManyStreams, ServerBusy.
-        """
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Count a stream of the current client while the block runs. Raises TooManyStreams, ServerBusy."""
         client: str = g.caller.name
         with self._lock:
             if self._open[client] >= self._per_client:
@@ -79,19 +67,10 @@ class StreamLimits:
                     f"The server has {self.total} streams open, its limit. Try again later, or raise EASEL_API_THREADS."
                 )
             self._open[client] += 1
-        return lambda: self._release(client)
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Count a stream while the block runs. Raises TooManyStreams, ServerBusy."""
-        release = self.acquire()
         try:
             yield
         finally:
-            release()
-
-    def _release(self, client: str) -> None:
-        with self._lock:
-            self._open[client] -= 1
-            if not self._open[client]:
-                del self._open[client]
+            with self._lock:
+                self._open[client] -= 1
+                if not self._open[client]:
+                    del self._open[client]

@@ -6,7 +6,7 @@ from typing import IO, Any, Final
 from flask import Request, request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.datastructures import FileStorage
-from werkzeug.formparser import FormDataParser, default_stream_factory
+from werkzeug.formparser import FormDataParser
 
 from api.http.submission import SubmissionParts
 from shared.errors import InvalidWebhook, MalformedRequest, MissingImage, TooManyImages, UnsupportedMediaType
@@ -27,12 +27,11 @@ class StrictFormRequest(Request):
         """Return Flask's parser, with errors raised."""
         parser = super().make_form_data_parser()
         parser.silent = False
-        parser.stream_factory = self._open
         return parser
 
     def spool(self, content: bytes) -> IO[bytes]:
         """Return a file that is closed with the request, and on disk if it is large."""
-        file = self._open(len(content), None, None)
+        file = self._get_file_stream(len(content), None)
         file.write(content)
         file.seek(0)
         return file
@@ -43,8 +42,8 @@ class StrictFormRequest(Request):
         for stream in self.__dict__.pop("opened", ()):
             stream.close()
 
-    def _open(self, *args: Any, **options: Any) -> IO[bytes]:
-        stream: IO[bytes] = default_stream_factory(*args, **options)
+    def _get_file_stream(self, *args: Any, **options: Any) -> IO[bytes]:
+        stream = super()._get_file_stream(*args, **options)
         self.__dict__.setdefault("opened", []).append(stream)
         return stream
 
@@ -81,14 +80,10 @@ def _check_parts(known: Sequence[str], *, example: str) -> None:
         raise MalformedRequest(f"Unknown form part {shorten(unknown[0])!r}{hint} Known parts: {', '.join(known)}.")
 
 
-def _files(name: str) -> list[FileStorage]:
-    return request.files.getlist(name)
-
-
 def parse_image() -> FileStorage:
     """Return the file in the form of the current request. Raises a subclass of BadInput."""
     _check_parts(("image",), example="an image (curl: -F image=@photo.jpg)")
-    files = _files("image")
+    files = request.files.getlist("image")
     if not files:
         raise MissingImage("Send an image as a file (curl: -F image=@photo.jpg).", field="image")
     if len(files) > 1:
@@ -98,7 +93,7 @@ def parse_image() -> FileStorage:
 
 def _images(name: str) -> list[ImageSource]:
     """Return the images of a part: files, or IDs and URLs as text. Raises MissingImage, MalformedRequest."""
-    files, texts = _files(name), request.form.getlist(name)
+    files, texts = request.files.getlist(name), request.form.getlist(name)
     if files and texts:
         raise MalformedRequest(f"Send all {name} parts as files, or all as IDs and URLs: their order would be lost.")
     references = [reference for text in texts if (reference := parse_source(text.strip()))]
@@ -112,7 +107,7 @@ def _images(name: str) -> list[ImageSource]:
 def _recipe_text() -> str:
     """Return the recipe, which is sent as text or as a file."""
     texts = request.form.getlist("recipe")
-    for file in _files("recipe"):
+    for file in request.files.getlist("recipe"):
         try:
             texts.append(file.read().decode())
         except UnicodeDecodeError as error:

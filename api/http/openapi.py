@@ -2,6 +2,7 @@
 
 import re
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from flask import Flask
@@ -114,11 +115,7 @@ def error_classes() -> list[type[EaselError]]:
         queue += error.__subclasses__()
         if "code" in vars(error):
             classes.add(error)
-    return sorted(classes, key=_status_and_code)
-
-
-def _status_and_code(error: type[EaselError]) -> tuple[int, str]:
-    return error.status, error.code
+    return sorted(classes, key=attrgetter("status", "code"))
 
 
 def _operation(app: Flask, rule: Any, doc: OperationDoc) -> dict[str, Any]:
@@ -210,7 +207,7 @@ def _problems(rule: Any, errors: tuple[type[EaselError], ...]) -> dict[str, Any]
     classes |= set(_WITH_LEDGER) if rule.rule.startswith("/v1/") else set()
     classes |= set(_WITH_JOB_ID) if "job_id" in rule.arguments else set()
     classes |= {BatchNotFound} if "batch_id" in rule.arguments else set()
-    by_status = groupby(sorted(classes, key=_status_and_code), key=lambda error: error.status)
+    by_status = groupby(sorted(classes, key=attrgetter("status", "code")), key=attrgetter("status"))
     return {str(status): _problem_response(list(group)) for status, group in by_status}
 
 

@@ -4,51 +4,38 @@ from typing import Any, Final
 
 _ID: Final = "0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88"
 _JOB: Final = f"/v1/jobs/{_ID}"
-_EXAMPLES: Final[dict[str, Any]] = {
-    **dict.fromkeys(("id", "job", "request_id"), _ID),
-    **dict.fromkeys(("self", "instance"), _JOB),
-    **{name: f"{_JOB}/{name}" for name in ("events", "content", "init_image", "previews", "iterations", "timelapse")},
-    **{name: f"{_JOB}/{name}" for name in ("preview", "result", "provenance", "cancel", "finish")},
-    "styles": [f"{_JOB}/styles/0"],
-    "content_masks": [f"{_JOB}/content_masks/0"],
-    "url": f"{_JOB}/previews/12",
-    "preset": "default",
-    "phase": "384 px",
-    "tier": "standard",
-    "tenant": "acme",
-    "caller": "key k3v9x2ab",
-    "prefix": "k3v9x2ab",
-    "key": f"easel_k3v9x2ab_{'0' * 43}",
-    "address": "203.0.113.7",
-    "name": "standard",
-    "device": "cpu:2",
-    "weights": "imagenet 3e19a2c1",
-    "worker": "easel@host-17",
-    "memory_kind": "host",
-    "code": "out_of_memory",
-    "title": "Out of memory",
-    "detail": "The job needs more memory than the worker has.",
-    "type": "/docs#out_of_memory",
-    "error": "connection refused",
-    "event": "job.succeeded",
-    "action": "job.submitted",
-    "csrf_token": "b8c1f0",
-    "next_cursor": "WyIwMTk5Il0.c2ln",
-    "featured": ["size", "steps"],
-    "metadata": {"order": "6735"},
-    "tiers": ["standard"],
-    "schema": {"type": "object"},
-    "p50": 77.5,
-    "p90": 90,
-    "percentage": 40,
-    "status": 200,
-    "current": 12,
-    "total": 30,
-    "width": 384,
-    "height": 256,
-    "step": 12,
+_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "string": {
+        **dict.fromkeys(("id", "job", "request_id"), _ID),
+        **dict.fromkeys(("self", "instance"), _JOB),
+        **{name: f"{_JOB}/{name}" for name in ("events", "content", "init_image", "previews", "iterations")},
+        **{name: f"{_JOB}/{name}" for name in ("timelapse", "preview", "result", "provenance", "cancel", "finish")},
+        "url": f"{_JOB}/previews/12",
+        "tier": "standard",
+        "tenant": "acme",
+        "caller": "key k3v9x2ab",
+        "prefix": "k3v9x2ab",
+        "key": f"easel_k3v9x2ab_{'0' * 43}",
+        "address": "203.0.113.7",
+        "name": "standard",
+        "device": "cpu:2",
+        "weights": "imagenet 3e19a2c1",
+        "worker": "easel@host-17",
+        "code": "out_of_memory",
+        "title": "Out of memory",
+        "detail": "The job needs more memory than the worker has.",
+        "type": "/docs#out_of_memory",
+        "error": "connection refused",
+        "event": "job.succeeded",
+        "csrf_token": "b8c1f0",
+        "next_cursor": "WyIwMTk5Il0.c2ln",
+    },
+    "integer": {"status": 200, "total": 30, "width": 384, "height": 256, "step": 12},
+    "number": {"p50": 77.5, "p90": 90, "total": 30},
+    "array": {"styles": [f"{_JOB}/styles/0"], "content_masks": [f"{_JOB}/content_masks/0"]},
+    "object": {"metadata": {"order": "6735"}, "schema": {"type": "object"}},
 }
-"""By the names of properties, if the type alone does not give an example that says something."""
+"""By type and the names of properties, if the type alone does not give an example that says something."""
 _OF_TYPES: Final[dict[str, Any]] = {
     "string": "text",
     "integer": 1,
@@ -88,21 +75,10 @@ def _example(name: str, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
 
 def _of_type(name: str, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     kind, items = schema.get("format", schema["type"]), schema.get("items", {})
-    if kind == schema["type"] and isinstance(_EXAMPLES.get(name), _PYTHON_TYPES[kind]) and "$ref" not in items:
-        return _EXAMPLES[name]
+    if name in (named := _EXAMPLES.get(kind, {})) and "$ref" not in items:
+        return named[name]
     if items:
         return [_example(name, items, schemas)]
     if isinstance(values := schema.get("additionalProperties"), dict):
         return {"name": _example("", values, schemas)}
     return _OF_TYPES[kind]
-
-
-_PYTHON_TYPES: Final[dict[str, Any]] = {
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "array": list,
-    "object": dict,
-    "null": type(None),
-}

@@ -21,7 +21,6 @@ from shared.errors import (
     TooManyStreams,
     Unauthorized,
     Unavailable,
-    UnsupportedMediaType,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -96,8 +95,6 @@ def _to_easel_error(error: HTTPException) -> EaselError:
             return MethodNotAllowed(f"{request.method} is not allowed for this URL. See the Allow header.")
         case 413:
             return BodyTooLarge("The request, or a part of its form, is too large. Send smaller images.")
-        case 415:
-            return UnsupportedMediaType("Unsupported media type. Send jobs as multipart/form-data.")
         case code if code is not None and code < 500:  # noqa: PLR2004 - client errors
             return MalformedRequest(f"Malformed request: {error.description}")
     return EaselError()

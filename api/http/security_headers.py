@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from flask import Flask, Response, request
+from flask import Response, request
 
 from api.context import Context
 
@@ -10,13 +10,10 @@ _FIXED: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": ", ".join(
-        f"{feature}=()"
-        for feature in (
-            *("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer"),
-            *("microphone", "midi", "payment", "usb"),
-        )
-    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), "
+    "magnetometer=(), microphone=(), midi=(), payment=(), usb=()",
+    "Cache-Control": "no-store",  # else a browser or a proxy may keep what only the key's holder should see
 }
 _NOTHING: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """For JSON and pictures: nothing is loaded, run or framed, even if a browser takes one for a page."""
@@ -27,19 +24,10 @@ _PAGES: Final = (
 _YEAR: Final = 365 * 24 * 3600
 
 
-def send_security_headers(app: Flask) -> None:
-    """Add the header fields to all responses. Those that a view has set stay."""
-    app.after_request(_add_headers)
-
-
-def _add_headers(response: Response) -> Response:
+def send_security_headers(response: Response) -> Response:
+    """Add the header fields to the response. Those that a view has set stay."""
     of_a_page = request.blueprint == "pages" or response.mimetype == "text/html"
-    defaults = {
-        **_FIXED,
-        "Content-Security-Policy": _PAGES if of_a_page else _NOTHING,
-        "Cross-Origin-Resource-Policy": "same-origin",
-        "Cache-Control": "no-store",  # else a browser or a proxy may keep what only the key's holder should see
-    }
+    defaults = _FIXED | {"Content-Security-Policy": _PAGES if of_a_page else _NOTHING}
     if reached_by_tls():
         defaults["Strict-Transport-Security"] = f"max-age={_YEAR}"
     for name, value in defaults.items():

@@ -42,13 +42,21 @@ class JobUrls(BaseModel):
     finish: str | None = Field(description="POST to finish the job early.")
 
 
-def serialize_jobs(context: Context, jobs: list[Job]) -> list[JobStatus]:
-    """Return the jobs with positions and estimates, which are read from the ledger. Raises LedgerUnavailable."""
+def serialize_jobs(context: Context, jobs: list[Job], *, wait: bool = True) -> list[JobStatus]:
+    """Return the jobs with positions and estimates, which are read from the ledger. Raises LedgerUnavailable.
+
+    If it does not `wait` for a forecast, there are no estimates without a recent one.
+    """
     if all(job.state in TERMINAL for job in jobs):
         return [serialize_job(job) for job in jobs]
-    forecast, stats = context.eta.get(), context.services.queue_stats
+    forecast, stats = context.eta.get() if wait else context.eta.peek(), context.services.queue_stats
     return [
-        serialize_job(job, position, forecast.eta(job, position), worker_silence(job, lease, context.settings))
+        serialize_job(
+            job,
+            position,
+            forecast.eta(job, position) if forecast else None,
+            worker_silence(job, lease, context.settings),
+        )
         for job, position, lease in zip(jobs, stats.positions(jobs), stats.leases(jobs), strict=True)
     ]
 
@@ -93,16 +101,13 @@ def serialize_job(
 
 
 def json_response(model: BaseModel, status: int = 200, **headers: str) -> Response:
-    """Return a model as JSON. It is not cached: it may change within a second."""
+    """Return a model as JSON."""
     return serialized_json_response(model.model_dump_json(), status, **headers)
 
 
 def serialized_json_response(text: str, status: int = 200, **headers: str) -> Response:
     """Like `json_response`, for a body that is already serialized."""
-    response = Response(text, status, mimetype="application/json")
-    for name, value in {"Cache-Control": "no-store", **headers}.items():
-        response.headers.add(name, value)
-    return response
+    return Response(text, status, headers, mimetype="application/json")
 
 
 def job_url(job_id: str, part: str = "") -> str:

@@ -1,13 +1,12 @@
 """Signed links to a job's pictures, which need no key: `/v1/shared/<job>/<picture>?expires=...&signature=...`.
 
-The signature is an HMAC over path, expiry and the prefix of the key that made the link (api/http/signing_keys.py). It
-is in the query, which is not logged. A link names no tenant: it is the key's, and must be the job's.
+The signature is an HMAC over path, expiry and the prefix of the key that made the link (`Caller.signing_key`). It is
+in the query, which is not logged. A link names no tenant: it is the key's, and must be the job's.
 """
 
 import base64
 import hmac
 import time
-from contextlib import suppress
 from urllib.parse import urlencode
 
 from flask import g
@@ -15,8 +14,7 @@ from flask import g
 from api.context import Context, parse_job_id
 from api.http.auth import keys_required
 from api.http.callers import Caller
-from api.http.signing_keys import signing_key
-from shared.errors import InvalidShareLink, JobNotFound, ShareLinkExpired, Unauthorized
+from shared.errors import InvalidShareLink, JobNotFound, ShareLinkExpired
 from shared.jobs.job import Job
 
 Parameters = dict[str, str | int]
@@ -56,17 +54,14 @@ def find_shared_job(job_id: str, picture: str, *, expires: int, key: str | None,
 
 
 def _possible_signers(context: Context, key: str | None) -> list[Caller]:
-    """Return the holder of the stored key with this prefix; else all of EASEL_API_KEYS, if there are any."""
-    if key is not None:
-        with suppress(Unauthorized):
-            return [context.callers.find_by_prefix(key)]
-        return []
-    return context.callers.of_settings if keys_required(context) else [Caller("without keys")]
+    if key is None and not keys_required(context):
+        return [Caller("without keys")]
+    return context.callers.possible_signers(key)
 
 
 def _signature(job_id: str, picture: str, parameters: Parameters, caller: Caller, salt: bytes) -> str:
     signed = f"{_path(job_id, picture)}?{urlencode(parameters)}"
-    digest = hmac.digest(signing_key(caller, salt, "share link"), signed.encode(), "sha256")
+    digest = hmac.digest(caller.signing_key(salt, "share link"), signed.encode(), "sha256")
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 

@@ -17,9 +17,10 @@ from api.http.multipart import StrictFormRequest
 from api.http.strict_json import parse_strict_json
 from api.http.submission import SubmissionParts
 from shared.errors import BodyTooLarge, MalformedRequest, MissingImage
+from shared.imaging.images import ACCEPTED_FORMATS
 from shared.inputs.sources import ImageSource, parse_source
 from shared.jobs.job import WEBHOOK_EVENTS
-from shared.jobs.metadata import METADATA_SCHEMA
+from shared.jobs.metadata import MAX_KEY_LENGTH, MAX_KEYS, MAX_VALUE_LENGTH, METADATA_SCHEMA
 from shared.validation_messages import field_errors, sentence
 
 _HOW_TO_SEND: Final = '"sha256:...", an ID of POST /v1/images, "https://...", or {"base64": "..."}'
@@ -67,28 +68,44 @@ class JobFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    content: Image = Field(default=None, description="The photo.")
+    content: Image = Field(
+        default=None,
+        description=f"The photo: {', '.join(ACCEPTED_FORMATS)} (HEIC). Not animated; any color space.",
+    )
     styles: Images = Field(default=[], description="The style images, to be blended if there are several.")
     style_masks: Images = Field(
-        default=[], description="Which part of each style image is used: white where it is. One for each, or none."
+        default=[],
+        description="Which part of each style image is used: one gray image for each, in order, white where it is "
+        "used; or none. Transparent parts of a style image are not used either.",
     )
     content_masks: Images = Field(
         default=[],
-        description="Where each style applies: white where it does. One for each style, one with a flat color for "
-        "each, or none.",
+        description="Where each style applies: one gray image for each style, in order, white where it applies; or, "
+        "for several styles, one image with a flat color for each, from dark to bright; or none. Where all masks are "
+        "black, the photo remains.",
     )
-    init_image: Image = Field(default=None, description="The image to start from; sets `init` to `image`.")
+    init_image: Image = Field(
+        default=None, description="The image to start from, scaled to the photo's size; sets `init` to `image`."
+    )
     init_job: str = Field(
         default="", description="Instead of `init_image`: the ID of a job whose result to start from."
     )
     recipe: Annotated[Any, WithJsonSchema(_RECIPE)] = Field(
-        default={}, description="A preset by name and the fields that differ, or a preset's name alone."
+        default={},
+        description="A preset by name and the fields that differ, or a preset's name alone; the preset `default` if "
+        "omitted.",
     )
-    tier: str | None = Field(default=None, description="By default the one that `GET /v1/queue` marks.")
+    tier: str | None = Field(
+        default=None, description="One of EASEL_TIERS; by default the one that `GET /v1/queue` marks."
+    )
     metadata: Annotated[Any, WithJsonSchema(METADATA_SCHEMA)] = Field(
-        default={}, description="Strings that are kept with the job."
+        default={},
+        description=f"An object of strings, which are kept with the job: at most {MAX_KEYS} keys of 1 to "
+        f"{MAX_KEY_LENGTH} characters, values of at most {MAX_VALUE_LENGTH}.",
     )
-    webhook_url: str = Field(default="", description="The URL that receives the job's events.")
+    webhook_url: str = Field(
+        default="", description="The URL that receives the job's events, signed per Standard Webhooks."
+    )
     webhook_events: list[str] = Field(default=[], description=f"By default all of {', '.join(WEBHOOK_EVENTS)}.")
 
 

@@ -1,13 +1,46 @@
-"""The bodies of a submission, as the OpenAPI document describes them. `multipart.py` parses the form."""
+"""The bodies of a submission in the OpenAPI document. The parts of a form are the fields of the JSON."""
 
 from typing import Any, Final
 
-from shared.imaging.images import ACCEPTED_FORMATS
+from api.http.submission_json import JobFields
 from shared.jobs.job import WEBHOOK_EVENTS
-from shared.jobs.metadata import MAX_KEY_LENGTH, MAX_KEYS, MAX_VALUE_LENGTH, METADATA_SCHEMA
+from shared.jobs.metadata import METADATA_SCHEMA
 
 FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
 IMAGE_TYPES: Final = "image/jpeg, image/png, image/webp, image/gif, image/tiff, image/heic, image/avif"
+
+_FILES: Final = {"type": "array", "items": FILE}
+_JSON: Final = {"type": "string", "contentMediaType": "application/json"}
+_IMAGES: Final[dict[str, dict[str, Any]]] = {
+    "content": FILE,
+    "style": {**_FILES, "minItems": 1},
+    "style_mask": _FILES,
+    "content_mask": _FILES,
+    "init_image": FILE,
+}
+_TEXTS: Final[dict[str, dict[str, Any]]] = {
+    "init_job": {"type": "string"},
+    "recipe": {
+        **_JSON,
+        "contentSchema": {"$ref": "#/components/schemas/Recipe"},
+        "examples": ['{"preset": "fast", "size": 384}'],
+    },
+    "tier": {"type": "string"},
+    "metadata": {**_JSON, "contentSchema": METADATA_SCHEMA, "examples": ['{"order": "6735"}']},
+    "webhook_url": {"type": "string", "examples": ["https://example.com/easel"]},
+    "webhook_events": {
+        "type": "string",
+        "description": f"A JSON array or a comma-separated list; by default all of {', '.join(WEBHOOK_EVENTS)}.",
+        "examples": ["job.succeeded,job.failed"],
+    },
+}
+
+
+def _part(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with the description of the field of this name, or of its plural if the part is repeated."""
+    field = JobFields.model_fields.get(name) or JobFields.model_fields[f"{name}s"]
+    return {"description": field.description, **schema}
+
 
 BODY: Final[dict[str, Any]] = {
     "required": True,
@@ -15,80 +48,14 @@ BODY: Final[dict[str, Any]] = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "description": "In place of a file, an image may be text: the ID of an uploaded one, or an https URL "
-                "that it is fetched from. Parts of one name are all files or all text.",
+                "description": "Repeat `style`, `style_mask` and `content_mask` for several images. In place of a "
+                "file, an image may be text: the ID of an uploaded one, or an https URL that it is fetched from. Parts "
+                "of one name are all files or all text.",
                 "required": ["content", "style"],
                 "additionalProperties": False,
-                "properties": {
-                    "content": FILE
-                    | {
-                        "description": f"The photo: {', '.join(ACCEPTED_FORMATS)} (HEIC). Not animated; any "
-                        "color space.",
-                    },
-                    "style": {
-                        "type": "array",
-                        "minItems": 1,
-                        "items": FILE,
-                        "description": "The style image. Repeat the part to blend several.",
-                    },
-                    "style_mask": {
-                        "type": "array",
-                        "items": FILE,
-                        "description": "Which part of a style image is used: one gray image for each style, in order, "
-                        "white where it is used. Transparent parts of a style image are not used either.",
-                    },
-                    "content_mask": {
-                        "type": "array",
-                        "items": FILE,
-                        "description": "Where the styles apply: one gray image for each style, in order, white where "
-                        "it applies; or, for several styles, one image with a flat color for each, from dark to "
-                        "bright. Where all masks are black, the photo remains.",
-                    },
-                    "init_image": FILE
-                    | {
-                        "description": "The image to start from, scaled to the photo's size; sets `init` to `image`.",
-                    },
-                    "init_job": {
-                        "type": "string",
-                        "description": "Instead of `init_image`: the ID of a job whose result to start from.",
-                    },
-                    "recipe": {
-                        "type": "string",
-                        "contentMediaType": "application/json",
-                        "contentSchema": {"$ref": "#/components/schemas/Recipe"},
-                        "description": "A preset by name and the fields that differ, or a preset's name alone; the "
-                        "preset `default` if omitted.",
-                        "examples": ['{"preset": "fast", "size": 384}'],
-                    },
-                    "tier": {
-                        "type": "string",
-                        "description": "One of EASEL_TIERS; by default the one that `GET /v1/queue` marks.",
-                    },
-                    "metadata": {
-                        "type": "string",
-                        "contentMediaType": "application/json",
-                        "contentSchema": METADATA_SCHEMA,
-                        "description": f"A JSON object of strings, which are kept with the job: at most {MAX_KEYS} "
-                        f"keys of 1 to {MAX_KEY_LENGTH} characters, values of at most {MAX_VALUE_LENGTH}.",
-                        "examples": ['{"order": "6735"}'],
-                    },
-                    "webhook_url": {
-                        "type": "string",
-                        "description": "The URL that receives the job's events, signed per Standard Webhooks.",
-                        "examples": ["https://example.com/easel"],
-                    },
-                    "webhook_events": {
-                        "type": "string",
-                        "description": "A JSON array or a comma-separated list; by default all of "
-                        f"{', '.join(WEBHOOK_EVENTS)}.",
-                        "examples": ["job.succeeded,job.failed"],
-                    },
-                },
+                "properties": {name: _part(name, schema) for name, schema in (_IMAGES | _TEXTS).items()},
             },
-            "encoding": {
-                part: {"contentType": IMAGE_TYPES}
-                for part in ("content", "style", "style_mask", "content_mask", "init_image")
-            },
+            "encoding": {name: {"contentType": IMAGE_TYPES} for name in _IMAGES},
         },
         "application/json": {"schema": {"$ref": "#/components/schemas/JobSubmission"}},
     },

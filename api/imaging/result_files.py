@@ -1,4 +1,4 @@
-"""The file of a result, in the format that a client requests."""
+"""Where a job's result is, and its file in the format that a client requests."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,14 +9,25 @@ from werkzeug.datastructures import MIMEAccept
 from api.context import Context
 from api.http.download_errors import NotAcceptable
 from api.imaging.metadata import Origin
-from easel.models import ImageFormat
-from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow
+from easel.models import TERMINAL, ImageFormat, JobState
+from shared.errors import BrokenImage, ImageTooLarge, ImageTooSlow, NotReady, WrongState
 from shared.imaging.result_formats import CONVERTER, LOSSY, convert
+from shared.jobs.job import Job
 from shared.storage import keys
 
 FORMATS: Final[tuple[ImageFormat, ...]] = ("png", "jpeg", "webp", "tiff")
 _VERSION: Final = 1
 """A part of the ETags of results. Increase it when the same result gives another file."""
+
+
+def result_key(job: Job) -> str:
+    """Return the key of a job's result. Raises NotReady, WrongState."""
+    if job.result is not None:
+        return job.result
+    if job.state in TERMINAL:
+        outcome = "was canceled" if job.state is JobState.CANCELED else "failed"
+        raise WrongState(f"The job {outcome} and has no result. Its preview may show how far it got.")
+    raise NotReady("The result is not ready. Wait for the job to end, or finish it early.")
 
 
 def negotiate_format(accept: MIMEAccept) -> ImageFormat:

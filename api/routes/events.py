@@ -3,8 +3,8 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
 from typing import Any, Final
 
 import structlog
@@ -19,7 +19,7 @@ from api.http.own_jobs import find_job
 from api.http.serializers import job_url, to_datetime, worker_silence
 from api.http.session_cookie import Session
 from api.live.computed_events import ComputedEvents, Reading
-from api.routes.health import confirm_ledger
+from api.live.long_poll import read_snapshot
 from easel.events import Estimate, KnownJobEvent, iso_milliseconds
 from easel.models import TERMINAL, JobState
 from shared.errors import EaselError, MalformedRequest, ServerBusy, TooManyStreams
@@ -28,12 +28,12 @@ from shared.jobs.events import FIRST_EVENT_ID, StoredEvent, event_order
 MEDIA_TYPE: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 10.0
 """Time between comments while there are no events: proxies keep the connection open, and lost clients are noticed."""
-RETRY: Final = "retry: 2000\n\n"
+_RETRY: Final = "retry: 2000\n\n"
 """The first line of each stream: a client that loses the connection reconnects after this many milliseconds."""
-HEARTBEAT: Final = ": heartbeat\n\n"
+_HEARTBEAT: Final = ": heartbeat\n\n"
 """A comment, which clients ignore."""
-CHECK: Final = ""
-"""Nothing, but the key of the stream is checked."""
+NO_MESSAGE: Final = ""
+"""Yielded by a stream that has nothing to send."""
 _EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
 
 routes = Blueprint("stream", __name__)
@@ -62,22 +62,23 @@ def get_events(job_id: str, query: EventsQuery) -> Response:
     context, job_id = Context.current(), find_job(job_id).id
     if _is_complete(context, job_id, after):
         return Response(status=204)
-    return event_stream(context, lambda: _job_events(context, job_id, after))
+    return event_stream(context, _job_events(context, job_id, after))
 
 
-def event_stream(context: Context, messages: Callable[[], Iterator[str]]) -> Response:
+def event_stream(context: Context, messages: Iterator[str]) -> Response:
     """Return a response that sends `messages` as they come, and counts as a stream of the client until it is closed.
 
-    An empty message is not sent. At each one the stream ends if its key was revoked: there must be one every second.
-    If a session opened the stream, it ends with the session, too: at the first message after HEARTBEAT_SECONDS.
+    There must be one every second, if only NO_MESSAGE: at each one the stream ends if its key was revoked. If a session
+    opened the stream, it ends with the session, too: at the first message after HEARTBEAT_SECONDS.
     """
     if request.method == "HEAD":
         return Response(mimetype=MEDIA_TYPE)
-    release = context.stream_limits.acquire()
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies must not buffer events
-    allowed = _while_authorized(messages(), context, g.caller, g.get("session"))
-    response = Response(_end_on_error(allowed), mimetype=MEDIA_TYPE, headers=headers)
-    response.call_on_close(release)
+    held = ExitStack()
+    held.enter_context(context.stream_limits.hold())
+    allowed = _while_authorized(messages, context, g.caller, g.get("session"))
+    response = Response(_end_on_error(allowed), mimetype=MEDIA_TYPE)
+    response.headers["X-Accel-Buffering"] = "no"  # proxies must not buffer events
+    response.call_on_close(held.close)
     return response
 
 
@@ -100,33 +101,30 @@ def event_data(job_id: str, event: StoredEvent) -> dict[str, Any]:
 
 
 def _job_events(context: Context, job_id: str, after: str) -> Iterator[str]:
-    yield RETRY
-    last_sent = time.monotonic()
+    checked = time.monotonic()  # whether the job has ended
     computed = ComputedEvents(lambda after: _read(context, job_id, after), resumed=after != FIRST_EVENT_ID)
     with closing(context.event_hub.subscribe(job_id, after)) as batches:
         for batch in batches:
             if context.stopping.is_set():
                 return
             for event in batch:
-                after, last_sent = event.id, time.monotonic()
+                after, checked = event.id, time.monotonic()
                 yield format_message(event.kind, event_data(job_id, event), event.id)
                 if event.kind == "state" and JobState(event.data["state"]) in TERMINAL:
                     return
             for kind, data in computed.next(after):
-                last_sent = time.monotonic()
                 yield format_message(kind, data.model_dump(mode="json"))
-            if time.monotonic() - last_sent >= HEARTBEAT_SECONDS:
+            if time.monotonic() - checked >= HEARTBEAT_SECONDS:
                 if _is_complete(context, job_id, after):
                     return
-                last_sent = time.monotonic()
-                yield HEARTBEAT
-            yield CHECK
+                checked = time.monotonic()
+            yield NO_MESSAGE
 
 
 def _read(context: Context, job_id: str, after: str) -> Reading | None:
     """Return what events are computed from; None if stored events are missing, or the job has ended."""
     try:
-        snapshot, _ = context.snapshots.get(job_id, lambda ledger_id: confirm_ledger(context, ledger_id))
+        snapshot, _ = read_snapshot(context, job_id)
         job = snapshot.job()
     except EaselError:  # the events matter more; they report a lasting error
         return None
@@ -146,16 +144,22 @@ def _is_complete(context: Context, job_id: str, after: str) -> bool:
 def _while_authorized(
     messages: Iterator[str], context: Context, caller: Caller, session: Session | None
 ) -> Iterator[str]:
-    """Yield messages until key or session are revoked. Raises Unauthorized, LedgerUnavailable, StorageUnavailable."""
-    checked = time.monotonic()
+    """Yield messages, and heartbeats while there are none, until key or session are revoked.
+
+    Raises Unauthorized, LedgerUnavailable, StorageUnavailable.
+    """
+    yield _RETRY
+    sent = checked = time.monotonic()
     for message in messages:
         check_still_authorized(context, caller)
-        if session and time.monotonic() - checked >= HEARTBEAT_SECONDS:
+        now = time.monotonic()
+        if session and now - checked >= HEARTBEAT_SECONDS:
             if context.services.revoked_sessions.contains(session.id):
                 return
-            checked = time.monotonic()
-        if message:
-            yield message
+            checked = now
+        if message or now - sent >= HEARTBEAT_SECONDS:
+            sent = now
+            yield message or _HEARTBEAT
 
 
 def _end_on_error(messages: Iterable[str]) -> Iterator[str]:

@@ -11,8 +11,7 @@ from api.http.file_responses import IMMUTABLE, REVALIDATE, blob_response, file_o
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
 from api.http.serializers import MIN_TIMELAPSE_PREVIEWS, job_url, json_response, to_datetime
-from api.imaging.result_files import FORMATS, ResultFile, negotiate_format
-from api.imaging.results import result_key
+from api.imaging.result_files import FORMATS, ResultFile, negotiate_format, result_key
 from api.imaging.timelapse import animate, choose_frames
 from easel import __version__
 from easel.models import TERMINAL, Filmstrip, ImageFormat, Preview, SavedIteration, SavedIterationList

@@ -80,7 +80,7 @@ def get_job(job_id: str, query: GetQuery) -> Response:
     last = snapshot.last_event_id
     if query.wait and snapshot.record["state"] not in TERMINAL and (not etags or etags.contains_weak(last)):
         if wait_for_event(context, job_id, last, query.wait) == last and etags:
-            return Response(status=304, headers={"ETag": f'W/"{last}"', "Cache-Control": "no-store"})
+            return Response(status=304, headers={"ETag": f'W/"{last}"'})
         snapshot, text = read_snapshot(context, job_id)
     return serialized_json_response(text, ETag=f'W/"{snapshot.last_event_id}"')
 

@@ -5,11 +5,12 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from flask import Blueprint, Flask, Response, current_app, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from flask import Blueprint, Flask, Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from api.context import Context
 from api.http.operations import ResponseDoc, operation
 from easel.models import JobState
 from shared.errors import EaselError
@@ -98,9 +99,6 @@ class _LedgerCollector(Collector):
 
 def instrument(app: Flask, services: Services) -> None:
     """Count and time all requests of this app."""
-    registry = CollectorRegistry()
-    registry.register(_LedgerCollector(services))
-    app.extensions["easel_registry"] = registry
     for tier in services.settings.tiers:
         for preset in PRESETS:
             jobs.SUBMITTED.show_zero(tier=tier, preset=preset)
@@ -123,5 +121,5 @@ def instrument(app: Flask, services: Services) -> None:
 @operation(ResponseDoc(200, "The text format of Prometheus.", media="text/plain"), scope="metrics")
 def metrics() -> Response:
     """Get metrics for Prometheus."""
-    ledger: CollectorRegistry = current_app.extensions["easel_registry"]
+    ledger = _LedgerCollector(Context.current().services)
     return Response(generate_latest(ledger) + generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)

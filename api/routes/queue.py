@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from api.context import Context
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import json_response, serialize_jobs, to_datetime
-from api.routes.events import CHECK, HEARTBEAT, HEARTBEAT_SECONDS, MEDIA_TYPE, RETRY, event_stream, format_message
+from api.routes.events import MEDIA_TYPE, NO_MESSAGE, event_stream, format_message
 from easel.events import QueueChangedEvent
 from easel.models import JobState, JobStatus, Queue, ThroughputBucket, Tier, Worker
 from shared.errors import NotFound, ServerBusy, TooManyStreams
@@ -76,7 +76,7 @@ def list_queue_jobs(tier: str, query: QueueJobsQuery) -> Response:
 def get_queue_events() -> Response:
     """Stream the state of the queue: now, and after each change, at most once a second."""
     context, tenant = Context.current(), g.caller.tenant
-    return event_stream(context, lambda: _queue_events(context, tenant))
+    return event_stream(context, _queue_events(context, tenant))
 
 
 def queue_message(context: Context, tenant: str) -> tuple[str, str]:
@@ -124,15 +124,9 @@ def _throughput(services: Services, now: float) -> list[ThroughputBucket]:
 
 
 def _queue_events(context: Context, tenant: str) -> Iterator[str]:
-    yield RETRY
-    sent, last_sent = "", 0.0
+    sent = ""
     while not context.stopping.is_set():
         message, content = context.queue_messages.get(tenant)
-        if content != sent:
-            sent, last_sent = content, time.monotonic()
-            yield message
-        elif time.monotonic() - last_sent >= HEARTBEAT_SECONDS:
-            last_sent = time.monotonic()
-            yield HEARTBEAT
-        yield CHECK
+        yield message if content != sent else NO_MESSAGE
+        sent = content
         context.stopping.wait(1)

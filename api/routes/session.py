@@ -34,7 +34,7 @@ class SessionStatus(BaseModel):
 @operation(ResponseDoc(200, "The session.", SessionStatus))
 def get_session() -> Response:
     """Get the session of this browser."""
-    return json_response(_status(_load()))
+    return json_response(_status(session_cookie.load()))
 
 
 @routes.post("/v1/session")
@@ -51,7 +51,7 @@ def sign_in() -> Response:
     context, body = Context.current(), parse_model(SignIn, example='{"key": "..."}')
     if not keys_required(context):
         return json_response(_status(None))
-    session, cookie = session_cookie.create(context.callers.find(body.key), context.services.signing_secret)
+    session, cookie = session_cookie.create(context.callers.find(body.key))
     response = json_response(_status(session))
     session_cookie.set_cookie(response, cookie)
     return response
@@ -64,16 +64,11 @@ def sign_out() -> Response:
 
     Sessions of other browsers stay valid, with the same key too.
     """
-    if session := _load():
-        session_cookie.revoke(session, Context.current().services.revoked_sessions)
+    if session := session_cookie.load():
+        session_cookie.revoke(session)
     response = Response(status=204)
     session_cookie.delete_cookie(response)
     return response
-
-
-def _load() -> session_cookie.Session | None:
-    context = Context.current()
-    return session_cookie.load(context.callers, context.services)
 
 
 def _status(session: session_cookie.Session | None) -> SessionStatus:

@@ -1,7 +1,7 @@
 """Share links: anyone who has one can see the picture, without a key, until the link expires."""
 
 import time
-from typing import Final, get_args
+from typing import Final
 
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +14,7 @@ from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
 from api.http.serializers import json_response, to_datetime
 from api.http.share_links import find_shared_job, share_path
-from api.imaging.results import result_key
+from api.imaging.result_files import FORMATS, result_key
 from api.routes.audit import audit
 from api.routes.images import ResultQuery, result_response
 from easel.models import ImageFormat, ShareLink
@@ -25,9 +25,7 @@ routes = Blueprint("shares", __name__)
 
 _DAY: Final = 24 * 3600
 _PREVIEW: Final = "preview.jpeg"
-_FORMATS: Final[dict[str, ImageFormat]] = {
-    f"result.{image_format}": image_format for image_format in get_args(ImageFormat)
-}
+_FORMATS: Final = {f"result.{name}": name for name in FORMATS}
 
 
 class NewShareLink(BaseModel):
@@ -77,13 +75,8 @@ def share_job(job_id: str) -> Response:
 @routes.get("/v1/shared/<job_id>/<picture>")
 @file_operation(
     *(
-        ResponseDoc(
-            200,
-            "" if number else "The picture.",
-            media=f"image/{image_format}",
-            headers=("ETag", "Content-Disposition"),
-        )
-        for number, image_format in enumerate(get_args(ImageFormat))
+        ResponseDoc(200, "The picture.", media=f"image/{name}", headers=("ETag", "Content-Disposition"))
+        for name in FORMATS
     ),
     query=SharedQuery,
     errors=(

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g
 from pydantic import BaseModel, Field
 
 from api.context import Context
-from api.http.file_responses import file_operation, file_response
+from api.http.file_responses import REVALIDATE, file_operation, file_response
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import json_response
 from shared import errors
@@ -18,7 +18,6 @@ routes = Blueprint("styles", __name__)
 
 _SUFFIXES: Final = {".avif", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _MAX_STYLES: Final = 200
-_REVALIDATE: Final = "private, no-cache"
 
 
 class StyleImage(BaseModel):
@@ -61,7 +60,7 @@ def get_operator_style(name: str, query: StyleQuery) -> Response:
     if path is None:
         raise errors.NotFound(f"There is no style image {name!r}.")
     version = f"style-{name}-{path.stat().st_mtime_ns}-{query.longest}".encode().hex()
-    return file_response(version, "image/jpeg", lambda: _scaled(version, path, query.longest), cache=_REVALIDATE)
+    return file_response(version, "image/jpeg", lambda: _scaled(version, path, query.longest), cache=REVALIDATE)
 
 
 def _scaled(version: str, path: Path, longest: int) -> bytes:
@@ -76,13 +75,7 @@ def _scaled(version: str, path: Path, longest: int) -> bytes:
 def _files() -> dict[str, Path]:
     folder = Context.current().settings.styles_dir
     paths = sorted(folder.iterdir()) if folder and folder.is_dir() else []
-    pictures = [path for path in paths if path.suffix.lower() in _SUFFIXES and path.is_file() and _is_utf8(path.name)]
-    return {path.name: path for path in pictures[:_MAX_STYLES]}
-
-
-def _is_utf8(name: str) -> bool:
-    """Return false for a name that cannot be a part of a URL: Python replaces its bytes by lone surrogates."""
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:
-        return False
+    pictures = [path for path in paths if path.suffix.lower() in _SUFFIXES and path.is_file()]
+    # A name that is not UTF-8 cannot be a part of a URL: Python replaces its bytes by lone surrogates.
+    encodable = [path for path in pictures if path.name.encode(errors="ignore").decode() == path.name]
+    return {path.name: path for path in encodable[:_MAX_STYLES]}

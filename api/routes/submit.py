@@ -10,7 +10,7 @@ from pydantic import Field
 from api.context import Context
 from api.http.multipart import parse_form
 from api.http.operations import Query, ResponseDoc, operation
-from api.http.serializers import job_url, json_response, serialize_job, serialized_json_response, worker_silence
+from api.http.serializers import job_url, json_response, serialize_job, serialize_jobs, serialized_json_response
 from api.http.submission import Submission, check_submission
 from api.http.submission_json import parse_json_submission
 from api.http.submission_openapi import BODY
@@ -84,8 +84,11 @@ def submit(query: SubmitQuery) -> Response:
     null while there is no recent forecast.
     """
     context = Context.current()
-    accepted = _submit(context, dry_run=query.dry_run)
-    return json_response(accepted) if isinstance(accepted, Quote) else _accepted(context, accepted)
+    parts = parse_json_submission() if request.mimetype == "application/json" else parse_form()
+    submission = check_submission(parts, context.settings)
+    if query.dry_run:
+        return json_response(_quote(context, submission))
+    return _accepted(context, _submit(context, submission))
 
 
 class _Accepted(NamedTuple):
@@ -96,21 +99,20 @@ class _Accepted(NamedTuple):
     created: bool
 
 
-def _submit(context: Context, *, dry_run: bool) -> _Accepted | Quote:
-    """Create the job, or return the quote. The images are in memory only until this returns."""
-    services = context.services
-    quotas = context.quotas.get(g.caller.tenant)
-    submission = _parse(context)
-    recipe = resolve_recipe(submission)
-    if not dry_run:
-        check_limits(services, submission.idempotency_key, quotas)
-    sources = image_sources(services, submission)
-    if dry_run and sources.have_urls:
+def _quote(context: Context, submission: Submission) -> Quote:
+    recipe, sources = resolve_recipe(submission), image_sources(context.services, submission)
+    if sources.have_urls:
         raise errors.QuoteOfUrls
-    request, images = build_request(submission, recipe, sources, input_reader(context))
-    if dry_run:
-        return quote(context, request)
+    request, _ = build_request(submission, recipe, sources, input_reader(context))
+    return quote(context, request)
 
+
+def _submit(context: Context, submission: Submission) -> _Accepted:
+    """Create the job. The images are in memory only until this returns."""
+    services, quotas = context.services, context.quotas.get(g.caller.tenant)
+    recipe = resolve_recipe(submission)
+    check_limits(services, submission.idempotency_key, quotas)
+    request, images = build_request(submission, recipe, image_sources(services, submission), input_reader(context))
     if existing := find_existing(services, request):
         return _Accepted(existing, request, created=False)
     if not request.sources:
@@ -126,11 +128,6 @@ def _submit(context: Context, *, dry_run: bool) -> _Accepted | Quote:
     return _Accepted(job_id, request, created)
 
 
-def _parse(context: Context) -> Submission:
-    parts = parse_json_submission() if request.mimetype == "application/json" else parse_form()
-    return check_submission(parts, context.settings)
-
-
 def _accepted(context: Context, accepted: _Accepted) -> Response:
     """Return the 201 response with the ended job if the request waits for it, else the 202 response.
 
@@ -143,12 +140,8 @@ def _accepted(context: Context, accepted: _Accepted) -> Response:
         with suppress(errors.EaselError):  # the job is accepted: another response would make the client send it again
             if text := wait_for_end(context, job_id, seconds):
                 return serialized_json_response(text, 201, **headers)
-    forecast, services = context.eta.peek(), context.services
     try:
-        job = services.ledger.get(job_id)
-        position, (lease,) = services.queue_stats.position(job), services.queue_stats.leases([job])
-        eta = forecast.eta(job, position) if forecast else None
-        status = serialize_job(job, position, eta, worker_silence(job, lease, context.settings))
+        (status,) = serialize_jobs(context, [context.services.ledger.get(job_id)], wait=False)
     except (errors.Unavailable, errors.JobNotFound):
         if not created:
             raise

@@ -15,7 +15,6 @@ from support.fixtures.tenants import MakeClient, client_of
 from api.app import create_app
 from api.http import callers, session_cookie
 from api.http.auth import check_exposure
-from api.http.signing_keys import signing_key
 from api.live import event_hub
 from api.routes import events
 from shared.errors import StorageUnavailable
@@ -91,7 +90,7 @@ def test_a_session_cannot_be_forged_with_what_is_stored(make_client: MakeClient,
     """Its signature needs a secret that only Redis has."""
     _, key = make_client()
     forged = callers.Caller("forged", key_prefix=None, secret=SecretStr(key.digest))
-    serializer = session_cookie._serializer(signing_key(forged, b"a guess", "session"))
+    serializer = session_cookie._serializer(forged.signing_key(b"a guess", "session"))
     browser = uncached_app.test_client()
     browser.set_cookie("easel_session", str(serializer.dumps(["session", key.prefix])))
     assert code(browser.get("/v1/jobs")) == (401, "unauthorized")
@@ -251,4 +250,4 @@ def test_a_stream_sends_no_empty_messages(make_client: MakeClient) -> None:
     response = client.get(f"/v1/jobs/{submit_with(client)}/events")
     client.application.extensions["easel"].stopping.set()
     assert b"" not in list(response.response)
-    assert events.CHECK == ""
+    assert events.NO_MESSAGE == ""

@@ -8,7 +8,7 @@ from itsdangerous import URLSafeTimedSerializer
 from support.fixtures.api import Submit
 
 from api.app import create_app
-from api.routes import events, queue
+from api.routes import events
 from deploy.local.stack import free_port
 from shared.services import Services, open_services
 from shared.settings import Settings
@@ -92,7 +92,6 @@ def test_a_stream_ends_with_its_session(
 ) -> None:
     sign_in(browser)
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0)
-    monkeypatch.setattr(queue, "HEARTBEAT_SECONDS", 0)
     response = browser.get(path.format(job=job_id))
     lines = iter(response.response)
     next(lines)

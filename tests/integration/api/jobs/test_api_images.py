@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import ExitStack
 
 import pytest
 from flask import g
@@ -59,13 +60,13 @@ def test_new_thumbnails_count_as_streams_and_cached_ones_do_not(
     small = client.get(f"{path}?longest=48")
     context = client.application.extensions["easel"]
     context.stream_limits = StreamLimits(threads=2, per_client=1)
-    with client.application.test_request_context():
-        g.caller = Caller("somebody")
-        release = context.stream_limits.acquire()
-    assert client.get(f"{path}?longest=49").get_json()["code"] == "server_busy"
-    services.blobs.delete(keys.input_image(services.ledger.get(job_id).request.content))
-    assert client.get(f"{path}?longest=48").data == small.data
-    release()
+    with ExitStack() as held:
+        with client.application.test_request_context():
+            g.caller = Caller("somebody")
+            held.enter_context(context.stream_limits.hold())
+        assert client.get(f"{path}?longest=49").get_json()["code"] == "server_busy"
+        services.blobs.delete(keys.input_image(services.ledger.get(job_id).request.content))
+        assert client.get(f"{path}?longest=48").data == small.data
 
 
 def test_the_thumbnail_cache_is_bounded_and_evicts_the_least_recently_used() -> None:

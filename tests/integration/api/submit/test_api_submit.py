@@ -12,7 +12,6 @@ from PIL import Image
 from support.fixtures.api import PHOTO, PHOTO_COLOR, STYLE, STYLE_COLOR, Submit, image_file
 from support.image_files import decode_png, display_p3_profile, encode, sixteen_bit_png, solid
 
-from api.http import multipart
 from shared.errors import LedgerUnavailable
 from shared.imaging import deep_color
 from shared.services import Services
@@ -128,7 +127,7 @@ def test_uploads_are_read_only_while_a_process_waits_for_them(
             held.append(decoder._running.total())
             return super().read(size)
 
-    monkeypatch.setattr(multipart, "default_stream_factory", lambda *_, **__: Upload())
+    monkeypatch.setattr("werkzeug.wrappers.request.default_stream_factory", lambda *_, **__: Upload())
     assert submit(style=[STYLE, STYLE]).status_code == 202
     assert held == [1] * 3
     assert not decoder._running
