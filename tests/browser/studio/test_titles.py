@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser.actions import OTHER_STYLE, STYLE, compose, create, expect_heading, png_file
-from browser.conftest import BrowserStack
+from browser.actions import OTHER_STYLE, STYLE, compose, confirm, create, expect_heading, png_file
+from browser.conftest import LONG, BrowserStack
 
 pytestmark = pytest.mark.usefixtures("stack_with_worker")
 
@@ -59,3 +59,18 @@ def test_a_rerun_suggests_the_title_of_the_job_until_its_images_change(page: Pag
     expect(title).to_have_value("For my aunt")
     page.get_by_label("Photo: ").set_input_files(png_file("horse.jpg"))
     expect(title).to_have_value("Horse")
+
+
+def test_the_queue_page_shows_titles(page: Page, stack: BrowserStack) -> None:
+    running, queued = (stack.submit(steps=LONG, metadata={"title": f"For my {name}"}) for name in ("aunt", "uncle"))
+    page.goto("/queue")
+    card = page.locator("#running li", has_text="For my aunt")
+    expect(card.get_by_role("progressbar", name="Progress of job For my aunt")).to_be_visible()
+    link = page.locator("#workers").get_by_role("link", name="For my aunt")
+    expect(link).to_have_attribute("href", f"/?job={running}")
+    row = page.locator("#queued tbody tr", has=page.get_by_role("link", name="For my uncle"))
+    expect(row.get_by_role("link")).to_have_attribute("href", f"/?job={queued}")
+    confirm(row.get_by_role("button", name="Cancel job For my uncle"))
+    expect(row).to_be_hidden()
+    confirm(card.get_by_role("button", name="Cancel job For my aunt"))
+    expect(card).to_be_hidden()
