@@ -22,7 +22,10 @@ def test_a_picture_has_the_names_of_its_images_on_the_pages_and_not_in_its_file(
     expect(page.locator("#job dl").first).to_contain_text(title)
     expect_heading(page, "Finished")
     assert stack.services.ledger.get(job).request.metadata == {"title": title}
-    file = page.request.get(page.get_by_role("link", name="Download").get_attribute("href") or "").body()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == f"{title}.png"
+    file = download.value.path().read_bytes()
     assert file.startswith(b"\x89PNG")
     assert b"starry" not in file.lower()
     page.goto("/gallery")
