@@ -77,3 +77,13 @@ def test_the_queue_page_shows_titles(page: Page, stack: BrowserStack) -> None:
     expect(row).to_be_hidden()
     confirm(card.get_by_role("button", name="Cancel job For my aunt"))
     expect(card).to_be_hidden()
+
+
+def test_a_long_title_of_one_word_fits_a_phone(page: Page, stack: BrowserStack) -> None:
+    job = stack.done(stack.submit(steps=2, metadata={"title": 200 * "x"})).id
+    page.set_viewport_size({"width": 360, "height": 720})
+    for path, shown in (("/", page.locator("#job dl").first), ("/gallery", page.get_by_role("dialog"))):
+        page.goto(f"{path}?job={job}")
+        expect(shown).to_contain_text(200 * "x")
+        for excess in ("document.documentElement", "document.querySelector('dialog') ?? document.body"):
+            assert page.evaluate(f"(node => node.scrollWidth - node.clientWidth)({excess})") == 0
