@@ -18,6 +18,7 @@ app = typer.Typer(help="Submit many jobs at once, and watch, fetch or cancel all
 
 _IMAGES: Final = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif"}
 _NOT_IN_NAMES: Final = re.compile(r"[^\w.-]+")
+_ENDING: Final = re.compile(r"\.\w{1,4}$")  # of a file; a title such as "St. Ives" has none
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch's ID.", show_default=False)]
 Folder = Annotated[
@@ -85,12 +86,15 @@ def submit(
 
 @app.command()
 def status(ctx: typer.Context, id: BatchId, *, as_json: Json = False) -> None:  # noqa: A002 - the name in the help
-    """Show a batch."""
-    batch: Batch = ctx.obj.get_batch(id)
+    """Show a batch, and why jobs of it failed."""
+    easel: Easel = ctx.obj
+    batch = easel.get_batch(id)
     if as_json:
         print_json(batch.status.model_dump(mode="json"))
-    else:
-        stdout.print(describe_batch(batch.status), markup=False)
+        return
+    stdout.print(describe_batch(batch.status), markup=False)
+    if batch.status.counts.failed:
+        _print_failures([*easel.list(JobState.FAILED, batch=batch, page=200)][::-1])
 
 
 @app.command()
@@ -130,15 +134,21 @@ def _watch(easel: Easel, batch: Batch, output: Path | None, *, as_json: bool) ->
     if as_json:
         print_json(batch.status.model_dump(mode="json"))
     jobs = [*easel.list(batch=batch, page=200)][::-1]
-    for job in jobs:
-        if job.error:
-            print_message(f"{job.id} failed: {job.error.detail} ({job.error.code})")
+    _print_failures(jobs)
     if output:
         _write_results(batch, jobs, output)
     elif any(job.state == JobState.SUCCEEDED for job in jobs):
         print_message(f"Fetch the results with: easel batch watch {batch.id} -o FOLDER")
     if batch.status.counts.succeeded < len(batch.status.jobs):
         raise typer.Exit(JOB_NOT_SUCCEEDED)
+
+
+def _print_failures(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.error:
+            names = ", ".join(_names_of(job))
+            name = f"{names} ({job.id})" if names else job.id
+            print_message(f"{name} failed: {job.error.detail} ({job.error.code})")
 
 
 def _write_results(batch: Batch, jobs: Sequence[Job], folder: Path) -> None:
@@ -156,10 +166,15 @@ def _names(photo: Path, painting: Path, recipe: str) -> dict[str, str]:
     return {key: printable(name)[:500] for key, name in names.items() if name}
 
 
+def _names_of(job: Job) -> list[str]:
+    """Return the names of photo, style and recipe of a job that `submit` submitted, else its title if it has one."""
+    names = (job.status.metadata.get(key) for key in ("photo", "style", "recipe"))
+    return [*filter(None, names)] or [*filter(None, [job.status.metadata.get("title")])]
+
+
 def _label(job: Job) -> str:
-    """Return -photo-style-recipe from the names of a job that `submit` submitted. Of the service's text, no path."""
-    names = [Path(job.status.metadata.get(key, "")).stem for key in ("photo", "style", "recipe")]
-    return "".join(f"-{_NOT_IN_NAMES.sub('_', name)[:60]}" for name in names if name)
+    """Return -photo-style-recipe or -title for the name of a file. Of the service's text, no path."""
+    return "".join(f"-{_NOT_IN_NAMES.sub('_', _ENDING.sub('', name))[:60]}" for name in _names_of(job))
 
 
 def _image_files(paths: Sequence[Path]) -> list[Path]:

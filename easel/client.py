@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
+from urllib.parse import quote
 
 from easel._requests import Model, OnRetry, RetryingClient, TransportType
 from easel._sync_bridge import AsyncMixin, BridgedMethod, BridgedStream, SyncMixin, run_sync
@@ -50,6 +51,12 @@ class BaseClient(Generic[JobT, BatchT]):
         It can be used until a day after its last use. Raises like `submit`.
         """
         return await self._upload(image)
+
+    @BridgedMethod
+    async def delete_upload(self, image: UploadedImage | str) -> None:
+        """Delete an uploaded image, or the one with this ID. Jobs that have it keep it. Raises NotFound."""
+        image_id = image if isinstance(image, str) else image.id
+        await self._client.request("DELETE", f"/v1/images/{quote(image_id, safe='')}", idempotent=False)
 
     @BridgedMethod
     async def submit(

@@ -223,8 +223,8 @@ class StorageQuotaExceeded(EaselError, code="storage_quota_exceeded", status=403
     def of(cls, stored: int, limit: int) -> Self:
         """Return the error for a tenant that stores that many bytes."""
         return cls(
-            f"Your images and jobs take {stored:,} bytes, and your quota is {limit:,}. Delete jobs that you no longer "
-            "need, wait until uploads that no job uses expire, or ask the service's operator for more.",
+            f"Your images and jobs take {stored:,} bytes, and your quota is {limit:,}. Delete jobs and uploaded "
+            "images that you no longer need, or ask the service's operator for more.",
             stored_bytes=stored,
             limit_bytes=limit,
         )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from flask import Response, request
 
@@ -10,6 +11,7 @@ from api.context import Context
 from api.http.download_errors import PreconditionFailed, RangeNotSatisfiable
 from api.http.limits import RENDER_SLOTS
 from api.http.operations import ResponseDoc, View, operation
+from shared.jobs.job import Job
 
 IMMUTABLE: Final = "private, max-age=31536000, immutable"
 """Cache-Control of what never changes."""
@@ -19,6 +21,10 @@ _NOT_MODIFIED: Final = 304
 _PRECONDITION_FAILED: Final = 412
 _PARTIAL_CONTENT: Final = 206
 _ONE_RANGE: Final = re.compile(r"bytes=[ \t]*(?:(\d{1,30})-(\d{0,30})|-(\d{1,30}))[ \t]*", re.ASCII | re.IGNORECASE)
+_RESERVED: Final = frozenset('<>:"/\\|?*')
+"""What file names may not have on Windows, or elsewhere."""
+_MAX_NAME_BYTES: Final = 200
+"""Of the 255 that file systems allow, for a suffix and what browsers append."""
 _HEADERS: Final = {
     "If-None-Match": "The `ETag` of the version that you have: 304 if it is still the same.",
     "Range": "One range of bytes, such as `bytes=0-1023`: 206. Several ranges return the whole file.",
@@ -77,6 +83,20 @@ def _set_body(response: Response, data: bytes) -> None:
     response.status_code = _PARTIAL_CONTENT
     response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
     response.set_data(data[start:stop])
+
+
+def name_file(response: Response, job: Job, suffix: str, *, titled: bool = True, disposition: str = "inline") -> None:
+    """Name the file after the job's title, if `titled` and it has one; for clients without RFC 6266, by its ID."""
+    header = f'{disposition}; filename="easel-{job.id}{suffix}"'
+    if titled and (name := _file_name(job.request.metadata.get("title", ""))):
+        header += f"; filename*=UTF-8''{quote(name + suffix, safe='')}"
+    response.headers["Content-Disposition"] = header
+
+
+def _file_name(title: str) -> str:
+    """Return a title without reserved and invisible characters, which could show another ending than the file has."""
+    allowed = "".join(one if one.isprintable() and one not in _RESERVED else " " for one in title)
+    return " ".join(allowed.split()).encode()[:_MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
 
 
 def render_cached(name: str, blob_keys: Sequence[str], render: Callable[[Sequence[bytes]], bytes]) -> bytes:

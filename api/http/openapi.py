@@ -39,6 +39,7 @@ _WITH_JOB_ID: Final = (InvalidJobId, JobNotFound)
 _PATH_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "job_id": {"type": "string", "format": "uuid", "description": "The job's ID."},
     "batch_id": {"type": "string", "format": "uuid", "description": "The batch's ID."},
+    "image_id": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "The uploaded image's ID."},
     "number": {"type": "integer", "minimum": 0, "description": "The number of the image, from 0."},
     "step": {"type": "integer", "minimum": 0, "description": "The number of steps done."},
     "prefix": {"type": "string", "pattern": "^[a-z0-9]{8}$", "description": "The key's prefix."},

@@ -38,7 +38,7 @@ class AuditPage(BaseModel):
     ResponseDoc(200, "A page of the audit log.", AuditPage), query=AuditQuery, errors=(InvalidCursor,), scope="admin"
 )
 def get_audit(query: AuditQuery) -> Response:
-    """List who submitted, canceled, finished, shared or deleted jobs, or created or revoked keys, newest first.
+    """List who submitted, canceled, finished, shared or deleted jobs and images, created or revoked keys, newest first.
 
     Of all tenants; the last 10,000 entries.
     """
@@ -48,7 +48,14 @@ def get_audit(query: AuditQuery) -> Response:
     return json_response(AuditPage(entries=entries, next_cursor=next_cursor))
 
 
-def audit(action: Action, *, job: str | None = None, batch: str | None = None, key: str | None = None) -> None:
+def audit(
+    action: Action,
+    *,
+    job: str | None = None,
+    batch: str | None = None,
+    image: str | None = None,
+    key: str | None = None,
+) -> None:
     """Log what the current request did, and add it to the audit log, unless Redis is away: it cannot be undone."""
     entry = AuditEntry(
         action=action,
@@ -58,6 +65,7 @@ def audit(action: Action, *, job: str | None = None, batch: str | None = None, k
         request_id=g.request_id,
         job=job,
         batch=batch,
+        image=image,
         key=key,
     )
     log.info("audit", **entry.model_dump(exclude={"tenant", "request_id"}, exclude_none=True))

@@ -7,7 +7,15 @@ from pydantic import Field
 
 from api.context import Context
 from api.http.download_errors import NotAcceptable
-from api.http.file_responses import IMMUTABLE, REVALIDATE, blob_response, file_operation, file_response, render_cached
+from api.http.file_responses import (
+    IMMUTABLE,
+    REVALIDATE,
+    blob_response,
+    file_operation,
+    file_response,
+    name_file,
+    render_cached,
+)
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
 from api.http.serializers import MIN_TIMELAPSE_PREVIEWS, job_url, json_response, to_datetime
@@ -95,7 +103,7 @@ def get_iteration(job_id: str, step: int) -> Response:
     if step not in job.iterations.steps:
         raise errors.NotFound(f"The image of step {step} is not saved. See the list of iterations.")
     response = blob_response(job.iterations.key(job.id, step), "image/png", cache=_cache_control(job))
-    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}-{step:04d}.png"'
+    name_file(response, job, f"-{step:04d}.png")
     return response
 
 
@@ -116,8 +124,7 @@ def get_timelapse(job_id: str, query: TimelapseQuery) -> Response:
     response = file_response(
         name, "image/webp", lambda: render_cached(name, blob_keys, animate), cache=_cache_control(job)
     )
-    disposition = "attachment" if query.download else "inline"
-    response.headers["Content-Disposition"] = f'{disposition}; filename="easel-{job.id}.webp"'
+    name_file(response, job, ".webp", disposition="attachment" if query.download else "inline")
     return response
 
 
@@ -145,12 +152,15 @@ def get_result(job_id: str, query: ResultQuery) -> Response:
     return result_response(find_job(job_id), query)
 
 
-def result_response(job: Job, query: ResultQuery) -> Response:
-    """Return the result of a job. Raises NotReady, WrongState, NotAcceptable and the errors of a conversion."""
+def result_response(job: Job, query: ResultQuery, *, titled: bool = True) -> Response:
+    """Return the result of a job, whose title names the file if `titled`.
+
+    Raises NotReady, WrongState, NotAcceptable and the errors of a conversion.
+    """
     image_format = query.format or negotiate_format(request.accept_mimetypes)
     file = ResultFile(result_key(job), image_format, query.quality, query.metadata)
     response = file_response(file.name, f"image/{image_format}", lambda: file.read(Context.current()), cache=IMMUTABLE)
-    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}.{image_format}"'
+    name_file(response, job, f".{image_format}", titled=titled)
     if query.format is None:
         response.vary.add("Accept")
     return response

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.context import Context
 from api.http.callers import Caller
-from api.http.file_responses import blob_response, file_operation
+from api.http.file_responses import blob_response, file_operation, name_file
 from api.http.json_body import json_body, parse_model
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import find_job
@@ -85,7 +85,7 @@ def share_job(job_id: str) -> Response:
     ),
 )
 def get_shared(job_id: str, picture: str, query: SharedQuery) -> Response:
-    """Get the picture of a share link. It needs no key. The file does not say how it was made."""
+    """Get the picture of a share link. It needs no key. The file does not say how it was made, nor the title."""
     job = find_shared_job(job_id, picture, **query.model_dump())
     g.caller = Caller("share links")  # together one client, so that they cannot hold all decoders
     response = _picture(job, picture)
@@ -97,9 +97,9 @@ def get_shared(job_id: str, picture: str, query: SharedQuery) -> Response:
 
 def _picture(job: Job, picture: str) -> Response:
     if picture in _FORMATS:
-        return result_response(job, ResultQuery(format=_FORMATS[picture], metadata=False))
+        return result_response(job, ResultQuery(format=_FORMATS[picture], metadata=False), titled=False)
     if picture != _PREVIEW or job.preview is None:
         raise errors.InvalidShareLink  # made by another version, or Redis lost the preview
     response = blob_response(job.preview, "image/jpeg", cache="")
-    response.headers["Content-Disposition"] = f'inline; filename="easel-{job.id}-preview.jpeg"'
+    name_file(response, job, "-preview.jpeg", titled=False)
     return response

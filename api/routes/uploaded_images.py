@@ -1,4 +1,4 @@
-"""`POST /v1/images`: uploads an image once. Quotes and jobs refer to it."""
+"""`/v1/images`: images that are uploaded once, and that quotes and jobs refer to."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -10,6 +10,7 @@ from api.http.multipart import parse_image
 from api.http.operations import ResponseDoc, operation
 from api.http.serializers import json_response, to_datetime
 from api.http.submission_openapi import FILE, IMAGE_TYPES
+from api.routes.audit import audit
 from easel.models import UploadedImage
 from shared import errors
 from shared.inputs.input_images import InputImage, positioned
@@ -70,6 +71,22 @@ def post_image() -> Response:
         ),
         201,
     )
+
+
+@routes.delete("/v1/images/<image_id>")
+@operation(ResponseDoc(204, "Deleted."), errors=(errors.ImageNotFound,))
+def delete_image(image_id: str) -> Response:
+    """Delete an uploaded image: its ID becomes unknown.
+
+    Jobs keep the image, and while there is one, it counts for the quota of stored bytes. Otherwise it no longer counts
+    after up to ten minutes, and is gone after a day.
+    """
+    image = ImageId.parse(image_id)
+    if image is None:
+        raise errors.ImageNotFound("The ID of an uploaded image is sha256: and 64 hexadecimal digits in lower case.")
+    uploaded_images(Context.current()).delete(image)
+    audit("image.deleted", image=image_id)
+    return Response(status=204)
 
 
 def input_reader(context: Context) -> InputReader:

@@ -8,6 +8,7 @@ that hour each submission that found the record valid has stored its request (do
 """
 
 import time
+from contextlib import suppress
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -65,6 +66,18 @@ class UploadedImages:
         if record.expires_at < time.time() + self._seconds - _RENEW_AFTER:
             self._write(image)
         return image
+
+    def delete(self, image_id: ImageId) -> None:
+        """Make an image unknown. Raises ImageNotFound.
+
+        Its pixels are stored again first: so garbage collection keeps them for a day, in which each submission that
+        found the record has stored its request. After that it deletes them, unless something refers to them.
+        """
+        self.find(image_id)
+        pixels = keys.input_image(image_id.sha256)
+        with suppress(BlobMissing):
+            self._blobs.put(pixels, self._blobs.get(pixels), content_type="image/png")
+        self._blobs.delete(keys.image(self._tenant, image_id.sha256))
 
     def read(self, image_id: ImageId) -> bytes:
         """Return an image as it is stored, a PNG. Raises ImageNotFound."""

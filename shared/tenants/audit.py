@@ -1,4 +1,4 @@
-"""The audit log: who changed which job or key, and when. A stream in Redis with the newest entries."""
+"""The audit log: who changed which job, image or key, and when. A stream in Redis with the newest entries."""
 
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -17,6 +17,7 @@ Action = Literal[
     "batch.submitted",
     "batch.canceled",
     "batch.deleted",
+    "image.deleted",
     "key.created",
     "key.revoked",
 ]
@@ -39,6 +40,7 @@ class AuditEntry(BaseModel):
     )
     job: str | None = Field(default=None, description="The ID of the job.")
     batch: str | None = Field(default=None, description="The ID of the batch, with all its jobs.")
+    image: str | None = Field(default=None, description="The ID of the uploaded image.")
     key: str | None = Field(default=None, description="The prefix of the key that was created or revoked.")
 
 

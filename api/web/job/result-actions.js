@@ -19,7 +19,7 @@ const CODE = ["curl", "CLI", "Python", "JavaScript"];
 /** Return an element for a job with a result. */
 export function createResultActions(job) {
   const { id, urls } = job;
-  const download = h("a.button.primary", {}, "Download");
+  const download = h("a.button.primary", { download: true }, "Download");
   const options = Object.entries(FORMATS).map(([value, name]) => h("option", { value }, name));
   const format = h("select", { "aria-label": "File format", oninput: setFormat }, options);
   const status = h("p.muted", { role: "status" });
@@ -37,7 +37,6 @@ export function createResultActions(job) {
 
   function setFormat() {
     download.setAttribute("href", format.value === "png" ? urls.result : `${urls.result}?format=${format.value}`);
-    download.setAttribute("download", `easel-${id}.${format.value}`);
   }
 
   function closeMenu({ relatedTarget }) {

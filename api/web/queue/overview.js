@@ -1,7 +1,7 @@
 /** The parts of the queue page that only show numbers: tiers, workers, and the last hour. */
 
 import { h, setText } from "../common/dom.js";
-import { bytes, eta, plural, shortId, tierName, time } from "../common/format.js";
+import { bytes, eta, jobLabel, plural, tierName, time } from "../common/format.js";
 
 const WEIGHTS = { imagenet: "ImageNet weights", calibrated: "weights learned here", path: "weights from a file" };
 
@@ -24,9 +24,10 @@ export function createWorker() {
   return { node: h("li.worker", {}, name, activity, facts), name, activity, facts };
 }
 
-export function updateWorker(entry, { name, job, busy, device, memory_bytes, memory_kind, weights }) {
+/** `job` is what the worker runs, unless that is nothing or another tenant's. */
+export function updateWorker(entry, { name, busy, device, memory_bytes, memory_kind, weights }, job) {
   setText(entry.name, name);
-  entry.activity.replaceChildren(...(job ? ["running ", h("a", { href: `/?job=${job}` }, shortId(job))] : [busy ? "running" : "idle"]));
+  entry.activity.replaceChildren(...(job ? ["running ", h("a", { href: `/?job=${job.id}` }, jobLabel(job))] : [busy ? "running" : "idle"]));
   const cores = device.match(/^cpu:(\d+)$/)?.[1];
   const memory = memory_bytes && `${bytes(memory_bytes)} ${memory_kind === "gpu" ? "GPU memory" : "memory"}`;
   setText(entry.facts, [cores ? plural(Number(cores), "CPU core") : device, memory, WEIGHTS[weights.split(" ")[0]]].filter(Boolean).join(" · "));

@@ -5,7 +5,7 @@ import { askFirst } from "../common/confirm-button.js";
 import { requestControl } from "../common/control-requests.js";
 import { $, all, h, setText, showText, updateList } from "../common/dom.js";
 import { STATUS_TEXTS, subscribe } from "../common/event-stream.js";
-import { duration, etaRange, percent, recipeSummary, secondsSince, shortId, tierName, time } from "../common/format.js";
+import { duration, etaRange, jobLabel, percent, recipeSummary, secondsSince, tierName, time } from "../common/format.js";
 import { startPage } from "../common/session.js";
 import { createTier, createWorker, renderThroughput, updateTier, updateWorker } from "./overview.js";
 
@@ -25,7 +25,7 @@ function show(newQueue) {
   tier ??= (queue.tiers.find((item) => item.default) ?? queue.tiers[0])?.name;
   updateList($("#tiers"), queue.tiers, (item) => item.name, createTier, (entry, item) => updateTier(entry, item, queue.tiers.indexOf(item), queue.tiers.length));
   updateList($("#running"), queue.running, (job) => job.id, createRunningJob, updateRunningJob);
-  updateList($("#workers"), queue.workers, (item) => item.name, createWorker, updateWorker);
+  updateList($("#workers"), queue.workers, (item) => item.name, createWorker, (entry, item) => updateWorker(entry, item, queue.running.find(({ id }) => id === item.job)));
   $("#no-running").hidden = queue.running.length > 0;
   $("#no-workers").hidden = queue.workers.length > 0;
   renderTabs();
@@ -44,11 +44,11 @@ function renderAges() {
 }
 
 function createRunningJob(job) {
-  const image = h("img", { alt: `Preview of job ${shortId(job.id)}` });
-  const bar = h("progress", { max: 100, "aria-label": `Progress of job ${shortId(job.id)}` });
+  const image = h("img", { alt: `Preview of job ${jobLabel(job)}` });
+  const bar = h("progress", { max: 100, "aria-label": `Progress of job ${jobLabel(job)}` });
   const [facts, worker, silence] = [h("p"), h("p.muted"), h("p.error", { hidden: true })];
   const link = h("a", { href: `/?job=${job.id}` }, image);
-  const node = h("li.panel", {}, link, bar, facts, worker, silence, createCancelButton(job));
+  const node = h("li.panel", {}, link, h("b", {}, jobLabel(job)), bar, facts, worker, silence, createCancelButton(job));
   return { node, image, bar, facts, worker, silence, previewAt: 0, onRemove: () => releaseUrl(image) };
 }
 
@@ -79,7 +79,7 @@ function releaseUrl(image) {
 }
 
 function createCancelButton(job) {
-  const button = h("button.small", { type: "button", "aria-label": `Cancel job ${shortId(job.id)}` }, "Cancel");
+  const button = h("button.small", { type: "button", "aria-label": `Cancel job ${jobLabel(job)}` }, "Cancel");
   return askFirst(button, "Really cancel?", cancel);
   async function cancel() {
     button.disabled = true;
@@ -165,7 +165,7 @@ function createRow(job) {
   const [position, readyIn] = [h("td"), h("td")];
   const node = h("tr", {},
     position,
-    h("td", {}, h("a", { href: `/?job=${job.id}` }, shortId(job.id))),
+    h("td", {}, h("a", { href: `/?job=${job.id}` }, jobLabel(job))),
     h("td", {}, recipeSummary(job.recipe)),
     h("td", { "data-since": job.created_at }, duration(secondsSince(job.created_at))),
     readyIn,

@@ -163,7 +163,7 @@ export async function loadJob(query) {
     images.setPhoto(photo);
     images.setStyles(styles, recipe.style_mix);
     title.set(metadata.title);
-    optional?.show(masks, startsFromResult ? { job: id, url: urls.result } : init && { file: init });
+    optional?.show(masks, startsFromResult ? { job: id, url: urls.result, title: metadata.title } : init && { file: init });
     section.open = Boolean(masks.length || init || startsFromResult);
   } catch (error) {
     showText($("#form-error"), error.message);

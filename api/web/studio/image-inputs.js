@@ -36,6 +36,7 @@ export class ImageInputs {
   setPhoto(file) {
     if (this.photo) URL.revokeObjectURL(this.photo.url);
     this.photo = file ? { file, url: URL.createObjectURL(file) } : null;
+    this.clearError("content");
     this.render();
   }
 
@@ -51,12 +52,14 @@ export class ImageInputs {
       const [key] = crypto.getRandomValues(new Uint32Array(1));
       this.styles.push({ file, url: URL.createObjectURL(file), weight: weights[index] ?? 1, key });
     }
+    this.clearError("style");
     this.render();
   }
 
   removeStyle(style) {
     URL.revokeObjectURL(style.url);
     this.styles = this.styles.filter((other) => other !== style);
+    this.clearError("style");
     this.render();
     $("#style input").focus();
   }
@@ -82,17 +85,20 @@ export class ImageInputs {
     return $(`#${field} input`);
   }
 
-  /** Show an error beside each input without an image, and return the first of these inputs. */
+  /** Show an error beside each input without an image, unless it says already why a file was refused; return the first of these inputs. */
   showMissing() {
-    const style = this.styles.length ? null : this.showError("Add at least one style image.", "style");
-    return this.photo ? style : this.showError("Add a photo.", "content");
+    const show = (text, field) => this.showError($(`#${field}-error`).textContent || text, field);
+    const style = this.styles.length ? null : show("Add at least one style image.", "style");
+    return this.photo ? style : show("Add a photo.", "content");
+  }
+
+  clearError(field) {
+    showText($(`#${field}-error`), "");
+    $(`#${field} input`).removeAttribute("aria-invalid");
   }
 
   clearErrors() {
-    for (const name of ["content", "style"]) {
-      showText($(`#${name}-error`), "");
-      $(`#${name} input`).removeAttribute("aria-invalid");
-    }
+    for (const field of ["content", "style"]) this.clearError(field);
   }
 
   paste(event) {
@@ -123,7 +129,6 @@ export class ImageInputs {
     setText(content.label, this.photo ? "Replace photo" : "Drop, paste or choose a photo");
     setText(style.label, this.styles.length ? "Add another" : "Drop, paste or choose a style image");
     this.renderStyles();
-    this.clearErrors();
     this.onImages();
   }
 

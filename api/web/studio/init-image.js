@@ -24,13 +24,13 @@ export class InitImage {
     return Boolean(this.image);
   }
 
-  /** Use a {file}, or the result of a {job} at `url`; undefined removes the image. */
+  /** Use a {file}, or the result of a {job} at `url`, which may have a `title`; undefined removes the image. */
   set(image) {
     if (this.image?.file) URL.revokeObjectURL(this.image.url);
     const changed = this.image !== image;
     this.image = image?.file ? { ...image, url: URL.createObjectURL(image.file) } : image;
     this.slot.show(this.image ? createImage(this.image, "Start image") : null);
-    const source = image?.job ? `the result of job …${shortId(image.job)}` : "this image";
+    const source = image?.job ? `the result of ${image.title ? `“${image.title}”` : `job …${shortId(image.job)}`}` : "this image";
     setText(this.note, image ? `The job starts from ${source}: init is “image”.` : ABOUT);
     if (changed) this.onChange();
   }

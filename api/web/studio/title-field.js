@@ -21,7 +21,7 @@ export class TitleField {
   /** `onInput()` is called when somebody types. */
   constructor(onInput) {
     const oninput = () => ((this.isTyped = Boolean(this.input.value)), onInput());
-    const help = h("small.muted", { id: "job-title-help" }, "For the gallery. The file of the picture does not contain it.");
+    const help = h("small.muted", { id: "job-title-help" }, "For the gallery, and the name of a downloaded file. The file does not contain it.");
     this.input = h("input", { id: "job-title", type: "text", maxlength: MAX_LENGTH, autocomplete: "off", "aria-describedby": help.id, oninput });
     this.node = h("div.control", {}, h("label", { for: "job-title" }, "Title"), this.input, help);
   }

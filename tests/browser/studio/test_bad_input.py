@@ -5,7 +5,7 @@ import re
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 from support.image_files import encode
 
 from browser.actions import PHOTO, STYLE, compose, heading, hold, png_file, release
@@ -134,6 +134,24 @@ def test_missing_images_show_an_error_beside_each_input(page: Page) -> None:
     page.get_by_role("button", name="Create").click()
     expect(page.locator("#content-error")).to_be_hidden()
     expect(page.get_by_label("Style image: ")).to_be_focused()
+
+
+def test_why_a_file_was_refused_is_shown_until_an_image_is_chosen_there(page: Page) -> None:
+    page.goto("/")
+    text: FilePayload = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"text"}
+    photo, style = page.get_by_label("Photo: "), page.get_by_label("Style image: ")
+    photo.set_input_files(text)
+    style.set_input_files(text)
+    page.get_by_role("button", name="Create").click()
+    expect(photo).to_be_focused()
+    for name in ("content", "style"):
+        expect(page.locator(f"#{name}-error")).to_contain_text("Not an image. Use JPEG")
+    style.set_input_files(png_file("style.png", STYLE))
+    expect(page.locator("#style-error")).to_be_hidden()
+    page.get_by_role("button", name="Create").click()
+    expect(page.locator("#content-error")).to_contain_text("Not an image. Use JPEG")
+    photo.set_input_files(png_file("photo.png"))
+    expect(page.locator("#content-error")).to_be_hidden()
 
 
 def test_a_click_before_the_form_is_loaded_is_handled_afterwards(page: Page) -> None:

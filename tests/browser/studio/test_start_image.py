@@ -108,8 +108,9 @@ def test_a_job_continues_from_another_jobs_result(page: Page, stack: BrowserStac
 
 
 def test_a_result_without_evaluations_continues_with_the_default_preset(page: Page, stack: BrowserStack) -> None:
-    source = stack.done(stack.submit(init="patches", steps=0)).id
+    source = stack.done(stack.submit(init="patches", steps=0, metadata={"title": "For my aunt"})).id
     page.goto(f"/?init_job={source}")
+    expect(page.get_by_text("The job starts from the result of “For my aunt”")).to_be_visible()
     expect(page.get_by_role("radio", name="Default")).to_be_checked()
     expect(page.get_by_label("Estimate")).to_contain_text("Estimate: about")
 

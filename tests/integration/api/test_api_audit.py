@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
-from support.fixtures.api import claim, report_progress, submit_job
+from support.fixtures.api import claim, report_progress, submit_job, upload
 from support.fixtures.tenants import MakeClient
 from typer.testing import CliRunner
 
@@ -32,20 +32,24 @@ def test_the_log_says_who_did_what(make_client: MakeClient, services: Services) 
     client.post(f"/v1/jobs/{other.upper()}/cancel")
     client.post(f"/v1/jobs/{other}/cancel")  # is refused
     client.delete(f"/v1/jobs/{other}")
+    image = upload(client).get_json()["id"]
+    client.delete(f"/v1/images/{image}")
+    client.delete(f"/v1/images/{image}")  # does nothing
     created = admin.post("/v1/keys", json={"tenant": "acme"}).get_json()["prefix"]
     admin.delete(f"/v1/keys/{created}")
     found = entries(admin)[::-1]
-    assert [(one["action"], one["job"] or one["key"]) for one in found] == [
+    assert [(one["action"], one["job"] or one["image"] or one["key"]) for one in found] == [
         ("job.submitted", job),
         ("job.finished", job),
         ("job.submitted", other),
         ("job.canceled", other),
         ("job.deleted", other),
+        ("image.deleted", image),
         ("key.created", created),
         ("key.revoked", created),
     ]
-    assert {(one["caller"], one["tenant"]) for one in found[:5]} == {(f"key {key.prefix}", "acme")}
-    assert {(one["caller"], one["tenant"]) for one in found[5:]} == {(f"key {own.prefix}", "default")}
+    assert {(one["caller"], one["tenant"]) for one in found[:6]} == {(f"key {key.prefix}", "acme")}
+    assert {(one["caller"], one["tenant"]) for one in found[6:]} == {(f"key {own.prefix}", "default")}
     assert {one["address"] for one in found} == {"127.0.0.1"}
     assert found[0]["request_id"] == "r1"
     assert all(one["at"].endswith("Z") and one["request_id"] for one in found)

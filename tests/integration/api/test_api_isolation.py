@@ -49,7 +49,7 @@ LISTS: Final = {
     "queue.list_queue_jobs": ("/v1/queue/standard/jobs", "/v1/queue/batch/jobs"),
 }
 """Routes that return several jobs, and URLs of each."""
-SUBMIT: Final = {"submit.submit", "uploaded_images.post_image", "batches.post_batch"}
+SUBMIT: Final = {"submit.submit", "uploaded_images.post_image", "uploaded_images.delete_image", "batches.post_batch"}
 SIGNED: Final = {"shares.get_shared"}
 """Routes that need a signature instead of a key: see test_api_share_links.py."""
 NUMBERS: Final = {"number": "0", "step": "1"}

@@ -43,7 +43,7 @@ def visitor(uncached_app: Flask) -> FlaskClient:
 
 def finished_job(client: FlaskClient, services: Services) -> str:
     """Return the ID of a job with a result and a preview."""
-    job_id = str(submit_job(client).get_json()["id"])
+    job_id = str(submit_job(client, metadata='{"title": "For my aunt"}').get_json()["id"])
     claimed = claim(services)
     add_preview(services, claimed, 1)
     succeed(services, claimed)

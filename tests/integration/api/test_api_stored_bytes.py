@@ -2,10 +2,11 @@
 
 import pytest
 from flask.testing import FlaskClient
-from support.fixtures.api import STYLE, claim, submit_job, succeed, upload
+from support.fixtures.api import PHOTO, STYLE, claim, submit_job, succeed, upload
 from support.fixtures.tenants import MakeClient
 
 from shared.services import Services
+from shared.storage import keys
 from shared.tenants.quotas import Quotas, store_quotas
 from worker.maintenance.stored_bytes import measure_stored_bytes
 
@@ -60,6 +61,17 @@ def test_deleting_a_job_makes_room(limited: FlaskClient, services: Services) -> 
     assert submit_job(limited).status_code == 403
     assert limited.delete(f"/v1/jobs/{job_id}").status_code == 204
     assert submit_job(limited).status_code == 202
+
+
+def test_deleting_an_upload_makes_room_unless_a_job_refers_to_it(limited: FlaskClient, services: Services) -> None:
+    photo, style = (upload(limited, image).get_json()["id"] for image in (PHOTO, STYLE))
+    submit_job(limited, content=photo, style=photo)
+    list(measure_stored_bytes(services))
+    before = stored(services)
+    for image in (photo, style):
+        assert limited.delete(f"/v1/images/{image}").status_code == 204
+    list(measure_stored_bytes(services))
+    assert stored(services) == before - len(services.blobs.get(keys.input_image(style.removeprefix("sha256:"))))
 
 
 def test_a_tenant_sees_its_quotas_and_what_it_uses(limited: FlaskClient, services: Services) -> None:

@@ -110,6 +110,31 @@ def test_a_batch_is_canceled_with_all_its_jobs(api: ApiProcess, fake_worker: Fak
     assert "0 of 8 done, 8 canceled" in watched.stderr
 
 
+@pytest.mark.usefixtures("reaper")
+def test_failures_have_names_and_results_are_named_after_titles(
+    api: ApiProcess, fake_worker: FakeWorker, photos: Path, tmp_path: Path
+) -> None:
+    names = ({"photo": "harbor.png", "style": "wave.png"}, {"title": "St. Ives"}, {"title": "St. Ives: night"})
+    common = {
+        "content": photos / "harbor.png",
+        "styles": tmp_path / "wave.png",
+        "recipe": {"preset": "fast", "steps": 2},
+    }
+    with Easel(api.url) as easel:
+        batch = easel.submit_batch([{"metadata": metadata} for metadata in names], common).status
+    for end in (fake_worker.fail, fake_worker.fail, fake_worker.run_to_end):
+        end(fake_worker.claim_next(seconds=60))
+    shown = easel_batch(api, "status", batch.id)
+    assert shown.stdout == "1 of 3 done, 2 failed\n"
+    failures = shown.stderr.splitlines()
+    assert failures[0].startswith(f"harbor.png, wave.png ({batch.jobs[0]}) failed: ")
+    assert failures[1].startswith(f"St. Ives ({batch.jobs[1]}) failed: ")
+    watched = easel_batch(api, "watch", batch.id, "-o", tmp_path / "out")
+    assert watched.exit_code == 1
+    assert shown.stderr in watched.stderr
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["3-St._Ives_night.png", "contact-sheet.png"]
+
+
 def test_ctrl_c_leaves_the_jobs_running_and_says_how_to_go_on(
     api: ApiProcess, fake_worker: FakeWorker, photos: Path
 ) -> None:

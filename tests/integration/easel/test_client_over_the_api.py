@@ -242,6 +242,9 @@ def test_an_uploaded_image_is_used_in_quotes_and_jobs(easel: Any, images: list[P
     job.cancel()
     with pytest.raises(NotFound, match=f"style 2: There is no image sha256:{'0' * 64}"):
         easel.submit(photo, [style, f"sha256:{'0' * 64}"], recipe)
+    easel.delete_upload(photo)
+    with pytest.raises(NotFound, match=f"There is no image {photo.id}"):
+        easel.delete_upload(photo.id)
 
 
 def test_a_url_is_sent_as_such(easel: Any, images: list[Path]) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from shared.errors import StorageUnavailable
-from shared.inputs.uploaded import ImageRecord
+from shared.inputs.sources import ImageId
+from shared.inputs.uploaded import ImageRecord, UploadedImages
 from shared.jobs.job import JobRequest
 from shared.presets import PRESETS
 from shared.recovery.job_files import write_request
@@ -146,6 +147,18 @@ def test_an_expired_image_is_deleted_with_its_record(uploaded: Callable[[float],
     blobs = uploaded(HOUR + 1)
     assert delete_unused(blobs) == 2
     assert list(blobs.list()) == []
+
+
+def test_a_deleted_image_is_kept_for_a_day_for_a_job_that_is_being_submitted(
+    uploaded: Callable[[float], MemoryBlobStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = uploaded(-HOUR)
+    blobs._clock = time.time
+    UploadedImages(blobs, "acme", DAY).delete(ImageId("photo"))
+    assert delete_unused(blobs) == 0
+    assert [blob.key for blob in blobs.list()] == ["inputs/photo"]
+    monkeypatch.setattr(time, "time", lambda: NOW + DAY + 1)
+    assert delete_unused(blobs) == 1
 
 
 def test_an_expired_image_is_kept_for_the_job_that_refers_to_it(

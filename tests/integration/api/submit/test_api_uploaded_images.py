@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from support.fixtures.api import PHOTO, STYLE, Submit, image_file, submit_job, upload
+from support.fixtures.tenants import MakeClient
 from support.image_files import encode, sixteen_bit_png, solid
 
 from api.app import create_app
@@ -111,6 +112,33 @@ def test_an_expired_image_is_unknown_until_it_is_uploaded_again(
     assert submit(content=image_id).get_json()["code"] == "image_not_found"
     assert upload_id(client) == image_id
     assert submit(content=image_id).status_code == 202
+
+
+def test_a_deleted_image_is_unknown_and_jobs_keep_it(client: FlaskClient, submit: Submit) -> None:
+    image_id = upload_id(client)
+    content = submit(content=image_id).get_json()["urls"]["content"]
+    pixels = client.get(content).data
+    assert client.delete(f"/v1/images/{image_id}").status_code == 204
+    for refused in (submit(content=image_id), client.delete(f"/v1/images/{image_id}")):
+        assert (refused.status_code, refused.get_json()["code"]) == (404, "image_not_found")
+    assert client.get(content).data == pixels
+    assert upload_id(client) == image_id
+
+
+def test_an_image_is_deleted_for_the_tenant_that_deletes_it(make_client: MakeClient) -> None:
+    owner, other, stranger = (make_client(tenant)[0] for tenant in ("acme", "other", "stranger"))
+    image_id = upload_id(owner)
+    assert upload_id(other) == image_id
+    assert [one.delete(f"/v1/images/{image_id}").status_code for one in (stranger, owner, owner)] == [404, 204, 404]
+    assert submit_job(owner, content=image_id).status_code == 404
+    assert submit_job(other, content=image_id).status_code == 202
+
+
+@pytest.mark.parametrize("name", ["x", UNKNOWN[7:], UNKNOWN.upper(), "sha256:..", "sha256:../../keys"])
+def test_what_is_no_id_cannot_be_deleted(name: str, client: FlaskClient, stored_data: Any) -> None:
+    before = stored_data()
+    assert client.delete(f"/v1/images/{name}").status_code == 404
+    assert stored_data() == before
 
 
 def test_each_use_makes_an_image_expire_later(client: FlaskClient, submit: Submit, services: Services) -> None:
