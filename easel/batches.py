@@ -61,7 +61,8 @@ class BaseBatch:
     async def contact_sheet(self, format: ImageFormat = "png", *, quality: int = 90) -> bytes:  # noqa: A002 - as in the API
         """Return all results in one picture, once the service has made it: a moment after the last job has ended.
 
-        Raises Conflict `not_ready` before that, and `wrong_state` if no job has a result.
+        Raises Conflict `not_ready` before that, `wrong_state` if no job has a result, and `contact_sheet_failed` if it
+        cannot be made.
         """
         params: dict[str, str | int] = {} if format == "png" else {"format": format, "quality": quality}
         deadline = time.monotonic() + _SHEET_SECONDS

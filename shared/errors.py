@@ -216,6 +216,10 @@ class WrongState(EaselError, code="wrong_state", status=409):
     """The job's state does not allow this operation."""
 
 
+class ContactSheetFailed(EaselError, code="contact_sheet_failed", status=409):
+    """The contact sheet of the batch could not be made, and is not tried again; the detail says why."""
+
+
 class StorageQuotaExceeded(EaselError, code="storage_quota_exceeded", status=403):
     """The tenant's images and jobs take as many bytes as its quota allows; `stored_bytes` and `limit_bytes` say so."""
 

@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 from api.context import Context
 from api.eta.forecast import Forecast
 from api.http.serializers import to_datetime
-from easel.models import TERMINAL, BatchCounts, BatchStatus, DurationRange
-from shared.jobs.batch import contact_sheet_key
+from easel.models import TERMINAL, BatchCounts, BatchStatus, DurationRange, JobError
+from shared.errors import ContactSheetFailed
+from shared.jobs.batch import SheetAttempts, contact_sheet_key
 from shared.jobs.estimate import pixel_evaluations
 from shared.jobs.job import Job
 from shared.ledger.job_search import id_time
@@ -30,16 +31,15 @@ def batch_url(batch_id: str, part: str = "") -> str:
 
 
 def serialize_batch(context: Context, batch_id: str, jobs: Sequence[Job], forecast: Forecast | None) -> BatchStatus:
-    """Return the status of a batch with at least one job. Raises LedgerUnavailable."""
+    """Return the status of a batch with at least one job. Raises Unavailable."""
     active = [job for job in jobs if job.state not in TERMINAL]
     ends = [job.completed_at or 0.0 for job in jobs]
+    sheet_key = None if active else contact_sheet_key(batch_id, jobs)
     urls = BatchUrls(
         self=batch_url(batch_id),
         jobs=f"/v1/jobs?batch={batch_id}",
         cancel=batch_url(batch_id, "cancel") if active else None,
-        contact_sheet=batch_url(batch_id, "contact-sheet")
-        if not active and contact_sheet_key(batch_id, jobs)
-        else None,
+        contact_sheet=batch_url(batch_id, "contact-sheet") if sheet_key else None,
     )
     return BatchStatus(
         id=batch_id,
@@ -48,9 +48,15 @@ def serialize_batch(context: Context, batch_id: str, jobs: Sequence[Job], foreca
         counts=BatchCounts(**Counter(str(job.state) for job in jobs)),
         progress=_progress(jobs),
         eta_seconds=_eta(context, active, forecast) if active and forecast else None,
+        contact_sheet_error=_sheet_error(context, sheet_key) if sheet_key else None,
         jobs=[job.id for job in jobs],
         urls=urls.model_dump(),
     )
+
+
+def _sheet_error(context: Context, sheet_key: str) -> JobError | None:
+    error = SheetAttempts.read(context.services.blobs, sheet_key).error
+    return JobError(code=ContactSheetFailed.code, detail=error) if error else None
 
 
 def _progress(jobs: Sequence[Job]) -> float:

@@ -40,7 +40,7 @@ from easel.models import TERMINAL, BatchStatus, ImageFormat
 from shared import errors
 from shared.inputs.input_images import InputImage
 from shared.jobs.admission import admit
-from shared.jobs.batch import contact_sheet_key
+from shared.jobs.batch import SheetAttempts, contact_sheet_key
 from shared.jobs.job import Job, JobRequest
 from shared.parallel import for_each
 from shared.recovery import deletion
@@ -130,7 +130,7 @@ def cancel_batch(batch_id: str) -> Response:
     *(ResponseDoc(200, "The sheet.", media=f"image/{name}", headers=("ETag", "Vary")) for name in FORMATS),
     query=SheetQuery,
     errors=(
-        *(errors.NotReady, errors.WrongState, errors.ServerBusy, NotAcceptable),
+        *(errors.NotReady, errors.WrongState, errors.ContactSheetFailed, errors.ServerBusy, NotAcceptable),
         *(errors.ImageTooSlow, errors.ImageTooLarge, errors.BrokenImage),
     ),
 )
@@ -138,7 +138,8 @@ def get_contact_sheet(batch_id: str, query: SheetQuery) -> Response:
     """Get all results of a batch in one picture, each with what sets it apart below.
 
     It is made when the last job has ended, and again when a job was deleted. Until it is there the response is 409
-    `not_ready`, and Retry-After says when to ask again. Jobs without a result are shown as empty pictures.
+    `not_ready`, and Retry-After says when to ask again; if it cannot be made, 409 `contact_sheet_failed`. Jobs without
+    a result are shown as empty pictures.
     """
     jobs = find_batch(batch_id)
     key = _contact_sheet(batch_id.lower(), jobs)
@@ -161,7 +162,10 @@ def delete_batch(batch_id: str) -> Response:
 
 
 def _contact_sheet(batch_id: str, jobs: Sequence[Job]) -> str:
-    """Return the key of the sheet. Raises NotReady, after having it made if need be; WrongState without any result."""
+    """Return the key of the sheet. Raises NotReady, after having it made if need be; WrongState without any result.
+
+    Raises ContactSheetFailed, too.
+    """
     services = Context.current().services
     if left := sum(job.state not in TERMINAL for job in jobs):
         detail = f"The contact sheet is made when all jobs have ended, and {left} of {len(jobs)} have not."
@@ -170,6 +174,8 @@ def _contact_sheet(batch_id: str, jobs: Sequence[Job]) -> str:
     if key is None:
         raise errors.WrongState("No job of the batch has a result, so there is nothing to show.")
     if not services.blobs.exists(key):
+        if error := SheetAttempts.read(services.blobs, key).error:
+            raise errors.ContactSheetFailed(error)
         if services.contact_sheets.request(batch_id):
             services.dispatcher.make_contact_sheet(batch_id)
         raise errors.NotReady("The contact sheet is being made.", retry_after_seconds=_SHEET_SECONDS)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from easel.models.jobs import DurationRange, ServiceModel
+from easel.models.jobs import DurationRange, JobError, ServiceModel
 
 
 class BatchCounts(ServiceModel):
@@ -30,6 +30,9 @@ class BatchStatus(ServiceModel):
     )
     eta_seconds: DurationRange | None = Field(
         default=None, description="Until the last job ends, including the time in the queue; null if unknown."
+    )
+    contact_sheet_error: JobError | None = Field(
+        default=None, description="Why there is no contact sheet, if it could not be made; null otherwise."
     )
     jobs: list[str] = Field(description="The IDs of its jobs, in the order of the submission.")
     urls: dict[str, Any] = Field(default={}, description="Paths of the batch's resources and actions.")

@@ -59,7 +59,7 @@ class Losses(ServiceModel):
 
 
 class JobError(ServiceModel):
-    """Why a job failed."""
+    """Why a job failed, or the contact sheet of a batch."""
 
     code: str = Field(description="Stable, for programs.")
     detail: str = Field(description="What happened and what to do, for people.")

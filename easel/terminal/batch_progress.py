@@ -43,6 +43,8 @@ def describe_batch(status: BatchStatus) -> str:
     parts += [f"{count} {state}" for count, state in (*others, (counts.queued, "queued")) if count]
     if status.eta_seconds:
         parts.append(f"{format_duration(status.eta_seconds.p50)} left")
+    if status.contact_sheet_error:
+        parts.append("no contact sheet")
     return ", ".join(parts)
 
 

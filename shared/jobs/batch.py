@@ -3,10 +3,13 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Self
 
+from pydantic import BaseModel
+
+from shared.errors import BlobMissing
 from shared.jobs.job import Job
-from shared.storage import keys
+from shared.storage import BlobStore, keys
 
 _VERSION: Final = 1
 """Of contact sheets. Increase it when the same results give another picture."""
@@ -18,3 +21,23 @@ def contact_sheet_key(batch_id: str, jobs: Sequence[Job]) -> str | None:
         return None
     text = json.dumps([_VERSION, [[job.id, job.state, job.result] for job in jobs]])
     return keys.contact_sheet(batch_id, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+class SheetAttempts(BaseModel):
+    """The attempts to make a contact sheet, stored beside it. They end with the sheet, as when a job is deleted."""
+
+    count: int = 0  # begun, so that one which kills the process counts, too
+    error: str | None = None  # for people; there is no other attempt then
+
+    @classmethod
+    def read(cls, blobs: BlobStore, sheet_key: str) -> Self:
+        """Return the attempts at the sheet with this key."""
+        try:
+            return cls.model_validate_json(blobs.get(keys.contact_sheet_attempts(sheet_key)))
+        except BlobMissing:
+            return cls()
+
+    def write(self, blobs: BlobStore, sheet_key: str) -> None:
+        """Store them."""
+        key = keys.contact_sheet_attempts(sheet_key)
+        blobs.put(key, self.model_dump_json().encode(), content_type="application/json")

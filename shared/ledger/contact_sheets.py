@@ -11,6 +11,8 @@ from shared.redis_client import NAMESPACE, translate_errors
 _WANTED: Final = f"{NAMESPACE}:contact_sheets"
 _REPEAT_SECONDS: Final = 300
 """After which the task is sent again: longer than a contact sheet takes. Making one twice does no harm."""
+_RETRY_SECONDS: Final = 30
+"""After which the task is sent again if it failed."""
 _MAX_DUE: Final = 20
 
 
@@ -33,15 +35,15 @@ class ContactSheets:
             return bool(self._redis.set(_lease(batch_id), 1, nx=True, ex=_REPEAT_SECONDS))
 
     def done(self, batch_id: str) -> None:
-        """Remove the batch: its sheet is stored, or has become another one."""
+        """Remove the batch: its sheet is stored, has become another one, or cannot be made."""
         with translate_errors():
             self._redis.zrem(_WANTED, batch_id)
             self._redis.delete(_lease(batch_id))
 
-    def failed(self, batch_id: str) -> None:
-        """Remove the batch: its sheet could not be made. A later request tries again, after five minutes."""
+    def retry(self, batch_id: str) -> None:
+        """Have the task sent again soon."""
         with translate_errors():
-            self._redis.zrem(_WANTED, batch_id)
+            self._redis.expire(_lease(batch_id), _RETRY_SECONDS)
 
 
 def _lease(batch_id: str) -> str:

@@ -36,6 +36,7 @@ class Fetches:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis: Any = client  # redis-py types its replies as bytes or str whatever decode_responses says
+        self._process = secrets.token_hex(8)
         self._take_script = client.register_script(load_script("take_fetch"))
         self._end_script = client.register_script(load_script("end_fetch"))
 
@@ -54,7 +55,7 @@ class Fetches:
         return [job_id for some in by_tenant.values() for job_id in some[:_MAX_DUE]]
 
     def take(self, job_id: str, *, lease_seconds: float) -> Fetch | None:
-        """Take a job; None if it is not due, or waits for no images."""
+        """Take a job; None if it is not due, waits for no images, or another process takes the jobs of its batch."""
         token = secrets.token_hex(8)
         attempt = self._take(job_id, token, lease_seconds)
         return Fetch(job_id, token, attempt) if attempt else None
@@ -82,7 +83,7 @@ class Fetches:
 
     def _take(self, job_id: str, token: str, lease_seconds: float) -> int:
         with translate_errors():
-            return int(self._take_script(keys=[NAMESPACE], args=[job_id, token, lease_seconds]))
+            return int(self._take_script(keys=[NAMESPACE], args=[job_id, token, lease_seconds, self._process]))
 
     def _end(self, fetch: Fetch, outcome: str, *args: Any) -> str:
         with translate_errors():

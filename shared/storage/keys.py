@@ -67,6 +67,11 @@ def contact_sheet(batch_id: str, digest: str) -> str:
     return f"{contact_sheets_prefix(batch_id)}{digest}.png"
 
 
+def contact_sheet_attempts(sheet_key: str) -> str:
+    """Return the key of the shared.jobs.batch.SheetAttempts at a contact sheet, which has none once it is made."""
+    return sheet_key.removesuffix(".png") + ".json"
+
+
 def job_prefix(job_id: str) -> str:
     """Return the prefix of everything a job stores, except its inputs."""
     return f"jobs/{job_id}/"

@@ -1,6 +1,7 @@
 """Makes the contact sheet of a batch: its results in a grid, each with what sets it apart."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -10,7 +11,7 @@ from easel.models import TERMINAL
 from shared.errors import BlobMissing, EaselError, Unavailable
 from shared.imaging.encoding import encode_png
 from shared.imaging.images import decode
-from shared.jobs.batch import contact_sheet_key
+from shared.jobs.batch import SheetAttempts, contact_sheet_key
 from shared.jobs.job import Job
 from shared.services import Services
 from shared.storage import keys
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 _MISSING_SIDE: Final = 256  # of a job whose photo's size is unknown
 _GROUP: Final = "contact sheets"
+_MAX_ATTEMPTS: Final = 3
 
 
 class ContactSheetMaker:
@@ -38,30 +40,45 @@ class ContactSheetMaker:
         """
         if not self._slots.acquire(_GROUP, batch_id):
             return
+        sheets = self._services.contact_sheets
         try:
-            self._make(batch_id)
-        except Unavailable:
-            raise
-        except Exception:  # it would fail again and again; a request for the sheet tries it once more
-            log.exception("contact_sheet_failed", batch=batch_id)
-            self._services.contact_sheets.failed(batch_id)
-        else:
-            self._services.contact_sheets.done(batch_id)
+            sheets.done(batch_id) if self._make(batch_id) else sheets.retry(batch_id)
         finally:
             if next_id := self._slots.release(_GROUP):
                 self._services.dispatcher.make_contact_sheet(next_id)
 
-    def _make(self, batch_id: str) -> None:
+    def _make(self, batch_id: str) -> bool:
+        """Return whether there is nothing left to do, be it because the last attempt failed."""
         blobs, jobs = self._services.blobs, self._jobs(batch_id)
         key = contact_sheet_key(batch_id, jobs)
         if key is None or any(job.state not in TERMINAL for job in jobs) or blobs.exists(key):
-            return
-        blobs.put(key, encode_png(self._draw(jobs)), content_type="image/png")
+            return True
+        earlier = SheetAttempts.read(blobs, key)
+        if earlier.error or earlier.count >= _MAX_ATTEMPTS:
+            reason = "The process that made it ended each time, maybe for lack of memory."
+            SheetAttempts(count=earlier.count, error=earlier.error or _failure(reason)).write(blobs, key)
+            return True
+        attempts = SheetAttempts(count=earlier.count + 1)
+        attempts.write(blobs, key)
+        try:
+            blobs.put(key, encode_png(self._draw(jobs)), content_type="image/png")
+        except Unavailable:  # not the sheet's fault
+            with suppress(Unavailable):
+                earlier.write(blobs, key)
+            raise
+        except Exception as error:
+            log.exception("contact_sheet_failed", batch=batch_id, attempt=attempts.count)
+            if attempts.count < _MAX_ATTEMPTS:
+                return False
+            reason = error.detail if isinstance(error, EaselError) else f"{type(error).__name__}."
+            SheetAttempts(count=attempts.count, error=_failure(reason)).write(blobs, key)
+            return True
         current = contact_sheet_key(batch_id, self._jobs(batch_id))  # another one if a job was deleted meanwhile
         for blob in list(blobs.list(keys.contact_sheets_prefix(batch_id))):
             if blob.key != current:
                 blobs.delete(blob.key)
         log.info("contact_sheet_made", batch=batch_id, jobs=len(jobs))
+        return True
 
     def _jobs(self, batch_id: str) -> Sequence[Job]:
         return self._services.ledger.get_many(self._services.ledger.batch_ids(batch_id))
@@ -88,6 +105,12 @@ class ContactSheetMaker:
         width, height = job.request.width or _MISSING_SIDE, job.request.height or _MISSING_SIDE
         scale = side / max(width, height)
         return Image.new("RGB", (max(1, round(width * scale)), max(1, round(height * scale))), "#e9e6e0")
+
+
+def _failure(reason: str) -> str:
+    return (
+        f"The contact sheet could not be made in {_MAX_ATTEMPTS} attempts; the reaper's log has the details. {reason}"
+    )
 
 
 def _note(job: Job) -> str:

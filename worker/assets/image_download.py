@@ -48,9 +48,7 @@ class ImageDownload:
         except RequestFailed as error:
             raise ImageFetchFailed(str(error), transient=True) from error
         except ResponseTooLargeError as error:
-            raise ImageFetchFailed(
-                f"The file of {url.host} is too large. The images of a job may have EASEL_MAX_BODY_BYTES together."
-            ) from error
+            raise file_too_large(url) from error
 
     def _target(self, url: httpx2.URL, location: str) -> httpx2.URL:
         try:
@@ -60,6 +58,13 @@ class ImageDownload:
         if problem := image_url_problem(str(target), private=self._private):
             raise ImageFetchFailed(f"{url.host} redirects. {problem}")
         return target
+
+
+def file_too_large(url: httpx2.URL) -> ImageFetchFailed:
+    """Return the error for a file that is larger than what the other images of its job leave."""
+    return ImageFetchFailed(
+        f"The file of {url.host} is too large. The images of a job may have EASEL_MAX_BODY_BYTES together."
+    )
 
 
 def _body(response: OutboundResponse, host: str) -> bytes:

@@ -34,6 +34,7 @@ from shared.recovery.job_files import write_fetched_inputs
 from shared.services import Services
 from shared.storage import keys
 from shared.tenants.quotas import read_quotas
+from worker.assets.batch_downloads import BatchDownloads
 from worker.assets.image_download import ImageDownload
 from worker.assets.task_slots import TaskSlots
 
@@ -53,6 +54,7 @@ class InputFetcher:
     def __init__(self, services: Services) -> None:
         settings = services.settings
         self._services, self._decoder, self._download = services, DecoderPool(settings), ImageDownload(settings)
+        self._batch_downloads = BatchDownloads(self._download, settings.max_body_bytes)
         self._lease_seconds = settings.fetch_seconds + settings.decode_seconds + _MARGIN_SECONDS
         self._slots = TaskSlots(_JOBS_PER_TENANT)
 
@@ -125,7 +127,7 @@ class InputFetcher:
             if source not in files:
                 fetched = sum(len(file) for other, file in files.items() if isinstance(other, ImageUrl))
                 with positioned(**position):
-                    files[source] = self._read(source, settings.max_body_bytes - fetched)
+                    files[source] = self._read(source, max(1, settings.max_body_bytes - fetched), fetch, request.batch)
             return _FetchedFile(files[source], partial(self._renew, fetch))
 
         if request.sources is None:  # in a record that another program wrote
@@ -137,10 +139,12 @@ class InputFetcher:
     def _renew(self, fetch: Fetch) -> None:
         self._services.fetches.renew(fetch, lease_seconds=self._lease_seconds)
 
-    def _read(self, source: ImageSource, max_bytes: int) -> bytes:
+    def _read(self, source: ImageSource, max_bytes: int, fetch: Fetch, batch: str | None) -> bytes:
         if isinstance(source, ImageId):
             return self._services.blobs.get(keys.input_image(source.sha256))
-        return self._download.get(str(source), max(1, max_bytes))
+        if batch is None:
+            return self._download.get(str(source), max_bytes)
+        return self._batch_downloads.get(batch, str(source), max_bytes, attempt=fetch.attempt)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ export class BatchHeader {
     const request = (this.request = {}); // the response to an earlier request is dropped
     try {
       const batch = await call(this.path, { signal: AbortSignal.timeout(REQUEST_TIMEOUT) });
-      const sheet = batch.urls.contact_sheet;
+      const sheet = batch.contact_sheet_error ? null : batch.urls.contact_sheet;
       const hasSheet = Boolean(sheet) && (await requestResponse(sheet, { method: "HEAD" })).ok;
       if (this.request !== request) return true;
       showText(this.connection, "");
@@ -84,13 +84,13 @@ export class BatchHeader {
 
   /** The sheet is a link once it is there. Before, the link is disabled, and the note says why. */
   renderSheet(hasSheet) {
-    const { completed_at, urls } = this.batch;
+    const { completed_at, contact_sheet_error, urls } = this.batch;
     this.sheet.hidden = Boolean(completed_at) && !urls.contact_sheet; // no job has a result
     if (hasSheet) this.sheet.setAttribute("href", `${urls.contact_sheet}?format=png`);
     else this.sheet.removeAttribute("href");
     this.sheet.setAttribute("aria-disabled", String(!hasSheet));
-    const reason = completed_at ? "The contact sheet is being made." : "The contact sheet is made when all jobs have ended.";
-    showText(this.note, hasSheet || this.sheet.hidden ? "" : reason);
+    const waiting = completed_at ? "The contact sheet is being made." : "The contact sheet is made when all jobs have ended.";
+    showText(this.note, hasSheet || this.sheet.hidden ? "" : (contact_sheet_error?.detail ?? waiting));
   }
 
   showMissing({ message }) {

@@ -15,6 +15,7 @@
 -- <ns>:contact_sheets       zset    batches whose contact sheet is to be made, by when that was asked for
 -- <ns>:contact_sheet:<id>   string  exists for a while after a task was sent that makes the contact sheet of a batch
 -- <ns>:fetches              zset    IDs of queued jobs that wait for images to be fetched, by when the next attempt is due
+-- <ns>:batch_fetcher:<id>   string  token of the process that fetches the images of a batch, until its lease expires
 -- <ns>:completed            zset    IDs of ended jobs by end time, until the job is deleted
 -- <ns>:unfinalized          zset    IDs of ended jobs by end time, until final.json is in the blob store
 -- <ns>:idempotency:<key>    string  "<digest> <id>", of the tenant `default`

@@ -79,6 +79,24 @@ def test_a_batch_is_followed_until_its_contact_sheet_is_there(new_page: NewPage,
     assert response.body().startswith(b"\x89PNG")
 
 
+def test_a_contact_sheet_that_cannot_be_made_says_why(
+    new_page: NewPage, stack: BrowserStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = new_page(allow_console_errors=True)  # before the last attempt has failed, the response is 409
+    page.clock.install()
+    batch = stack.submit_batch(jobs=1)
+    succeed(stack.services, claim(stack.services))
+    page.goto(f"/gallery?batch={batch['id']}")
+    expect(page.get_by_text("The contact sheet is being made.")).to_be_visible()
+    monkeypatch.setattr("worker.assets.contact_sheets.draw_sheet", lambda *_: 1 // 0)
+    for _ in range(3):
+        ContactSheetMaker(stack.services).make(batch["id"])
+    page.clock.run_for(REFRESH)
+    expect(page.get_by_role("link", name="Contact sheet")).to_be_disabled()
+    expect(page.get_by_text("could not be made in 3 attempts")).to_be_visible()
+    expect(page.get_by_text("The contact sheet is being made.")).to_have_count(0)
+
+
 def test_a_picture_links_to_its_batch(page: Page, batch: dict[str, Any], stack: BrowserStack) -> None:
     for path in ("/gallery", "/"):
         page.goto(f"{path}?job={batch['jobs'][1]}")

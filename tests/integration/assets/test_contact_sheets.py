@@ -2,18 +2,22 @@
 
 import io
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
+from structlog.testing import capture_logs
 from support.background import in_background
 from support.fixtures.api import PHOTO, STYLE, claim, succeed, upload
-from support.retention import age_blobs, run_garbage_collection, stored_blobs
+from support.retention import age_blobs, redis_client, run_garbage_collection, stored_blobs
 from werkzeug.test import TestResponse
 
 from easel.models import JobState
+from shared.errors import BrokenImage, StorageUnavailable
+from shared.ledger.ledger import NAMESPACE
 from shared.recovery.deletion import delete_job
 from shared.recovery.job_files import finalize
 from shared.recovery.rebuild import rebuild_ledger
@@ -25,6 +29,13 @@ from worker.assets.sheet_layout import draw_sheet
 from worker.maintenance.reaper import Reaper
 
 Batch = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def plain_tracebacks() -> Iterator[None]:
+    """Render no log lines: by default, structlog takes seconds for the variables in a traceback."""
+    with capture_logs():
+        yield
 
 
 @pytest.fixture
@@ -144,17 +155,114 @@ def test_the_sheet_outlives_redis_and_goes_with_the_batch(
     assert stored_blobs(services, "batches/") == {}
 
 
+def fail_to_draw(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def draw(*_: Any) -> Image.Image:
+        raise error
+
+    monkeypatch.setattr("worker.assets.contact_sheets.draw_sheet", draw)
+
+
+def attempts_stored(services: Services, batch: Batch) -> int:
+    return sum(key.endswith(".json") for key in stored_blobs(services, keys.contact_sheets_prefix(batch["id"])))
+
+
 def test_a_failure_is_not_repeated_at_each_request(
     client: FlaskClient, services: Services, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end_jobs(services, *[JobState.SUCCEEDED] * 3)
-    monkeypatch.setattr("worker.assets.contact_sheets.draw_sheet", lambda *_: 1 // 0)
     Reaper(services).make_contact_sheets()
+    fail_to_draw(monkeypatch, ZeroDivisionError())
     ContactSheetMaker(services).make(batch["id"])
-    assert services.contact_sheets.wanted() == []
+    assert services.contact_sheets.wanted() == [batch["id"]]
     for _ in range(2):
         assert client.get(sheet_url(batch)).get_json()["code"] == "not_ready"
     assert services.dispatcher.pending_assets() == 1, "only the task that failed was sent"
+    lease = f"{NAMESPACE}:contact_sheet:{batch['id']}"
+    assert 0 < redis_client(services).ttl(lease) <= 30, "and it is sent again soon"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(BrokenImage("The file is broken."), "The file is broken."), (MemoryError("0x7f"), "MemoryError.")],
+    ids=["of the service", "of a library"],
+)
+def test_the_third_failure_is_final_and_says_why(
+    client: FlaskClient,
+    services: Services,
+    batch: Batch,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    error: Exception,
+    reason: str,
+) -> None:
+    end_jobs(services, *[JobState.SUCCEEDED] * 3)
+    fail_to_draw(monkeypatch, error)
+    maker = ContactSheetMaker(services)
+    for _ in range(3):
+        assert client.get(sheet_url(batch)).get_json()["code"] == "not_ready"
+        assert client.get(batch["urls"]["self"]).get_json()["contact_sheet_error"] is None
+        maker.make(batch["id"])
+    assert services.contact_sheets.wanted() == []
+    problem = client.get(sheet_url(batch))
+    assert (problem.status_code, problem.get_json()["code"]) == (409, "contact_sheet_failed")
+    assert "Retry-After" not in problem.headers
+    detail = f"The contact sheet could not be made in 3 attempts; the reaper's log has the details. {reason}"
+    shown = client.get(batch["urls"]["self"]).get_json()["contact_sheet_error"]
+    assert shown == {"code": "contact_sheet_failed", "detail": detail}
+    assert problem.get_json()["detail"] == detail
+    assert services.contact_sheets.wanted() == [], "a request does not have it tried again"
+
+
+def test_a_sheet_that_failed_is_tried_again_when_a_job_is_deleted(
+    client: FlaskClient, services: Services, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_jobs(services, *[JobState.SUCCEEDED] * 3)
+    maker = ContactSheetMaker(services)
+    with monkeypatch.context() as patch:
+        fail_to_draw(patch, ZeroDivisionError())
+        for _ in range(3):
+            maker.make(batch["id"])
+    maker.make(batch["id"])
+    assert client.get(sheet_url(batch)).get_json()["code"] == "contact_sheet_failed", "no fourth attempt"
+    assert client.delete(f"/v1/jobs/{batch['jobs'][0]}").status_code == 204
+    assert client.get(batch["urls"]["self"]).get_json()["contact_sheet_error"] is None
+    assert client.get(sheet_url(batch)).get_json()["code"] == "not_ready"
+    maker.make(services.contact_sheets.wanted()[0])
+    assert client.get(sheet_url(batch)).status_code == 200
+
+
+def test_a_sheet_whose_making_kills_the_process_fails_too(
+    client: FlaskClient, services: Services, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_jobs(services, *[JobState.SUCCEEDED] * 3)
+    fail_to_draw(monkeypatch, SystemExit())  # nothing is done then, as after SIGKILL
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            ContactSheetMaker(services).make(batch["id"])
+        assert client.get(sheet_url(batch)).get_json()["code"] == "not_ready"
+    ContactSheetMaker(services).make(batch["id"])
+    problem = client.get(sheet_url(batch)).get_json()
+    assert (problem["code"], "lack of memory" in problem["detail"]) == ("contact_sheet_failed", True)
+    assert services.contact_sheets.wanted() == []
+
+
+def test_only_failures_of_the_sheet_itself_count_and_none_is_left_of_one_that_succeeds(
+    client: FlaskClient, services: Services, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_jobs(services, *[JobState.SUCCEEDED] * 3)
+    maker = ContactSheetMaker(services)
+    with monkeypatch.context() as patch:
+        fail_to_draw(patch, StorageUnavailable())
+        for _ in range(4):
+            with pytest.raises(StorageUnavailable):
+                maker.make(batch["id"])
+        fail_to_draw(patch, ZeroDivisionError())
+        for _ in range(2):
+            maker.make(batch["id"])
+    assert attempts_stored(services, batch) == 1
+    maker.make(batch["id"])
+    assert client.get(sheet_url(batch)).status_code == 200
+    assert attempts_stored(services, batch) == 0
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before it is stored", "after the record is deleted"])

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from flask.testing import FlaskClient
 from support.background import in_background
 from support.fixtures.api import PHOTO, STYLE, claim, image_file, submit_job, succeed, upload, worker_info
 from support.image_files import encode, solid
+from support.reaper_process import start_reaper
 from support.retention import redis_client
 from support.scripted_server import Handler, ScriptedServer, reply, serve
 from werkzeug.test import TestResponse
@@ -357,22 +357,14 @@ def test_a_reaper_that_is_killed_while_it_fetches_leaves_the_job_to_the_next(
     try:
         with serve(kill_reaper, reply(PHOTO)) as server:
             job_id = submit(client, content=server.url, styles=[web.url])
-            reapers.append(_reaper(services.settings, tmp_path))
+            reapers.append(start_reaper(services.settings, tmp_path))
             assert killed.wait(60), (tmp_path / "reaper.log").read_text()
             assert reapers[0].wait(60) == -signal.SIGKILL
             assert status(client, job_id).waiting_for == "inputs"
             make_due(services, job_id)  # its lease has expired
-            reapers.append(_reaper(services.settings, tmp_path))
+            reapers.append(start_reaper(services.settings, tmp_path))
             assert client.get(f"/v1/jobs/{job_id}?wait=60").get_json()["queue_position"] == 1
     finally:
         for reaper in reapers:
             reaper.terminate()
         assert reapers[-1].wait(30) == 0
-
-
-def _reaper(settings: Settings, folder: Path) -> "subprocess.Popen[bytes]":
-    values = {"redis_url": settings.redis_url, "store_url": settings.store_url, "fetch_private": "true"}
-    values["reaper_seconds"] = "0.5"
-    environment = os.environ | {f"EASEL_{name.upper()}": value for name, value in values.items()}
-    with (folder / "reaper.log").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "worker", "reaper"], env=environment, stdout=log, stderr=log)
