@@ -23,6 +23,8 @@ _PARTIAL_CONTENT: Final = 206
 _ONE_RANGE: Final = re.compile(r"bytes=[ \t]*(?:(\d{1,30})-(\d{0,30})|-(\d{1,30}))[ \t]*", re.ASCII | re.IGNORECASE)
 _RESERVED: Final = frozenset('<>:"/\\|?*')
 """What file names may not have on Windows, or elsewhere."""
+_JOINERS: Final = "\u200c\u200d"
+"""Invisible, but parts of Persian words and of emoji."""
 _MAX_NAME_BYTES: Final = 200
 """Of the 255 that file systems allow, for a suffix and what browsers append."""
 _HEADERS: Final = {
@@ -95,8 +97,8 @@ def name_file(response: Response, job: Job, suffix: str, *, titled: bool = True,
 
 def _file_name(title: str) -> str:
     """Return a title without reserved and invisible characters, which could show another ending than the file has."""
-    allowed = "".join(one if one.isprintable() and one not in _RESERVED else " " for one in title)
-    return " ".join(allowed.split()).encode()[:_MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
+    allowed = "".join(one if one in _JOINERS or (one.isprintable() and one not in _RESERVED) else " " for one in title)
+    return " ".join(allowed.split()).encode()[:_MAX_NAME_BYTES].decode(errors="ignore").strip(". " + _JOINERS)
 
 
 def render_cached(name: str, blob_keys: Sequence[str], render: Callable[[Sequence[bytes]], bytes]) -> bytes:

@@ -51,8 +51,8 @@ const TIERS = { interactive: "Right away", standard: "Standard", batch: "When ma
 export const tierName = (name) => TIERS[name] ?? words(name);
 const noBreak = (text) => text.replaceAll(" ", "\u00a0");
 export const shortId = (id) => id.slice(-6);
-/** The title of a job, or the end of its ID. */
-export const jobLabel = ({ id, metadata }) => metadata.title || shortId(id);
+/** "Chelsea · 1b9a88": titles are not unique. */
+export const jobLabel = ({ id, metadata }) => [metadata.title, shortId(id)].filter(Boolean).join(" · ");
 /** "style_weight" -> "Style weight" */
 export const words = (name) => name.replace(/[_-]+/g, " ").replace(/^./, (first) => first.toUpperCase());
 /** The name of a recipe's field; "Steps" are those of the progress, which include patch matching. */

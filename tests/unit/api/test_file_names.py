@@ -28,6 +28,7 @@ def header(title: str, *, titled: bool = True) -> str:
         ("Für Elise, 雨", "Für Elise, 雨.png"),
         ('St. "Ives"/Tide: 50 %\r\nX-Other: 1?', "St. Ives Tide 50 % X-Other 1.png"),
         ("../..\\.profile. ", "profile.png"),
+        ("\N{WOMAN}\u200d\N{GIRL}", "\N{WOMAN}\u200d\N{GIRL}.png"),  # one emoji
         ("cat\u202egnp.exe", "cat gnp.exe.png"),  # it reverses what follows
         ("x" + "\N{CAT FACE}" * 99, "x" + "\N{CAT FACE}" * 49 + ".png"),
     ],
@@ -40,7 +41,7 @@ def test_a_file_is_named_after_the_title_of_its_job(title: str, name: str) -> No
     assert parse_options_header(text.replace('filename="easel-1.png"; ', ""))[1] == {"filename": name}
 
 
-@pytest.mark.parametrize("title", ["", " . ", "\u202e", "///"])
+@pytest.mark.parametrize("title", ["", " . ", "\u202e", "\u200d", "///"])
 def test_a_file_without_a_title_is_named_by_the_id_of_its_job(title: str) -> None:
     assert header(title) == 'inline; filename="easel-1.png"'
 
