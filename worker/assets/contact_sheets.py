@@ -1,7 +1,6 @@
 """Makes the contact sheet of a batch: its results in a grid, each with what sets it apart."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -59,20 +58,21 @@ class ContactSheetMaker:
             SheetAttempts(count=earlier.count, error=earlier.error or _failure(reason)).write(blobs, key)
             return True
         attempts = SheetAttempts(count=earlier.count + 1)
-        attempts.write(blobs, key)
         try:
-            blobs.put(key, encode_png(self._draw(jobs)), content_type="image/png")
-        except Unavailable:  # not the sheet's fault
-            with suppress(Unavailable):
-                earlier.write(blobs, key)
+            pictures = self._pictures(jobs)  # first, so that an outage or a restart meanwhile does not count
+            attempts.write(blobs, key)
+            sheet = encode_png(_draw(jobs, pictures))
+        except Unavailable:
             raise
         except Exception as error:
             log.exception("contact_sheet_failed", batch=batch_id, attempt=attempts.count)
-            if attempts.count < _MAX_ATTEMPTS:
-                return False
-            reason = error.detail if isinstance(error, EaselError) else f"{type(error).__name__}."
-            SheetAttempts(count=attempts.count, error=_failure(reason)).write(blobs, key)
-            return True
+            if attempts.count >= _MAX_ATTEMPTS:
+                reason = error.detail if isinstance(error, EaselError) else f"{type(error).__name__}."
+                attempts.error = _failure(reason)
+            attempts.write(blobs, key)
+            return attempts.error is not None
+        earlier.write(blobs, key)  # before the sheet is stored: a failure of that does not count
+        blobs.put(key, sheet, content_type="image/png")
         current = contact_sheet_key(batch_id, self._jobs(batch_id))  # another one if a job was deleted meanwhile
         for blob in list(blobs.list(keys.contact_sheets_prefix(batch_id))):
             if blob.key != current:
@@ -83,11 +83,9 @@ class ContactSheetMaker:
     def _jobs(self, batch_id: str) -> Sequence[Job]:
         return self._services.ledger.get_many(self._services.ledger.batch_ids(batch_id))
 
-    def _draw(self, jobs: Sequence[Job]) -> Image.Image:
-        side, requests = tile_side(len(jobs)), [job.request for job in jobs]
-        texts = captions(requests)
-        tiles = [Tile(self._picture(job, side), text, _note(job)) for job, text in zip(jobs, texts, strict=True)]
-        return draw_sheet(tiles, column_count(requests), common_facts(requests))
+    def _pictures(self, jobs: Sequence[Job]) -> Sequence[Image.Image]:
+        side = tile_side(len(jobs))
+        return [self._picture(job, side) for job in jobs]
 
     def _picture(self, job: Job, side: int) -> Image.Image:
         """Return the result, at most `side` pixels wide and high; without one, an empty picture of its shape."""
@@ -105,6 +103,13 @@ class ContactSheetMaker:
         width, height = job.request.width or _MISSING_SIDE, job.request.height or _MISSING_SIDE
         scale = side / max(width, height)
         return Image.new("RGB", (max(1, round(width * scale)), max(1, round(height * scale))), "#e9e6e0")
+
+
+def _draw(jobs: Sequence[Job], pictures: Sequence[Image.Image]) -> Image.Image:
+    requests = [job.request for job in jobs]
+    rows = zip(jobs, pictures, captions(requests), strict=True)
+    tiles = [Tile(picture, text, _note(job)) for job, picture, text in rows]
+    return draw_sheet(tiles, column_count(requests), common_facts(requests))
 
 
 def _failure(reason: str) -> str:

@@ -22,7 +22,7 @@ from shared.recovery.deletion import delete_job
 from shared.recovery.job_files import finalize
 from shared.recovery.rebuild import rebuild_ledger
 from shared.services import Services
-from shared.storage import keys
+from shared.storage import BlobStore, keys
 from worker.assets.consumer import AssetWorker
 from worker.assets.contact_sheets import ContactSheetMaker
 from worker.assets.sheet_layout import draw_sheet
@@ -162,6 +162,18 @@ def fail_to_draw(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     monkeypatch.setattr("worker.assets.contact_sheets.draw_sheet", draw)
 
 
+def fail_for_images(monkeypatch: pytest.MonkeyPatch, blobs: BlobStore, method: str) -> None:
+    """Let this method of the store raise StorageUnavailable for results and sheets."""
+    original = getattr(blobs, method)
+
+    def fail(key: str, *args: Any, **options: Any) -> Any:
+        if key.endswith(".png"):
+            raise StorageUnavailable
+        return original(key, *args, **options)
+
+    monkeypatch.setattr(blobs, method, fail)
+
+
 def attempts_stored(services: Services, batch: Batch) -> int:
     return sum(key.endswith(".json") for key in stored_blobs(services, keys.contact_sheets_prefix(batch["id"])))
 
@@ -252,10 +264,17 @@ def test_only_failures_of_the_sheet_itself_count_and_none_is_left_of_one_that_su
     end_jobs(services, *[JobState.SUCCEEDED] * 3)
     maker = ContactSheetMaker(services)
     with monkeypatch.context() as patch:
-        fail_to_draw(patch, StorageUnavailable())
+        fail_for_images(patch, services.blobs, "get")
         for _ in range(4):
             with pytest.raises(StorageUnavailable):
                 maker.make(batch["id"])
+        assert attempts_stored(services, batch) == 0, "none began while results could not be read"
+    with monkeypatch.context() as patch:
+        fail_for_images(patch, services.blobs, "put")
+        for _ in range(4):
+            with pytest.raises(StorageUnavailable):
+                maker.make(batch["id"])
+    with monkeypatch.context() as patch:
         fail_to_draw(patch, ZeroDivisionError())
         for _ in range(2):
             maker.make(batch["id"])
