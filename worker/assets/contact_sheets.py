@@ -54,7 +54,7 @@ class ContactSheetMaker:
             return True
         earlier = SheetAttempts.read(blobs, key)
         if earlier.error or earlier.count >= _MAX_ATTEMPTS:
-            reason = "The process that made it ended each time, maybe for lack of memory."
+            reason = "The last attempt did not end; maybe its process had too little memory."
             SheetAttempts(count=earlier.count, error=earlier.error or _failure(reason)).write(blobs, key)
             return True
         attempts = SheetAttempts(count=earlier.count + 1)
