@@ -9,7 +9,7 @@ from api.context import Context
 from api.eta.forecast import Forecast
 from api.http.serializers import to_datetime
 from easel.models import TERMINAL, BatchCounts, BatchStatus, DurationRange, JobError
-from shared.errors import ContactSheetFailed
+from shared.errors import ContactSheetFailed, StorageUnavailable
 from shared.jobs.batch import SheetAttempts, contact_sheet_key
 from shared.jobs.estimate import pixel_evaluations
 from shared.jobs.job import Job
@@ -55,7 +55,11 @@ def serialize_batch(context: Context, batch_id: str, jobs: Sequence[Job], foreca
 
 
 def _sheet_error(context: Context, sheet_key: str) -> JobError | None:
-    error = SheetAttempts.read(context.services.blobs, sheet_key).error
+    """Return None, too, while the store is away: the status does not need it, and a request for the sheet says so."""
+    try:
+        error = SheetAttempts.read(context.services.blobs, sheet_key).error
+    except StorageUnavailable:
+        return None
     return JobError(code=ContactSheetFailed.code, detail=error) if error else None
 
 

@@ -226,6 +226,26 @@ def test_the_third_failure_is_final_and_says_why(
     assert services.contact_sheets.wanted() == [], "a request does not have it tried again"
 
 
+def test_the_status_does_not_need_what_is_stored_about_the_sheet(
+    client: FlaskClient, services: Services, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_jobs(services, *[JobState.SUCCEEDED] * 2)
+    read = services.blobs.get
+
+    def get(key: str) -> bytes:
+        if key.startswith(keys.contact_sheets_prefix(batch["id"])):
+            raise StorageUnavailable
+        return read(key)
+
+    monkeypatch.setattr(services.blobs, "get", get)
+    canceled = client.post(batch["urls"]["cancel"])
+    assert (canceled.status_code, canceled.get_json()["counts"]["canceled"]) == (202, 1)
+    status = client.get(batch["urls"]["self"])
+    assert (status.status_code, status.get_json()["contact_sheet_error"]) == (200, None)
+    sheet = client.get(sheet_url(batch))
+    assert (sheet.status_code, sheet.get_json()["code"]) == (503, "storage_unavailable")
+
+
 def test_a_sheet_that_failed_is_tried_again_when_a_job_is_deleted(
     client: FlaskClient, services: Services, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
