@@ -56,11 +56,14 @@ def serialize_batch(context: Context, batch_id: str, jobs: Sequence[Job], foreca
 
 def _sheet_error(context: Context, sheet_key: str) -> JobError | None:
     """Return None, too, while the store is away: the status does not need it, and a request for the sheet says so."""
+    blobs = context.services.blobs
     try:
-        error = SheetAttempts.read(context.services.blobs, sheet_key).error
+        error = SheetAttempts.read(blobs, sheet_key).error
+        if not error or blobs.exists(sheet_key):  # a process stored it although another one had failed
+            return None
     except StorageUnavailable:
         return None
-    return JobError(code=ContactSheetFailed.code, detail=error) if error else None
+    return JobError(code=ContactSheetFailed.code, detail=error)
 
 
 def _progress(jobs: Sequence[Job]) -> float:

@@ -50,7 +50,10 @@ class ContactSheetMaker:
         """Return whether there is nothing left to do, be it because the last attempt failed."""
         blobs, jobs = self._services.blobs, self._jobs(batch_id)
         key = contact_sheet_key(batch_id, jobs)
-        if key is None or any(job.state not in TERMINAL for job in jobs) or blobs.exists(key):
+        if key is None or any(job.state not in TERMINAL for job in jobs):
+            return True
+        if blobs.exists(key):
+            blobs.delete(keys.contact_sheet_attempts(key))  # of a process that failed where another one did not
             return True
         earlier = SheetAttempts.read(blobs, key)
         if earlier.error or earlier.count >= _MAX_ATTEMPTS:

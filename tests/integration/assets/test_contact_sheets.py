@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from easel.models import JobState
 from shared.errors import BrokenImage, StorageUnavailable
+from shared.jobs.batch import SheetAttempts, contact_sheet_key
 from shared.ledger.ledger import NAMESPACE
 from shared.recovery.deletion import delete_job
 from shared.recovery.job_files import finalize
@@ -302,6 +303,18 @@ def test_only_failures_of_the_sheet_itself_count_and_none_is_left_of_one_that_su
     assert attempts_stored(services, batch) == 1
     maker.make(batch["id"])
     assert client.get(sheet_url(batch)).status_code == 200
+    assert attempts_stored(services, batch) == 0
+
+
+def test_a_sheet_that_exists_has_no_error(client: FlaskClient, services: Services, batch: Batch) -> None:
+    end_jobs(services, *[JobState.SUCCEEDED] * 3)
+    maker = ContactSheetMaker(services)
+    maker.make(batch["id"])
+    key = contact_sheet_key(batch["id"], services.ledger.get_many(batch["jobs"])) or ""
+    SheetAttempts(count=3, error="Of another process.").write(services.blobs, key)
+    assert client.get(batch["urls"]["self"]).get_json()["contact_sheet_error"] is None
+    assert client.get(sheet_url(batch)).status_code == 200
+    maker.make(batch["id"])
     assert attempts_stored(services, batch) == 0
 
 
