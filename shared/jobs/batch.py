@@ -31,10 +31,10 @@ class SheetAttempts(BaseModel):
 
     @classmethod
     def read(cls, blobs: BlobStore, sheet_key: str) -> Self:
-        """Return the attempts at the sheet with this key."""
+        """Return the attempts at the sheet with this key; none if they cannot be read."""
         try:
             return cls.model_validate_json(blobs.get(keys.contact_sheet_attempts(sheet_key)))
-        except BlobMissing:
+        except (BlobMissing, ValueError):
             return cls()
 
     def write(self, blobs: BlobStore, sheet_key: str) -> None:

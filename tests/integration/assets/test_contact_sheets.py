@@ -306,6 +306,16 @@ def test_only_failures_of_the_sheet_itself_count_and_none_is_left_of_one_that_su
     assert attempts_stored(services, batch) == 0
 
 
+def test_a_damaged_record_of_attempts_counts_as_none(client: FlaskClient, services: Services, batch: Batch) -> None:
+    end_jobs(services, *[JobState.SUCCEEDED] * 3)
+    key = contact_sheet_key(batch["id"], services.ledger.get_many(batch["jobs"])) or ""
+    services.blobs.put(keys.contact_sheet_attempts(key), b'{"count": ', content_type="application/json")
+    assert client.get(batch["urls"]["self"]).get_json()["contact_sheet_error"] is None
+    ContactSheetMaker(services).make(batch["id"])
+    assert client.get(sheet_url(batch)).status_code == 200
+    assert attempts_stored(services, batch) == 0
+
+
 def test_a_sheet_that_exists_has_no_error(client: FlaskClient, services: Services, batch: Batch) -> None:
     end_jobs(services, *[JobState.SUCCEEDED] * 3)
     maker = ContactSheetMaker(services)
