@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from easel import Batch, Easel, Job, JobState
+from easel import Batch, Conflict, Easel, Job, JobState
 from easel.terminal.batch_progress import describe_batch, watch_batch
 from easel.terminal.command import INTERRUPTED, JOB_NOT_SUCCEEDED, Json, Overrides, Tier, build_recipe, split_pairs
 from easel.terminal.files import write_output
@@ -157,7 +157,12 @@ def _write_results(batch: Batch, jobs: Sequence[Job], folder: Path) -> None:
         if job.state == JobState.SUCCEEDED:
             write_output(folder / f"{number:0{digits}}{_label(job)}.png", job.result())
     if batch.status.urls.get("contact_sheet"):
-        write_output(folder / "contact-sheet.png", batch.contact_sheet())
+        try:
+            write_output(folder / "contact-sheet.png", batch.contact_sheet())
+        except Conflict as conflict:
+            if conflict.code != "contact_sheet_failed":
+                raise
+            print_message(conflict.detail)
 
 
 def _names(photo: Path, painting: Path, recipe: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from easel import Easel
 from easel.cli import app
+from shared.jobs.batch import SheetAttempts, contact_sheet_key
 
 RUN_EASEL = "from easel.cli import main; main()"
 
@@ -133,6 +134,21 @@ def test_failures_have_names_and_results_are_named_after_titles(
     assert watched.exit_code == 1
     assert shown.stderr in watched.stderr
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["3-St._Ives_night.png", "contact-sheet.png"]
+
+
+def test_results_are_written_without_a_contact_sheet_that_cannot_be_made(
+    api: ApiProcess, fake_worker: FakeWorker, photos: Path, tmp_path: Path
+) -> None:
+    batch_id = submitted(api, photos).stdout.strip()
+    for _ in range(4):
+        fake_worker.run_to_end(fake_worker.claim_next(seconds=60))
+    services = fake_worker.services
+    key = contact_sheet_key(batch_id, services.ledger.get_many(services.ledger.batch_ids(batch_id))) or ""
+    SheetAttempts(count=3, error="The sheet could not be made.").write(services.blobs, key)
+    watched = easel_batch(api, "watch", batch_id, "-o", tmp_path / "out")
+    assert watched.exit_code == 0, watched.stderr
+    assert watched.stderr.endswith("The sheet could not be made.\n")
+    assert len(list((tmp_path / "out").glob("*.png"))) == 4
 
 
 def test_ctrl_c_leaves_the_jobs_running_and_says_how_to_go_on(
