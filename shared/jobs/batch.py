@@ -24,7 +24,10 @@ def contact_sheet_key(batch_id: str, jobs: Sequence[Job]) -> str | None:
 
 
 class SheetAttempts(BaseModel):
-    """The attempts to make a contact sheet, stored beside it. They end with the sheet, as when a job is deleted."""
+    """The attempts to make a contact sheet, stored beside it.
+
+    Deleted when the sheet is stored, or when a job is deleted.
+    """
 
     count: int = 0  # begun, so that one which kills the process counts, too
     error: str | None = None  # for people; there is no other attempt then

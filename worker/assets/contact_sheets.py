@@ -47,7 +47,7 @@ class ContactSheetMaker:
                 self._services.dispatcher.make_contact_sheet(next_id)
 
     def _make(self, batch_id: str) -> bool:
-        """Return whether there is nothing left to do, be it because the last attempt failed."""
+        """Return whether there is nothing left to do, also after the last failed attempt."""
         blobs, jobs = self._services.blobs, self._jobs(batch_id)
         key = contact_sheet_key(batch_id, jobs)
         if key is None or any(job.state not in TERMINAL for job in jobs):
