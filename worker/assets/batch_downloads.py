@@ -3,27 +3,37 @@
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 
-from shared.errors import ImageFetchFailed
+from shared.errors import EaselError, ImageFetchFailed
 from worker.assets.image_download import ImageDownload, file_too_large
 
 _ENTRY_BYTES: Final = 4096  # of memory, besides a file
 _FILES: Final = 2  # of the largest size
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """What to raise. A raised exception has references to the frames of its job, and so to the job's files."""
+
+    kind: type[EaselError]
+    detail: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass
 class _Download:
     attempt: int  # of the job that it was begun for
-    file: Future[bytes] = field(default_factory=Future)
+    result: Future[bytes | _Failure] = field(default_factory=Future)
 
     def failed(self) -> bool:
-        return self.file.done() and self.file.exception() is not None
+        return self.result.done() and isinstance(self.result.result(), _Failure)
 
     def size(self) -> int:
-        return _ENTRY_BYTES + (0 if not self.file.done() or self.failed() else len(self.file.result()))
+        content = self.result.result() if self.result.done() else b""
+        return _ENTRY_BYTES + (len(content) if isinstance(content, bytes) else 0)
 
 
 class BatchDownloads:
@@ -46,18 +56,23 @@ class BatchDownloads:
                 download = _Download(attempt)
             self._downloads[batch, url] = download
         if begins:
-            try:
-                download.file.set_result(self._download.get(url, self._max_file_bytes))
-            except BaseException as error:  # noqa: BLE001 - raised below, and in each thread that waits
-                download.file.set_exception(error)
+            self._run(download, url)
             self._evict()
-        try:
-            content = download.file.result()
-        except ImageFetchFailed as error:  # a copy: each job adds what the image is for
-            raise ImageFetchFailed(error.detail, **error.extra) from error
+        content = download.result.result()
+        if isinstance(content, _Failure):
+            raise content.kind(content.detail, **content.extra)
         if len(content) > max_bytes:
             raise file_too_large(httpx2.URL(url))
         return content
+
+    def _run(self, download: _Download, url: str) -> None:
+        try:
+            download.result.set_result(self._download.get(url, self._max_file_bytes))
+        except ImageFetchFailed as error:
+            download.result.set_result(_Failure(ImageFetchFailed, error.detail, error.extra))
+        except BaseException:
+            download.result.set_result(_Failure(EaselError))  # for the others: an internal error
+            raise
 
     def _evict(self) -> None:
         with self._lock:

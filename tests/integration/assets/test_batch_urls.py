@@ -1,14 +1,17 @@
 """URLs that jobs of a batch have in common: one download for all of them, whatever becomes of it, or of one job."""
 
+import gc
 import subprocess
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+import httpx2
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
@@ -20,7 +23,7 @@ from support.retention import redis_client
 from support.scripted_server import Handler, ScriptedServer, reply, serve
 
 from easel.models import JobState
-from shared.errors import ImageFetchFailed
+from shared.errors import EaselError, ImageFetchFailed
 from shared.ledger.ledger import NAMESPACE
 from shared.services import Services, open_services
 from shared.settings import Settings
@@ -199,6 +202,34 @@ def test_files_that_were_used_last_are_kept(web: ScriptedServer, settings: Setti
     assert [request.path for request in web.requests] == ["/a", "/b", "/c", "/b"]
     with pytest.raises(ImageFetchFailed, match="too large"):
         downloads.get("batch", f"{web.url}/b", len(PHOTO) - 1, attempt=1)
+
+
+class JobFiles:
+    """The files that a job has fetched so far."""
+
+
+def fail(downloads: BatchDownloads, url: str, error: type[Exception]) -> "weakref.ref[JobFiles]":
+    """Download as a job that has files, and fails; return a reference that does not keep them."""
+    files = JobFiles()
+    with pytest.raises(error):
+        downloads.get("batch", url, len(PHOTO), attempt=1)
+    return weakref.ref(files)
+
+
+def test_an_error_that_is_kept_does_not_keep_the_files_of_jobs(settings: Settings) -> None:
+    downloads = BatchDownloads(ImageDownload(settings), settings.max_body_bytes)
+    with serve(reply(b"", 404)) as server:
+        jobs = [fail(downloads, server.url, ImageFetchFailed) for _ in range(3)]
+    assert len(server.requests) == 1
+    gc.collect()
+    assert [files() for files in jobs] == [None] * 3
+
+
+def test_an_unexpected_error_is_an_internal_error_of_the_other_jobs(settings: Settings) -> None:
+    downloads = BatchDownloads(ImageDownload(settings), settings.max_body_bytes)
+    jobs = [fail(downloads, "http://127.0.0.1:x", error) for error in (httpx2.InvalidURL, EaselError, EaselError)]
+    gc.collect()
+    assert [files() for files in jobs] == [None] * 3
 
 
 def test_a_reaper_that_is_killed_during_the_download_leaves_all_jobs_to_the_next(
