@@ -127,7 +127,7 @@ class InputFetcher:
             if source not in files:
                 fetched = sum(len(file) for other, file in files.items() if isinstance(other, ImageUrl))
                 with positioned(**position):
-                    files[source] = self._read(source, max(1, settings.max_body_bytes - fetched), fetch, request.batch)
+                    files[source] = self._read(source, max(1, settings.max_body_bytes - fetched), request.batch)
             return _FetchedFile(files[source], partial(self._renew, fetch))
 
         if request.sources is None:  # in a record that another program wrote
@@ -139,12 +139,12 @@ class InputFetcher:
     def _renew(self, fetch: Fetch) -> None:
         self._services.fetches.renew(fetch, lease_seconds=self._lease_seconds)
 
-    def _read(self, source: ImageSource, max_bytes: int, fetch: Fetch, batch: str | None) -> bytes:
+    def _read(self, source: ImageSource, max_bytes: int, batch: str | None) -> bytes:
         if isinstance(source, ImageId):
             return self._services.blobs.get(keys.input_image(source.sha256))
         if batch is None:
             return self._download.get(str(source), max_bytes)
-        return self._batch_downloads.get(batch, str(source), max_bytes, attempt=fetch.attempt)
+        return self._batch_downloads.get(batch, str(source), max_bytes)
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,29 @@ from shared.errors import EaselError, ImageFetchFailed
 from shared.ledger.ledger import NAMESPACE
 from shared.services import Services, open_services
 from shared.settings import Settings
+from worker.assets import batch_downloads
 from worker.assets.batch_downloads import BatchDownloads
 from worker.assets.consumer import AssetWorker
 from worker.assets.image_download import ImageDownload
 from worker.assets.input_fetcher import RETRY_SECONDS, InputFetcher
 
 RECIPE: Final = {"preset": "fast", "size": 96}
+
+
+class Clock:
+    """Replaces the module `time`, and advances only when the test says so."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock by which errors of downloads expire."""
+    monkeypatch.setattr(batch_downloads, "time", clock := Clock())
+    return clock
 
 
 def submit(client: FlaskClient, jobs: Sequence[dict[str, Any]], **defaults: Any) -> list[str]:
@@ -121,7 +138,7 @@ def test_a_file_that_is_no_image_fails_each_job_that_has_it(
 
 
 def test_a_server_that_is_away_gets_as_many_requests_as_from_one_job(
-    client: FlaskClient, services: Services, web: ScriptedServer, fetcher: InputFetcher
+    client: FlaskClient, services: Services, web: ScriptedServer, fetcher: InputFetcher, clock: Clock
 ) -> None:
     with serve(reply(b"", 503)) as server:
         ids = submit(client, [{}] * 3, content=web.url, styles=[server.url])
@@ -131,22 +148,25 @@ def test_a_server_that_is_away_gets_as_many_requests_as_from_one_job(
             for job_id in ids:
                 fetcher.fetch(job_id)
             assert len(server.requests) == attempts
+            clock.now += RETRY_SECONDS[0]
     assert errors(services, ids) == ["image_fetch_failed: style[0]: 127.0.0.1 responded 503."] * 3
     assert len(web.requests) == 1
 
 
-def test_a_download_that_succeeds_later_is_that_of_all_jobs(
-    client: FlaskClient, services: Services, fetcher: InputFetcher
+def test_a_job_that_is_fetched_after_an_outage_does_not_fail_because_of_it(
+    client: FlaskClient, services: Services, fetcher: InputFetcher, clock: Clock
 ) -> None:
-    with serve(reply(b"", 503), reply(PHOTO)) as server:
+    with serve(*[reply(b"", 503)] * 4, reply(PHOTO)) as server:
         first, *others = ids = submit(client, [{}] * 3, content=server.url, styles=[server.url])
-        for _ in range(2):
+        for _ in range(4):
             make_due(services, ids)
             fetcher.fetch(first)
+            clock.now += RETRY_SECONDS[0]
         for job_id in others:
             fetcher.fetch(job_id)
-    assert waiting(services, ids) == [False] * 3
-    assert len(server.requests) == 2
+    assert errors(services, ids) == ["image_fetch_failed: content: 127.0.0.1 responded 503.", None, None]
+    assert waiting(services, others) == [False] * 2
+    assert len(server.requests) == 5
 
 
 def test_a_job_that_is_canceled_during_the_download_does_not_cost_the_others_theirs(
@@ -198,10 +218,10 @@ def test_one_process_at_a_time_fetches_for_a_batch(
 def test_files_that_were_used_last_are_kept(web: ScriptedServer, settings: Settings) -> None:
     downloads = BatchDownloads(ImageDownload(settings), len(PHOTO) + 4096)  # two files of this size
     for path in ("a", "b", "a", "c", "a", "b"):
-        assert downloads.get("batch", f"{web.url}/{path}", len(PHOTO), attempt=1) == PHOTO
+        assert downloads.get("batch", f"{web.url}/{path}", len(PHOTO)) == PHOTO
     assert [request.path for request in web.requests] == ["/a", "/b", "/c", "/b"]
     with pytest.raises(ImageFetchFailed, match="too large"):
-        downloads.get("batch", f"{web.url}/b", len(PHOTO) - 1, attempt=1)
+        downloads.get("batch", f"{web.url}/b", len(PHOTO) - 1)
 
 
 class JobFiles:
@@ -212,7 +232,7 @@ def fail(downloads: BatchDownloads, url: str, error: type[Exception]) -> "weakre
     """Download as a job that has files, and fails; return a reference that does not keep them."""
     files = JobFiles()
     with pytest.raises(error):
-        downloads.get("batch", url, len(PHOTO), attempt=1)
+        downloads.get("batch", url, len(PHOTO))
     return weakref.ref(files)
 
 
