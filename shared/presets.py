@@ -33,8 +33,8 @@ _PAINTERLY: Final[dict[str, Any]] = {
 """Common to all presets but `tutorial`. Chosen by eye from many results, mostly at 384 pixels."""
 
 PRESETS: Final = {
-    "default": Recipe(preset="default", size=384, steps=30, **_PAINTERLY),
-    "gentle": Recipe(preset="gentle", size=384, steps=30, content_weight=10, **_PAINTERLY),
+    "default": Recipe(preset="default", size=384, steps=55, **_PAINTERLY),
+    "gentle": Recipe(preset="gentle", size=384, steps=55, content_weight=10, **_PAINTERLY),
     # Draws, too, because evaluations at half the size change large forms.
     "strong": Recipe(
         preset="strong",
