@@ -19,7 +19,7 @@ from PIL import Image
 from support.background import in_background
 from support.fixtures.api import PHOTO
 from support.image_files import encode
-from support.reaper_process import start_reaper
+from support.reaper_process import reapers
 from support.retention import redis_client
 from support.scripted_server import Handler, ScriptedServer, reply, serve
 
@@ -257,28 +257,22 @@ def test_an_unexpected_error_is_an_internal_error_of_the_other_jobs(settings: Se
 def test_a_reaper_that_is_killed_during_the_download_leaves_all_jobs_to_the_next(
     client: FlaskClient, services: Services, web: ScriptedServer, tmp_path: Path
 ) -> None:
-    reapers: list[subprocess.Popen[bytes]] = []
+    first: list[subprocess.Popen[bytes]] = []
     killed = threading.Event()
 
     def kill_reaper(_: Handler) -> None:
-        reapers[0].kill()
+        first[0].kill()
         killed.set()
 
-    try:
-        with serve(kill_reaper, reply(PHOTO)) as server:
-            ids = submit(client, [{}] * 4, content=server.url, styles=[web.url])
-            reapers.append(start_reaper(services.settings, tmp_path))
-            assert killed.wait(60), (tmp_path / "reaper.log").read_text()
-            reapers[0].wait(60)
-            assert waiting(services, ids) == [True] * 4
-            make_due(services, ids)  # the leases have expired
-            for key in redis_client(services).scan_iter(f"{NAMESPACE}:batch_fetcher:*"):
-                redis_client(services).delete(key)
-            reapers.append(start_reaper(services.settings, tmp_path))
-            wait_until_fetched(client, ids)
+    with reapers(services.settings, tmp_path) as start, serve(kill_reaper, reply(PHOTO)) as server:
+        ids = submit(client, [{}] * 4, content=server.url, styles=[web.url])
+        first.append(start())
+        assert killed.wait(60), (tmp_path / "reaper.log").read_text()
+        first[0].wait(60)
+        assert waiting(services, ids) == [True] * 4
+        make_due(services, ids)  # the leases have expired
+        for key in redis_client(services).scan_iter(f"{NAMESPACE}:batch_fetcher:*"):
+            redis_client(services).delete(key)
+        start()
+        wait_until_fetched(client, ids)
         assert len(server.requests) == 2
-    finally:
-        for reaper in reapers:
-            reaper.terminate()
-            reaper.wait(30)
-    assert reapers[-1].returncode == 0

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from support.background import in_background
 from support.fixtures.api import PHOTO, STYLE, claim, image_file, submit_job, succeed, upload, worker_info
 from support.image_files import encode, solid
-from support.reaper_process import start_reaper
+from support.reaper_process import reapers
 from support.retention import redis_client
 from support.scripted_server import Handler, ScriptedServer, reply, serve
 from werkzeug.test import TestResponse
@@ -347,24 +347,19 @@ def test_images_of_a_waiting_job_are_kept_by_garbage_collection(
 def test_a_reaper_that_is_killed_while_it_fetches_leaves_the_job_to_the_next(
     client: FlaskClient, services: Services, web: ScriptedServer, tmp_path: Path
 ) -> None:
-    reapers: list[subprocess.Popen[bytes]] = []
+    first: list[subprocess.Popen[bytes]] = []
     killed = threading.Event()
 
     def kill_reaper(_: Handler) -> None:
-        reapers[0].kill()
+        first[0].kill()
         killed.set()
 
-    try:
-        with serve(kill_reaper, reply(PHOTO)) as server:
-            job_id = submit(client, content=server.url, styles=[web.url])
-            reapers.append(start_reaper(services.settings, tmp_path))
-            assert killed.wait(60), (tmp_path / "reaper.log").read_text()
-            assert reapers[0].wait(60) == -signal.SIGKILL
-            assert status(client, job_id).waiting_for == "inputs"
-            make_due(services, job_id)  # its lease has expired
-            reapers.append(start_reaper(services.settings, tmp_path))
-            assert client.get(f"/v1/jobs/{job_id}?wait=60").get_json()["queue_position"] == 1
-    finally:
-        for reaper in reapers:
-            reaper.terminate()
-        assert reapers[-1].wait(30) == 0
+    with reapers(services.settings, tmp_path) as start, serve(kill_reaper, reply(PHOTO)) as server:
+        job_id = submit(client, content=server.url, styles=[web.url])
+        first.append(start())
+        assert killed.wait(60), (tmp_path / "reaper.log").read_text()
+        assert first[0].wait(60) == -signal.SIGKILL
+        assert status(client, job_id).waiting_for == "inputs"
+        make_due(services, job_id)  # its lease has expired
+        start()
+        assert client.get(f"/v1/jobs/{job_id}?wait=60").get_json()["queue_position"] == 1
