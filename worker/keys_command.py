@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -15,16 +15,27 @@ from shared.redis_client import connect
 from shared.services import open_blobs
 from shared.settings import Settings
 from shared.signing_secret import SigningSecret
-from shared.tenants.audit import Action, AuditEntry, AuditLog
-from shared.tenants.keys import Key, NewKey, StoredKey, create_key, list_keys, revoke_key
-from shared.tenants.webhook_secrets import webhook_secrets
+from shared.tenants.audit import AuditEntry, AuditLog
+from shared.tenants.keys import Key, NewKey, StoredKey, TenantName, create_key, list_keys, revoke_key
+from shared.tenants.webhook_secrets import rotate_webhook_secret, webhook_secrets
 from shared.validation_messages import message_for
 
 app = typer.Typer(help="Create, list and revoke the API keys of tenants.", no_args_is_help=True)
 console = Console()
 notes = Console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_CALLER: Final = "easel-worker"  # in the audit log
 _COLUMNS: Final = ("prefix", "tenant", "name", "scopes", "created", "expires", "state")
+
+
+def _check_tenant(name: str) -> str:
+    try:
+        return TypeAdapter[str](TenantName).validate_python(name)
+    except ValidationError as error:
+        raise typer.BadParameter(message_for(error.errors()[0], kind="option")) from error
+
+
+Tenant = Annotated[str, typer.Option(help="Whose webhooks.", callback=_check_tenant)]
 
 
 @app.command()
@@ -48,7 +59,7 @@ def create(
         raise typer.BadParameter("; ".join(problems)) from error
     settings = Settings()
     key, text = create_key(open_blobs(settings), new)
-    _audit(settings, "key.created", key)
+    _audit(settings, AuditEntry(action="key.created", caller=_CALLER, key=key.prefix))
     if as_json:
         print(json.dumps({**_plain(key), "key": text}))  # noqa: T201 - for scripts
         return
@@ -79,7 +90,7 @@ def revoke(prefix: Annotated[str, typer.Argument(help="The public part of the ke
     """Revoke a key. It ends within five seconds, with its sessions and open streams."""
     settings = Settings()
     key = revoke_key(open_blobs(settings), prefix.removeprefix("easel_"))
-    _audit(settings, "key.revoked", key)
+    _audit(settings, AuditEntry(action="key.revoked", caller=_CALLER, key=key.prefix))
     notes.print(f"Key {key.prefix} of tenant {key.tenant} is revoked.")
 
 
@@ -91,18 +102,38 @@ def rotate_secret() -> None:
 
 
 @app.command("webhook-secret")
-def webhook_secret(tenant: Annotated[str, typer.Option(help="Whose webhooks.")] = DEFAULT_TENANT) -> None:
-    """Print the secret that signs the webhooks of a tenant. Several if EASEL_WEBHOOK_SECRET has several."""
-    secrets = webhook_secrets(Settings(), tenant)
+def webhook_secret(tenant: Tenant = DEFAULT_TENANT) -> None:
+    """Print the secret that signs the webhooks of a tenant. During a rotation several, the newest last."""
+    _print_webhook_secrets(Settings(), tenant)
+
+
+@app.command("rotate-webhook-secret")
+def rotate_webhook_secrets(
+    tenant: Tenant = DEFAULT_TENANT,
+    previous_hours: Annotated[
+        float, typer.Option(min=0, max=168, help="Hours for which earlier secrets sign too; 0 if one of them leaked.")
+    ] = 24,
+) -> None:
+    """Create a new secret of a tenant's webhooks and print all that sign, the new one last."""
+    settings = Settings()
+    if settings.webhook_secret:
+        rotate_webhook_secret(open_blobs(settings), tenant, previous_hours * 3600)
+        _audit(settings, AuditEntry(action="webhook_secret.rotated", caller=_CALLER, tenant=tenant))
+    _print_webhook_secrets(settings, tenant)
+
+
+def _print_webhook_secrets(settings: Settings, tenant: str) -> None:
+    """Print the secrets, for scripts. Raises WebhooksDisabled."""
+    secrets = webhook_secrets(settings, open_blobs(settings), tenant)
     if not secrets:
         raise WebhooksDisabled("EASEL_WEBHOOK_SECRET is not set. Set it as for the API and the reaper.")
     for secret in secrets:
         print(secret)  # noqa: T201 - for scripts
 
 
-def _audit(settings: Settings, action: Action, key: StoredKey) -> None:
+def _audit(settings: Settings, entry: AuditEntry) -> None:
     try:
-        AuditLog(connect(settings.redis_url)).add(AuditEntry(action=action, caller="easel-worker", key=key.prefix))
+        AuditLog(connect(settings.redis_url)).add(entry)
     except LedgerUnavailable:
         notes.print("Redis is not available, so the audit log does not have this.")
 

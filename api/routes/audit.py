@@ -38,9 +38,9 @@ class AuditPage(BaseModel):
     ResponseDoc(200, "A page of the audit log.", AuditPage), query=AuditQuery, errors=(InvalidCursor,), scope="admin"
 )
 def get_audit(query: AuditQuery) -> Response:
-    """List who submitted, canceled, finished, shared or deleted jobs and images, created or revoked keys, newest first.
+    """List who submitted, canceled, finished, shared or deleted jobs and images, or changed keys and secrets.
 
-    Of all tenants; the last 10,000 entries.
+    Newest first, of all tenants; the last 10,000 entries.
     """
     if query.cursor is not None and not _CURSOR.fullmatch(query.cursor):
         raise InvalidCursor("This cursor is invalid. Start again without one.")

@@ -4,12 +4,13 @@ from flask import Blueprint, Response, g
 from pydantic import BaseModel, Field
 
 from api.context import Context
-from api.http.operations import ResponseDoc, operation
+from api.http.operations import Query, ResponseDoc, operation
 from api.http.serializers import json_response
+from api.routes.audit import audit
 from easel.models import JobState
 from shared.errors import WebhooksDisabled
 from shared.tenants.quotas import Quotas
-from shared.tenants.webhook_secrets import webhook_secrets
+from shared.tenants.webhook_secrets import rotate_webhook_secret, webhook_secrets
 
 routes = Blueprint("tenant", __name__)
 
@@ -32,6 +33,14 @@ class Tenant(BaseModel):
     name: str = Field(description="The tenant of the key.")
     quotas: Quotas = Field(description="What it may use; 0 is no limit.")
     use: TenantUse = Field(description="What it uses now.")
+
+
+class RotationQuery(Query):
+    """How long the earlier secrets stay valid."""
+
+    previous_hours: float = Field(
+        default=24, ge=0, le=168, description="Hours for which earlier secrets sign too; 0 if one of them leaked."
+    )
 
 
 class WebhookSecrets(BaseModel):
@@ -67,6 +76,27 @@ def get_tenant() -> Response:
 )
 def get_webhook_secrets() -> Response:
     """Get the secrets that receivers of the tenant's webhooks verify signatures with (Standard Webhooks)."""
-    if not (secrets := webhook_secrets(Context.current().settings, g.caller.tenant)):
+    return _secrets_response()
+
+
+@routes.post("/v1/tenant/webhook_secrets")
+@operation(
+    ResponseDoc(201, "The secrets; the last one is new.", WebhookSecrets),
+    query=RotationQuery,
+    errors=(WebhooksDisabled,),
+)
+def rotate_webhook_secrets(query: RotationQuery) -> Response:
+    """Create a new secret of the tenant's webhooks. Earlier ones sign for `previous_hours` more, so that none fails."""
+    context = Context.current()
+    if not context.settings.webhook_secret:
         raise WebhooksDisabled
-    return json_response(WebhookSecrets(secrets=secrets))
+    rotate_webhook_secret(context.services.blobs, g.caller.tenant, query.previous_hours * 3600)
+    audit("webhook_secret.rotated")
+    return _secrets_response(201)
+
+
+def _secrets_response(status: int = 200) -> Response:
+    context = Context.current()
+    if not (secrets := webhook_secrets(context.settings, context.services.blobs, g.caller.tenant)):
+        raise WebhooksDisabled
+    return json_response(WebhookSecrets(secrets=secrets), status)

@@ -24,6 +24,11 @@ def tenant(name: str) -> str:
     return f"{TENANTS_PREFIX}{name}.json"
 
 
+def webhook_secrets(tenant: str) -> str:
+    """Return the key of what shared.tenants.webhook_secrets stores of a tenant that rotated its secret."""
+    return f"webhook_secrets/{tenant}.json"
+
+
 def input_image(sha256: str) -> str:
     """Return the key of an image, shared between jobs: canonical PNG, upright, sRGB or Display P3.
 

@@ -20,6 +20,7 @@ Action = Literal[
     "image.deleted",
     "key.created",
     "key.revoked",
+    "webhook_secret.rotated",
 ]
 MAX_ENTRIES: Final = 10_000
 _STREAM: Final = f"{NAMESPACE}:audit"
@@ -33,7 +34,10 @@ class AuditEntry(BaseModel):
         description="`key PREFIX`; `EASEL_API_KEYS NUMBER`; `address ADDRESS`, if the service has no keys; or "
         "`easel-worker`."
     )
-    tenant: str | None = Field(default=None, description="The caller's; null for `easel-worker`.")
+    tenant: str | None = Field(
+        default=None,
+        description="The caller's. For `easel-worker` the one whose secret of webhooks it rotated, else null.",
+    )
     address: str | None = Field(default=None, description="The client's, or that of the last proxy before the service.")
     request_id: str | None = Field(
         default=None, description="The request's ID, as in the log; null for `easel-worker`."

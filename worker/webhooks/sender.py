@@ -130,7 +130,7 @@ class WebhookSender:
         if job.request.webhook is None:  # in a record that another program wrote
             raise DeliveryFailed("The job has no webhook.")
         body, now = payload(job, event.event, self.settings), datetime.now(UTC)
-        signers = [Signer(secret) for secret in signing_secrets(self.settings, job.tenant)]
+        signers = [Signer(secret) for secret in signing_secrets(self.settings, self.services.blobs, job.tenant)]
         headers = {
             "content-type": "application/json",
             "user-agent": f"Easel/{__version__}",

@@ -64,7 +64,9 @@ class ChaosStack:
         self.services = self._open_services(redis_port)
         self.api_keys = {tenant: create_key(self.store.blobs, NewKey(tenant=tenant))[1] for tenant in TENANTS}
         with_webhooks = Settings.model_validate({"webhook_secret": _WEBHOOK_SECRET})
-        self.webhook_secrets = {tenant: webhook_secrets(with_webhooks, tenant)[0] for tenant in TENANTS}
+        self.webhook_secrets = {
+            tenant: webhook_secrets(with_webhooks, self.store.blobs, tenant)[0] for tenant in TENANTS
+        }
         self.url = f"http://127.0.0.1:{free_port()}"
         self.valkey = self._process("valkey", *_valkey(redis_port, self.folder / "valkey"))
         self.api = self._process("api", sys.executable, "-m", "chaos.stack.api")

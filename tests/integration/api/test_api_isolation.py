@@ -35,6 +35,7 @@ WITHOUT_JOBS: Final = {
     *(
         "tenant.get_tenant",
         "tenant.get_webhook_secrets",
+        "tenant.rotate_webhook_secrets",
         "keys.get_keys",
         "keys.post_key",
         "keys.delete_key",
