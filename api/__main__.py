@@ -20,6 +20,7 @@ from api import wsgi
 from api.http.auth import check_exposure
 from shared.errors import StorageUnavailable
 from shared.logging import configure_logging, exit_with_error
+from shared.services import open_services
 from shared.settings import InvalidSettings, Settings
 from shared.tracing import stop_tracing
 
@@ -115,6 +116,7 @@ def main() -> None:
     """Read the settings, refuse unsafe ones, and serve."""
     try:
         settings = Settings()
+        open_services(settings)  # for its errors, which gunicorn would log as tracebacks; the child opens its own
         check_exposure(settings)
     except InvalidSettings as error:
         exit_with_error(str(error))

@@ -66,7 +66,7 @@ def claim_number(headers: Mapping[str, Any]) -> int:
 
 def create_celery_app(settings: Settings) -> Celery:
     """Create the Celery app that API and workers share. Timeouts are explicit: kombu's defaults wait forever."""
-    app = Celery("easel", broker=settings.redis_url.replace("unix://", "redis+socket://"))
+    app = Celery("easel", broker=_broker_url(settings.redis_url))
     app.conf.update(
         # Unpickling a message would run the code of anyone who can write to Redis.
         accept_content=["json"],
@@ -90,6 +90,13 @@ def create_celery_app(settings: Settings) -> Celery:
         },
     )
     return app
+
+
+def _broker_url(redis_url: str) -> str:
+    """Return Redis' URL for kombu, which has another scheme for sockets, and verifies certificates only if told to."""
+    if redis_url.startswith("rediss://") and "ssl_cert_reqs=" not in redis_url:
+        return f"{redis_url}{'&' if '?' in redis_url else '?'}ssl_cert_reqs=required"
+    return redis_url.replace("unix://", "redis+socket://", 1)
 
 
 class Dispatcher:

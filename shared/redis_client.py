@@ -13,20 +13,29 @@ from redis.retry import Retry
 from shared.errors import LedgerLost, LedgerReadOnly, LedgerUnavailable
 from shared.jobs.job import TRANSITIONS, WEBHOOK_EVENTS, WEBHOOK_RETRY_SECONDS
 from shared.metrics.services import measure_redis_call
+from shared.settings import InvalidSettings
 
 NAMESPACE: Final = "easel"
 """Prefix of every key, followed by a colon."""
 
 
 def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
-    """Return a client that gives up after `timeout` seconds and never silently retries a command."""
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 1.0),
-        retry=Retry(NoBackoff(), 0),
-    )
+    """Return a client that gives up after `timeout` seconds and never silently retries a command.
+
+    Raises InvalidSettings.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=timeout,
+            socket_connect_timeout=min(timeout, 1.0),
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError:  # which may quote a part of the password
+        raise InvalidSettings(
+            "EASEL_REDIS_URL must be redis://host:port/database, rediss://... or unix:///path; in a password, / is %2F."
+        ) from None
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from shared.ledger.outbox import Outbox
 from shared.ledger.queue_stats import QueueStats
 from shared.redis_client import connect
 from shared.revoked_sessions import RevokedSessions
-from shared.settings import Settings
+from shared.settings import InvalidSettings, Settings
 from shared.signing_secret import SigningSecret
 from shared.storage import SHORT_TIMEOUTS, BlobStore, S3Options, Timeouts, keys, open_blob_store
 from shared.tenants.audit import AuditLog
@@ -55,7 +55,10 @@ class Services:
 
 
 def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Services:
-    """Create all clients; they connect at their first use. `timeouts` apply to a remote blob store."""
+    """Create all clients; they connect at their first use. `timeouts` apply to a remote blob store.
+
+    Raises InvalidSettings.
+    """
     client = connect(settings.redis_url)
     return Services(
         settings=settings,
@@ -80,14 +83,17 @@ def open_services(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> Se
 
 
 def open_blobs(settings: Settings, timeouts: Timeouts = SHORT_TIMEOUTS) -> BlobStore:
-    """Return a client of the blob store; it connects at its first use."""
-    s3 = S3Options(
-        endpoint=settings.s3_endpoint,
-        region=settings.s3_region,
-        path_style=settings.s3_path_style,
-        timeouts=timeouts,
-    )
-    return open_blob_store(settings.store_url, s3)
+    """Return a client of the blob store; it connects at its first use. Raises InvalidSettings."""
+    try:
+        s3 = S3Options(
+            endpoint=settings.s3_endpoint,
+            region=settings.s3_region,
+            path_style=settings.s3_path_style,
+            timeouts=timeouts,
+        )
+        return open_blob_store(settings.store_url, s3)
+    except ValueError as error:
+        raise InvalidSettings(f"EASEL_STORE_URL or EASEL_S3_ENDPOINT: {error}.") from error
 
 
 def ensure_paired(services: Services) -> bool:

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.validation_messages import message_for
 
+MAX_REQUESTS_PER_SECOND: Final = 1_000_000
+
 _URL: Final = re.compile(r"https?://[^\s?#\\]+", re.ASCII)
 
 
@@ -24,7 +26,7 @@ class Settings(BaseSettings):
     Raises InvalidSettings.
     """
 
-    model_config = SettingsConfigDict(env_prefix="EASEL_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="EASEL_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     # Services that Easel connects to.
     redis_url: str = Field(
@@ -86,6 +88,7 @@ class Settings(BaseSettings):
     tenant_requests_per_second: float = Field(
         0,
         ge=0,
+        le=MAX_REQUESTS_PER_SECOND,
         description="Requests per second of each tenant, as an average of ten seconds; 0: no limit. This and the next "
         "settings are defaults: `easel-worker tenants set` changes them for a tenant.",
     )

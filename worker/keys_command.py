@@ -6,9 +6,10 @@ from typing import Annotated, Final
 
 import typer
 from pydantic import TypeAdapter, ValidationError
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from easel.terminal.output import print_message, print_table, printable
 from shared.errors import LedgerUnavailable, WebhooksDisabled
 from shared.jobs.job import DEFAULT_TENANT
 from shared.redis_client import connect
@@ -21,8 +22,6 @@ from shared.tenants.webhook_secrets import rotate_webhook_secret, webhook_secret
 from shared.validation_messages import message_for
 
 app = typer.Typer(help="Create, list and revoke the API keys of tenants.", no_args_is_help=True)
-console = Console()
-notes = Console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _CALLER: Final = "easel-worker"  # in the audit log
 _COLUMNS: Final = ("prefix", "tenant", "name", "scopes", "created", "expires", "state")
@@ -45,7 +44,9 @@ def create(
     scope: Annotated[
         list[str] | None, typer.Option(help="jobs, read, metrics or admin; repeat it for several. Default: jobs.")
     ] = None,
-    expires_days: Annotated[float | None, typer.Option(help="Days until the key expires. Default: never.")] = None,
+    expires_days: Annotated[
+        float | None, typer.Option(min=0.01, max=36_500, help="Days until the key expires. Default: never.")
+    ] = None,
     as_json: Json = False,  # noqa: FBT002 - typer makes an option of it
 ) -> None:
     """Create a key and print it. It is shown only once."""
@@ -64,8 +65,7 @@ def create(
         print(json.dumps({**_plain(key), "key": text}))  # noqa: T201 - for scripts
         return
     print(text)  # noqa: T201 - for scripts: EASEL_API_KEY=$(easel-worker keys create)
-    store = Settings().store_url
-    notes.print(f"A key of tenant {key.tenant} for {store}. Save it now: only its hash is stored.")
+    print_message(f"A key of tenant {key.tenant} for {settings.store_url}. Save it now: only its hash is stored.")
 
 
 @app.command("list")
@@ -81,8 +81,9 @@ def list_all(
     table = Table(*_COLUMNS, box=None, pad_edge=False)
     for key in found:
         dates = key.created_at.date(), key.expires_at.date() if key.expires_at else ""
-        table.add_row(key.prefix, key.tenant, key.name, ", ".join(key.scopes), *map(str, dates), key.state())
-    console.print(table)
+        name = Text(printable(key.name))  # no markup
+        table.add_row(key.prefix, key.tenant, name, ", ".join(key.scopes), *map(str, dates), key.state())
+    print_table(table)
 
 
 @app.command()
@@ -91,14 +92,14 @@ def revoke(prefix: Annotated[str, typer.Argument(help="The public part of the ke
     settings = Settings()
     key = revoke_key(open_blobs(settings), prefix.removeprefix("easel_"))
     _audit(settings, AuditEntry(action="key.revoked", caller=_CALLER, key=key.prefix))
-    notes.print(f"Key {key.prefix} of tenant {key.tenant} is revoked.")
+    print_message(f"Key {key.prefix} of tenant {key.tenant} is revoked.")
 
 
 @app.command("rotate-secret")
 def rotate_secret() -> None:
     """End all sessions of pages and all share links, by replacing the secret in Redis that signs them."""
     SigningSecret(connect(Settings().redis_url)).rotate()
-    notes.print("All sessions and share links have ended. API keys go on.")
+    print_message("All sessions and share links have ended. API keys go on.")
 
 
 @app.command("webhook-secret")
@@ -135,7 +136,7 @@ def _audit(settings: Settings, entry: AuditEntry) -> None:
     try:
         AuditLog(connect(settings.redis_url)).add(entry)
     except LedgerUnavailable:
-        notes.print("Redis is not available, so the audit log does not have this.")
+        print_message("Redis is not available, so the audit log does not have this.")
 
 
 def _plain(key: StoredKey) -> dict[str, object]:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 from pydantic import BaseModel, ValidationError
-from rich.console import Console
 from rich.table import Table
 
+from easel.terminal.output import print_table
 from shared.errors import LedgerUnavailable
 from shared.ledger.ledger import Ledger, connect
 from shared.services import open_blobs
@@ -19,7 +19,6 @@ from shared.tenants.stored_bytes import StoredBytes
 from shared.validation_messages import message_for
 
 app = typer.Typer(help="Set and list the quotas of tenants.", no_args_is_help=True)
-console = Console()
 
 
 class _Tenant(BaseModel):
@@ -103,4 +102,4 @@ def _print(quotas: Mapping[str, Quotas], stored: Mapping[str, int] | None = None
     for name, one in quotas.items():
         now = [f"{stored.get(name, 0):,}"] if stored is not None else []
         table.add_row(name, *(f"{limit:,}" if limit else "no limit" for limit in one.model_dump().values()), *now)
-    console.print(table)
+    print_table(table)

@@ -24,7 +24,7 @@ def limit_requests() -> None:
         g.rate_limit = context.services.request_counter.count(tenant, per_second)
         if not g.rate_limit.allowed:
             raise RateLimited(
-                f"Your quota is {g.rate_limit.quota} requests in {g.rate_limit.window_seconds} seconds. "
+                f"Your quota of requests is {g.rate_limit.quota} in {g.rate_limit.window_seconds} seconds. "
                 "Send fewer: event streams and long polls need one request each.",
                 retry_after_seconds=max(1, g.rate_limit.retry_seconds),
             )

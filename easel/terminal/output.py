@@ -4,6 +4,9 @@ import json
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
+
+_WIDEST_LINE = 1000  # characters; no table is wider
 
 stdout = Console(highlight=False, emoji=False)  # text such as :bug: from the service is not replaced
 """The output of a command."""
@@ -19,6 +22,12 @@ def printable(text: str) -> str:
 def print_message(message: str) -> None:
     """Print a message for people to standard error."""
     stderr.print(printable(message), markup=False, soft_wrap=True)
+
+
+def print_table(table: Table) -> None:
+    """Print a table to standard output. In a pipe or a file each row is one line, for grep and awk."""
+    console = stdout if stdout.is_terminal else Console(highlight=False, emoji=False, width=_WIDEST_LINE)
+    console.print(table)
 
 
 def print_json(document: Any) -> None:

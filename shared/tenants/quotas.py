@@ -6,17 +6,20 @@ from pathlib import PurePosixPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import BlobMissing
-from shared.settings import Settings
+from shared.settings import MAX_REQUESTS_PER_SECOND, Settings
 from shared.storage import BlobStore, keys
 
 
 class Quotas(BaseModel):
     """Limits of one tenant; 0 is no limit. In the blob `tenants/<tenant>.json`, None is the settings' default."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     requests_per_second: float | None = Field(
-        default=None, ge=0, description="Requests per second, as an average of ten seconds."
+        default=None,
+        ge=0,
+        le=MAX_REQUESTS_PER_SECOND,
+        description="Requests per second, as an average of ten seconds.",
     )
     queued_jobs: int | None = Field(default=None, ge=0, description="Queued jobs.")
     # A copy is in Redis: Ledger.set_running_limit.

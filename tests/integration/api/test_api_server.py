@@ -37,10 +37,17 @@ def test_without_keys_the_server_refuses_to_listen_beyond_loopback(host: str) ->
     assert "Traceback" not in ended.stderr
 
 
-def test_an_invalid_setting_is_named() -> None:
-    ended = run_refused(EASEL_API_THREADS="many")
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("EASEL_API_THREADS", "many", "must be a whole number"),
+        ("EASEL_REDIS_URL", "localhost:6379", "must be redis://"),
+    ],
+)
+def test_an_invalid_setting_is_named(name: str, value: str, problem: str) -> None:
+    ended = run_refused(**{name: value})
     assert ended.returncode == 1
-    assert "EASEL_API_THREADS must be a whole number" in ended.stderr
+    assert f"{name} {problem}" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -2,15 +2,14 @@
 
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.certificates import self_signed_certificate
 from support.fixtures.webhooks import NO_CONTENT, deliver_next, submit_and_cancel
-from support.requirements import part_missing
 from support.scripted_server import ScriptedServer, serve
 
 from shared.jobs.webhook import parse_ip
@@ -67,7 +66,7 @@ def test_the_environments_proxies_are_not_used(
 def test_tls_verifies_the_name_although_the_connection_goes_to_the_address(
     tmp_path: Path, name: str, *, arrives: bool
 ) -> None:
-    certificate = _certificate(tmp_path, name)
+    certificate = self_signed_certificate(tmp_path, name)
     server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server_tls.load_cert_chain(certificate, tmp_path / "key.pem")
     client_tls = ssl.create_default_context(cafile=str(certificate))
@@ -84,26 +83,3 @@ def test_tls_verifies_the_name_although_the_connection_goes_to_the_address(
 
 def _post(client: WebhookClient, url: str) -> Callable[[], int]:
     return lambda: client.post(url, {}, b"{}").status
-
-
-def _certificate(folder: Path, name: str) -> Path:
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-    ]
-    command += ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
-    try:
-        subprocess.run(
-            [*command, "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, capture_output=True
-        )
-    except FileNotFoundError:
-        part_missing("there is no openssl")
-    return folder / "cert.pem"

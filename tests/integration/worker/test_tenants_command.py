@@ -43,7 +43,8 @@ def test_what_is_set_for_a_tenant_replaces_the_settings_defaults() -> None:
 
 
 def test_an_invalid_tenant_or_quota_is_refused() -> None:
-    for arguments in (("A",), ("acme", "--queued-jobs", "-1"), ("a/b", "--queued-jobs", "1")):
+    wrong_rates = (("acme", "--requests-per-second", rate) for rate in ("inf", "nan", "1e300", "-1"))
+    for arguments in (("A",), ("acme", "--queued-jobs", "-1"), ("a/b", "--queued-jobs", "1"), *wrong_rates):
         assert run("tenants", "set", *arguments).exit_code == 2
     assert listed() == []
 

@@ -17,6 +17,13 @@ def test_an_invalid_setting_is_reported_by_the_name_of_its_variable(monkeypatch:
     )
 
 
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_a_number_is_finite(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_LEASE_SECONDS", value)
+    with pytest.raises(InvalidSettings, match="EASEL_LEASE_SECONDS must be a finite number"):
+        Settings()
+
+
 def test_the_value_of_a_secret_is_in_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EASEL_WEBHOOK_SECRET", "whsec_" + 3 * "abc")
     with pytest.raises(InvalidSettings) as caught:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from shared.tenants.keys import parse_key
+from shared.tenants.keys import SCOPES, parse_key
 from worker.cli import app
 
 
@@ -47,3 +47,18 @@ def test_an_invalid_tenant_or_scope_is_named() -> None:
         assert refused.exit_code == 2
         assert f"{name}: must" in refused.stderr
     assert json.loads(run("list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "nan", "inf", "1e9"])
+def test_days_after_which_a_key_would_be_no_key_are_refused(days: str) -> None:
+    refused = run("create", "--expires-days", days)
+    assert (refused.exit_code, "--expires-days" in refused.stderr) == (2, True)
+    assert json.loads(run("list", "--json").stdout) == []
+
+
+def test_in_a_pipe_each_key_is_one_line_with_its_name_as_it_is() -> None:
+    scopes = [argument for scope in SCOPES for argument in ("--scope", scope)]
+    run("create", "--name", f"[bold] {'x' * 80}", *scopes)
+    (_, line) = run("list").stdout.splitlines()
+    assert f"[bold] {'x' * 80}" in line
+    assert ", ".join(SCOPES) in line
