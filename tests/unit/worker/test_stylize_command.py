@@ -12,10 +12,12 @@ from support.image_files import decode_png, display_p3_profile, encode, solid
 from support.requirements import ROOT
 from support.small_runs import CONTENT, STYLE, small
 
+from shared.errors import InvalidMask
 from shared.imaging import deep_color
 from shared.imaging.encoding import encode_canonical_png
+from shared.presets import PRESETS, resolve
 from worker.engine.weights.sources import Weights
-from worker.stylize_command import run
+from worker.stylize_command import _decode_style, run
 
 
 @pytest.mark.slow
@@ -53,3 +55,28 @@ def test_colors_that_srgb_lacks_are_kept_unless_srgb_is_asked_for(
     run(content, [style], recipe, Weights("path", random_weights, ""), out)
     assert deep_color.decode_stored(out.read_bytes()).color_space == ("srgb" if color_space == "srgb" else "display-p3")
     np.testing.assert_allclose(decode_png(out.read_bytes()).mean(axis=(0, 1)), expected, atol=3)
+
+
+def test_a_style_is_used_as_by_a_worker_without_the_colors_of_its_transparent_parts(tmp_path: Path) -> None:
+    def used(hidden: int) -> np.ndarray:
+        (tmp_path / "style.png").write_bytes(
+            encode_canonical_png(Image.fromarray(partly_transparent(visible=40, hidden=hidden)))
+        )
+        return _decode_style(tmp_path / "style.png", PRESETS["default"])
+
+    np.testing.assert_array_equal(used(hidden=0), used(hidden=255))
+
+
+def test_a_style_that_is_transparent_nearly_everywhere_is_refused_as_by_the_api(tmp_path: Path) -> None:
+    content, style = tmp_path / "content.png", tmp_path / "style.png"
+    content.write_bytes(encode_canonical_png(Image.fromarray(CONTENT)))
+    style.write_bytes(encode_canonical_png(Image.fromarray(partly_transparent(visible=4))))
+    with pytest.raises(InvalidMask, match=r"style.png: Less than 1% of the style image is used"):
+        run(content, [style], resolve({"preset": "patches", "size": 64}), None, tmp_path / "out.png")
+
+
+def partly_transparent(*, visible: int, hidden: int = 0) -> np.ndarray:
+    """Return a style with a square of so many visible pixels a side, and the level of the transparent ones."""
+    pixels = np.full((*STYLE.shape[:2], 4), (hidden, hidden, hidden, 0), np.uint8)
+    pixels[:visible, :visible] = np.dstack([STYLE, np.full(STYLE.shape[:2], 255, np.uint8)])[:visible, :visible]
+    return pixels
