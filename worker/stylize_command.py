@@ -29,6 +29,7 @@ Report = Callable[[Iterate, float], None]
 """Called with an iterate and the seconds since the start."""
 
 _QUALITY = 90  # of a JPEG or WebP, as the service's default
+_ETA_SECONDS = 3600  # the time left follows from the speed of these last ones; a step of a large image takes minutes
 _MAX_PIXELS = 200_000_000  # a person's own files on their own machine
 
 
@@ -48,7 +49,7 @@ def run(
     The ending of `output` decides the format. The path - is standard input or output.
 
     `weights` may be None for a recipe without evaluations. `trace` gets one JSON line per step. Iterations that the
-    recipe saves are written beside the output, if it is a file. On KeyboardInterrupt the image so far is written
+    recipe saves are written beside the output, which is a file then. On KeyboardInterrupt the image so far is written
     before it is raised. Raises the errors of `decode` and `stylize`, InvalidMask if hardly anything of a style
     is used, and OSError for files that cannot be read or written.
     """
@@ -63,7 +64,7 @@ def run(
             started = time.perf_counter()
             for last in stylize(photo, images, recipe, weights=weights, path=path):
                 seconds = time.perf_counter() - started
-                if recipe.saves(last.step) and not is_standard(output):
+                if recipe.saves(last.step):
                     png = encode_rendered_png(last.image, alpha, recipe)
                     iteration_path(output, last.step).write_bytes(png)
                 write(last, seconds)
@@ -119,7 +120,7 @@ def _progress_bar(recipe: Recipe, console: Console) -> Iterator[Report]:
         TextColumn("step {task.fields[step]}/{task.fields[steps]}  loss {task.fields[loss]}  {task.fields[rate]}  ETA"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, speed_estimate_period=_ETA_SECONDS) as progress:
         bar = progress.add_task("preparing", total=1.0, step=0, steps=recipe.total_steps, loss="-", rate="")
 
         def show(iterate: Iterate, seconds: float) -> None:
