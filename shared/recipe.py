@@ -236,6 +236,11 @@ class Recipe(_Frozen):
         """Return the size of each of so many style images relative to `size`."""
         return tuple(self.style_scale * scale for scale in self.style_scales or (1.0,) * styles)
 
+    def shares(self, styles: int) -> tuple[float, ...]:
+        """Return the share of each of so many style images, 1 in sum."""
+        mix = self.style_mix or (1.0,) * styles
+        return tuple(weight / sum(mix) for weight in mix)
+
     def patch_iterations(self) -> tuple[PatchIteration, ...]:
         """Return the iterations of patch matching before the first evaluation, coarse to fine; none by default."""
         return patch_iterations(self.schedule()[0][0]) if self.init == "patches" else ()
