@@ -114,8 +114,9 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
         ),
     ] = None,
 ) -> None:
-    """Render CONTENT in the style of STYLES on this machine, without a server. Ctrl-C writes the image so far.
+    """Render CONTENT in the style of STYLES on this machine, without a server. Masks and start images need one.
 
+    Ctrl-C writes the image so far.
     Exit codes: 1 for an image, a recipe or weights that cannot be used; 2 for wrong usage, such as an output that
     cannot be written, before any work.
     """
