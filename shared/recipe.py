@@ -60,7 +60,7 @@ class LBFGS(_Frozen):
 class Stage(_Frozen):
     """One size of a coarse-to-fine run."""
 
-    scale: float = Field(gt=0, le=1, description="Longest side as a share of the recipe's `size`.")
+    scale: float = Field(gt=0, le=1, description="Longest side as a share of the recipe's `size`, at least 64 pixels.")
     share: float = Field(gt=0, le=1, description="Share of the recipe's `steps`; shares are rescaled to sum to 1.")
 
 
@@ -80,7 +80,8 @@ class Recipe(_Frozen):
         (Stage(scale=1, share=1),),
         min_length=1,
         max_length=6,
-        description="Sizes to render, in order and usually coarse to fine; each stage starts from the previous result.",
+        description="Sizes to render, in order and usually coarse to fine; each stage starts from the previous result, "
+        "and the last one makes the result: `size` is its longest side if the scale is 1.",
     )
     style_scale: float = Field(
         1.0, ge=0.25, le=4, description="Longest side of the style images relative to `size`: above 1, strokes grow."
@@ -234,6 +235,11 @@ class Recipe(_Frozen):
     def scales(self, styles: int) -> tuple[float, ...]:
         """Return the size of each of so many style images relative to `size`."""
         return tuple(self.style_scale * scale for scale in self.style_scales or (1.0,) * styles)
+
+    def shares(self, styles: int) -> tuple[float, ...]:
+        """Return the share of each of so many style images, 1 in sum."""
+        mix = self.style_mix or (1.0,) * styles
+        return tuple(weight / sum(mix) for weight in mix)
 
     def patch_iterations(self) -> tuple[PatchIteration, ...]:
         """Return the iterations of patch matching before the first evaluation, coarse to fine; none by default."""

@@ -28,6 +28,20 @@ def _reasons(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if recipe.save_every > recipe.total_steps:
         fix = f"lower it to {recipe.total_steps} or less, or leave it out"
         yield "save_every", f"saves nothing in {recipe.total_steps} steps; {fix}"
+    yield from _reasons_of_losses(recipe)
     if not recipe.steps:
         for field in _EVALUATION_FIELDS:
             yield field, "has no effect without evaluations (steps is 0); leave it out, or raise steps"
+
+
+def _reasons_of_losses(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    if not recipe.style_layers:
+        for field in ("style_weight", "style_loss"):
+            yield field, "has no effect without style_layers; leave it out, or name a layer"
+    if not recipe.content_layers:
+        yield "content_weight", "has no effect without content_layers; leave it out, or name a layer"
+    content = recipe.content_weight and any(recipe.content_layers.values())
+    style = (recipe.style_weight or recipe.match_weight) and any(recipe.style_layers.values())
+    if not (content or style):
+        for field in ("content_layers", "style_layers", "content_weight", "style_weight"):
+            yield field, "leaves no content or style loss; give one of them a layer, and both of these a weight above 0"

@@ -119,8 +119,14 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
     models = [model]
     for part in location[:-1]:
         fields = [one.model_fields[part].annotation for one in models if part in one.model_fields]
-        models = [inner for field in fields for inner in _models_in(field)] or models  # else an index or a tag
+        inner = [model for field in fields for model in _models_in(field)]
+        models = inner or [model for model in models if _has_tag(model, part)] or models  # else an index
     return [name for one in models for name in one.model_fields]
+
+
+def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
+    """Return whether a union selects this model by this value of a field, such as kind."""
+    return any(tag in get_args(field.annotation) for field in model.model_fields.values())
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from easel import BadInput, recipe_fields
-from easel.terminal.files import check_input, check_output
+from easel.terminal.files import check_input, check_output, is_standard
 from easel.terminal.output import print_message, printable
 from shared import errors
 from shared.logging import configure_logging, exit_with_error
@@ -107,15 +107,22 @@ def stylize(  # noqa: PLR0917 - typer turns each into an option
             help="reference: the Keras model. fast: an implementation for CPUs. auto: reference on a GPU, else fast."
         ),
     ] = "auto",
-    trace: Annotated[Path | None, typer.Option(help="A file to write one JSON line per step to.")] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file to write one JSON line per step to: losses, of which patch matching has none, and time."
+        ),
+    ] = None,
 ) -> None:
-    """Render CONTENT in the style of STYLES on this machine, without a server.
+    """Render CONTENT in the style of STYLES on this machine, without a server. Masks and start images need one.
 
+    Ctrl-C writes the image so far.
     Exit codes: 1 for an image, a recipe or weights that cannot be used; 2 for wrong usage, such as an output that
     cannot be written, before any work.
     """
     _check_files(output, trace)
     resolved = _recipe(recipe, size, steps)
+    _check_saved(resolved, output)
     from worker import stylize_command  # noqa: PLC0415 - it imports TensorFlow
     from worker.devices.device import configure_tensorflow  # noqa: PLC0415 - it imports TensorFlow
 
@@ -149,6 +156,14 @@ def _check_files(output: Path, trace: Path | None) -> None:
             problem = f"The folder {printable(str(file and file.parent))} cannot be made: {error.strerror}."
             raise typer.BadParameter(problem, param_hint=option) from error
     check_output(output)
+
+
+def _check_saved(recipe: Recipe, output: Path) -> None:
+    """Raise typer.BadParameter if the images of `save_every` have no place: they are written beside the output."""
+    if recipe.save_every and is_standard(output):
+        raise typer.BadParameter(
+            "The recipe has save_every, whose images are written beside the result: name a file.", param_hint="--output"
+        )
 
 
 def _recipe(name_or_file: str, size: int | None, steps: int | None) -> Recipe:

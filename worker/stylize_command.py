@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -15,7 +17,8 @@ from shared.errors import EaselError
 from shared.imaging import result_formats
 from shared.imaging.deep_color import DecodedImage, decode
 from shared.imaging.display_p3 import convert
-from shared.imaging.transparency import encode_rendered_png, separate_alpha
+from shared.imaging.transparency import encode_rendered_png, fill_transparent, separate_alpha, used_share
+from shared.inputs.input_images import check_used_share
 from shared.presets import adapted_to_weights
 from shared.recipe import Recipe
 from worker.engine import Iterate, stylize
@@ -26,6 +29,7 @@ Report = Callable[[Iterate, float], None]
 """Called with an iterate and the seconds since the start."""
 
 _QUALITY = 90  # of a JPEG or WebP, as the service's default
+_ETA_SECONDS = 3600  # the time left follows from the speed of these last ones; a step of a large image takes minutes
 _MAX_PIXELS = 200_000_000  # a person's own files on their own machine
 
 
@@ -45,13 +49,14 @@ def run(
     The ending of `output` decides the format. The path - is standard input or output.
 
     `weights` may be None for a recipe without evaluations. `trace` gets one JSON line per step. Iterations that the
-    recipe saves are written beside the output, if it is a file. On KeyboardInterrupt the image so far is written before
-    it is raised. Raises the errors of `decode` and `stylize`, and OSError for files that cannot be read or written.
+    recipe saves are written beside the output, which is a file then. On KeyboardInterrupt the image so far is written
+    before it is raised. Raises the errors of `decode` and `stylize`, InvalidMask if hardly anything of a style
+    is used, and OSError for files that cannot be read or written.
     """
     decoded = _decode(content)
     recipe = recipe.in_space(decoded.color_space)
     photo, alpha = separate_alpha(convert(*decoded, recipe.rendered_space))
-    images = [convert(*_decode(file), recipe.rendered_space) for file in styles]
+    images = [_decode_style(file, recipe) for file in styles]
     recipe = adapted_to_weights(recipe, weights.source) if weights else recipe
     last: Iterate | None = None
     try:
@@ -59,7 +64,7 @@ def run(
             started = time.perf_counter()
             for last in stylize(photo, images, recipe, weights=weights, path=path):
                 seconds = time.perf_counter() - started
-                if recipe.saves(last.step) and not is_standard(output):
+                if recipe.saves(last.step):
                     png = encode_rendered_png(last.image, alpha, recipe)
                     iteration_path(output, last.step).write_bytes(png)
                 write(last, seconds)
@@ -76,8 +81,23 @@ def run(
 def _decode(file: Path) -> DecodedImage:
     """Return the pixels of a file. Raises the errors of `decode`, which name the file, and OSError."""
     data = sys.stdin.buffer.read() if is_standard(file) else file.read_bytes()
-    try:
+    with _named(file):
         return decode(data, max_pixels=_MAX_PIXELS, background=None)
+
+
+def _decode_style(file: Path, recipe: Recipe) -> NDArray[Any]:
+    """Return the pixels of a style as a worker uses them. Raises like `_decode`, and InvalidMask, as the API."""
+    pixels = convert(*_decode(file), recipe.rendered_space)
+    with _named(file):
+        check_used_share(used_share(pixels))
+    return fill_transparent(pixels)
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Name the file in errors about its image."""
+    try:
+        yield
     except EaselError as error:
         raise type(error)(f"{'Standard input' if is_standard(file) else file}: {error.detail}") from error
 
@@ -100,7 +120,7 @@ def _progress_bar(recipe: Recipe, console: Console) -> Iterator[Report]:
         TextColumn("step {task.fields[step]}/{task.fields[steps]}  loss {task.fields[loss]}  {task.fields[rate]}  ETA"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, speed_estimate_period=_ETA_SECONDS) as progress:
         bar = progress.add_task("preparing", total=1.0, step=0, steps=recipe.total_steps, loss="-", rate="")
 
         def show(iterate: Iterate, seconds: float) -> None:

@@ -50,7 +50,10 @@ class Progress(ServiceModel):
 
 
 class Losses(ServiceModel):
-    """The weighted terms of the objective; `total` is their sum."""
+    """The weighted terms of the objective; `total` is their sum.
+
+    They are those of the image that is optimized, before `averaging`, `color: content` and masks.
+    """
 
     total: float = Field(description="The objective.")
     style: float = Field(description="Weighted style loss.")

@@ -32,6 +32,16 @@ def separate_alpha(pixels: NDArray[Any]) -> tuple[NDArray[Any], Alpha | None]:
     return np.ascontiguousarray(colors), np.divide(alpha, np.iinfo(pixels.dtype).max, dtype=np.float32)
 
 
+def fill_transparent(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return an RGB image, or an RGBA image whose transparent pixels got the colors around them. See separate_alpha."""
+    return np.dstack([separate_alpha(pixels)[0], pixels[..., 3:]])
+
+
+def used_share(pixels: NDArray[Any]) -> float:
+    """Return how much of an RGB or RGBA style image is used, in [0, 1]: its mean alpha."""
+    return float(pixels[..., 3].mean() / np.iinfo(pixels.dtype).max) if pixels.shape[2] > 3 else 1  # noqa: PLR2004 - RGB
+
+
 def attach_alpha(image: NDArray[np.float32], alpha: Alpha | None) -> NDArray[np.float32]:
     """Return the image (height, width, 3) in [0, 1] with `alpha` as a fourth channel, scaled to its size."""
     if alpha is None:

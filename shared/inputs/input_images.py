@@ -13,6 +13,7 @@ from PIL.Image import Resampling
 from shared.errors import BadInput, ImageFetchFailed, ImageNotFound, InvalidMask, InvalidShape
 from shared.imaging import deep_color, encoding, images
 from shared.imaging.deep_color import DecodedImage
+from shared.imaging.transparency import used_share
 from shared.recipe import Recipe
 from shared.recipe_inputs import check_photo_shape
 
@@ -78,9 +79,9 @@ def check_input(image: InputImage, recipe: Recipe, shape_of: tuple[int, int] | N
         check_photo_shape(size, recipe)
 
 
-def check_used_share(style: InputImage) -> None:
+def check_used_share(share: float) -> None:
     """Raise InvalidMask if too little of a style is used: deep layers would see nothing of it."""
-    if style.used_share < _MIN_USED_SHARE:
+    if share < _MIN_USED_SHARE:
         raise InvalidMask(
             f"Less than {_MIN_USED_SHARE:.0%} of the style image is used: the rest is transparent, or black in its "
             "mask. Use more of it."
@@ -153,12 +154,11 @@ def _split_by_color(image: Image.Image, styles: int) -> Iterator[Image.Image]:
 
 def _stored(image: DecodedImage) -> InputImage:
     png, pixels = deep_color.encode_canonical_png(*image), image.pixels
-    has_alpha = pixels.shape[2] > 3  # noqa: PLR2004 - RGB
     return InputImage(
         hashlib.sha256(png).hexdigest(),
         png,
         pixels.shape[1],
         pixels.shape[0],
         bit_depth=8 * pixels.itemsize,
-        used_share=float(pixels[..., 3].mean() / np.iinfo(pixels.dtype).max) if has_alpha else 1,
+        used_share=used_share(pixels),
     )

@@ -103,7 +103,7 @@ class InputReader:
             style = self.read_image(source) if mask is None else self._decode_style(source, mask)
             check_shape((style.width, style.height))
             with positioned(**({} if mask is None else {"field": "style_mask"})):
-                check_used_share(style)
+                check_used_share(style.used_share)
             return style
 
     def _read_masks(self, sources: Sequence[ImageSource], size: tuple[int, int], styles: int) -> list[InputImage]:

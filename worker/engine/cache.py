@@ -214,7 +214,7 @@ class Cache:
         """Return the targets of MatchLoss: samples of each style for its region, or of all styles together."""
         if not recipe.match_weight:
             return {}
-        counts = [SAMPLES] * count if regions else sample_counts(recipe.style_mix or (1.0,) * count)
+        counts = [SAMPLES] * count if regions else sample_counts(recipe.shares(count))
         samples = [network.match_samples(*pair) for pair in zip(styles, counts, strict=True)]
         by_layer = {layer: [sample[layer] for sample in samples] for layer in recipe.match_layers}
         combine = tf.stack if regions else lambda parts: tf.concat(parts, axis=0)[tf.newaxis]

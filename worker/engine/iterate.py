@@ -60,7 +60,7 @@ class RunState:
 
     step: int
     stage: int
-    metrics: NDArray[np.float32]  # [total, style, content, total variation, gradient norm] of the current image
+    metrics: NDArray[np.float32]  # [total, style, content, total variation, gradient norm] of the accepted image
     optimizer: OptimizerState
     lowest_total: float = math.inf  # in this stage; infinite before its first evaluation
     consecutive_backoffs: int = 0
@@ -136,8 +136,8 @@ class Iterate:
     """
 
     step: int
-    losses: Losses | None  # of this image; None in patch matching
-    gradient_norm: float | None  # of the total loss, with respect to pixel values in [0, 1]
+    losses: Losses | None  # of the image accepted last, before averaging and postprocessing; None in patch matching
+    gradient_norm: float | None  # of its total loss, with respect to pixel values in [0, 1]
     phase: str  # such as "192 px"
     fraction: float  # of the run's arithmetic done so far, in [0, 1]
     step_backoffs: int  # times the step was halved so far, after unusable evaluations

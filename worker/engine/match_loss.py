@@ -69,7 +69,8 @@ def _most_similar(image: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
 def sample_activations(activations: tf.Tensor, mask: tf.Tensor | None, count: int) -> tf.Tensor:
     """Return (count, channels), evenly spaced from (1, height, width, channels); positions repeat if there are fewer.
 
-    With a mask (height, width) in [0, 1], of any size, only from where it is above one half, or else above 0.
+    With a mask (height, width) in [0, 1], of any size, only from where it is above one half, or above half of its
+    maximum in this layer if that is less.
     """
     _, height, width, channels = activations.shape
     positions = tf.reshape(activations, [-1, channels])
@@ -77,8 +78,8 @@ def sample_activations(activations: tf.Tensor, mask: tf.Tensor | None, count: in
         shown = tf.reshape(tf.image.resize(mask[..., tf.newaxis], (height, width), method="area"), [-1])
         half = min(0.5, float(tf.reduce_max(shown)) / 2)
         positions = tf.boolean_mask(positions, shown > half)
-    total = positions.shape[0]
-    return tf.gather(positions, tf.range(count) * total // count)
+    numbers = tf.range(count, dtype=tf.int64) * positions.shape[0] // count  # the product can exceed 32 bits
+    return tf.gather(positions, numbers)
 
 
 def sample_counts(shares: Sequence[float]) -> list[int]:

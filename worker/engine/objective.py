@@ -72,8 +72,8 @@ def stack_styles(styles: Sequence[GramMatrices]) -> dict[str, tf.Tensor]:
 
 def blend_styles(styles: Sequence[GramMatrices], recipe: Recipe) -> dict[str, tf.Tensor]:
     """Return the mean of the styles' Gram matrices, weighted by `style_mix`."""
-    shares = recipe.style_mix or (1.0,) * len(styles)
+    shares = recipe.shares(len(styles))
     return {
-        layer: tf.add_n([share / sum(shares) * style[layer] for share, style in zip(shares, styles, strict=True)])
+        layer: tf.add_n([share * style[layer] for share, style in zip(shares, styles, strict=True)])
         for layer in styles[0]
     }

@@ -10,7 +10,7 @@ import structlog
 from shared.errors import BlobMissing
 from shared.imaging.deep_color import DecodedImage, decode_stored
 from shared.imaging.display_p3 import convert
-from shared.imaging.transparency import Alpha, separate_alpha
+from shared.imaging.transparency import Alpha, fill_transparent, separate_alpha
 from shared.presets import BETTER_WEIGHTS, adapted_to_weights
 from shared.recipe import Recipe
 from shared.storage import keys
@@ -106,15 +106,10 @@ def _load_inputs(session: JobSession) -> _Inputs:
         recipe=recipe,
         content=content,
         alpha=alpha,
-        styles=[_style(pixels(sha256)) for sha256 in request.styles],
+        styles=[fill_transparent(pixels(sha256)) for sha256 in request.styles],
         init_image=separate_alpha(pixels(request.init_image))[0] if request.init_image else None,
         masks=[np.ascontiguousarray(separate_alpha(decode(mask).pixels)[0][..., 0]) for mask in request.content_masks],
     )
-
-
-def _style(pixels: np.ndarray) -> np.ndarray:
-    """Return a style image; if it is not opaque, with its alpha as a mask."""
-    return np.dstack([separate_alpha(pixels)[0], pixels[..., 3:]])
 
 
 def _find_checkpoint(session: JobSession, weights_sha256: str) -> tuple[str, CheckpointState] | tuple[None, None]:

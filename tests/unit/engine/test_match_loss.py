@@ -55,6 +55,12 @@ def test_samples_are_spread_over_the_whole_style_and_repeat_if_there_are_few() -
     assert sample_activations(activations, None, 24)[:, 0].numpy().tolist() == sorted([*range(12)] * 2)
 
 
+def test_samples_of_a_large_style_are_spread_over_all_of_it() -> None:
+    positions = 2**31 // SAMPLES + 2048  # more than 8192 x 8192 pixels in block 4
+    samples = sample_activations(tf.reshape(tf.range(positions, dtype=tf.int32), [1, 2, -1, 1]), None, SAMPLES)
+    assert samples[-1, 0] == (SAMPLES - 1) * positions // SAMPLES
+
+
 def test_samples_come_from_where_the_style_mask_shows() -> None:
     activations = tf.constant(np.arange(12, dtype=np.float32).reshape(1, 3, 4, 1))
     mask = np.zeros((30, 40), np.float32)

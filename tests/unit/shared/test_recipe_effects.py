@@ -25,6 +25,9 @@ from shared.recipe import Recipe
         ({"color_strength": 0.5}, "set color to content or match"),
         ({"preset": "tutorial", "chroma_variation": 4}, "set normalize to true"),
         ({"preset": "fast", "save_every": 500}, "lower it"),
+        ({"style_layers": {}, "style_weight": 30}, "name a layer"),
+        ({"style_layers": {}, "style_loss": "wasserstein"}, "name a layer"),
+        ({"content_layers": {}, "content_weight": 5}, "name a layer"),
     ],
 )
 def test_a_value_without_effect_is_refused_with_the_field_and_the_fix(fields: dict[str, Any], fix: str) -> None:
@@ -38,11 +41,31 @@ def test_a_value_without_effect_is_refused_with_the_field_and_the_fix(fields: di
 @pytest.mark.parametrize(
     "fields",
     [
+        {"content_weight": 0, "style_layers": {}},
+        {"content_weight": 0, "style_layers": {"relu1_1": 0}},
+        {"content_layers": {}, "style_weight": 0},
+    ],
+)
+def test_a_recipe_without_a_content_or_a_style_loss_is_refused_with_the_fields_that_leave_none(
+    fields: dict[str, Any],
+) -> None:
+    with pytest.raises(InvalidRecipe) as caught:
+        resolve(fields)
+    assert {error["field"] for error in caught.value.extra["errors"]} == set(fields)
+    resolve({**fields, "match_weight": 0, "style_weight": 1, "style_layers": {"relu1_1": 1}})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
         {"preset": "patches", "style_scale": 2, "color": "content", "color_strength": 0.5, "seed": 3},
         {"preset": "patches", "steps": 5, "style_loss": "wasserstein"},
         {"preset": "tutorial", "seed": 3},
         {"color_strength": 1},
         {"style_weight": 0},
+        {"style_layers": {}},
+        {"content_layers": {}},
+        {"content_weight": 0, "style_weight": 0, "match_weight": 1},
     ],
 )
 def test_a_value_that_has_an_effect_or_is_the_presets_is_accepted(fields: dict[str, Any]) -> None:

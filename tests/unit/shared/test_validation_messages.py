@@ -41,6 +41,8 @@ from shared.presets import resolve
         ({"sise": 1}, "unknown parameter, did you mean size?"),
         ({"stlye_weight": 1}, "unknown parameter, did you mean style_weight?"),
         ({"optimizer": {"kind": "adam", "lerning_rate": 1}}, "unknown parameter, did you mean learning_rate?"),
+        ({"optimizer": {"kind": "lbfgs", "learning_rate": 1}}, "unknown parameter"),
+        ({"optimizer": {"kind": "lbfgs", "histroy": 1}}, "unknown parameter, did you mean history?"),
         ({"stages": [{"scale": 1, "share": 1, "scael": 1}]}, "unknown parameter, did you mean scale?"),
         ({"preset": "gentel"}, "unknown preset, did you mean gentle?"),
         ({"preset": "zzz"}, "unknown preset"),

@@ -1,6 +1,8 @@
 """`easel-worker stylize`: both engines render the same image; wide colors are kept."""
 
+import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,14 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from support.image_files import decode_png, display_p3_profile, encode, solid
 from support.requirements import ROOT
 from support.small_runs import CONTENT, STYLE, small
 
+from shared.errors import InvalidMask
 from shared.imaging import deep_color
 from shared.imaging.encoding import encode_canonical_png
+from shared.presets import PRESETS, resolve
+from worker.engine.iterate import PatchState, create_iterate
+from worker.engine.postprocess import Postprocess
+from worker.engine.schedule import Schedule
 from worker.engine.weights.sources import Weights
-from worker.stylize_command import run
+from worker.stylize_command import _decode_style, _progress_bar, run
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @pytest.mark.slow
@@ -53,3 +63,40 @@ def test_colors_that_srgb_lacks_are_kept_unless_srgb_is_asked_for(
     run(content, [style], recipe, Weights("path", random_weights, ""), out)
     assert deep_color.decode_stored(out.read_bytes()).color_space == ("srgb" if color_space == "srgb" else "display-p3")
     np.testing.assert_allclose(decode_png(out.read_bytes()).mean(axis=(0, 1)), expected, atol=3)
+
+
+def test_a_style_is_used_as_by_a_worker_without_the_colors_of_its_transparent_parts(tmp_path: Path) -> None:
+    def used(hidden: int) -> np.ndarray:
+        (tmp_path / "style.png").write_bytes(
+            encode_canonical_png(Image.fromarray(partly_transparent(visible=40, hidden=hidden)))
+        )
+        return _decode_style(tmp_path / "style.png", PRESETS["default"])
+
+    np.testing.assert_array_equal(used(hidden=0), used(hidden=255))
+
+
+def test_a_style_that_is_transparent_nearly_everywhere_is_refused_as_by_the_api(tmp_path: Path) -> None:
+    content, style = tmp_path / "content.png", tmp_path / "style.png"
+    content.write_bytes(encode_canonical_png(Image.fromarray(CONTENT)))
+    style.write_bytes(encode_canonical_png(Image.fromarray(partly_transparent(visible=4))))
+    with pytest.raises(InvalidMask, match=r"style.png: Less than 1% of the style image is used"):
+        run(content, [style], resolve({"preset": "patches", "size": 64}), None, tmp_path / "out.png")
+
+
+def test_the_time_left_is_known_after_two_steps_however_long_they_take() -> None:
+    recipe, now, screen = PRESETS["patches"], 0.0, io.StringIO()
+    schedule, postprocess = Schedule.from_recipe(recipe), Postprocess(CONTENT, recipe)
+    console = Console(file=screen, get_time=lambda: now, force_terminal=True, width=120)
+    with _progress_bar(recipe, console) as show:
+        for step in range(2):
+            now += 300.0
+            image = np.zeros((64, 64, 3), np.float32)
+            show(create_iterate(PatchState(step, image), recipe, schedule, postprocess), now)
+    assert re.search(r"ETA \d:\d\d:\d\d", ANSI.sub("", screen.getvalue()).splitlines()[-1])
+
+
+def partly_transparent(*, visible: int, hidden: int = 0) -> np.ndarray:
+    """Return a style with a square of so many visible pixels a side, and the level of the transparent ones."""
+    pixels = np.full((*STYLE.shape[:2], 4), (hidden, hidden, hidden, 0), np.uint8)
+    pixels[:visible, :visible] = np.dstack([STYLE, np.full(STYLE.shape[:2], 255, np.uint8)])[:visible, :visible]
+    return pixels

@@ -13,7 +13,8 @@ from PIL import Image
 from support.requirements import ROOT
 
 from shared.errors import InvalidRecipe
-from worker.cli import _check_files, _recipe
+from shared.presets import resolve
+from worker.cli import _check_files, _check_saved, _recipe
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,13 @@ def test_an_output_that_cannot_be_written_is_found_before_any_work(tmp_path: Pat
     (tmp_path / "folder").mkdir()
     with pytest.raises(typer.BadParameter):
         _check_files(tmp_path / output, None)
+
+
+def test_saved_iterations_need_an_output_file_beside_which_they_are_written(tmp_path: Path) -> None:
+    recipe = resolve({"save_every": 10})
+    _check_saved(recipe, tmp_path / "out.png")
+    with pytest.raises(typer.BadParameter, match="name a file"):
+        _check_saved(recipe, Path("-"))
 
 
 def stylize(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:

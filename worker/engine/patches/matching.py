@@ -55,13 +55,12 @@ class PatchMatching:
         """
         self._recipe, self._regions = recipe, regions
         self._iterations = recipe.patch_iterations()
-        mix = recipe.style_mix or (1.0,) * len(styles)
-        self._shares = [weight / sum(mix) for weight in mix]
+        self._shares = recipe.shares(len(styles))
         image = resize_longest_side(as_tensor(content), self._iterations[-1].longest_side)
         self._style_scales = recipe.scales(len(styles))
         self._styles = self._scaled_to((with_mask(as_tensor(style)) for style in styles), image)
         pixels = [style.numpy() for style in self._styles]
-        groups = [([style], [1.0]) for style in pixels] if regions else [(pixels, self._shares)]
+        groups = [([style], (1.0,)) for style in pixels] if regions else [(pixels, self._shares)]
         self._palettes = [ColorDistribution(_color_sample(*group)) for group in groups]
         self._deviation = np.mean([palette.deviation for palette in self._palettes], axis=0)
         random = np.random.default_rng((recipe.seed, _COLOR_STREAM))
