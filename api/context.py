@@ -20,7 +20,7 @@ from shared.services import Services
 from shared.settings import Settings
 from shared.tenants.quotas import Quotas
 
-UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass
@@ -53,9 +53,16 @@ class Context:
         return context
 
 
+def parse_uuid(text: str) -> str:
+    """Return the UUID in lower case, as in the ledger. Raises ValueError with what it must be."""
+    if not _UUID.fullmatch(text.lower()):
+        raise ValueError("must be a UUID such as 0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88")
+    return text.lower()
+
+
 def parse_job_id(text: str) -> str:
     """Return the ID in lower case, as in the ledger. Raises InvalidJobId."""
-    job_id = text.lower()
-    if not UUID.fullmatch(job_id):
-        raise InvalidJobId("A job ID is a UUID such as 0199d3c1-5f3c-7c9a-b7a4-3f2d1c0b9a88.")
-    return job_id
+    try:
+        return parse_uuid(text)
+    except ValueError as error:
+        raise InvalidJobId(f"A job ID {error}.") from error

@@ -71,6 +71,8 @@ class RetryingClient:
     ) -> None:
         self.url = url.rstrip("/")
         host = _host(self.url)
+        if api_key and not (api_key.isascii() and api_key.isprintable()):
+            raise BadInput("An API key has printable ASCII characters only; is EASEL_API_KEY right?", code="bad_key")
         self._timeout, self._on_retry = timeout, on_retry
         self._transport = transport(
             base_url=self.url,

@@ -40,7 +40,7 @@ _MESSAGES: Final = {
     "too_long": "must have at most {max_length} entries",
     "too_short": "must have at least {min_length}",
     "missing": "is missing",
-    "json_invalid": "is nested too deeply, or has characters that are not Unicode",
+    "json_invalid": "is not valid JSON, or nested too deeply: {error}",
     "union_tag_invalid": "{discriminator} must be one of {expected_tags}",
     "union_tag_not_found": "{discriminator} is missing",
 }

@@ -15,7 +15,7 @@ from shared.tenants.keys import Scope
 from shared.validation_messages import field_errors, sentence
 
 View = Callable[..., ResponseReturnValue]
-_MEMBER: Final = re.compile(r"(\w+)\[(.*)\]", re.DOTALL)
+_MEMBER: Final = re.compile(r"(\w+)\[(.+)\]", re.DOTALL)
 
 
 class Query(BaseModel):

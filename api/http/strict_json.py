@@ -38,5 +38,6 @@ def parse_strict_json(body: str | bytes, *, name: str, ambiguous: type[BadInput]
     except RecursionError as error:
         raise MalformedRequest(f"The {name} is nested too deeply.") from error
     except ValueError as error:
-        raise MalformedRequest(f"The {name} is not valid JSON: {error}.") from error
+        reason = f"not valid JSON: {str(error).partition(';')[0]}" if body.strip() else "empty"  # after ; is Python's
+        raise MalformedRequest(f"The {name} is {reason}.") from error
     return value

@@ -134,6 +134,10 @@ def _parse(model: type[M], body: bytes) -> M:
     if len(body) - files > MAX_TEXT_BYTES:  # the objects of what is no file can take twenty times its size
         raise BodyTooLarge(f"The body has more than {MAX_TEXT_BYTES:,} bytes besides the images' base64.")
     value = parse_strict_json(body, name="body")
+    if not isinstance(value, dict):
+        raise MalformedRequest(
+            "The body must be a JSON object.", errors=[{"field": "", "message": "must be an object"}]
+        )
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -6,9 +6,9 @@ from typing import Annotated, Final, Literal
 
 from flask import Blueprint, Response, g, request
 from itsdangerous import BadData, URLSafeSerializer
-from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
-from api.context import UUID, Context, parse_job_id
+from api.context import Context, parse_job_id, parse_uuid
 from api.http.operations import Query, ResponseDoc, operation
 from api.http.own_jobs import check_owner, find_job
 from api.http.serializers import job_url, json_response, serialize_jobs, serialized_json_response
@@ -30,7 +30,7 @@ routes = Blueprint("jobs", __name__)
 Rfc3339 = Annotated[AwareDatetime, BeforeValidator(lambda text: text if "T" in str(text).upper() else "")]
 
 
-BatchId = Annotated[str, StringConstraints(to_lower=True, pattern=f"^{UUID.pattern}$")]
+BatchId = Annotated[str, AfterValidator(parse_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]
 
 
 class GetQuery(Query):

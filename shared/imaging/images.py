@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from pi_heif import register_heif_opener
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from shared.errors import AnimatedImage, BrokenImage, EaselError, ImageTooLarge, ImageTooSmall, NotAnImage
+from shared.errors import AnimatedImage, BrokenImage, EaselError, ImageTooLarge, ImageTooSlow, ImageTooSmall, NotAnImage
+from shared.imaging.code_points import nclx_profile
 from shared.imaging.color_profiles import to_rgb
 from shared.imaging.containers import without_metadata
+from shared.imaging.containers.jpeg import count_scans
 from shared.imaging.png_colors import png_profile
 from shared.imaging.tiff_files import is_white_zero, openable_tiff, unsupported
 from shared.recipe import ColorSpace
@@ -32,8 +34,12 @@ MIN_SIDE: Final = 32
 MAX_SIDE: Final = 4096
 """Pixels: the largest `size` of a recipe, hence the largest side of stored inputs."""
 
+_HEIF_FORMATS: Final = ("AVIF", "HEIF")
 _HEIF_BRANDS: Final = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TIFF_SIGNATURES: Final = FILE_SIGNATURES[4:]
+_MAX_FULL_SCANS: Final = 20
+"""Of a JPEG of the largest size. Encoders write about ten, files that are made to be slow hundreds."""
+
 _UNSUPPORTED_MODES: Final = {
     "I": "levels of 32 bits",
     "F": "levels of 32-bit floating point",
@@ -72,6 +78,7 @@ def decode(data: bytes, *, max_pixels: int, background: str | None = "white") ->
         AnimatedImage: more than one frame or page. A phone's JPEG with a second image inside is accepted.
         ImageTooLarge: more than `max_pixels` according to the header.
         ImageTooSmall: a side shorter than MIN_SIDE.
+        ImageTooSlow: a JPEG with hundreds of scans.
     """
     with opened(data, max_pixels) as (image, _):
         return decode_opened(image, background)[0]
@@ -102,16 +109,19 @@ def opened(data: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, bytes]]:
         with Image.open(io.BytesIO(copy), formats=ACCEPTED_FORMATS) as image:
             check_size(image.size, max_pixels)
             _check_single(image)
+            _check_scans(image, copy, max_pixels)
             image.info.pop("xmp", None)  # no browser turns an image by its XMP; Pillow would
             if image.format == "PNG":
                 image.info["icc_profile"] = png_profile(copy)
+            elif image.format in _HEIF_FORMATS and not image.info.get("icc_profile"):
+                image.info["icc_profile"] = nclx_profile(copy)
             yield image, copy
     except (EaselError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise _unidentified(data) from error
     except Exception as error:  # on broken files, decoders raise anything: struct.error, KeyError ...
-        raise BrokenImage("The image is truncated or corrupt; save it again and send the whole file.") from error
+        raise _broken(data, "The image is truncated or corrupt") from error
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -160,16 +170,18 @@ def to_array(image: Image.Image) -> NDArray[np.float32]:
 def _unidentified(data: bytes) -> EaselError:
     if not data:
         return NotAnImage("The file is empty.")
+    if data.startswith(FILE_SIGNATURES) or (data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS):
+        return _broken(data, "The file starts like an image but cannot be decoded")
+    return NotAnImage("The file is not an image in an accepted format; send JPEG, PNG, WebP, GIF, TIFF, HEIC or AVIF.")
+
+
+def _broken(data: bytes, what: str) -> BrokenImage:
     if data.startswith(_TIFF_SIGNATURES):
         return BrokenImage(
-            "The TIFF is corrupt, or of a kind that is not supported, by its channels or its compression. Save it as a "
-            "PNG."
+            "The TIFF is truncated or corrupt, or of a kind that is not supported, by its channels or its compression. "
+            "Save it as a PNG."
         )
-    if data.startswith(FILE_SIGNATURES) or (data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS):
-        return BrokenImage(
-            "The file starts like an image but cannot be decoded; save it again and send the whole file."
-        )
-    return NotAnImage("The file is not an image in an accepted format; send JPEG, PNG, WebP, GIF, TIFF, HEIC or AVIF.")
+    return BrokenImage(f"{what}; save it again and send the whole file.")
 
 
 def _check_single(image: Image.Image) -> None:
@@ -182,8 +194,17 @@ def _check_single(image: Image.Image) -> None:
     raise AnimatedImage("The image has more than one frame or page; save one of them as JPEG or PNG.")
 
 
+def _check_scans(image: Image.Image, copy: bytes, max_pixels: int) -> None:
+    """Raise ImageTooSlow for a JPEG whose scans would occupy a process until its time limit: each has all pixels."""
+    scans = count_scans(copy) if image.format in {"JPEG", "MPO"} else 0
+    if scans * image.width * image.height > _MAX_FULL_SCANS * max_pixels:
+        raise ImageTooSlow(f"The JPEG has {scans} scans, which take too long. Save it as one that is not progressive.")
+
+
 def _exif_transpose(image: Image.Image) -> Image.Transpose | None:
-    """Return the transposition that turns the image upright. Unreadable Exif is ignored."""
+    """Return the transposition that turns the image upright. Unreadable Exif is ignored, and that of a WebP."""
+    if image.format == "WEBP":  # as in Chromium
+        return None
     try:
         return _EXIF_TRANSPOSES.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - on broken tags, Pillow raises anything

@@ -1,11 +1,12 @@
 """Images look to Easel as they look in Chromium."""
 
+import struct
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from playwright.sync_api import Browser, Page
 from support.image_files import encode, gradient, png_chunk, sixteen_bit_png, with_chunks
 from support.requirements import ROOT, part_missing
@@ -102,6 +103,26 @@ def test_the_colors_of_a_png_are_those_of_chromium(kind: str, chunks: str, blank
         "16-bit gray": lambda: sixteen_bit_png(GRAY, 0),
     }
     data = with_chunks(files[kind](), *PNGS[chunks])
+    np.testing.assert_allclose(in_easel(data), in_chromium(blank, data), atol=2)
+
+
+@pytest.mark.parametrize("code_points", [(12, 13), (9, 1), (6, 6), (1, 4), (1, 8), (1, 13)])
+def test_the_colors_of_an_avif_are_those_of_chromium(code_points: tuple[int, int], blank: Page) -> None:
+    data = bytearray(encode(gradient(), "AVIF", quality=95))
+    struct.pack_into(">HH", data, data.index(b"colrnclx") + 8, *code_points)
+    np.testing.assert_allclose(in_easel(bytes(data)), in_chromium(blank, bytes(data)), atol=2)
+
+
+@pytest.mark.parametrize("place", ["PNG behind its pixels", "WEBP", "AVIF", "JPEG"])
+def test_an_image_is_turned_if_chromium_turns_it(place: str, blank: Page) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    if place.startswith("PNG"):
+        plain = encode(gradient())
+        chunk = png_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+        data = plain[:-12] + chunk + plain[-12:]
+    else:
+        data = encode(gradient(), place, exif=exif, quality=95)
     np.testing.assert_allclose(in_easel(data), in_chromium(blank, data), atol=2)
 
 

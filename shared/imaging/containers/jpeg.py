@@ -18,9 +18,11 @@ def copy_jpeg(data: bytes) -> bytes:
     """Return a JPEG without comments, and without application segments but for JFIF, Exif, ICC and Adobe's transform.
 
     So the images that phones add to a photo (thumbnails, depth, gain maps) are not found, and XMP does not turn it. Of
-    Exif only the orientation is kept; of several Exif segments the first counts.
+    Exif only the orientation is kept; of several Exif segments the first counts, and of several that have the same part
+    of a profile. Application segments are moved to the front: Pillow ignores a profile behind the image's size.
     """
-    view, parts, offset, has_exif = memoryview(data), [b"\xff\xd8"], 2, False
+    view, offset = memoryview(data), 2
+    application, others = dict[bytes, bytes](), list[bytes]()
     while offset + 4 <= len(data) and data[offset] == _MARKER:
         marker = data[offset + 1]
         if marker == _MARKER:  # a fill byte
@@ -31,14 +33,21 @@ def copy_jpeg(data: bytes) -> bytes:
         end = offset + 2 if marker in _WITHOUT_LENGTH else offset + 2 + int.from_bytes(data[offset + 2 : offset + 4])
         content = bytes(view[offset + 4 : end])
         if marker == _EXIF and content.startswith(_EXIF_START):
-            if not has_exif:
-                exif = _EXIF_START + exif_with(orientation_of(content[len(_EXIF_START) :]))
-                parts.append(struct.pack(">BBH", _MARKER, _EXIF, len(exif) + 2) + exif)
-            has_exif = True
+            exif = _EXIF_START + exif_with(orientation_of(content[len(_EXIF_START) :]))
+            application.setdefault(_EXIF_START, struct.pack(">BBH", _MARKER, _EXIF, len(exif) + 2) + exif)
         elif _is_kept(marker, content):
-            parts.append(bytes(view[offset:end]))
+            segment = bytes(view[offset:end])
+            if marker in _KEPT:
+                application.setdefault(content[: _KEPT[marker][1]], segment)
+            else:
+                others.append(segment)
         offset = end
-    return b"".join([*parts, view[offset:]])
+    return b"".join([b"\xff\xd8", *application.values(), *others, view[offset:]])
+
+
+def count_scans(data: bytes) -> int:
+    """Return the number of scans of a JPEG of `copy_jpeg`. What follows its end is not counted."""
+    return data.count(bytes([_MARKER, _START_OF_SCAN]), 0, data.find(bytes([_MARKER, _END])) + 1 or len(data))
 
 
 def _is_kept(marker: int, content: bytes) -> bool:

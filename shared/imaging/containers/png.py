@@ -36,7 +36,7 @@ def make_chunk(kind: bytes, content: bytes) -> bytes:
 def copy_png(data: bytes) -> bytes:
     """Return a PNG with its pixels, and those chunks for colors, transparency and orientation that are sound.
 
-    As in libpng, the first of several chunks of a type counts, and colors must come before the pixels.
+    As in libpng, the first of several chunks of a type counts, and all must come before the pixels.
     """
     parts: list[bytes | memoryview] = [SIGNATURE]
     color_type, palette_size, seen = 0, 0, set[bytes]()
@@ -47,11 +47,11 @@ def copy_png(data: bytes) -> bytes:
             palette_size = len(content) // 3
         if kind in _PIXELS:
             parts.append(chunk)
-        elif kind in seen or not _is_sound(chunk):
+        elif kind in seen or b"IDAT" in seen or not _is_sound(chunk):
             continue
         elif kind == b"eXIf":
             parts.append(make_chunk(kind, exif_with(orientation_of(bytes(content)))))
-        elif b"IDAT" not in seen and _is_valid(kind, content, color_type, palette_size):
+        elif _is_valid(kind, content, color_type, palette_size):
             parts.append(chunk)
         seen.add(kind)
         if kind == b"IEND":

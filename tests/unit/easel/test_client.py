@@ -87,6 +87,12 @@ def test_a_url_that_is_not_http_is_refused(connect: Connect, url: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("key", ["line\nbreak", "ümlaut"])
+def test_a_key_that_no_header_can_have_is_refused(connect: Connect, key: str) -> None:
+    with pytest.raises(BadInput, match="bad_key"), connect("http://127.0.0.1:1", key):
+        pass
+
+
 # The classes of errors.
 
 ERROR_CLASSES = [

@@ -58,6 +58,14 @@ def test_the_first_profile_of_a_png_counts_and_must_come_before_the_pixels() -> 
     assert_same_picture(plain[:end] + profile + plain[end:])
 
 
+def test_an_orientation_that_chromium_ignores_turns_nothing() -> None:
+    """That of a WebP, and of a PNG behind its pixels."""
+    plain, exif = encode(gradient()), EXIF.tobytes().removeprefix(b"Exif\0\0")
+    end = plain.index(b"IEND") - 4
+    assert_same_picture(plain[:end] + png_chunk(b"eXIf", exif) + plain[end:])
+    assert_same_picture(encode(gradient(), "WEBP", lossless=True, exif=EXIF))
+
+
 def test_a_palette_that_is_shorter_than_its_transparency_ignores_it() -> None:
     image = gradient().quantize(4)
     data = encode(image)
@@ -100,6 +108,16 @@ def test_the_first_exif_segment_of_a_jpeg_turns_it() -> None:
     upright[ExifTags.Base.Orientation] = 1
     plain, segments = encode(gradient(), "JPEG"), [segment(0xE1, exif.tobytes()) for exif in (EXIF, upright)]
     assert decode(plain[:2] + b"".join(segments) + plain[2:]).size == (48, 64)
+
+
+def test_a_profile_of_a_jpeg_counts_wherever_it_is_and_once() -> None:
+    profile = segment(0xE2, b"ICC_PROFILE\0\1\1" + swapped_profile())
+    plain = encode(gradient(), "JPEG")
+    expected = np.asarray(decode(plain[:2] + profile + plain[2:]))
+    assert np.abs(expected.astype(int) - np.asarray(decode(plain))).max() > 100
+    scan = plain.index(b"\xff\xda")
+    for data in (plain[:scan] + profile + plain[scan:], plain[:2] + profile * 2 + plain[2:]):
+        np.testing.assert_array_equal(np.asarray(decode(data)), expected)
 
 
 def test_a_phones_photo_with_a_second_image_inside_is_the_photo() -> None:

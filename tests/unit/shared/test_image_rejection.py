@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.image_files import WRITABLE_FORMATS, decode, encode, gradient, palette_image, solid, with_metadata
 
-from shared.errors import AnimatedImage, BadInput, BrokenImage, ImageTooLarge, ImageTooSmall, NotAnImage
+from shared.errors import AnimatedImage, BadInput, BrokenImage, ImageTooLarge, ImageTooSlow, ImageTooSmall, NotAnImage
 from shared.imaging import images
 
 
@@ -40,6 +40,17 @@ def test_a_heic_file_that_is_cut_off_is_broken() -> None:
 def test_levels_that_are_not_accepted_are_named(image: Image.Image, reason: str) -> None:
     with pytest.raises(NotAnImage, match=reason):
         decode(encode(image, "TIFF"))
+
+
+def test_a_jpeg_with_hundreds_of_scans_is_refused_before_it_is_decoded() -> None:
+    """Each scan takes as long as all pixels of the image. What follows the image, such as a video, has none."""
+    data = encode(gradient(), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    slow = data[:last] + data[last:-2] * 300 + data[-2:]
+    decode(data + b"\xff\xda" * 300, max_pixels=64 * 48)
+    decode(slow)
+    with pytest.raises(ImageTooSlow, match=r"The JPEG has 30\d scans"):
+        decode(slow, max_pixels=64 * 48)
 
 
 @pytest.mark.parametrize("kind", WRITABLE_FORMATS)

@@ -63,6 +63,11 @@ def test_a_tiff_of_a_kind_that_nothing_reads_is_said_to_be_unsupported_or_corrup
     planes = tiff(np.zeros((2, 40, 40), np.uint16), extrasamples=["unassalpha"], planarconfig="separate")
     with pytest.raises(BrokenImage, match="not supported, by its channels or its compression"):
         decode(planes)
+    jpeg2000 = tiff(np.zeros((40, 40, 3), np.uint8), "rgb").replace(
+        b"\x03\x01\x03\0\x01\0\0\0\x01\0", b"\x03\x01\x03\0\x01\0\0\0\x51\xc3"
+    )
+    with pytest.raises(BrokenImage, match="not supported, by its channels or its compression"):
+        decode(jpeg2000)
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.float16, np.float64, np.complex64])

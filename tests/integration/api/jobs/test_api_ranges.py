@@ -73,7 +73,9 @@ def test_head_describes_the_whole_file(client: FlaskClient, url: str) -> None:
 
 def test_a_file_other_than_the_one_that_if_match_names_is_refused(client: FlaskClient, url: str) -> None:
     tag = client.get(url).headers["ETag"]
-    assert client.get(url, headers={"If-Match": tag}).data == RESULT
+    for same in (tag, f'"another", {tag}', "*"):
+        assert client.get(url, headers={"If-Match": same}).data == RESULT
+    assert fetch(client, url, "bytes=9-", **{"If-Match": "*"}).data == RESULT[9:]
     response = client.get(url, headers={"If-Match": '"another"'})
     assert (response.status_code, response.get_json()["code"]) == (412, "precondition_failed")
 

@@ -147,6 +147,19 @@ def test_a_body_that_is_not_a_json_object_is_refused(body: bytes, client: FlaskC
     assert (response.status_code, response.get_json()["code"]) == (400, "malformed_request")
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b" ", "The body is empty."),
+        (b"[]", "The body must be a JSON object."),
+        (b"[1", "The body is not valid JSON: Expecting ',' delimiter: line 1 column 3 (char 2)."),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_a_sentence(body: bytes, detail: str, client: FlaskClient) -> None:
+    response = client.post("/v1/jobs", data=body, content_type="application/json")
+    assert response.get_json()["detail"] == detail
+
+
 def test_a_body_of_many_repeated_names_is_refused_at_once(client: FlaskClient) -> None:
     pairs = ", ".join(f'"{number}": 1' for number in range(15_000))
     response = client.post("/v1/jobs", data=f'{{{pairs}, "{14_999}": 2}}', content_type="application/json")

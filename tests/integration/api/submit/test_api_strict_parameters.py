@@ -17,6 +17,8 @@ UNKNOWN = "01a220c5-f919-72ad-a403-13a965b97a3a"
     [
         ("/v1/jobs?sate=queued", "sate: unknown parameter, did you mean state?"),
         ("/v1/jobs?state=quued", "state: must be one of 'queued', 'running', 'succeeded', 'failed' or 'canceled'."),
+        ("/v1/jobs?batch=abc", "batch: must be a UUID such as 0199d3c1-"),
+        ("/v1/jobs?metadata[]=x", "metadata[]: unknown parameter, did you mean metadata?"),
         ("/v1/jobs?created_after[x]=2026", "created_after: must be a time with an offset"),
         (f"/v1/jobs/{UNKNOWN}/result?fromat=png", "fromat: unknown parameter, did you mean format?"),
         (f"/v1/jobs/{UNKNOWN}/timelapse?download=perhaps", 'download: must be true or false, not "perhaps".'),
@@ -29,7 +31,7 @@ def test_a_wrong_parameter_is_explained(address: str, message: str, client: Flas
 
 
 def test_parameters_in_a_url_are_strings(client: FlaskClient) -> None:
-    assert client.get("/v1/jobs?limit=5&state=queued").status_code == 200
+    assert client.get(f"/v1/jobs?limit=5&state=queued&batch={UNKNOWN.upper()}").status_code == 200
 
 
 def test_no_parameter_gets_pydantics_own_message(client: FlaskClient) -> None:
