@@ -92,10 +92,11 @@ def test_a_form_with_extra_images_drops_them_for_a_job_without(page: Page, stack
     assert stack.services.ledger.get(create(page)).request.init_image is None
 
 
-def test_a_job_continues_from_another_jobs_result(page: Page, stack: BrowserStack) -> None:
+@pytest.mark.parametrize("path", ["/gallery", "/"])
+def test_a_job_continues_from_another_jobs_result(page: Page, stack: BrowserStack, path: str) -> None:
     source = stack.done(stack.submit(seed=4))
-    page.goto(f"/gallery?job={source.id}")
-    page.get_by_role("dialog").get_by_role("link", name="Continue from this result").click()
+    page.goto(f"{path}?job={source.id}")
+    page.get_by_role("link", name="Continue from this result").click()
     expect(page.get_by_text(f"The job starts from the result of job …{source.id[-6:]}")).to_be_visible()
     expect(page.locator('[name="seed"]')).to_have_value("4")
     uploads: list[str] = []
