@@ -10,7 +10,7 @@ from playwright.sync_api import JSHandle, Page, expect
 from support.fixtures.worker import sample_image
 from support.image_files import encode
 
-from browser.actions import OTHER_STYLE, compose, create, png_file
+from browser.actions import OTHER_STYLE, compose, create, expect_heading, png_file
 from browser.conftest import BrowserStack, NewPage
 from shared.imaging.encoding import encode_canonical_png
 
@@ -97,6 +97,7 @@ def test_a_job_continues_from_another_jobs_result(page: Page, stack: BrowserStac
     source = stack.done(stack.submit(seed=4, metadata={"title": "For my aunt"}))
     page.goto(f"{path}?job={source.id}")
     page.get_by_role("link", name="Continue from this result").click()
+    expect_heading(page, "Continue from a result")
     expect(page.get_by_text("The job starts from the result of “For my aunt”.")).to_be_visible()
     expect(page.locator('[name="seed"]')).to_have_value("4")
     expect(page.get_by_label("Title")).to_have_value("For my aunt")
