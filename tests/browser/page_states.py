@@ -1,5 +1,6 @@
 """The page states to take screenshots of, reached by a user with real jobs and a real worker."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,8 +13,9 @@ from shared.samples import sample_photo
 TakeScreenshots = Callable[[str], None]
 STYLE_IMAGES: Final = ROOT / "deploy" / "samples"
 KEY: Final = "a-key-of-the-service-0123456789"
-RECIPE: Final = {"preset": "default", "size": 384, "steps": 160}
-LONG_RECIPE: Final = {"preset": "default", "size": 512, "steps": 300}  # long enough for screenshots while it runs
+RECIPE: Final = {"preset": "default"}
+LONG_RECIPE: Final = {"preset": "default", "steps": 400}  # long enough for screenshots while it runs
+LOSSES: Final = 15  # steps with losses before those screenshots: a part of the curve
 DIVERGING_RECIPE: Final[dict[str, Any]] = {
     "preset": "tutorial",
     "size": 128,
@@ -52,14 +54,14 @@ class PageStates:
 
     def show_running(self, first: Job) -> None:
         """A running job and two queued ones; then the finished, failed and canceled jobs."""
-        failing, long, *_ = (self._submit(it) for it in (DIVERGING_RECIPE, LONG_RECIPE, RECIPE, {"preset": "fast"}))
-        self._wait_for_step(first, 50)
-        self._visit(f"/?job={first.id}", "Rendering")
-        expect(self.page.locator(".viewport .result").last).to_be_visible()
-        self.take_screenshots("studio-running")
+        queued: list[dict[str, Any]] = [{"preset": "fast"}, {"preset": "patches"}]  # which are the quickest
+        failing, long, *_ = (self._submit(it) for it in (DIVERGING_RECIPE, LONG_RECIPE, *queued))
         first.wait()
         failing.wait()
-        self._wait_for_step(long, 100)
+        self._wait_for_losses(long)
+        self._visit(f"/?job={long.id}", "Rendering")
+        expect(self.page.locator(".viewport .result").last).to_be_visible()
+        self.take_screenshots("studio-running")
         self._visit("/queue", "Queued")
         expect(self.page.locator("#running img")).to_be_visible()
         expect(self.page.locator("#queued tbody tr")).to_have_count(2)
@@ -168,7 +170,7 @@ class PageStates:
         expect(self.page.get_by_role("main").get_by_text(text).first).to_be_visible()
 
     @staticmethod
-    def _wait_for_step(job: Job, step: int) -> None:
-        for event in job.events():
-            if event.kind == "progress" and event.data.progress.current >= step:
-                return
+    def _wait_for_losses(job: Job) -> None:
+        steps = (event for event in job.events() if event.kind == "progress" and event.data.losses)
+        for _ in itertools.islice(steps, LOSSES):
+            pass

@@ -1,8 +1,9 @@
 """`PYTHONPATH=tests python -m browser.screenshots`: every page state at three widths in both themes, for docs/pages.
 
-Renders real images on the real stack, in about five minutes on two cores. Single screenshots go to out/pages.
+Renders real images on the real stack, in a few minutes on two cores. Single screenshots go to out/pages.
 """
 
+import bisect
 import itertools
 import os
 import shutil
@@ -30,6 +31,7 @@ WIDTHS: Final = (360, 768, 1280)
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 BACKGROUND, GAP, SHEET_WIDTH = "#8a8f8c", 24, 1500  # GAP and SHEET_WIDTH in pixels
 MAX_BYTES = 160_000
+QUALITIES: Final = range(34, 89, 6)
 MAX_HEIGHT: Final = 2600  # pixels of a page in a sheet
 console = Console(stderr=True, highlight=False)
 
@@ -103,6 +105,7 @@ def take_screenshots(page: Page, name: str) -> None:
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": 800})
         page.evaluate(_LOAD_ALL_IMAGES)
+        page.evaluate(_UNSTICK)
         page.screenshot(path=screenshot_path(name, theme, width), full_page=full_page)
     console.print(f"{name}: done")
 
@@ -112,6 +115,12 @@ _LOAD_ALL_IMAGES = """async () => {
   const images = [...document.images];
   for (const image of images) image.loading = "eager"; // the screenshot includes what is below the window
   await Promise.all(images.map((image) => image.decode().catch(() => 0)));
+}"""
+
+
+_UNSTICK = """() => {
+  const bar = document.querySelector(".submit-bar"); // it would cover the middle of a whole page
+  if (bar) bar.style.position = "static";
 }"""
 
 
@@ -160,13 +169,16 @@ def join_vertically(rows: list[Image.Image]) -> Image.Image:
 
 
 def save(image: Image.Image, path: Path, max_width: int) -> None:
-    """Save at most `max_width` pixels wide, at the best quality that stays within MAX_BYTES."""
+    """Save at most `max_width` pixels wide, at the best quality that stays within MAX_BYTES, else at the lowest one."""
     small = image.convert("RGB")
     small.thumbnail((max_width, 10_000), Image.Resampling.LANCZOS)
-    for quality in range(88, 30, -6):
+
+    def save_at(quality: int) -> int:
         small.save(path, quality=quality, optimize=True, method=6)
-        if path.stat().st_size <= MAX_BYTES:
-            break
+        return path.stat().st_size
+
+    fitting = bisect.bisect_right(QUALITIES, MAX_BYTES, key=save_at)
+    save_at(QUALITIES[max(0, fitting - 1)])
     console.print(f"{os.path.relpath(path)}: {path.stat().st_size // 1000} kB")
 
 

@@ -78,6 +78,10 @@ async function send(path, { method = "GET", body, headers = {}, signal, cache })
   throw Object.assign(error, { response });
 }
 
+export function ignoreNotFound(error) {
+  if (error.status !== 404) throw error;
+}
+
 const delay = (milliseconds, signal) =>
   new Promise((resolve, reject) => {
     signal?.throwIfAborted();

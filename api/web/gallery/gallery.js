@@ -3,7 +3,7 @@
  * /gallery?batch=ID shows all jobs of a batch, which change while it runs.
  */
 
-import { call } from "../common/api.js";
+import { call, ignoreNotFound } from "../common/api.js";
 import { $, h, setText, showText, updateList } from "../common/dom.js";
 import { dateTime, jobName, stateName, words } from "../common/format.js";
 import { createThumbnail, reloadImage, thumbnailUrl } from "../common/job-images.js";
@@ -11,7 +11,7 @@ import { caption } from "../common/recipe-changes.js";
 import { startPage } from "../common/session.js";
 import { createStar, favorites, forget } from "./favorites.js";
 import { JobDetail } from "./job-detail.js";
-import { Selection, ignoreNotFound } from "./selection.js";
+import { Selection } from "./selection.js";
 
 const urlQuery = () => new URLSearchParams(location.search);
 const batchId = urlQuery().get("batch");

@@ -2,7 +2,7 @@
 
 import { call } from "../common/api.js";
 import { Comparison } from "../common/comparison.js";
-import { askFirst } from "../common/confirm-button.js";
+import { createDeleteButton, deleteJob } from "../common/delete-job.js";
 import { h, imageSize, setText } from "../common/dom.js";
 import { dateTime, duration, fieldName, number, recipeSummary, stateName } from "../common/format.js";
 import { createThumbnail, hasInputs } from "../common/job-images.js";
@@ -10,7 +10,6 @@ import { differences, valueText } from "../common/recipe-changes.js";
 import { createBatchLink } from "../job/batch-link.js";
 import { createResultActions } from "../job/result-actions.js";
 import { createStar } from "./favorites.js";
-import { ignoreNotFound } from "./selection.js";
 
 export class JobDetail {
   /** `onDelete(id)` is called after a job was deleted. */
@@ -83,12 +82,12 @@ export class JobDetail {
   }
 
   renderActions(job) {
-    const { urls, id, losses } = job;
+    const { urls, id, losses, state } = job;
     return h("div.actions", {},
       hasInputs(job) && h("a.button", { href: `/?rerun=${id}` }, "Edit and rerun"),
       urls.result && h("a.button", { href: `/?init_job=${id}` }, "Continue from this result"),
       (losses || urls.preview || urls.cancel) && h("a.button", { href: `/?job=${id}` }, urls.cancel ? "Live view" : "Previews and loss"),
-      this.createDeleteButton(job));
+      ["succeeded", "failed", "canceled"].includes(state) && createDeleteButton(() => this.delete(id)));
   }
 
   /** A rerun follows the recipe, which does not say that the job was finished early. */
@@ -98,14 +97,9 @@ export class JobDetail {
     return h("p.muted", {}, `Finished early at step ${stopped_at_step} of ${progress.total}. ${note}`);
   }
 
-  createDeleteButton({ id, state }) {
-    if (!["succeeded", "failed", "canceled"].includes(state)) return null;
-    return askFirst(h("button.quiet.danger", { type: "button" }, "Delete"), "Delete the job and its images?", () => this.delete(id));
-  }
-
   async delete(id) {
     try {
-      await call(`/v1/jobs/${id}`, { method: "DELETE", tries: 3 }).catch(ignoreNotFound);
+      await deleteJob(id);
       this.dialog.close();
       this.onDelete(id);
     } catch (error) {

@@ -1,7 +1,7 @@
 /** Selected jobs: compare two of them, or delete them all. */
 
-import { call } from "../common/api.js";
 import { askFirst } from "../common/confirm-button.js";
+import { deleteJob } from "../common/delete-job.js";
 import { h, setText } from "../common/dom.js";
 import { plural } from "../common/format.js";
 
@@ -56,14 +56,9 @@ export class Selection {
 
   async deleteAll() {
     const ids = [...this.cards.keys()];
-    const results = await Promise.allSettled(ids.map((id) => call(`/v1/jobs/${id}`, { method: "DELETE", tries: 3 }).catch(ignoreNotFound)));
+    const results = await Promise.allSettled(ids.map(deleteJob));
     ids.forEach((id, index) => results[index].status === "fulfilled" && this.onDelete(id));
     const failed = results.find(({ status }) => status === "rejected");
     if (failed) setText(this.count, `${plural(this.cards.size, "job")} not deleted. ${failed.reason.message}`);
   }
-}
-
-/** The job is gone, also if the response to an earlier attempt was lost or another client was faster. */
-export function ignoreNotFound(error) {
-  if (error.status !== 404) throw error;
 }

@@ -2,13 +2,12 @@
 
 import { call } from "../common/api.js";
 import { Comparison } from "../common/comparison.js";
-import { askFirst } from "../common/confirm-button.js";
-import { requestControl } from "../common/control-requests.js";
 import { $, h, imageSize, setText, showText } from "../common/dom.js";
 import { STATUS_TEXTS, subscribe } from "../common/event-stream.js";
 import { duration, eta, percent, recipeSummary, secondsSince, stateName } from "../common/format.js";
 import { hasInputs } from "../common/job-images.js";
 import { Filmstrip } from "./filmstrip.js";
+import { JobActions } from "./job-actions.js";
 import { JobFacts, jobTitle } from "./job-facts.js";
 import { LossChart } from "./loss-chart.js";
 import { createResultActions } from "./result-actions.js";
@@ -34,14 +33,14 @@ export class JobView {
     this.error = h("p.error", { role: "alert", hidden: true });
     this.connection = h("p.muted", { hidden: true });
     this.silence = h("p.muted", { hidden: true });
-    this.finish = h("button", { type: "button", "aria-describedby": "finish-note", onclick: () => this.request("finish", this.finish) }, "Finish now");
-    this.finishNote = h("p.muted", { id: "finish-note", hidden: true });
-    this.cancel = askFirst(h("button", { type: "button" }, "Cancel"), "Really cancel?", () => this.request("cancel", this.cancel));
-    this.rerun = h("a.button", { href: `/?rerun=${id}`, hidden: true }, "Edit and rerun");
-    const actions = h("div.actions", {}, this.finish, this.cancel, this.rerun, h("a.button.quiet", { href: "/" }, "New image"));
+    this.actions = new JobActions(id, {
+      onJob: (job) => this.show(job),
+      onError: (text) => (showText(this.error, text), text && this.refresh()),
+      onDelete: () => this.onDelete(),
+    });
     node.replaceChildren(h("div.columns", {},
       h("div", {}, this.comparison.node, this.result, this.filmstrip.node),
-      h("div.sidebar", {}, this.bar, this.facts.node, this.error, this.connection, this.silence, actions, this.finishNote, this.notices, this.lossChart.node)));
+      h("div.sidebar", {}, this.bar, this.facts.node, this.error, this.connection, this.silence, this.actions.node, this.notices, this.lossChart.node)));
     this.start();
   }
 
@@ -90,14 +89,29 @@ export class JobView {
     } catch (error) {
       if (this.closed) return false;
       if (error.status === 404) {
-        this.close();
-        setText($("#title"), "Job not found");
-        this.node.replaceChildren(h("p.error", { role: "alert" }, error.message), h("a.button", { href: "/" }, "New image"));
+        this.showMissing("Job not found", h("p.error", { role: "alert" }, error.message));
         return false;
       }
       if (!this.ended) showText(this.connection, STATUS_TEXTS.reconnecting);
       return true;
     }
+  }
+
+  /** Show that there is no such job, or not any more. */
+  showMissing(title, text) {
+    this.close();
+    setText($("#title"), title);
+    document.title = `${title} · Easel`;
+    this.node.replaceChildren(text, h("a.button", { href: "/" }, "New image"));
+  }
+
+  onDelete() {
+    if (this.closed) return;
+    const text = "The job and its images were deleted.";
+    this.showMissing("Deleted", h("p", {}, text));
+    setText($("#status"), text);
+    $("a", this.node).focus();
+    this.onStateChange();
   }
 
   onEvent(kind, data) {
@@ -202,7 +216,9 @@ export class JobView {
     this.announceQuarter();
     this.renderSilence();
     this.renderFacts();
-    this.renderActions(urls);
+    this.actions.render(this.job, this.ended);
+    this.filmstrip.timelapse.hidden = !urls.timelapse;
+    if (urls.timelapse) this.filmstrip.timelapse.href = `${urls.timelapse}?download=true`;
   }
 
   announceQuarter() {
@@ -212,35 +228,5 @@ export class JobView {
     setText($("#status"), `${25 * quarter} percent`);
   }
 
-  /** Finish and cancel while the job is active; rerun afterwards. */
-  renderActions(urls) {
-    const { finish_requested_at: finishing, cancel_requested_at: canceling, progress, recipe } = this.job;
-    const now = progress.phase.match(/(\d+) px/)?.[1];
-    const size = now < recipe.size ? `: ${now} px instead of ${recipe.size} px` : "";
-    this.finish.hidden = this.cancel.hidden = this.ended;
-    this.finish.disabled = !urls.finish || Boolean(finishing || canceling);
-    this.cancel.disabled = !urls.cancel || Boolean(canceling);
-    const note = urls.finish ? `Finish now stops the job and keeps its current image${size}.` : "Finish now is possible after the first step.";
-    showText(this.finishNote, this.job.state !== "running" || this.ended ? "" : note);
-    setText(this.finish, finishing ? this.pendingLabel("Finishing") : "Finish now");
-    if (!this.cancel.isAsking) setText(this.cancel, canceling ? this.pendingLabel("Canceling") : "Cancel");
-    this.rerun.hidden = !this.ended || !hasInputs(this.job);
-    this.filmstrip.timelapse.hidden = !urls.timelapse;
-    if (urls.timelapse) this.filmstrip.timelapse.href = `${urls.timelapse}?download=true`;
-  }
-
-  pendingLabel = (action) => (this.job.acknowledged_at ? `${action}…` : `${action} after this step…`);
-
   renderFacts = () => this.facts.render(this.job, this.readyIn(), this.size);
-
-  async request(action, button) {
-    button.disabled = true;
-    showText(this.error, "");
-    try {
-      this.show(await requestControl(this.path, action));
-    } catch (error) {
-      showText(this.error, error.message);
-      this.refresh();
-    }
-  }
 }

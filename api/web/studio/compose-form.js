@@ -23,7 +23,7 @@ let idempotencyKey = null; // the same for every attempt to submit this form, un
 export async function loadForm(showJob) {
   onSubmitted = showJob;
   title = new TitleField(() => (idempotencyKey = null));
-  images = new ImageInputs(onImages, onChange);
+  images = new ImageInputs(onPhotoOrStyles, onChange);
   examples = new Examples(images);
   [parameters, tiers] = await Promise.all([Parameters.load(onChange), TierChoice.load(onChange)]);
   $("#artist-controls").append(tiers.node, title.node);
@@ -65,9 +65,13 @@ async function sendForm(send) {
   }
 }
 
+function onPhotoOrStyles() {
+  if (images) title.suggest(images);
+  onImages();
+}
+
 function onImages() {
   if (refused) quotePanel.renderChecking();
-  if (images) title.suggest(images);
   onChange();
 }
 

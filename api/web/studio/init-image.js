@@ -31,7 +31,7 @@ export class InitImage {
     this.image = image?.file ? { ...image, url: URL.createObjectURL(image.file) } : image;
     this.slot.show(this.image ? createImage(this.image, "Start image") : null);
     const source = image?.job ? `the result of ${image.title ? `“${image.title}”` : `job …${shortId(image.job)}`}` : "this image";
-    setText(this.note, image ? `The job starts from ${source}: init is “image”.` : ABOUT);
+    setText(this.note, image ? `The job starts from ${source}.` : ABOUT);
     if (changed) this.onChange();
   }
 

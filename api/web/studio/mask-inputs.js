@@ -6,10 +6,10 @@ import { ImageSlot } from "./image-slot.js";
 import { createWhiteMask, drawMask, paintMask } from "./mask-painter.js";
 import { appendUploads } from "./uploads.js";
 
-const ABOUT_ONE = "The style applies where its mask is white; where it is black, the photo remains.";
-const ABOUT_SEVERAL = "Each style applies where its mask is white; where all masks are black, the photo remains.";
+const ABOUT_ONE = "Paint where the style applies; elsewhere the photo remains. In a mask file, white is painted.";
+const ABOUT_SEVERAL = "Paint where each style applies; where none does, the photo remains. In a mask file, white is painted.";
 const ABOUT_LABELS = "Each style applies to one color of the label image, in order from dark to bright.";
-const ABOUT_PARTS = "Only the part of a style image is used where its mask is white. Without a mask, all of it is.";
+const ABOUT_PARTS = "Paint the part of a style image to use; without a mask, all of it is used. In a mask file, white is painted.";
 const PREVIEW_SIZE = 320; // longest side in pixels
 const NO_PICTURE = "This browser can’t show the picture, so a mask can’t be painted. Choose one.";
 

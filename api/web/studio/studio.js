@@ -28,7 +28,7 @@ async function showRoute() {
     if (route === thisRoute) jobView = new JobView($("#job"), encodeURIComponent(query.get("job")), updateRecent);
   } else {
     document.title = "Studio · Easel";
-    setText($("#title"), "Turn a photo into art");
+    setText($("#title"), query.has("init_job") ? "Continue from a result" : query.has("rerun") ? "Edit and rerun" : "Turn a photo into art");
     const { loadJob } = await (form ??= loadForm());
     if ((query.has("rerun") || query.has("init_job")) && route === thisRoute) await loadJob(query);
   }

@@ -116,6 +116,15 @@ def test_a_tiff_without_a_preview_can_be_used(page: Page) -> None:
     expect(page.locator("#content").get_by_role("alert")).to_have_count(0)
 
 
+def test_a_photo_that_is_a_thin_strip_can_be_replaced(page: Page) -> None:
+    page.goto("/")
+    for size in ((960, 32), (32, 960)):
+        page.get_by_label("Photo: ").set_input_files(png_file("strip.png", encode(Image.new("RGB", size))))
+        expect(page.locator("#content img")).to_have_js_property("naturalWidth", size[0])
+        expect(page.locator("#content").get_by_text("Replace photo")).to_be_in_viewport(ratio=1)
+        expect(page.locator("#content")).to_be_in_viewport(ratio=1)
+
+
 def test_an_image_that_is_too_small_shows_an_error_beside_it(new_page: NewPage) -> None:
     page = new_page(allow_console_errors=True)
     compose(page, photo=tiny_png())

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from browser.actions import KEY, expect_heading, expect_result_image, sign_in
+from browser.actions import KEY, confirm, expect_heading, expect_result_image, sign_in
 from browser.conftest import BrowserStack, NewPage
 
 
@@ -113,6 +113,27 @@ def test_a_share_link_shows_the_picture_without_a_key(new_page: NewPage, protect
     url = page.evaluate("navigator.clipboard.readText()")
     assert Image.open(io.BytesIO(httpx2.get(url).raise_for_status().content)).format == "JPEG"
     assert httpx2.get(f"{protected_url}/v1/jobs/{finished}/result").status_code == 401
+
+
+def test_an_ended_job_is_deleted_from_its_page_after_confirmation(page: Page, stack: BrowserStack) -> None:
+    job = stack.done(stack.submit())
+    page.goto(f"/?job={job.id}")
+    confirm(page.get_by_role("button", name="Delete"))
+    expect_heading(page, "Deleted")
+    expect(page.get_by_role("status")).to_have_text("The job and its images were deleted.")
+    expect(page.get_by_role("link", name="New image")).to_be_focused()
+    expect(page.locator(f"#recent [href$='{job.id}']")).to_have_count(0)
+    assert httpx2.get(f"{stack.url}/v1/jobs/{job.id}").status_code == 404
+
+
+def test_a_job_that_could_not_be_deleted_stays_and_says_why(new_page: NewPage, finished: str) -> None:
+    page = new_page(allow_console_errors=True)  # the browser logs the status
+    page.goto(f"/?job={finished}")
+    expect_heading(page, "Finished")
+    page.route("**/v1/jobs/*", lambda route: route.fulfill(status=409, json={"detail": "Not now."}))
+    confirm(page.get_by_role("button", name="Delete"))
+    expect(page.get_by_role("alert")).to_have_text("Not now.")
+    expect_heading(page, "Finished")
 
 
 def test_a_small_result_is_not_enlarged_beyond_recognition(page: Page, result: Locator) -> None:

@@ -267,6 +267,7 @@ def test_a_finished_job_can_be_edited_and_rerun(page: Page, stack: BrowserStack)
     submit(page, seed=5)
     expect_heading(page, "Finished")
     page.get_by_role("link", name="Edit and rerun").click()
+    expect_heading(page, "Edit and rerun")
     expect(page.get_by_alt_text("Your photo")).to_be_visible()
     expect(page.locator('[name="seed"]')).to_have_value("5")
     assert stack.services.ledger.get(create(page)).request.recipe.seed == 5
