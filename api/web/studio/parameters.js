@@ -7,6 +7,7 @@ import { createArtistControl } from "./artist-controls.js";
 import { createField } from "./schema-fields.js";
 
 const SET_ELSEWHERE = new Set(["preset", "style_mix"]); // by the preset cards; by the shares of the style images
+const KEPT = new Set(["size", "color", "color_strength"]); // by another preset, if they were changed
 const CONTROLS = ["style_weight", "style_scale", "color", "size"]; // in the order of the page
 const PRESET_HINTS = {
   default: "Best quality",
@@ -47,11 +48,18 @@ export class Parameters {
   }
 
   createCard(preset, onChange) {
-    const onchange = () => (this.usePreset(preset), onChange());
+    const onchange = () => (this.choosePreset(preset), onChange());
     return h("label.card", {},
       h("input", { type: "radio", name: "preset", value: preset, "aria-describedby": "preset-error", onchange }),
       h("b", {}, words(preset)),
       h("span.muted", {}, PRESET_HINTS[preset] || ""));
+  }
+
+  /** A preset sets the style. The size and the colors that were chosen stay. */
+  choosePreset(name) {
+    const chosen = Object.entries(this.recipe()).filter(([field]) => KEPT.has(field));
+    this.usePreset(name);
+    this.set(Object.fromEntries(chosen));
   }
 
   usePreset(name) {

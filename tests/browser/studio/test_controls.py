@@ -80,6 +80,24 @@ def test_the_colors_of_the_painting_are_sent_without_a_strength(
     assert (recipe.color, recipe.color_strength) == ("style", 1)
 
 
+def test_another_preset_changes_the_style_and_keeps_the_chosen_size_and_colors(page: Page) -> None:
+    page.goto("/")
+    open_advanced(page)
+    large = page.get_by_role("group", name="Size").get_by_role("radio", name="Large")
+    photos_colors = page.get_by_role("radio", name=re.compile("The photo.s"))
+    strength = page.locator('[name="style_weight"]')
+    page.get_by_role("radio", name="Fast").check()
+    expect(large).not_to_be_checked()
+    large.check()
+    photos_colors.check()
+    strength.fill("3")
+    page.get_by_role("radio", name="Strong").check()
+    expect(strength).not_to_have_value("3")
+    expect(large).to_be_checked()
+    expect(photos_colors).to_be_checked()
+    expect(page.locator('[name="size"]')).to_have_value("768")
+
+
 def test_sizes_have_their_pixels_and_times_and_fill_the_field(page: Page) -> None:
     compose(page)
     sizes = page.get_by_role("group", name="Size")
@@ -92,7 +110,7 @@ def test_sizes_have_their_pixels_and_times_and_fill_the_field(page: Page) -> Non
     expect(page.locator('[name="size"]')).to_have_value("768")
     page.locator('[name="size"]').fill("700")
     expect(large).not_to_be_checked()
-    page.get_by_role("radio", name="Default").check()
+    page.locator('[name="size"]').fill("384")
     expect(sizes.get_by_role("radio", name="Medium")).to_be_checked()
     page.get_by_role("button", name="Remove style 1").click()
     expect(large).to_have_accessible_name(re.compile(r"768 px$"))
