@@ -61,6 +61,7 @@ class Outbox:
         self._redis: Any = client  # redis-py types its replies as bytes or str whatever decode_responses says
         self._take_script = client.register_script(load_script("take_outbox_event"))
         self._record_script = client.register_script(load_script("record_delivery"))
+        self._postpone_script = client.register_script(load_script("postpone_outbox_event"))
 
     def take(self, *, lease_seconds: float, busy: Iterable[str] = ()) -> OutboxEvent | None:
         """Take the next due event, except for receivers that are `busy`; None if there is none."""
@@ -80,6 +81,11 @@ class Outbox:
         args += ["" if retry_in is None else str(retry_in), "gone" if gone else ""]
         with translate_errors():
             return bool(self._record_script(keys=[NAMESPACE], args=args))
+
+    def postpone(self, event: OutboxEvent, seconds: float) -> None:
+        """Put an event back that could not be sent for a reason of ours: it is due again later, at the same attempt."""
+        with translate_errors():
+            self._postpone_script(keys=[NAMESPACE], args=[event.id, event.token, seconds])
 
     def backlog(self) -> tuple[int, float]:
         """Return the number of events to be delivered, and the seconds for which the oldest due one has waited."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from shared.errors import BlobMissing
+from shared.errors import BlobMissing, StorageUnavailable
 from shared.jobs.job import DEFAULT_TENANT
 from shared.settings import Settings
 from shared.storage import BlobStore, keys
@@ -67,6 +67,10 @@ def _read(blobs: BlobStore, tenant: str) -> Sequence[_Number]:
     try:
         stored = _Numbers.model_validate_json(blobs.get(keys.webhook_secrets(tenant)))
     except BlobMissing:
+        if not blobs.exists(keys.LEDGER_IDENTITY):  # the tenant may have rotated its secret
+            raise StorageUnavailable(
+                "The blob store is empty; is its disk mounted? If Easel is new, start its API first."
+            ) from None
         stored = _Numbers()
     return [one for one in stored.secrets if one.ends_at is None or one.ends_at > time.time()]
 

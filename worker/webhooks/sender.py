@@ -15,7 +15,7 @@ from standardwebhooks import Webhook as Signer
 
 from easel import __version__
 from easel.models import JobState
-from shared.errors import EaselError, JobNotFound
+from shared.errors import EaselError, JobNotFound, StorageUnavailable
 from shared.jobs.job import WEBHOOK_RETRY_SECONDS, Job
 from shared.jobs.webhook import WebhookPayload
 from shared.ledger.outbox import DeliveryRecord, OutboxEvent
@@ -33,6 +33,7 @@ MAX_DELIVERIES_PER_RECEIVER: Final = 4
 """Of those, so that a receiver that hangs leaves room for others."""
 
 _IDLE_SECONDS: Final = 1.0
+_STORE_SECONDS: Final = 15.0  # between tries to read a tenant's secrets from a blob store that is unavailable
 _LEASE_FACTOR: Final = 6  # times the limit of a delivery, because resolving the name comes before it
 _MAX_RETRY_AFTER: Final = 86_400.0
 _RANDOM: Final = random.SystemRandom()
@@ -74,6 +75,10 @@ class WebhookSender:
             error = str(failure)
         except JobNotFound:
             return  # the job was deleted, and its events with it
+        except StorageUnavailable as unavailable:  # an outage must not use up the attempts
+            log.warning("waiting_for_service", event_id=event.id, code=unavailable.code, detail=unavailable.detail)
+            self.services.outbox.postpone(event, _STORE_SECONDS)
+            return
         except EaselError:
             raise
         except Exception:  # an attempt that is not recorded would be repeated forever

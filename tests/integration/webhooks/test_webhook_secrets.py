@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -9,6 +11,7 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 from support.fixtures.tenants import MakeClient
 from support.fixtures.webhooks import SECRETS, deliver_next, submit_job
+from support.retention import redis_client
 from support.scripted_server import ScriptedServer
 from typer.testing import CliRunner
 
@@ -170,3 +173,28 @@ def test_an_operator_rotates_the_secret_of_a_tenant(
     assert CliRunner().invoke(worker_app, command).exit_code != 0
     (entry,) = services.audit_log.page(limit=10)[0]
     assert (entry.action, entry.caller, entry.tenant) == ("webhook_secret.rotated", "easel-worker", "acme")
+
+
+@pytest.mark.usefixtures("environment")
+def test_while_the_disk_of_the_store_is_not_mounted_no_attempt_is_made_and_no_ended_secret_is_used(
+    settings: Settings, services: Services, sender: WebhookSender, receiver: ScriptedServer
+) -> None:
+    rotate_webhook_secret(services.blobs, "acme", previous_seconds=0)
+    (*_, second) = webhook_secrets(settings, services.blobs, "acme")
+    job_id = submit_job(services, receiver.url, "job.canceled", tenant="acme")
+    services.ledger.request_control(job_id, "cancel")
+    folder = Path(urlsplit(settings.store_url).path)
+    elsewhere = folder.rename(folder.with_name("elsewhere"))
+    for _ in range(2):
+        deliver_next(sender)
+        assert sender.take() is None
+        redis_client(services).zadd("easel:outbox", {f"{job_id}-canceled": 0})  # now, not in some seconds
+    for command in ("webhook-secret", "rotate-webhook-secret"):
+        assert CliRunner().invoke(worker_app, ["keys", command, "--tenant", "acme"]).exit_code != 0
+    assert receiver.requests == []
+    elsewhere.rename(folder)
+    deliver_next(sender)
+    (delivery,) = services.outbox.deliveries(job_id)
+    assert (delivery.attempt, delivery.delivered) == (1, True)
+    ((_, _, headers, body),) = receiver.requests
+    assert verifies(second, body, headers)
