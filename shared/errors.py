@@ -109,7 +109,7 @@ class ImageTooLarge(BadInput, code="image_too_large"):
 
 
 class ImageTooSlow(BadInput, code="image_too_slow"):
-    """Decoding an upload or converting a result takes longer than EASEL_DECODE_SECONDS."""
+    """Decoding an upload or converting a result takes longer than EASEL_DECODE_SECONDS; a JPEG has too many scans."""
 
 
 class ImageTooSmall(BadInput, code="image_too_small"):

@@ -1,5 +1,6 @@
 """JPEG: ITU-T T.81, annex B; JFIF: ITU-T T.871; Exif 2.32; ICC.1:2022, annex B.4."""
 
+import re
 import struct
 from typing import Final
 
@@ -9,6 +10,7 @@ _START, _MARKER, _START_OF_SCAN, _END = 0xD8, 0xFF, 0xDA, 0xD9
 _COMMENT: Final = 0xFE
 _APPLICATION: Final = range(0xE0, 0xF0)
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+_SEGMENT: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not those that compressed pixels have
 _EXIF, _EXIF_START = 0xE1, b"Exif\0\0"
 _KEPT: Final = {0xE0: (b"JFIF\0", 14), 0xE2: (b"ICC_PROFILE\0", 14), 0xEE: (b"Adobe", 12)}
 """Application segments with colors, by marker: their first bytes, and the fewest that they have."""
@@ -46,8 +48,14 @@ def copy_jpeg(data: bytes) -> bytes:
 
 
 def count_scans(data: bytes) -> int:
-    """Return the number of scans of a JPEG of `copy_jpeg`. What follows its end is not counted."""
-    return data.count(bytes([_MARKER, _START_OF_SCAN]), 0, data.find(bytes([_MARKER, _END])) + 1 or len(data))
+    """Return the number of scans of a JPEG. What segments contain, and what follows its end, is not counted."""
+    scans, offset = 0, 2
+    while (found := _SEGMENT.search(data, offset)) and (marker := found[0][-1]) != _END:
+        offset = found.end()
+        if marker not in _WITHOUT_LENGTH:
+            offset += int.from_bytes(data[offset : offset + 2])
+        scans += marker == _START_OF_SCAN
+    return scans
 
 
 def _is_kept(marker: int, content: bytes) -> bool:

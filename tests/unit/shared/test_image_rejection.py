@@ -53,6 +53,15 @@ def test_a_jpeg_with_hundreds_of_scans_is_refused_before_it_is_decoded() -> None
         decode(slow, max_pixels=64 * 48)
 
 
+def test_markers_in_a_profile_neither_hide_nor_add_scans() -> None:
+    data = encode(gradient(), "JPEG", progressive=True, icc_profile=b"\xff\xda" * 300)
+    decode(data, max_pixels=64 * 48)
+    last = data.rindex(b"\xff\xda")
+    slow = data.replace(b"\xff\xda" * 300, b"\xff\xd9" * 300)[:last] + data[last:-2] * 300 + data[-2:]
+    with pytest.raises(ImageTooSlow, match=r"The JPEG has 30\d scans"):
+        decode(slow, max_pixels=64 * 48)
+
+
 @pytest.mark.parametrize("kind", WRITABLE_FORMATS)
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
 def test_a_truncated_file_is_broken(kind: str, share: float) -> None:
