@@ -112,7 +112,10 @@ def webhook_secret(tenant: Tenant = DEFAULT_TENANT) -> None:
 def rotate_webhook_secrets(
     tenant: Tenant = DEFAULT_TENANT,
     previous_hours: Annotated[
-        float, typer.Option(min=0, max=168, help="Hours for which earlier secrets sign too; 0 if one of them leaked.")
+        float,
+        typer.Option(
+            min=0, max=168, help="Hours for which the last four earlier secrets sign too; 0 if one of them leaked."
+        ),
     ] = 24,
 ) -> None:
     """Create a new secret of a tenant's webhooks and print all that sign, the new one last."""

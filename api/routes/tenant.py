@@ -39,7 +39,10 @@ class RotationQuery(Query):
     """How long the earlier secrets stay valid."""
 
     previous_hours: float = Field(
-        default=24, ge=0, le=168, description="Hours for which earlier secrets sign too; 0 if one of them leaked."
+        default=24,
+        ge=0,
+        le=168,
+        description="Hours for which the last four earlier secrets sign too; 0 if one of them leaked.",
     )
 
 

@@ -18,6 +18,7 @@ from shared.settings import Settings
 from shared.storage import BlobStore, keys
 
 _PREFIX: Final = "whsec_"
+_MAX_EARLIER: Final = 4  # each is a signature in the header of every webhook
 
 
 class _Number(BaseModel):
@@ -55,10 +56,13 @@ def signing_secrets(settings: Settings, blobs: BlobStore, tenant: str) -> list[s
 
 
 def rotate_webhook_secret(blobs: BlobStore, tenant: str, previous_seconds: float) -> None:
-    """Give the tenant a new secret; earlier ones end after `previous_seconds` at most. Raises StorageUnavailable."""
+    """Give the tenant a new secret. Earlier ones end after `previous_seconds` at most, all but the last four at once.
+
+    Raises StorageUnavailable.
+    """
     numbers, ends_at = _read(blobs, tenant), time.time() + previous_seconds
     earlier = [_Number(number=one.number, ends_at=min(ends_at, one.ends_at or ends_at)) for one in numbers]
-    document = _Numbers(secrets=[*earlier, _Number(number=numbers[-1].number + 1)])
+    document = _Numbers(secrets=[*earlier[-_MAX_EARLIER:], _Number(number=numbers[-1].number + 1)])
     blobs.put(keys.webhook_secrets(tenant), document.model_dump_json().encode(), content_type="application/json")
 
 

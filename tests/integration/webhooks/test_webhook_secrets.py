@@ -136,6 +136,14 @@ def test_another_rotation_does_not_let_an_earlier_secret_live_longer(services: S
     assert [one["number"] for one in after] == [0, 1, 2]
 
 
+def test_at_most_five_secrets_of_a_tenant_sign(settings: Settings, services: Services) -> None:
+    for _ in range(6):
+        rotate_webhook_secret(services.blobs, "acme", previous_seconds=3600)
+    stored = json.loads(services.blobs.get(keys.webhook_secrets("acme")))["secrets"]
+    assert [one["number"] for one in stored] == [2, 3, 4, 5, 6]
+    assert len(webhook_secrets(settings, services.blobs, "acme")) == 5 * len(SECRETS)
+
+
 def test_the_services_secret_no_longer_signs_for_the_default_tenant_once_its_first_secret_ended(
     services: Services, sender: WebhookSender, receiver: ScriptedServer
 ) -> None:
