@@ -8,6 +8,7 @@ Celery's tools show the job (docs/decisions/0008-jobs-as-celery-tasks.md).
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 import structlog
@@ -94,8 +95,9 @@ def create_celery_app(settings: Settings) -> Celery:
 
 def _broker_url(redis_url: str) -> str:
     """Return Redis' URL for kombu, which has another scheme for sockets, and verifies certificates only if told to."""
-    if redis_url.startswith("rediss://") and "ssl_cert_reqs=" not in redis_url:
-        return f"{redis_url}{'&' if '?' in redis_url else '?'}ssl_cert_reqs=required"
+    parts = urlsplit(redis_url)
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parse_qs(parts.query):
+        return parts._replace(query=f"{parts.query}&ssl_cert_reqs=required").geturl()
     return redis_url.replace("unix://", "redis+socket://", 1)
 
 

@@ -39,13 +39,16 @@ def tls_server(certificate: Path) -> Iterator[tuple[int, list[bytes]]]:
             thread.join()
 
 
-@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize(
+    ("option", "trusted"),
+    [("?ssl_ca_certs=", True), ("", False), ("?ssl_cert_reqs=", False)],  # an empty value is ignored
+)
 def test_celery_sends_the_password_of_redis_only_to_a_server_with_a_trusted_certificate(
-    tmp_path: Path, *, trusted: bool
+    tmp_path: Path, option: str, *, trusted: bool
 ) -> None:
     certificate = self_signed_certificate(tmp_path, "localhost")
     with tls_server(certificate) as (port, received):
-        url = f"rediss://:secret@localhost:{port}/0" + (f"?ssl_ca_certs={certificate}" if trusted else "")
+        url = f"rediss://:secret@localhost:{port}/0{option}{certificate if trusted else ''}"
         app = create_celery_app(Settings(redis_url=url))
         assert not Dispatcher(app, connect(url)).wake("standard")
         assert any(b"secret" in data for data in received) == trusted
