@@ -44,4 +44,4 @@ def _reasons_of_losses(recipe: Recipe) -> Iterator[tuple[str, str]]:
     style = (recipe.style_weight or recipe.match_weight) and any(recipe.style_layers.values())
     if not (content or style):
         for field in ("content_layers", "style_layers", "content_weight", "style_weight"):
-            yield field, "leaves no content or style loss; give one of them a layer, and both of these a weight above 0"
+            yield field, "leaves no content or style loss; give one of the losses a layer and a weight above 0"
