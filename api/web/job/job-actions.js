@@ -48,6 +48,7 @@ export class JobActions {
   }
 
   async delete() {
+    this.onError("");
     try {
       await deleteJob(this.id);
       this.onDelete();
