@@ -4,8 +4,8 @@ CHECKOUT is a checkout of that repository: none of its code is in this one. Resu
 already are not rendered again. The comparison in docs/explanation/patch-matching.md is:
 
     make .venv-torch/ready
-    PYTHONPATH=tests .venv/bin/python -m benchmarks.quality.crowsonkb CHECKOUT --factor 0.012 --images FOLDER
-    echo '{"preset": "tutorial", "size": 384, "steps": 70}' > tutorial.json
+    PYTHONPATH=tests .venv/bin/python -m benchmarks.quality.crowsonkb CHECKOUT --factor 0.025 --images FOLDER
+    echo '{"preset": "tutorial", "size": 384, "steps": 100}' > tutorial.json
     make quality ARGS="default tutorial=tutorial.json --also crowsonkb --pairs held_out --images FOLDER"
 """
 
