@@ -41,7 +41,7 @@ class ScreenshotStack(Stack):
 
     def start(self) -> None:
         """Start Valkey and the API only."""
-        self._environment |= {"EASEL_PREVIEW_SECONDS": "1"}
+        self._environment |= {"EASEL_PREVIEW_SECONDS": "1", "EASEL_SLICE_SECONDS": "3600"}
         self._start_valkey()
         _wait_for_port(self._start("api", sys.executable, "-m", "api"), self.config.port)
 
