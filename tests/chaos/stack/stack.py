@@ -63,10 +63,6 @@ class ChaosStack:
         self.redis: Any = connect(f"redis://127.0.0.1:{redis_port}/0")
         self.services = self._open_services(redis_port)
         self.api_keys = {tenant: create_key(self.store.blobs, NewKey(tenant=tenant))[1] for tenant in TENANTS}
-        with_webhooks = Settings.model_validate({"webhook_secret": _WEBHOOK_SECRET})
-        self.webhook_secrets = {
-            tenant: webhook_secrets(with_webhooks, self.store.blobs, tenant)[0] for tenant in TENANTS
-        }
         self.url = f"http://127.0.0.1:{free_port()}"
         self.valkey = self._process("valkey", *_valkey(redis_port, self.folder / "valkey"))
         self.api = self._process("api", sys.executable, "-m", "chaos.stack.api")
@@ -74,6 +70,12 @@ class ChaosStack:
         self.reapers = [self._process(f"reaper-{number}", *reaper) for number in (1, 2)]
         self.workers = [self._worker(f"worker-{number}") for number in range(1, config.workers + 1)]
         self.tensorflow_worker = self._tensorflow_worker(config.references) if config.references else None
+
+    @property
+    def webhook_secrets(self) -> dict[str, str]:
+        """The secret of each tenant's webhooks. Call it after the start."""
+        settings = Settings.model_validate({"webhook_secret": _WEBHOOK_SECRET})
+        return {tenant: webhook_secrets(settings, self.store.blobs, tenant)[0] for tenant in TENANTS}
 
     def __enter__(self) -> Self:
         try:
