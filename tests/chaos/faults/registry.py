@@ -11,10 +11,13 @@ from chaos.clients.requests import sleeping_request
 from chaos.stack.engine import JobKind
 from chaos.stack.processes import RestartingProcess
 from chaos.stack.stack import ChaosStack
+from chaos.timeouts import ATTEMPTS_LIMIT
 from shared.jobs.job import Job
 
 _TENSORFLOW_SHARE: Final = 0.03  # TensorFlow takes many seconds to restart, and has to finish some jobs
 _LONG_STEPS: Final = 200
+_SPARED_LEASES_LOST: Final = ATTEMPTS_LIMIT - 4
+"""Near the end of a run all kills meet the last jobs, which would fail. Other faults take leases, too."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,15 @@ class FaultContext:
     stopping: threading.Event  # set at the end of the run
 
     def pick_worker(self) -> RestartingProcess:
-        """Return a random worker, if possible one that runs a job."""
+        """Return a random worker, if possible one that runs a job that has not lost many leases in a row."""
         stack = self.stack
         if stack.tensorflow_worker and self.random.random() < _TENSORFLOW_SHARE:
             return stack.tensorflow_worker
-        running = [worker for _, worker in stack.running() if worker is not stack.tensorflow_worker]
-        return self.random.choice([worker for worker in running if worker.children()] or stack.workers)
+        running = [(job, worker) for job, worker in stack.running() if worker is not stack.tensorflow_worker]
+        spared = [worker for job, worker in running if job.leases_lost >= _SPARED_LEASES_LOST]
+        busy = [worker for _, worker in running if worker.children() and worker not in spared]
+        idle = [worker for worker in stack.workers if worker not in spared]
+        return self.random.choice(busy or idle or stack.workers)
 
     def pick_running_job(self, condition: Callable[[Job], bool] = bool) -> tuple[Job, RestartingProcess] | None:
         """Return a job that meets `condition` and its worker, None if there is none in time.
