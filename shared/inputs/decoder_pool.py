@@ -86,6 +86,12 @@ class DecoderPool:
                 weakref.finalize(self, self._pool.stop)
             return self._pool
 
+    def stop(self) -> None:
+        """End the processes. The next image starts others."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.stop()  # type: ignore[no-untyped-call]  # of pebble
+
     def _is_free_for(self, client: str) -> bool:
         return self._running.total() < self._processes and self._running[client] < self._processes - 1
 
