@@ -27,14 +27,15 @@ _CALLER: Final = "easel-worker"  # in the audit log
 _COLUMNS: Final = ("prefix", "tenant", "name", "scopes", "created", "expires", "state")
 
 
-def _check_tenant(name: str) -> str:
+def check_tenant(name: str) -> str:
+    """Return the name of a tenant. Raises typer.BadParameter."""
     try:
         return TypeAdapter[str](TenantName).validate_python(name)
     except ValidationError as error:
         raise typer.BadParameter(message_for(error.errors()[0], kind="option")) from error
 
 
-Tenant = Annotated[str, typer.Option(help="Whose webhooks.", callback=_check_tenant)]
+Tenant = Annotated[str, typer.Option(help="Whose webhooks.", callback=check_tenant)]
 
 
 @app.command()

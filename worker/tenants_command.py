@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from rich.table import Table
 
 from easel.terminal.output import print_table
@@ -13,21 +13,18 @@ from shared.errors import LedgerUnavailable
 from shared.ledger.ledger import Ledger, connect
 from shared.services import open_blobs
 from shared.settings import Settings
-from shared.tenants.keys import TenantName, list_keys
+from shared.tenants.keys import list_keys
 from shared.tenants.quotas import Quotas, list_quotas, read_quotas, store_quotas
 from shared.tenants.stored_bytes import StoredBytes
 from shared.validation_messages import message_for
+from worker.keys_command import check_tenant
 
 app = typer.Typer(help="Set and list the quotas of tenants.", no_args_is_help=True)
 
 
-class _Tenant(BaseModel):
-    name: TenantName
-
-
 @app.command("set")
 def set_quotas(  # noqa: PLR0917 - typer turns each into an option
-    tenant: Annotated[str, typer.Argument(help="The tenant.")],
+    tenant: Annotated[str, typer.Argument(help="The tenant.", callback=check_tenant)],
     requests_per_second: Annotated[
         float | None, typer.Option(help="Requests per second, as an average of ten seconds.")
     ] = None,
@@ -55,7 +52,6 @@ def set_quotas(  # noqa: PLR0917 - typer turns each into an option
     settings = Settings()
     blobs = open_blobs(settings)
     try:
-        _Tenant(name=tenant)
         own = {} if reset else read_quotas(blobs, tenant).model_dump()
         quotas = Quotas.model_validate(own | {name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
